@@ -1,0 +1,164 @@
+//! One allocation per device, handed out as disjoint slices.
+//!
+//! All values of a training step live in one block of memory whose layout is planned beforehand. A
+//! kernel needs several parts of it at once, some to read and some to write: [`Arena::split`]
+//! checks that no written part touches another part and then hands out plain slices.
+
+/// A part of an arena, in 4-byte elements from its start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Slot {
+    /// First element.
+    pub offset: usize,
+    /// Number of elements.
+    pub len: usize,
+}
+
+impl Slot {
+    /// The part of this slot from element `start`, `len` elements long.
+    ///
+    /// # Panics
+    /// If the part reaches outside the slot.
+    pub fn part(self, start: usize, len: usize) -> Slot {
+        assert!(
+            start + len <= self.len,
+            "part {start}+{len} of a slot of {} elements",
+            self.len
+        );
+        Slot {
+            offset: self.offset + start,
+            len,
+        }
+    }
+
+    fn end(self) -> usize {
+        self.offset + self.len
+    }
+
+    fn overlaps(self, other: Slot) -> bool {
+        self.len > 0 && other.len > 0 && self.offset < other.end() && other.offset < self.end()
+    }
+}
+
+/// Slots should start at multiples of this many elements: one cache line, one AVX-512 vector.
+pub const ALIGN: usize = 16;
+
+#[repr(C, align(64))]
+#[derive(Clone, Copy)]
+struct Line([f32; ALIGN]);
+
+/// A block of 4-byte elements, 64-byte aligned, zeroed at first. Elements are `f32`; indices are
+/// `u32` and lie in the same block (see [`bits`]).
+pub struct Arena {
+    lines: Vec<Line>,
+    len: usize,
+}
+
+impl Arena {
+    /// An arena of `len` elements, all zero.
+    pub fn new(len: usize) -> Arena {
+        Arena {
+            lines: vec![Line([0.0; ALIGN]); len.div_ceil(ALIGN)],
+            len,
+        }
+    }
+
+    /// The number of elements.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// True if the arena has no elements.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Slices for one kernel: any number of parts to read and of parts to write.
+    ///
+    /// # Panics
+    /// If a part to write overlaps any other part, or a part lies outside the arena: the planner
+    /// has laid out the step wrongly.
+    pub fn split<const R: usize, const W: usize>(
+        &mut self,
+        reads: [Slot; R],
+        writes: [Slot; W],
+    ) -> ([&[f32]; R], [&mut [f32]; W]) {
+        for (i, write) in writes.iter().enumerate() {
+            let clash = reads.iter().chain(&writes[i + 1..]).find(|other| write.overlaps(**other));
+            assert!(clash.is_none(), "slot {write:?} is written while {clash:?} is in use");
+        }
+        for slot in reads.iter().chain(&writes) {
+            assert!(slot.end() <= self.len, "slot {slot:?} in an arena of {}", self.len);
+        }
+        let base = self.lines.as_mut_ptr().cast::<f32>();
+        // SAFETY: every slot lies inside the arena, which `&mut self` keeps alive and borrowed for
+        // the life of the slices, and no written slot overlaps another one: both checked above.
+        unsafe {
+            (
+                reads.map(|s| std::slice::from_raw_parts(base.add(s.offset), s.len)),
+                writes.map(|s| std::slice::from_raw_parts_mut(base.add(s.offset), s.len)),
+            )
+        }
+    }
+
+    /// One part to read.
+    pub fn read(&mut self, slot: Slot) -> &[f32] {
+        let ([x], []) = self.split([slot], []);
+        x
+    }
+
+    /// One part to write.
+    pub fn write(&mut self, slot: Slot) -> &mut [f32] {
+        let ([], [y]) = self.split([], [slot]);
+        y
+    }
+}
+
+/// The same elements as indices.
+pub fn bits(x: &[f32]) -> &[u32] {
+    // SAFETY: f32 and u32 have the same size and alignment and every bit pattern is valid for both.
+    unsafe { std::slice::from_raw_parts(x.as_ptr().cast(), x.len()) }
+}
+
+/// The same elements as indices, to write.
+pub fn bits_mut(x: &mut [f32]) -> &mut [u32] {
+    // SAFETY: as in `bits`, and the exclusive borrow carries over to the result.
+    unsafe { std::slice::from_raw_parts_mut(x.as_mut_ptr().cast(), x.len()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn slot(offset: usize, len: usize) -> Slot {
+        Slot { offset, len }
+    }
+
+    #[test]
+    fn splits_into_disjoint_slices() {
+        let mut arena = Arena::new(40);
+        arena.write(slot(0, 16)).fill(1.0);
+        let ([x, same], [y]) = arena.split([slot(0, 16), slot(4, 4)], [slot(16, 16)]);
+        y.copy_from_slice(x);
+        assert_eq!(same, [1.0; 4]);
+        assert_eq!(arena.read(slot(31, 2)), [1.0, 0.0]);
+    }
+
+    #[test]
+    #[should_panic(expected = "is written while")]
+    fn refuses_overlap() {
+        Arena::new(40).split([slot(0, 17)], [slot(16, 16)]);
+    }
+
+    #[test]
+    #[should_panic(expected = "in an arena of")]
+    fn refuses_outside() {
+        Arena::new(40).read(slot(39, 2));
+    }
+
+    #[test]
+    fn indices_share_the_memory() {
+        let mut arena = Arena::new(4);
+        bits_mut(arena.write(slot(0, 4))).copy_from_slice(&[0, 1, u32::MAX, 7]);
+        assert_eq!(bits(arena.read(slot(0, 4))), [0, 1, u32::MAX, 7]);
+    }
+}

@@ -1,0 +1,43 @@
+//! What a caller can get wrong about tensors.
+
+/// An error that a user's settings or shapes can cause. Each prints as one line.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// Shapes that do not fit together; the detail names them all.
+    #[error("{op}: {detail}")]
+    Shape {
+        /// The op that refused, as `trace` prints it.
+        op: &'static str,
+        /// Both shapes and what would fit.
+        detail: String,
+    },
+    /// A setting outside its range (a stride of 0, a partition larger than K).
+    #[error("{op}: {detail}")]
+    Setting {
+        /// The op that refused.
+        op: &'static str,
+        /// The setting, its value and its range.
+        detail: String,
+    },
+}
+
+impl Error {
+    /// A shape error of `op`.
+    pub fn shape(op: &'static str, detail: impl Into<String>) -> Error {
+        Error::Shape {
+            op,
+            detail: detail.into(),
+        }
+    }
+
+    /// A settings error of `op`.
+    pub fn setting(op: &'static str, detail: impl Into<String>) -> Error {
+        Error::Setting {
+            op,
+            detail: detail.into(),
+        }
+    }
+}
+
+/// The result of everything here that can fail.
+pub type Result<T> = std::result::Result<T, Error>;

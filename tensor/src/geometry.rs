@@ -1,0 +1,245 @@
+//! The sizes that a kernel needs beside its data.
+
+use crate::{Error, Result, Shape};
+
+/// A 2-d convolution over channels-last images, without bias.
+///
+/// `y[n,p,q,o] = sum over r,s,c of x[n, p*stride+r-padding, q*stride+s-padding, c] * w[o,r,s,c]`
+///
+/// x is `[N,H,W,C]`, w is `[O,R,S,C]` (R x S the kernel), y is `[N,P,Q,O]`; pixels outside are 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Conv2d {
+    /// Images.
+    pub n: usize,
+    /// Input height.
+    pub h: usize,
+    /// Input width.
+    pub w: usize,
+    /// Input channels.
+    pub c: usize,
+    /// Output channels.
+    pub o: usize,
+    /// Kernel height.
+    pub r: usize,
+    /// Kernel width.
+    pub s: usize,
+    /// Step between windows, in both directions.
+    pub stride: usize,
+    /// Zeros around the image, on all four sides.
+    pub padding: usize,
+}
+
+impl Conv2d {
+    /// The convolution of images `x` `[N,H,W,C]` with `weight` `[O,R,S,C]`.
+    ///
+    /// # Errors
+    /// Ranks or channels that differ, a stride of 0, a kernel larger than the padded image.
+    pub fn new(x: Shape, weight: Shape, stride: usize, padding: usize) -> Result<Conv2d> {
+        let (&[n, h, w, c], &[o, r, s, weight_c]) = (&x[..], &weight[..]) else {
+            return Err(Error::shape(
+                "conv2d",
+                format!("input {x} and weight {weight} are not [N,H,W,C] and [O,R,S,C]"),
+            ));
+        };
+        if c != weight_c {
+            return Err(Error::shape(
+                "conv2d",
+                format!("input {x} has {c} channels, weight {weight} takes {weight_c}"),
+            ));
+        }
+        window("conv2d", x, (r, s), stride, padding)?;
+        Ok(Conv2d { n, h, w, c, o, r, s, stride, padding })
+    }
+
+    /// Output height P.
+    pub fn out_h(&self) -> usize {
+        (self.h + 2 * self.padding - self.r) / self.stride + 1
+    }
+
+    /// Output width Q.
+    pub fn out_w(&self) -> usize {
+        (self.w + 2 * self.padding - self.s) / self.stride + 1
+    }
+
+    /// Shape of the output, `[N,P,Q,O]`.
+    pub fn y_shape(&self) -> Shape {
+        Shape::from([self.n, self.out_h(), self.out_w(), self.o])
+    }
+
+    /// Rows of the GEMM that the convolution is: N*P*Q output pixels.
+    pub fn rows(&self) -> usize {
+        self.n * self.out_h() * self.out_w()
+    }
+
+    /// Inner size of that GEMM: R*S*C.
+    pub fn patch(&self) -> usize {
+        self.r * self.s * self.c
+    }
+
+    /// Floating-point operations of the forward pass and of each gradient: two per product.
+    pub fn flops(&self) -> u64 {
+        2 * self.rows() as u64 * self.patch() as u64 * self.o as u64
+    }
+}
+
+/// A pooling window over channels-last images `[N,H,W,C]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pool2d {
+    /// Images.
+    pub n: usize,
+    /// Input height.
+    pub h: usize,
+    /// Input width.
+    pub w: usize,
+    /// Channels.
+    pub c: usize,
+    /// Side of the square window.
+    pub kernel: usize,
+    /// Step between windows.
+    pub stride: usize,
+    /// Padding on all four sides, at most half the kernel. Max pooling never chooses it; average
+    /// pooling counts it as zeros, as PyTorch's default does.
+    pub padding: usize,
+}
+
+impl Pool2d {
+    /// The windows of `op` over images `x`.
+    ///
+    /// # Errors
+    /// A rank other than 4, a stride or kernel of 0, a padding above half the kernel, a kernel
+    /// larger than the padded image.
+    pub fn new(
+        op: &'static str,
+        x: Shape,
+        kernel: usize,
+        stride: usize,
+        padding: usize,
+    ) -> Result<Pool2d> {
+        let &[n, h, w, c] = &x[..] else {
+            return Err(Error::shape(op, format!("input {x} is not [N,H,W,C]")));
+        };
+        window(op, x, (kernel, kernel), stride, padding)?;
+        if padding * 2 > kernel {
+            return Err(Error::setting(
+                op,
+                format!("padding {padding} is above half of kernel {kernel}"),
+            ));
+        }
+        Ok(Pool2d { n, h, w, c, kernel, stride, padding })
+    }
+
+    /// Output height P.
+    pub fn out_h(&self) -> usize {
+        (self.h + 2 * self.padding - self.kernel) / self.stride + 1
+    }
+
+    /// Output width Q.
+    pub fn out_w(&self) -> usize {
+        (self.w + 2 * self.padding - self.kernel) / self.stride + 1
+    }
+
+    /// Shape of the output, `[N,P,Q,C]`.
+    pub fn y_shape(&self) -> Shape {
+        Shape::from([self.n, self.out_h(), self.out_w(), self.c])
+    }
+}
+
+fn window(
+    op: &'static str,
+    x: Shape,
+    (r, s): (usize, usize),
+    stride: usize,
+    padding: usize,
+) -> Result<()> {
+    if stride == 0 || r == 0 || s == 0 {
+        return Err(Error::setting(op, format!("kernel {r}x{s}, stride {stride}: none may be 0")));
+    }
+    if x[1] + 2 * padding < r || x[2] + 2 * padding < s {
+        return Err(Error::shape(
+            op,
+            format!("kernel {r}x{s} is larger than input {x} with padding {padding}"),
+        ));
+    }
+    Ok(())
+}
+
+/// A matrix product `C[m,n] = op(A) op(B)`, row-major: A is `[m,k]`, or `[k,m]` if `trans_a`; B is
+/// `[k,n]`, or `[n,k]` if `trans_b`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gemm {
+    /// Rows of C.
+    pub m: usize,
+    /// Columns of C.
+    pub n: usize,
+    /// Inner size.
+    pub k: usize,
+    /// A is stored transposed.
+    pub trans_a: bool,
+    /// B is stored transposed.
+    pub trans_b: bool,
+}
+
+impl Gemm {
+    /// Two operations per product.
+    pub fn flops(&self) -> u64 {
+        2 * self.m as u64 * self.n as u64 * self.k as u64
+    }
+}
+
+/// The sizes of CARP's loss over logits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartitionLoss {
+    /// Student views V, at least 2. Views 0 and 1 are the teacher's too.
+    pub views: usize,
+    /// Images B.
+    pub batch: usize,
+    /// Prototypes K.
+    pub prototypes: usize,
+    /// Prototypes in a block, N_B.
+    pub partition_size: usize,
+}
+
+impl PartitionLoss {
+    /// Checked sizes.
+    ///
+    /// # Errors
+    /// Fewer than two views, no images, or a partition size of 0 or above K.
+    pub fn new(
+        views: usize,
+        batch: usize,
+        prototypes: usize,
+        partition_size: usize,
+    ) -> Result<PartitionLoss> {
+        if views < 2 || batch == 0 {
+            return Err(Error::setting(
+                "carp_loss",
+                format!("{views} views of {batch} images; needs at least 2 views and 1 image"),
+            ));
+        }
+        if partition_size == 0 || partition_size > prototypes {
+            return Err(Error::setting(
+                "carp_loss",
+                format!(
+                    "partition size {partition_size} with {prototypes} prototypes; \
+                     choose 1 to {prototypes}"
+                ),
+            ));
+        }
+        Ok(PartitionLoss { views, batch, prototypes, partition_size })
+    }
+
+    /// Blocks P = floor(K / N_B); surplus prototypes sit out.
+    pub fn blocks(&self) -> usize {
+        self.prototypes / self.partition_size
+    }
+
+    /// Pairs of views |S| = 2V - 2.
+    pub fn pairs(&self) -> usize {
+        2 * self.views - 2
+    }
+
+    /// Rows of the entropy term R = (V + 2) B.
+    pub fn rows(&self) -> usize {
+        (self.views + 2) * self.batch
+    }
+}

@@ -1,0 +1,143 @@
+//! Random numbers as a pure function of (seed, purpose, epoch, index).
+//!
+//! A stream is a ChaCha8 generator whose 256-bit key *is* those four numbers. Nobody holds a
+//! generator across samples, so the order of work, the number of threads and a kill and resume
+//! change nothing.
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+
+use crate::math;
+
+/// What a stream is for: streams of two purposes are independent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
+pub enum Purpose {
+    /// Initial weights; the index is the parameter's place in the model.
+    Weights = 1,
+    /// Order of the samples in an epoch.
+    Order = 2,
+    /// Views of a sample; the index is the sample.
+    Views = 3,
+    /// Random partition of the prototypes; the index is the micro-batch.
+    Partition = 4,
+    /// Pictures of the procedural data set; the index is the picture.
+    Shapes = 5,
+    /// Choice of samples or starts in evaluations.
+    Evaluation = 6,
+    /// Test inputs.
+    Test = 7,
+}
+
+/// A stream of random numbers.
+pub struct Stream(ChaCha8Rng);
+
+impl Stream {
+    /// The stream of the four numbers.
+    pub fn new(seed: u64, purpose: Purpose, epoch: u64, index: u64) -> Stream {
+        let mut key = [0; 32];
+        for (bytes, number) in key.chunks_exact_mut(8).zip([seed, purpose as u64, epoch, index]) {
+            bytes.copy_from_slice(&number.to_le_bytes());
+        }
+        Stream(ChaCha8Rng::from_seed(key))
+    }
+
+    /// Uniform over all u32.
+    pub fn next_u32(&mut self) -> u32 {
+        self.0.next_u32()
+    }
+
+    /// Uniform in [0, 1), a multiple of 2^-24.
+    pub fn uniform(&mut self) -> f32 {
+        (self.0.next_u32() >> 8) as f32 * (1.0 / (1 << 24) as f32)
+    }
+
+    /// Uniform in [low, high).
+    pub fn range(&mut self, low: f32, high: f32) -> f32 {
+        low + (high - low) * self.uniform()
+    }
+
+    /// True with probability `p`.
+    pub fn chance(&mut self, p: f32) -> bool {
+        self.uniform() < p
+    }
+
+    /// Uniform in 0..n, unbiased.
+    ///
+    /// # Panics
+    /// If n is 0.
+    pub fn below(&mut self, n: u32) -> u32 {
+        assert!(n > 0, "below(0)");
+        // Lemire's multiply-shift: the low half tells the few draws that would bias the result.
+        let threshold = n.wrapping_neg() % n;
+        loop {
+            let product = u64::from(self.0.next_u32()) * u64::from(n);
+            if product as u32 >= threshold {
+                return (product >> 32) as u32;
+            }
+        }
+    }
+
+    /// Standard normal, by Box and Muller's transform of two uniforms.
+    pub fn normal(&mut self) -> f32 {
+        let radius = (-2.0 * math::ln(1.0 - self.uniform())).sqrt();
+        radius * math::cos(std::f32::consts::TAU * self.uniform())
+    }
+
+    /// Puts `items` into random order (Fisher and Yates).
+    pub fn shuffle(&mut self, items: &mut [u32]) {
+        for i in (1..items.len()).rev() {
+            items.swap(i, self.below(i as u32 + 1) as usize);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn streams_are_repeatable_and_differ_in_each_number() {
+        let first = |seed, purpose, epoch, index| {
+            Stream::new(seed, purpose, epoch, index).next_u32()
+        };
+        let base = first(1, Purpose::Views, 2, 3);
+        assert_eq!(base, first(1, Purpose::Views, 2, 3));
+        for other in [
+            first(0, Purpose::Views, 2, 3),
+            first(1, Purpose::Order, 2, 3),
+            first(1, Purpose::Views, 0, 3),
+            first(1, Purpose::Views, 2, 0),
+        ] {
+            assert_ne!(base, other);
+        }
+    }
+
+    #[test]
+    fn draws_have_their_moments() {
+        let mut stream = Stream::new(0, Purpose::Test, 0, 0);
+        let n = 100_000;
+        let (mut uniform, mut normal, mut square) = (0.0f64, 0.0f64, 0.0f64);
+        let mut counts = [0u32; 7];
+        for _ in 0..n {
+            uniform += f64::from(stream.uniform());
+            let z = f64::from(stream.normal());
+            normal += z;
+            square += z * z;
+            counts[stream.below(7) as usize] += 1;
+        }
+        let n = f64::from(n);
+        assert!((uniform / n - 0.5).abs() < 0.005);
+        assert!((normal / n).abs() < 0.02 && (square / n - 1.0).abs() < 0.03);
+        assert!(counts.iter().all(|&c| (f64::from(c) / n - 1.0 / 7.0).abs() < 0.006));
+    }
+
+    #[test]
+    fn shuffle_is_a_permutation() {
+        let mut items: Vec<u32> = (0..100).collect();
+        Stream::new(3, Purpose::Partition, 0, 0).shuffle(&mut items);
+        assert_ne!(items, (0..100).collect::<Vec<_>>());
+        items.sort_unstable();
+        assert_eq!(items, (0..100).collect::<Vec<_>>());
+    }
+}

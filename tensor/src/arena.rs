@@ -19,15 +19,8 @@ impl Slot {
     /// # Panics
     /// If the part reaches outside the slot.
     pub fn part(self, start: usize, len: usize) -> Slot {
-        assert!(
-            start + len <= self.len,
-            "part {start}+{len} of a slot of {} elements",
-            self.len
-        );
-        Slot {
-            offset: self.offset + start,
-            len,
-        }
+        assert!(start + len <= self.len, "part {start}+{len} of a slot of {} elements", self.len);
+        Slot { offset: self.offset + start, len }
     }
 
     fn end(self) -> usize {
@@ -56,10 +49,7 @@ pub struct Arena {
 impl Arena {
     /// An arena of `len` elements, all zero.
     pub fn new(len: usize) -> Arena {
-        Arena {
-            lines: vec![Line([0.0; ALIGN]); len.div_ceil(ALIGN)],
-            len,
-        }
+        Arena { lines: vec![Line([0.0; ALIGN]); len.div_ceil(ALIGN)], len }
     }
 
     /// The number of elements.

@@ -24,18 +24,12 @@ pub enum Error {
 impl Error {
     /// A shape error of `op`.
     pub fn shape(op: &'static str, detail: impl Into<String>) -> Error {
-        Error::Shape {
-            op,
-            detail: detail.into(),
-        }
+        Error::Shape { op, detail: detail.into() }
     }
 
     /// A settings error of `op`.
     pub fn setting(op: &'static str, detail: impl Into<String>) -> Error {
-        Error::Setting {
-            op,
-            detail: detail.into(),
-        }
+        Error::Setting { op, detail: detail.into() }
     }
 }
 

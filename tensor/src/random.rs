@@ -98,9 +98,8 @@ mod tests {
 
     #[test]
     fn streams_are_repeatable_and_differ_in_each_number() {
-        let first = |seed, purpose, epoch, index| {
-            Stream::new(seed, purpose, epoch, index).next_u32()
-        };
+        let first =
+            |seed, purpose, epoch, index| Stream::new(seed, purpose, epoch, index).next_u32();
         let base = first(1, Purpose::Views, 2, 3);
         assert_eq!(base, first(1, Purpose::Views, 2, 3));
         for other in [

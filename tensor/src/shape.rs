@@ -18,16 +18,10 @@ impl Shape {
     /// # Panics
     /// On more than five sizes: no op has them.
     pub fn new(sizes: &[usize]) -> Shape {
-        assert!(
-            sizes.len() <= MAX_RANK,
-            "shape {sizes:?} has over {MAX_RANK} sizes"
-        );
+        assert!(sizes.len() <= MAX_RANK, "shape {sizes:?} has over {MAX_RANK} sizes");
         let mut inline = [1; MAX_RANK];
         inline[..sizes.len()].copy_from_slice(sizes);
-        Shape {
-            rank: sizes.len() as u8,
-            sizes: inline,
-        }
+        Shape { rank: sizes.len() as u8, sizes: inline }
     }
 
     /// The number of elements: the product of all sizes, 1 for a scalar.
@@ -42,9 +36,7 @@ impl Shape {
 
     /// The product of all sizes but the last: the number of rows. 1 for a scalar.
     pub fn rows(&self) -> usize {
-        self.iter()
-            .take(self.len().saturating_sub(1))
-            .product::<usize>()
+        self.iter().take(self.len().saturating_sub(1)).product::<usize>()
     }
 }
 
@@ -86,15 +78,9 @@ mod tests {
     #[test]
     fn counts_rows_columns_and_elements() {
         let shape = Shape::from([2, 3, 4]);
-        assert_eq!(
-            (shape.rows(), shape.columns(), shape.elements()),
-            (6, 4, 24)
-        );
+        assert_eq!((shape.rows(), shape.columns(), shape.elements()), (6, 4, 24));
         let scalar = Shape::new(&[]);
-        assert_eq!(
-            (scalar.rows(), scalar.columns(), scalar.elements()),
-            (1, 1, 1)
-        );
+        assert_eq!((scalar.rows(), scalar.columns(), scalar.elements()), (1, 1, 1));
         assert_eq!(shape.to_string(), "[2, 3, 4]");
     }
 }

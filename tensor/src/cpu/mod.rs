@@ -28,9 +28,7 @@ pub struct Cpu {
 impl Cpu {
     /// A CPU backend with an arena of `len` elements, all zero.
     pub fn new(len: usize) -> Cpu {
-        Cpu {
-            arena: Arena::new(len),
-        }
+        Cpu { arena: Arena::new(len) }
     }
 
     /// Runs `kernel` from `x` to `y`, or in place where they are the same slot.
@@ -96,12 +94,7 @@ impl Backend for Cpu {
     }
 
     fn scale(&mut self, alpha: f32, x: Slot, y: Slot) {
-        self.map(
-            x,
-            y,
-            |x, y| pointwise::scale(alpha, x, y),
-            |y| pointwise::scale_assign(alpha, y),
-        );
+        self.map(x, y, |x, y| pointwise::scale(alpha, x, y), |y| pointwise::scale_assign(alpha, y));
     }
 
     fn scale_by(&mut self, s: Slot, x: Slot, y: Slot) {
@@ -277,7 +270,15 @@ impl Backend for Cpu {
         );
         let residual = present(residual, added);
         batch_norm::inference(
-            norm, x, residual, weight, bias, running_mean, running_var, y, inv_std,
+            norm,
+            x,
+            residual,
+            weight,
+            bias,
+            running_mean,
+            running_var,
+            y,
+            inv_std,
         );
     }
 
@@ -303,7 +304,18 @@ impl Backend for Cpu {
             );
         let dresidual = present_mut(dresidual, added);
         batch_norm::inference_backward(
-            norm, x, y, dy, weight, running_mean, inv_std, dx, dweight, dbias, dresidual, workspace,
+            norm,
+            x,
+            y,
+            dy,
+            weight,
+            running_mean,
+            inv_std,
+            dx,
+            dweight,
+            dbias,
+            dresidual,
+            workspace,
         );
     }
 

@@ -1,0 +1,71 @@
+//! Reverse mode as a rewrite: from a graph to the same graph with its gradient ops appended.
+
+use tensor::{Error, Result};
+
+use crate::graph::{Graph, Phase, Value};
+
+impl Graph {
+    /// Appends the ops that compute the gradient of `sum over seeds of <y, dy>` by each of `wrt`,
+    /// where `seeds` are pairs (y, dy). `None` where a value does not reach any y.
+    ///
+    /// The rule is micrograd's: walk the ops from the last to the first; each turns the gradients
+    /// of its outputs into gradients of its inputs; where a value is used twice, they add up.
+    ///
+    /// # Errors
+    /// A seed whose shape is not that of its value, or an op on the way without a gradient.
+    pub fn backward(
+        &mut self,
+        seeds: &[(Value, Value)],
+        wrt: &[Value],
+    ) -> Result<Vec<Option<Value>>> {
+        let mut grads: Vec<Option<Value>> = vec![None; self.values.len()];
+        for &(y, dy) in seeds {
+            if self.shape(y) != self.shape(dy) {
+                let (y, dy) = (self.shape(y), self.shape(dy));
+                return Err(Error::shape("backward", format!("gradient {dy} of a value {y}")));
+            }
+            grads[y.index()] = Some(dy);
+        }
+        let reached = self.reached_from(wrt);
+        self.in_phase(Phase::Backward, |graph| {
+            for at in (0..graph.nodes.len()).rev() {
+                let node = graph.nodes[at].clone();
+                let dys: Vec<_> = node.outputs.iter().map(|v| grads[v.index()]).collect();
+                let wanted: Vec<_> = node.inputs.iter().map(|v| reached[v.index()]).collect();
+                if dys.iter().all(Option::is_none) || !wanted.contains(&true) {
+                    continue;
+                }
+                let dxs = graph
+                    .in_layer(&node.layer, |graph| node.op.vjp(graph, &node, &dys, &wanted))?;
+                for (&x, dx) in node.inputs.iter().zip(dxs) {
+                    let Some(dx) = dx.filter(|_| reached[x.index()]) else { continue };
+                    let sum = match grads[x.index()] {
+                        None => dx,
+                        Some(earlier) => {
+                            graph.in_layer(&node.layer, |graph| graph.add(earlier, dx))?
+                        }
+                    };
+                    grads[x.index()] = Some(sum);
+                }
+            }
+            Ok(())
+        })?;
+        Ok(wrt.iter().map(|v| grads[v.index()]).collect())
+    }
+
+    /// For each value, whether it is one of `sources` or computed from one.
+    fn reached_from(&self, sources: &[Value]) -> Vec<bool> {
+        let mut reached = vec![false; self.values.len()];
+        for source in sources {
+            reached[source.index()] = true;
+        }
+        for node in &self.nodes {
+            if node.inputs.iter().any(|v| reached[v.index()]) {
+                for output in &node.outputs {
+                    reached[output.index()] = true;
+                }
+            }
+        }
+        reached
+    }
+}

@@ -1,0 +1,123 @@
+//! Runs a graph, again and again, without allocating.
+
+use tensor::{Backend, Slot};
+
+use crate::graph::{DType, Graph, Io, Kind, Phase, Value};
+use crate::plan::Plan;
+
+/// A graph with its memory on a device.
+pub struct Executor {
+    graph: Graph,
+    plan: Plan,
+    io: Vec<Io>,
+    backend: Box<dyn Backend>,
+}
+
+impl Executor {
+    /// Plans `graph` and allocates its arena. `device` makes a backend with an arena of so many
+    /// elements; it is asked twice, first with 0 to learn what scratch memory its kernels need.
+    pub fn new(graph: Graph, device: impl Fn(usize) -> Box<dyn Backend>) -> Executor {
+        let plan = Plan::new(&graph, &*device(0));
+        let io = plan.io(&graph);
+        let backend = device(plan.total);
+        Executor { graph, plan, io, backend }
+    }
+
+    /// The graph that it runs.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// The layout that it runs in.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Writes a value from the host.
+    ///
+    /// # Panics
+    /// If `data` has not the value's number of elements.
+    pub fn write(&mut self, value: Value, data: &[f32]) {
+        self.backend.write(self.slot(value), data);
+    }
+
+    /// Writes indices from the host.
+    ///
+    /// # Panics
+    /// If `data` has not the value's number of elements.
+    pub fn write_u32(&mut self, value: Value, data: &[u32]) {
+        self.backend.write_u32(self.slot(value), data);
+    }
+
+    /// Reads a value that is persistent or kept.
+    pub fn read(&mut self, value: Value) -> Vec<f32> {
+        let mut data = vec![0.0; self.slot(value).len];
+        self.read_into(value, &mut data);
+        data
+    }
+
+    /// Reads a value that is persistent or kept, without allocating.
+    ///
+    /// # Panics
+    /// If `data` has not the value's number of elements.
+    pub fn read_into(&mut self, value: Value, data: &mut [f32]) {
+        self.backend.read(self.slot(value), data);
+    }
+
+    /// Reads a value of one element.
+    pub fn scalar(&mut self, value: Value) -> f32 {
+        let mut data = [0.0];
+        self.read_into(value, &mut data);
+        data[0]
+    }
+
+    /// Runs the ops of one phase in order.
+    pub fn run(&mut self, phase: Phase) {
+        for (node, io) in self.graph.nodes.iter().zip(&self.io) {
+            if node.phase == phase {
+                node.op.run(&mut *self.backend, io);
+            }
+        }
+    }
+
+    /// Runs all three phases.
+    pub fn run_all(&mut self) {
+        for phase in [Phase::Forward, Phase::Backward, Phase::Update] {
+            self.run(phase);
+        }
+    }
+
+    /// Runs the forward phase again, looking at every input, parameter and result, and names the
+    /// first one with an infinite or NaN element: (op, layer). State is not looked at: the first,
+    /// failed run has already moved it.
+    pub fn first_non_finite(&mut self) -> Option<(&'static str, String)> {
+        for (info, &slot) in self.graph.values.iter().zip(&self.plan.slots) {
+            let kind = match info.kind {
+                Kind::Input => "input",
+                Kind::Param => "parameter",
+                Kind::State | Kind::Temp => continue,
+            };
+            if info.dtype == DType::F32 && !self.backend.all_finite(slot) {
+                return Some((kind, info.name.clone()));
+            }
+        }
+        for (node, io) in self.graph.nodes.iter().zip(&self.io) {
+            if node.phase != Phase::Forward {
+                continue;
+            }
+            node.op.run(&mut *self.backend, io);
+            for (v, &slot) in node.outputs.iter().zip(&io.outputs) {
+                let info = &self.graph.values[v.index()];
+                let is_result = info.dtype == DType::F32 && info.kind == Kind::Temp;
+                if is_result && !self.backend.all_finite(slot) {
+                    return Some((node.op.name(), node.layer.clone()));
+                }
+            }
+        }
+        None
+    }
+
+    fn slot(&self, value: Value) -> Slot {
+        self.plan.slots[value.index()]
+    }
+}

@@ -1,0 +1,20 @@
+//! The ops, one file per family: the formula, the shape rule (the `Graph` method that appends the
+//! op), the call of the kernel, and the gradient as further ops.
+
+pub mod add;
+pub mod batch_norm;
+pub mod bias;
+pub mod conv2d;
+pub mod fill;
+pub mod gather;
+pub mod gelu;
+pub mod matmul;
+pub mod normalize;
+pub mod optimizer;
+pub mod partition_loss;
+pub mod pool;
+pub mod reduce;
+pub mod relu;
+pub mod rows;
+pub mod scale;
+pub mod softmax;

@@ -1,0 +1,182 @@
+//! Ops that write persistent values: accumulation of gradients, the teacher's moving average and
+//! the optimizers. Their settings that change from step to step are scalars `[1]` of the graph.
+//!
+//! - accumulate: `acc = g + keep acc`
+//! - ema: `teacher = m teacher + (1 - m) student`
+//! - sgd: `b = mu b + (g + wd w)`, `w = w - lr b`
+//! - lars: as sgd with `u = g + wd w` scaled by `eta |w| / |u|` where both norms are above 0
+//! - adamw: `w = w - lr wd w`; moments `f = b1 f + (1-b1) g`, `s = b2 s + (1-b2) g^2`;
+//!   `w = w - lr (f/(1-b1^t)) / (sqrt(s/(1-b2^t)) + eps)`
+
+use tensor::backend::AdamW;
+use tensor::{Backend, Error, Result, Shape};
+
+use crate::graph::{Graph, Io, Op, Value};
+
+struct Accumulate;
+
+impl Op for Accumulate {
+    fn name(&self) -> &'static str {
+        "accumulate"
+    }
+
+    fn run(&self, backend: &mut dyn Backend, io: &Io) {
+        backend.accumulate(io.inputs[0], io.inputs[1], io.outputs[0]);
+    }
+}
+
+struct Ema;
+
+impl Op for Ema {
+    fn name(&self) -> &'static str {
+        "ema"
+    }
+
+    fn flops(&self, outputs: &[Shape]) -> u64 {
+        3 * outputs[0].elements() as u64
+    }
+
+    fn run(&self, backend: &mut dyn Backend, io: &Io) {
+        backend.ema(io.inputs[0], io.inputs[1], io.outputs[0]);
+    }
+}
+
+struct Sgd {
+    momentum: f32,
+}
+
+impl Op for Sgd {
+    fn name(&self) -> &'static str {
+        "sgd"
+    }
+
+    fn flops(&self, outputs: &[Shape]) -> u64 {
+        6 * outputs[0].elements() as u64
+    }
+
+    fn run(&self, backend: &mut dyn Backend, io: &Io) {
+        let [grad, lr, wd] = *io.inputs else { unreachable!("three inputs") };
+        backend.sgd(self.momentum, lr, wd, grad, io.outputs[0], io.outputs[1]);
+    }
+}
+
+struct Lars {
+    momentum: f32,
+    eta: f32,
+}
+
+impl Op for Lars {
+    fn name(&self) -> &'static str {
+        "lars"
+    }
+
+    fn flops(&self, outputs: &[Shape]) -> u64 {
+        12 * outputs[0].elements() as u64
+    }
+
+    fn run(&self, backend: &mut dyn Backend, io: &Io) {
+        let [grad, lr, wd] = *io.inputs else { unreachable!("three inputs") };
+        backend.lars(self.momentum, self.eta, lr, wd, grad, io.outputs[0], io.outputs[1]);
+    }
+}
+
+struct AdamWUpdate(AdamW);
+
+impl Op for AdamWUpdate {
+    fn name(&self) -> &'static str {
+        "adamw"
+    }
+
+    fn flops(&self, outputs: &[Shape]) -> u64 {
+        14 * outputs[0].elements() as u64
+    }
+
+    fn run(&self, backend: &mut dyn Backend, io: &Io) {
+        let [grad, lr, wd, correction] = *io.inputs else { unreachable!("four inputs") };
+        let [w, first, second] = *io.outputs else { unreachable!("three outputs") };
+        backend.adamw(self.0, lr, wd, correction, grad, w, first, second);
+    }
+}
+
+impl Graph {
+    /// `acc = g + keep acc`; where the scalar `keep` is 0, just g.
+    ///
+    /// # Errors
+    /// If the shapes differ.
+    pub fn accumulate(&mut self, keep: Value, grad: Value, acc: Value) -> Result<()> {
+        self.same_shape("accumulate", grad, acc)?;
+        self.push_node(Accumulate, &[keep, grad], vec![acc]);
+        Ok(())
+    }
+
+    /// `teacher = m teacher + (1 - m) student`, with the scalar `m`.
+    ///
+    /// # Errors
+    /// If the shapes differ.
+    pub fn ema(&mut self, m: Value, student: Value, teacher: Value) -> Result<()> {
+        self.same_shape("ema", student, teacher)?;
+        self.push_node(Ema, &[m, student], vec![teacher]);
+        Ok(())
+    }
+
+    /// A step of SGD with momentum on `w`; `buffer` is its momentum, zero at first.
+    ///
+    /// # Errors
+    /// If the shapes differ.
+    pub fn sgd(
+        &mut self,
+        momentum: f32,
+        (lr, wd): (Value, Value),
+        grad: Value,
+        w: Value,
+        buffer: Value,
+    ) -> Result<()> {
+        self.same_shape("sgd", grad, w)?;
+        self.same_shape("sgd", w, buffer)?;
+        self.push_node(Sgd { momentum }, &[grad, lr, wd], vec![w, buffer]);
+        Ok(())
+    }
+
+    /// A step of LARS on `w`; `buffer` is its momentum, zero at first.
+    ///
+    /// # Errors
+    /// If the shapes differ.
+    pub fn lars(
+        &mut self,
+        (momentum, eta): (f32, f32),
+        (lr, wd): (Value, Value),
+        grad: Value,
+        w: Value,
+        buffer: Value,
+    ) -> Result<()> {
+        self.same_shape("lars", grad, w)?;
+        self.same_shape("lars", w, buffer)?;
+        self.push_node(Lars { momentum, eta }, &[grad, lr, wd], vec![w, buffer]);
+        Ok(())
+    }
+
+    /// A step of AdamW on `w`; the moments are zero at first and `correction` `[2]` holds
+    /// 1 - beta1^t and 1 - beta2^t for step t = 1, 2, ...
+    ///
+    /// # Errors
+    /// If the shapes differ.
+    pub fn adamw(
+        &mut self,
+        settings: AdamW,
+        (lr, wd, correction): (Value, Value, Value),
+        grad: Value,
+        w: Value,
+        (first, second): (Value, Value),
+    ) -> Result<()> {
+        for other in [grad, first, second] {
+            self.same_shape("adamw", w, other)?;
+        }
+        if self.shape(correction)[..] != [2] {
+            let detail = format!("correction is {}, wants [2]", self.shape(correction));
+            return Err(Error::shape("adamw", detail));
+        }
+        let inputs = [grad, lr, wd, correction];
+        self.push_node(AdamWUpdate(settings), &inputs, vec![w, first, second]);
+        Ok(())
+    }
+}

@@ -1,0 +1,89 @@
+//! Reductions: the sum or mean of everything, and the sum over the rows.
+//!
+//! `y = alpha sum of x`, `dx = alpha dy` everywhere; `y[c] = sum over r of x[r,c]`, `dx[r,c] = dy[c]`.
+
+use tensor::{Backend, Result, Shape};
+
+use crate::graph::{Graph, Io, Node, Op, Value};
+
+struct Sum(f32);
+
+impl Op for Sum {
+    fn name(&self) -> &'static str {
+        "sum"
+    }
+
+    fn run(&self, backend: &mut dyn Backend, io: &Io) {
+        backend.sum(self.0, io.inputs[0], io.outputs[0]);
+    }
+
+    fn vjp(
+        &self,
+        graph: &mut Graph,
+        node: &Node,
+        grads: &[Option<Value>],
+        _wanted: &[bool],
+    ) -> Result<Vec<Option<Value>>> {
+        let Some(dy) = grads[0] else { return Ok(vec![None]) };
+        let alpha = graph.fill(graph.shape(node.inputs[0]), self.0);
+        Ok(vec![Some(graph.scale_by(dy, alpha)?)])
+    }
+}
+
+struct SumRows {
+    rows: usize,
+    columns: usize,
+}
+
+impl Op for SumRows {
+    fn name(&self) -> &'static str {
+        "sum_rows"
+    }
+
+    fn flops(&self, _outputs: &[Shape]) -> u64 {
+        (self.rows * self.columns) as u64
+    }
+
+    fn workspace(&self, backend: &dyn Backend) -> usize {
+        backend.sum_rows_workspace(self.rows, self.columns)
+    }
+
+    fn run(&self, backend: &mut dyn Backend, io: &Io) {
+        backend.sum_rows(io.inputs[0], io.outputs[0], io.workspace);
+    }
+
+    fn vjp(
+        &self,
+        graph: &mut Graph,
+        node: &Node,
+        grads: &[Option<Value>],
+        _wanted: &[bool],
+    ) -> Result<Vec<Option<Value>>> {
+        let Some(dy) = grads[0] else { return Ok(vec![None]) };
+        let zeros = graph.fill(graph.shape(node.inputs[0]), 0.0);
+        Ok(vec![Some(graph.add_bias(zeros, dy)?)])
+    }
+}
+
+impl Graph {
+    /// The sum of all elements, `[1]`.
+    pub fn sum(&mut self, x: Value) -> Value {
+        let [y] = self.push(Sum(1.0), &[x], [Shape::from([1])]);
+        y
+    }
+
+    /// The mean of all elements, `[1]`.
+    pub fn mean(&mut self, x: Value) -> Value {
+        let elements = self.shape(x).elements();
+        let [y] = self.push(Sum(1.0 / elements as f32), &[x], [Shape::from([1])]);
+        y
+    }
+
+    /// The sum over all rows of `[.., C]`: `[C]`.
+    pub fn sum_rows(&mut self, x: Value) -> Value {
+        let shape = self.shape(x);
+        let (rows, columns) = (shape.rows(), shape.columns());
+        let [y] = self.push(SumRows { rows, columns }, &[x], [Shape::from([columns])]);
+        y
+    }
+}

@@ -41,6 +41,14 @@ impl Executor {
         self.backend.write(self.slot(value), data);
     }
 
+    /// Writes the elements from `start` on, as many as `data` has.
+    ///
+    /// # Panics
+    /// If they reach outside the value.
+    pub fn write_part(&mut self, value: Value, start: usize, data: &[f32]) {
+        self.backend.write(self.slot(value).part(start, data.len()), data);
+    }
+
     /// Writes indices from the host.
     ///
     /// # Panics

@@ -18,5 +18,6 @@ pub mod trace;
 pub use executor::Executor;
 pub use graph::{Graph, Phase, Value};
 pub use ops::batch_norm::BatchNormParams;
+pub use ops::partition_loss::LossTerms;
 pub use plan::Plan;
 pub use tensor::{Error, Result, Shape};

@@ -1,1 +1,103 @@
-fn main() {}
+//! The command `carp`: trains, evaluates and looks inside. Everything that another program would
+//! want to call is in the library `carp`.
+
+mod audit;
+mod eval;
+mod inspect;
+mod train;
+
+use std::alloc::System;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use carp::config::Config;
+use carp::error::{Error, Result};
+use clap::{Args, Parser, Subcommand};
+use tensor::packing_pool::PackingPool;
+
+/// Keeps GEMM's packing buffers from step to step, so that a step asks the system for no memory.
+#[global_allocator]
+static ALLOCATOR: PackingPool<System> = PackingPool(System);
+
+/// CARP: learns image features without labels, by consistent assignment of views over random
+/// partitions of prototypes.
+#[derive(Parser)]
+#[command(name = "carp", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Train and report k-NN accuracy before and after.
+    Train(train::TrainArgs),
+    /// Measure a trained network.
+    #[command(subcommand)]
+    Eval(eval::EvalCommand),
+    /// Print the training step as a table: op, layer, shape, FLOPs, bytes, place in memory.
+    Trace(inspect::TraceArgs),
+    /// Print what memory the training step needs, and draw its map.
+    Plan(inspect::PlanArgs),
+    /// Replay recorded computations (docs/audit.md) and compare.
+    Audit(audit::AuditArgs),
+}
+
+/// Where the settings come from.
+#[derive(Args)]
+struct ConfigArgs {
+    /// A preset's name (shapes, fashion-mnist, cifar10, stl10, folder, imagenet) or a TOML file.
+    #[arg(long, default_value = "shapes")]
+    preset: String,
+    /// Override one setting, such as train.epochs=10; can be given many times.
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
+    sets: Vec<(String, String)>,
+    /// The folder with the data (the same as --set data.path=DIR).
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Make an unreadable image an error instead of skipping it (--set data.strict=true).
+    #[arg(long)]
+    strict: bool,
+}
+
+fn key_value(text: &str) -> std::result::Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("should be KEY=VALUE".to_owned()),
+    }
+}
+
+impl ConfigArgs {
+    fn load(&self) -> Result<Config> {
+        let mut config = Config::load(&self.preset, &self.sets)?;
+        if let Some(path) = &self.data {
+            config.data.path = Some(path.clone());
+        }
+        config.data.strict |= self.strict;
+        Ok(config)
+    }
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Train(args) => train::run(&args),
+        Command::Eval(command) => eval::run(&command),
+        Command::Trace(args) => inspect::trace(&args),
+        Command::Plan(args) => inspect::plan(&args),
+        Command::Audit(args) => audit::run(&args),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("error: {error}");
+        ExitCode::from(error.exit_code())
+    })
+}
+
+/// Runs `work` on a pool of so many threads (0: one per core). The main thread is not one of them,
+/// so that the whole of `work`, not only its parallel parts, runs on the pool.
+fn on_threads<T: Send>(threads: usize, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build()
+        .map_err(|error| Error::Usage(format!("cannot start {threads} threads: {error}")))?
+        .install(work)
+}

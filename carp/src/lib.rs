@@ -1,1 +1,6 @@
-//! CARP.
+//! CARP: learning image features by consistent assignment of views over random partitions
+//! (Silva and Ramírez Rivera, NeurIPS 2023).
+
+pub mod nn;
+pub mod schedule;
+pub mod step;

@@ -1,4 +1,146 @@
-pub fn all_finite(x: &[f32]) -> bool { unimplemented!() }
-pub fn sum_rows(x: &[f32], y: &mut [f32], workspace: &mut [f32]) { unimplemented!() }
-pub fn sum_rows_workspace(rows: usize, columns: usize) -> usize { unimplemented!() }
-pub fn sum(x: &[f32]) -> f64 { unimplemented!() }
+//! Reductions in fixed trees: what is added to what depends on the length alone.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+/// Elements that one task adds up.
+pub const CHUNK: usize = 16 * 1024;
+/// Elements added side by side, so that the loop is vector code.
+const LANES: usize = 16;
+
+/// Adds `part` over all chunks of `0..len`, halving the range again and again at multiples of a
+/// chunk; the halves run in parallel.
+pub fn tree(range: Range<usize>, part: &(impl Fn(Range<usize>) -> f64 + Sync)) -> f64 {
+    let chunks = range.len().div_ceil(CHUNK);
+    if chunks <= 1 {
+        return part(range);
+    }
+    let middle = range.start + chunks / 2 * CHUNK;
+    let (a, b) = rayon::join(|| tree(range.start..middle, part), || tree(middle..range.end, part));
+    a + b
+}
+
+/// Sum of a chunk of `f(x)`, in f32 lanes of at most 1024 numbers that are added in f64.
+fn chunk_sum(x: &[f32], f: impl Fn(f32) -> f32) -> f64 {
+    let lanes = x.chunks(64 * LANES).map(|x| {
+        let mut lanes = [0.0f32; LANES];
+        let rows = x.chunks_exact(LANES);
+        let rest = rows.remainder();
+        for row in rows {
+            for (lane, &x) in lanes.iter_mut().zip(row) {
+                *lane += f(x);
+            }
+        }
+        let rest: f64 = rest.iter().map(|&x| f64::from(f(x))).sum();
+        rest + lanes.iter().map(|&lane| f64::from(lane)).sum::<f64>()
+    });
+    lanes.sum()
+}
+
+/// The sum of all elements.
+pub fn sum(x: &[f32]) -> f64 {
+    tree(0..x.len(), &|range| chunk_sum(&x[range], |x| x))
+}
+
+/// The sum of all squares.
+pub fn sum_of_squares(x: &[f32]) -> f64 {
+    tree(0..x.len(), &|range| chunk_sum(&x[range], |x| x * x))
+}
+
+/// <a, b> of two short rows, in f32 lanes.
+pub fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let mut lanes = [0.0f32; LANES];
+    let (rows_a, rows_b) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
+    let rest = rows_a.remainder().iter().zip(rows_b.remainder());
+    let mut sum = rest.fold(0.0f32, |sum, (a, b)| a.mul_add(*b, sum));
+    for (a, b) in rows_a.zip(rows_b) {
+        for ((lane, a), b) in lanes.iter_mut().zip(a).zip(b) {
+            *lane = a.mul_add(*b, *lane);
+        }
+    }
+    for lane in lanes {
+        sum += lane;
+    }
+    sum
+}
+
+/// The sum of a short row, in f32 lanes.
+pub fn row_sum(x: &[f32]) -> f32 {
+    let mut lanes = [0.0f32; LANES];
+    let rows = x.chunks_exact(LANES);
+    let mut sum: f32 = rows.remainder().iter().sum();
+    for row in rows {
+        for (lane, x) in lanes.iter_mut().zip(row) {
+            *lane += x;
+        }
+    }
+    for lane in lanes {
+        sum += lane;
+    }
+    sum
+}
+
+/// The largest element of a row; NaN if there is one.
+pub fn row_max(x: &[f32]) -> f32 {
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    // A NaN compares false with everything, so it is caught apart.
+    let mut nan = [0.0f32; LANES];
+    for row in x.chunks(LANES) {
+        for ((lane, nan), &x) in lanes.iter_mut().zip(&mut nan).zip(row) {
+            *lane = if x > *lane { x } else { *lane };
+            *nan += if x.is_nan() { x } else { 0.0 };
+        }
+    }
+    let max = lanes.into_iter().fold(f32::NEG_INFINITY, f32::max);
+    nan.into_iter().fold(max, |max, nan| if nan.is_nan() { nan } else { max })
+}
+
+/// True if no element is infinite or NaN.
+pub fn all_finite(x: &[f32]) -> bool {
+    // 0 times anything else is 0; the sum of NaNs stays NaN.
+    sum_of(x, |x| x * 0.0) == 0.0
+}
+
+fn sum_of(x: &[f32], f: impl Fn(f32) -> f32 + Sync) -> f64 {
+    tree(0..x.len(), &|range| chunk_sum(&x[range], &f))
+}
+
+/// Rows that one task of [`sum_rows`] adds up.
+fn rows_per_part(columns: usize) -> usize {
+    (CHUNK / columns.max(1)).clamp(16, 1024)
+}
+
+/// Elements of scratch memory for [`sum_rows`].
+pub fn sum_rows_workspace(rows: usize, columns: usize) -> usize {
+    rows.div_ceil(rows_per_part(columns)) * columns
+}
+
+/// y[c] = sum over r of x[r,c]: groups of rows into partial sums, which are added in order.
+pub fn sum_rows(x: &[f32], y: &mut [f32], workspace: &mut [f32]) {
+    let columns = y.len();
+    let rows = rows_per_part(columns);
+    workspace.par_chunks_mut(columns).zip(x.par_chunks(rows * columns)).for_each(|(part, x)| {
+        part.fill(0.0);
+        for row in x.chunks_exact(columns) {
+            for (sum, x) in part.iter_mut().zip(row) {
+                *sum += x;
+            }
+        }
+    });
+    sum_parts(workspace, y);
+}
+
+/// y = the sum of all parts, each as long as y, in order.
+pub fn sum_parts(parts: &[f32], y: &mut [f32]) {
+    let len = y.len();
+    y.par_chunks_mut(CHUNK / 8).enumerate().for_each(|(chunk, y)| {
+        let first = chunk * (CHUNK / 8);
+        y.fill(0.0);
+        for part in parts.chunks_exact(len) {
+            for (sum, x) in y.iter_mut().zip(&part[first..]) {
+                *sum += x;
+            }
+        }
+    });
+}

@@ -1,0 +1,49 @@
+//! `carp audit FILE...`
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use carp::audit::{Report, audit};
+use carp::error::Result;
+use clap::Args;
+
+#[derive(Args)]
+pub struct AuditArgs {
+    /// Recorded computations, one per file.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Print every output, not only those that differ.
+    #[arg(long, short)]
+    verbose: bool,
+}
+
+/// Exit 0: all within tolerance; 1: not; 2: not a valid audit file. Every file is looked at.
+pub fn run(args: &AuditArgs) -> Result<ExitCode> {
+    let mut code = 0;
+    for file in &args.files {
+        match audit(file) {
+            Ok(report) => {
+                let verdict = if report.passed() { "ok  " } else { "FAIL" };
+                let (kind, outputs) = (&report.kind, report.comparisons.len());
+                println!("{verdict} {} ({kind}, {outputs} outputs)", file.display());
+                print_comparisons(&report, args.verbose);
+                code = code.max(if report.passed() { 0 } else { 1 });
+            }
+            Err(error) => {
+                eprintln!("error: {error}");
+                code = 2;
+            }
+        }
+    }
+    Ok(ExitCode::from(code))
+}
+
+fn print_comparisons(report: &Report, all: bool) {
+    for comparison in report.comparisons.iter().filter(|c| all || !c.passed()) {
+        let sign = if comparison.passed() { "<=" } else { "> " };
+        println!(
+            "       {:<48} off by {:.3e} {sign} {:.3e}",
+            comparison.name, comparison.error, comparison.allowed
+        );
+    }
+}

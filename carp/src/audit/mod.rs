@@ -1,0 +1,111 @@
+//! Replays recorded computations and compares: see `docs/audit.md` for the file format.
+//!
+//! A file holds the inputs of one computation (`in.*`), what another program (PyTorch, say) got
+//! from them (`out.*`), and how far apart the two may be.
+
+mod file;
+mod networks;
+mod ops;
+mod optimizers;
+
+use std::path::Path;
+
+use crate::error::Result;
+use file::{Inputs, Record};
+
+pub use file::{Array, Numbers};
+
+/// How one output compares.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Comparison {
+    /// Name without `out.`.
+    pub name: String,
+    /// Largest |got - want|.
+    pub error: f64,
+    /// What that may be: abs + rel * max |want|.
+    pub allowed: f64,
+}
+
+impl Comparison {
+    /// True if the output is within tolerance.
+    pub fn passed(&self) -> bool {
+        self.error <= self.allowed
+    }
+}
+
+/// How one file compares.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Report {
+    /// The recorded computation.
+    pub kind: String,
+    /// One entry per `out.*` tensor, in order of names.
+    pub comparisons: Vec<Comparison>,
+}
+
+impl Report {
+    /// True if all outputs are within tolerance.
+    pub fn passed(&self) -> bool {
+        self.comparisons.iter().all(Comparison::passed)
+    }
+}
+
+/// Replays `path` and compares every output that it records.
+///
+/// # Errors
+/// A file that cannot be read or is not a valid audit file: unknown kind, setting or tensor,
+/// missing inputs, shapes that do not fit.
+pub fn audit(path: &Path) -> Result<Report> {
+    let record = Record::read(path)?;
+    let mut inputs = Inputs::new(&record);
+    let got = replay(&record.kind, &mut inputs)?;
+    inputs.finish()?;
+    let mut comparisons = Vec::new();
+    for (name, want) in &record.outputs {
+        let Some((_, got)) = got.iter().find(|(known, _)| known == name) else {
+            return Err(record.invalid(&format!(
+                "out.{name} is not known for kind {}, or lacks an input that it needs (grad_y)",
+                record.kind
+            )));
+        };
+        if got.shape != want.shape {
+            let detail = format!("out.{name} is {:?}, should be {:?}", want.shape, got.shape);
+            return Err(record.invalid(&detail));
+        }
+        comparisons.push(compare(name, got, want, &record));
+    }
+    Ok(Report { kind: record.kind.clone(), comparisons })
+}
+
+/// The outputs of a computation: names without `out.`.
+type Outputs = Vec<(String, Array)>;
+
+fn replay(kind: &str, inputs: &mut Inputs) -> Result<Outputs> {
+    match kind {
+        "conv2d" => ops::conv2d(inputs),
+        "batch_norm" => ops::batch_norm(inputs),
+        "gelu" => ops::pointwise(inputs, |graph, x| graph.gelu(x)),
+        "relu" => ops::pointwise(inputs, |graph, x| graph.relu(x)),
+        "max_pool2d" => ops::pool(inputs, true),
+        "avg_pool2d" => ops::pool(inputs, false),
+        "linear" => ops::linear(inputs),
+        "weight_norm_linear" => ops::weight_norm_linear(inputs),
+        "carp_loss" => ops::carp_loss(inputs),
+        "lars" | "sgd" | "adamw" => optimizers::optimizer(kind, inputs),
+        "schedule" => optimizers::schedule(inputs),
+        "resnet" => networks::resnet(inputs),
+        "carp_step" => networks::carp_step(inputs),
+        _ => Err(inputs.invalid(&format!("unknown kind {kind:?}"))),
+    }
+}
+
+fn compare(name: &str, got: &Array, want: &Array, record: &Record) -> Comparison {
+    let (got, want) = (got.to_f64(), want.to_f64());
+    let largest = want.iter().fold(0.0f64, |most, w| most.max(w.abs()));
+    // A NaN on either side makes the difference NaN: that counts as infinitely far.
+    let distance = |(g, w): (&f64, &f64)| {
+        let error = (g - w).abs();
+        if error.is_nan() { if g == w { 0.0 } else { f64::INFINITY } } else { error }
+    };
+    let error = got.iter().zip(&want).map(distance).fold(0.0, f64::max);
+    Comparison { name: name.to_owned(), error, allowed: record.abs + record.rel * largest }
+}

@@ -1,0 +1,82 @@
+//! Tells a run that learns nothing.
+//!
+//! C + H is ln N_B both where every assignment is uniform (C = ln N_B, H = 0) and where every image
+//! goes to the same prototype (C = 0, H = ln N_B); spec 1.5. A loss that stays there has collapsed,
+//! and C and H apart tell which way.
+
+use crate::learner::Terms;
+
+/// Steps that the loss must stay within [`NEAR`] of ln N_B.
+const WINDOW: usize = 200;
+/// Relative distance that counts as staying.
+const NEAR: f32 = 0.01;
+
+/// Watches the loss of a run.
+pub struct CollapseWatch {
+    log_size: f32,
+    near_for: usize,
+    told: bool,
+}
+
+impl CollapseWatch {
+    /// A watch for blocks of `partition_size` prototypes.
+    pub fn new(partition_size: usize) -> CollapseWatch {
+        CollapseWatch { log_size: (partition_size as f32).ln(), near_for: 0, told: false }
+    }
+
+    /// Takes the terms of a step; once in a run, says in one line that it has collapsed.
+    pub fn observe(&mut self, terms: Terms) -> Option<String> {
+        let near = (terms.loss - self.log_size).abs() <= NEAR * self.log_size;
+        // A partition of single prototypes has ln 1 = 0: its loss is always 0 and tells nothing.
+        self.near_for = if near && self.log_size > 0.0 { self.near_for + 1 } else { 0 };
+        if self.told || self.near_for < WINDOW {
+            return None;
+        }
+        self.told = true;
+        let (kind, advice) = if terms.entropy < 0.5 * self.log_size {
+            (
+                "uniform collapse: every image is assigned evenly to all prototypes",
+                "raise optimizer.base_lr, or lower model.partition_size",
+            )
+        } else {
+            (
+                "one-hot collapse: all images are assigned to the same prototypes",
+                "lower optimizer.base_lr or add optimizer.warmup_epochs, and raise train.batch_size",
+            )
+        };
+        Some(format!(
+            "the loss has stayed at ln(partition size) = {:.3} for {WINDOW} steps (consistency \
+             {:.3}, entropy {:.3}): {kind}; {advice}",
+            self.log_size, terms.consistency, terms.entropy
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn watch(consistency: f32, entropy: f32, steps: usize) -> Option<String> {
+        let mut watch = CollapseWatch::new(512);
+        let terms = Terms { loss: consistency + entropy, consistency, entropy };
+        let mut told = (0..steps).filter_map(|_| watch.observe(terms));
+        let first = told.next();
+        assert_eq!(told.next(), None, "told twice");
+        first
+    }
+
+    #[test]
+    fn names_the_collapse() {
+        assert!(watch(6.238, 0.001, 500).unwrap().contains("uniform collapse"));
+        assert!(watch(0.01, 6.228, 500).unwrap().contains("one-hot collapse"));
+    }
+
+    #[test]
+    fn is_silent_before_the_window_and_for_healthy_runs() {
+        assert_eq!(watch(6.238, 0.0, WINDOW - 1), None);
+        assert_eq!(watch(3.0, 0.5, 500), None);
+        let mut single = CollapseWatch::new(1);
+        let zero = Terms { loss: 0.0, consistency: 0.0, entropy: 0.0 };
+        assert!((0..500).all(|_| single.observe(zero).is_none()));
+    }
+}

@@ -1,0 +1,84 @@
+//! Features of images: a frozen backbone in inference mode (spec, section 2).
+
+use autograd::{Executor, Graph, Phase, Value};
+
+use crate::error::{Error, Result};
+use crate::learner::Device;
+use crate::nn::{Params, ResNet, ResNetConfig};
+
+/// A backbone without gradients, whose batch norms use the running statistics.
+pub struct FeatureExtractor {
+    executor: Executor,
+    tensors: Vec<(String, Value)>,
+    images: Value,
+    features: Value,
+    batch: usize,
+}
+
+impl FeatureExtractor {
+    /// A backbone for batches of `batch` images of `size` x `size` pixels.
+    ///
+    /// # Errors
+    /// Images too small for the backbone.
+    pub fn new(
+        config: &ResNetConfig,
+        batch: usize,
+        size: usize,
+        device: Device,
+    ) -> Result<FeatureExtractor> {
+        let (mut graph, mut params) = (Graph::new(), Params::new(false));
+        let resnet = ResNet::new(&mut graph, &mut params, config);
+        let images = graph.input("images", [batch, size, size, config.in_channels]);
+        let features = resnet.forward(&mut graph, images, false)?;
+        graph.keep(features);
+        let name = |value: Value| (graph.info(value).name.clone(), value);
+        let tensors = params.all().iter().map(|param| name(param.value)).collect();
+        let executor = Executor::new(graph, device);
+        Ok(FeatureExtractor { executor, tensors, images, features, batch })
+    }
+
+    /// Sets the weights: pairs of torchvision's names and numbers in this project's layout.
+    ///
+    /// # Errors
+    /// A missing tensor.
+    pub fn load(&mut self, backbone: &[(String, Vec<f32>)]) -> Result<()> {
+        for (name, value) in &self.tensors {
+            let Some((_, data)) = backbone.iter().find(|(given, _)| given == name) else {
+                return Err(Error::Usage(format!("the backbone's weights lack {name}")));
+            };
+            self.executor.write(*value, data);
+        }
+        Ok(())
+    }
+
+    /// The length of a feature vector.
+    pub fn dim(&self) -> usize {
+        self.executor.graph().shape(self.features)[1]
+    }
+
+    /// Features `[count, dim]` of `count` images; `prepare(first, pixels)` writes the images from
+    /// number `first` on into `pixels`, which has room for as many as are still wanted of a batch.
+    ///
+    /// # Errors
+    /// Those of `prepare`.
+    pub fn extract(
+        &mut self,
+        count: usize,
+        mut prepare: impl FnMut(usize, &mut [f32]) -> Result<()>,
+    ) -> Result<Vec<f32>> {
+        let dim = self.dim();
+        let image = self.executor.graph().shape(self.images).elements() / self.batch;
+        let mut pixels = vec![0.0; self.batch * image];
+        let mut features = vec![0.0; self.batch * dim];
+        let mut all = Vec::with_capacity(count * dim);
+        for first in (0..count).step_by(self.batch) {
+            let rows = self.batch.min(count - first);
+            prepare(first, &mut pixels[..rows * image])?;
+            self.executor.write(self.images, &pixels);
+            self.executor.run(Phase::Forward);
+            self.executor.read_into(self.features, &mut features);
+            all.extend_from_slice(&features[..rows * dim]);
+        }
+        Ok(all)
+    }
+}

@@ -1,0 +1,205 @@
+//! Student, teacher and optimizer on a device, and the three moves of a step.
+
+use autograd::{Executor, Phase, Value};
+use tensor::Backend;
+
+use crate::error::{Error, Result};
+use crate::layout;
+use crate::step::{Optimizer, Step, StepConfig};
+
+/// Makes a device with an arena of so many elements.
+pub type Device = fn(usize) -> Box<dyn Backend>;
+
+/// The CPU as a device.
+pub fn cpu(elements: usize) -> Box<dyn Backend> {
+    Box::new(tensor::Cpu::new(elements))
+}
+
+/// A named tensor in PyTorch's layout, as checkpoints hold it.
+pub type NamedTensor = (String, Vec<usize>, Vec<f32>);
+
+/// The terms of the loss in one micro-batch, in nats.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Terms {
+    /// C + H.
+    pub loss: f32,
+    /// C, the consistency term.
+    pub consistency: f32,
+    /// H, the entropy term: mean divergence of the blocks' mean assignment from uniform.
+    pub entropy: f32,
+}
+
+/// What the schedules say for one update.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct UpdateSettings {
+    /// Learning rate.
+    pub lr: f32,
+    /// Weight decay.
+    pub weight_decay: f32,
+    /// m of the teacher's moving average.
+    pub teacher_momentum: f32,
+    /// Number of this update, from 1: for AdamW's bias correction.
+    pub number: usize,
+}
+
+/// Student, teacher and optimizer.
+pub struct Learner {
+    executor: Executor,
+    step: Step,
+    config: StepConfig,
+}
+
+impl Learner {
+    /// Builds and plans the step and allocates its arena; all weights are 0 until
+    /// [`Learner::initialize`] or [`Learner::restore`].
+    ///
+    /// # Errors
+    /// Sizes that do not fit together: see [`Step::new`].
+    pub fn new(config: &StepConfig, device: Device) -> Result<Learner> {
+        let (graph, step) = Step::new(config)?;
+        Ok(Learner { executor: Executor::new(graph, device), step, config: config.clone() })
+    }
+
+    /// The step with its graph and plan.
+    pub fn executor(&self) -> &Executor {
+        &self.executor
+    }
+
+    /// Draws the student's weights; the teacher starts as a copy of the student, running
+    /// statistics included.
+    pub fn initialize(&mut self, seed: u64) {
+        for (index, param) in self.step.student.params.all().iter().enumerate() {
+            let elements = self.executor.graph().shape(param.value).elements();
+            let data = self.step.student.params.initial(index, elements, seed);
+            self.executor.write(param.value, &data);
+        }
+        self.copy_student_to_teacher();
+    }
+
+    /// Makes the teacher a copy of the student, running statistics included.
+    pub fn copy_student_to_teacher(&mut self) {
+        for (student, teacher) in self.step.pairs() {
+            let data = self.executor.read(student);
+            self.executor.write(teacher, &data);
+        }
+    }
+
+    /// Writes one view of one image of the micro-batch, `[S,S,C]`.
+    pub fn write_view(&mut self, view: usize, image: usize, pixels: &[f32]) {
+        let mut groups = self.step.views.iter();
+        let group = groups.find(|g| view < g.first + g.count).expect("a view of the step");
+        let row = (view - group.first) * self.config.batch + image;
+        self.executor.write_part(group.images, row * pixels.len(), pixels);
+    }
+
+    /// Student, teacher and loss of the written views, with the prototypes in the order of
+    /// `permutation` `[K]`.
+    ///
+    /// # Errors
+    /// A loss that is not finite: names the first op that made it so.
+    pub fn forward(&mut self, permutation: &[u32]) -> Result<Terms> {
+        self.executor.write_u32(self.step.permutation, permutation);
+        self.executor.run(Phase::Forward);
+        let terms = Terms {
+            loss: self.executor.scalar(self.step.loss),
+            consistency: self.executor.scalar(self.step.consistency),
+            entropy: self.executor.scalar(self.step.entropy),
+        };
+        if terms.loss.is_finite() {
+            return Ok(terms);
+        }
+        let origin = match self.executor.first_non_finite() {
+            Some((what, name)) => format!("{what} of {name}"),
+            None => "the loss alone".to_owned(),
+        };
+        Err(Error::NonFinite { loss: terms.loss, origin })
+    }
+
+    /// Gradients of the last [`Learner::forward`]; `first` starts a new sum of them.
+    pub fn backward(&mut self, first: bool) {
+        self.executor.write(self.step.scalars.keep, &[if first { 0.0 } else { 1.0 }]);
+        self.executor.run(Phase::Backward);
+    }
+
+    /// Moves the teacher towards the student, then the student along its gradients.
+    pub fn update(&mut self, settings: UpdateSettings) {
+        let scalars = self.step.scalars;
+        self.executor.write(scalars.lr, &[settings.lr]);
+        self.executor.write(scalars.weight_decay, &[settings.weight_decay]);
+        self.executor.write(scalars.teacher_momentum, &[settings.teacher_momentum]);
+        if let Optimizer::AdamW(adamw) = self.config.optimizer {
+            let power = |beta: f32| 1.0 - f64::from(beta).powi(settings.number as i32) as f32;
+            let correction = [power(adamw.betas.0), power(adamw.betas.1)];
+            self.executor.write(scalars.correction, &correction);
+        }
+        self.executor.run(Phase::Update);
+    }
+
+    /// All tensors that a resumed run needs: student, teacher, optimizer.
+    pub fn tensors(&mut self) -> Vec<NamedTensor> {
+        self.saved_values().into_iter().map(|value| self.tensor(value)).collect()
+    }
+
+    /// One tensor in PyTorch's layout.
+    fn tensor(&mut self, value: Value) -> NamedTensor {
+        let data = self.executor.read(value);
+        let info = self.executor.graph().info(value);
+        let (shape, data) = layout::to_pytorch(&info.shape, data);
+        (info.name.clone(), shape, data)
+    }
+
+    /// Sets a tensor from PyTorch's layout; false if the step has none of this name.
+    ///
+    /// # Errors
+    /// A shape other than the step's.
+    pub fn set_tensor(&mut self, name: &str, shape: &[usize], data: &[f32]) -> Result<bool> {
+        let value = self
+            .saved_values()
+            .into_iter()
+            .find(|&value| self.executor.graph().info(value).name == name);
+        let Some(value) = value else { return Ok(false) };
+        let want = layout::pytorch_shape(&self.executor.graph().shape(value));
+        if want != shape {
+            let detail = format!("{name} is {shape:?}, the network has {want:?}");
+            return Err(Error::Usage(detail));
+        }
+        self.executor.write(value, &layout::from_pytorch(shape, data));
+        Ok(true)
+    }
+
+    /// Sets all tensors; each of the step's must be given by `find(name)`.
+    ///
+    /// # Errors
+    /// A missing tensor or one of another shape.
+    pub fn restore<'a>(
+        &mut self,
+        find: impl Fn(&str) -> Result<(&'a [usize], &'a [f32])>,
+    ) -> Result<()> {
+        for value in self.saved_values() {
+            let name = self.executor.graph().info(value).name.clone();
+            let (shape, data) = find(&name)?;
+            self.set_tensor(&name, shape, data)?;
+        }
+        Ok(())
+    }
+
+    /// The teacher's backbone, tensor by tensor in this project's layout, without the prefix
+    /// `teacher.backbone.`.
+    pub fn teacher_backbone(&mut self) -> Vec<(String, Vec<f32>)> {
+        let params = self.step.teacher.params.all();
+        let mut backbone = Vec::new();
+        for param in params {
+            let name = &self.executor.graph().info(param.value).name;
+            if let Some(name) = name.strip_prefix("teacher.backbone.") {
+                backbone.push((name.to_owned(), self.executor.read(param.value)));
+            }
+        }
+        backbone
+    }
+
+    fn saved_values(&self) -> Vec<Value> {
+        let networks = [&self.step.student, &self.step.teacher];
+        let tensors = networks.into_iter().flat_map(|network| network.params.all());
+        tensors.map(|param| param.value).chain(self.step.optimizer_state.iter().copied()).collect()
+    }
+}

@@ -1,0 +1,10 @@
+//! Networks as builders of graph ops: their tensors carry torchvision's names.
+
+pub mod head;
+pub mod layers;
+pub mod params;
+pub mod resnet;
+
+pub use head::{Head, HeadConfig};
+pub use params::{Init, Param, Params};
+pub use resnet::{Arch, ResNet, ResNetConfig, Stem};

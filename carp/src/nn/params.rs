@@ -1,0 +1,86 @@
+//! The list of a network's tensors, with how each starts.
+
+use autograd::{Graph, Shape, Value};
+use tensor::random::{Purpose, Stream};
+
+/// How a tensor starts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Init {
+    /// The same number everywhere.
+    Constant(f32),
+    /// Normal with mean 0 and this standard deviation.
+    Normal(f32),
+    /// Uniform in [-bound, bound).
+    Uniform(f32),
+}
+
+/// One tensor of a network.
+#[derive(Clone, Copy, Debug)]
+pub struct Param {
+    /// Its value in the graph; the graph knows its name and shape.
+    pub value: Value,
+    /// How it starts.
+    pub init: Init,
+    /// A running statistic, which no optimizer and no moving average touches.
+    pub is_buffer: bool,
+}
+
+/// All tensors of a network, in the order of their making.
+pub struct Params {
+    trained: bool,
+    list: Vec<Param>,
+}
+
+impl Params {
+    /// An empty list; `trained` networks get gradients, others (the teacher) are state.
+    pub fn new(trained: bool) -> Params {
+        Params { trained, list: Vec::new() }
+    }
+
+    /// Adds a weight.
+    pub fn weight(
+        &mut self,
+        graph: &mut Graph,
+        name: &str,
+        shape: impl Into<Shape>,
+        init: Init,
+    ) -> Value {
+        let value =
+            if self.trained { graph.param(name, shape) } else { graph.state(name, shape) };
+        self.list.push(Param { value, init, is_buffer: false });
+        value
+    }
+
+    /// Adds a running statistic.
+    pub fn buffer(
+        &mut self,
+        graph: &mut Graph,
+        name: &str,
+        shape: impl Into<Shape>,
+        init: Init,
+    ) -> Value {
+        let value = graph.state(name, shape);
+        self.list.push(Param { value, init, is_buffer: true });
+        value
+    }
+
+    /// All tensors.
+    pub fn all(&self) -> &[Param] {
+        &self.list
+    }
+
+    /// All but the running statistics.
+    pub fn weights(&self) -> impl Iterator<Item = Param> + '_ {
+        self.list.iter().copied().filter(|param| !param.is_buffer)
+    }
+
+    /// The initial numbers of tensor `index` of the list, `elements` of them.
+    pub fn initial(&self, index: usize, elements: usize, seed: u64) -> Vec<f32> {
+        let mut stream = Stream::new(seed, Purpose::Weights, 0, index as u64);
+        match self.list[index].init {
+            Init::Constant(value) => vec![value; elements],
+            Init::Normal(std) => (0..elements).map(|_| std * stream.normal()).collect(),
+            Init::Uniform(bound) => (0..elements).map(|_| stream.range(-bound, bound)).collect(),
+        }
+    }
+}

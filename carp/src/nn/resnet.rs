@@ -1,0 +1,230 @@
+//! ResNet-18, -34 and -50 (He et al., 2016) with torchvision's names, without the classifier.
+//!
+//! Stem, four stages of residual blocks with widths `width * (1, 2, 4, 8)`, global average pool.
+//! A basic block is `relu(bn(conv3x3(relu(bn(conv3x3(x))))) + x)`; a bottleneck block is 1x1, 3x3,
+//! 1x1 with four times the width at its end, the stride in the 3x3. Where size or channels change,
+//! the shortcut is a 1x1 convolution with batch norm.
+
+use autograd::{Graph, Result, Value};
+use serde::{Deserialize, Serialize};
+
+use super::layers::{BatchNorm, Conv};
+use super::params::Params;
+
+/// Depth and kind of block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Arch {
+    /// Basic blocks 2, 2, 2, 2.
+    ResNet18,
+    /// Basic blocks 3, 4, 6, 3.
+    ResNet34,
+    /// Bottleneck blocks 3, 4, 6, 3.
+    ResNet50,
+}
+
+impl Arch {
+    fn blocks(self) -> [usize; 4] {
+        match self {
+            Arch::ResNet18 => [2, 2, 2, 2],
+            Arch::ResNet34 | Arch::ResNet50 => [3, 4, 6, 3],
+        }
+    }
+
+    /// Channels at the end of a block over its width.
+    fn expansion(self) -> usize {
+        match self {
+            Arch::ResNet18 | Arch::ResNet34 => 1,
+            Arch::ResNet50 => 4,
+        }
+    }
+}
+
+/// What stands before the first stage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stem {
+    /// 7x7 convolution of stride 2 and 3x3 max-pool of stride 2, for pictures of 224 pixels.
+    ImageNet,
+    /// 3x3 convolution of stride 1, no max-pool, for pictures of 32 pixels.
+    Cifar,
+}
+
+/// Sizes of a ResNet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ResNetConfig {
+    /// Depth and kind of block.
+    pub arch: Arch,
+    /// Stem.
+    pub stem: Stem,
+    /// Channels of the first stage; 64 is the published size.
+    pub width: usize,
+    /// Channels of the images.
+    pub in_channels: usize,
+    /// Start every block as the identity: scale 0 in its last batch norm.
+    pub zero_init_residual: bool,
+}
+
+impl ResNetConfig {
+    /// The length of a feature vector.
+    pub fn features(&self) -> usize {
+        8 * self.width * self.arch.expansion()
+    }
+}
+
+/// A convolution with the batch norm behind it.
+struct ConvBn(Conv, BatchNorm);
+
+impl ConvBn {
+    fn forward(
+        &self,
+        graph: &mut Graph,
+        x: Value,
+        residual: Option<Value>,
+        relu: bool,
+        training: bool,
+    ) -> Result<Value> {
+        let y = self.0.forward(graph, x)?;
+        self.1.forward(graph, y, residual, relu, training)
+    }
+}
+
+struct Block {
+    name: String,
+    path: Vec<ConvBn>,
+    downsample: Option<ConvBn>,
+}
+
+impl Block {
+    fn new(
+        graph: &mut Graph,
+        params: &mut Params,
+        name: &str,
+        config: &ResNetConfig,
+        (inputs, width, stride): (usize, usize, usize),
+    ) -> Block {
+        let outputs = width * config.arch.expansion();
+        // (inputs, outputs), (kernel, stride, padding) of the convolutions on the path.
+        let convs = match config.arch {
+            Arch::ResNet18 | Arch::ResNet34 => {
+                vec![((inputs, width), (3, stride, 1)), ((width, width), (3, 1, 1))]
+            }
+            Arch::ResNet50 => vec![
+                ((inputs, width), (1, 1, 0)),
+                ((width, width), (3, stride, 1)),
+                ((width, outputs), (1, 1, 0)),
+            ],
+        };
+        graph.scope(name, |graph| {
+            let last = convs.len();
+            let path = (1..)
+                .zip(convs)
+                .map(|(i, (channels, window))| {
+                    let gamma = if i == last && config.zero_init_residual { 0.0 } else { 1.0 };
+                    ConvBn(
+                        Conv::new(graph, params, &format!("conv{i}"), channels, window),
+                        BatchNorm::new(graph, params, &format!("bn{i}"), channels.1, gamma),
+                    )
+                })
+                .collect();
+            let downsample = (stride != 1 || inputs != outputs).then(|| {
+                let (channels, window) = ((inputs, outputs), (1, stride, 0));
+                ConvBn(
+                    Conv::new(graph, params, "downsample.0", channels, window),
+                    BatchNorm::new(graph, params, "downsample.1", outputs, 1.0),
+                )
+            });
+            Block { name: name.to_owned(), path, downsample }
+        })
+    }
+
+    fn forward(&self, graph: &mut Graph, x: Value, training: bool) -> Result<Value> {
+        graph.scope(&self.name, |graph| {
+            let (last, first) = self.path.split_last().expect("a block has convolutions");
+            let mut y = x;
+            for conv in first {
+                y = conv.forward(graph, y, None, true, training)?;
+            }
+            let shortcut = match &self.downsample {
+                Some(downsample) => downsample.forward(graph, x, None, false, training)?,
+                None => x,
+            };
+            last.forward(graph, y, Some(shortcut), true, training)
+        })
+    }
+}
+
+/// A ResNet's layers.
+pub struct ResNet {
+    stem: ConvBn,
+    max_pool: bool,
+    blocks: Vec<Block>,
+}
+
+impl ResNet {
+    /// Adds the tensors of a ResNet.
+    pub fn new(graph: &mut Graph, params: &mut Params, config: &ResNetConfig) -> ResNet {
+        let (width, window) = match config.stem {
+            Stem::ImageNet => (config.width, (7, 2, 3)),
+            Stem::Cifar => (config.width, (3, 1, 1)),
+        };
+        let stem = ConvBn(
+            Conv::new(graph, params, "conv1", (config.in_channels, width), window),
+            BatchNorm::new(graph, params, "bn1", width, 1.0),
+        );
+        let mut blocks = Vec::new();
+        let mut inputs = width;
+        for (stage, count) in config.arch.blocks().into_iter().enumerate() {
+            let width = config.width << stage;
+            for block in 0..count {
+                let stride = if stage > 0 && block == 0 { 2 } else { 1 };
+                let name = format!("layer{}.{block}", stage + 1);
+                let sizes = (inputs, width, stride);
+                blocks.push(Block::new(graph, params, &name, config, sizes));
+                inputs = width * config.arch.expansion();
+            }
+        }
+        ResNet { stem, max_pool: config.stem == Stem::ImageNet, blocks }
+    }
+
+    /// Images `[N,H,W,C]` to features `[N,F]`.
+    ///
+    /// # Errors
+    /// Images of other channels, or training where one value per channel is left.
+    pub fn forward(&self, graph: &mut Graph, images: Value, training: bool) -> Result<Value> {
+        let mut x = self.stem.forward(graph, images, None, true, training)?;
+        if self.max_pool {
+            x = graph.scope("maxpool", |graph| graph.max_pool2d(x, 3, 2, 1))?;
+        }
+        for block in &self.blocks {
+            x = block.forward(graph, x, training)?;
+        }
+        graph.scope("avgpool", |graph| graph.global_avg_pool(x))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn count(arch: Arch, stem: Stem) -> (usize, usize) {
+        let (mut graph, mut params) = (Graph::new(), Params::new(true));
+        let config =
+            ResNetConfig { arch, stem, width: 64, in_channels: 3, zero_init_residual: true };
+        let resnet = ResNet::new(&mut graph, &mut params, &config);
+        let images = graph.input("images", [2, 64, 64, 3]);
+        let features = resnet.forward(&mut graph, images, true).unwrap();
+        assert_eq!(graph.shape(features)[..], [2, config.features()]);
+        let numbers = params.weights().map(|p| graph.shape(p.value).elements()).sum();
+        (params.all().len(), numbers)
+    }
+
+    /// torchvision's state dicts without `fc` and `num_batches_tracked`: number of tensors, and of
+    /// trained numbers (published: 11,689,512, 21,797,672 and 25,557,032 with `fc`).
+    #[test]
+    fn sizes_are_torchvisions() {
+        assert_eq!(count(Arch::ResNet18, Stem::ImageNet), (100, 11_689_512 - 513_000));
+        assert_eq!(count(Arch::ResNet34, Stem::ImageNet), (180, 21_797_672 - 513_000));
+        assert_eq!(count(Arch::ResNet50, Stem::ImageNet), (265, 25_557_032 - 2_049_000));
+    }
+}

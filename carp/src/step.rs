@@ -1,0 +1,318 @@
+//! One training step of CARP as a graph (spec 1.3 to 1.7; paper, algorithm 1).
+//!
+//! Views go through the student, one backbone pass per resolution and one head pass for all of
+//! them; views 0 and 1 through the teacher; both give logits over K prototypes; the loss compares
+//! them inside the blocks of a random partition; its gradient flows back through the student; the
+//! teacher follows the student's weights as they were before the update; the optimizer updates the
+//! student.
+
+use autograd::{Error, Graph, Phase, Result, Value};
+use tensor::backend::AdamW;
+
+use crate::nn::{Head, HeadConfig, Params, ResNet, ResNetConfig};
+
+/// Which optimizer, with the settings that stay the same all through a run.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Optimizer {
+    /// Layer-wise adaptive rate scaling, the paper's.
+    Lars {
+        /// Decay of the momentum buffer.
+        momentum: f32,
+        /// Trust coefficient.
+        eta: f32,
+    },
+    /// Stochastic gradient descent with momentum.
+    Sgd {
+        /// Decay of the momentum buffer.
+        momentum: f32,
+    },
+    /// Adam with decoupled weight decay.
+    AdamW(AdamW),
+}
+
+/// All that decides the graph of a step.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StepConfig {
+    /// The backbone.
+    pub resnet: ResNetConfig,
+    /// The head.
+    pub head: HeadConfig,
+    /// N_B, prototypes in a block of the partition.
+    pub partition_size: usize,
+    /// B, images in a micro-batch.
+    pub batch: usize,
+    /// Side of each square view, in pixels; views 0 and 1 are the global ones.
+    pub view_sizes: Vec<usize>,
+    /// Micro-batches per update.
+    pub accumulation: usize,
+    /// The optimizer.
+    pub optimizer: Optimizer,
+}
+
+/// Backbone, head and their tensors.
+pub struct Network {
+    backbone: ResNet,
+    head: Head,
+    /// All tensors, named `student.backbone.*`, `student.head.*` (or `teacher.`).
+    pub params: Params,
+}
+
+impl Network {
+    fn new(graph: &mut Graph, role: &str, trained: bool, config: &StepConfig) -> Network {
+        let mut params = Params::new(trained);
+        graph.scope(role, |graph| {
+            let backbone = graph
+                .scope("backbone", |graph| ResNet::new(graph, &mut params, &config.resnet));
+            let features = config.resnet.features();
+            let head = graph
+                .scope("head", |graph| Head::new(graph, &mut params, features, &config.head));
+            Network { backbone, head, params }
+        })
+    }
+
+    /// Groups of images, one per resolution, to logits of all rows in order.
+    fn forward(&self, graph: &mut Graph, role: &str, groups: &[Value]) -> Result<Value> {
+        graph.scope(role, |graph| {
+            let features = graph.scope("backbone", |graph| {
+                let parts = groups
+                    .iter()
+                    .map(|&images| self.backbone.forward(graph, images, true))
+                    .collect::<Result<Vec<_>>>()?;
+                graph.concat_rows(&parts)
+            })?;
+            graph.scope("head", |graph| {
+                let embeddings = self.head.embed(graph, features, true)?;
+                self.head.logits(graph, embeddings)
+            })
+        })
+    }
+}
+
+/// Consecutive views of one size: they go through the backbone together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ViewGroup {
+    /// Images `[count*B,S,S,C]`, view by view.
+    pub images: Value,
+    /// First view of the group.
+    pub first: usize,
+    /// Number of views.
+    pub count: usize,
+    /// S.
+    pub size: usize,
+}
+
+/// Scalars `[1]` that the caller writes before each step.
+#[derive(Clone, Copy, Debug)]
+pub struct Scalars {
+    /// Learning rate.
+    pub lr: Value,
+    /// Weight decay of tensors with more than one dimension; others have none.
+    pub weight_decay: Value,
+    /// m of the teacher's moving average.
+    pub teacher_momentum: Value,
+    /// With accumulation: 0 in the first micro-batch of an update, 1 in the others.
+    pub keep: Value,
+    /// With AdamW: `[2]` of 1 - beta1^t and 1 - beta2^t.
+    pub correction: Value,
+}
+
+/// Handles to all that the caller of a step reads and writes.
+pub struct Step {
+    /// The trained network.
+    pub student: Network,
+    /// Its moving average.
+    pub teacher: Network,
+    /// Where the views go.
+    pub views: Vec<ViewGroup>,
+    /// Where the random order of the prototypes goes, `[K]` of u32.
+    pub permutation: Value,
+    /// Where the settings of the step go.
+    pub scalars: Scalars,
+    /// C + H of the micro-batch.
+    pub loss: Value,
+    /// C, the consistency term.
+    pub consistency: Value,
+    /// H, the entropy term.
+    pub entropy: Value,
+    /// The optimizer's state, named `optimizer.*`, zero at first.
+    pub optimizer_state: Vec<Value>,
+}
+
+impl Step {
+    /// Builds the graph of a step. Its `Forward` phase ends with the loss; `Update` holds the ops of
+    /// the teacher and the optimizer.
+    ///
+    /// # Errors
+    /// Fewer than two views, a partition size of 0 or above K, views too small for the backbone, a
+    /// batch too small for batch norm.
+    pub fn new(config: &StepConfig) -> Result<(Graph, Step)> {
+        if config.view_sizes.len() < 2 || config.accumulation == 0 {
+            let detail = format!(
+                "{} views and {} micro-batches per update; needs at least 2 views and 1",
+                config.view_sizes.len(),
+                config.accumulation
+            );
+            return Err(Error::setting("carp_step", detail));
+        }
+        let mut graph = Graph::new();
+        let g = &mut graph;
+        let student = Network::new(g, "student", true, config);
+        let teacher = Network::new(g, "teacher", false, config);
+        let views = view_inputs(g, config);
+        let permutation = g.input_u32("permutation", [config.head.prototypes]);
+        let scalars = Scalars {
+            lr: g.input("lr", [1]),
+            weight_decay: g.input("weight_decay", [1]),
+            teacher_momentum: g.input("teacher_momentum", [1]),
+            keep: g.input("keep", [1]),
+            correction: g.input("correction", [2]),
+        };
+
+        let images: Vec<Value> = views.iter().map(|group| group.images).collect();
+        let teacher_images = teacher_views(g, config, &views)?;
+        let teacher_logits = teacher.forward(g, "teacher", &teacher_images)?;
+        let student_logits = student.forward(g, "student", &images)?;
+        let terms = g.scope("loss", |g| {
+            g.partition_loss(student_logits, teacher_logits, permutation, config.partition_size)
+        })?;
+        for term in [terms.loss, terms.consistency, terms.entropy] {
+            g.keep(term);
+        }
+
+        let weights: Vec<Value> = student.params.weights().map(|param| param.value).collect();
+        let share = 1.0 / config.accumulation as f32;
+        let seed = g.in_phase(Phase::Backward, |g| g.fill([1], share));
+        let mut grads = Vec::new();
+        for (&weight, grad) in weights.iter().zip(g.backward(&[(terms.loss, seed)], &weights)?) {
+            let grad = grad.ok_or_else(|| {
+                let name = &g.info(weight).name;
+                Error::setting("carp_step", format!("{name} does not reach the loss"))
+            })?;
+            grads.push(accumulated(g, config, scalars.keep, weight, grad)?);
+        }
+
+        let optimizer_state = g.in_phase(Phase::Update, |g| -> Result<_> {
+            g.scope("ema", |g| {
+                let pairs = student.params.weights().zip(teacher.params.weights());
+                for (student, teacher) in pairs {
+                    g.ema(scalars.teacher_momentum, student.value, teacher.value)?;
+                }
+                Ok(())
+            })?;
+            g.scope("optimizer", |g| updates(g, config.optimizer, &scalars, &weights, &grads))
+        })?;
+
+        let autograd::LossTerms { loss, consistency, entropy } = terms;
+        let step = Step {
+            student,
+            teacher,
+            views,
+            permutation,
+            scalars,
+            loss,
+            consistency,
+            entropy,
+            optimizer_state,
+        };
+        Ok((graph, step))
+    }
+
+    /// Pairs (student, teacher) of all tensors, running statistics included.
+    pub fn pairs(&self) -> impl Iterator<Item = (Value, Value)> + '_ {
+        let teacher = self.teacher.params.all().iter();
+        self.student.params.all().iter().zip(teacher).map(|(s, t)| (s.value, t.value))
+    }
+}
+
+/// One input per run of consecutive views of one size.
+fn view_inputs(graph: &mut Graph, config: &StepConfig) -> Vec<ViewGroup> {
+    let mut groups = Vec::new();
+    let mut first = 0;
+    for run in config.view_sizes.chunk_by(|a, b| a == b) {
+        let (count, size) = (run.len(), run[0]);
+        let shape = [count * config.batch, size, size, config.resnet.in_channels];
+        let images = graph.input(&format!("views.{first}"), shape);
+        groups.push(ViewGroup { images, first, count, size });
+        first += count;
+    }
+    groups
+}
+
+/// The part of the groups that views 0 and 1 are.
+fn teacher_views(
+    graph: &mut Graph,
+    config: &StepConfig,
+    groups: &[ViewGroup],
+) -> Result<Vec<Value>> {
+    let mut missing = 2;
+    let mut images = Vec::new();
+    for group in groups {
+        let count = group.count.min(missing);
+        if count == group.count {
+            images.push(group.images);
+        } else if count > 0 {
+            images.push(graph.slice_rows(group.images, 0, count * config.batch)?);
+        }
+        missing -= count;
+    }
+    Ok(images)
+}
+
+/// The gradient itself, or with accumulation the state that it is added to.
+fn accumulated(
+    graph: &mut Graph,
+    config: &StepConfig,
+    keep: Value,
+    weight: Value,
+    grad: Value,
+) -> Result<Value> {
+    if config.accumulation == 1 {
+        return Ok(grad);
+    }
+    let info = graph.info(weight);
+    let (name, shape) = (format!("gradient.{}", info.name), info.shape);
+    let sum = graph.state(&name, shape);
+    graph.in_phase(Phase::Backward, |graph| graph.accumulate(keep, grad, sum))?;
+    Ok(sum)
+}
+
+/// The optimizer's ops. Weight decay and LARS's scaling are for tensors with more than one
+/// dimension (spec 1.8); a 1-D tensor's LARS step is therefore one of plain SGD.
+fn updates(
+    graph: &mut Graph,
+    optimizer: Optimizer,
+    scalars: &Scalars,
+    weights: &[Value],
+    grads: &[Value],
+) -> Result<Vec<Value>> {
+    let no_decay = graph.input("no_decay", [1]);
+    let mut state = Vec::new();
+    for (&weight, &grad) in weights.iter().zip(grads) {
+        let info = graph.info(weight);
+        let (name, shape) = (info.name.clone(), info.shape);
+        let is_matrix = shape.len() > 1;
+        let wd = if is_matrix { scalars.weight_decay } else { no_decay };
+        let settings = (scalars.lr, wd);
+        let mut buffer = |graph: &mut Graph, kind: &str| {
+            let buffer = graph.state(&format!("{kind}.{name}"), shape);
+            state.push(buffer);
+            buffer
+        };
+        match optimizer {
+            Optimizer::Lars { momentum, eta } if is_matrix => {
+                let momentum_buffer = buffer(graph, "momentum");
+                graph.lars((momentum, eta), settings, grad, weight, momentum_buffer)?;
+            }
+            Optimizer::Lars { momentum, .. } | Optimizer::Sgd { momentum } => {
+                let momentum_buffer = buffer(graph, "momentum");
+                graph.sgd(momentum, settings, grad, weight, momentum_buffer)?;
+            }
+            Optimizer::AdamW(adamw) => {
+                let moments = (buffer(graph, "first"), buffer(graph, "second"));
+                let settings = (scalars.lr, wd, scalars.correction);
+                graph.adamw(adamw, settings, grad, weight, moments)?;
+            }
+        }
+    }
+    Ok(state)
+}

@@ -1,0 +1,270 @@
+//! The training loop (paper, algorithm 1; spec 1.7).
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tensor::random::{Purpose, Stream};
+
+use crate::checkpoint::{Checkpoint, Progress};
+use crate::collapse::CollapseWatch;
+use crate::config::Config;
+use crate::data::Splits;
+use crate::error::{Error, Result};
+use crate::evaluation::{Evaluation, Quality};
+use crate::learner::{Device, Learner, Terms, UpdateSettings};
+use crate::pipeline::{Batch, Pipeline, PipelineConfig};
+use crate::report;
+use crate::run_folder::{Metrics, RunFolder, RunResult, peak_rss_bytes};
+use crate::schedule::Cosine;
+
+/// What happens during a run, for whoever shows it.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// Before the first step.
+    Start {
+        /// Step to begin with: above 0 in a resumed run.
+        first_step: usize,
+        /// Steps in all.
+        steps: usize,
+        /// Bytes of the step's arena.
+        planned_bytes: usize,
+    },
+    /// k-NN accuracy was measured after so many steps.
+    Knn {
+        /// Steps done.
+        step: usize,
+        /// Fraction of queries that were right.
+        accuracy: f64,
+    },
+    /// A step is done.
+    Step(&'a Metrics),
+    /// One line that the user should read.
+    Warning(String),
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// All steps are done; `result.json` is written.
+    Finished(RunResult),
+    /// The user stopped it after so many steps; the checkpoint is written.
+    Stopped {
+        /// Steps done.
+        step: usize,
+    },
+}
+
+/// Learning rate, weight decay and teacher momentum over the steps of a run.
+struct Schedules {
+    lr: Cosine,
+    weight_decay: Cosine,
+    teacher_momentum: Cosine,
+}
+
+impl Schedules {
+    fn new(config: &Config, steps: usize, steps_per_epoch: usize) -> Schedules {
+        let optimizer = &config.optimizer;
+        let weight_decay = (f64::from(optimizer.weight_decay), optimizer.final_weight_decay.into());
+        let teacher = (f64::from(config.teacher.momentum), config.teacher.final_momentum.into());
+        Schedules {
+            lr: Cosine {
+                warmup_steps: (optimizer.warmup_epochs * steps_per_epoch).min(steps),
+                warmup_start: optimizer.warmup_start_lr.into(),
+                ..Cosine::new(config.lr(), optimizer.final_lr.into(), steps)
+            },
+            weight_decay: Cosine::new(weight_decay.0, weight_decay.1, steps),
+            teacher_momentum: Cosine::new(teacher.0, teacher.1, steps),
+        }
+    }
+}
+
+/// A run under way.
+pub struct Trainer<'a> {
+    config: &'a Config,
+    splits: Splits,
+    learner: Learner,
+    schedules: Schedules,
+    steps: usize,
+    steps_per_epoch: usize,
+    permutation: Vec<u32>,
+}
+
+impl<'a> Trainer<'a> {
+    /// Opens the data, plans the step and draws the initial weights.
+    ///
+    /// # Errors
+    /// Data that cannot be read, or settings that do not fit together or to the data.
+    pub fn new(config: &'a Config, device: Device) -> Result<Trainer<'a>> {
+        let splits = config.data.open(config.seed)?;
+        let step_config = config.step(splits.pretrain.channels());
+        let batch = step_config.batch;
+        let steps_per_epoch = splits.pretrain.len() / batch;
+        if steps_per_epoch == 0 {
+            return Err(Error::Usage(format!(
+                "train.batch_size is {batch}, {} has {} images: set train.batch_size lower",
+                splits.pretrain.name(),
+                splits.pretrain.len()
+            )));
+        }
+        let mut learner = Learner::new(&step_config, device)?;
+        learner.initialize(config.seed);
+        let steps = config.train.epochs * steps_per_epoch;
+        let schedules = Schedules::new(config, steps, steps_per_epoch);
+        let permutation = vec![0; config.model.prototypes];
+        Ok(Trainer { config, splits, learner, schedules, steps, steps_per_epoch, permutation })
+    }
+
+    /// Steps in all: micro-batches of all epochs.
+    pub fn steps(&self) -> usize {
+        self.steps
+    }
+
+    /// Student, teacher and optimizer.
+    pub fn learner(&mut self) -> &mut Learner {
+        &mut self.learner
+    }
+
+    /// Batches for the steps from `first_step` on.
+    ///
+    /// # Errors
+    /// Threads that cannot be started.
+    pub fn pipeline(&self, first_step: usize) -> Result<Pipeline> {
+        Pipeline::start(
+            Arc::clone(&self.splits.pretrain),
+            self.config.views.clone(),
+            PipelineConfig {
+                seed: self.config.seed,
+                batch: self.config.train.batch_size,
+                first_step,
+                steps: self.steps,
+                ahead: self.config.train.prefetch,
+                threads: self.config.threads(),
+            },
+        )
+    }
+
+    /// One step on a batch: the algorithm of the paper.
+    ///
+    /// # Errors
+    /// A loss that is not finite.
+    pub fn step(&mut self, step: usize, batch: &Batch) -> Result<Terms> {
+        self.write_views(batch);
+        self.draw_partition(step);
+        let terms = self.learner.forward(&self.permutation)?;
+        // Micro-batches of an update add their gradients up; the last of an epoch always updates.
+        let accumulation = self.config.train.accumulation;
+        let place = step % self.steps_per_epoch;
+        self.learner.backward(place % accumulation == 0);
+        if (place + 1) % accumulation == 0 || place + 1 == self.steps_per_epoch {
+            self.learner.update(UpdateSettings {
+                lr: self.schedules.lr.at(step) as f32,
+                weight_decay: self.schedules.weight_decay.at(step) as f32,
+                teacher_momentum: self.schedules.teacher_momentum.at(step) as f32,
+                number: self.updates_until(step) + 1,
+            });
+        }
+        Ok(terms)
+    }
+
+    fn updates_until(&self, step: usize) -> usize {
+        let accumulation = self.config.train.accumulation;
+        let per_epoch = self.steps_per_epoch.div_ceil(accumulation);
+        step / self.steps_per_epoch * per_epoch + step % self.steps_per_epoch / accumulation
+    }
+
+    fn write_views(&mut self, batch: &Batch) {
+        let channels = self.splits.pretrain.channels();
+        let sizes = self.config.views.sizes();
+        let sample: usize = sizes.iter().map(|size| size * size * channels).sum();
+        for (image, mut pixels) in batch.pixels.chunks_exact(sample).enumerate() {
+            for (view, size) in sizes.iter().enumerate() {
+                let (own, rest) = pixels.split_at(size * size * channels);
+                self.learner.write_view(view, image, own);
+                pixels = rest;
+            }
+        }
+    }
+
+    /// The order of the prototypes, uniform among all orders: a new one for every micro-batch.
+    fn draw_partition(&mut self, step: usize) {
+        for (place, index) in (0..).zip(&mut self.permutation) {
+            *index = place;
+        }
+        Stream::new(self.config.seed, Purpose::Partition, 0, step as u64)
+            .shuffle(&mut self.permutation);
+    }
+}
+
+/// Trains in `folder` and writes everything there; `resume` goes on from its checkpoint. `stop`
+/// ends the run after the step at hand.
+///
+/// # Errors
+/// Settings, data or files that are not right; a loss that is not finite.
+pub fn train(
+    config: &Config,
+    folder: &mut RunFolder,
+    resume: Option<Checkpoint>,
+    device: Device,
+    stop: &AtomicBool,
+    show: &mut dyn FnMut(Event),
+) -> Result<Outcome> {
+    let mut trainer = Trainer::new(config, device)?;
+    let mut evaluation = Evaluation::new(config, &trainer.splits, device)?;
+    let before = evaluation.measure(&trainer.learner.teacher_backbone())?;
+    let knn_pixels = evaluation.pixels()?;
+    let mut progress = Progress::default();
+    if let Some(checkpoint) = resume {
+        progress = checkpoint.progress()?;
+        trainer.learner.restore(|name| checkpoint.tensor(name))?;
+    }
+    let first_step = progress.step;
+    let planned_bytes = trainer.learner.executor().plan().bytes();
+    show(Event::Start { first_step, steps: trainer.steps, planned_bytes });
+    if let Some(before) = &before {
+        show(Event::Knn { step: 0, accuracy: before.accuracy });
+    }
+
+    let mut after: Option<(usize, Quality)> = None;
+    let mut pipeline = trainer.pipeline(first_step)?;
+    let mut watch = CollapseWatch::new(config.model.partition_size);
+    for step in first_step..trainer.steps {
+        let start = Instant::now();
+        let batch = pipeline.next_batch()?;
+        let waited = pipeline.take_waited();
+        let terms = trainer.step(step, &batch)?;
+        pipeline.recycle(batch);
+        let elapsed = start.elapsed();
+        progress.step = step + 1;
+        progress.seconds += elapsed.as_secs_f64();
+        let metrics = trainer.metrics(step, terms, elapsed, waited);
+        folder.append(&metrics)?;
+        show(Event::Step(&metrics));
+        if let Some(line) = watch.observe(terms) {
+            show(Event::Warning(line));
+        }
+
+        let (epoch, last) = (progress.step / trainer.steps_per_epoch, trainer.steps);
+        let epoch_ends = progress.step % trainer.steps_per_epoch == 0;
+        let due = |every: usize| epoch_ends && every > 0 && epoch % every == 0;
+        if due(config.knn.every_epochs) && progress.step < last {
+            after = evaluation
+                .measure(&trainer.learner.teacher_backbone())?
+                .map(|quality| (progress.step, quality));
+            if let Some((step, quality)) = &after {
+                folder.append_knn(*step, quality.accuracy)?;
+                show(Event::Knn { step: *step, accuracy: quality.accuracy });
+            }
+        }
+        let stopped = stop.load(Ordering::Relaxed) && progress.step < last;
+        if stopped || due(config.train.checkpoint_every_epochs) || progress.step == last {
+            folder.save_checkpoint(config, &trainer.learner.tensors(), progress)?;
+        }
+        if stopped {
+            return Ok(Outcome::Stopped { step: progress.step });
+        }
+    }
+    let _ = after;
+    drop(pipeline);
+    finish(config, folder, &mut trainer, &mut evaluation, before, knn_pixels, progress, show)
+}

@@ -1,0 +1,99 @@
+//! `dX = scatter(dY W)`; with stride 1 it is itself a convolution, of dY with the weight turned by
+//! half a circle and its channels swapped.
+
+use rayon::prelude::*;
+
+use super::patches::scatter_add;
+use super::{CHUNK, TASKS, forward, forward_workspace, is_plain_gemm};
+use crate::cpu::gemm::{self, Strides, sgemm};
+use crate::geometry::{Conv2d, Gemm};
+
+fn as_gemm(conv: Conv2d) -> Gemm {
+    Gemm { m: conv.rows(), n: conv.c, k: conv.o, trans_a: false, trans_b: false }
+}
+
+/// The convolution from dy to dx, where there is one.
+fn turned(conv: Conv2d) -> Option<Conv2d> {
+    let is_convolution = conv.stride == 1 && conv.r == conv.s && conv.padding < conv.r;
+    is_convolution.then(|| Conv2d {
+        h: conv.out_h(),
+        w: conv.out_w(),
+        c: conv.o,
+        o: conv.c,
+        padding: conv.r - 1 - conv.padding,
+        ..conv
+    })
+}
+
+/// Images of a task, and rows of patches that it holds at once.
+fn deal(conv: Conv2d) -> (usize, usize) {
+    let images = conv.n.div_ceil(TASKS).max(1);
+    let rows = images * conv.out_h() * conv.out_w();
+    (images, (CHUNK / conv.patch().max(1)).clamp(32, 1024).min(rows).max(1))
+}
+
+/// Elements of scratch memory for [`grad_input`].
+pub fn grad_input_workspace(conv: Conv2d) -> usize {
+    if is_plain_gemm(conv) {
+        return gemm::workspace(as_gemm(conv));
+    }
+    if let Some(turned) = turned(conv) {
+        return conv.o * conv.patch() + forward_workspace(turned);
+    }
+    let (images, chunk) = deal(conv);
+    conv.n.div_ceil(images) * chunk * conv.patch()
+}
+
+/// Gradient by the input: dy `[N,P,Q,O]` and weight `[O,R,S,C]` to dx `[N,H,W,C]`.
+pub fn grad_input(
+    conv: Conv2d,
+    dy: &[f32],
+    weight: &[f32],
+    dx: &mut [f32],
+    workspace: &mut [f32],
+) {
+    if is_plain_gemm(conv) {
+        return gemm::gemm(as_gemm(conv), dy, weight, dx, workspace);
+    }
+    if let Some(turned) = turned(conv) {
+        let (turned_weight, workspace) = workspace.split_at_mut(conv.o * conv.patch());
+        turn(conv, weight, turned_weight);
+        return forward(turned, dy, turned_weight, dx, workspace);
+    }
+    let (images, chunk) = deal(conv);
+    let (k, o, pixels) = (conv.patch(), conv.o, conv.out_h() * conv.out_w());
+    let image = conv.h * conv.w * conv.c;
+    let by_pixel = Strides::new(o, false);
+    let by_weight = Strides::new(k, false);
+    dx.par_chunks_mut(images * image)
+        .zip(workspace.par_chunks_mut(chunk * k))
+        .enumerate()
+        .for_each(|(task, (dx, patches))| {
+            dx.fill(0.0);
+            let first_image = task * images;
+            let mut first = first_image * pixels;
+            let end = first + dx.len() / image * pixels;
+            while first < end {
+                let rows = chunk.min(end - first);
+                let patches = &mut patches[..rows * k];
+                let dy = &dy[first * o..];
+                sgemm((rows, o, k), (dy, by_pixel), (weight, by_weight), 0.0, patches);
+                scatter_add(conv, patches, first, first_image, dx);
+                first += rows;
+            }
+        });
+}
+
+/// `turned[c, R-1-r, S-1-s, o] = weight[o, r, s, c]`.
+fn turn(conv: Conv2d, weight: &[f32], turned: &mut [f32]) {
+    let Conv2d { c, o, r, s, .. } = conv;
+    let window = r * s;
+    turned.par_chunks_mut(window * o).enumerate().for_each(|(channel, turned)| {
+        for (place, turned) in turned.chunks_exact_mut(o).enumerate() {
+            let from = (window - 1 - place) * c + channel;
+            for (out, turned) in turned.iter_mut().enumerate() {
+                *turned = weight[out * window * c + from];
+            }
+        }
+    });
+}

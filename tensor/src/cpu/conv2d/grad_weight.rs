@@ -1,0 +1,64 @@
+//! `dW = dY^T patches(X)`: a sum over all output pixels, cut into parts that are added in order.
+
+use rayon::prelude::*;
+
+use super::patches::gather;
+use super::{deal, is_plain_gemm};
+use crate::cpu::gemm::{self, Strides, sgemm};
+use crate::cpu::reduce;
+use crate::geometry::{Conv2d, Gemm};
+
+/// Elements that all partial gradients may have together: 8 MiB, unless two parts need more.
+const PARTIALS: usize = 2 * 1024 * 1024;
+/// Most parts.
+const PARTS: usize = 16;
+
+fn as_gemm(conv: Conv2d) -> Gemm {
+    Gemm { m: conv.o, n: conv.c, k: conv.rows(), trans_a: true, trans_b: false }
+}
+
+fn parts(conv: Conv2d) -> usize {
+    (PARTIALS / (conv.o * conv.patch()).max(1)).clamp(2, PARTS)
+}
+
+/// Elements of scratch memory for [`grad_weight`]: per part a gradient and a chunk of patches.
+pub fn grad_weight_workspace(conv: Conv2d) -> usize {
+    if is_plain_gemm(conv) {
+        return gemm::workspace(as_gemm(conv));
+    }
+    let (chunk, per_task) = deal(conv.rows(), conv.patch(), parts(conv));
+    conv.rows().div_ceil(per_task) * (conv.o + chunk) * conv.patch()
+}
+
+/// Gradient by the weight: x `[N,H,W,C]` and dy `[N,P,Q,O]` to dweight `[O,R,S,C]`.
+pub fn grad_weight(
+    conv: Conv2d,
+    x: &[f32],
+    dy: &[f32],
+    dweight: &mut [f32],
+    workspace: &mut [f32],
+) {
+    if is_plain_gemm(conv) {
+        return gemm::gemm(as_gemm(conv), dy, x, dweight, workspace);
+    }
+    let (k, o, rows) = (conv.patch(), conv.o, conv.rows());
+    let (chunk, per_task) = deal(rows, k, parts(conv));
+    let (partials, patches) = workspace.split_at_mut(rows.div_ceil(per_task) * o * k);
+    let by_pixel = Strides::new(o, true);
+    let by_patch = Strides::new(k, false);
+    partials.par_chunks_mut(o * k).zip(patches.par_chunks_mut(chunk * k)).enumerate().for_each(
+        |(task, (partial, patches))| {
+            let end = rows.min((task + 1) * per_task);
+            let mut beta = 0.0;
+            for first in (task * per_task..end).step_by(chunk) {
+                let rows = chunk.min(end - first);
+                let patches = &mut patches[..rows * k];
+                gather(conv, x, first, patches);
+                let dy = &dy[first * o..];
+                sgemm((o, rows, k), (dy, by_pixel), (patches, by_patch), beta, partial);
+                beta = 1.0;
+            }
+        },
+    );
+    reduce::sum_parts(partials, dweight);
+}

@@ -1,0 +1,101 @@
+"""Writes and checks files of the audit format (docs/audit.md): names, dtypes and settings."""
+
+import json
+import re
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+RESNET = "arch stem width in_channels training"
+MODEL = r"backbone\..+ head\.mlp\.[01346]\..+ head\.last_layer\.weight_v"
+STATE = " ".join(rf"{net}\.{name}" for net in ("student", "teacher") for name in MODEL.split())
+
+# kind: settings, names behind `in.`, names behind `out.`; names are regular expressions.
+KINDS = {
+    "conv2d": ("stride padding", "x weight grad_y", "y grad_x grad_weight"),
+    "batch_norm": (
+        "eps momentum training",
+        "x weight bias running_mean running_var grad_y",
+        "y grad_x grad_weight grad_bias running_mean running_var",
+    ),
+    "gelu": ("", "x grad_y", "y grad_x"),
+    "relu": ("", "x grad_y", "y grad_x"),
+    "max_pool2d": ("kernel stride padding", "x grad_y", "y grad_x"),
+    "avg_pool2d": ("kernel stride padding", "x grad_y", "y grad_x"),
+    "linear": ("", "x weight bias grad_y", "y grad_x grad_weight grad_bias"),
+    "weight_norm_linear": ("", "x weight_v grad_y", "y grad_x grad_weight_v"),
+    "carp_loss": (
+        "partition_size",
+        "student teacher permutation",
+        "consistency entropy grad_student",
+    ),
+    "carp_loss_embeddings": (
+        "partition_size variant",
+        "student teacher student_prototypes teacher_prototypes permutation",
+        "consistency entropy grad_student grad_student_prototypes",
+    ),
+    "lars": ("lr momentum weight_decay eta", "param grads", "param"),
+    "sgd": ("lr momentum weight_decay", "param grads", "param"),
+    "adamw": ("lr weight_decay betas eps", "param grads", "param"),
+    "schedule": ("base final steps warmup_steps warmup_start", "", "values"),
+    "resnet": (RESNET, r"x grad_y w\..+", r"y grad\..+ buffer\..+"),
+    "carp_step": (
+        RESNET + " hidden bottleneck prototypes partition_size optimizer lr teacher_momentum"
+        " weight_decay momentum eta",
+        " ".join(rf"student\.{name}" for name in MODEL.split())
+        + r" view\.\d+\.\d+ permutation\.\d+",
+        "loss consistency entropy " + STATE,
+    ),
+}
+
+INTEGERS = r".*\.num_batches_tracked|in\.permutation(\.\d+)?"
+
+
+def expected_dtype(kind, name):
+    """The one dtype that a tensor of this name has."""
+    if re.fullmatch(INTEGERS, name):
+        return torch.int64
+    return torch.float64 if kind == "schedule" else torch.float32
+
+
+def save(path, kind, settings, tolerance, inputs, outputs):
+    """Writes one audit file and reads it back through `check`."""
+    tensors = {f"in.{name}": value for name, value in inputs.items()}
+    tensors |= {f"out.{name}": value for name, value in outputs.items()}
+    tensors = {
+        name: value.detach().to(expected_dtype(kind, name)).contiguous().clone()
+        for name, value in tensors.items()
+    }
+    header = {"kind": kind, "settings": settings, "tolerance": tolerance}
+    save_file(tensors, path, metadata={"carp.audit": json.dumps(header)})
+    check(path)
+
+
+def check(path):
+    """Raises ValueError where a file breaks the format."""
+    with safe_open(path, framework="pt") as file:
+        header = json.loads(file.metadata()["carp.audit"])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}
+    if set(header) != {"kind", "settings", "tolerance"}:
+        raise ValueError(f"{path}: header has {sorted(header)}")
+    if set(header["tolerance"]) != {"abs", "rel"}:
+        raise ValueError(f"{path}: tolerance has {sorted(header['tolerance'])}")
+    kind = header["kind"]
+    settings, inputs, outputs = (part.split() for part in KINDS[kind])
+    if set(header["settings"]) != set(settings):
+        raise ValueError(f"{path}: settings {sorted(header['settings'])}, not {sorted(settings)}")
+    allowed = [rf"in\.{name}" for name in inputs] + [rf"out\.{name}" for name in outputs]
+    for name, tensor in tensors.items():
+        if not any(re.fullmatch(pattern, name) for pattern in allowed):
+            raise ValueError(f"{path}: {kind} has no tensor {name}")
+        if tensor.dtype != expected_dtype(kind, name):
+            raise ValueError(f"{path}: {name} is {tensor.dtype}")
+        if not torch.isfinite(tensor).all():
+            raise ValueError(f"{path}: {name} is not finite")
+    for pattern in allowed:
+        optional = pattern.startswith("out")
+        if not optional and not any(re.fullmatch(pattern, name) for name in tensors):
+            raise ValueError(f"{path}: {kind} without {pattern}")
+    if not any(name.startswith("out.") for name in tensors):
+        raise ValueError(f"{path}: nothing to compare")

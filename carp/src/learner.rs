@@ -93,11 +93,11 @@ impl Learner {
     }
 
     /// Student, teacher and loss of the written views, with the prototypes in the order of
-    /// `permutation` `[K]`.
+    /// `permutation` `[K]`; `step` is for the error alone.
     ///
     /// # Errors
     /// A loss that is not finite: names the first op that made it so.
-    pub fn forward(&mut self, permutation: &[u32]) -> Result<Terms> {
+    pub fn forward(&mut self, step: usize, permutation: &[u32]) -> Result<Terms> {
         self.executor.write_u32(self.step.permutation, permutation);
         self.executor.run(Phase::Forward);
         let terms = Terms {
@@ -109,10 +109,10 @@ impl Learner {
             return Ok(terms);
         }
         let origin = match self.executor.first_non_finite() {
-            Some((what, name)) => format!("{what} of {name}"),
+            Some((what, name)) => format!("{what} {name}"),
             None => "the loss alone".to_owned(),
         };
-        Err(Error::NonFinite { loss: terms.loss, origin })
+        Err(Error::NonFinite { loss: terms.loss, step, origin })
     }
 
     /// Gradients of the last [`Learner::forward`]; `first` starts a new sum of them.

@@ -239,7 +239,7 @@ fn run_steps(
             );
             return Err(inputs.invalid(&detail));
         }
-        let terms = learner.forward(&permutation)?;
+        let terms = learner.forward(t, &permutation)?;
         loss.push(terms.loss);
         consistency.push(terms.consistency);
         entropy.push(terms.entropy);

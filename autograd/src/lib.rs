@@ -4,13 +4,14 @@
 //! code (`ops/` has one file per op family: shape rule, forward call, gradient). [`backward`] walks
 //! that list from its end and appends the gradient ops to it. A [`Plan`] gives every value its
 //! place in one arena before anything runs. An [`Executor`] then runs the list again and again
-//! without allocating. [`gradcheck`] holds every gradient against central differences, and
-//! [`trace`] prints the step as a table.
+//! without allocating. [`gradcheck`] holds every gradient against central differences, [`trace`]
+//! prints the step as a table, and [`memory_map`] draws its arena.
 
 mod backward;
 pub mod executor;
 pub mod gradcheck;
 pub mod graph;
+pub mod memory_map;
 pub mod ops;
 pub mod plan;
 pub mod trace;

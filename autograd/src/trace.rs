@@ -1,1 +1,118 @@
-//! stub
+//! The step as a table, before it runs.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use crate::graph::{Graph, Node, Phase};
+use crate::plan::Plan;
+
+/// 1234567 as "1.2 M".
+pub fn human(number: f64, unit: &str, thousand: f64) -> String {
+    let infix = if thousand == 1024.0 { "i" } else { "" };
+    let mut scaled = number;
+    for prefix in ["", "k", "M", "G", "T"] {
+        if scaled < thousand || prefix == "T" {
+            let prefix = if prefix == "k" && thousand == 1024.0 { "K" } else { prefix };
+            let infix = if prefix.is_empty() { "" } else { infix };
+            let digits = usize::from(!prefix.is_empty());
+            return format!("{scaled:.digits$} {prefix}{infix}{unit}");
+        }
+        scaled /= thousand;
+    }
+    unreachable!("the last prefix takes all")
+}
+
+/// Bytes as "1.2 MiB".
+pub fn bytes(number: usize) -> String {
+    human(number as f64, "B", 1024.0)
+}
+
+fn flops(number: u64) -> String {
+    human(number as f64, "FLOP", 1000.0)
+}
+
+fn node_flops(graph: &Graph, node: &Node) -> u64 {
+    let shapes: Vec<_> = node.outputs.iter().map(|&v| graph.shape(v)).collect();
+    node.op.flops(&shapes)
+}
+
+/// Bytes that a node reads and writes, if nothing stayed in a cache.
+fn node_bytes(graph: &Graph, node: &Node) -> usize {
+    let values = node.inputs.iter().chain(&node.outputs);
+    4 * values.map(|&v| graph.shape(v).elements()).sum::<usize>()
+}
+
+/// One line per op: number, phase, op, layer, shape of the result, FLOPs, bytes read and written,
+/// place of the result in the arena (in bytes). Sums at the end.
+pub fn table(graph: &Graph, plan: &Plan) -> String {
+    let layers = graph.nodes().iter().map(|node| node.layer.len()).max().unwrap_or(5).max(5);
+    let mut text = String::new();
+    let mut line = |cells: [&str; 8]| {
+        let [number, phase, op, layer, shape, flops, bytes, offset] = cells;
+        let _ = writeln!(
+            text,
+            "{number:>5}  {phase:<8}  {op:<24}  {layer:<layers$}  {shape:<20}  {flops:>12}  \
+             {bytes:>11}  {offset:>12}"
+        );
+    };
+    line(["#", "phase", "op", "layer", "shape", "FLOPs", "bytes", "offset"]);
+    for (number, node) in graph.nodes().iter().enumerate() {
+        let result = node.outputs.first();
+        let shape = result.map_or_else(String::new, |&v| graph.shape(v).to_string());
+        let offset = result.map_or(0, |v| 4 * plan.slots[v.index()].offset);
+        line([
+            &number.to_string(),
+            &format!("{:?}", node.phase).to_lowercase(),
+            node.op.name(),
+            &node.layer,
+            &shape,
+            &flops(node_flops(graph, node)),
+            &bytes(node_bytes(graph, node)),
+            &offset.to_string(),
+        ]);
+    }
+    text + &totals(graph)
+}
+
+/// FLOPs and bytes of each phase and of the whole step.
+fn totals(graph: &Graph) -> String {
+    let mut text = String::new();
+    let phases = [Some(Phase::Forward), Some(Phase::Backward), Some(Phase::Update), None];
+    for phase in phases {
+        let nodes = || graph.nodes().iter().filter(|node| phase.is_none_or(|p| p == node.phase));
+        let name = phase.map_or("step".to_owned(), |p| format!("{p:?}").to_lowercase());
+        let _ = writeln!(
+            text,
+            "{name:<8}  {:>5} ops  {:>12}  {:>11}",
+            nodes().count(),
+            flops(nodes().map(|node| node_flops(graph, node)).sum()),
+            bytes(nodes().map(|node| node_bytes(graph, node)).sum())
+        );
+    }
+    text
+}
+
+/// One line per kind of op, the most FLOPs first.
+pub fn summary(graph: &Graph) -> String {
+    let mut kinds: BTreeMap<&str, (usize, u64, usize)> = BTreeMap::new();
+    for node in graph.nodes() {
+        let kind = kinds.entry(node.op.name()).or_default();
+        kind.0 += 1;
+        kind.1 += node_flops(graph, node);
+        kind.2 += node_bytes(graph, node);
+    }
+    let all: u64 = kinds.values().map(|kind| kind.1).sum();
+    let mut kinds: Vec<_> = kinds.into_iter().collect();
+    kinds.sort_by_key(|(_, kind)| std::cmp::Reverse(kind.1));
+    let mut text = String::new();
+    for (name, (count, ops, touched)) in kinds {
+        let share = 100.0 * ops as f64 / all.max(1) as f64;
+        let _ = writeln!(
+            text,
+            "{name:<24}  {count:>4} times  {:>12}  {share:>5.1} %  {:>11}",
+            flops(ops),
+            bytes(touched)
+        );
+    }
+    text + &totals(graph)
+}

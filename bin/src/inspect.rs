@@ -32,7 +32,7 @@ pub struct PlanArgs {
 /// Builds and plans the step of the settings, without allocating its arena.
 fn planned(args: &ConfigArgs) -> Result<(Graph, Plan)> {
     let config = args.load()?;
-    let (graph, _) = Step::new(&config.step(config.data.channels()?))?;
+    let (graph, _) = Step::new(&config.step())?;
     let plan = Plan::new(&graph, &Cpu::new(0));
     Ok((graph, plan))
 }

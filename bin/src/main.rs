@@ -76,6 +76,12 @@ impl ConfigArgs {
         config.data.strict |= self.strict;
         Ok(config)
     }
+
+    /// What a run with this preset is called.
+    fn preset_name(&self) -> String {
+        let path = std::path::Path::new(&self.preset);
+        path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+    }
 }
 
 fn main() -> ExitCode {

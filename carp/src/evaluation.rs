@@ -5,12 +5,12 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use crate::config::Config;
-use crate::data::{Dataset, Image, Splits};
+use crate::data::{Dataset, Splits};
 use crate::error::Result;
-use crate::eval::knn::knn;
-use crate::eval::pixels::pixel_features;
+use crate::eval::knn::{KnnAccuracy, Labelled, knn, neighbours};
 use crate::features::FeatureExtractor;
 use crate::learner::Device;
+use crate::report::Row;
 use crate::views::{EvalTransform, Scratch};
 
 /// What k-NN says of a backbone.
@@ -52,10 +52,6 @@ impl Set {
     fn labels(&self) -> Vec<u32> {
         (0..self.count).map(|i| self.data.label(i).unwrap_or(0)).collect()
     }
-
-    fn images(&self) -> Result<Vec<Arc<Image>>> {
-        (0..self.count).into_par_iter().map(|i| self.data.image(i)).collect()
-    }
 }
 
 impl Evaluation {
@@ -66,7 +62,7 @@ impl Evaluation {
     pub fn new(config: &Config, splits: &Splits, device: Device) -> Result<Option<Evaluation>> {
         let (Some(train), Some(test)) = (&splits.train, &splits.test) else { return Ok(None) };
         let transform = config.eval_transform();
-        let resnet = config.step(splits.pretrain.channels()).resnet;
+        let resnet = config.step().resnet;
         let knn = &config.knn;
         let size = transform.size;
         let extractor = FeatureExtractor::new(&resnet, knn.batch_size, size, device)?;
@@ -90,36 +86,80 @@ impl Evaluation {
         let bank = features(&mut self.extractor, &self.transform, &self.bank)?;
         let queries = features(&mut self.extractor, &self.transform, &self.queries)?;
         let dim = self.extractor.dim();
-        let accuracy = self.accuracy(&bank, &queries, dim)?;
+        let accuracy = self.accuracies(&bank, &queries, dim, &[self.k])?[0].top1;
         Ok(Quality { accuracy, bank, queries, dim })
     }
 
-    /// k-NN accuracy of the pixels themselves.
+    /// k-NN accuracy of the pixels themselves, as evaluations see them.
     ///
     /// # Errors
     /// An image that cannot be read.
     pub fn pixels(&self) -> Result<f64> {
-        let size = self.transform.size;
-        let bank = pixel_features(&self.bank.images()?, size)?;
-        let queries = pixel_features(&self.queries.images()?, size)?;
-        self.accuracy(&bank, &queries, bank.len() / self.bank.count)
+        let (bank, dim) = pixel_features(&self.transform, &self.bank)?;
+        let (queries, _) = pixel_features(&self.transform, &self.queries)?;
+        Ok(self.accuracies(&bank, &queries, dim, &[self.k])?[0].top1)
     }
 
-    fn accuracy(&self, bank: &[f32], queries: &[f32], dim: usize) -> Result<f64> {
-        let accuracies = knn(
-            bank,
-            &self.bank.labels(),
-            queries,
-            &self.queries.labels(),
+    /// k-NN accuracy of features `[bank, dim]` and `[queries, dim]` for several k.
+    ///
+    /// # Errors
+    /// A k of 0.
+    pub fn accuracies(
+        &self,
+        bank: &[f32],
+        queries: &[f32],
+        dim: usize,
+        ks: &[usize],
+    ) -> Result<Vec<KnnAccuracy>> {
+        let (bank_labels, query_labels) = (self.bank.labels(), self.queries.labels());
+        knn(
+            Labelled { features: bank, labels: &bank_labels },
+            Labelled { features: queries, labels: &query_labels },
             dim,
             self.classes,
-            &[self.k],
+            ks,
             self.temperature,
-        )?;
-        Ok(accuracies[0].top1)
+        )
+    }
+
+    /// Rows for the picture of a run: the first queries of as many classes as there are (at most
+    /// `rows`), each with its `most` nearest training pictures by either network.
+    ///
+    /// # Errors
+    /// An image that cannot be read.
+    pub fn rows(
+        &self,
+        before: &Quality,
+        after: &Quality,
+        rows: usize,
+        most: usize,
+    ) -> Result<Vec<Row>> {
+        let labels = self.queries.labels();
+        let first_of = |class: u32| labels.iter().position(|&label| label == class);
+        let chosen = (0..self.classes as u32).filter_map(first_of).take(rows);
+        let near = |quality: &Quality, query: usize| -> Result<Vec<_>> {
+            let row = &quality.queries[query * quality.dim..][..quality.dim];
+            let nearest = neighbours(&quality.bank, row, quality.dim, most);
+            let picture = |&(_, index): &(f32, u32)| {
+                let index = index as usize;
+                let is_right = self.bank.data.label(index) == Some(labels[query]);
+                Ok((Arc::unwrap_or_clone(self.bank.data.image(index)?), is_right))
+            };
+            nearest[0].iter().map(picture).collect()
+        };
+        chosen
+            .map(|query| {
+                Ok(Row {
+                    query: Arc::unwrap_or_clone(self.queries.data.image(query)?),
+                    before: near(before, query)?,
+                    after: near(after, query)?,
+                })
+            })
+            .collect()
     }
 }
 
+/// Features of a set by the network that the extractor holds.
 fn features(
     extractor: &mut FeatureExtractor,
     transform: &EvalTransform,
@@ -136,4 +176,21 @@ fn features(
             },
         )
     })
+}
+
+/// The pixels of a set, from 0 to 1, and how many an image has.
+fn pixel_features(transform: &EvalTransform, set: &Set) -> Result<(Vec<f32>, usize)> {
+    let dim = transform.size * transform.size * set.data.channels();
+    let mut features = vec![0.0; set.count * dim];
+    features.par_chunks_mut(dim).enumerate().try_for_each_init(
+        Scratch::default,
+        |scratch, (i, features)| -> Result<()> {
+            let image = set.data.image(i)?;
+            for (feature, &pixel) in features.iter_mut().zip(transform.pixels(&image, scratch)) {
+                *feature = f32::from(pixel) / 255.0;
+            }
+            Ok(())
+        },
+    )?;
+    Ok((features, dim))
 }

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use tensor::random::{Purpose, Stream};
 
-use crate::checkpoint::{Checkpoint, Progress};
+use crate::checkpoint::{Checkpoint, Progress, weights_sha256};
 use crate::collapse::CollapseWatch;
 use crate::config::Config;
 use crate::data::Splits;
 use crate::error::{Error, Result};
-use crate::evaluation::{Evaluation, Quality};
+use crate::evaluation::Evaluation;
 use crate::learner::{Device, Learner, Terms, UpdateSettings};
 use crate::pipeline::{Batch, Pipeline, PipelineConfig};
 use crate::report;
@@ -65,16 +65,19 @@ struct Schedules {
 impl Schedules {
     fn new(config: &Config, steps: usize, steps_per_epoch: usize) -> Schedules {
         let optimizer = &config.optimizer;
-        let weight_decay = (f64::from(optimizer.weight_decay), optimizer.final_weight_decay.into());
-        let teacher = (f64::from(config.teacher.momentum), config.teacher.final_momentum.into());
+        let teacher = &config.teacher;
         Schedules {
             lr: Cosine {
                 warmup_steps: (optimizer.warmup_epochs * steps_per_epoch).min(steps),
-                warmup_start: optimizer.warmup_start_lr.into(),
-                ..Cosine::new(config.lr(), optimizer.final_lr.into(), steps)
+                warmup_start: optimizer.warmup_start_lr,
+                ..Cosine::new(config.lr(), optimizer.final_lr, steps)
             },
-            weight_decay: Cosine::new(weight_decay.0, weight_decay.1, steps),
-            teacher_momentum: Cosine::new(teacher.0, teacher.1, steps),
+            weight_decay: Cosine::new(
+                optimizer.weight_decay,
+                optimizer.final_weight_decay,
+                steps,
+            ),
+            teacher_momentum: Cosine::new(teacher.momentum, teacher.final_momentum, steps),
         }
     }
 }
@@ -97,7 +100,7 @@ impl<'a> Trainer<'a> {
     /// Data that cannot be read, or settings that do not fit together or to the data.
     pub fn new(config: &'a Config, device: Device) -> Result<Trainer<'a>> {
         let splits = config.data.open(config.seed)?;
-        let step_config = config.step(splits.pretrain.channels());
+        let step_config = config.step();
         let batch = step_config.batch;
         let steps_per_epoch = splits.pretrain.len() / batch;
         if steps_per_epoch == 0 {
@@ -151,7 +154,7 @@ impl<'a> Trainer<'a> {
     pub fn step(&mut self, step: usize, batch: &Batch) -> Result<Terms> {
         self.write_views(batch);
         self.draw_partition(step);
-        let terms = self.learner.forward(&self.permutation)?;
+        let terms = self.learner.forward(step, &self.permutation)?;
         // Micro-batches of an update add their gradients up; the last of an epoch always updates.
         let accumulation = self.config.train.accumulation;
         let place = step % self.steps_per_epoch;
@@ -165,6 +168,28 @@ impl<'a> Trainer<'a> {
             });
         }
         Ok(terms)
+    }
+
+    /// What is logged of a step.
+    fn metrics(&self, step: usize, terms: Terms, elapsed: Duration, waited: Duration) -> Metrics {
+        let Terms { loss, consistency, entropy } = terms;
+        let seconds = elapsed.as_secs_f64();
+        Metrics {
+            step: step + 1,
+            epoch: (step + 1) as f64 / self.steps_per_epoch as f64,
+            loss,
+            consistency,
+            entropy,
+            lr: self.schedules.lr.at(step),
+            teacher_momentum: self.schedules.teacher_momentum.at(step),
+            images_per_second: self.config.train.batch_size as f64 / seconds,
+            waiting: waited.as_secs_f64() / seconds,
+        }
+    }
+
+    /// Whether so many epochs have passed once more (never if 0).
+    fn is_due(&self, every_epochs: usize, progress: Progress) -> bool {
+        every_epochs > 0 && progress.step % (every_epochs * self.steps_per_epoch) == 0
     }
 
     fn updates_until(&self, step: usize) -> usize {
@@ -196,6 +221,9 @@ impl<'a> Trainer<'a> {
     }
 }
 
+/// Neighbours and rows in the picture of a run.
+const PICTURE: (usize, usize) = (6, 10);
+
 /// Trains in `folder` and writes everything there; `resume` goes on from its checkpoint. `stop`
 /// ends the run after the step at hand.
 ///
@@ -211,32 +239,37 @@ pub fn train(
 ) -> Result<Outcome> {
     let mut trainer = Trainer::new(config, device)?;
     let mut evaluation = Evaluation::new(config, &trainer.splits, device)?;
-    let before = evaluation.measure(&trainer.learner.teacher_backbone())?;
-    let knn_pixels = evaluation.pixels()?;
+    let mut measure = |learner: &mut Learner| {
+        let backbone = learner.teacher_backbone();
+        evaluation.as_mut().map(|evaluation| evaluation.measure(&backbone)).transpose()
+    };
+    // The initial weights are a function of the seed: a resumed run measures them anew.
+    let before = measure(&mut trainer.learner)?;
     let mut progress = Progress::default();
     if let Some(checkpoint) = resume {
         progress = checkpoint.progress()?;
         trainer.learner.restore(|name| checkpoint.tensor(name))?;
     }
-    let first_step = progress.step;
+    let (first_step, steps) = (progress.step, trainer.steps);
     let planned_bytes = trainer.learner.executor().plan().bytes();
-    show(Event::Start { first_step, steps: trainer.steps, planned_bytes });
-    if let Some(before) = &before {
-        show(Event::Knn { step: 0, accuracy: before.accuracy });
+    show(Event::Start { first_step, steps, planned_bytes });
+    if let Some(quality) = &before {
+        show(Event::Knn { step: 0, accuracy: quality.accuracy });
     }
 
-    let mut after: Option<(usize, Quality)> = None;
     let mut pipeline = trainer.pipeline(first_step)?;
     let mut watch = CollapseWatch::new(config.model.partition_size);
-    for step in first_step..trainer.steps {
+    for step in first_step..steps {
         let start = Instant::now();
         let batch = pipeline.next_batch()?;
         let waited = pipeline.take_waited();
         let terms = trainer.step(step, &batch)?;
         pipeline.recycle(batch);
         let elapsed = start.elapsed();
-        progress.step = step + 1;
-        progress.seconds += elapsed.as_secs_f64();
+        progress = Progress {
+            step: step + 1,
+            seconds: progress.seconds + elapsed.as_secs_f64(),
+        };
         let metrics = trainer.metrics(step, terms, elapsed, waited);
         folder.append(&metrics)?;
         show(Event::Step(&metrics));
@@ -244,27 +277,48 @@ pub fn train(
             show(Event::Warning(line));
         }
 
-        let (epoch, last) = (progress.step / trainer.steps_per_epoch, trainer.steps);
-        let epoch_ends = progress.step % trainer.steps_per_epoch == 0;
-        let due = |every: usize| epoch_ends && every > 0 && epoch % every == 0;
-        if due(config.knn.every_epochs) && progress.step < last {
-            after = evaluation
-                .measure(&trainer.learner.teacher_backbone())?
-                .map(|quality| (progress.step, quality));
-            if let Some((step, quality)) = &after {
-                folder.append_knn(*step, quality.accuracy)?;
-                show(Event::Knn { step: *step, accuracy: quality.accuracy });
-            }
-        }
-        let stopped = stop.load(Ordering::Relaxed) && progress.step < last;
-        if stopped || due(config.train.checkpoint_every_epochs) || progress.step == last {
+        let is_last = progress.step == steps;
+        let stopped = stop.load(Ordering::Relaxed) && !is_last;
+        if stopped || is_last || trainer.is_due(config.train.checkpoint_every_epochs, progress) {
             folder.save_checkpoint(config, &trainer.learner.tensors(), progress)?;
         }
         if stopped {
             return Ok(Outcome::Stopped { step: progress.step });
         }
+        if !is_last && trainer.is_due(config.knn.every_epochs, progress) {
+            if let Some(quality) = measure(&mut trainer.learner)? {
+                folder.append_knn(progress.step, quality.accuracy)?;
+                show(Event::Knn { step: progress.step, accuracy: quality.accuracy });
+            }
+        }
     }
-    let _ = after;
     drop(pipeline);
-    finish(config, folder, &mut trainer, &mut evaluation, before, knn_pixels, progress, show)
+
+    let after = measure(&mut trainer.learner)?;
+    let mut knn_pixels = None;
+    if let (Some(evaluation), Some(before), Some(after)) = (&evaluation, &before, &after) {
+        folder.append_knn(steps, after.accuracy)?;
+        show(Event::Knn { step: steps, accuracy: after.accuracy });
+        knn_pixels = Some(evaluation.pixels()?);
+        let rows = evaluation.rows(before, after, PICTURE.1, PICTURE.0)?;
+        report::neighbours(&folder.path().join("neighbours.png"), &rows)?;
+    }
+    let skipped = trainer.splits.pretrain.skipped();
+    if skipped > 0 {
+        show(Event::Warning(format!("{skipped} times an unreadable image was skipped")));
+    }
+    let images = (steps * config.train.batch_size) as f64;
+    let result = RunResult {
+        knn_before: before.map(|quality| quality.accuracy),
+        knn_after: after.map(|quality| quality.accuracy),
+        knn_pixels,
+        weights_sha256: weights_sha256(&trainer.learner.tensors()),
+        steps,
+        seconds: progress.seconds,
+        images_per_second: images / progress.seconds,
+        planned_peak_bytes: planned_bytes,
+        peak_rss_bytes: peak_rss_bytes(),
+    };
+    folder.write_result(&result)?;
+    Ok(Outcome::Finished(result))
 }

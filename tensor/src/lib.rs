@@ -12,6 +12,7 @@ pub mod cpu;
 pub mod error;
 pub mod geometry;
 pub mod math;
+pub mod packing_pool;
 pub mod random;
 pub mod shape;
 

@@ -1,0 +1,133 @@
+//! `carp train`: a run with a progress bar, and what came of it.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use carp::checkpoint::Checkpoint;
+use carp::error::{Error, Result};
+use carp::learner::cpu;
+use carp::run_folder::{RunFolder, RunResult, checkpoint_path};
+use carp::train::{Event, Outcome, train};
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::{ConfigArgs, on_threads};
+
+#[derive(Args)]
+pub struct TrainArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Folder for the run; the default is the next free runs/NAME-N.
+    #[arg(long, value_name = "DIR", conflicts_with = "resume")]
+    out: Option<PathBuf>,
+    /// Go on with the run of this folder, with its settings.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["preset", "sets", "data", "strict"])]
+    resume: Option<PathBuf>,
+}
+
+pub fn run(args: &TrainArgs) -> Result<ExitCode> {
+    let (config, mut folder, resume) = match &args.resume {
+        Some(path) => {
+            let checkpoint = Checkpoint::load(&checkpoint_path(path))?;
+            let folder = RunFolder::reopen(path, checkpoint.progress()?)?;
+            (checkpoint.config()?, folder, Some(checkpoint))
+        }
+        None => {
+            let config = args.config.load()?;
+            let name = args.config.preset_name();
+            let folder = RunFolder::create(args.out.as_deref(), &name, &config)?;
+            (config, folder, None)
+        }
+    };
+    let path = folder.path().to_owned();
+    println!("run folder: {}", path.display());
+
+    let stop = Arc::new(AtomicBool::new(false));
+    let asked = Arc::clone(&stop);
+    ctrlc::set_handler(move || asked.store(true, Ordering::Relaxed))
+        .map_err(|error| Error::Usage(format!("cannot listen for Ctrl-C: {error}")))?;
+
+    let mut screen = Screen::default();
+    let outcome = on_threads(config.train.threads, || {
+        train(&config, &mut folder, resume, cpu, &stop, &mut |event| screen.show(event))
+    });
+    screen.bar.finish_and_clear();
+    match outcome? {
+        Outcome::Finished(result) => print_result(&result),
+        Outcome::Stopped { step } => {
+            println!("stopped after step {step}; go on with: carp train --resume {}", path.display());
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The terminal during a run.
+struct Screen {
+    bar: ProgressBar,
+}
+
+impl Default for Screen {
+    fn default() -> Screen {
+        Screen { bar: ProgressBar::hidden() }
+    }
+}
+
+impl Screen {
+    fn show(&mut self, event: Event) {
+        match event {
+            Event::Start { first_step, steps, planned_bytes } => {
+                let mebibytes = planned_bytes as f64 / f64::from(1 << 20);
+                self.line(&format!("one step needs {mebibytes:.1} MiB, planned beforehand"));
+                self.bar = ProgressBar::new(steps as u64).with_position(first_step as u64);
+                self.bar.reset_eta();
+                let style = "{bar:24} {pos}/{len}  {msg}  ETA {eta}";
+                self.bar.set_style(ProgressStyle::with_template(style).expect("a valid template"));
+            }
+            Event::Knn { step, accuracy } => {
+                self.line(&format!("step {step:>6}: k-NN accuracy {:.2} %", 100.0 * accuracy));
+            }
+            Event::Step(metrics) => {
+                self.bar.set_position(metrics.step as u64);
+                self.bar.set_message(format!(
+                    "loss {:.3} = consistency {:.3} + entropy {:.3}  {:.0} images/s  waiting \
+                     {:.0} %",
+                    metrics.loss,
+                    metrics.consistency,
+                    metrics.entropy,
+                    metrics.images_per_second,
+                    100.0 * metrics.waiting
+                ));
+                // Without a terminal there is no bar: a line now and then instead.
+                if self.bar.is_hidden() && metrics.step % 50 == 0 {
+                    println!("step {:>6}: {}", metrics.step, self.bar.message());
+                }
+            }
+            Event::Warning(line) => self.line(&format!("warning: {line}")),
+        }
+    }
+
+    fn line(&self, line: &str) {
+        if self.bar.is_hidden() {
+            println!("{line}");
+        } else {
+            self.bar.println(line);
+        }
+    }
+}
+
+fn print_result(result: &RunResult) {
+    let percent = |accuracy: Option<f64>| match accuracy {
+        Some(accuracy) => format!("{:.2} %", 100.0 * accuracy),
+        None => "no labels".to_owned(),
+    };
+    println!("k-NN accuracy of raw pixels       {}", percent(result.knn_pixels));
+    println!("k-NN accuracy before training     {}", percent(result.knn_before));
+    println!("k-NN accuracy after training      {}", percent(result.knn_after));
+    println!(
+        "{} steps in {:.1} s, {:.0} images/s",
+        result.steps, result.seconds, result.images_per_second
+    );
+    println!("SHA-256 of the weights: {}", result.weights_sha256);
+}

@@ -1,0 +1,225 @@
+//! The built-in data set: procedural pictures whose class only content decides.
+//!
+//! 32x32 colour pictures of one object. Its class is the outline (disc, square, triangle, cross,
+//! ring) together with the texture (stripes, dots): ten classes. Place, size, rotation of outline
+//! and of texture, all colours, the background's gradient and clutter, and pixel noise are drawn
+//! without regard to the class. Picture i is a pure function of (seed, split, i).
+
+use rayon::prelude::*;
+use tensor::math;
+use tensor::random::{Purpose, Stream};
+
+use super::memory::MemoryDataset;
+
+/// Side of a picture in pixels.
+const SIDE: usize = 32;
+/// Samples per pixel and direction: outlines come out smooth.
+const SAMPLES: usize = 3;
+const OUTLINES: [&str; 5] = ["disc", "square", "triangle", "cross", "ring"];
+const TEXTURES: [&str; 2] = ["stripes", "dots"];
+
+/// Which pictures: those of different splits are independent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Split {
+    /// To learn from.
+    Train = 0,
+    /// Held out.
+    Test = 1,
+}
+
+/// The first `count` pictures of a split; picture i has class i mod 10.
+pub fn generate(seed: u64, split: Split, count: usize) -> MemoryDataset {
+    let mut pixels = vec![0; count * SIDE * SIDE * 3];
+    pixels.par_chunks_mut(SIDE * SIDE * 3).enumerate().for_each(|(i, pixels)| {
+        let mut stream = Stream::new(seed, Purpose::Shapes, split as u64, i as u64);
+        Scene::draw(i % 10, &mut stream).render(&mut stream, pixels);
+    });
+    let classes = OUTLINES
+        .iter()
+        .flat_map(|outline| TEXTURES.iter().map(move |texture| format!("{outline}, {texture}")))
+        .collect();
+    MemoryDataset {
+        name: format!("shapes, {}", if split == Split::Train { "train" } else { "test" }),
+        size: (SIDE, SIDE, 3),
+        pixels,
+        labels: (0..count).map(|i| (i % 10) as u32).collect(),
+        classes,
+    }
+}
+
+type Colour = [f32; 3];
+
+/// Everything that decides a picture but its pixel noise. Lengths are in sides of the picture.
+struct Scene {
+    outline: usize,
+    texture: usize,
+    centre: (f32, f32),
+    radius: f32,
+    /// (cos, sin) of the outline's and of the texture's rotation.
+    turn: (f32, f32),
+    texture_turn: (f32, f32),
+    /// Texture periods per side, and where a period begins.
+    frequency: f32,
+    phase: (f32, f32),
+    object: [Colour; 2],
+    background: [Colour; 2],
+    gradient: (f32, f32),
+    /// Discs of clutter: centre, radius, colour.
+    clutter: [(f32, f32, f32, Colour); 3],
+}
+
+fn luminance(c: Colour) -> f32 {
+    0.299 * c[0] + 0.587 * c[1] + 0.114 * c[2]
+}
+
+fn colour(stream: &mut Stream) -> Colour {
+    [stream.uniform(), stream.uniform(), stream.uniform()]
+}
+
+/// A colour whose luminance is at least `contrast` away from that of all `others`.
+fn colour_apart(stream: &mut Stream, others: &[Colour], contrast: f32) -> Colour {
+    loop {
+        let c = colour(stream);
+        if others.iter().all(|&other| (luminance(c) - luminance(other)).abs() >= contrast) {
+            return c;
+        }
+    }
+}
+
+fn direction(stream: &mut Stream) -> (f32, f32) {
+    let angle = std::f32::consts::TAU * stream.uniform();
+    (math::cos(angle), math::sin(angle))
+}
+
+fn rotate((x, y): (f32, f32), (cos, sin): (f32, f32)) -> (f32, f32) {
+    (cos * x + sin * y, cos * y - sin * x)
+}
+
+impl Scene {
+    fn draw(class: usize, stream: &mut Stream) -> Scene {
+        let radius = stream.range(0.28, 0.44);
+        let margin = 1.0 - 2.0 * radius;
+        let background = colour(stream);
+        // Within [0.25, 0.75] there is always room on some side for both contrasts.
+        let first = colour_apart(stream, &[background], 0.2);
+        let second = colour_apart(stream, &[first], 0.3);
+        let tint = colour(stream);
+        let near = |a: Colour, b: Colour| [0, 1, 2].map(|i| 0.75 * a[i] + 0.25 * b[i]);
+        let other = near(background, tint);
+        let mut spot = || {
+            let spot_colour = colour(stream);
+            let (x, y) = (stream.uniform(), stream.uniform());
+            (x, y, stream.range(0.04, 0.12), near(background, spot_colour))
+        };
+        let clutter = [spot(), spot(), spot()];
+        Scene {
+            outline: class / TEXTURES.len(),
+            texture: class % TEXTURES.len(),
+            centre: (
+                radius + margin * stream.uniform(),
+                radius + margin * stream.uniform(),
+            ),
+            radius,
+            turn: direction(stream),
+            texture_turn: direction(stream),
+            frequency: stream.range(4.5, 7.0),
+            phase: (stream.uniform(), stream.uniform()),
+            object: [first, second],
+            background: [background, other],
+            gradient: direction(stream),
+            clutter,
+        }
+    }
+
+    /// Whether a point, relative to the centre and in radii, lies inside the outline.
+    fn is_inside(&self, (x, y): (f32, f32)) -> bool {
+        match OUTLINES[self.outline] {
+            "disc" => x * x + y * y <= 0.85,
+            "square" => x.abs().max(y.abs()) <= 0.78,
+            // Equilateral, centre of gravity in the middle: y <= 1/2 and two slanted sides.
+            "triangle" => y <= 0.55 && 1.732 * x.abs() - y <= 1.1,
+            "cross" => {
+                let (a, b) = (x.abs().min(y.abs()), x.abs().max(y.abs()));
+                a <= 0.34 && b <= 1.0
+            }
+            _ => (0.3..=1.0).contains(&(x * x + y * y)),
+        }
+    }
+
+    /// Which of the object's two colours a point of the picture has.
+    fn is_second_colour(&self, point: (f32, f32)) -> bool {
+        let (u, v) = rotate(point, self.texture_turn);
+        let fract = |x: f32| x - x.floor();
+        let (u, v) = (fract(u * self.frequency + self.phase.0), fract(v * self.frequency + self.phase.1));
+        match TEXTURES[self.texture] {
+            "stripes" => u < 0.5,
+            _ => (u - 0.5) * (u - 0.5) + (v - 0.5) * (v - 0.5) < 0.11,
+        }
+    }
+
+    fn colour_at(&self, (x, y): (f32, f32)) -> Colour {
+        let (dx, dy) = (x - self.centre.0, y - self.centre.1);
+        let local = rotate((dx / self.radius, dy / self.radius), self.turn);
+        if self.is_inside(local) {
+            return self.object[usize::from(self.is_second_colour((dx, dy)))];
+        }
+        for (cx, cy, radius, colour) in self.clutter {
+            if (x - cx) * (x - cx) + (y - cy) * (y - cy) < radius * radius {
+                return colour;
+            }
+        }
+        let along = (x - 0.5) * self.gradient.0 + (y - 0.5) * self.gradient.1;
+        let share = (along + 0.5).clamp(0.0, 1.0);
+        let [a, b] = self.background;
+        [0, 1, 2].map(|i| a[i] + share * (b[i] - a[i]))
+    }
+
+    fn render(&self, stream: &mut Stream, pixels: &mut [u8]) {
+        let step = 1.0 / (SIDE * SAMPLES) as f32;
+        for (at, pixel) in pixels.chunks_exact_mut(3).enumerate() {
+            let (row, column) = (at / SIDE, at % SIDE);
+            let mut sum = [0.0f32; 3];
+            for sample in 0..SAMPLES * SAMPLES {
+                let x = (column * SAMPLES + sample % SAMPLES) as f32 + 0.5;
+                let y = (row * SAMPLES + sample / SAMPLES) as f32 + 0.5;
+                let colour = self.colour_at((x * step, y * step));
+                sum.iter_mut().zip(colour).for_each(|(sum, c)| *sum += c);
+            }
+            for (pixel, sum) in pixel.iter_mut().zip(sum) {
+                let mean = sum / (SAMPLES * SAMPLES) as f32;
+                let noise = stream.range(-0.03, 0.03);
+                *pixel = ((mean + noise) * 255.0 + 0.5).clamp(0.0, 255.0) as u8;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Dataset;
+
+    #[test]
+    fn pictures_are_the_same_everywhere() {
+        use sha2::{Digest, Sha256};
+        let data = generate(0, Split::Train, 20);
+        let digest = Sha256::digest(&data.pixels);
+        let hex: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hex, "DIGEST");
+        // A picture does not depend on how many are made.
+        assert_eq!(generate(0, Split::Train, 5).pixels, data.pixels[..5 * SIDE * SIDE * 3]);
+        assert_ne!(generate(0, Split::Test, 20).pixels, data.pixels);
+        assert_ne!(generate(1, Split::Train, 20).pixels, data.pixels);
+    }
+
+    #[test]
+    fn classes_are_balanced_and_named() {
+        let data = generate(3, Split::Test, 40);
+        for class in 0..10 {
+            let count = (0..data.len()).filter(|&i| data.label(i) == Some(class)).count();
+            assert_eq!(count, 4);
+        }
+        assert_eq!(data.classes().len(), 10);
+        assert_eq!(data.classes()[3], "square, dots");
+    }
+}

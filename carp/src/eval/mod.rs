@@ -1,0 +1,3 @@
+//! Evaluations of features (spec, section 2).
+
+pub mod knn;

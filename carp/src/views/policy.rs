@@ -1,0 +1,244 @@
+//! Which transformations, how strong and how likely, make the views of an image (spec 1.9).
+
+use serde::{Deserialize, Serialize};
+use tensor::random::Stream;
+
+use super::blur::gaussian_blur;
+use super::colour::{
+    adjust_brightness, adjust_contrast, adjust_hue, adjust_saturation, greyscale, solarise,
+};
+use super::crop::{Crop, random_resized_crop};
+use super::resample::{Filter, ResizeScratch, resize};
+use crate::data::Image;
+
+/// One kind of view. Probabilities are from 0 to 1.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ViewKind {
+    /// Side in pixels.
+    pub size: usize,
+    /// Least and largest share of the image's area in the crop.
+    pub scale: (f32, f32),
+    /// Probability of a horizontal flip.
+    pub flip: f32,
+    /// Probability of colour jitter.
+    pub jitter: f32,
+    /// Brightness factor in 1 -+ this.
+    pub brightness: f32,
+    /// Contrast factor in 1 -+ this.
+    pub contrast: f32,
+    /// Saturation factor in 1 -+ this.
+    pub saturation: f32,
+    /// Hue shift in -+ this, in full circles.
+    pub hue: f32,
+    /// Probability of greyscale.
+    pub greyscale: f32,
+    /// Probability of blur.
+    pub blur: f32,
+    /// Least and largest deviation of the blur, in pixels.
+    pub blur_sigma: (f32, f32),
+    /// Probability of solarisation.
+    pub solarise: f32,
+}
+
+impl ViewKind {
+    fn paper(size: usize, scale: (f32, f32), blur: f32, solarise: f32) -> ViewKind {
+        ViewKind {
+            size,
+            scale,
+            flip: 0.5,
+            jitter: 0.8,
+            brightness: 0.4,
+            contrast: 0.4,
+            saturation: 0.2,
+            hue: 0.1,
+            greyscale: 0.2,
+            blur,
+            blur_sigma: (0.1, 2.0),
+            solarise,
+        }
+    }
+}
+
+/// The views of an image: two global ones, then the local ones.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ViewPolicy {
+    /// Subtracted from pixels in 0..1, one number per channel.
+    pub mean: Vec<f32>,
+    /// Then divided by this, one number per channel.
+    pub std: Vec<f32>,
+    /// Number of local views.
+    pub local_count: usize,
+    /// View 0.
+    pub global1: ViewKind,
+    /// View 1.
+    pub global2: ViewKind,
+    /// All others.
+    pub local: ViewKind,
+}
+
+impl Default for ViewPolicy {
+    /// The paper's.
+    fn default() -> ViewPolicy {
+        ViewPolicy {
+            mean: vec![0.485, 0.456, 0.406],
+            std: vec![0.229, 0.224, 0.225],
+            local_count: 6,
+            global1: ViewKind::paper(224, (0.2, 1.0), 1.0, 0.0),
+            global2: ViewKind::paper(224, (0.2, 1.0), 0.1, 0.2),
+            local: ViewKind::paper(96, (0.05, 0.2), 0.5, 0.0),
+        }
+    }
+}
+
+/// Memory that is kept from image to image.
+#[derive(Default)]
+pub struct Scratch {
+    resize: ResizeScratch,
+    pixels: Vec<u8>,
+    blur: Vec<u8>,
+}
+
+impl ViewPolicy {
+    fn kinds(&self) -> impl Iterator<Item = &ViewKind> {
+        let locals = std::iter::repeat_n(&self.local, self.local_count);
+        [&self.global1, &self.global2].into_iter().chain(locals)
+    }
+
+    /// Sides of all views in order.
+    pub fn sizes(&self) -> Vec<usize> {
+        self.kinds().map(|kind| kind.size).collect()
+    }
+
+    /// Draws and writes all views of `image`, `[S,S,C]` each, in order.
+    ///
+    /// # Panics
+    /// If `views` are not as many and as long as [`ViewPolicy::sizes`] says.
+    pub fn make_views(
+        &self,
+        image: &Image,
+        stream: &mut Stream,
+        views: &mut [&mut [f32]],
+        scratch: &mut Scratch,
+    ) {
+        assert_eq!(views.len(), self.local_count + 2, "one slice per view");
+        for (kind, view) in self.kinds().zip(views) {
+            self.make_view(kind, image, stream, view, scratch);
+        }
+    }
+
+    fn make_view(
+        &self,
+        kind: &ViewKind,
+        image: &Image,
+        stream: &mut Stream,
+        view: &mut [f32],
+        scratch: &mut Scratch,
+    ) {
+        let Image { height, width, channels, .. } = *image;
+        let source = (&image.pixels[..], width, channels);
+        let crop = random_resized_crop(height, width, kind.scale, stream);
+        let Scratch { resize: resize_scratch, pixels, blur } = scratch;
+        let size = (kind.size, kind.size);
+        resize(Filter::Bicubic, source, crop, size, resize_scratch, pixels);
+        if stream.chance(kind.flip) {
+            flip(pixels, kind.size, channels);
+        }
+        if stream.chance(kind.jitter) {
+            jitter(kind, pixels, channels, stream);
+        }
+        if stream.chance(kind.greyscale) {
+            greyscale(pixels, channels);
+        }
+        if stream.chance(kind.blur) {
+            let sigma = stream.range(kind.blur_sigma.0, kind.blur_sigma.1);
+            gaussian_blur(pixels, (kind.size, kind.size, channels), sigma, blur);
+        }
+        if stream.chance(kind.solarise) {
+            solarise(pixels);
+        }
+        normalise(pixels, &self.mean, &self.std, view);
+    }
+}
+
+/// Mirrors every row.
+fn flip(pixels: &mut [u8], width: usize, channels: usize) {
+    for row in pixels.chunks_exact_mut(width * channels) {
+        for x in 0..width / 2 {
+            for channel in 0..channels {
+                row.swap(x * channels + channel, (width - 1 - x) * channels + channel);
+            }
+        }
+    }
+}
+
+/// The four changes in random order, each by a factor of its own.
+fn jitter(kind: &ViewKind, pixels: &mut [u8], channels: usize, stream: &mut Stream) {
+    let mut order = [0, 1, 2, 3];
+    stream.shuffle(&mut order);
+    let mut factor =
+        |strength: f32| stream.range((1.0 - strength).max(0.0), 1.0 + strength);
+    let brightness = factor(kind.brightness);
+    let contrast = factor(kind.contrast);
+    let saturation = factor(kind.saturation);
+    let hue = stream.range(-kind.hue, kind.hue);
+    for change in order {
+        match change {
+            0 => adjust_brightness(pixels, brightness),
+            1 => adjust_contrast(pixels, channels, contrast),
+            2 => adjust_saturation(pixels, channels, saturation),
+            _ => adjust_hue(pixels, channels, hue),
+        }
+    }
+}
+
+/// (pixel / 255 - mean) / std.
+fn normalise(pixels: &[u8], mean: &[f32], std: &[f32], view: &mut [f32]) {
+    let channels = mean.len();
+    assert_eq!(pixels.len(), view.len(), "a view of another size");
+    for (view, pixel) in view.chunks_exact_mut(channels).zip(pixels.chunks_exact(channels)) {
+        for (((view, &pixel), mean), std) in view.iter_mut().zip(pixel).zip(mean).zip(std) {
+            *view = (f32::from(pixel) / 255.0 - mean) / std;
+        }
+    }
+}
+
+/// How evaluations look at an image: its short side resized to `resize`, the middle `size` x `size`
+/// pixels, normalised. Images of that very size stay as they are.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EvalTransform {
+    /// Short side after resizing, in pixels.
+    pub resize: usize,
+    /// Side of the square in the middle, in pixels.
+    pub size: usize,
+    /// As in [`ViewPolicy`].
+    pub mean: Vec<f32>,
+    /// As in [`ViewPolicy`].
+    pub std: Vec<f32>,
+}
+
+impl EvalTransform {
+    /// Writes the image as `[size,size,C]`.
+    pub fn apply(&self, image: &Image, view: &mut [f32], scratch: &mut Scratch) {
+        normalise(self.pixels(image, scratch), &self.mean, &self.std, view);
+    }
+
+    /// The 8-bit pixels before normalising.
+    pub fn pixels<'a>(&self, image: &Image, scratch: &'a mut Scratch) -> &'a [u8] {
+        let Image { height, width, channels, .. } = *image;
+        let short = height.min(width);
+        // The long side is rounded down, as torchvision's Resize does.
+        let (tall, wide) = (self.resize * height / short, self.resize * width / short);
+        let Scratch { resize: resize_scratch, pixels, blur: resized } = scratch;
+        let source = (&image.pixels[..], width, channels);
+        let whole = Crop::whole(height, width);
+        resize(Filter::Bicubic, source, whole, (tall, wide), resize_scratch, resized);
+        let crop = Crop::centre(tall, wide, (self.size, self.size));
+        pixels.clear();
+        for row in resized.chunks_exact(wide * channels).skip(crop.top).take(crop.height) {
+            pixels.extend_from_slice(&row[crop.left * channels..][..crop.width * channels]);
+        }
+        pixels
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use crate::graph::{Graph, Node, Phase};
 use crate::plan::Plan;
@@ -92,27 +93,41 @@ fn totals(graph: &Graph) -> String {
     text
 }
 
-/// One line per kind of op, the most FLOPs first.
-pub fn summary(graph: &Graph) -> String {
-    let mut kinds: BTreeMap<&str, (usize, u64, usize)> = BTreeMap::new();
-    for node in graph.nodes() {
+/// One line per kind of op, the most FLOPs first; with the time of each op, the slowest first.
+pub fn summary(graph: &Graph, times: Option<&[Duration]>) -> String {
+    let mut kinds: BTreeMap<&str, (usize, u64, usize, Duration)> = BTreeMap::new();
+    for (at, node) in graph.nodes().iter().enumerate() {
         let kind = kinds.entry(node.op.name()).or_default();
         kind.0 += 1;
         kind.1 += node_flops(graph, node);
         kind.2 += node_bytes(graph, node);
+        kind.3 += times.map_or(Duration::ZERO, |times| times[at]);
     }
-    let all: u64 = kinds.values().map(|kind| kind.1).sum();
+    let all_flops: u64 = kinds.values().map(|kind| kind.1).sum();
+    let all_time: Duration = kinds.values().map(|kind| kind.3).sum();
     let mut kinds: Vec<_> = kinds.into_iter().collect();
-    kinds.sort_by_key(|(_, kind)| std::cmp::Reverse(kind.1));
+    kinds.sort_by_key(|(_, kind)| std::cmp::Reverse((kind.3, kind.1)));
     let mut text = String::new();
-    for (name, (count, ops, touched)) in kinds {
-        let share = 100.0 * ops as f64 / all.max(1) as f64;
-        let _ = writeln!(
+    for (name, (count, ops, touched, time)) in kinds {
+        let share = 100.0 * ops as f64 / all_flops.max(1) as f64;
+        let _ = write!(
             text,
             "{name:<24}  {count:>4} times  {:>12}  {share:>5.1} %  {:>11}",
             flops(ops),
             bytes(touched)
         );
+        if times.is_some() {
+            let seconds = time.as_secs_f64();
+            let _ = write!(
+                text,
+                "  {:>8.2} ms  {:>5.1} %  {:>6.1} GFLOP/s  {:>6.1} GB/s",
+                1e3 * seconds,
+                100.0 * seconds / all_time.as_secs_f64(),
+                ops as f64 / seconds / 1e9,
+                touched as f64 / seconds / 1e9
+            );
+        }
+        text.push('\n');
     }
     text + &totals(graph)
 }

@@ -5,11 +5,12 @@ use std::process::ExitCode;
 
 use autograd::{Graph, Plan, memory_map, trace as table};
 use carp::error::{Error, Result};
+use carp::learner::{Learner, cpu};
 use carp::step::Step;
 use clap::Args;
 use tensor::Cpu;
 
-use crate::ConfigArgs;
+use crate::{ConfigArgs, on_threads};
 
 #[derive(Args)]
 pub struct TraceArgs {
@@ -18,6 +19,9 @@ pub struct TraceArgs {
     /// Print sums by kind of op instead of every op.
     #[arg(long)]
     summary: bool,
+    /// Run the step so many times and print the median time of each kind of op.
+    #[arg(long, value_name = "STEPS", value_parser = clap::value_parser!(u32).range(1..))]
+    measure: Option<u32>,
 }
 
 #[derive(Args)]
@@ -38,9 +42,33 @@ fn planned(args: &ConfigArgs) -> Result<(Graph, Plan)> {
 }
 
 pub fn trace(args: &TraceArgs) -> Result<ExitCode> {
+    if let Some(steps) = args.measure {
+        return measure(&args.config, steps as usize);
+    }
     let (graph, plan) = planned(&args.config)?;
     let text =
-        if args.summary { table::summary(&graph) } else { table::table(&graph, &plan) };
+        if args.summary { table::summary(&graph, None) } else { table::table(&graph, &plan) };
+    print!("{text}");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs the step on whatever the weights start with and views of zeros: times do not depend on it.
+fn measure(args: &ConfigArgs, steps: usize) -> Result<ExitCode> {
+    let config = args.load()?;
+    let mut learner = Learner::new(&config.step(), cpu)?;
+    learner.initialize(config.seed);
+    let text = on_threads(config.train.threads, || {
+        let executor = learner.executor_mut();
+        executor.run_all();
+        let runs: Vec<_> = (0..steps).map(|_| executor.run_timed()).collect();
+        let median = |op: usize| {
+            let mut times: Vec<_> = runs.iter().map(|run| run[op]).collect();
+            times.sort();
+            times[steps / 2]
+        };
+        let times: Vec<_> = (0..executor.graph().nodes().len()).map(median).collect();
+        Ok(table::summary(executor.graph(), Some(&times)))
+    })?;
     print!("{text}");
     Ok(ExitCode::SUCCESS)
 }

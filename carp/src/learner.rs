@@ -65,6 +65,11 @@ impl Learner {
         &self.executor
     }
 
+    /// The step, to run it in other ways than a training run does.
+    pub fn executor_mut(&mut self) -> &mut Executor {
+        &mut self.executor
+    }
+
     /// Draws the student's weights; the teacher starts as a copy of the student, running
     /// statistics included.
     pub fn initialize(&mut self, seed: u64) {

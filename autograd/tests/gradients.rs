@@ -1,0 +1,195 @@
+//! Every op's gradient against central differences, at ordinary and awkward shapes.
+
+use autograd::gradcheck::{Input, largest_error};
+use autograd::{BatchNormParams, Graph, Result, Value};
+use tensor::random::{Purpose, Stream};
+
+/// Forward passes are f32: a difference of step 1/64 keeps about three digits.
+const STEP: f32 = 1.0 / 64.0;
+const TOLERANCE: f64 = 4e-3;
+
+fn stream(index: u64) -> Stream {
+    Stream::new(7, Purpose::Test, 0, index)
+}
+
+fn check(name: &str, inputs: &[Input], build: impl Fn(&mut Graph, &[Value]) -> Result<Value>) {
+    let error = largest_error(inputs, STEP, |g, x| Ok((build(g, x)?, vec![]))).unwrap();
+    assert!(error < TOLERANCE, "{name}: off by {error}");
+}
+
+fn normal(index: u64, shapes: &[&[usize]]) -> Vec<Input> {
+    let mut stream = stream(index);
+    shapes.iter().map(|shape| Input::uniform(&mut stream, *shape, -1.0, 1.0)).collect()
+}
+
+#[test]
+fn conv2d() {
+    // (n, h, w, c), (o, r, s), stride, padding
+    let cases = [
+        ([2, 5, 6, 3], [4, 3, 3], 1, 1),
+        ([2, 7, 5, 2], [3, 3, 3], 2, 1),
+        ([1, 6, 6, 1], [1, 2, 2], 2, 0),
+        ([3, 4, 4, 5], [2, 1, 1], 1, 0),
+        ([2, 5, 5, 3], [4, 1, 1], 2, 0),
+        ([1, 9, 9, 2], [3, 5, 5], 3, 2),
+        ([1, 1, 1, 4], [2, 3, 3], 1, 1),
+        ([2, 8, 8, 3], [2, 7, 7], 2, 3),
+        ([1, 5, 7, 2], [2, 1, 3], 1, 0),
+    ];
+    for (i, (x, w, stride, padding)) in (0..).zip(cases) {
+        let inputs = normal(i, &[&x, &[w[0], w[1], w[2], x[3]]]);
+        let name = format!("conv2d {x:?} {w:?} stride {stride} padding {padding}");
+        check(&name, &inputs, |g, v| g.conv2d(v[0], v[1], stride, padding));
+    }
+}
+
+#[test]
+fn batch_norm() {
+    for (i, (shape, relu, residual, training)) in (0..).zip([
+        (&[4, 3][..], false, false, true),
+        (&[2, 3, 3, 5], true, false, true),
+        (&[2, 2, 4, 17], false, true, true),
+        (&[3, 2, 2, 4], true, true, true),
+        (&[5, 1], true, true, false),
+        (&[2, 3, 2, 3], false, false, false),
+        (&[90, 3], true, true, true),
+    ]) {
+        let channels = *shape.last().unwrap();
+        let mut inputs = normal(20 + i, &[shape, &[channels], &[channels], shape]);
+        if !residual {
+            inputs.pop();
+        }
+        // Far from the kink: everything positive or everything well mixed, but never near 0.
+        for (j, value) in inputs[1].data.iter_mut().enumerate() {
+            *value = 0.25 + 0.01 * j as f32;
+        }
+        for (j, value) in inputs[2].data.iter_mut().enumerate() {
+            *value = if relu { [3.5, -4.5][j % 2] } else { 0.3 };
+        }
+        let name = format!("batch_norm {shape:?} {relu} {residual} {training}");
+        let error = largest_error(&inputs, STEP, |g, v| {
+            let statistic = |g: &mut Graph, name: &str| g.state(name, [channels]);
+            let running_mean = statistic(g, "mean");
+            let running_var = statistic(g, "var");
+            let params =
+                BatchNormParams { weight: v[1], bias: v[2], running_mean, running_var };
+            // With running variance 0, eps = 1 alone makes the inference's scale.
+            let eps = if training { 1e-5 } else { 1.0 };
+            let y = g.batch_norm(v[0], params, v.get(3).copied(), relu, training, eps, 0.1)?;
+            Ok((y, vec![]))
+        })
+        .unwrap();
+        assert!(error < TOLERANCE, "{name}: off by {error}");
+    }
+}
+
+#[test]
+fn pointwise_ops() {
+    let mut random = stream(40);
+    for shape in [&[1][..], &[3, 5], &[2, 3, 3, 7]] {
+        let spaced = [Input::spaced(&mut random, shape, 0.1)];
+        check("relu", &spaced, |g, v| Ok(g.relu(v[0])));
+        let inputs = normal(41, &[shape, shape]);
+        check("gelu", &inputs[..1], |g, v| Ok(g.gelu(v[0])));
+        check("scale", &inputs[..1], |g, v| Ok(g.scale(v[0], -1.5)));
+        check("add", &inputs, |g, v| g.add(v[0], v[1]));
+        check("fan-out", &inputs[..1], |g, v| {
+            let twice = g.add(v[0], v[0])?;
+            let gelu = g.gelu(twice);
+            g.add(gelu, v[0])
+        });
+    }
+}
+
+#[test]
+fn pools() {
+    let mut random = stream(50);
+    for (shape, kernel, stride, padding) in [
+        ([2, 6, 5, 3], 2, 2, 0),
+        ([1, 7, 7, 2], 3, 2, 1),
+        ([2, 4, 4, 1], 3, 1, 1),
+        ([1, 3, 3, 4], 3, 3, 0),
+        ([1, 1, 1, 3], 1, 1, 0),
+    ] {
+        let spaced = [Input::spaced(&mut random, shape, 0.05)];
+        check("max_pool2d", &spaced, |g, v| g.max_pool2d(v[0], kernel, stride, padding));
+        check("avg_pool2d", &spaced, |g, v| g.avg_pool2d(v[0], kernel, stride, padding));
+        check("global_avg_pool", &spaced, |g, v| g.global_avg_pool(v[0]));
+    }
+}
+
+#[test]
+fn matmul_and_linear() {
+    for (m, k, n) in [(3, 4, 5), (1, 7, 1), (6, 1, 2), (17, 33, 9)] {
+        for trans_a in [false, true] {
+            for trans_b in [false, true] {
+                let a = if trans_a { [k, m] } else { [m, k] };
+                let b = if trans_b { [n, k] } else { [k, n] };
+                check("matmul", &normal(60, &[&a, &b]), |g, v| {
+                    g.matmul(v[0], trans_a, v[1], trans_b)
+                });
+            }
+        }
+        check("linear", &normal(61, &[&[m, k], &[n, k], &[n]]), |g, v| {
+            g.linear(v[0], v[1], Some(v[2]))
+        });
+    }
+}
+
+#[test]
+fn rows_and_reductions() {
+    for shape in [[1, 1], [4, 7], [3, 16], [2, 33]] {
+        let one = normal(70, &[&shape]);
+        check("softmax", &one, |g, v| Ok(g.softmax(v[0])));
+        check("log_softmax", &one, |g, v| Ok(g.log_softmax(v[0])));
+        check("sum", &one, |g, v| Ok(g.sum(v[0])));
+        check("mean", &one, |g, v| Ok(g.mean(v[0])));
+        check("sum_rows", &one, |g, v| Ok(g.sum_rows(v[0])));
+        check("slice_rows", &one, |g, v| g.slice_rows(v[0], shape[0] - 1, 1));
+        let mut random = stream(71);
+        let long = [Input::uniform(&mut random, shape, 1.0, 2.0)];
+        check("weight_norm", &long, |g, v| Ok(g.weight_norm(v[0])));
+        check("l2_normalize", &long, |g, v| Ok(g.l2_normalize(v[0], 0.5)));
+        check("l2_normalize of short rows", &long, |g, v| Ok(g.l2_normalize(v[0], 100.0)));
+        let two = normal(72, &[&shape, &[3, shape[1]], &[shape[1]]]);
+        check("concat_rows", &two[..2], |g, v| g.concat_rows(&[v[0], v[1], v[0]]));
+        check("add_bias", &[&two[0], &two[2]].map(|i| Input { shape: i.shape, data: i.data.clone() }), |g, v| {
+            g.add_bias(v[0], v[1])
+        });
+    }
+}
+
+#[test]
+fn gather_rows() {
+    let inputs = normal(80, &[&[5, 3]]);
+    let error = largest_error(&inputs, STEP, |g, v| {
+        let index = g.input_u32("index", [6]);
+        // An index that comes twice, and rows that do not come at all.
+        Ok((g.gather_rows(v[0], index)?, vec![(index, vec![4, 0, 0, 2, 4, 4])]))
+    });
+    assert!(error.unwrap() < TOLERANCE);
+}
+
+#[test]
+fn partition_loss() {
+    // V, B, K, N_B: blocks that divide K, that leave a surplus, of one prototype, of all.
+    for (i, (views, batch, k, size)) in
+        (0..).zip([(2, 3, 8, 4), (3, 2, 10, 4), (8, 2, 12, 3), (2, 1, 5, 1), (4, 3, 7, 7)])
+    {
+        let mut random = stream(90 + i);
+        let inputs = [Input::uniform(&mut random, [views * batch, k], -2.0, 2.0)];
+        let teacher: Vec<f32> = (0..2 * batch * k).map(|_| random.range(-2.0, 2.0)).collect();
+        let mut order: Vec<u32> = (0..k as u32).collect();
+        random.shuffle(&mut order);
+        let error = largest_error(&inputs, STEP, |g, v| {
+            // The teacher comes in through indices' back door: bits of f32 written as u32.
+            let t = g.input("teacher", [2 * batch, k]);
+            let permutation = g.input_u32("permutation", [k]);
+            let bits = teacher.iter().map(|x| x.to_bits()).collect();
+            let terms = g.partition_loss(v[0], t, permutation, size)?;
+            Ok((terms.loss, vec![(permutation, order.clone()), (t, bits)]))
+        })
+        .unwrap();
+        assert!(error < TOLERANCE, "V={views} B={batch} K={k} N_B={size}: off by {error}");
+    }
+}

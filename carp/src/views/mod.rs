@@ -15,4 +15,4 @@ pub use colour::{
 };
 pub use crop::{Crop, random_resized_crop};
 pub use policy::{EvalTransform, Scratch, ViewKind, ViewPolicy};
-pub use resample::{Filter, resize};
+pub use resample::{Filter, ResizeScratch, resize};

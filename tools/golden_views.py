@@ -1,0 +1,72 @@
+"""Makes fixtures/views.safetensors: what Pillow and torchvision do to small images.
+
+Usage: python tools/golden_views.py OUT_FILE
+
+Inputs and results are uint8 tensors [H, W, C], named in.NAME.PARAMETERS and out.NAME.PARAMETERS.
+"""
+
+import sys
+
+import numpy as np
+import torchvision.transforms.functional as F
+from PIL import Image, ImageFilter, ImageOps
+from safetensors.numpy import save_file
+
+SIZES = [(32, 32, 3), (17, 23, 3), (28, 28, 1), (9, 40, 1)]
+FILTERS = {
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+
+
+def picture(rng, height, width, channels):
+    """Smooth colours with hard edges and noise: all that filters can trip over."""
+    y, x = np.mgrid[:height, :width] / max(height, width)
+    waves = [np.sin(7 * x * (c + 1) + 3 * y) * 90 + 120 for c in range(channels)]
+    pixels = np.stack(waves, -1) + rng.normal(0, 20, (height, width, channels))
+    pixels[height // 3 : height // 2, width // 4 : width // 2] = rng.integers(0, 256, channels)
+    return np.clip(pixels, 0, 255).astype(np.uint8)
+
+
+def to_pil(pixels):
+    return Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+
+
+def to_numpy(image):
+    pixels = np.asarray(image)
+    return pixels[:, :, None] if pixels.ndim == 2 else pixels
+
+
+def main(path):
+    rng = np.random.default_rng(0)
+    tensors = {}
+
+    def record(name, source, result):
+        tensors[f"in.{name}"] = np.ascontiguousarray(source)
+        tensors[f"out.{name}"] = np.ascontiguousarray(to_numpy(result))
+
+    for number, size in enumerate(SIZES):
+        source = picture(rng, *size)
+        image = to_pil(source)
+        for name, resampling in FILTERS.items():
+            for height, width in [(12, 15), (48, 31)]:
+                result = image.resize((width, height), resampling)
+                record(f"{name}.{number}.{height}.{width}", source, result)
+        for sigma in [0.1, 0.35, 0.8, 1.3, 2.0]:
+            record(f"blur.{number}.{sigma}", source, image.filter(ImageFilter.GaussianBlur(sigma)))
+        for factor in [0.6, 1.0, 1.37]:
+            record(f"brightness.{number}.{factor}", source, F.adjust_brightness(image, factor))
+            record(f"contrast.{number}.{factor}", source, F.adjust_contrast(image, factor))
+            record(f"saturation.{number}.{factor}", source, F.adjust_saturation(image, factor))
+        for factor in [-0.5, -0.1, 0.0, 0.07, 0.43]:
+            record(f"hue.{number}.{factor}", source, F.adjust_hue(image, factor))
+        record(f"greyscale.{number}", source, F.to_grayscale(image, size[2]))
+        record(f"solarise.{number}", source, ImageOps.solarize(image))
+        result = F.center_crop(F.resize(image, 20, F.InterpolationMode.BICUBIC), 15)
+        record(f"evaluation.{number}.20.15", source, result)
+    save_file(tensors, path)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

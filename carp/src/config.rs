@@ -329,9 +329,11 @@ impl Config {
             ),
             (
                 kinds.iter().all(|k| {
-                    [k.flip, k.jitter, k.greyscale, k.blur, k.solarise].into_iter().all(probability)
+                    [k.flip, k.quarter_turn, k.jitter, k.greyscale, k.blur, k.solarise]
+                        .into_iter()
+                        .all(probability)
                 }),
-                "views.*: flip, jitter, greyscale, blur, solarise",
+                "views.*: flip, quarter_turn, jitter, greyscale, blur, solarise",
                 "probabilities from 0 to 1".to_owned(),
             ),
             (

@@ -11,7 +11,7 @@ use super::Splits;
 use crate::error::{Error, Result};
 
 /// Where Debian's package dataset-fashion-mnist puts its files.
-const DEBIAN: &str = "/usr/share/dataset-fashion-mnist";
+const DEBIAN: &str = "/usr/share/datasets/fashion-mnist";
 const FASHION: [&str; 10] = [
     "T-shirt/top",
     "Trouser",

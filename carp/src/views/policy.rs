@@ -21,6 +21,9 @@ pub struct ViewKind {
     pub scale: (f32, f32),
     /// Probability of a horizontal flip.
     pub flip: f32,
+    /// Probability of a turn by 90, 180 or 270 degrees: not in the paper, for pictures that have no
+    /// upright position.
+    pub quarter_turn: f32,
     /// Probability of colour jitter.
     pub jitter: f32,
     /// Brightness factor in 1 -+ this.
@@ -47,6 +50,7 @@ impl ViewKind {
             size,
             scale,
             flip: 0.5,
+            quarter_turn: 0.0,
             jitter: 0.8,
             brightness: 0.4,
             contrast: 0.4,
@@ -145,6 +149,11 @@ impl ViewPolicy {
         if stream.chance(kind.flip) {
             flip(pixels, kind.size, channels);
         }
+        if stream.chance(kind.quarter_turn) {
+            for _ in 0..=stream.below(3) {
+                quarter_turn(pixels, kind.size, channels);
+            }
+        }
         if stream.chance(kind.jitter) {
             jitter(kind, pixels, channels, stream);
         }
@@ -168,6 +177,21 @@ fn flip(pixels: &mut [u8], width: usize, channels: usize) {
         for x in 0..width / 2 {
             for channel in 0..channels {
                 row.swap(x * channels + channel, (width - 1 - x) * channels + channel);
+            }
+        }
+    }
+}
+
+/// Turns a square picture by 90 degrees, in rings of four pixels that change places.
+fn quarter_turn(pixels: &mut [u8], size: usize, channels: usize) {
+    let at = |y: usize, x: usize, channel: usize| (y * size + x) * channels + channel;
+    for y in 0..size / 2 {
+        for x in 0..size.div_ceil(2) {
+            for channel in 0..channels {
+                let (down, left) = (size - 1 - y, size - 1 - x);
+                pixels.swap(at(y, x, channel), at(left, y, channel));
+                pixels.swap(at(left, y, channel), at(down, left, channel));
+                pixels.swap(at(down, left, channel), at(x, down, channel));
             }
         }
     }
@@ -240,5 +264,94 @@ impl EvalTransform {
             pixels.extend_from_slice(&row[crop.left * channels..][..crop.width * channels]);
         }
         pixels
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tensor::random::Purpose;
+
+    fn image() -> Image {
+        let pixels = (0..20 * 24 * 3).map(|i| (i * 7 % 251) as u8).collect();
+        Image { height: 20, width: 24, channels: 3, pixels }
+    }
+
+    fn views(policy: &ViewPolicy, index: u64) -> Vec<Vec<f32>> {
+        let mut views: Vec<Vec<f32>> =
+            policy.sizes().iter().map(|size| vec![f32::NAN; size * size * 3]).collect();
+        let mut slices: Vec<&mut [f32]> = views.iter_mut().map(|view| &mut view[..]).collect();
+        let mut stream = Stream::new(0, Purpose::Views, 0, index);
+        policy.make_views(&image(), &mut stream, &mut slices, &mut Scratch::default());
+        views
+    }
+
+    fn small() -> ViewPolicy {
+        let mut policy = ViewPolicy::default();
+        (policy.global1.size, policy.global2.size, policy.local.size) = (16, 16, 7);
+        policy
+    }
+
+    #[test]
+    fn views_are_a_function_of_the_stream() {
+        let policy = small();
+        assert_eq!(policy.sizes(), [16, 16, 7, 7, 7, 7, 7, 7]);
+        let first = views(&policy, 3);
+        assert_eq!(first, views(&policy, 3));
+        assert_ne!(first, views(&policy, 4));
+        assert_ne!(first[0], first[1]);
+        assert!(first.iter().flatten().all(|x| x.is_finite()));
+    }
+
+    #[test]
+    fn without_chances_a_view_is_crop_resize_and_normalise() {
+        let mut policy = small();
+        policy.local_count = 0;
+        for kind in [&mut policy.global1, &mut policy.global2] {
+            (kind.flip, kind.jitter, kind.greyscale, kind.blur, kind.solarise) =
+                (0.0, 0.0, 0.0, 0.0, 0.0);
+        }
+        let got = views(&policy, 0);
+        let mut stream = Stream::new(0, Purpose::Views, 0, 0);
+        let image = image();
+        let crop = random_resized_crop(20, 24, (0.2, 1.0), &mut stream);
+        let (mut pixels, mut scratch) = (Vec::new(), ResizeScratch::default());
+        let source = (&image.pixels[..], 24, 3);
+        resize(Filter::Bicubic, source, crop, (16, 16), &mut scratch, &mut pixels);
+        for (i, (&got, &pixel)) in got[0].iter().zip(&pixels).enumerate() {
+            let want = (f32::from(pixel) / 255.0 - policy.mean[i % 3]) / policy.std[i % 3];
+            assert_eq!(got, want);
+        }
+    }
+
+    #[test]
+    fn four_quarter_turns_and_two_flips_change_nothing() {
+        for size in [1, 2, 5, 8] {
+            let original: Vec<u8> = (0..size * size * 3).map(|i| i as u8).collect();
+            let mut pixels = original.clone();
+            quarter_turn(&mut pixels, size, 3);
+            // The pixel at the top left comes from the left end of the bottom row.
+            assert_eq!(pixels[..3], original[(size - 1) * size * 3..][..3]);
+            (0..3).for_each(|_| quarter_turn(&mut pixels, size, 3));
+            assert_eq!(pixels, original);
+            (0..2).for_each(|_| flip(&mut pixels, size, 3));
+            assert_eq!(pixels, original);
+        }
+    }
+
+    #[test]
+    fn crops_lie_inside_and_have_the_area_drawn() {
+        let mut stream = Stream::new(1, Purpose::Test, 0, 0);
+        for _ in 0..2000 {
+            let crop = random_resized_crop(40, 60, (0.2, 0.5), &mut stream);
+            assert!(crop.top + crop.height <= 40 && crop.left + crop.width <= 60);
+            let share = (crop.height * crop.width) as f32 / 2400.0;
+            assert!((0.18..0.53).contains(&share), "{share}");
+            let aspect = crop.width as f32 / crop.height as f32;
+            assert!((0.7..1.43).contains(&aspect), "{aspect}");
+        }
+        // No draw fits a line of pixels: the fallback is in its middle.
+        let crop = random_resized_crop(1, 100, (0.9, 1.0), &mut stream);
+        assert_eq!((crop.height, crop.width, crop.left), (1, 1, 50));
     }
 }

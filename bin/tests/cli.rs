@@ -1,0 +1,240 @@
+//! The command as a user runs it: small runs, and every mistake as one clear line.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+/// Settings that make a run of seconds.
+const SMALL: [&str; 24] = [
+    "data.train_size=64",
+    "data.test_size=32",
+    "model.width=4",
+    "model.stem=imagenet",
+    "model.hidden=16",
+    "model.bottleneck=8",
+    "model.prototypes=40",
+    "model.partition_size=16",
+    "train.epochs=2",
+    "train.batch_size=16",
+    "train.accumulation=1",
+    "train.threads=2",
+    "train.checkpoint_every_epochs=1",
+    "knn.k=5",
+    "knn.batch_size=16",
+    "knn.every_epochs=1",
+    "views.local_count=1",
+    "views.global1.size=16",
+    "views.global2.size=16",
+    "views.local.size=8",
+    "optimizer.name=lars",
+    "optimizer.base_lr=0.45",
+    "optimizer.warmup_epochs=0",
+    "seed=3",
+];
+
+fn carp(folder: &Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_carp")).args(args).current_dir(folder).output().unwrap()
+}
+
+/// `train` with the small settings, then `more` ones, which win.
+fn train(folder: &Path, more: &[&str]) -> Output {
+    let mut args = vec!["train"];
+    SMALL.iter().for_each(|set| args.extend(["--set", set]));
+    args.extend(more);
+    carp(folder, &args)
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Asserts exit code and a single line on standard error that holds all `parts`.
+fn fails(output: &Output, code: i32, parts: &[&str]) {
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{stderr}");
+    assert_eq!(stderr.trim_end().lines().count(), 1, "not one line: {stderr}");
+    for part in parts {
+        assert!(stderr.contains(part), "{part:?} is not in {stderr}");
+    }
+}
+
+fn result(folder: &Path) -> serde_json::Value {
+    let text = std::fs::read_to_string(folder.join("result.json")).unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
+#[test]
+fn a_run_writes_its_folder_and_repeats_to_the_bit() {
+    let temp = TempDir::new().unwrap();
+    let mut digests = Vec::new();
+    for (name, threads) in [("a", "1"), ("b", "2"), ("c", "3"), ("d", "8")] {
+        let threads = format!("train.threads={threads}");
+        let output = train(temp.path(), &["--out", name, "--set", &threads]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = stdout(&output);
+        for part in ["raw pixels", "before training", "after training", "SHA-256"] {
+            assert!(text.contains(part), "{text}");
+        }
+        let result = result(&temp.path().join(name));
+        for key in [
+            "knn_before",
+            "knn_after",
+            "knn_pixels",
+            "steps",
+            "seconds",
+            "images_per_second",
+            "planned_peak_bytes",
+            "peak_rss_bytes",
+        ] {
+            assert!(result[key].as_f64().is_some_and(|x| x >= 0.0), "{key}: {result}");
+        }
+        assert_eq!(result["steps"], 8);
+        digests.push(result["weights_sha256"].as_str().unwrap().to_owned());
+    }
+    assert!(digests.windows(2).all(|pair| pair[0] == pair[1]), "{digests:?}");
+    for file in ["config.toml", "metrics.jsonl", "checkpoint.safetensors", "neighbours.png"] {
+        assert!(temp.path().join("a").join(file).is_file(), "{file}");
+    }
+    let metrics = std::fs::read_to_string(temp.path().join("a/metrics.jsonl")).unwrap();
+    let lines: Vec<serde_json::Value> =
+        metrics.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.iter().filter(|line| line["loss"].is_number()).count(), 8);
+    assert_eq!(lines.iter().filter(|line| line["knn"].is_number()).count(), 2);
+
+    let knn = carp(temp.path(), &["eval", "knn", "a", "-k", "5"]);
+    let wanted = 100.0 * result(&temp.path().join("a"))["knn_after"].as_f64().unwrap();
+    assert!(stdout(&knn).contains(&format!("{wanted:.2}")), "{}", stdout(&knn));
+
+    let again = train(temp.path(), &["--out", "a"]);
+    fails(&again, 2, &["a holds a checkpoint", "--resume"]);
+}
+
+#[test]
+fn a_resumed_run_ends_with_the_same_bits() {
+    let temp = TempDir::new().unwrap();
+    for optimizer in ["lars", "adamw"] {
+        let name = format!("optimizer.name={optimizer}");
+        let (whole, parts) = (format!("{optimizer}-whole"), format!("{optimizer}-parts"));
+        let more = ["--set", &name, "--set", "train.accumulation=3"];
+        assert!(train(temp.path(), &[&more[..], &["--out", &whole]].concat()).status.success());
+        // The same run, killed by a signal that lets it finish its step.
+        let long = [&more[..], &["--out", &parts, "--set", "data.train_size=64"]].concat();
+        let mut args = vec!["train"];
+        SMALL.iter().for_each(|set| args.extend(["--set", set]));
+        args.extend(long);
+        let child = Command::new(env!("CARGO_BIN_EXE_carp"))
+            .args(&args)
+            .current_dir(temp.path())
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        interrupt_once_it_runs(&temp.path().join(&parts), child);
+        // However far it came, going on ends where the whole run did.
+        if !temp.path().join(&parts).join("result.json").exists() {
+            let output = carp(temp.path(), &["train", "--resume", &parts]);
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        }
+        let (whole, parts) = (temp.path().join(whole), temp.path().join(parts));
+        assert_eq!(result(&whole)["weights_sha256"], result(&parts)["weights_sha256"]);
+        let steps = |folder: &Path| -> Vec<String> {
+            let text = std::fs::read_to_string(folder.join("metrics.jsonl")).unwrap();
+            let loss = |line: &str| {
+                let line: serde_json::Value = serde_json::from_str(line).unwrap();
+                (line["loss"].is_number()).then(|| format!("{} {}", line["step"], line["loss"]))
+            };
+            text.lines().filter_map(loss).collect()
+        };
+        assert_eq!(steps(&whole), steps(&parts));
+    }
+}
+
+/// Sends Ctrl-C as soon as the first step is logged, and waits for the end.
+fn interrupt_once_it_runs(folder: &Path, mut child: std::process::Child) {
+    let metrics = folder.join("metrics.jsonl");
+    while child.try_wait().unwrap().is_none() {
+        if std::fs::metadata(&metrics).is_ok_and(|file| file.len() > 0) {
+            let pid = child.id().to_string();
+            assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn wrong_settings_are_one_line_with_exit_code_2() {
+    let temp = TempDir::new().unwrap();
+    let set = |set: &str| train(temp.path(), &["--out", "x", "--set", set]);
+    fails(&set("model.widht=8"), 2, &["unknown key", "model.widht", "model.width"]);
+    fails(&set("model.width=wide"), 2, &["model.width", "string", "integer"]);
+    fails(&set("model.width=0"), 2, &["model.width is 0", "at least 1"]);
+    fails(&set("model.partition_size=0"), 2, &["model.partition_size is 0", "1 to"]);
+    fails(&set("model.partition_size=41"), 2, &["model.partition_size is 41", "40"]);
+    fails(&set("model.arch=resnet19"), 2, &["resnet19", "resnet18"]);
+    fails(&set("teacher.momentum=1.5"), 2, &["teacher.momentum is 1.5", "0 to 1"]);
+    fails(&set("views.global1.scale=[0.5,0.1]"), 2, &["scale", "low <= high"]);
+    fails(&set("train.batch_size=65"), 2, &["train.batch_size is 65", "64 images"]);
+    fails(&set("data=3"), 2, &["data is a section"]);
+    fails(&carp(temp.path(), &["train", "--preset", "shape"]), 2, &["shape", "shapes"]);
+    let small_batch = train(
+        temp.path(),
+        &["--out", "x", "--set", "train.batch_size=1", "--set", "views.local.size=16"],
+    );
+    assert!(small_batch.status.success() || small_batch.status.code() == Some(2));
+    let one = ["--set", "train.batch_size=1", "--set", "views.local_count=0", "--set",
+        "views.global2.size=24", "--set", "views.global1.size=16"];
+    let one = train(temp.path(), &[&["--out", "y"][..], &one].concat());
+    fails(&one, 2, &["batch_norm", "one value per channel", "larger batch"]);
+    std::fs::write(temp.path().join("bad.toml"), "[model]\nwitdh = 3\n").unwrap();
+    let preset = carp(temp.path(), &["train", "--preset", "bad.toml"]);
+    fails(&preset, 2, &["bad.toml", "model.witdh", "model.width"]);
+    assert!(!temp.path().join("runs").exists(), "a refused run left a folder");
+}
+
+#[test]
+fn wrong_files_are_one_line_with_exit_code_1() {
+    let temp = TempDir::new().unwrap();
+    let missing = carp(temp.path(), &["train", "--preset", "none.toml"]);
+    fails(&missing, 1, &["none.toml"]);
+    let folder = carp(temp.path(), &["train", "--preset", "folder", "--data", "nowhere"]);
+    fails(&folder, 1, &["nowhere", "no such folder"]);
+    fails(&carp(temp.path(), &["train", "--resume", "nowhere"]), 1, &["nowhere"]);
+    std::fs::write(temp.path().join("cut.safetensors"), [7; 100]).unwrap();
+    let cut = carp(temp.path(), &["eval", "knn", "cut.safetensors"]);
+    fails(&cut, 1, &["cut.safetensors", "safetensors"]);
+}
+
+#[test]
+fn a_loss_that_is_not_finite_names_its_origin_and_keeps_the_checkpoint() {
+    let temp = TempDir::new().unwrap();
+    let output = train(
+        temp.path(),
+        &["--out", "x", "--set", "optimizer.name=sgd", "--set", "optimizer.base_lr=1e30",
+          "--set", "optimizer.final_lr=1e30"],
+    );
+    fails(&output, 1, &["the loss is", "at step", "first value that is not finite", "base_lr"]);
+    assert!(!temp.path().join("x/result.json").exists());
+}
+
+#[test]
+fn trace_plan_and_audit_print_what_they_say() {
+    let temp = TempDir::new().unwrap();
+    let trace = stdout(&carp(temp.path(), &["trace"]));
+    for part in ["conv2d", "student.backbone.layer4.1.conv2", "partition_loss", "backward", "FLOP"] {
+        assert!(trace.contains(part), "{part} is not in the trace");
+    }
+    let plan = stdout(&carp(temp.path(), &["plan", "--svg", "map.svg"]));
+    assert!(plan.contains("arena") && plan.contains("lower bound"), "{plan}");
+    let svg = std::fs::read_to_string(temp.path().join("map.svg")).unwrap();
+    assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"));
+
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/audit");
+    let file = std::fs::read_dir(fixture).unwrap().next().unwrap().unwrap().path();
+    let good = carp(temp.path(), &["audit", file.to_str().unwrap()]);
+    assert_eq!(good.status.code(), Some(0));
+    assert!(stdout(&good).starts_with("ok"), "{}", stdout(&good));
+    let bad = carp(temp.path(), &["audit", "none.safetensors"]);
+    fails(&bad, 2, &["none.safetensors"]);
+}

@@ -142,12 +142,7 @@ fn legend() -> String {
     svg
 }
 
-fn axes(
-    graph: &Graph,
-    plan: &Plan,
-    x: impl Fn(usize) -> f64,
-    y: impl Fn(usize) -> f64,
-) -> String {
+fn axes(graph: &Graph, plan: &Plan, x: impl Fn(usize) -> f64, y: impl Fn(usize) -> f64) -> String {
     let mut svg = String::new();
     for tick in 0..=4 {
         let offset = plan.total * tick / 4;

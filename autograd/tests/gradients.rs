@@ -71,8 +71,7 @@ fn batch_norm() {
             let statistic = |g: &mut Graph, name: &str| g.state(name, [channels]);
             let running_mean = statistic(g, "mean");
             let running_var = statistic(g, "var");
-            let params =
-                BatchNormParams { weight: v[1], bias: v[2], running_mean, running_var };
+            let params = BatchNormParams { weight: v[1], bias: v[2], running_mean, running_var };
             // With running variance 0, eps = 1 alone makes the inference's scale.
             let eps = if training { 1e-5 } else { 1.0 };
             let y = g.batch_norm(v[0], params, v.get(3).copied(), relu, training, eps, 0.1)?;
@@ -153,9 +152,11 @@ fn rows_and_reductions() {
         check("l2_normalize of short rows", &long, |g, v| Ok(g.l2_normalize(v[0], 100.0)));
         let two = normal(72, &[&shape, &[3, shape[1]], &[shape[1]]]);
         check("concat_rows", &two[..2], |g, v| g.concat_rows(&[v[0], v[1], v[0]]));
-        check("add_bias", &[&two[0], &two[2]].map(|i| Input { shape: i.shape, data: i.data.clone() }), |g, v| {
-            g.add_bias(v[0], v[1])
-        });
+        check(
+            "add_bias",
+            &[&two[0], &two[2]].map(|i| Input { shape: i.shape, data: i.data.clone() }),
+            |g, v| g.add_bias(v[0], v[1]),
+        );
     }
 }
 

@@ -140,12 +140,8 @@ fn a_running_step_allocates_nothing_and_gives_the_same_bits_on_any_threads() {
             let first = run(&mut executor, &step, 0, &mut order);
             let last = (1..10).map(|n| run(&mut executor, &step, n, &mut order)).last().unwrap();
             assert!(last.is_finite() && last < first, "the loss went from {first} to {last}");
-            let weights: Vec<u32> = step
-                .weights
-                .iter()
-                .flat_map(|&w| executor.read(w))
-                .map(f32::to_bits)
-                .collect();
+            let weights: Vec<u32> =
+                step.weights.iter().flat_map(|&w| executor.read(w)).map(f32::to_bits).collect();
             weights
         }));
     }

@@ -57,7 +57,10 @@ pub fn run(args: &TrainArgs) -> Result<ExitCode> {
     match outcome? {
         Outcome::Finished(result) => print_result(&result),
         Outcome::Stopped { step } => {
-            println!("stopped after step {step}; go on with: carp train --resume {}", path.display());
+            println!(
+                "stopped after step {step}; go on with: carp train --resume {}",
+                path.display()
+            );
         }
     }
     Ok(ExitCode::SUCCESS)

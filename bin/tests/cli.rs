@@ -183,8 +183,16 @@ fn wrong_settings_are_one_line_with_exit_code_2() {
         &["--out", "x", "--set", "train.batch_size=1", "--set", "views.local.size=16"],
     );
     assert!(small_batch.status.success() || small_batch.status.code() == Some(2));
-    let one = ["--set", "train.batch_size=1", "--set", "views.local_count=0", "--set",
-        "views.global2.size=24", "--set", "views.global1.size=16"];
+    let one = [
+        "--set",
+        "train.batch_size=1",
+        "--set",
+        "views.local_count=0",
+        "--set",
+        "views.global2.size=24",
+        "--set",
+        "views.global1.size=16",
+    ];
     let one = train(temp.path(), &[&["--out", "y"][..], &one].concat());
     fails(&one, 2, &["batch_norm", "one value per channel", "larger batch"]);
     std::fs::write(temp.path().join("bad.toml"), "[model]\nwitdh = 3\n").unwrap();
@@ -211,8 +219,16 @@ fn a_loss_that_is_not_finite_names_its_origin_and_keeps_the_checkpoint() {
     let temp = TempDir::new().unwrap();
     let output = train(
         temp.path(),
-        &["--out", "x", "--set", "optimizer.name=sgd", "--set", "optimizer.base_lr=1e30",
-          "--set", "optimizer.final_lr=1e30"],
+        &[
+            "--out",
+            "x",
+            "--set",
+            "optimizer.name=sgd",
+            "--set",
+            "optimizer.base_lr=1e30",
+            "--set",
+            "optimizer.final_lr=1e30",
+        ],
     );
     fails(&output, 1, &["the loss is", "at step", "first value that is not finite", "base_lr"]);
     assert!(!temp.path().join("x/result.json").exists());
@@ -222,7 +238,8 @@ fn a_loss_that_is_not_finite_names_its_origin_and_keeps_the_checkpoint() {
 fn trace_plan_and_audit_print_what_they_say() {
     let temp = TempDir::new().unwrap();
     let trace = stdout(&carp(temp.path(), &["trace"]));
-    for part in ["conv2d", "student.backbone.layer4.1.conv2", "partition_loss", "backward", "FLOP"] {
+    for part in ["conv2d", "student.backbone.layer4.1.conv2", "partition_loss", "backward", "FLOP"]
+    {
         assert!(trace.contains(part), "{part} is not in the trace");
     }
     let plan = stdout(&carp(temp.path(), &["plan", "--svg", "map.svg"]));

@@ -59,8 +59,7 @@ impl Pipeline {
         config: PipelineConfig,
     ) -> Result<Pipeline> {
         if data.len() < config.batch {
-            let detail =
-                format!("a batch of {} images from {} in all", config.batch, data.len());
+            let detail = format!("a batch of {} images from {} in all", config.batch, data.len());
             return Err(Error::Usage(format!("{detail}: set train.batch_size lower")));
         }
         let (ready_out, ready) = sync_channel(config.ahead.max(1));
@@ -73,8 +72,7 @@ impl Pipeline {
         let producer = std::thread::spawn(move || {
             let mut maker = Maker::new(&*data, &policy, &config);
             for step in config.first_step..config.steps {
-                let mut batch =
-                    used_in.try_recv().unwrap_or_else(|_| Batch { pixels: Vec::new() });
+                let mut batch = used_in.try_recv().unwrap_or_else(|_| Batch { pixels: Vec::new() });
                 let made = pool.install(|| maker.make(step, &mut batch));
                 let failed = made.is_err();
                 // The consumer may have gone: a stopped run. Nothing is left to do then.
@@ -83,12 +81,7 @@ impl Pipeline {
                 }
             }
         });
-        Ok(Pipeline {
-            ready: Some(ready),
-            used,
-            producer: Some(producer),
-            waited: Duration::ZERO,
-        })
+        Ok(Pipeline { ready: Some(ready), used, producer: Some(producer), waited: Duration::ZERO })
     }
 
     /// The next batch, in the order of steps; give it back to [`Pipeline::recycle`].
@@ -159,10 +152,9 @@ impl<'a> Maker<'a> {
         batch.pixels.resize(size * sample_len, 0.0);
         let (data, policy, view_lens) = (self.data, self.policy, &self.view_lens);
         let samples = &self.order[place * size..(place + 1) * size];
-        samples
-            .par_iter()
-            .zip(batch.pixels.par_chunks_mut(sample_len))
-            .try_for_each_init(Scratch::default, |scratch, (&sample, mut pixels)| {
+        samples.par_iter().zip(batch.pixels.par_chunks_mut(sample_len)).try_for_each_init(
+            Scratch::default,
+            |scratch, (&sample, mut pixels)| {
                 let image = data.image(sample as usize)?;
                 let mut views = Vec::with_capacity(view_lens.len());
                 for &len in view_lens {
@@ -170,10 +162,10 @@ impl<'a> Maker<'a> {
                     views.push(view);
                     pixels = rest;
                 }
-                let mut stream =
-                    Stream::new(seed, Purpose::Views, epoch as u64, u64::from(sample));
+                let mut stream = Stream::new(seed, Purpose::Views, epoch as u64, u64::from(sample));
                 policy.make_views(&image, &mut stream, &mut views, scratch);
                 Ok(())
-            })
+            },
+        )
     }
 }

@@ -61,11 +61,11 @@ impl Network {
     fn new(graph: &mut Graph, role: &str, trained: bool, config: &StepConfig) -> Network {
         let mut params = Params::new(trained);
         graph.scope(role, |graph| {
-            let backbone = graph
-                .scope("backbone", |graph| ResNet::new(graph, &mut params, &config.resnet));
+            let backbone =
+                graph.scope("backbone", |graph| ResNet::new(graph, &mut params, &config.resnet));
             let features = config.resnet.features();
-            let head = graph
-                .scope("head", |graph| Head::new(graph, &mut params, features, &config.head));
+            let head =
+                graph.scope("head", |graph| Head::new(graph, &mut params, features, &config.head));
             Network { backbone, head, params }
         })
     }

@@ -1,7 +1,7 @@
 //! The training loop (paper, algorithm 1; spec 1.7).
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tensor::random::{Purpose, Stream};
@@ -72,11 +72,7 @@ impl Schedules {
                 warmup_start: optimizer.warmup_start_lr,
                 ..Cosine::new(config.lr(), optimizer.final_lr, steps)
             },
-            weight_decay: Cosine::new(
-                optimizer.weight_decay,
-                optimizer.final_weight_decay,
-                steps,
-            ),
+            weight_decay: Cosine::new(optimizer.weight_decay, optimizer.final_weight_decay, steps),
             teacher_momentum: Cosine::new(teacher.momentum, teacher.final_momentum, steps),
         }
     }
@@ -266,10 +262,7 @@ pub fn train(
         let terms = trainer.step(step, &batch)?;
         pipeline.recycle(batch);
         let elapsed = start.elapsed();
-        progress = Progress {
-            step: step + 1,
-            seconds: progress.seconds + elapsed.as_secs_f64(),
-        };
+        progress = Progress { step: step + 1, seconds: progress.seconds + elapsed.as_secs_f64() };
         let metrics = trainer.metrics(step, terms, elapsed, waited);
         folder.append(&metrics)?;
         show(Event::Step(&metrics));

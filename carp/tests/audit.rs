@@ -28,8 +28,21 @@ fn pytorch_agrees_on_every_fixture() {
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
     let all = [
-        "adamw", "avg_pool2d", "batch_norm", "carp_loss", "carp_step", "conv2d", "gelu", "lars",
-        "linear", "max_pool2d", "relu", "resnet", "schedule", "sgd", "weight_norm_linear",
+        "adamw",
+        "avg_pool2d",
+        "batch_norm",
+        "carp_loss",
+        "carp_step",
+        "conv2d",
+        "gelu",
+        "lars",
+        "linear",
+        "max_pool2d",
+        "relu",
+        "resnet",
+        "schedule",
+        "sgd",
+        "weight_norm_linear",
     ];
     assert_eq!(kinds.iter().map(String::as_str).collect::<Vec<_>>(), all);
 }

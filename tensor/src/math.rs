@@ -181,8 +181,8 @@ mod tests {
         if !got.is_finite() || !rounded.is_finite() {
             return f64::INFINITY;
         }
-        let ulp = (f64::from(f32::from_bits(rounded.abs().to_bits() + 1)))
-            - f64::from(rounded.abs());
+        let ulp =
+            (f64::from(f32::from_bits(rounded.abs().to_bits() + 1))) - f64::from(rounded.abs());
         (f64::from(got) - f64::from(rounded)).abs() / ulp
     }
 

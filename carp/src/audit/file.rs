@@ -67,8 +67,8 @@ impl Record {
     /// No such file, not safetensors, no or bad `carp.audit`, tensors of other names or types.
     pub fn read(path: &Path) -> Result<Record> {
         let invalid = |detail: String| Error::Data { path: path.to_owned(), detail };
-        let bytes = std::fs::read(path)
-            .map_err(|source| Error::Io { path: path.to_owned(), source })?;
+        let bytes =
+            std::fs::read(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
         let broken = |error| invalid(format!("not a safetensors file: {error}"));
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(broken)?;
         let tensors = SafeTensors::deserialize(&bytes).map_err(broken)?;

@@ -80,8 +80,7 @@ pub(super) fn resnet(inputs: &Inputs) -> Result<Outputs> {
         executor.run(Phase::Backward);
     }
 
-    let mut outputs =
-        counters(inputs, "w.", "buffer.", |_| if training { 1 } else { 0 })?;
+    let mut outputs = counters(inputs, "w.", "buffer.", |_| if training { 1 } else { 0 })?;
     outputs.push(("y".into(), read(&mut executor, y)));
     for param in params.all().iter().filter(|param| param.is_buffer) {
         let name = executor.graph().info(param.value).name.clone();

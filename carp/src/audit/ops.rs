@@ -84,8 +84,7 @@ pub(super) fn batch_norm(inputs: &Inputs) -> Result<Outputs> {
     let mut replay = Replay::new(inputs);
     let x = replay.param("x")?;
     let [weight, bias] = [replay.param("weight")?, replay.param("bias")?];
-    let [running_mean, running_var] =
-        [replay.param("running_mean")?, replay.param("running_var")?];
+    let [running_mean, running_var] = [replay.param("running_mean")?, replay.param("running_var")?];
     let params = BatchNormParams { weight, bias, running_mean, running_var };
     let y = replay.graph.batch_norm(x, params, None, false, training, eps, momentum)?;
     replay.output("running_mean", running_mean);
@@ -118,8 +117,7 @@ pub(super) fn pool(inputs: &Inputs, max: bool) -> Result<Outputs> {
 
 pub(super) fn linear(inputs: &Inputs) -> Result<Outputs> {
     let mut replay = Replay::new(inputs);
-    let [x, weight, bias] =
-        [replay.param("x")?, replay.param("weight")?, replay.param("bias")?];
+    let [x, weight, bias] = [replay.param("x")?, replay.param("weight")?, replay.param("bias")?];
     let y = replay.graph.linear(x, weight, Some(bias))?;
     replay.finish(y, &[("x", x), ("weight", weight), ("bias", bias)])
 }

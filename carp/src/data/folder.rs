@@ -114,7 +114,12 @@ impl Listing {
         classes.sort();
         classes.dedup();
         if classes.len() < 2 {
-            return Ok(Listing { folder: folder.to_owned(), files, labels: vec![], classes: vec![] });
+            return Ok(Listing {
+                folder: folder.to_owned(),
+                files,
+                labels: vec![],
+                classes: vec![],
+            });
         }
         let label = |name: &String| classes.binary_search(name).expect("a class") as u32;
         let labels = names.iter().map(label).collect();

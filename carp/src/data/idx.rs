@@ -5,9 +5,9 @@
 
 use std::path::Path;
 
+use super::Splits;
 use super::memory::MemoryDataset;
 use super::reading::{check_labels, expect_len, find, numbered, read};
-use super::Splits;
 use crate::error::{Error, Result};
 
 /// Where Debian's package dataset-fashion-mnist puts its files.
@@ -39,8 +39,7 @@ pub fn open(folder: Option<&Path>) -> Result<Splits> {
         ));
     }
     let is_fashion = folder.to_string_lossy().to_lowercase().contains("fashion");
-    let classes =
-        if is_fashion { FASHION.map(str::to_owned).to_vec() } else { numbered(10) };
+    let classes = if is_fashion { FASHION.map(str::to_owned).to_vec() } else { numbered(10) };
     let name = if is_fashion { "Fashion-MNIST" } else { "IDX files" };
     Ok(Splits::labelled(
         split(folder, "train", format!("{name}, train"), &classes)?,
@@ -85,11 +84,8 @@ fn split(folder: &Path, prefix: &str, name: String, classes: &[String]) -> Resul
 fn header<const N: usize>(path: &Path, bytes: &[u8], magic: usize) -> Result<[usize; N]> {
     let number = |at: usize| -> Result<usize> {
         let bytes = bytes.get(4 * at..4 * at + 4).ok_or_else(|| {
-            let detail = format!(
-                "truncated: {} bytes, the header alone has {}",
-                bytes.len(),
-                4 * (N + 1)
-            );
+            let detail =
+                format!("truncated: {} bytes, the header alone has {}", bytes.len(), 4 * (N + 1));
             Error::data(path, detail)
         })?;
         Ok(u32::from_be_bytes(bytes.try_into().expect("four bytes")) as usize)

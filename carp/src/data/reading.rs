@@ -60,8 +60,7 @@ pub fn check_labels(path: &Path, labels: &[u32], classes: usize) -> Result<()> {
     match labels.iter().position(|&label| label as usize >= classes) {
         None => Ok(()),
         Some(at) => {
-            let detail =
-                format!("label {} of image {at} is out of range 0..{classes}", labels[at]);
+            let detail = format!("label {} of image {at} is out of range 0..{classes}", labels[at]);
             Err(Error::data(path, detail))
         }
     }

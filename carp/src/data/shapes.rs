@@ -122,10 +122,7 @@ impl Scene {
         Scene {
             outline: class / TEXTURES.len(),
             texture: class % TEXTURES.len(),
-            centre: (
-                radius + margin * stream.uniform(),
-                radius + margin * stream.uniform(),
-            ),
+            centre: (radius + margin * stream.uniform(), radius + margin * stream.uniform()),
             radius,
             turn: upright(stream),
             texture_turn: upright(stream),
@@ -157,7 +154,8 @@ impl Scene {
     fn is_second_colour(&self, point: (f32, f32)) -> bool {
         let (u, v) = rotate(point, self.texture_turn);
         let fract = |x: f32| x - x.floor();
-        let (u, v) = (fract(u * self.frequency + self.phase.0), fract(v * self.frequency + self.phase.1));
+        let (u, v) =
+            (fract(u * self.frequency + self.phase.0), fract(v * self.frequency + self.phase.1));
         match TEXTURES[self.texture] {
             "stripes" => u < 0.5,
             _ => (u - 0.5) * (u - 0.5) + (v - 0.5) * (v - 0.5) < 0.11,

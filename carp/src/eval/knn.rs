@@ -196,7 +196,10 @@ mod tests {
                 top1 += usize::from(rank == 0);
                 top5 += usize::from(rank < 5);
             }
-            assert_eq!((accuracy.top1, accuracy.top5), (f64::from(top1 as u32) / 150.0, f64::from(top5 as u32) / 150.0));
+            assert_eq!(
+                (accuracy.top1, accuracy.top5),
+                (f64::from(top1 as u32) / 150.0, f64::from(top5 as u32) / 150.0)
+            );
         }
     }
 

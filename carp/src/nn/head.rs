@@ -40,8 +40,7 @@ impl Head {
         config: &HeadConfig,
     ) -> Head {
         let HeadConfig { hidden, bottleneck, prototypes } = *config;
-        let mut linear =
-            |name: &str, sizes| Linear::new(graph, params, name, sizes, INIT_STD);
+        let mut linear = |name: &str, sizes| Linear::new(graph, params, name, sizes, INIT_STD);
         let linears = [
             linear("mlp.0", (features, hidden)),
             linear("mlp.3", (hidden, hidden)),

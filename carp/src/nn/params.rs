@@ -45,8 +45,7 @@ impl Params {
         shape: impl Into<Shape>,
         init: Init,
     ) -> Value {
-        let value =
-            if self.trained { graph.param(name, shape) } else { graph.state(name, shape) };
+        let value = if self.trained { graph.param(name, shape) } else { graph.state(name, shape) };
         self.list.push(Param { value, init, is_buffer: false });
         value
     }

@@ -25,7 +25,8 @@ impl Crop {
     /// The part of this size in the middle; half a pixel is rounded to the even one, as
     /// torchvision does.
     pub fn centre(height: usize, width: usize, crop: (usize, usize)) -> Crop {
-        let middle = |size: usize, part: usize| ((size - part) as f64 / 2.0).round_ties_even() as usize;
+        let middle =
+            |size: usize, part: usize| ((size - part) as f64 / 2.0).round_ties_even() as usize;
         Crop {
             top: middle(height, crop.0),
             left: middle(width, crop.1),

@@ -201,8 +201,7 @@ fn quarter_turn(pixels: &mut [u8], size: usize, channels: usize) {
 fn jitter(kind: &ViewKind, pixels: &mut [u8], channels: usize, stream: &mut Stream) {
     let mut order = [0, 1, 2, 3];
     stream.shuffle(&mut order);
-    let mut factor =
-        |strength: f32| stream.range((1.0 - strength).max(0.0), 1.0 + strength);
+    let mut factor = |strength: f32| stream.range((1.0 - strength).max(0.0), 1.0 + strength);
     let brightness = factor(kind.brightness);
     let contrast = factor(kind.contrast);
     let saturation = factor(kind.saturation);

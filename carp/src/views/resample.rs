@@ -49,7 +49,13 @@ fn sinc(x: f64) -> f64 {
     }
     let turns = x - 2.0 * (x / 2.0).round();
     // sin(pi t) for t in [-1, 1] by its series around 0 of the nearer of t and its mirror.
-    let t = if turns > 0.5 { 1.0 - turns } else if turns < -0.5 { -1.0 - turns } else { turns };
+    let t = if turns > 0.5 {
+        1.0 - turns
+    } else if turns < -0.5 {
+        -1.0 - turns
+    } else {
+        turns
+    };
     let y = std::f64::consts::PI * t;
     let series = (1..12).rev().fold(1.0, |sum, i| {
         let n = f64::from(2 * i);
@@ -145,10 +151,9 @@ pub fn resize(
         let (first, weights) = weights.of(y);
         let input = &rows[first * row_len..];
         for x in 0..row_len {
-            let sum = weights
-                .iter()
-                .enumerate()
-                .fold(HALF, |sum, (row, weight)| sum + i32::from(input[row * row_len + x]) * weight);
+            let sum = weights.iter().enumerate().fold(HALF, |sum, (row, weight)| {
+                sum + i32::from(input[row * row_len + x]) * weight
+            });
             output.push(rounded(sum));
         }
     }

@@ -307,9 +307,10 @@ fn gradient(
             dx.par_chunks_mut(len).enumerate().for_each(|(i, dx)| group(i * len, dx, None));
         }
         Some(dresidual) => {
-            dx.par_chunks_mut(len).zip(dresidual.par_chunks_mut(len)).enumerate().for_each(
-                |(i, (dx, dresidual))| group(i * len, dx, Some(dresidual)),
-            );
+            dx.par_chunks_mut(len)
+                .zip(dresidual.par_chunks_mut(len))
+                .enumerate()
+                .for_each(|(i, (dx, dresidual))| group(i * len, dx, Some(dresidual)));
         }
     }
 }

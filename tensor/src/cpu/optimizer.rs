@@ -42,11 +42,8 @@ pub fn lars(
         lanes.iter().sum()
     })
     .sqrt();
-    let trust = if w_norm > 0.0 && u_norm > 0.0 {
-        (f64::from(eta) * w_norm / u_norm) as f32
-    } else {
-        1.0
-    };
+    let trust =
+        if w_norm > 0.0 && u_norm > 0.0 { (f64::from(eta) * w_norm / u_norm) as f32 } else { 1.0 };
     momentum_step(momentum, lr, wd, trust, grad, w, buffer);
 }
 
@@ -59,15 +56,14 @@ fn momentum_step(
     w: &mut [f32],
     buffer: &mut [f32],
 ) {
-    w.par_chunks_mut(CHUNK)
-        .zip(buffer.par_chunks_mut(CHUNK))
-        .zip(grad.par_chunks(CHUNK))
-        .for_each(|((w, buffer), grad)| {
+    w.par_chunks_mut(CHUNK).zip(buffer.par_chunks_mut(CHUNK)).zip(grad.par_chunks(CHUNK)).for_each(
+        |((w, buffer), grad)| {
             for ((w, buffer), grad) in w.iter_mut().zip(buffer).zip(grad) {
                 *buffer = momentum * *buffer + trust * (grad + wd * *w);
                 *w -= lr * *buffer;
             }
-        });
+        },
+    );
 }
 
 /// Adam with decoupled weight decay; `correction` is (1 - beta1^t, 1 - beta2^t).

@@ -45,13 +45,7 @@ pub fn grad_input_workspace(conv: Conv2d) -> usize {
 }
 
 /// Gradient by the input: dy `[N,P,Q,O]` and weight `[O,R,S,C]` to dx `[N,H,W,C]`.
-pub fn grad_input(
-    conv: Conv2d,
-    dy: &[f32],
-    weight: &[f32],
-    dx: &mut [f32],
-    workspace: &mut [f32],
-) {
+pub fn grad_input(conv: Conv2d, dy: &[f32], weight: &[f32], dx: &mut [f32], workspace: &mut [f32]) {
     if is_plain_gemm(conv) {
         return gemm::gemm(as_gemm(conv), dy, weight, dx, workspace);
     }

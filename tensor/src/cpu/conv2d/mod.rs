@@ -32,4 +32,3 @@ fn deal(rows: usize, row_len: usize, tasks: usize) -> (usize, usize) {
     let chunks_per_task = rows.div_ceil(chunk).div_ceil(tasks);
     (chunk, chunk * chunks_per_task)
 }
-

@@ -72,15 +72,18 @@ fn luminance(c: Colour) -> f32 {
     0.299 * c[0] + 0.587 * c[1] + 0.114 * c[2]
 }
 
+/// A random colour, pale: colours that shout would be all that a small network hears.
 fn colour(stream: &mut Stream) -> Colour {
-    [stream.uniform(), stream.uniform(), stream.uniform()]
+    let vivid = [stream.uniform(), stream.uniform(), stream.uniform()];
+    let grey = luminance(vivid);
+    vivid.map(|c| grey + 0.35 * (c - grey))
 }
 
-/// A colour whose luminance is at least `contrast` away from that of all `others`.
-fn colour_apart(stream: &mut Stream, others: &[Colour], contrast: f32) -> Colour {
+/// A random colour of a luminance within a range: hue and saturation are free.
+fn colour_of_luminance(stream: &mut Stream, range: std::ops::Range<f32>) -> Colour {
     loop {
         let c = colour(stream);
-        if others.iter().all(|&other| (luminance(c) - luminance(other)).abs() >= contrast) {
+        if range.contains(&luminance(c)) {
             return c;
         }
     }
@@ -106,10 +109,10 @@ impl Scene {
     fn draw(class: usize, stream: &mut Stream) -> Scene {
         let radius = stream.range(0.28, 0.44);
         let margin = 1.0 - 2.0 * radius;
-        let background = colour(stream);
-        // Within [0.25, 0.75] there is always room on some side for both contrasts.
-        let first = colour_apart(stream, &[background], 0.2);
-        let second = colour_apart(stream, &[first], 0.3);
+        // A texture of dark and bright on a medium ground: any hues, but always visible.
+        let background = colour_of_luminance(stream, 0.4..0.6);
+        let first = colour_of_luminance(stream, 0.1..0.25);
+        let second = colour_of_luminance(stream, 0.75..0.9);
         let tint = colour(stream);
         let near = |a: Colour, b: Colour| [0, 1, 2].map(|i| 0.75 * a[i] + 0.25 * b[i]);
         let other = near(background, tint);
@@ -126,7 +129,7 @@ impl Scene {
             radius,
             turn: upright(stream),
             texture_turn: upright(stream),
-            frequency: stream.range(4.5, 7.0),
+            frequency: stream.range(5.0, 6.5),
             phase: (stream.uniform(), stream.uniform()),
             object: [first, second],
             background: [background, other],

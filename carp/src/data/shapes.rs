@@ -130,7 +130,7 @@ impl Scene {
             radius,
             turn: upright(stream),
             texture_turn: upright(stream),
-            frequency: stream.range(5.0, 6.5),
+            frequency: stream.range(4.0, 5.0),
             phase: (stream.uniform(), stream.uniform()),
             object,
             background: [background, other],

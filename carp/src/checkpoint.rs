@@ -147,9 +147,11 @@ impl Checkpoint {
     }
 }
 
-/// SHA-256 over names, shapes and numbers (little-endian), in order of names; in hexadecimal.
+/// SHA-256 over names, shapes and numbers (little-endian) of student and teacher, in order of
+/// names; in hexadecimal.
 pub fn weights_sha256(tensors: &[NamedTensor]) -> String {
-    let mut tensors: Vec<_> = tensors.iter().collect();
+    let of_network = |name: &str| name.starts_with("student.") || name.starts_with("teacher.");
+    let mut tensors: Vec<_> = tensors.iter().filter(|tensor| of_network(&tensor.0)).collect();
     tensors.sort_by(|a, b| a.0.cmp(&b.0));
     let mut digest = Sha256::new();
     for (name, shape, data) in tensors {

@@ -140,7 +140,8 @@ impl Learner {
         self.executor.run(Phase::Update);
     }
 
-    /// All tensors that a resumed run needs: student, teacher, optimizer.
+    /// All tensors that a resumed run needs: student, teacher, optimizer, and with accumulation the
+    /// sums of gradients.
     pub fn tensors(&mut self) -> Vec<NamedTensor> {
         self.saved_values().into_iter().map(|value| self.tensor(value)).collect()
     }
@@ -205,6 +206,7 @@ impl Learner {
     fn saved_values(&self) -> Vec<Value> {
         let networks = [&self.step.student, &self.step.teacher];
         let tensors = networks.into_iter().flat_map(|network| network.params.all());
-        tensors.map(|param| param.value).chain(self.step.optimizer_state.iter().copied()).collect()
+        let state = [&self.step.optimizer_state, &self.step.gradient_sums].into_iter().flatten();
+        tensors.map(|param| param.value).chain(state.copied()).collect()
     }
 }

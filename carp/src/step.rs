@@ -136,6 +136,8 @@ pub struct Step {
     pub entropy: Value,
     /// The optimizer's state, named `optimizer.*`, zero at first.
     pub optimizer_state: Vec<Value>,
+    /// With accumulation: the sums of gradients, named `gradient.*`.
+    pub gradient_sums: Vec<Value>,
 }
 
 impl Step {
@@ -213,6 +215,7 @@ impl Step {
             consistency,
             entropy,
             optimizer_state,
+            gradient_sums: if config.accumulation > 1 { grads } else { Vec::new() },
         };
         Ok((graph, step))
     }

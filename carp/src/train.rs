@@ -154,8 +154,8 @@ impl<'a> Trainer<'a> {
         // Micro-batches of an update add their gradients up; the last of an epoch always updates.
         let accumulation = self.config.train.accumulation;
         let place = step % self.steps_per_epoch;
-        self.learner.backward(place % accumulation == 0);
-        if (place + 1) % accumulation == 0 || place + 1 == self.steps_per_epoch {
+        self.learner.backward(place.is_multiple_of(accumulation));
+        if (place + 1).is_multiple_of(accumulation) || place + 1 == self.steps_per_epoch {
             self.learner.update(UpdateSettings {
                 lr: self.schedules.lr.at(step) as f32,
                 weight_decay: self.schedules.weight_decay.at(step) as f32,
@@ -185,7 +185,7 @@ impl<'a> Trainer<'a> {
 
     /// Whether so many epochs have passed once more (never if 0).
     fn is_due(&self, every_epochs: usize, progress: Progress) -> bool {
-        every_epochs > 0 && progress.step % (every_epochs * self.steps_per_epoch) == 0
+        every_epochs > 0 && progress.step.is_multiple_of(every_epochs * self.steps_per_epoch)
     }
 
     fn updates_until(&self, step: usize) -> usize {
@@ -278,11 +278,12 @@ pub fn train(
         if stopped {
             return Ok(Outcome::Stopped { step: progress.step });
         }
-        if !is_last && trainer.is_due(config.knn.every_epochs, progress) {
-            if let Some(quality) = measure(&mut trainer.learner)? {
-                folder.append_knn(progress.step, quality.accuracy)?;
-                show(Event::Knn { step: progress.step, accuracy: quality.accuracy });
-            }
+        if !is_last
+            && trainer.is_due(config.knn.every_epochs, progress)
+            && let Some(quality) = measure(&mut trainer.learner)?
+        {
+            folder.append_knn(progress.step, quality.accuracy)?;
+            show(Event::Knn { step: progress.step, accuracy: quality.accuracy });
         }
     }
     drop(pipeline);

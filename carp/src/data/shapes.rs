@@ -1,7 +1,7 @@
 //! The built-in data set: procedural pictures whose class only content decides.
 //!
-//! 32x32 colour pictures of one object. Its class is the outline (disc, square, triangle, cross,
-//! ring) together with the texture (stripes, dots): ten classes. Place, size, rotation of outline
+//! 32x32 colour pictures of one object. Its class is the outline (disc, cross) together with the
+//! texture (plain, stripes, dots, checks, rings): ten classes. Place, size, rotation of outline
 //! and of texture, all colours, the background's gradient and clutter, and pixel noise are drawn
 //! without regard to the class. Picture i is a pure function of (seed, split, i).
 
@@ -15,8 +15,8 @@ use super::memory::MemoryDataset;
 const SIDE: usize = 32;
 /// Samples per pixel and direction: outlines come out smooth.
 const SAMPLES: usize = 3;
-const OUTLINES: [&str; 5] = ["disc", "square", "triangle", "cross", "ring"];
-const TEXTURES: [&str; 2] = ["stripes", "dots"];
+const OUTLINES: [&str; 2] = ["disc", "cross"];
+const TEXTURES: [&str; 5] = ["plain", "stripes", "dots", "checks", "rings"];
 
 /// Which pictures: those of different splits are independent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,15 +72,18 @@ fn luminance(c: Colour) -> f32 {
     0.299 * c[0] + 0.587 * c[1] + 0.114 * c[2]
 }
 
+/// A random colour, pale: colours that shout would be all that a small network hears.
 fn colour(stream: &mut Stream) -> Colour {
-    [stream.uniform(), stream.uniform(), stream.uniform()]
+    let vivid = [stream.uniform(), stream.uniform(), stream.uniform()];
+    let grey = luminance(vivid);
+    vivid.map(|c| grey + 0.35 * (c - grey))
 }
 
-/// A colour whose luminance is at least `contrast` away from that of all `others`.
-fn colour_apart(stream: &mut Stream, others: &[Colour], contrast: f32) -> Colour {
+/// A random colour of a luminance within a range: hue and saturation are free.
+fn colour_of_luminance(stream: &mut Stream, range: std::ops::Range<f32>) -> Colour {
     loop {
         let c = colour(stream);
-        if others.iter().all(|&other| (luminance(c) - luminance(other)).abs() >= contrast) {
+        if range.contains(&luminance(c)) {
             return c;
         }
     }
@@ -104,12 +107,13 @@ fn rotate((x, y): (f32, f32), (cos, sin): (f32, f32)) -> (f32, f32) {
 
 impl Scene {
     fn draw(class: usize, stream: &mut Stream) -> Scene {
-        let radius = stream.range(0.28, 0.44);
+        let radius = stream.range(0.32, 0.44);
         let margin = 1.0 - 2.0 * radius;
-        let background = colour(stream);
-        // Within [0.25, 0.75] there is always room on some side for both contrasts.
-        let first = colour_apart(stream, &[background], 0.2);
-        let second = colour_apart(stream, &[first], 0.3);
+        // A texture of dark and bright on a medium ground: any hues, but always visible.
+        let background = colour_of_luminance(stream, 0.4..0.6);
+        let dark = colour_of_luminance(stream, 0.1..0.25);
+        let bright = colour_of_luminance(stream, 0.75..0.9);
+        let object = if stream.chance(0.5) { [dark, bright] } else { [bright, dark] };
         let tint = colour(stream);
         let near = |a: Colour, b: Colour| [0, 1, 2].map(|i| 0.75 * a[i] + 0.25 * b[i]);
         let other = near(background, tint);
@@ -126,9 +130,9 @@ impl Scene {
             radius,
             turn: upright(stream),
             texture_turn: upright(stream),
-            frequency: stream.range(4.5, 7.0),
+            frequency: stream.range(5.0, 6.5),
             phase: (stream.uniform(), stream.uniform()),
-            object: [first, second],
+            object,
             background: [background, other],
             gradient: direction(stream),
             clutter,
@@ -138,15 +142,11 @@ impl Scene {
     /// Whether a point, relative to the centre and in radii, lies inside the outline.
     fn is_inside(&self, (x, y): (f32, f32)) -> bool {
         match OUTLINES[self.outline] {
-            "disc" => x * x + y * y <= 0.85,
-            "square" => x.abs().max(y.abs()) <= 0.78,
-            // Equilateral, centre of gravity in the middle: y <= 1/2 and two slanted sides.
-            "triangle" => y <= 0.55 && 1.732 * x.abs() - y <= 1.1,
-            "cross" => {
+            "disc" => x * x + y * y <= 1.0,
+            _ => {
                 let (a, b) = (x.abs().min(y.abs()), x.abs().max(y.abs()));
-                a <= 0.34 && b <= 1.0
+                a <= 0.42 && b <= 1.1
             }
-            _ => (0.3..=1.0).contains(&(x * x + y * y)),
         }
     }
 
@@ -154,11 +154,15 @@ impl Scene {
     fn is_second_colour(&self, point: (f32, f32)) -> bool {
         let (u, v) = rotate(point, self.texture_turn);
         let fract = |x: f32| x - x.floor();
+        let distance = (u * u + v * v).sqrt();
         let (u, v) =
             (fract(u * self.frequency + self.phase.0), fract(v * self.frequency + self.phase.1));
         match TEXTURES[self.texture] {
+            "plain" => false,
             "stripes" => u < 0.5,
-            _ => (u - 0.5) * (u - 0.5) + (v - 0.5) * (v - 0.5) < 0.11,
+            "dots" => (u - 0.5) * (u - 0.5) + (v - 0.5) * (v - 0.5) < 0.12,
+            "checks" => (u < 0.5) != (v < 0.5),
+            _ => fract(distance * self.frequency + self.phase.0) < 0.5,
         }
     }
 
@@ -225,6 +229,6 @@ mod tests {
             assert_eq!(count, 4);
         }
         assert_eq!(data.classes().len(), 10);
-        assert_eq!(data.classes()[3], "square, dots");
+        assert_eq!(data.classes()[7], "cross, dots");
     }
 }

@@ -25,15 +25,9 @@ use crate::math::ln;
 /// The machine epsilon of f32.
 const EPS: f32 = f32::EPSILON;
 
+/// To [eps, 1 - eps]; NaN comes through.
 fn clamp(x: f32) -> f32 {
-    // Comparisons rather than f32::clamp semantics on NaN: it must come through.
-    if x < EPS {
-        EPS
-    } else if x > 1.0 - EPS {
-        1.0 - EPS
-    } else {
-        x
-    }
+    x.clamp(EPS, 1.0 - EPS)
 }
 
 fn is_inside(x: f32) -> bool {

@@ -47,7 +47,11 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
         file.sync_all()?;
         std::fs::rename(&partial, path)
     };
-    write().map_err(|source| Error::io(path, source))
+    write().map_err(|source| {
+        // What is there of it is of no use; that it cannot be removed either is no news.
+        let _ = std::fs::remove_file(&partial);
+        Error::io(path, source)
+    })
 }
 
 /// Writes a checkpoint, whole or not at all.
@@ -155,4 +159,126 @@ pub fn weights_sha256(tensors: &[NamedTensor]) -> String {
         digest.update(little_endian(data).collect::<Vec<u8>>());
     }
     digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tensors() -> Vec<NamedTensor> {
+        vec![
+            ("teacher.b".to_owned(), vec![2, 2], vec![1.0, -0.0, f32::MIN_POSITIVE, 4.0]),
+            ("student.a".to_owned(), vec![3], vec![0.1, 0.2, 0.3]),
+            ("student.none".to_owned(), vec![0], vec![]),
+        ]
+    }
+
+    fn written(folder: &Path) -> PathBuf {
+        let path = folder.join("checkpoint.safetensors");
+        let progress = Progress { step: 12, seconds: 3.25 };
+        let config = Config { seed: 5, ..Config::default() };
+        save(&path, &config, &tensors(), progress).unwrap();
+        path
+    }
+
+    /// The error of loading a file with these bytes: one line that names the file.
+    fn refused(bytes: &[u8]) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.safetensors");
+        std::fs::write(&path, bytes).unwrap();
+        let error = Checkpoint::load(&path).err().expect("should be refused");
+        let line = error.to_string();
+        assert_eq!((line.lines().count(), error.exit_code()), (1, 1), "{line}");
+        assert!(line.contains("x.safetensors"), "{line}");
+        line
+    }
+
+    #[test]
+    fn what_is_saved_is_loaded() {
+        let folder = tempfile::tempdir().unwrap();
+        let checkpoint = Checkpoint::load(&written(folder.path())).unwrap();
+        for (name, shape, data) in tensors() {
+            let (got_shape, got) = checkpoint.tensor(&name).unwrap();
+            assert_eq!(got_shape, shape);
+            let bits = |data: &[f32]| data.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+            assert_eq!(bits(got), bits(&data), "{name}");
+        }
+        assert_eq!(checkpoint.progress().unwrap(), Progress { step: 12, seconds: 3.25 });
+        assert_eq!(checkpoint.config().unwrap(), Config { seed: 5, ..Config::default() });
+        let error = checkpoint.tensor("student.c").unwrap_err().to_string();
+        assert!(error.ends_with("checkpoint.safetensors: has no tensor student.c"), "{error}");
+    }
+
+    #[test]
+    fn broken_files_are_one_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let whole = std::fs::read(written(folder.path())).unwrap();
+        for length in [0, 7, 8, 100, whole.len() - 1] {
+            assert!(refused(&whole[..length]).contains("not a whole safetensors file"));
+        }
+        assert!(refused(&[whole.as_slice(), &[0]].concat()).contains("not a whole safetensors"));
+        assert!(refused(b"\x89PNG, not at all what it should be").contains("safetensors"));
+        let absent = Checkpoint::load(&folder.path().join("none")).err().unwrap().to_string();
+        assert!(absent.contains("none: No such file"), "{absent}");
+        assert!(Checkpoint::load(folder.path()).is_err());
+    }
+
+    #[test]
+    fn files_of_others_are_one_line() {
+        let file = |dtype, bytes: &[u8], format: Option<&str>| {
+            let view = TensorView::new(dtype, vec![2], bytes).unwrap();
+            let entry =
+                |format: &str| HashMap::from([("carp.format".to_owned(), format.to_owned())]);
+            safetensors::serialize([("a", view)], format.map(entry)).unwrap()
+        };
+        let ours = |format| refused(&file(Dtype::F32, &[0; 8], format));
+        assert!(ours(None).contains("not a checkpoint of this program"));
+        assert!(ours(Some("2")).contains("not a checkpoint of this program"));
+        assert!(refused(&file(Dtype::F16, &[0; 4], Some(FORMAT))).contains("a is F16"));
+        // Metadata that lacks what a resumed run needs.
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x");
+        std::fs::write(&path, file(Dtype::F32, &[0; 8], Some(FORMAT))).unwrap();
+        let checkpoint = Checkpoint::load(&path).unwrap();
+        let lacks = [checkpoint.config().unwrap_err(), checkpoint.progress().unwrap_err()];
+        assert!(lacks.iter().all(|error| error.to_string().contains("lacks carp.")));
+    }
+
+    #[test]
+    fn a_failed_write_leaves_the_old_file_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let names = || -> Vec<_> {
+            let entries = std::fs::read_dir(folder.path()).unwrap();
+            entries.map(|entry| entry.unwrap().file_name()).collect()
+        };
+        let path = written(folder.path());
+        assert_eq!(names(), ["checkpoint.safetensors"]);
+        write_atomically(&path, b"new").unwrap();
+        assert_eq!((std::fs::read(&path).unwrap(), names().len()), (b"new".to_vec(), 1));
+        // A file cannot take a folder's place.
+        let taken = folder.path().join("taken");
+        std::fs::create_dir(&taken).unwrap();
+        std::fs::write(taken.join("inside"), "kept").unwrap();
+        assert!(write_atomically(&taken, b"new").unwrap_err().to_string().contains("taken"));
+        assert_eq!((names().len(), taken.join("inside").exists()), (2, true));
+    }
+
+    #[test]
+    fn the_digest_sees_names_shapes_and_bits_but_no_order() {
+        let digest = weights_sha256(&tensors());
+        let changed = |change: fn(&mut Vec<NamedTensor>)| {
+            let mut tensors = tensors();
+            change(&mut tensors);
+            weights_sha256(&tensors)
+        };
+        assert_eq!(digest.len(), 64);
+        assert_eq!(changed(|tensors| tensors.reverse()), digest);
+        assert_ne!(changed(|tensors| tensors[0].0 = "teacher.c".to_owned()), digest);
+        assert_ne!(changed(|tensors| tensors[0].1 = vec![4]), digest);
+        assert_ne!(changed(|tensors| tensors[0].2[1] = 0.0), digest);
+        // sha256sum of "student.a [1]\n" and the bytes 00 00 80 3f.
+        let one = [("student.a".to_owned(), vec![1], vec![1.0])];
+        let want = "94ea3b693efe50f702e5f83a8c78e7be3a7d6c9821589aec8a189067411fb6d8";
+        assert_eq!(weights_sha256(&one), want);
+    }
 }

@@ -2,10 +2,13 @@
 //!
 //! Presets are TOML files; a preset names only what differs from the paper's settings.
 
+mod keys;
+
 use serde::{Deserialize, Serialize};
 use tensor::backend::AdamW;
 use toml::{Table, Value};
 
+use self::keys::{defaults, merge, one_line, one_setting, parse_text, read_preset};
 use crate::data::DataConfig;
 use crate::error::{Error, Result};
 use crate::nn::{Arch, HeadConfig, ResNetConfig, Stem};
@@ -232,22 +235,18 @@ impl Config {
     pub fn load(preset: &str, sets: &[(String, String)]) -> Result<Config> {
         let (origin, text) = match PRESETS.iter().find(|(name, _)| *name == preset) {
             Some((name, text)) => (format!("preset {name}"), (*text).to_owned()),
-            None => (preset.to_owned(), read_preset(preset)?),
+            None => (preset.to_owned(), read_preset(preset, &PRESETS.map(|(name, _)| name))?),
         };
-        let changes: Table = text.parse().map_err(|error: toml::de::Error| {
-            Error::Usage(format!("{origin}: {}", one_line(&error)))
-        })?;
         let mut table = defaults()?;
-        merge(&mut table, changes, "", &origin)?;
+        merge(&mut table, parse_text(&text, &origin)?, "", &origin)?;
+        // A value that only its type's reader refuses is told apart by who gave it.
+        let mut config = Config::from_table(table.clone(), &origin)?;
         for (key, value) in sets {
-            let (path, name) = key.rsplit_once('.').unwrap_or(("", key));
-            let mut change = Table::from_iter([(name.to_owned(), parse_value(value))]);
-            for part in path.rsplit('.').filter(|part| !part.is_empty()) {
-                change = Table::from_iter([(part.to_owned(), Value::Table(change))]);
-            }
-            merge(&mut table, change, "", "--set")?;
+            merge(&mut table, one_setting(key, value), "", "--set")?;
+            config = Config::from_table(table.clone(), "--set")?;
         }
-        Config::from_table(table, &origin)
+        config.validate()?;
+        Ok(config)
     }
 
     /// The settings in the text of a `config.toml`.
@@ -255,20 +254,17 @@ impl Config {
     /// # Errors
     /// As [`Config::load`].
     pub fn parse(text: &str, origin: &str) -> Result<Config> {
-        let changes: Table = text.parse().map_err(|error: toml::de::Error| {
-            Error::Usage(format!("{origin}: {}", one_line(&error)))
-        })?;
         let mut table = defaults()?;
-        merge(&mut table, changes, "", origin)?;
-        Config::from_table(table, origin)
+        merge(&mut table, parse_text(text, origin)?, "", origin)?;
+        let config = Config::from_table(table, origin)?;
+        config.validate()?;
+        Ok(config)
     }
 
     fn from_table(table: Table, origin: &str) -> Result<Config> {
-        let config: Config = Value::Table(table)
+        Value::Table(table)
             .try_into()
-            .map_err(|error| Error::Usage(format!("{origin}: {}", one_line(&error))))?;
-        config.validate()?;
-        Ok(config)
+            .map_err(|error| Error::Usage(format!("{origin}: {}", one_line(&error))))
     }
 
     /// All settings as TOML.
@@ -276,86 +272,118 @@ impl Config {
         toml::to_string(self).expect("settings are plain TOML values")
     }
 
-    /// Errors where a setting is out of range.
-    fn validate(&self) -> Result<()> {
-        let Config { model, optimizer, teacher, train, knn, views, .. } = self;
-        let channels = self.data.channels();
-        let kinds = [&views.global1, &views.global2, &views.local];
-        let probability = |p: f32| (0.0..=1.0).contains(&p);
-        let fits_range = |(low, high): (f32, f32), least: f32| low > least && high >= low;
-        let checks = [
-            (model.width > 0, "model.width", "at least 1".to_owned()),
-            (model.hidden > 0, "model.hidden", "at least 1".to_owned()),
-            (model.bottleneck > 0, "model.bottleneck", "at least 1".to_owned()),
-            (model.prototypes > 0, "model.prototypes", "at least 1".to_owned()),
-            (
+    /// Errors where a setting is out of range: names the key, its value and its range.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn validate(&self) -> Result<()> {
+        let Config { data, model, optimizer, teacher, train, knn, views, .. } = self;
+        let channels = data.channels();
+        let least1 = "at least 1";
+        let unit = "0 to 1";
+        let count = |key: &str, value: usize| (value > 0, key.to_owned(), least1.to_owned());
+        let share =
+            |key: &str, value: f64| ((0.0..=1.0).contains(&value), key.to_owned(), unit.to_owned());
+        let positive = |key: &str, value: f64| {
+            (value > 0.0 && value.is_finite(), key.to_owned(), "above 0".to_owned())
+        };
+        let not_negative = |key: &str, value: f64| {
+            (value >= 0.0 && value.is_finite(), key.to_owned(), "0 or more".to_owned())
+        };
+        let rule = |holds: bool, key: &str, range: String| (holds, key.to_owned(), range);
+        let mut rules = vec![
+            count("data.train_size", data.train_size),
+            count("data.test_size", data.test_size),
+            count("model.width", model.width),
+            count("model.hidden", model.hidden),
+            count("model.bottleneck", model.bottleneck),
+            count("model.prototypes", model.prototypes),
+            rule(
                 (1..=model.prototypes).contains(&model.partition_size),
                 "model.partition_size",
                 format!("1 to model.prototypes = {}", model.prototypes),
             ),
-            (optimizer.base_lr > 0.0, "optimizer.base_lr", "above 0".to_owned()),
-            (optimizer.final_lr >= 0.0, "optimizer.final_lr", "0 or more".to_owned()),
-            (probability(optimizer.momentum), "optimizer.momentum", "0 to 1".to_owned()),
-            (optimizer.weight_decay >= 0.0, "optimizer.weight_decay", "0 or more".to_owned()),
-            ((0.0..=1.0).contains(&teacher.momentum), "teacher.momentum", "0 to 1".to_owned()),
-            (
-                (0.0..=1.0).contains(&teacher.final_momentum),
-                "teacher.final_momentum",
-                "0 to 1".to_owned(),
+            positive("optimizer.base_lr", optimizer.base_lr),
+            not_negative("optimizer.final_lr", optimizer.final_lr),
+            not_negative("optimizer.warmup_start_lr", optimizer.warmup_start_lr),
+            share("optimizer.momentum", optimizer.momentum.into()),
+            not_negative("optimizer.weight_decay", optimizer.weight_decay),
+            not_negative("optimizer.final_weight_decay", optimizer.final_weight_decay),
+            positive("optimizer.eta", optimizer.eta.into()),
+            rule(
+                [optimizer.betas.0, optimizer.betas.1].iter().all(|b| (0.0..1.0).contains(b)),
+                "optimizer.betas",
+                "two numbers from 0 to below 1".to_owned(),
             ),
-            (train.epochs > 0, "train.epochs", "at least 1".to_owned()),
-            (train.batch_size > 0, "train.batch_size", "at least 1".to_owned()),
-            (train.accumulation > 0, "train.accumulation", "at least 1".to_owned()),
-            (knn.k > 0, "knn.k", "at least 1".to_owned()),
-            (knn.temperature > 0.0, "knn.temperature", "above 0".to_owned()),
-            (knn.batch_size > 0, "knn.batch_size", "at least 1".to_owned()),
-            (knn.size > 0 && knn.size <= knn.resize, "knn.size", "1 to knn.resize".to_owned()),
-            (
-                views.mean.len() == channels && views.std.len() == channels,
-                "views.mean and views.std",
-                format!("{channels} numbers each, one per channel of the data"),
+            positive("optimizer.eps", optimizer.eps.into()),
+            share("teacher.momentum", teacher.momentum),
+            share("teacher.final_momentum", teacher.final_momentum),
+            count("train.epochs", train.epochs),
+            count("train.batch_size", train.batch_size),
+            count("train.accumulation", train.accumulation),
+            count("knn.k", knn.k),
+            positive("knn.temperature", knn.temperature.into()),
+            count("knn.batch_size", knn.batch_size),
+            rule(
+                (1..=knn.resize).contains(&knn.size),
+                "knn.size",
+                format!("1 to knn.resize = {}", knn.resize),
             ),
-            (views.std.iter().all(|&s| s > 0.0), "views.std", "above 0".to_owned()),
-            (kinds.iter().all(|k| k.size > 0), "views.*.size", "at least 1".to_owned()),
-            (
-                kinds.iter().all(|k| fits_range(k.scale, 0.0) && k.scale.1 <= 1.0),
-                "views.*.scale",
-                "[low, high] with 0 < low <= high <= 1".to_owned(),
+            rule(
+                views.mean.len() == channels && views.mean.iter().all(|m| m.is_finite()),
+                "views.mean",
+                format!("as many numbers as the data has channels, {channels}"),
             ),
-            (
-                kinds.iter().all(|k| fits_range(k.blur_sigma, 0.0)),
-                "views.*.blur_sigma",
-                "[low, high] with 0 < low <= high".to_owned(),
-            ),
-            (
-                kinds.iter().all(|k| {
-                    [k.flip, k.quarter_turn, k.jitter, k.greyscale, k.blur, k.solarise]
-                        .into_iter()
-                        .all(probability)
-                }),
-                "views.*: flip, quarter_turn, jitter, greyscale, blur, solarise",
-                "probabilities from 0 to 1".to_owned(),
-            ),
-            (
-                kinds.iter().all(|k| (0.0..=0.5).contains(&k.hue)),
-                "views.*.hue",
-                "0 to 0.5".to_owned(),
+            rule(
+                views.std.len() == channels && views.std.iter().all(|&s| s > 0.0 && s < f32::MAX),
+                "views.std",
+                format!("as many numbers above 0 as the data has channels, {channels}"),
             ),
         ];
-        match checks.into_iter().find(|(holds, _, _)| !holds) {
+        let kinds =
+            [("global1", &views.global1), ("global2", &views.global2), ("local", &views.local)];
+        for (name, kind) in kinds {
+            let key = |setting: &str| format!("views.{name}.{setting}");
+            let (low, high) = kind.scale;
+            let (least, most) = kind.blur_sigma;
+            rules.extend([
+                count(&key("size"), kind.size),
+                rule(
+                    low > 0.0 && (low..=1.0).contains(&high),
+                    &key("scale"),
+                    "[low, high] with 0 < low <= high <= 1".to_owned(),
+                ),
+                share(&key("flip"), kind.flip.into()),
+                share(&key("quarter_turn"), kind.quarter_turn.into()),
+                share(&key("jitter"), kind.jitter.into()),
+                not_negative(&key("brightness"), kind.brightness.into()),
+                not_negative(&key("contrast"), kind.contrast.into()),
+                not_negative(&key("saturation"), kind.saturation.into()),
+                rule((0.0..=0.5).contains(&kind.hue), &key("hue"), "0 to 0.5".to_owned()),
+                share(&key("greyscale"), kind.greyscale.into()),
+                share(&key("blur"), kind.blur.into()),
+                rule(
+                    least > 0.0 && (least..f32::MAX).contains(&most),
+                    &key("blur_sigma"),
+                    "[low, high] with 0 < low <= high".to_owned(),
+                ),
+                share(&key("solarise"), kind.solarise.into()),
+            ]);
+        }
+        match rules.into_iter().find(|(holds, _, _)| !holds) {
             None => Ok(()),
             Some((_, key, range)) => {
-                let value = self.value_of(key).map_or_else(String::new, |v| format!(" is {v},"));
-                Err(Error::Usage(format!("{key}{value} should be {range}")))
+                let value = self.value_of(&key).unwrap_or_default();
+                Err(Error::Usage(format!("{key} is {value}, should be {range}")))
             }
         }
     }
 
     /// The value of a key such as `model.width`, as TOML.
     fn value_of(&self, key: &str) -> Option<String> {
-        let table = Table::try_from(self).ok()?;
-        let (section, name) = key.split_once('.')?;
-        Some(table.get(section)?.get(name)?.to_string())
+        let table = Value::try_from(self).ok()?;
+        let value = key.split('.').try_fold(&table, |value, name| value.get(name))?;
+        Some(value.to_string())
     }
 
     /// The learning rate after warm-up: `base_lr * B * accumulation / 256`.
@@ -405,91 +433,4 @@ impl Config {
             std: self.views.std.clone(),
         }
     }
-}
-
-/// The paper's settings as a table, in which every key stands that there is.
-fn defaults() -> Result<Table> {
-    Table::try_from(Config::default())
-        .map_err(|error| Error::Usage(format!("default settings: {}", one_line(&error))))
-}
-
-fn read_preset(preset: &str) -> Result<String> {
-    let path = std::path::Path::new(preset);
-    if path.extension().is_some() || path.components().count() > 1 {
-        return std::fs::read_to_string(path).map_err(|source| Error::io(path, source));
-    }
-    let names = PRESETS.map(|(name, _)| name);
-    let hint = nearest(preset, names.iter().copied());
-    Err(Error::Usage(format!(
-        "unknown preset {preset:?}{hint}; presets: {}, or a TOML file",
-        names.join(", ")
-    )))
-}
-
-/// " (did you mean ...?)"
-fn nearest<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> String {
-    known
-        .min_by_key(|known| strsim::damerau_levenshtein(given, known))
-        .map_or_else(String::new, |known| format!(" (did you mean {known:?}?)"))
-}
-
-/// A value as TOML has it; a bare word is a string.
-fn parse_value(text: &str) -> Value {
-    let parsed = format!("value = {text}").parse::<Table>();
-    let value = parsed.ok().and_then(|mut table| table.remove("value"));
-    value.unwrap_or_else(|| Value::String(text.to_owned()))
-}
-
-/// Keys that settings may have though the defaults leave them out.
-const OPTIONAL: [&str; 1] = ["data.path"];
-
-fn merge(table: &mut Table, changes: Table, prefix: &str, origin: &str) -> Result<()> {
-    for (name, change) in changes {
-        let key = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
-        match (table.get_mut(&name), change) {
-            (Some(Value::Table(inner)), Value::Table(changes)) => {
-                merge(inner, changes, &key, origin)?;
-            }
-            (Some(Value::Table(_)), _) => {
-                return Err(Error::Usage(format!("{origin}: {key} is a section, not one setting")));
-            }
-            (Some(Value::Float(old)), Value::Integer(new)) => *old = new as f64,
-            (Some(old), change) => {
-                if old.type_str() != change.type_str() {
-                    return Err(Error::Usage(format!(
-                        "{origin}: {key} = {change} is {} where {} is wanted",
-                        change.type_str(),
-                        old.type_str()
-                    )));
-                }
-                *old = change;
-            }
-            (None, change) if OPTIONAL.contains(&key.as_str()) => {
-                table.insert(name, change);
-            }
-            (None, _) => {
-                let known = keys(&defaults()?, "");
-                let hint = nearest(&key, known.iter().map(String::as_str));
-                return Err(Error::Usage(format!("{origin}: unknown key {key:?}{hint}")));
-            }
-        }
-    }
-    Ok(())
-}
-
-/// All keys of a table with their sections.
-fn keys(table: &Table, prefix: &str) -> Vec<String> {
-    let mut all = Vec::new();
-    for (name, value) in table {
-        let key = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
-        match value {
-            Value::Table(inner) => all.extend(keys(inner, &key)),
-            _ => all.push(key),
-        }
-    }
-    all
-}
-
-fn one_line(error: &impl std::fmt::Display) -> String {
-    error.to_string().lines().map(str::trim).collect::<Vec<_>>().join(" ")
 }

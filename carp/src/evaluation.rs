@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use crate::config::Config;
-use crate::data::{Dataset, Splits};
+use crate::data::{Dataset, Image, Splits};
 use crate::error::Result;
 use crate::eval::knn::{KnnAccuracy, Labelled, knn, neighbours};
 use crate::features::FeatureExtractor;
@@ -43,14 +43,27 @@ struct Set {
 }
 
 impl Set {
-    /// The first `most` images, or all if that is 0.
+    /// At most `most` images, or all if that is 0: evenly spaced, since folders come class by class.
     fn new(data: &Arc<dyn Dataset>, most: usize) -> Set {
         let count = if most == 0 { data.len() } else { most.min(data.len()) };
         Set { data: Arc::clone(data), count }
     }
 
+    /// Where the data set has the image of this number.
+    fn place(&self, number: usize) -> usize {
+        number * self.data.len() / self.count
+    }
+
+    fn label(&self, number: usize) -> u32 {
+        self.data.label(self.place(number)).unwrap_or(0)
+    }
+
     fn labels(&self) -> Vec<u32> {
-        (0..self.count).map(|i| self.data.label(i).unwrap_or(0)).collect()
+        (0..self.count).map(|number| self.label(number)).collect()
+    }
+
+    fn image(&self, number: usize) -> Result<Arc<Image>> {
+        self.data.image(self.place(number))
     }
 }
 
@@ -142,15 +155,15 @@ impl Evaluation {
             let nearest = neighbours(&quality.bank, row, quality.dim, most);
             let picture = |&(_, index): &(f32, u32)| {
                 let index = index as usize;
-                let is_right = self.bank.data.label(index) == Some(labels[query]);
-                Ok((Arc::unwrap_or_clone(self.bank.data.image(index)?), is_right))
+                let is_right = self.bank.label(index) == labels[query];
+                Ok((Arc::unwrap_or_clone(self.bank.image(index)?), is_right))
             };
             nearest[0].iter().map(picture).collect()
         };
         chosen
             .map(|query| {
                 Ok(Row {
-                    query: Arc::unwrap_or_clone(self.queries.data.image(query)?),
+                    query: Arc::unwrap_or_clone(self.queries.image(query)?),
                     before: near(before, query)?,
                     after: near(after, query)?,
                 })
@@ -170,7 +183,7 @@ fn features(
         pixels.par_chunks_mut(image_len).enumerate().try_for_each_init(
             Scratch::default,
             |scratch, (i, pixels)| {
-                let image = set.data.image(first + i)?;
+                let image = set.image(first + i)?;
                 transform.apply(&image, pixels, scratch);
                 Ok(())
             },
@@ -185,7 +198,7 @@ fn pixel_features(transform: &EvalTransform, set: &Set) -> Result<(Vec<f32>, usi
     features.par_chunks_mut(dim).enumerate().try_for_each_init(
         Scratch::default,
         |scratch, (i, features)| -> Result<()> {
-            let image = set.data.image(i)?;
+            let image = set.image(i)?;
             for (feature, &pixel) in features.iter_mut().zip(transform.pixels(&image, scratch)) {
                 *feature = f32::from(pixel) / 255.0;
             }
@@ -193,4 +206,31 @@ fn pixel_features(transform: &EvalTransform, set: &Set) -> Result<(Vec<f32>, usi
         },
     )?;
     Ok((features, dim))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::MemoryDataset;
+
+    #[test]
+    fn a_part_of_the_data_has_all_classes() {
+        // Ten pictures each of three classes, class by class as folders have them.
+        let data: Arc<dyn Dataset> = Arc::new(MemoryDataset {
+            name: "test".to_owned(),
+            size: (1, 1, 1),
+            pixels: (0..30).collect(),
+            labels: (0..30).map(|i| i / 10).collect(),
+            classes: ["a", "b", "c"].map(str::to_owned).to_vec(),
+        });
+        assert_eq!(Set::new(&data, 6).labels(), [0, 0, 1, 1, 2, 2]);
+        assert_eq!(Set::new(&data, 4).labels(), [0, 0, 1, 2]);
+        for all in [0, 30, 31] {
+            let set = Set::new(&data, all);
+            assert_eq!((set.count, set.place(0), set.place(29)), (30, 0, 29));
+        }
+        let set = Set::new(&data, 6);
+        let pixels = |number| set.image(number).unwrap().pixels.clone();
+        assert_eq!((pixels(1), pixels(5)), (vec![5], vec![25]));
+    }
 }

@@ -186,3 +186,124 @@ pub fn peak_rss_bytes() -> u64 {
     let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
     kib.unwrap_or(0) * 1024
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn metrics(step: usize) -> Metrics {
+        Metrics {
+            step,
+            epoch: 0.5,
+            loss: 4.5,
+            consistency: 4.25,
+            entropy: 0.25,
+            lr: 0.1,
+            teacher_momentum: 0.99,
+            images_per_second: 10.0,
+            waiting: 0.0,
+        }
+    }
+
+    fn lines(folder: &Path) -> Vec<serde_json::Value> {
+        let text = std::fs::read_to_string(folder.join("metrics.jsonl")).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    #[test]
+    fn a_new_folder_holds_the_settings_and_a_line_per_step_at_once() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("a/b");
+        let config = Config { seed: 9, ..Config::default() };
+        let mut folder = RunFolder::create(Some(&path), "unused", &config).unwrap();
+        let text = std::fs::read_to_string(folder.path().join("config.toml")).unwrap();
+        assert_eq!(Config::parse(&text, "config.toml").unwrap(), config);
+        folder.append(&metrics(1)).unwrap();
+        assert_eq!(lines(&path).len(), 1);
+        folder.append_knn(1, 0.5).unwrap();
+        let lines = lines(&path);
+        assert_eq!((lines[0]["step"].as_u64(), lines[0]["loss"].as_f64()), (Some(1), Some(4.5)));
+        assert_eq!((lines[1]["step"].as_u64(), lines[1]["knn"].as_f64()), (Some(1), Some(0.5)));
+    }
+
+    #[test]
+    fn a_folder_with_a_checkpoint_is_refused_and_left_alone() {
+        let temp = tempfile::tempdir().unwrap();
+        let config = Config::default();
+        let mut folder = RunFolder::create(Some(temp.path()), "x", &config).unwrap();
+        folder.append(&metrics(1)).unwrap();
+        folder.save_checkpoint(&config, &[], Progress::default()).unwrap();
+        let error = RunFolder::create(Some(temp.path()), "x", &config).err().unwrap();
+        assert_eq!(error.exit_code(), 2);
+        let line = error.to_string();
+        assert!(line.contains("--resume") && line.lines().count() == 1, "{line}");
+        assert_eq!(lines(temp.path()).len(), 1);
+        // A file in its place, too, is one line.
+        let file = temp.path().join("config.toml");
+        let error = RunFolder::create(Some(&file), "x", &config).err().unwrap().to_string();
+        assert!(error.contains("config.toml") && error.lines().count() == 1, "{error}");
+    }
+
+    #[test]
+    fn names_are_numbered() {
+        let temp = tempfile::tempdir().unwrap();
+        assert_eq!(next_free(temp.path(), "shapes"), temp.path().join("shapes-1"));
+        for taken in ["shapes-1", "shapes-2", "shapes-4"] {
+            std::fs::create_dir(temp.path().join(taken)).unwrap();
+        }
+        assert_eq!(next_free(temp.path(), "shapes"), temp.path().join("shapes-3"));
+    }
+
+    #[test]
+    fn a_reopened_folder_forgets_what_came_after_the_checkpoint() {
+        let temp = tempfile::tempdir().unwrap();
+        let config = Config::default();
+        let mut folder = RunFolder::create(Some(temp.path()), "x", &config).unwrap();
+        (1..=4).for_each(|step| folder.append(&metrics(step)).unwrap());
+        folder.append_knn(2, 0.5).unwrap();
+        // A line that a kill cut short.
+        folder.metrics.write_all(b"{\"step\":2,\"lo").unwrap();
+        let progress = Progress { step: 2, seconds: 1.0 };
+        let mut folder = RunFolder::reopen(temp.path(), progress).unwrap();
+        folder.append(&metrics(3)).unwrap();
+        let steps: Vec<_> = lines(temp.path()).iter().map(|l| l["step"].as_u64()).collect();
+        assert_eq!(steps, [Some(1), Some(2), Some(2), Some(3)]);
+        // Without any metrics there is nothing to forget.
+        std::fs::remove_file(temp.path().join("metrics.jsonl")).unwrap();
+        RunFolder::reopen(temp.path(), progress).unwrap().append(&metrics(3)).unwrap();
+        assert_eq!(lines(temp.path()).len(), 1);
+    }
+
+    #[test]
+    fn the_result_has_every_key() {
+        let temp = tempfile::tempdir().unwrap();
+        let folder = RunFolder::create(Some(temp.path()), "x", &Config::default()).unwrap();
+        let result = RunResult {
+            knn_before: Some(0.5),
+            knn_after: None,
+            knn_pixels: Some(0.25),
+            weights_sha256: "00".to_owned(),
+            steps: 3,
+            seconds: 1.5,
+            images_per_second: 64.0,
+            planned_peak_bytes: 1 << 33,
+            peak_rss_bytes: peak_rss_bytes(),
+        };
+        folder.write_result(&result).unwrap();
+        let text = std::fs::read_to_string(temp.path().join("result.json")).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(json["knn_before"], 0.5);
+        assert!(json["knn_after"].is_null());
+        assert_eq!(
+            (&json["steps"], &json["planned_peak_bytes"]),
+            (&3.into(), &(1u64 << 33).into())
+        );
+        for key in
+            ["knn_pixels", "weights_sha256", "seconds", "images_per_second", "peak_rss_bytes"]
+        {
+            assert!(!json[key].is_null(), "{key}");
+        }
+        // This process has had more than 1 MiB and less than 1 TiB.
+        assert!((1 << 20..1 << 40).contains(&peak_rss_bytes()), "{}", peak_rss_bytes());
+    }
+}

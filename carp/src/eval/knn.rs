@@ -44,7 +44,8 @@ type Neighbour = (f32, u32);
 /// to the lower class.
 ///
 /// # Errors
-/// No features, sizes that do not fit, or a k of 0.
+/// No features, sizes that do not fit, a label that is no class, a feature that is not finite, or a
+/// k of 0.
 pub fn knn(
     bank: Labelled,
     queries: Labelled,
@@ -54,13 +55,7 @@ pub fn knn(
     temperature: f32,
 ) -> Result<Vec<KnnAccuracy>> {
     for (name, set) in [("bank", bank), ("queries", queries)] {
-        if set.labels.is_empty() || set.features.len() != set.labels.len() * dim {
-            return Err(Error::Usage(format!(
-                "k-NN {name}: {} numbers are not {} features of {dim}",
-                set.features.len(),
-                set.labels.len()
-            )));
-        }
+        check(set, dim, classes).map_err(|what| Error::Usage(format!("k-NN {name}: {what}")))?;
     }
     if ks.contains(&0) {
         return Err(Error::Usage("k-NN with k = 0: choose at least 1".to_owned()));
@@ -70,8 +65,11 @@ pub fn knn(
     let accuracy = |&k: &usize| {
         let ranks = neighbours.par_iter().zip(queries.labels).map(|(neighbours, &label)| {
             let mut votes = vec![0.0; classes];
+            // Only the ratios of votes matter: with the nearest at weight 1 none overflows.
+            let (nearest, _) = neighbours[0];
             for &(similarity, index) in neighbours.iter().take(k) {
-                votes[bank.labels[index as usize] as usize] += exp(similarity / temperature);
+                let weight = exp((similarity - nearest) / temperature);
+                votes[bank.labels[index as usize] as usize] += weight;
             }
             // The rank of the right class: how many classes come before it.
             let own = votes[label as usize];
@@ -86,6 +84,24 @@ pub fn knn(
         KnnAccuracy { k, top1: share(1), top5: share(5) }
     };
     Ok(ks.iter().map(accuracy).collect())
+}
+
+/// What is wrong with a set, if anything.
+fn check(set: Labelled, dim: usize, classes: usize) -> std::result::Result<(), String> {
+    let (numbers, rows) = (set.features.len(), set.labels.len());
+    if rows == 0 || dim == 0 || numbers != rows * dim {
+        return Err(format!("{numbers} numbers are not {rows} features of {dim}"));
+    }
+    if let Some(row) = set.labels.iter().position(|&label| label as usize >= classes) {
+        let label = set.labels[row];
+        return Err(format!("label {label} of image {row} is none of the {classes} classes"));
+    }
+    // Nothing is larger than NaN: a broken network would seem to be always right.
+    if let Some(at) = set.features.iter().position(|feature| !feature.is_finite()) {
+        let (row, feature) = (at / dim, set.features[at]);
+        return Err(format!("a feature of image {row} is {feature}: the network is broken"));
+    }
+    Ok(())
 }
 
 /// For each query its `most` nearest training features by cosine, the nearest first.
@@ -204,10 +220,61 @@ mod tests {
     }
 
     #[test]
+    fn equal_neighbours_and_votes_go_to_the_first() {
+        // Four equal training features: the first two are the neighbours, one vote for each class.
+        let bank = Labelled { features: &[1.0, 1.0, 2.0, 1.0], labels: &[1, 0, 2, 2] };
+        let top = |label: u32, k| {
+            let query = Labelled { features: &[3.0], labels: &[label] };
+            knn(bank, query, 1, 3, &[k], 0.07).unwrap()[0].top1
+        };
+        assert_eq!((top(0, 2), top(1, 2)), (1.0, 0.0));
+        assert_eq!((top(1, 1), top(2, 4)), (1.0, 1.0));
+        assert_eq!(neighbours(bank.features, &[3.0], 1, 3), [[(1.0, 0), (1.0, 1), (1.0, 2)]]);
+    }
+
+    #[test]
+    fn a_low_temperature_leaves_the_nearest_alone() {
+        let bank = Labelled { features: &[1.0, 0.1, 1.0, 0.0, 1.0, 0.0], labels: &[1, 0, 0] };
+        let queries = Labelled { features: &[1.0, 0.1], labels: &[1] };
+        for temperature in [1e-2, 1e-6, 1e-30] {
+            let got = knn(bank, queries, 2, 2, &[3], temperature).unwrap()[0];
+            // At 0.01 the two others weigh 2 e^-0.5 = 1.21 together.
+            assert_eq!(got.top1, if temperature < 1e-2 { 1.0 } else { 0.0 });
+        }
+    }
+
+    #[test]
+    fn threads_change_nothing() {
+        let mut stream = Stream::new(1, Purpose::Test, 0, 0);
+        let mut normals = |n: usize| -> Vec<f32> { (0..n).map(|_| stream.normal()).collect() };
+        let (bank, queries) = (normals(1500 * 16), normals(200 * 16));
+        let with = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| neighbours(&bank, &queries, 16, 20))
+        };
+        assert_eq!(with(1), with(3));
+    }
+
+    #[test]
     fn bad_sets_are_one_line() {
         let set = Labelled { features: &[1.0, 2.0], labels: &[0] };
+        fn error(bank: Labelled, queries: Labelled, ks: &[usize]) -> String {
+            let line = knn(bank, queries, 2, 1, ks, 0.07).unwrap_err().to_string();
+            assert_eq!(line.lines().count(), 1);
+            line
+        }
         let none = Labelled { features: &[], labels: &[] };
-        assert!(knn(none, set, 2, 1, &[1], 0.07).unwrap_err().to_string().contains("k-NN bank"));
-        assert!(knn(set, set, 2, 1, &[0], 0.07).unwrap_err().to_string().contains("k = 0"));
+        assert!(error(none, set, &[1]).contains("k-NN bank: 0 numbers"));
+        assert!(error(set, none, &[1]).contains("k-NN queries: 0 numbers"));
+        assert!(error(set, set, &[0]).contains("k = 0"));
+        let short = Labelled { features: &[1.0], labels: &[0] };
+        assert!(error(set, short, &[1]).contains("1 numbers are not 1 features of 2"));
+        let label = Labelled { features: &[1.0, 2.0], labels: &[1] };
+        assert!(error(set, label, &[1]).contains("label 1 of image 0 is none of the 1 classes"));
+        for broken in [f32::NAN, f32::INFINITY] {
+            let features = [1.0, broken];
+            let broken = Labelled { features: &features, labels: &[0] };
+            assert!(error(set, broken, &[1]).contains("a feature of image 0 is"));
+        }
     }
 }

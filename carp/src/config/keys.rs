@@ -1,0 +1,143 @@
+//! Keys and values of settings: from a preset's text and from `--set` into the table of all
+//! settings, with one line for each mistake that names the key and the nearest known one.
+
+use std::path::Path;
+
+use toml::{Table, Value};
+
+use super::Config;
+use crate::error::{Error, Result};
+
+/// Keys that settings may have though the defaults leave them out.
+const OPTIONAL: [&str; 1] = ["data.path"];
+
+/// The paper's settings as a table, in which every key stands that there is.
+pub(super) fn defaults() -> Result<Table> {
+    Table::try_from(Config::default())
+        .map_err(|error| Error::Usage(format!("default settings: {}", one_line(&error))))
+}
+
+/// The text of the preset file `preset`, which is none of the presets `names`.
+///
+/// # Errors
+/// A file that cannot be read; a name without a file.
+pub(super) fn read_preset(preset: &str, names: &[&str]) -> Result<String> {
+    let path = Path::new(preset);
+    if path.is_file() || path.extension().is_some() || path.components().count() > 1 {
+        return std::fs::read_to_string(path).map_err(|source| Error::io(path, source));
+    }
+    Err(Error::Usage(format!(
+        "unknown preset {preset:?}{}; presets: {}, or a TOML file",
+        nearest(preset, names.iter().copied()),
+        names.join(", ")
+    )))
+}
+
+/// The table that a TOML file holds.
+///
+/// # Errors
+/// Text that is not TOML: names the line.
+pub(super) fn parse_text(text: &str, origin: &str) -> Result<Table> {
+    text.parse().map_err(|error: toml::de::Error| {
+        let start = error.span().map_or(0, |span| span.start);
+        let line = 1 + text.bytes().take(start).filter(|&byte| byte == b'\n').count();
+        Error::Usage(format!("{origin}, line {line}: {}", one_line(&error.message())))
+    })
+}
+
+/// The table with the one setting that `--set key=value` changes.
+pub(super) fn one_setting(key: &str, value: &str) -> Table {
+    let mut parts = key.rsplit('.');
+    let name = parts.next().unwrap_or_default();
+    let setting = Table::from_iter([(name.to_owned(), parse_value(key, value))]);
+    parts.fold(setting, |inner, part| Table::from_iter([(part.to_owned(), Value::Table(inner))]))
+}
+
+/// A value as TOML has it; a bare word is a string, and so is all that names a folder.
+fn parse_value(key: &str, text: &str) -> Value {
+    let parsed = format!("value = {text}").parse::<Table>();
+    let value = parsed.ok().and_then(|mut table| table.remove("value"));
+    match value {
+        Some(value) if value.is_str() || !OPTIONAL.contains(&key) => value,
+        _ => Value::String(text.to_owned()),
+    }
+}
+
+/// Puts `changes` into `table`, whose keys under `prefix` are all that there are.
+///
+/// # Errors
+/// An unknown key, or a value of another type than the one it replaces.
+pub(super) fn merge(table: &mut Table, changes: Table, prefix: &str, origin: &str) -> Result<()> {
+    let usage = |detail: String| Err(Error::Usage(format!("{origin}: {detail}")));
+    for (name, change) in changes {
+        let key = joined(prefix, &name);
+        match (table.get_mut(&name), change) {
+            (Some(Value::Table(inner)), Value::Table(changes)) => {
+                merge(inner, changes, &key, origin)?;
+            }
+            (Some(Value::Table(_)), _) => {
+                return usage(format!("{key} is a section, not one setting"));
+            }
+            (Some(_), Value::Table(_)) => {
+                return usage(format!("{key} is one setting, not a section"));
+            }
+            (Some(Value::Float(old)), Value::Integer(new)) => *old = new as f64,
+            (Some(old), change) => {
+                if old.type_str() != change.type_str() {
+                    let (is, wanted) = (change.type_str(), old.type_str());
+                    return usage(format!("{key} = {change} is {is} where {wanted} is wanted"));
+                }
+                *old = change;
+            }
+            (None, change) if OPTIONAL.contains(&key.as_str()) => {
+                table.insert(name, change);
+            }
+            (None, change) => return usage(unknown(&key, &change)?),
+        }
+    }
+    Ok(())
+}
+
+/// What to say of a key that there is not. In a section that there is not, the first key is named.
+fn unknown(key: &str, change: &Value) -> Result<String> {
+    let inner = change.as_table().map(|table| keys(table, key)).unwrap_or_default();
+    let given = inner.first().map_or(key, String::as_str);
+    let known = keys(&defaults()?, "");
+    let known = known.iter().map(String::as_str).chain(OPTIONAL);
+    Ok(format!("unknown key {given:?}{}", nearest(given, known)))
+}
+
+/// All keys of a table with their sections.
+fn keys(table: &Table, prefix: &str) -> Vec<String> {
+    let mut all = Vec::new();
+    for (name, value) in table {
+        let key = joined(prefix, name);
+        match value {
+            Value::Table(inner) => all.extend(keys(inner, &key)),
+            _ => all.push(key),
+        }
+    }
+    all
+}
+
+fn joined(prefix: &str, name: &str) -> String {
+    if prefix.is_empty() { name.to_owned() } else { format!("{prefix}.{name}") }
+}
+
+/// ` (did you mean "...")`: the known name with the fewest edits. A name without its section is
+/// compared with the last parts; a part of a known name is nearer than one spelled otherwise.
+fn nearest<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> String {
+    let given = given.to_lowercase();
+    let distance = |known: &&str| {
+        let last = known.rsplit('.').next().unwrap_or(known);
+        let compared = if given.contains('.') { known } else { last };
+        (!compared.contains(&given), strsim::damerau_levenshtein(&given, compared))
+    };
+    known
+        .min_by_key(distance)
+        .map_or_else(String::new, |known| format!(" (did you mean {known:?}?)"))
+}
+
+pub(super) fn one_line(error: &impl std::fmt::Display) -> String {
+    error.to_string().lines().map(str::trim).collect::<Vec<_>>().join(" ")
+}

@@ -19,16 +19,20 @@ impl Graph {
         wrt: &[Value],
     ) -> Result<Vec<Option<Value>>> {
         let mut grads: Vec<Option<Value>> = vec![None; self.values.len()];
+        let ops = self.nodes.len();
         for &(y, dy) in seeds {
             if self.shape(y) != self.shape(dy) {
                 let (y, dy) = (self.shape(y), self.shape(dy));
                 return Err(Error::shape("backward", format!("gradient {dy} of a value {y}")));
             }
-            grads[y.index()] = Some(dy);
+            grads[y.index()] = Some(match grads[y.index()] {
+                None => dy,
+                Some(earlier) => self.in_phase(Phase::Backward, |graph| graph.add(earlier, dy))?,
+            });
         }
         let reached = self.reached_from(wrt);
         self.in_phase(Phase::Backward, |graph| {
-            for at in (0..graph.nodes.len()).rev() {
+            for at in (0..ops).rev() {
                 let node = graph.nodes[at].clone();
                 let dys: Vec<_> = node.outputs.iter().map(|v| grads[v.index()]).collect();
                 let wanted: Vec<_> = node.inputs.iter().map(|v| reached[v.index()]).collect();

@@ -69,8 +69,11 @@ impl Executor {
     /// Reads a value that is persistent or kept, without allocating.
     ///
     /// # Panics
-    /// If `data` has not the value's number of elements.
+    /// If `data` has not the value's number of elements, or if the value is temporary and not kept:
+    /// its memory may hold another one by now.
     pub fn read_into(&mut self, value: Value, data: &mut [f32]) {
+        let info = self.graph.info(value);
+        assert!(info.kind != Kind::Temp || info.kept, "reading a temporary that is not kept");
         self.backend.read(self.slot(value), data);
     }
 

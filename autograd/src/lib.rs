@@ -1,11 +1,11 @@
 //! A training step as data.
 //!
 //! In reading order: a [`Graph`] is a list of ops with shapes, built by calls that read like eager
-//! code (`ops/` has one file per op family: shape rule, forward call, gradient). [`backward`] walks
-//! that list from its end and appends the gradient ops to it. A [`Plan`] gives every value its
-//! place in one arena before anything runs. An [`Executor`] then runs the list again and again
-//! without allocating. [`gradcheck`] holds every gradient against central differences, [`trace`]
-//! prints the step as a table, and [`memory_map`] draws its arena.
+//! code (`ops/` has one file per op family: shape rule, forward call, gradient).
+//! [`Graph::backward`] walks that list from its end and appends the gradient ops to it. A [`Plan`]
+//! gives every value its place in one arena before anything runs. An [`Executor`] then runs the
+//! list again and again without allocating. [`gradcheck`] holds every gradient against central
+//! differences, [`trace`] prints the step as a table, and [`memory_map`] draws its arena.
 
 mod backward;
 pub mod executor;

@@ -41,8 +41,13 @@ pub struct Block {
 
 impl Plan {
     /// Lays out `graph` for the kernels of `backend`.
+    ///
+    /// # Panics
+    /// If an op of an earlier phase stands behind one of a later phase: lifetimes follow the list,
+    /// and the executor follows the phases.
     pub fn new(graph: &Graph, backend: &dyn Backend) -> Plan {
         let (values, nodes) = (&graph.values, &graph.nodes);
+        assert!(nodes.is_sorted_by_key(|node| node.phase), "ops are not in the order of phases");
         let mut slots = vec![Slot::default(); values.len()];
         let mut persistent = 0;
         for (slot, info) in slots.iter_mut().zip(values) {

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use autograd::{Graph, Plan, memory_map, trace as table};
 use carp::error::{Error, Result};
@@ -48,7 +49,7 @@ pub fn trace(args: &TraceArgs) -> Result<ExitCode> {
     let (graph, plan) = planned(&args.config)?;
     let text =
         if args.summary { table::summary(&graph, None) } else { table::table(&graph, &plan) };
-    print!("{text}");
+    crate::print(&text);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -67,15 +68,19 @@ fn measure(args: &ConfigArgs, steps: usize) -> Result<ExitCode> {
             times[steps / 2]
         };
         let times: Vec<_> = (0..executor.graph().nodes().len()).map(median).collect();
-        Ok(table::summary(executor.graph(), Some(&times)))
+        let mut whole: Vec<f64> =
+            runs.iter().map(|run| run.iter().map(Duration::as_secs_f64).sum()).collect();
+        whole.sort_by(f64::total_cmp);
+        let summary = table::summary(executor.graph(), Some(&times));
+        Ok(format!("{summary}median {:.4} s a step of {steps}\n", whole[steps / 2]))
     })?;
-    print!("{text}");
+    crate::print(&text);
     Ok(ExitCode::SUCCESS)
 }
 
 pub fn plan(args: &PlanArgs) -> Result<ExitCode> {
     let (graph, plan) = planned(&args.config)?;
-    print!("{}", memory_map::report(&graph, &plan));
+    crate::print(&memory_map::report(&graph, &plan));
     if let Some(path) = &args.svg {
         std::fs::write(path, memory_map::svg(&graph, &plan))
             .map_err(|source| Error::Io { path: path.clone(), source })?;

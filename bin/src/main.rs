@@ -7,6 +7,7 @@ mod inspect;
 mod train;
 
 use std::alloc::System;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -96,6 +97,11 @@ fn main() -> ExitCode {
         eprintln!("error: {error}");
         ExitCode::from(error.exit_code())
     })
+}
+
+/// Prints a long text; a reader that has seen enough (`| head`) may close the pipe.
+fn print(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
 /// Runs `work` on a pool of so many threads (0: one per core). The main thread is not one of them,

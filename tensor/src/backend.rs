@@ -82,13 +82,13 @@ pub trait Backend: Send {
     fn gemm(&mut self, gemm: Gemm, a: Slot, b: Slot, c: Slot, workspace: Slot);
     /// Elements of scratch memory for `gemm`.
     fn gemm_workspace(&self, gemm: Gemm) -> usize;
-    /// y[r,c] = x[r,c] + bias[c]. `y` may be `x` itself.
+    /// `y[r,c]` = `x[r,c]` + `bias[c]`. `y` may be `x` itself.
     fn add_bias(&mut self, x: Slot, bias: Slot, y: Slot);
-    /// y[c] = sum over rows of x[r,c], in a fixed tree.
+    /// `y[c]` = sum over rows of `x[r,c]`, in a fixed tree.
     fn sum_rows(&mut self, x: Slot, y: Slot, workspace: Slot);
     /// Elements of scratch memory for `sum_rows` of `[rows, columns]`.
     fn sum_rows_workspace(&self, rows: usize, columns: usize) -> usize;
-    /// y[0] = alpha times the sum of all x, in a fixed tree.
+    /// `y[0]` = alpha times the sum of all x, in a fixed tree.
     fn sum(&mut self, alpha: f32, x: Slot, y: Slot);
 
     /// Convolution forward.
@@ -202,9 +202,9 @@ pub trait Backend: Send {
         dy: Slot,
         dx: Slot,
     );
-    /// y[i] = x[index[i]], row by row.
+    /// `y[i]` = `x[index[i]`], row by row.
     fn gather_rows(&mut self, columns: usize, x: Slot, index: Slot, y: Slot);
-    /// dx[index[i]] += dy[i], row by row in order, over zeros.
+    /// `dx[index[i]`] += `dy[i]`, row by row in order, over zeros.
     fn scatter_add_rows(&mut self, columns: usize, dy: Slot, index: Slot, dx: Slot);
 
     /// CARP's loss over logits: see `cpu/partition_loss.rs` for the formulas. `student` is

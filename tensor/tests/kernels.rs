@@ -24,7 +24,11 @@ fn close(name: &str, got: &[f32], want: &[f64], relative: f64) {
 
 /// Runs a kernel with 1, 2, 3 and 8 threads and returns what all of them gave. Workspaces are full
 /// of NaN: nothing may rely on what they hold.
-fn on_any_threads(name: &str, workspace: usize, kernel: impl Fn(&mut [f32]) -> Vec<f32> + Sync) -> Vec<f32> {
+fn on_any_threads(
+    name: &str,
+    workspace: usize,
+    kernel: impl Fn(&mut [f32]) -> Vec<f32> + Sync,
+) -> Vec<f32> {
     let run = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| kernel(&mut vec![f32::NAN; workspace]))

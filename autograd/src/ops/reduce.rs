@@ -6,11 +6,16 @@ use tensor::{Backend, Result, Shape};
 
 use crate::graph::{Graph, Io, Node, Op, Value};
 
-struct Sum(f32);
+/// alpha, and the number of elements.
+struct Sum(f32, usize);
 
 impl Op for Sum {
     fn name(&self) -> &'static str {
         "sum"
+    }
+
+    fn flops(&self, _outputs: &[Shape]) -> u64 {
+        self.1 as u64
     }
 
     fn run(&self, backend: &mut dyn Backend, io: &Io) {
@@ -68,14 +73,15 @@ impl Op for SumRows {
 impl Graph {
     /// The sum of all elements, `[1]`.
     pub fn sum(&mut self, x: Value) -> Value {
-        let [y] = self.push(Sum(1.0), &[x], [Shape::from([1])]);
+        let elements = self.shape(x).elements();
+        let [y] = self.push(Sum(1.0, elements), &[x], [Shape::from([1])]);
         y
     }
 
     /// The mean of all elements, `[1]`.
     pub fn mean(&mut self, x: Value) -> Value {
         let elements = self.shape(x).elements();
-        let [y] = self.push(Sum(1.0 / elements as f32), &[x], [Shape::from([1])]);
+        let [y] = self.push(Sum(1.0 / elements as f32, elements), &[x], [Shape::from([1])]);
         y
     }
 

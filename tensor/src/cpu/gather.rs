@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-/// y[i] = x[index[i]].
+/// `y[i]` = `x[index[i]`].
 ///
 /// # Panics
 /// If an index is not below the number of rows.
@@ -13,7 +13,7 @@ pub fn gather_rows(columns: usize, x: &[f32], index: &[u32], y: &mut [f32]) {
     });
 }
 
-/// dx = 0, then dx[index[i]] += dy[i] in order of i: an index may come more than once.
+/// dx = 0, then `dx[index[i]`] += `dy[i]` in order of i: an index may come more than once.
 ///
 /// # Panics
 /// If an index is not below the number of rows.

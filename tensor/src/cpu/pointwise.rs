@@ -73,7 +73,7 @@ fn rows_chunk(columns: usize) -> usize {
     (CHUNK / columns.max(1)).max(1) * columns.max(1)
 }
 
-/// y[r,c] = x[r,c] + bias[c].
+/// `y[r,c]` = `x[r,c]` + `bias[c]`.
 pub fn add_bias(x: &[f32], bias: &[f32], y: &mut [f32]) {
     let (columns, chunk) = (bias.len(), rows_chunk(bias.len()));
     y.par_chunks_mut(chunk).zip(x.par_chunks(chunk)).for_each(|(y, x)| {
@@ -85,7 +85,7 @@ pub fn add_bias(x: &[f32], bias: &[f32], y: &mut [f32]) {
     });
 }
 
-/// y[r,c] = y[r,c] + bias[c].
+/// `y[r,c]` = `y[r,c]` + `bias[c]`.
 pub fn add_bias_assign(bias: &[f32], y: &mut [f32]) {
     let (columns, chunk) = (bias.len(), rows_chunk(bias.len()));
     y.par_chunks_mut(chunk).for_each(|y| {

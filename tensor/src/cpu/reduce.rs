@@ -116,7 +116,7 @@ pub fn sum_rows_workspace(rows: usize, columns: usize) -> usize {
     rows.div_ceil(rows_per_part(columns)) * columns
 }
 
-/// y[c] = sum over r of x[r,c]: groups of rows into partial sums, which are added in order.
+/// `y[c]` = sum over r of `x[r,c]`: groups of rows into partial sums, which are added in order.
 pub fn sum_rows(x: &[f32], y: &mut [f32], workspace: &mut [f32]) {
     let columns = y.len();
     let rows = rows_per_part(columns);

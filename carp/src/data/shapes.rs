@@ -76,7 +76,7 @@ fn luminance(c: Colour) -> f32 {
 fn colour(stream: &mut Stream) -> Colour {
     let vivid = [stream.uniform(), stream.uniform(), stream.uniform()];
     let grey = luminance(vivid);
-    vivid.map(|c| grey + 0.6 * (c - grey))
+    vivid.map(|c| grey + 0.35 * (c - grey))
 }
 
 /// A random colour of a luminance within a range: hue and saturation are free.
@@ -107,7 +107,7 @@ fn rotate((x, y): (f32, f32), (cos, sin): (f32, f32)) -> (f32, f32) {
 
 impl Scene {
     fn draw(class: usize, stream: &mut Stream) -> Scene {
-        let radius = stream.range(0.24, 0.38);
+        let radius = stream.range(0.27, 0.40);
         let margin = 1.0 - 2.0 * radius;
         // A texture of dark and bright on a medium ground: any hues, but always visible.
         let background = colour_of_luminance(stream, 0.4..0.6);
@@ -130,7 +130,7 @@ impl Scene {
             radius,
             turn: upright(stream),
             texture_turn: upright(stream),
-            frequency: stream.range(4.5, 6.0),
+            frequency: stream.range(5.0, 6.5),
             phase: (stream.uniform(), stream.uniform()),
             object,
             background: [background, other],

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::patches::gather;
-use super::{deal, is_plain_gemm};
+use super::{CHUNK, is_plain_gemm};
 use crate::cpu::gemm::{self, Strides, sgemm};
 use crate::cpu::reduce;
 use crate::geometry::{Conv2d, Gemm};
@@ -19,6 +19,13 @@ fn as_gemm(conv: Conv2d) -> Gemm {
 
 fn parts(conv: Conv2d) -> usize {
     (PARTIALS / (conv.o * conv.patch()).max(1)).clamp(2, PARTS)
+}
+
+/// How rows are dealt out: (rows in a chunk, rows of a task, a multiple of the former).
+fn deal(rows: usize, row_len: usize, tasks: usize) -> (usize, usize) {
+    let chunk = (CHUNK / row_len.max(1)).clamp(32, 1024).min(rows.div_ceil(tasks)).max(1);
+    let chunks_per_task = rows.div_ceil(chunk).div_ceil(tasks);
+    (chunk, chunk * chunks_per_task)
 }
 
 /// Elements of scratch memory for [`grad_weight`]: per part a gradient and a chunk of patches.

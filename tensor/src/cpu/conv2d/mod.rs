@@ -1,9 +1,10 @@
 //! Convolution as implicit GEMM over channels-last pixels.
 //!
-//! `Y[NPQ, O] = X_patches[NPQ, RSC] W^T[RSC, O]`: a row of patches holds the R x S x C numbers that
-//! one output pixel reads. Patches are made chunk by chunk of rows, small enough to stay in L2,
-//! and never exist as a whole. A fixed number of tasks, each with scratch memory of its own, share
-//! the chunks.
+//! `Y[NPQ, O] = patches(X)[NPQ, RSC] W^T[RSC, O]`: a row of patches holds the R x S x C numbers that
+//! one output pixel reads. The matrix of patches never exists as a whole: the forward pass reads
+//! patches where they lie in a padded copy of some images, the gradients make them chunk by chunk
+//! of rows; both pieces are small enough to stay in L2. A fixed number of tasks, each with scratch
+//! memory of its own, share the pieces.
 
 mod forward;
 mod grad_input;
@@ -24,11 +25,4 @@ const TASKS: usize = 16;
 /// A 1x1 convolution that reads every pixel: its patches are the input itself.
 fn is_plain_gemm(conv: Conv2d) -> bool {
     conv.r == 1 && conv.s == 1 && conv.stride == 1 && conv.padding == 0
-}
-
-/// How rows are dealt out: (rows in a chunk, rows of a task, a multiple of the former).
-fn deal(rows: usize, row_len: usize, tasks: usize) -> (usize, usize) {
-    let chunk = (CHUNK / row_len.max(1)).clamp(32, 1024).min(rows.div_ceil(tasks)).max(1);
-    let chunks_per_task = rows.div_ceil(chunk).div_ceil(tasks);
-    (chunk, chunk * chunks_per_task)
 }

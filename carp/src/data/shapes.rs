@@ -1,9 +1,9 @@
 //! The built-in data set: procedural pictures whose class only content decides.
 //!
-//! 32x32 colour pictures of one object. Its class is the outline (disc, cross) together with the
-//! texture (plain, stripes, dots, checks, rings): ten classes. Place, size, rotation of outline
-//! and of texture, all colours, the background's gradient and clutter, and pixel noise are drawn
-//! without regard to the class. Picture i is a pure function of (seed, split, i).
+//! 32x32 colour pictures of one object. Its class is its outline together with its texture, such as
+//! a dotted cross: ten classes. Place, size, rotation of outline and of texture, all colours, the
+//! background's gradient and clutter, and pixel noise are drawn without regard to the class.
+//! Picture i is a pure function of (seed, split, i).
 
 use rayon::prelude::*;
 use tensor::math;
@@ -15,8 +15,85 @@ use super::memory::MemoryDataset;
 const SIDE: usize = 32;
 /// Samples per pixel and direction: outlines come out smooth.
 const SAMPLES: usize = 3;
-const OUTLINES: [&str; 2] = ["disc", "cross"];
-const TEXTURES: [&str; 5] = ["plain", "stripes", "dots", "checks", "rings"];
+
+/// A class: an outline with its texture. Either of the two tells it from the others, so two crops
+/// of one object share it even where they show different parts.
+struct Class {
+    name: &'static str,
+    /// Whether the point at (x, y) radii from the centre is inside.
+    is_inside: fn(f32, f32) -> bool,
+    /// Whether the point at (u, v) periods from the centre, plus the phase, has the second colour.
+    is_second: fn(f32, f32, (f32, f32)) -> bool,
+}
+
+fn fract(x: f32) -> f32 {
+    x - x.floor()
+}
+
+fn length(x: f32, y: f32) -> f32 {
+    (x * x + y * y).sqrt()
+}
+
+const CLASSES: [Class; 10] = [
+    Class { name: "plain disc", is_inside: |x, y| length(x, y) < 0.95, is_second: |_, _, _| false },
+    Class {
+        name: "striped square",
+        is_inside: |x, y| x.abs().max(y.abs()) < 0.8,
+        is_second: |u, _, phase| fract(u + phase.0) < 0.5,
+    },
+    Class {
+        name: "chequered triangle",
+        is_inside: |x, y| y < 0.55 && 1.732 * x.abs() < y + 1.1,
+        is_second: |u, v, phase| (fract(u + phase.0) < 0.5) != (fract(v + phase.1) < 0.5),
+    },
+    Class {
+        name: "dotted cross",
+        is_inside: |x, y| x.abs().min(y.abs()) < 0.4 && x.abs().max(y.abs()) < 1.05,
+        is_second: |u, v, phase| length(fract(u + phase.0) - 0.5, fract(v + phase.1) - 0.5) < 0.3,
+    },
+    Class {
+        name: "halved half disc",
+        is_inside: |x, y| length(x, y + 0.4) < 1.1 && y > -0.4,
+        is_second: |u, _, _| u < 0.0,
+    },
+    Class {
+        name: "bar with rings",
+        is_inside: |x, y| x.abs() < 1.1 && y.abs() < 0.5,
+        is_second: |u, v, phase| fract(length(u, v) + phase.0) < 0.5,
+    },
+    Class {
+        name: "latticed ell",
+        is_inside: |x, y| x.abs().max(y.abs()) < 0.85 && (x < -0.1 || y > 0.1),
+        is_second: |u, v, phase| fract(u + phase.0).min(fract(v + phase.1)) < 0.3,
+    },
+    Class {
+        name: "wavy crescent",
+        is_inside: |x, y| length(x, y) < 1.05 && length(x - 0.6, y) > 0.7,
+        is_second: |u, v, phase| {
+            let bend = 0.5 * math::sin(std::f32::consts::PI * v);
+            fract(u + phase.0 + bend) < 0.5
+        },
+    },
+    Class {
+        name: "spoked ring",
+        is_inside: |x, y| (0.45..1.0).contains(&length(x, y)),
+        is_second: |u, v, _| {
+            let (a, b) = (0.5 * u + 0.866 * v, 0.5 * u - 0.866 * v);
+            ((u < 0.0) != (a < 0.0)) != (b < 0.0)
+        },
+    },
+    Class {
+        name: "speckled star",
+        is_inside: |x, y| x.abs().sqrt() + y.abs().sqrt() < 1.15,
+        is_second: |u, v, phase| {
+            // A fixed scramble of the cell's coordinates: salt and pepper in cells of half a period.
+            let cell = |x: f32| (2.0 * x).floor() as i32 as u32;
+            let mixed = cell(u + 8.0 * phase.0).wrapping_mul(0x9E37_79B1)
+                ^ cell(v + 8.0 * phase.1).wrapping_mul(0x85EB_CA77);
+            (mixed ^ (mixed >> 15)).wrapping_mul(0x2C1B_3C6D) >> 31 == 1
+        },
+    },
+];
 
 /// Which pictures: those of different splits are independent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,16 +111,12 @@ pub fn generate(seed: u64, split: Split, count: usize) -> MemoryDataset {
         let mut stream = Stream::new(seed, Purpose::Shapes, split as u64, i as u64);
         Scene::draw(i % 10, &mut stream).render(&mut stream, pixels);
     });
-    let classes = OUTLINES
-        .iter()
-        .flat_map(|outline| TEXTURES.iter().map(move |texture| format!("{outline}, {texture}")))
-        .collect();
     MemoryDataset {
         name: format!("shapes, {}", if split == Split::Train { "train" } else { "test" }),
         size: (SIDE, SIDE, 3),
         pixels,
         labels: (0..count).map(|i| (i % 10) as u32).collect(),
-        classes,
+        classes: CLASSES.iter().map(|class| class.name.to_owned()).collect(),
     }
 }
 
@@ -51,8 +124,7 @@ type Colour = [f32; 3];
 
 /// Everything that decides a picture but its pixel noise. Lengths are in sides of the picture.
 struct Scene {
-    outline: usize,
-    texture: usize,
+    class: &'static Class,
     centre: (f32, f32),
     radius: f32,
     /// (cos, sin) of the outline's and of the texture's rotation.
@@ -94,10 +166,10 @@ fn direction(stream: &mut Stream) -> (f32, f32) {
     (math::cos(angle), math::sin(angle))
 }
 
-/// A quarter turn or none, and up to 12 degrees more: the views' quarter turns take away the rest.
+/// A quarter turn or none, and up to 29 degrees more: the views' quarter turns take away the rest.
 fn upright(stream: &mut Stream) -> (f32, f32) {
     let quarters = stream.below(4) as f32;
-    let angle = std::f32::consts::FRAC_PI_2 * quarters + stream.range(-0.21, 0.21);
+    let angle = std::f32::consts::FRAC_PI_2 * quarters + stream.range(-0.5, 0.5);
     (math::cos(angle), math::sin(angle))
 }
 
@@ -107,7 +179,7 @@ fn rotate((x, y): (f32, f32), (cos, sin): (f32, f32)) -> (f32, f32) {
 
 impl Scene {
     fn draw(class: usize, stream: &mut Stream) -> Scene {
-        let radius = stream.range(0.27, 0.40);
+        let radius = stream.range(0.32, 0.46);
         let margin = 1.0 - 2.0 * radius;
         // A texture of dark and bright on a medium ground: any hues, but always visible.
         let background = colour_of_luminance(stream, 0.4..0.6);
@@ -124,13 +196,12 @@ impl Scene {
         };
         let clutter = [spot(), spot(), spot()];
         Scene {
-            outline: class / TEXTURES.len(),
-            texture: class % TEXTURES.len(),
+            class: &CLASSES[class],
             centre: (radius + margin * stream.uniform(), radius + margin * stream.uniform()),
             radius,
             turn: upright(stream),
             texture_turn: upright(stream),
-            frequency: stream.range(5.0, 6.5),
+            frequency: stream.range(4.0, 5.0),
             phase: (stream.uniform(), stream.uniform()),
             object,
             background: [background, other],
@@ -139,38 +210,12 @@ impl Scene {
         }
     }
 
-    /// Whether a point, relative to the centre and in radii, lies inside the outline.
-    fn is_inside(&self, (x, y): (f32, f32)) -> bool {
-        match OUTLINES[self.outline] {
-            "disc" => x * x + y * y <= 1.0,
-            _ => {
-                let (a, b) = (x.abs().min(y.abs()), x.abs().max(y.abs()));
-                a <= 0.42 && b <= 1.1
-            }
-        }
-    }
-
-    /// Which of the object's two colours a point of the picture has.
-    fn is_second_colour(&self, point: (f32, f32)) -> bool {
-        let (u, v) = rotate(point, self.texture_turn);
-        let fract = |x: f32| x - x.floor();
-        let distance = (u * u + v * v).sqrt();
-        let (u, v) =
-            (fract(u * self.frequency + self.phase.0), fract(v * self.frequency + self.phase.1));
-        match TEXTURES[self.texture] {
-            "plain" => false,
-            "stripes" => u < 0.5,
-            "dots" => (u - 0.5) * (u - 0.5) + (v - 0.5) * (v - 0.5) < 0.12,
-            "checks" => (u < 0.5) != (v < 0.5),
-            _ => fract(distance * self.frequency + self.phase.0) < 0.5,
-        }
-    }
-
     fn colour_at(&self, (x, y): (f32, f32)) -> Colour {
         let (dx, dy) = (x - self.centre.0, y - self.centre.1);
-        let local = rotate((dx / self.radius, dy / self.radius), self.turn);
-        if self.is_inside(local) {
-            return self.object[usize::from(self.is_second_colour((dx, dy)))];
+        let (x_in_radii, y_in_radii) = rotate((dx / self.radius, dy / self.radius), self.turn);
+        if (self.class.is_inside)(x_in_radii, y_in_radii) {
+            let (u, v) = rotate((dx * self.frequency, dy * self.frequency), self.texture_turn);
+            return self.object[usize::from((self.class.is_second)(u, v, self.phase))];
         }
         for (cx, cy, radius, colour) in self.clutter {
             if (x - cx) * (x - cx) + (y - cy) * (y - cy) < radius * radius {
@@ -214,7 +259,7 @@ mod tests {
         let data = generate(0, Split::Train, 20);
         let digest = Sha256::digest(&data.pixels);
         let hex: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(hex, "496a97dc0ba58962");
+        assert_eq!(hex, "e3967018d9e33e80");
         // A picture does not depend on how many are made.
         assert_eq!(generate(0, Split::Train, 5).pixels, data.pixels[..5 * SIDE * SIDE * 3]);
         assert_ne!(generate(0, Split::Test, 20).pixels, data.pixels);
@@ -229,6 +274,6 @@ mod tests {
             assert_eq!(count, 4);
         }
         assert_eq!(data.classes().len(), 10);
-        assert_eq!(data.classes()[7], "cross, dots");
+        assert_eq!(data.classes()[3], "dotted cross");
     }
 }

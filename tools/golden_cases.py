@@ -242,24 +242,34 @@ def losses():
     yield make("carp_loss-start-gradient", *start, rel=5e-5, tiny=1e-9, keeps=("grad_student",))
 
 
+VARIANTS = ("unfused", "fused-softmax", "streaming", "streaming-tiled")
+
+
 def embedding_losses():
-    # name: views, batch, dimension, prototypes, partition size
-    for name, views, batch, dim, prototypes, size in [
-        ("two-views", 2, 5, 12, 32, 8),
-        ("remainder", 4, 3, 16, 45, 10),
+    # name: views, batch, dimension, prototypes, partition size, scales of student and teacher
+    for name, views, batch, dim, prototypes, size, scales in [
+        ("two-views", 2, 5, 12, 32, 8, (2, 2)),
+        ("eight-views", 8, 3, 8, 32, 16, (2, 2)),
+        ("remainder", 4, 3, 16, 45, 10, (2, 2)),
+        ("one-block", 3, 3, 8, 20, 20, (2, 2)),
+        ("blocks-of-one", 3, 2, 6, 10, 1, (2, 2)),
+        ("certain", 4, 3, 8, 24, 8, (60, 60)),
+        ("equal-logits", 3, 4, 8, 24, 8, (0, 2)),
     ]:
 
         def draw(rng):
             return {
-                "student": 2 * normal(rng, views, batch, dim),
-                "teacher": 2 * normal(rng, 2, batch, dim),
+                "student": scales[0] * normal(rng, views, batch, dim),
+                "teacher": scales[1] * normal(rng, 2, batch, dim),
                 "student_prototypes": uniform(rng, -0.25, 0.25, prototypes, dim),
                 "teacher_prototypes": uniform(rng, -0.25, 0.25, prototypes, dim),
                 "permutation": torch.randperm(prototypes, generator=rng),
             }
 
-        settings = {"partition_size": size, "variant": "streaming"}
-        yield make(f"carp_loss_embeddings-{name}", draw, settings, LOSS)
+        for variant in VARIANTS:
+            settings = {"partition_size": size, "variant": variant}
+            name_and_variant = f"carp_loss_embeddings-{name}-{variant}"
+            yield make(name_and_variant, draw, settings, 2 * LOSS, tiny=1e-6)
 
 
 def optimizers():

@@ -20,5 +20,6 @@ pub use executor::Executor;
 pub use graph::{Graph, Phase, Value};
 pub use ops::batch_norm::BatchNormParams;
 pub use ops::partition_loss::LossTerms;
+pub use ops::streaming_loss::LossInputs;
 pub use plan::Plan;
 pub use tensor::{Error, Result, Shape};

@@ -92,6 +92,12 @@ fn pointwise_ops() {
         check("gelu", &inputs[..1], |g, v| Ok(g.gelu(v[0])));
         check("scale", &inputs[..1], |g, v| Ok(g.scale(v[0], -1.5)));
         check("add", &inputs, |g, v| g.add(v[0], v[1]));
+        check("mul", &inputs, |g, v| g.mul(v[0], v[1]));
+        check("mul with itself", &inputs[..1], |g, v| g.mul(v[0], v[0]));
+        let mut random = stream(33);
+        let positive = [Input::uniform(&mut random, shape, 0.5, 3.0)];
+        check("ln", &positive, |g, v| Ok(g.ln(v[0])));
+        check("clamp", &spaced, |g, v| Ok(g.clamp(v[0], -0.3, 0.3)));
         check("fan-out", &inputs[..1], |g, v| {
             let twice = g.add(v[0], v[0])?;
             let gelu = g.gelu(twice);
@@ -143,6 +149,12 @@ fn rows_and_reductions() {
         check("log_softmax", &one, |g, v| Ok(g.log_softmax(v[0])));
         check("sum", &one, |g, v| Ok(g.sum(v[0])));
         check("mean", &one, |g, v| Ok(g.mean(v[0])));
+        check("sum_columns", &one, |g, v| Ok(g.sum_columns(v[0])));
+        let elements = shape.iter().product::<usize>();
+        check("reshape", &one, |g, v| {
+            let twice = g.scale(v[0], 2.0);
+            g.reshape(twice, [elements, 1])
+        });
         check("sum_rows", &one, |g, v| Ok(g.sum_rows(v[0])));
         check("slice_rows", &one, |g, v| g.slice_rows(v[0], shape[0] - 1, 1));
         let mut random = stream(71);
@@ -169,6 +181,19 @@ fn gather_rows() {
         Ok((g.gather_rows(v[0], index)?, vec![(index, vec![4, 0, 0, 2, 4, 4])]))
     });
     assert!(error.unwrap() < TOLERANCE);
+}
+
+#[test]
+fn gather_columns() {
+    let inputs = normal(81, &[&[4, 5]]);
+    for count in [1, 3, 5] {
+        let error = largest_error(&inputs, STEP, |g, v| {
+            let index = g.input_u32("index", [5]);
+            let y = g.gather_columns(v[0], index, count)?;
+            Ok((y, vec![(index, vec![4, 0, 3, 2, 1])]))
+        });
+        assert!(error.unwrap() < TOLERANCE);
+    }
 }
 
 #[test]

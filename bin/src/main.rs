@@ -13,6 +13,8 @@ use std::process::ExitCode;
 
 use carp::config::Config;
 use carp::error::{Error, Result};
+use carp::loss::LossVariant;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use tensor::packing_pool::PackingPool;
 
@@ -56,6 +58,9 @@ struct ConfigArgs {
     /// The folder with the data (the same as --set data.path=DIR).
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// How the loss is computed (the same as --set model.loss_variant=NAME).
+    #[arg(long, value_name = "NAME", value_parser = loss_variant())]
+    loss_variant: Option<LossVariant>,
     /// Make an unreadable image an error instead of skipping it (--set data.strict=true).
     #[arg(long)]
     strict: bool,
@@ -68,11 +73,20 @@ fn key_value(text: &str) -> std::result::Result<(String, String), String> {
     }
 }
 
+/// Knows the variants of the loss by their names.
+fn loss_variant() -> impl TypedValueParser<Value = LossVariant> {
+    PossibleValuesParser::new(LossVariant::ALL.map(LossVariant::name))
+        .map(|name| LossVariant::from_name(&name).expect("one of the possible values"))
+}
+
 impl ConfigArgs {
     fn load(&self) -> Result<Config> {
         let mut config = Config::load(&self.preset, &self.sets)?;
         if let Some(path) = &self.data {
             config.data.path = Some(path.clone());
+        }
+        if let Some(variant) = self.loss_variant {
+            config.model.loss_variant = variant;
         }
         config.data.strict |= self.strict;
         Ok(config)

@@ -11,6 +11,7 @@ use toml::{Table, Value};
 use self::keys::{defaults, merge, one_line, one_setting, parse_text, read_preset};
 use crate::data::DataConfig;
 use crate::error::{Error, Result};
+use crate::loss::LossVariant;
 use crate::nn::{Arch, HeadConfig, ResNetConfig, Stem};
 use crate::step::{Optimizer, StepConfig};
 use crate::views::{EvalTransform, ViewPolicy};
@@ -67,6 +68,8 @@ pub struct ModelConfig {
     pub prototypes: usize,
     /// N_B, prototypes in a block.
     pub partition_size: usize,
+    /// unfused, fused-softmax, streaming or streaming-tiled: the same numbers, see docs/fusion.md.
+    pub loss_variant: LossVariant,
 }
 
 impl Default for ModelConfig {
@@ -80,6 +83,7 @@ impl Default for ModelConfig {
             bottleneck: 256,
             prototypes: 65536,
             partition_size: 512,
+            loss_variant: LossVariant::Streaming,
         }
     }
 }
@@ -413,6 +417,7 @@ impl Config {
                 prototypes: self.model.prototypes,
             },
             partition_size: self.model.partition_size,
+            loss_variant: self.model.loss_variant,
             batch: self.train.batch_size,
             view_sizes: self.views.sizes(),
             accumulation: self.train.accumulation,

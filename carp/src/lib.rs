@@ -2,8 +2,8 @@
 //! (Silva and Ramírez Rivera, NeurIPS 2023).
 //!
 //! In reading order, from pixel to loss to gradient: [`data`] gives pictures, [`views`] cuts and
-//! colours their views, [`pipeline`] makes batches of them ahead of time; [`nn`] holds the network;
-//! [`step`] is one training step as a graph; [`learner`] puts it on a device; [`train`] is the
+//! colours their views, [`pipeline`] makes batches of them ahead of time; [`nn`] holds the network,
+//! [`loss`] the loss with its variants; [`step`] is one training step as a graph; [`learner`] puts it on a device; [`train`] is the
 //! loop. [`schedule`] and [`config`] say with which settings. [`evaluation`] and [`eval`] tell what
 //! was learned, [`audit`] whether the numbers are right.
 
@@ -18,6 +18,7 @@ pub mod evaluation;
 pub mod features;
 pub mod layout;
 pub mod learner;
+pub mod loss;
 pub mod nn;
 pub mod pipeline;
 pub mod report;

@@ -1,14 +1,15 @@
 //! One training step of CARP as a graph (spec 1.3 to 1.7; paper, algorithm 1).
 //!
 //! Views go through the student, one backbone pass per resolution and one head pass for all of
-//! them; views 0 and 1 through the teacher; both give logits over K prototypes; the loss compares
-//! them inside the blocks of a random partition; its gradient flows back through the student; the
+//! them; views 0 and 1 through the teacher; the loss compares both over K prototypes inside the
+//! blocks of a random partition; its gradient flows back through the student; the
 //! teacher follows the student's weights as they were before the update; the optimizer updates the
 //! student.
 
-use autograd::{Error, Graph, Phase, Result, Value};
+use autograd::{Error, Graph, LossInputs, Phase, Result, Value};
 use tensor::backend::AdamW;
 
+use crate::loss::{LossVariant, carp_loss};
 use crate::nn::{Head, HeadConfig, Params, ResNet, ResNetConfig};
 
 /// Which optimizer, with the settings that stay the same all through a run.
@@ -39,6 +40,8 @@ pub struct StepConfig {
     pub head: HeadConfig,
     /// N_B, prototypes in a block of the partition.
     pub partition_size: usize,
+    /// How the loss is computed.
+    pub loss_variant: LossVariant,
     /// B, images in a micro-batch.
     pub batch: usize,
     /// Side of each square view, in pixels; views 0 and 1 are the global ones.
@@ -70,7 +73,7 @@ impl Network {
         })
     }
 
-    /// Groups of images, one per resolution, to logits of all rows in order.
+    /// Groups of images, one per resolution, to embeddings of all rows in order.
     fn forward(&self, graph: &mut Graph, role: &str, groups: &[Value]) -> Result<Value> {
         graph.scope(role, |graph| {
             let features = graph.scope("backbone", |graph| {
@@ -80,10 +83,7 @@ impl Network {
                     .collect::<Result<Vec<_>>>()?;
                 graph.concat_rows(&parts)
             })?;
-            graph.scope("head", |graph| {
-                let embeddings = self.head.embed(graph, features, true)?;
-                self.head.logits(graph, embeddings)
-            })
+            graph.scope("head", |graph| self.head.embed(graph, features, true))
         })
     }
 }
@@ -172,11 +172,15 @@ impl Step {
 
         let images: Vec<Value> = views.iter().map(|group| group.images).collect();
         let teacher_images = teacher_views(g, config, &views)?;
-        let teacher_logits = teacher.forward(g, "teacher", &teacher_images)?;
-        let student_logits = student.forward(g, "student", &images)?;
-        let terms = g.scope("loss", |g| {
-            g.partition_loss(student_logits, teacher_logits, permutation, config.partition_size)
-        })?;
+        let inputs = LossInputs {
+            teacher: teacher.forward(g, "teacher", &teacher_images)?,
+            student: student.forward(g, "student", &images)?,
+            student_prototypes: student.head.weight_v,
+            teacher_prototypes: teacher.head.weight_v,
+            permutation,
+        };
+        let terms =
+            g.scope("loss", |g| carp_loss(g, config.loss_variant, inputs, config.partition_size))?;
         for term in [terms.loss, terms.consistency, terms.entropy] {
             g.keep(term);
         }

@@ -32,6 +32,7 @@ fn pytorch_agrees_on_every_fixture() {
         "avg_pool2d",
         "batch_norm",
         "carp_loss",
+        "carp_loss_embeddings",
         "carp_step",
         "conv2d",
         "gelu",

@@ -4,6 +4,8 @@
 //! kernel needs several parts of it at once, some to read and some to write: [`Arena::split`]
 //! checks that no written part touches another part and then hands out plain slices.
 
+use std::sync::atomic::AtomicU32;
+
 /// A part of an arena, in 4-byte elements from its start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Slot {
@@ -113,6 +115,13 @@ pub fn bits(x: &[f32]) -> &[u32] {
 pub fn bits_mut(x: &mut [f32]) -> &mut [u32] {
     // SAFETY: as in `bits`, and the exclusive borrow carries over to the result.
     unsafe { std::slice::from_raw_parts_mut(x.as_mut_ptr().cast(), x.len()) }
+}
+
+/// The same elements as cells that several threads may write, whichever rows each one gets to.
+pub fn shared(x: &mut [f32]) -> &[AtomicU32] {
+    // SAFETY: AtomicU32 has the size and alignment of f32 and every bit pattern is valid for both;
+    // the exclusive borrow carries over, so all access goes through the atomics while they live.
+    unsafe { std::slice::from_raw_parts(x.as_mut_ptr().cast(), x.len()) }
 }
 
 #[cfg(test)]

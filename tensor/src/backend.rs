@@ -6,7 +6,7 @@
 //! Unless a method says otherwise, outputs are overwritten and may not overlap inputs.
 
 use crate::Slot;
-use crate::geometry::{Conv2d, Gemm, PartitionLoss, Pool2d};
+use crate::geometry::{Conv2d, Gemm, PartitionLoss, Pool2d, StreamingLoss};
 
 /// Sizes and settings of a batch norm over `[rows, channels]`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -45,6 +45,32 @@ pub struct AdamW {
     pub eps: f32,
 }
 
+/// Where the inputs of [`Backend::streaming_loss`] lie.
+#[derive(Clone, Copy, Debug)]
+pub struct StreamingLossInputs {
+    /// Student embeddings `[V*B,D]`, view by view.
+    pub student: Slot,
+    /// Teacher embeddings `[2*B,D]`.
+    pub teacher: Slot,
+    /// Student prototypes `[K,D]` before weight norm.
+    pub student_prototypes: Slot,
+    /// Teacher prototypes `[K,D]` before weight norm.
+    pub teacher_prototypes: Slot,
+    /// Random order of the prototypes, `[K]` of u32.
+    pub permutation: Slot,
+}
+
+/// Where the three scalars of CARP's loss go, `[1]` each.
+#[derive(Clone, Copy, Debug)]
+pub struct LossSlots {
+    /// C + H.
+    pub loss: Slot,
+    /// C.
+    pub consistency: Slot,
+    /// H.
+    pub entropy: Slot,
+}
+
 /// A device with its arena and its kernels.
 pub trait Backend: Send {
     /// Copies host data into the device.
@@ -62,9 +88,19 @@ pub trait Backend: Send {
     fn copy(&mut self, x: Slot, y: Slot);
     /// y = a + b. `y` may be `a` itself.
     fn add(&mut self, a: Slot, b: Slot, y: Slot);
+    /// y = a b, elementwise.
+    fn mul(&mut self, a: Slot, b: Slot, y: Slot);
+    /// y = x clamped to `[low, high]`.
+    fn clamp(&mut self, low: f32, high: f32, x: Slot, y: Slot);
+    /// dx = dy where low <= x <= high, else 0.
+    fn clamp_backward(&mut self, low: f32, high: f32, x: Slot, dy: Slot, dx: Slot);
+    /// y = ln x.
+    fn ln(&mut self, x: Slot, y: Slot);
+    /// dx = dy / x.
+    fn ln_backward(&mut self, x: Slot, dy: Slot, dx: Slot);
     /// y = alpha x. `y` may be `x` itself.
     fn scale(&mut self, alpha: f32, x: Slot, y: Slot);
-    /// y = s x, with the scalar `s` `[1]` on the device.
+    /// y = s x, with the scalar `s` `[1]` on the device. `y` may be `x` itself.
     fn scale_by(&mut self, s: Slot, x: Slot, y: Slot);
     /// acc = x + keep acc, and just x where the scalar `keep` `[1]` is 0.
     fn accumulate(&mut self, keep: Slot, x: Slot, acc: Slot);
@@ -88,6 +124,10 @@ pub trait Backend: Send {
     fn sum_rows(&mut self, x: Slot, y: Slot, workspace: Slot);
     /// Elements of scratch memory for `sum_rows` of `[rows, columns]`.
     fn sum_rows_workspace(&self, rows: usize, columns: usize) -> usize;
+    /// `y[r]` = sum over columns of `x[r,c]`.
+    fn sum_columns(&mut self, columns: usize, x: Slot, y: Slot);
+    /// `dx[r,c]` = `dy[r]`.
+    fn sum_columns_backward(&mut self, columns: usize, dy: Slot, dx: Slot);
     /// `y[0]` = alpha times the sum of all x, in a fixed tree.
     fn sum(&mut self, alpha: f32, x: Slot, y: Slot);
 
@@ -207,6 +247,11 @@ pub trait Backend: Send {
     /// `dx[index[i]`] += `dy[i]`, row by row in order, over zeros.
     fn scatter_add_rows(&mut self, columns: usize, dy: Slot, index: Slot, dx: Slot);
 
+    /// `y[r,i]` = `x[r, index[i]]`, for as many columns i as y has; x has `columns`.
+    fn gather_columns(&mut self, columns: usize, x: Slot, index: Slot, y: Slot);
+    /// `dx[r, index[i]]` = `dy[r,i]` over zeros: the indices in use are distinct.
+    fn gather_columns_backward(&mut self, columns: usize, dy: Slot, index: Slot, dx: Slot);
+
     /// CARP's loss over logits: see `cpu/partition_loss.rs` for the formulas. `student` is
     /// `[V*B,K]`, `teacher` `[2*B,K]`, view by view; `permutation` is `[K]` of u32. Gives the three
     /// scalars and the gradient of `loss` by `student`.
@@ -217,14 +262,26 @@ pub trait Backend: Send {
         student: Slot,
         teacher: Slot,
         permutation: Slot,
-        loss: Slot,
-        consistency: Slot,
-        entropy: Slot,
+        terms: LossSlots,
         grad_student: Slot,
         workspace: Slot,
     );
     /// Elements of scratch memory for `partition_loss`.
     fn partition_loss_workspace(&self, sizes: PartitionLoss) -> usize;
+    /// CARP's loss from embeddings and prototypes, block by block: see `cpu/streaming_loss.rs`.
+    /// Gives the three scalars and the gradients of `loss` by the student's embeddings `[V*B,D]`
+    /// and prototypes `[K,D]`.
+    fn streaming_loss(
+        &mut self,
+        sizes: StreamingLoss,
+        inputs: StreamingLossInputs,
+        terms: LossSlots,
+        grad_student: Slot,
+        grad_prototypes: Slot,
+        workspace: Slot,
+    );
+    /// Elements of scratch memory for `streaming_loss`.
+    fn streaming_loss_workspace(&self, sizes: StreamingLoss) -> usize;
 
     /// teacher = m teacher + (1 - m) student, with the scalar m `[1]`.
     fn ema(&mut self, m: Slot, student: Slot, teacher: Slot);

@@ -242,4 +242,33 @@ impl PartitionLoss {
     pub fn rows(&self) -> usize {
         (self.views + 2) * self.batch
     }
+
+    /// Operations from logits to loss and gradient: softmax of all rows, then per student row its
+    /// pairs (dot product and gradient) and H.
+    pub fn flops(&self) -> u64 {
+        let used = (self.blocks() * self.partition_size) as u64;
+        used * (self.rows() * 5 + self.pairs() * self.batch * 4 + self.views * self.batch * 6)
+            as u64
+    }
+}
+
+/// The sizes of CARP's loss from embeddings and prototypes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamingLoss {
+    /// Sizes of the loss over logits.
+    pub loss: PartitionLoss,
+    /// Length D of an embedding and of a prototype.
+    pub dim: usize,
+    /// Views whose rows go through a block together, 1 to V: fewer rows stay in a smaller cache,
+    /// more make larger matrix products.
+    pub views_at_once: usize,
+}
+
+impl StreamingLoss {
+    /// Operations of the matrix products: logits of student and teacher, and two gradients.
+    pub fn gemm_flops(&self) -> u64 {
+        let PartitionLoss { views, batch, partition_size, .. } = self.loss;
+        let used = (self.loss.blocks() * partition_size) as u64;
+        2 * used * (self.dim * batch * (3 * views + 2)) as u64
+    }
 }

@@ -9,6 +9,7 @@
 //! The kernel finds the gradient of C + H by the student's logits along with the loss, since
 //! softmax, C and H all live inside one block; the gradient op only scales it.
 
+use tensor::backend::LossSlots;
 use tensor::geometry::PartitionLoss;
 use tensor::{Backend, Error, Result, Shape};
 
@@ -23,10 +24,7 @@ impl Op for Loss {
     }
 
     fn flops(&self, _outputs: &[Shape]) -> u64 {
-        let PartitionLoss { views, batch, .. } = self.0;
-        let used = (self.0.blocks() * self.0.partition_size) as u64;
-        // Softmax of all rows, then per student row its pairs (dot product and gradient) and H.
-        used * ((views + 2) * batch * 5 + self.0.pairs() * batch * 4 + views * batch * 6) as u64
+        self.0.flops()
     }
 
     fn workspace(&self, backend: &dyn Backend) -> usize {
@@ -36,17 +34,8 @@ impl Op for Loss {
     fn run(&self, backend: &mut dyn Backend, io: &Io) {
         let [student, teacher, permutation] = *io.inputs else { unreachable!("three inputs") };
         let [loss, consistency, entropy, grad] = *io.outputs else { unreachable!("four outputs") };
-        backend.partition_loss(
-            self.0,
-            student,
-            teacher,
-            permutation,
-            loss,
-            consistency,
-            entropy,
-            grad,
-            io.workspace,
-        );
+        let terms = LossSlots { loss, consistency, entropy };
+        backend.partition_loss(self.0, student, teacher, permutation, terms, grad, io.workspace);
     }
 
     fn vjp(

@@ -39,6 +39,10 @@ impl Op for ScaleBy {
         "scale_by"
     }
 
+    fn in_place(&self) -> Option<usize> {
+        Some(1)
+    }
+
     fn run(&self, backend: &mut dyn Backend, io: &Io) {
         backend.scale_by(io.inputs[0], io.inputs[1], io.outputs[0]);
     }

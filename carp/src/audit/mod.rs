@@ -4,6 +4,7 @@
 //! from them (`out.*`), and how far apart the two may be.
 
 mod file;
+mod losses;
 mod networks;
 mod ops;
 mod optimizers;
@@ -89,7 +90,8 @@ fn replay(kind: &str, inputs: &mut Inputs) -> Result<Outputs> {
         "avg_pool2d" => ops::pool(inputs, false),
         "linear" => ops::linear(inputs),
         "weight_norm_linear" => ops::weight_norm_linear(inputs),
-        "carp_loss" => ops::carp_loss(inputs),
+        "carp_loss" => losses::from_logits(inputs),
+        "carp_loss_embeddings" => losses::from_embeddings(inputs),
         "lars" | "sgd" | "adamw" => optimizers::optimizer(kind, inputs),
         "schedule" => optimizers::schedule(inputs),
         "resnet" => networks::resnet(inputs),

@@ -7,6 +7,7 @@ use super::file::{Array, Inputs, Numbers};
 use crate::error::Result;
 use crate::layout;
 use crate::learner::{Learner, UpdateSettings, cpu};
+use crate::loss::LossVariant;
 use crate::nn::{HeadConfig, Params, ResNet, ResNetConfig};
 use crate::step::{Optimizer, StepConfig};
 
@@ -201,6 +202,7 @@ fn step_config(inputs: &Inputs) -> Result<StepConfig> {
             prototypes: inputs.count("prototypes")?,
         },
         partition_size: inputs.count("partition_size")?,
+        loss_variant: LossVariant::Streaming,
         batch,
         view_sizes,
         accumulation: 1,

@@ -1,8 +1,8 @@
 //! The projection head and the prototypes (paper, section 3; spec 1.2).
 //!
 //! Linear, BN, GELU, Linear, BN, GELU, Linear to the embedding z `[N,D]`, which is *not*
-//! normalised; then the logits `s_c = <z, v_c / |v_c|>` of K weight-normalised prototypes, without
-//! bias or temperature: the length of z sets the sharpness.
+//! normalised. The logits `s_c = <z, v_c / |v_c|>` of K weight-normalised prototypes, without bias or
+//! temperature, belong to the loss: the length of z sets the sharpness.
 
 use autograd::{Graph, Result, Value};
 
@@ -68,16 +68,5 @@ impl Head {
             x = graph.scope(&format!("mlp.{}", 3 * i + 2), |graph| graph.gelu(x));
         }
         last.forward(graph, x)
-    }
-
-    /// Embeddings `[N,D]` to logits `[N,K]`.
-    ///
-    /// # Errors
-    /// Embeddings of another length.
-    pub fn logits(&self, graph: &mut Graph, embeddings: Value) -> Result<Value> {
-        graph.scope("last_layer", |graph| {
-            let prototypes = graph.weight_norm(self.weight_v);
-            graph.matmul(embeddings, false, prototypes, true)
-        })
     }
 }

@@ -1,4 +1,4 @@
-//! `y[i] = x[index[i]]` and its gradient `dx[index[i]] += dy[i]`, row by row.
+//! Rows: `y[i] = x[index[i]]`, `dx[index[i]] += dy[i]`. Columns: `y[r,i] = x[r, index[i]]`.
 
 use rayon::prelude::*;
 
@@ -25,4 +25,31 @@ pub fn scatter_add_rows(columns: usize, dy: &[f32], index: &[u32], dx: &mut [f32
             *dx += dy;
         }
     }
+}
+
+/// `y[r,i]` = `x[r, index[i]]`, for the first indices, as many as a row of y has columns.
+///
+/// # Panics
+/// If an index is not below `columns`.
+pub fn gather_columns(columns: usize, x: &[f32], index: &[u32], y: &mut [f32]) {
+    let used = y.len() / (x.len() / columns);
+    y.par_chunks_mut(used).zip(x.par_chunks(columns)).for_each(|(y, x)| {
+        for (y, &column) in y.iter_mut().zip(index) {
+            *y = x[column as usize];
+        }
+    });
+}
+
+/// dx = 0, then `dx[r, index[i]]` = `dy[r,i]`: the indices in use are distinct.
+///
+/// # Panics
+/// If an index is not below `columns`.
+pub fn gather_columns_backward(columns: usize, dy: &[f32], index: &[u32], dx: &mut [f32]) {
+    let used = dy.len() / (dx.len() / columns);
+    dx.par_chunks_mut(columns).zip(dy.par_chunks(used)).for_each(|(dx, dy)| {
+        dx.fill(0.0);
+        for (dy, &column) in dy.iter().zip(index) {
+            dx[column as usize] = *dy;
+        }
+    });
 }

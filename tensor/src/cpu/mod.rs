@@ -15,10 +15,11 @@ pub mod pointwise;
 pub mod pool;
 pub mod reduce;
 pub mod softmax;
+pub mod streaming_loss;
 
 use crate::arena::{Arena, Slot, bits, bits_mut};
-use crate::backend::{AdamW, Backend, BatchNorm, BatchNormSlots};
-use crate::geometry::{Conv2d, Gemm, PartitionLoss, Pool2d};
+use crate::backend::{AdamW, Backend, BatchNorm, BatchNormSlots, LossSlots, StreamingLossInputs};
+use crate::geometry::{Conv2d, Gemm, PartitionLoss, Pool2d, StreamingLoss};
 
 /// This machine's processor and an arena in its memory.
 pub struct Cpu {
@@ -93,13 +94,41 @@ impl Backend for Cpu {
         }
     }
 
+    fn mul(&mut self, a: Slot, b: Slot, y: Slot) {
+        let ([a, b], [y]) = self.arena.split([a, b], [y]);
+        pointwise::mul(a, b, y);
+    }
+
+    fn clamp(&mut self, low: f32, high: f32, x: Slot, y: Slot) {
+        let ([x], [y]) = self.arena.split([x], [y]);
+        pointwise::clamp(low, high, x, y);
+    }
+
+    fn clamp_backward(&mut self, low: f32, high: f32, x: Slot, dy: Slot, dx: Slot) {
+        let ([x, dy], [dx]) = self.arena.split([x, dy], [dx]);
+        pointwise::clamp_backward(low, high, x, dy, dx);
+    }
+
+    fn ln(&mut self, x: Slot, y: Slot) {
+        let ([x], [y]) = self.arena.split([x], [y]);
+        pointwise::ln(x, y);
+    }
+
+    fn ln_backward(&mut self, x: Slot, dy: Slot, dx: Slot) {
+        let ([x, dy], [dx]) = self.arena.split([x, dy], [dx]);
+        pointwise::ln_backward(x, dy, dx);
+    }
+
     fn scale(&mut self, alpha: f32, x: Slot, y: Slot) {
+        if x == y && alpha == 1.0 {
+            return;
+        }
         self.map(x, y, |x, y| pointwise::scale(alpha, x, y), |y| pointwise::scale_assign(alpha, y));
     }
 
     fn scale_by(&mut self, s: Slot, x: Slot, y: Slot) {
-        let ([s, x], [y]) = self.arena.split([s, x], [y]);
-        pointwise::scale(s[0], x, y);
+        let alpha = self.arena.read(s)[0];
+        self.scale(alpha, x, y);
     }
 
     fn accumulate(&mut self, keep: Slot, x: Slot, acc: Slot) {
@@ -153,6 +182,16 @@ impl Backend for Cpu {
 
     fn sum_rows_workspace(&self, rows: usize, columns: usize) -> usize {
         reduce::sum_rows_workspace(rows, columns)
+    }
+
+    fn sum_columns(&mut self, columns: usize, x: Slot, y: Slot) {
+        let ([x], [y]) = self.arena.split([x], [y]);
+        reduce::sum_columns(columns, x, y);
+    }
+
+    fn sum_columns_backward(&mut self, columns: usize, dy: Slot, dx: Slot) {
+        let ([dy], [dx]) = self.arena.split([dy], [dx]);
+        reduce::sum_columns_backward(columns, dy, dx);
     }
 
     fn sum(&mut self, alpha: f32, x: Slot, y: Slot) {
@@ -397,18 +436,27 @@ impl Backend for Cpu {
         gather::scatter_add_rows(columns, dy, bits(index), dx);
     }
 
+    fn gather_columns(&mut self, columns: usize, x: Slot, index: Slot, y: Slot) {
+        let ([x, index], [y]) = self.arena.split([x, index], [y]);
+        gather::gather_columns(columns, x, bits(index), y);
+    }
+
+    fn gather_columns_backward(&mut self, columns: usize, dy: Slot, index: Slot, dx: Slot) {
+        let ([dy, index], [dx]) = self.arena.split([dy, index], [dx]);
+        gather::gather_columns_backward(columns, dy, bits(index), dx);
+    }
+
     fn partition_loss(
         &mut self,
         sizes: PartitionLoss,
         student: Slot,
         teacher: Slot,
         permutation: Slot,
-        loss: Slot,
-        consistency: Slot,
-        entropy: Slot,
+        terms: LossSlots,
         grad_student: Slot,
         workspace: Slot,
     ) {
+        let LossSlots { loss, consistency, entropy } = terms;
         let ([student, teacher, permutation], [loss, consistency, entropy, grad_student, ws]) =
             self.arena.split(
                 [student, teacher, permutation],
@@ -427,6 +475,46 @@ impl Backend for Cpu {
 
     fn partition_loss_workspace(&self, sizes: PartitionLoss) -> usize {
         partition_loss::workspace(sizes)
+    }
+
+    fn streaming_loss(
+        &mut self,
+        sizes: StreamingLoss,
+        inputs: StreamingLossInputs,
+        terms: LossSlots,
+        grad_student: Slot,
+        grad_prototypes: Slot,
+        workspace: Slot,
+    ) {
+        let StreamingLossInputs {
+            student,
+            teacher,
+            student_prototypes,
+            teacher_prototypes,
+            permutation,
+        } = inputs;
+        let LossSlots { loss, consistency, entropy } = terms;
+        let (
+            [student, teacher, student_prototypes, teacher_prototypes, permutation],
+            [loss, consistency, entropy, grad_student, grad_prototypes, workspace],
+        ) = self.arena.split(
+            [student, teacher, student_prototypes, teacher_prototypes, permutation],
+            [loss, consistency, entropy, grad_student, grad_prototypes, workspace],
+        );
+        let inputs = streaming_loss::Inputs {
+            student,
+            teacher,
+            student_prototypes,
+            teacher_prototypes,
+            permutation: bits(permutation),
+        };
+        let (c, h) =
+            streaming_loss::streaming_loss(sizes, inputs, grad_student, grad_prototypes, workspace);
+        (consistency[0], entropy[0], loss[0]) = (c as f32, h as f32, (c + h) as f32);
+    }
+
+    fn streaming_loss_workspace(&self, sizes: StreamingLoss) -> usize {
+        streaming_loss::workspace(sizes)
     }
 
     fn ema(&mut self, m: Slot, student: Slot, teacher: Slot) {

@@ -18,7 +18,7 @@
 use rayon::prelude::*;
 
 use super::reduce::dot;
-use super::softmax::softmax_row;
+use super::softmax::softmax_in_place;
 use crate::geometry::PartitionLoss;
 use crate::math::ln;
 
@@ -98,34 +98,59 @@ fn finish_block(
     let (mean, rest) = rest.split_at_mut(size);
     let (g, sums) = rest.split_at_mut(size);
 
-    // p, q and m; `g` serves as the row of gathered logits until it gets its own content.
-    mean.fill(0.0);
     let rows = student.chunks_exact(prototypes).zip(p.chunks_exact_mut(size));
     let rows = rows.chain(teacher.chunks_exact(prototypes).zip(q.chunks_exact_mut(size)));
-    for (logits, probabilities) in rows {
-        for (x, &c) in g.iter_mut().zip(index) {
+    for (logits, gathered) in rows {
+        for (x, &c) in gathered.iter_mut().zip(index) {
             *x = logits[c as usize];
         }
-        softmax_row(g, probabilities);
-        for (mean, p) in mean.iter_mut().zip(&*probabilities) {
-            *mean += p;
+    }
+    mean.fill(0.0);
+    softmax_rows(p, mean);
+    softmax_rows(q, mean);
+    sums[1] = divergence(sizes, mean, g) as f32;
+    sums[0] = gradient_rows(sizes, 0, p, q, g) as f32;
+}
+
+/// Softmax of rows of a block, in place; adds them up to `sum` `[N_B]`.
+pub(super) fn softmax_rows(rows: &mut [f32], sum: &mut [f32]) {
+    for row in rows.chunks_exact_mut(sum.len()) {
+        softmax_in_place(row);
+        for (sum, p) in sum.iter_mut().zip(&*row) {
+            *sum += p;
         }
     }
+}
 
-    // H of the block as sum of m ln(N_B clamp(m)): near the uniform the logarithm is near 0, which
-    // keeps its digits. ln N_B inside g changes nothing, since g - <p, g> does not see constants.
+/// Returns a block's divergence from the sum of its rows' probabilities, and writes g, both
+/// `[N_B]`; `sum` becomes m.
+pub(super) fn divergence(sizes: PartitionLoss, sum: &mut [f32], g: &mut [f32]) -> f64 {
+    // As sum of m ln(N_B clamp(m)): near the uniform the logarithm is near 0, which keeps its
+    // digits. ln N_B inside g changes nothing, since g - <p, g> does not see constants.
     let mut divergence = 0.0;
-    for (mean, g) in mean.iter_mut().zip(&mut *g) {
+    for (mean, g) in sum.iter_mut().zip(g) {
         *mean /= sizes.rows() as f32;
-        let log = ln(clamp(*mean) * size as f32);
+        let log = ln(clamp(*mean) * sizes.partition_size as f32);
         divergence += f64::from(*mean * log);
         *g = if is_inside(*mean) { log + 1.0 } else { log };
     }
+    divergence
+}
 
+/// Turns a block's probabilities p of the student's rows from `first` on into their gradient;
+/// returns their sum of -ln d. `q` `[2*B,N_B]` are the teacher's probabilities.
+pub(super) fn gradient_rows(
+    sizes: PartitionLoss,
+    first: usize,
+    p: &mut [f32],
+    q: &[f32],
+    g: &[f32],
+) -> f64 {
+    let PartitionLoss { batch, partition_size: size, .. } = sizes;
     let terms = (sizes.pairs() * sizes.blocks() * batch) as f32;
     let by_entropy = 1.0 / (sizes.blocks() * sizes.rows()) as f32;
     let mut negative_log = 0.0;
-    for (row, p) in p.chunks_exact_mut(size).enumerate() {
+    for (row, p) in (first..).zip(p.chunks_exact_mut(size)) {
         let (view, image) = (row / batch, row % batch);
         // Factors 1/(d_ij |S| P B) of q_0 and q_1, 0 where clamped or i = j.
         let mut factors = [0.0f32; 2];
@@ -141,11 +166,10 @@ fn finish_block(
         let mean_g = dot(p, g);
         let q0 = &q[image * size..][..size];
         let q1 = &q[(batch + image) * size..][..size];
-        for (((p, g), q0), q1) in p.iter_mut().zip(&*g).zip(q0).zip(q1) {
+        for (((p, g), q0), q1) in p.iter_mut().zip(g).zip(q0).zip(q1) {
             let consistency = unclamped - factors[0] * q0 - factors[1] * q1;
             *p *= (g - mean_g).mul_add(by_entropy, consistency);
         }
     }
-    sums[0] = negative_log as f32;
-    sums[1] = divergence as f32;
+    negative_log
 }

@@ -6,7 +6,7 @@
 use rayon::prelude::*;
 
 use super::reduce::CHUNK;
-use crate::math::{normal_cdf, normal_density};
+use crate::math::{self, normal_cdf, normal_density};
 
 fn map(x: &[f32], y: &mut [f32], f: impl Fn(f32) -> f32 + Sync) {
     y.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(y, x)| {
@@ -47,6 +47,31 @@ pub fn add(a: &[f32], b: &[f32], y: &mut [f32]) {
 /// y = y + b.
 pub fn add_assign(b: &[f32], y: &mut [f32]) {
     update(b, y, |b, y| y + b);
+}
+
+/// y = a b.
+pub fn mul(a: &[f32], b: &[f32], y: &mut [f32]) {
+    map2(a, b, y, |a, b| a * b);
+}
+
+/// y = x clamped to [low, high]; NaN comes through.
+pub fn clamp(low: f32, high: f32, x: &[f32], y: &mut [f32]) {
+    map(x, y, |x| x.clamp(low, high));
+}
+
+/// dx = dy where low <= x <= high, else 0.
+pub fn clamp_backward(low: f32, high: f32, x: &[f32], dy: &[f32], dx: &mut [f32]) {
+    map2(x, dy, dx, |x, dy| if low <= x && x <= high { dy } else { 0.0 });
+}
+
+/// y = ln x.
+pub fn ln(x: &[f32], y: &mut [f32]) {
+    map(x, y, math::ln);
+}
+
+/// dx = dy / x.
+pub fn ln_backward(x: &[f32], dy: &[f32], dx: &mut [f32]) {
+    map2(x, dy, dx, |x, dy| dy / x);
 }
 
 /// y = alpha x.

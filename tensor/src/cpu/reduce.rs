@@ -131,6 +131,31 @@ pub fn sum_rows(x: &[f32], y: &mut [f32], workspace: &mut [f32]) {
     sum_parts(workspace, y);
 }
 
+/// Rows that make about a chunk.
+fn rows_chunk(columns: usize) -> usize {
+    (CHUNK / columns.max(1)).max(1)
+}
+
+/// `y[r]` = sum over c of `x[r,c]`.
+pub fn sum_columns(columns: usize, x: &[f32], y: &mut [f32]) {
+    let rows = rows_chunk(columns);
+    y.par_chunks_mut(rows).zip(x.par_chunks(rows * columns)).for_each(|(y, x)| {
+        for (y, x) in y.iter_mut().zip(x.chunks_exact(columns)) {
+            *y = row_sum(x);
+        }
+    });
+}
+
+/// `dx[r,c]` = `dy[r]`.
+pub fn sum_columns_backward(columns: usize, dy: &[f32], dx: &mut [f32]) {
+    let rows = rows_chunk(columns);
+    dx.par_chunks_mut(rows * columns).zip(dy.par_chunks(rows)).for_each(|(dx, dy)| {
+        for (dx, dy) in dx.chunks_exact_mut(columns).zip(dy) {
+            dx.fill(*dy);
+        }
+    });
+}
+
 /// y = the sum of all parts, each as long as y, in order.
 pub fn sum_parts(parts: &[f32], y: &mut [f32]) {
     let len = y.len();

@@ -45,6 +45,14 @@ pub fn softmax_row(x: &[f32], y: &mut [f32]) {
     y.iter_mut().for_each(|y| *y *= scale);
 }
 
+/// Softmax of one row, in place.
+pub fn softmax_in_place(row: &mut [f32]) {
+    let max = row_max(row);
+    row.iter_mut().for_each(|x| *x = exp(*x - max));
+    let scale = 1.0 / row_sum(row);
+    row.iter_mut().for_each(|y| *y *= scale);
+}
+
 /// Softmax of each row.
 pub fn softmax(columns: usize, x: &[f32], y: &mut [f32]) {
     each_row(columns, x, y, softmax_row);

@@ -1,0 +1,181 @@
+//! CARP's loss from embeddings and prototypes, block by block: logits of all K prototypes never
+//! exist (spec 1.6).
+//!
+//! With z the student's embeddings, v its prototypes before weight norm, w = v / |v|, and the
+//! teacher's likewise, a block of N_B prototypes goes from start to end:
+//!
+//! 1. gather and normalise the block's teacher prototypes; teacher logits `q = z_t w_t^T`
+//! 2. the same for the student: `s = z w^T`
+//! 3. softmax of both; m; C, H and `ds` as in `partition_loss`, in place of s
+//! 4. `dz += ds w`, `dw = ds^T z`
+//! 5. weight norm backward, `dv = (dw - w <w, dw>) / |v|`, into the rows that the block owns
+//!
+//! No second pass: the loss is a mean over blocks, so the factor of a block's gradient is known
+//! before the other blocks are.
+//!
+//! A fixed number of tasks share the blocks; each adds up a dz of its own, and these are added in
+//! order.
+
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+use rayon::prelude::*;
+
+use super::gemm::{Strides, sgemm};
+use super::partition_loss::{divergence, gradient_rows, softmax_rows};
+use super::reduce::{dot, sum_parts};
+use crate::arena::shared;
+use crate::geometry::{PartitionLoss, StreamingLoss};
+
+/// Elements that the tasks should have together: 16 MiB.
+const BUDGET: usize = 4 * 1024 * 1024;
+/// Fewest tasks, whatever they need, and most.
+const TASKS: (usize, usize) = (4, 16);
+
+/// The constant inputs of the loss.
+#[derive(Clone, Copy)]
+pub struct Inputs<'a> {
+    /// Student embeddings z `[V*B,D]`, view by view.
+    pub student: &'a [f32],
+    /// Teacher embeddings `[2*B,D]`.
+    pub teacher: &'a [f32],
+    /// Student prototypes v `[K,D]` before weight norm.
+    pub student_prototypes: &'a [f32],
+    /// Teacher prototypes `[K,D]` before weight norm.
+    pub teacher_prototypes: &'a [f32],
+    /// Random order of the prototypes `[K]`.
+    pub permutation: &'a [u32],
+}
+
+/// Elements of a task's scratch memory beside its dz.
+fn block_len(sizes: StreamingLoss) -> usize {
+    let size = sizes.loss.partition_size;
+    size * (sizes.loss.rows() + 2 * sizes.dim + 3)
+}
+
+fn student_len(sizes: StreamingLoss) -> usize {
+    sizes.loss.views * sizes.loss.batch * sizes.dim
+}
+
+/// A power of two, so that two, four or eight threads have equal shares.
+fn tasks(sizes: StreamingLoss) -> usize {
+    let fit = BUDGET / (block_len(sizes) + student_len(sizes));
+    let power = if fit == 0 { 1 } else { 1 << fit.ilog2() };
+    power.clamp(TASKS.0, TASKS.1).min(sizes.loss.blocks())
+}
+
+/// Elements of scratch memory for [`streaming_loss`]: does not depend on K.
+pub fn workspace(sizes: StreamingLoss) -> usize {
+    tasks(sizes) * (block_len(sizes) + student_len(sizes))
+}
+
+/// Returns (C, H) and writes the gradients of C + H by the student's embeddings `[V*B,D]` and
+/// prototypes `[K,D]`.
+///
+/// # Panics
+/// If an index of the permutation is not below K.
+pub fn streaming_loss(
+    sizes: StreamingLoss,
+    inputs: Inputs,
+    grad_student: &mut [f32],
+    grad_prototypes: &mut [f32],
+    workspace: &mut [f32],
+) -> (f64, f64) {
+    let PartitionLoss { batch, partition_size: size, .. } = sizes.loss;
+    let (tasks, blocks, dim) = (tasks(sizes), sizes.loss.blocks(), sizes.dim);
+    for &surplus in &inputs.permutation[blocks * size..] {
+        grad_prototypes[surplus as usize * dim..][..dim].fill(0.0);
+    }
+    let grad_prototypes = shared(grad_prototypes);
+    let (partials, scratch) = workspace.split_at_mut(tasks * student_len(sizes));
+    let mut sums = [(0.0, 0.0); TASKS.1];
+    partials
+        .par_chunks_mut(student_len(sizes))
+        .zip(scratch.par_chunks_mut(block_len(sizes)))
+        .zip(&mut sums[..tasks])
+        .enumerate()
+        .for_each(|(task, ((grad_student, scratch), sums))| {
+            grad_student.fill(0.0);
+            for block in task * blocks / tasks..(task + 1) * blocks / tasks {
+                let index = &inputs.permutation[block * size..][..size];
+                let (negative_log, divergence) =
+                    finish_block(sizes, inputs, index, grad_student, grad_prototypes, scratch);
+                sums.0 += negative_log;
+                sums.1 += divergence;
+            }
+        });
+    sum_parts(partials, grad_student);
+    let (c, h) = sums.iter().fold((0.0, 0.0), |(c, h), sum| (c + sum.0, h + sum.1));
+    (c / (sizes.loss.pairs() * blocks * batch) as f64, h / blocks as f64)
+}
+
+/// Adds a block's gradient to `grad_student`, writes that of its prototypes, and returns its sum of
+/// -ln d and its divergence.
+fn finish_block(
+    sizes: StreamingLoss,
+    inputs: Inputs,
+    index: &[u32],
+    grad_student: &mut [f32],
+    grad_prototypes: &[AtomicU32],
+    scratch: &mut [f32],
+) -> (f64, f64) {
+    let StreamingLoss { loss, dim, views_at_once } = sizes;
+    let size = loss.partition_size;
+    let rows = views_at_once * loss.batch;
+    let (p, rest) = scratch.split_at_mut(loss.views * loss.batch * size);
+    let (q, rest) = rest.split_at_mut(2 * loss.batch * size);
+    let (w, rest) = rest.split_at_mut(size * dim);
+    let (grad_w, rest) = rest.split_at_mut(size * dim);
+    let (norms, rest) = rest.split_at_mut(size);
+    let (mean, g) = rest.split_at_mut(size);
+    let by_row = Strides::new(dim, false);
+    let by_column = Strides::new(dim, true);
+
+    mean.fill(0.0);
+    gather_normalised(inputs.teacher_prototypes, index, w, norms);
+    let shape = (2 * loss.batch, dim, size);
+    sgemm(shape, (inputs.teacher, by_row), (w, by_column), 0.0, q);
+    gather_normalised(inputs.student_prototypes, index, w, norms);
+    for (p, z) in p.chunks_mut(rows * size).zip(inputs.student.chunks(rows * dim)) {
+        sgemm((p.len() / size, dim, size), (z, by_row), (w, by_column), 0.0, p);
+        softmax_rows(p, mean);
+    }
+    softmax_rows(q, mean);
+    let divergence = divergence(loss, mean, g);
+
+    let mut negative_log = 0.0;
+    let mut first = 0;
+    let parts = p.chunks_mut(rows * size).zip(inputs.student.chunks(rows * dim));
+    for ((p, z), grad_z) in parts.zip(grad_student.chunks_mut(rows * dim)) {
+        negative_log += gradient_rows(loss, first, p, q, g);
+        let rows = p.len() / size;
+        sgemm((rows, size, dim), (p, Strides::new(size, false)), (w, by_row), 1.0, grad_z);
+        let beta = if first == 0 { 0.0 } else { 1.0 };
+        sgemm((size, rows, dim), (p, Strides::new(size, true)), (z, by_row), beta, grad_w);
+        first += rows;
+    }
+
+    let gradients = w.chunks_exact(dim).zip(grad_w.chunks_exact_mut(dim)).zip(&*norms);
+    for (&row, ((w, grad), norm)) in index.iter().zip(gradients) {
+        let along = dot(w, grad);
+        for (grad, w) in grad.iter_mut().zip(w) {
+            *grad = (*grad - w * along) / norm;
+        }
+        let out = &grad_prototypes[row as usize * dim..][..dim];
+        for (out, grad) in out.iter().zip(grad) {
+            out.store(grad.to_bits(), Relaxed);
+        }
+    }
+    (negative_log, divergence)
+}
+
+/// `w[i] = v[index[i]] / |v[index[i]]|`, and the lengths.
+fn gather_normalised(v: &[f32], index: &[u32], w: &mut [f32], norms: &mut [f32]) {
+    let dim = w.len() / index.len();
+    for ((&row, w), norm) in index.iter().zip(w.chunks_exact_mut(dim)).zip(norms) {
+        let v = &v[row as usize * dim..][..dim];
+        *norm = dot(v, v).sqrt();
+        for (w, v) in w.iter_mut().zip(v) {
+            *w = v / *norm;
+        }
+    }
+}

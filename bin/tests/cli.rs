@@ -238,7 +238,7 @@ fn a_loss_that_is_not_finite_names_its_origin_and_keeps_the_checkpoint() {
 fn trace_plan_and_audit_print_what_they_say() {
     let temp = TempDir::new().unwrap();
     let trace = stdout(&carp(temp.path(), &["trace"]));
-    for part in ["conv2d", "student.backbone.layer4.1.conv2", "partition_loss", "backward", "FLOP"]
+    for part in ["conv2d", "student.backbone.layer4.1.conv2", "streaming_loss", "backward", "FLOP"]
     {
         assert!(trace.contains(part), "{part} is not in the trace");
     }

@@ -151,7 +151,7 @@ fn values_out_of_range_name_the_key_the_value_and_the_range() {
         ("knn.temperature", "0", "above 0"),
         ("knn.temperature", "inf", "above 0"),
         ("knn.batch_size", "0", "at least 1"),
-        ("knn.size", "33", "1 to knn.resize = 32"),
+        ("knn.size", "33", "1 to knn.resize = 20"),
         ("views.mean", "[0.5]", "as many numbers as the data has channels, 3"),
         ("views.std", "[0.5, 0.5, 0.0]", "above 0"),
         ("views.global1.size", "0", "at least 1"),

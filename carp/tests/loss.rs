@@ -251,7 +251,7 @@ fn training_with_any_variant_gives_the_same_curve() {
                 let terms = learner.forward(number, &order).unwrap();
                 learner.backward(true);
                 learner.update(UpdateSettings {
-                    lr: 1.0,
+                    lr: 0.6,
                     weight_decay: 1e-6,
                     teacher_momentum: 0.95,
                     number,

@@ -2,6 +2,7 @@
 //! want to call is in the library `carp`.
 
 mod audit;
+mod bench;
 mod eval;
 mod inspect;
 mod train;
@@ -42,6 +43,9 @@ enum Command {
     Trace(inspect::TraceArgs),
     /// Print what memory the training step needs, and draw its map.
     Plan(inspect::PlanArgs),
+    /// Measure variants of a computation side by side: time, memory, share of the GEMM peak.
+    #[command(subcommand)]
+    Bench(bench::BenchCommand),
     /// Replay recorded computations (docs/audit.md) and compare.
     Audit(audit::AuditArgs),
 }
@@ -105,6 +109,7 @@ fn main() -> ExitCode {
         Command::Eval(command) => eval::run(&command),
         Command::Trace(args) => inspect::trace(&args),
         Command::Plan(args) => inspect::plan(&args),
+        Command::Bench(command) => bench::run(&command),
         Command::Audit(args) => audit::run(&args),
     };
     result.unwrap_or_else(|error| {

@@ -19,8 +19,10 @@ const MIN_FLOPS: u64 = 1 << 19;
 
 /// A matrix in a slice: element (i, j) lies at `i * row + j * column`.
 #[derive(Clone, Copy)]
-pub(super) struct Strides {
+pub struct Strides {
+    /// Elements from a row to the next.
     pub row: usize,
+    /// Elements from a column to the next.
     pub column: usize,
 }
 
@@ -43,7 +45,7 @@ impl Strides {
 ///
 /// # Panics
 /// If a matrix reaches outside its slice.
-pub(super) fn sgemm(
+pub fn sgemm(
     (m, k, n): (usize, usize, usize),
     (a, a_strides): (&[f32], Strides),
     (b, b_strides): (&[f32], Strides),

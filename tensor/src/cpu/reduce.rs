@@ -48,37 +48,45 @@ pub fn sum_of_squares(x: &[f32]) -> f64 {
     tree(0..x.len(), &|range| chunk_sum(&x[range], |x| x * x))
 }
 
+/// Lanes of a short row: four vectors, so that one addition need not wait for the one before it.
+const ROW_LANES: usize = 32;
+
+/// The sum of the lanes, in halves.
+fn sum_lanes(mut lanes: [f32; ROW_LANES]) -> f32 {
+    for half in [16, 8, 4, 2, 1] {
+        let (low, high) = lanes.split_at_mut(half);
+        for (low, high) in low.iter_mut().zip(high) {
+            *low += *high;
+        }
+    }
+    lanes[0]
+}
+
 /// <a, b> of two short rows, in f32 lanes.
 pub fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let mut lanes = [0.0f32; LANES];
-    let (rows_a, rows_b) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
+    let mut lanes = [0.0f32; ROW_LANES];
+    let (rows_a, rows_b) = (a.chunks_exact(ROW_LANES), b.chunks_exact(ROW_LANES));
     let rest = rows_a.remainder().iter().zip(rows_b.remainder());
-    let mut sum = rest.fold(0.0f32, |sum, (a, b)| a.mul_add(*b, sum));
+    let rest = rest.fold(0.0f32, |sum, (a, b)| a.mul_add(*b, sum));
     for (a, b) in rows_a.zip(rows_b) {
         for ((lane, a), b) in lanes.iter_mut().zip(a).zip(b) {
             *lane = a.mul_add(*b, *lane);
         }
     }
-    for lane in lanes {
-        sum += lane;
-    }
-    sum
+    rest + sum_lanes(lanes)
 }
 
 /// The sum of a short row, in f32 lanes.
 pub fn row_sum(x: &[f32]) -> f32 {
-    let mut lanes = [0.0f32; LANES];
-    let rows = x.chunks_exact(LANES);
-    let mut sum: f32 = rows.remainder().iter().sum();
+    let mut lanes = [0.0f32; ROW_LANES];
+    let rows = x.chunks_exact(ROW_LANES);
+    let rest: f32 = rows.remainder().iter().sum();
     for row in rows {
         for (lane, x) in lanes.iter_mut().zip(row) {
             *lane += x;
         }
     }
-    for lane in lanes {
-        sum += lane;
-    }
-    sum
+    rest + sum_lanes(lanes)
 }
 
 /// The largest element of a row; NaN if there is one.

@@ -169,13 +169,16 @@ fn finish_block(
 }
 
 /// `w[i] = v[index[i]] / |v[index[i]]|`, and the lengths.
+///
+/// The rows lie anywhere in memory, so they are copied first: copies do not wait for each other,
+/// lengths would.
 fn gather_normalised(v: &[f32], index: &[u32], w: &mut [f32], norms: &mut [f32]) {
     let dim = w.len() / index.len();
-    for ((&row, w), norm) in index.iter().zip(w.chunks_exact_mut(dim)).zip(norms) {
-        let v = &v[row as usize * dim..][..dim];
-        *norm = dot(v, v).sqrt();
-        for (w, v) in w.iter_mut().zip(v) {
-            *w = v / *norm;
-        }
+    for (&row, w) in index.iter().zip(w.chunks_exact_mut(dim)) {
+        w.copy_from_slice(&v[row as usize * dim..][..dim]);
+    }
+    for (w, norm) in w.chunks_exact_mut(dim).zip(norms) {
+        *norm = dot(w, w).sqrt();
+        w.iter_mut().for_each(|w| *w /= *norm);
     }
 }

@@ -9,7 +9,7 @@
 mod forward;
 mod grad_input;
 mod grad_weight;
-mod patches;
+pub mod patches;
 
 pub use forward::{forward, forward_workspace};
 pub use grad_input::{grad_input, grad_input_workspace};

@@ -1,0 +1,152 @@
+//! `carp bench loss`: the ladder of the loss, forward and backward from embeddings.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use autograd::{Graph, LossInputs};
+use carp::error::{Error, Result};
+use carp::loss::{LossVariant, carp_loss};
+use clap::Args;
+use clap::builder::TypedValueParser;
+use rayon::prelude::*;
+use serde_json::json;
+use tensor::cpu::gemm::{Strides, sgemm};
+
+use super::picture::{self, Series};
+use super::{Contender, Measured, RaceArgs, gemm_peak, race, table};
+use crate::on_threads;
+
+#[derive(Args)]
+pub struct LossArgs {
+    #[command(flatten)]
+    race: RaceArgs,
+    /// V, views of an image; 2 of them go through the teacher.
+    #[arg(long, default_value_t = 8)]
+    views: usize,
+    /// B, images.
+    #[arg(long, default_value_t = 64)]
+    batch: usize,
+    /// D, length of an embedding.
+    #[arg(long, default_value_t = 256)]
+    dim: usize,
+    /// N_B, prototypes in a block.
+    #[arg(long, default_value_t = 512)]
+    partition_size: usize,
+    /// K, numbers of prototypes.
+    #[arg(long, value_delimiter = ',', default_values_t = [1024, 4096, 16384, 65536])]
+    prototypes: Vec<usize>,
+    /// Variants to run [default: all].
+    #[arg(long, value_delimiter = ',', value_parser = variant_parser())]
+    variants: Vec<LossVariant>,
+    /// Draw time and memory against K into FILE.svg and FILE.png.
+    #[arg(long, value_name = "FILE")]
+    picture: Option<PathBuf>,
+    /// Write the measurements of the last K as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+fn variant_parser() -> impl TypedValueParser<Value = LossVariant> {
+    crate::loss_variant()
+}
+
+/// Loss and gradients as a graph.
+fn contender(args: &LossArgs, prototypes: usize, variant: LossVariant) -> Result<Contender> {
+    let LossArgs { views, batch, dim, partition_size, .. } = *args;
+    let mut graph = Graph::new();
+    let inputs = LossInputs {
+        student: graph.param("student", [views * batch, dim]),
+        teacher: graph.input("teacher", [2 * batch, dim]),
+        student_prototypes: graph.param("student_prototypes", [prototypes, dim]),
+        teacher_prototypes: graph.input("teacher_prototypes", [prototypes, dim]),
+        permutation: graph.input_u32("permutation", [prototypes]),
+    };
+    let terms = carp_loss(&mut graph, variant, inputs, partition_size)?;
+    let seed = graph.fill([1], 1.0);
+    let wrt = [inputs.student, inputs.student_prototypes];
+    let grads = graph.backward(&[(terms.loss, seed)], &wrt)?;
+    let results: Vec<_> = grads.into_iter().flatten().chain([terms.loss]).collect();
+    Ok(Contender::graph(variant.name(), graph, &results))
+}
+
+/// The matrix products of `streaming` and nothing else, in as many tasks on the same shapes.
+fn gemms_alone(args: &LossArgs, prototypes: usize) -> Contender {
+    const TASKS: usize = 4;
+    let LossArgs { views, batch, dim: d, partition_size: n, .. } = *args;
+    let (rows, teacher_rows, blocks) = (views * batch, 2 * batch, prototypes / n);
+    let buffers = |count: usize| vec![0.01f32; count];
+    let mut tasks: Vec<_> = (0..TASKS)
+        .map(|_| (buffers(rows * d), buffers(n * d), buffers(rows.max(teacher_rows) * n)))
+        .map(|(z, w, s)| (z.clone(), z, w.clone(), w, s))
+        .collect();
+    let products = 2 * (n * d * (3 * rows + teacher_rows)) as u64;
+    Contender {
+        name: "streaming's GEMMs alone".into(),
+        flops: products * blocks as u64,
+        made: 0,
+        peak: 0,
+        run: Box::new(move || {
+            tasks.par_iter_mut().enumerate().for_each(|(task, (z, dz, w, dw, s))| {
+                let (by_row, by_column) = (Strides::new(d, false), Strides::new(d, true));
+                for _ in task * blocks / TASKS..(task + 1) * blocks / TASKS {
+                    sgemm((teacher_rows, d, n), (z, by_row), (w, by_column), 0.0, s);
+                    sgemm((rows, d, n), (z, by_row), (w, by_column), 0.0, s);
+                    sgemm((rows, n, d), (s, Strides::new(n, false)), (w, by_row), 1.0, dz);
+                    sgemm((n, rows, d), (s, Strides::new(n, true)), (z, by_row), 0.0, dw);
+                }
+                // Sums that grew from round to round would end as infinities.
+                dz.fill(0.01);
+            });
+        }),
+    }
+}
+
+pub fn run(args: &LossArgs) -> Result<ExitCode> {
+    if args.views < 2 || args.batch == 0 || args.dim == 0 || args.prototypes.is_empty() {
+        let detail = "needs at least 2 views, 1 image, a dimension and a number of prototypes";
+        return Err(Error::Usage(format!("bench loss: {detail}")));
+    }
+    let all = LossVariant::ALL.to_vec();
+    let variants = if args.variants.is_empty() { &all } else { &args.variants };
+    let mut series: Vec<Series> =
+        variants.iter().map(|v| Series { name: v.name(), points: Vec::new() }).collect();
+    let mut last = Vec::new();
+    for &prototypes in &args.prototypes {
+        let measured = on_threads(args.race.threads, || {
+            let mut contenders = variants
+                .iter()
+                .map(|&variant| contender(args, prototypes, variant))
+                .collect::<Result<Vec<_>>>()?;
+            if args.partition_size > 0 && args.partition_size <= prototypes {
+                contenders.push(gemms_alone(args, prototypes));
+            }
+            contenders.push(gemm_peak());
+            Ok(race(&mut contenders, args.race.rounds as usize))
+        })?;
+        let LossArgs { views, batch, dim, partition_size, .. } = args;
+        println!("K = {prototypes}, N_B = {partition_size}, V = {views}, B = {batch}, D = {dim}");
+        crate::print(&table(&measured));
+        println!();
+        for (series, m) in series.iter_mut().zip(&measured) {
+            series.points.push((prototypes, 1e3 * m.seconds, m.peak as f64 / f64::from(1 << 20)));
+        }
+        last = measured;
+    }
+    if let Some(path) = &args.json {
+        write_json(path, &last)?;
+    }
+    if let Some(path) = &args.picture {
+        picture::draw(path, &series)?;
+        println!("picture: {} and .png", path.with_extension("svg").display());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn write_json(path: &PathBuf, measured: &[Measured]) -> Result<()> {
+    let rows: serde_json::Map<_, _> = measured
+        .iter()
+        .map(|m| (m.name.clone(), json!({ "seconds": m.seconds, "peak_bytes": m.peak })))
+        .collect();
+    std::fs::write(path, serde_json::Value::Object(rows).to_string())
+        .map_err(|source| Error::Io { path: path.clone(), source })
+}

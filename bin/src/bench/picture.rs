@@ -1,0 +1,104 @@
+//! Time and memory of the loss against the number of prototypes, as SVG and PNG.
+
+use std::path::Path;
+use std::sync::Once;
+
+use carp::error::{Error, Result};
+use plotters::coord::Shift;
+use plotters::prelude::*;
+use plotters::style::register_font;
+
+/// A line of both charts.
+pub struct Series {
+    pub name: &'static str,
+    /// K, milliseconds, MiB.
+    pub points: Vec<(usize, f64, f64)>,
+}
+
+const SIZE: (u32, u32) = (1000, 420);
+const COLOURS: [RGBColor; 4] =
+    [RGBColor(207, 34, 46), RGBColor(191, 135, 0), RGBColor(9, 105, 218), RGBColor(26, 127, 55)];
+
+/// Draws FILE.svg and FILE.png.
+///
+/// # Errors
+/// A file that cannot be written.
+pub fn draw(path: &Path, series: &[Series]) -> Result<()> {
+    static FONT: Once = Once::new();
+    FONT.call_once(|| {
+        // Machines differ in fonts, and some have none: the picture brings its own.
+        let font = epaint_default_fonts::UBUNTU_LIGHT;
+        let _ = register_font("sans-serif", FontStyle::Normal, font);
+    });
+    let failed = |path: &Path, error: String| Error::Io {
+        path: path.to_owned(),
+        source: std::io::Error::other(error),
+    };
+    let svg = path.with_extension("svg");
+    charts(&SVGBackend::new(&svg, SIZE).into_drawing_area(), series)
+        .map_err(|error| failed(&svg, error))?;
+    let png = path.with_extension("png");
+    charts(&BitMapBackend::new(&png, SIZE).into_drawing_area(), series)
+        .map_err(|error| failed(&png, error))
+}
+
+/// Time at the left, memory at the right, both axes logarithmic.
+fn charts<B: DrawingBackend>(
+    area: &DrawingArea<B, Shift>,
+    series: &[Series],
+) -> std::result::Result<(), String> {
+    let text = |error: DrawingAreaErrorKind<B::ErrorType>| error.to_string();
+    area.fill(&WHITE).map_err(text)?;
+    let (left, right) = area.split_horizontally(SIZE.0 / 2);
+    chart(&left, "Time of loss and gradients", "ms", series, |p| p.1).map_err(text)?;
+    chart(&right, "Memory beside inputs and gradients", "MiB", series, |p| p.2).map_err(text)?;
+    area.present().map_err(text)
+}
+
+fn chart<B: DrawingBackend>(
+    area: &DrawingArea<B, Shift>,
+    title: &str,
+    unit: &str,
+    series: &[Series],
+    y: impl Fn(&(usize, f64, f64)) -> f64,
+) -> std::result::Result<(), DrawingAreaErrorKind<B::ErrorType>> {
+    let points = || series.iter().flat_map(|series| &series.points);
+    let bounds = |values: &mut dyn Iterator<Item = f64>| {
+        values.fold((f64::INFINITY, 0.0f64), |(low, high), v| (low.min(v), high.max(v)))
+    };
+    let (x_low, x_high) = bounds(&mut points().map(|p| p.0 as f64));
+    let (y_low, y_high) = bounds(&mut points().map(|p| y(p).max(1e-3)));
+    let mut chart = ChartBuilder::on(area)
+        .caption(title, ("sans-serif", 18))
+        .margin(12)
+        .x_label_area_size(40)
+        .y_label_area_size(64)
+        .build_cartesian_2d(
+            (x_low / 1.1..x_high * 1.1).log_scale(),
+            (y_low / 2.0..y_high * 2.0).log_scale(),
+        )?;
+    chart
+        .configure_mesh()
+        .x_desc("prototypes K")
+        .y_desc(unit)
+        .label_style(("sans-serif", 13))
+        .axis_desc_style(("sans-serif", 14))
+        .x_label_formatter(&|k| format!("{k:.0}"))
+        .light_line_style(RGBColor(238, 238, 240))
+        .draw()?;
+    for (series, colour) in series.iter().zip(COLOURS.into_iter().cycle()) {
+        let line = || series.points.iter().map(|p| (p.0 as f64, y(p).max(1e-3)));
+        chart
+            .draw_series(LineSeries::new(line(), colour.stroke_width(2)))?
+            .label(series.name)
+            .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(2)));
+        chart.draw_series(line().map(|point| Circle::new(point, 3, colour.filled())))?;
+    }
+    chart
+        .configure_series_labels()
+        .position(SeriesLabelPosition::UpperLeft)
+        .background_style(WHITE.mix(0.85))
+        .border_style(RGBColor(208, 215, 222))
+        .label_font(("sans-serif", 13))
+        .draw()
+}

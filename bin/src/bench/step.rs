@@ -1,0 +1,37 @@
+//! `carp bench step`: the whole training step of the settings with each variant of the loss.
+
+use std::process::ExitCode;
+
+use carp::error::Result;
+use carp::loss::LossVariant;
+use carp::step::Step;
+use clap::Args;
+
+use super::{Contender, RaceArgs, gemm_peak, race, table};
+use crate::{ConfigArgs, on_threads};
+
+#[derive(Args)]
+pub struct StepArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    #[command(flatten)]
+    race: RaceArgs,
+}
+
+pub fn run(args: &StepArgs) -> Result<ExitCode> {
+    let config = args.config.load()?;
+    let text = on_threads(args.race.threads, || {
+        let mut contenders = LossVariant::ALL
+            .into_iter()
+            .map(|variant| {
+                let step = carp::step::StepConfig { loss_variant: variant, ..config.step() };
+                let (graph, _) = Step::new(&step)?;
+                Ok(Contender::graph(format!("step, {}", variant.name()), graph, &[]))
+            })
+            .collect::<Result<Vec<_>>>()?;
+        contenders.push(gemm_peak());
+        Ok(table(&race(&mut contenders, args.race.rounds as usize)))
+    })?;
+    crate::print(&text);
+    Ok(ExitCode::SUCCESS)
+}

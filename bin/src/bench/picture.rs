@@ -63,33 +63,37 @@ fn chart<B: DrawingBackend>(
     y: impl Fn(&(usize, f64, f64)) -> f64,
 ) -> std::result::Result<(), DrawingAreaErrorKind<B::ErrorType>> {
     let points = || series.iter().flat_map(|series| &series.points);
+    // Both axes are logarithms: K by powers of two, the rest by powers of ten.
+    let place = |p: &(usize, f64, f64)| ((p.0 as f64).log2(), y(p).max(1e-3).log10());
     let bounds = |values: &mut dyn Iterator<Item = f64>| {
-        values.fold((f64::INFINITY, 0.0f64), |(low, high), v| (low.min(v), high.max(v)))
+        values.fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(v), b.max(v)))
     };
-    let (x_low, x_high) = bounds(&mut points().map(|p| p.0 as f64));
-    let (y_low, y_high) = bounds(&mut points().map(|p| y(p).max(1e-3)));
+    let (x_low, x_high) = bounds(&mut points().map(|p| place(p).0));
+    let (y_low, y_high) = bounds(&mut points().map(|p| place(p).1));
     let mut chart = ChartBuilder::on(area)
         .caption(title, ("sans-serif", 18))
         .margin(12)
         .x_label_area_size(40)
         .y_label_area_size(64)
-        .build_cartesian_2d(
-            (x_low / 1.1..x_high * 1.1).log_scale(),
-            (y_low / 2.0..y_high * 2.0).log_scale(),
-        )?;
+        .build_cartesian_2d(x_low - 0.3..x_high + 0.3, y_low.floor()..(y_high + 0.8).ceil())?;
     chart
         .configure_mesh()
         .x_desc("prototypes K")
         .y_desc(unit)
         .label_style(("sans-serif", 13))
         .axis_desc_style(("sans-serif", 14))
-        .x_label_formatter(&|k| format!("{k:.0}"))
+        .x_labels(8)
+        .y_labels(6)
+        .x_label_formatter(&|k| format!("{:.0}", k.exp2()))
+        .y_label_formatter(&|y| format!("{:.0}", 10f64.powf(*y)))
         .light_line_style(RGBColor(238, 238, 240))
         .draw()?;
-    for (series, colour) in series.iter().zip(COLOURS.into_iter().cycle()) {
-        let line = || series.points.iter().map(|p| (p.0 as f64, y(p).max(1e-3)));
+    // Thinner and thinner, so that a line on top of another leaves both visible.
+    for (i, (series, colour)) in series.iter().zip(COLOURS.into_iter().cycle()).enumerate() {
+        let width = 5u32.saturating_sub(i as u32).max(1);
+        let line = || series.points.iter().map(place);
         chart
-            .draw_series(LineSeries::new(line(), colour.stroke_width(2)))?
+            .draw_series(LineSeries::new(line(), colour.stroke_width(width)))?
             .label(series.name)
             .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(2)));
         chart.draw_series(line().map(|point| Circle::new(point, 3, colour.filled())))?;

@@ -13,11 +13,12 @@
 //! - `dC/ds_i[c] = 1/(|S| P B) sum over j of A_ij p_i[c] (1 - q_j[c] / d_ij)`
 //! - `g[c] = ln clamp(m[c]) + [m[c] not clamped]`, `dH/ds_i[c] = 1/(P R) p_i[c] (g[c] - <p_i, g>)`
 //!
-//! Blocks need nothing of each other, so each is one task; their results are added in order.
+//! Blocks need nothing of each other, and rows only meet in m: so the softmax of a row, and then the
+//! gradient of a row, is one task each; their results are added in order.
 
 use rayon::prelude::*;
 
-use super::reduce::dot;
+use super::reduce::{dot, sum_rows, sum_rows_workspace};
 use super::softmax::softmax_in_place;
 use crate::geometry::PartitionLoss;
 use crate::math::ln;
@@ -34,20 +35,18 @@ fn is_inside(x: f32) -> bool {
     (EPS..=1.0 - EPS).contains(&x)
 }
 
-/// Elements of a block: all rows of probabilities, m, g, and the sums for C and H.
-fn block_len(sizes: PartitionLoss) -> usize {
-    sizes.partition_size * (sizes.rows() + 2) + 2
-}
-
-/// Elements of scratch memory for [`partition_loss`].
+/// Elements of scratch memory for [`partition_loss`]: the probabilities of all rows in the order of
+/// the permutation, m, g, a sum per student row, and what the sum over the rows needs.
 pub fn workspace(sizes: PartitionLoss) -> usize {
-    sizes.blocks() * block_len(sizes)
+    let used = sizes.blocks() * sizes.partition_size;
+    (sizes.rows() + 2) * used + sizes.views * sizes.batch + sum_rows_workspace(sizes.rows(), used)
 }
 
 /// Returns (C, H) and writes the gradient of C + H by the student's logits.
 ///
 /// `student` and `grad_student` are `[V*B,K]`, `teacher` is `[2*B,K]`, view by view; `permutation`
-/// is `[K]`.
+/// is `[K]`. Goes through the logits row by row, so that a row stays in cache while its elements are
+/// picked in random order.
 pub fn partition_loss(
     sizes: PartitionLoss,
     student: &[f32],
@@ -56,60 +55,51 @@ pub fn partition_loss(
     grad_student: &mut [f32],
     workspace: &mut [f32],
 ) -> (f64, f64) {
-    let (k, size) = (sizes.prototypes, sizes.partition_size);
-    let len = block_len(sizes);
-    workspace.par_chunks_mut(len).zip(permutation.par_chunks(size)).for_each(|(block, index)| {
-        finish_block(sizes, student, teacher, index, block);
-    });
-
-    let used = sizes.blocks() * size;
-    grad_student.par_chunks_mut(k).enumerate().with_min_len(8).for_each(|(row, grad)| {
-        for (block, index) in workspace.chunks_exact(len).zip(permutation.chunks_exact(size)) {
-            for (&c, &g) in index.iter().zip(&block[row * size..]) {
-                grad[c as usize] = g;
-            }
-        }
-        for &surplus in &permutation[used..] {
-            grad[surplus as usize] = 0.0;
-        }
-    });
-
-    let (mut consistency, mut entropy) = (0.0, 0.0);
-    for block in workspace.chunks_exact(len) {
-        consistency += f64::from(block[len - 2]);
-        entropy += f64::from(block[len - 1]);
-    }
-    let terms = (sizes.pairs() * sizes.blocks() * sizes.batch) as f64;
-    (consistency / terms, entropy / sizes.blocks() as f64)
-}
-
-/// Turns one block's scratch memory into the gradient of its student rows, with the block's sum of
-/// -ln d and its divergence at the end.
-fn finish_block(
-    sizes: PartitionLoss,
-    student: &[f32],
-    teacher: &[f32],
-    index: &[u32],
-    block: &mut [f32],
-) {
     let PartitionLoss { views, batch, prototypes, partition_size: size } = sizes;
-    let (p, rest) = block.split_at_mut(views * batch * size);
-    let (q, rest) = rest.split_at_mut(2 * batch * size);
-    let (mean, rest) = rest.split_at_mut(size);
-    let (g, sums) = rest.split_at_mut(size);
+    let used = sizes.blocks() * size;
+    let (index, surplus) = permutation.split_at(used);
+    let (probabilities, rest) = workspace.split_at_mut(sizes.rows() * used);
+    let (mean, rest) = rest.split_at_mut(used);
+    let (g, rest) = rest.split_at_mut(used);
+    let (row_sums, rest) = rest.split_at_mut(views * batch);
 
-    let rows = student.chunks_exact(prototypes).zip(p.chunks_exact_mut(size));
-    let rows = rows.chain(teacher.chunks_exact(prototypes).zip(q.chunks_exact_mut(size)));
-    for (logits, gathered) in rows {
-        for (x, &c) in gathered.iter_mut().zip(index) {
+    let logits = student.par_chunks(prototypes).chain(teacher.par_chunks(prototypes));
+    probabilities.par_chunks_mut(used).zip(logits).for_each(|(row, logits)| {
+        for (x, &c) in row.iter_mut().zip(index) {
             *x = logits[c as usize];
         }
-    }
-    mean.fill(0.0);
-    softmax_rows(p, mean);
-    softmax_rows(q, mean);
-    sums[1] = divergence(sizes, mean, g) as f32;
-    sums[0] = gradient_rows(sizes, 0, p, q, g) as f32;
+        row.chunks_exact_mut(size).for_each(softmax_in_place);
+    });
+    sum_rows(probabilities, mean, rest);
+    let blocks = mean.chunks_exact_mut(size).zip(g.chunks_exact_mut(size));
+    let entropy: f64 = blocks.map(|(mean, g)| divergence(sizes, mean, g)).sum();
+
+    let (p, q) = probabilities.split_at_mut(views * batch * used);
+    p.par_chunks_mut(used)
+        .zip(grad_student.par_chunks_mut(prototypes))
+        .zip(&mut *row_sums)
+        .enumerate()
+        .for_each(|(row, ((p, grad), sum))| {
+            let image = row % batch;
+            let q = [image, batch + image].map(|row| &q[row * used..][..used]);
+            let blocks = p.chunks_exact_mut(size).zip(g.chunks_exact(size));
+            let q = q[0].chunks_exact(size).zip(q[1].chunks_exact(size));
+            let negative_log: f64 = blocks
+                .zip(q)
+                .map(|((p, g), (q0, q1))| gradient_row(sizes, row / batch, p, [q0, q1], g))
+                .sum();
+            *sum = negative_log as f32;
+            for (&c, &g) in index.iter().zip(&*p) {
+                grad[c as usize] = g;
+            }
+            for &c in surplus {
+                grad[c as usize] = 0.0;
+            }
+        });
+
+    let consistency: f64 = row_sums.iter().map(|&sum| f64::from(sum)).sum();
+    let terms = (sizes.pairs() * sizes.blocks() * batch) as f64;
+    (consistency / terms, entropy / sizes.blocks() as f64)
 }
 
 /// Softmax of rows of a block, in place; adds them up to `sum` `[N_B]`.
@@ -137,39 +127,33 @@ pub(super) fn divergence(sizes: PartitionLoss, sum: &mut [f32], g: &mut [f32]) -
     divergence
 }
 
-/// Turns a block's probabilities p of the student's rows from `first` on into their gradient;
-/// returns their sum of -ln d. `q` `[2*B,N_B]` are the teacher's probabilities.
-pub(super) fn gradient_rows(
+/// Turns the probabilities p of a row of a student view inside a block into their gradient; returns
+/// its sum of -ln d. `q` are the same image's probabilities by the two teacher views.
+pub(super) fn gradient_row(
     sizes: PartitionLoss,
-    first: usize,
+    view: usize,
     p: &mut [f32],
-    q: &[f32],
+    q: [&[f32]; 2],
     g: &[f32],
 ) -> f64 {
-    let PartitionLoss { batch, partition_size: size, .. } = sizes;
-    let terms = (sizes.pairs() * sizes.blocks() * batch) as f32;
+    let terms = (sizes.pairs() * sizes.blocks() * sizes.batch) as f32;
     let by_entropy = 1.0 / (sizes.blocks() * sizes.rows()) as f32;
+    // Factors 1/(d_ij |S| P B) of q_0 and q_1, 0 where clamped or i = j.
+    let mut factors = [0.0f32; 2];
+    let mut unclamped = 0.0;
     let mut negative_log = 0.0;
-    for (row, p) in (first..).zip(p.chunks_exact_mut(size)) {
-        let (view, image) = (row / batch, row % batch);
-        // Factors 1/(d_ij |S| P B) of q_0 and q_1, 0 where clamped or i = j.
-        let mut factors = [0.0f32; 2];
-        let mut unclamped = 0.0;
-        for (j, factor) in factors.iter_mut().enumerate().filter(|(j, _)| *j != view) {
-            let d = dot(p, &q[(j * batch + image) * size..][..size]);
-            negative_log -= f64::from(ln(clamp(d)));
-            if is_inside(d) {
-                *factor = 1.0 / (d * terms);
-                unclamped += 1.0 / terms;
-            }
+    for (j, factor) in factors.iter_mut().enumerate().filter(|(j, _)| *j != view) {
+        let d = dot(p, q[j]);
+        negative_log -= f64::from(ln(clamp(d)));
+        if is_inside(d) {
+            *factor = 1.0 / (d * terms);
+            unclamped += 1.0 / terms;
         }
-        let mean_g = dot(p, g);
-        let q0 = &q[image * size..][..size];
-        let q1 = &q[(batch + image) * size..][..size];
-        for (((p, g), q0), q1) in p.iter_mut().zip(g).zip(q0).zip(q1) {
-            let consistency = unclamped - factors[0] * q0 - factors[1] * q1;
-            *p *= (g - mean_g).mul_add(by_entropy, consistency);
-        }
+    }
+    let mean_g = dot(p, g);
+    for (((p, g), q0), q1) in p.iter_mut().zip(g).zip(q[0]).zip(q[1]) {
+        let consistency = unclamped - factors[0] * q0 - factors[1] * q1;
+        *p *= (g - mean_g).mul_add(by_entropy, consistency);
     }
     negative_log
 }

@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use rayon::prelude::*;
 
 use super::gemm::{Strides, sgemm};
-use super::partition_loss::{divergence, gradient_rows, softmax_rows};
+use super::partition_loss::{divergence, gradient_row, softmax_rows};
 use super::reduce::{dot, sum_parts};
 use crate::arena::shared;
 use crate::geometry::{PartitionLoss, StreamingLoss};
@@ -146,7 +146,11 @@ fn finish_block(
     let mut first = 0;
     let parts = p.chunks_mut(rows * size).zip(inputs.student.chunks(rows * dim));
     for ((p, z), grad_z) in parts.zip(grad_student.chunks_mut(rows * dim)) {
-        negative_log += gradient_rows(loss, first, p, q, g);
+        for (row, p) in (first..).zip(p.chunks_exact_mut(size)) {
+            let (view, image) = (row / loss.batch, row % loss.batch);
+            let q = [image, loss.batch + image].map(|row| &q[row * size..][..size]);
+            negative_log += gradient_row(loss, view, p, q, g);
+        }
         let rows = p.len() / size;
         sgemm((rows, size, dim), (p, Strides::new(size, false)), (w, by_row), 1.0, grad_z);
         let beta = if first == 0 { 0.0 } else { 1.0 };

@@ -1,4 +1,4 @@
-//! `carp eval`: measures a trained network.
+//! `carp eval knn`: weighted k-nearest-neighbour accuracy.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,15 +8,9 @@ use carp::error::{Error, Result};
 use carp::evaluation::Evaluation;
 use carp::learner::{Learner, cpu};
 use carp::run_folder::checkpoint_path;
-use clap::{Args, Subcommand};
+use clap::Args;
 
 use crate::on_threads;
-
-#[derive(Subcommand)]
-pub enum EvalCommand {
-    /// Weighted k-nearest-neighbour accuracy of the teacher's features.
-    Knn(KnnArgs),
-}
 
 #[derive(Args)]
 pub struct KnnArgs {
@@ -30,13 +24,7 @@ pub struct KnnArgs {
     data: Option<PathBuf>,
 }
 
-pub fn run(command: &EvalCommand) -> Result<ExitCode> {
-    match command {
-        EvalCommand::Knn(args) => knn(args),
-    }
-}
-
-fn knn(args: &KnnArgs) -> Result<ExitCode> {
+pub fn run(args: &KnnArgs) -> Result<ExitCode> {
     let path = if args.checkpoint.is_dir() {
         checkpoint_path(&args.checkpoint)
     } else {

@@ -29,7 +29,7 @@ pub enum BenchCommand {
     Conv(RaceArgs),
     /// Batch norm with residual and ReLU: three ops against one.
     Norm(RaceArgs),
-    /// LARS over the tensors of a ResNet-18: op by op against one op per tensor.
+    /// LARS over the tensors of a ResNet-18: op by op, one op per tensor, one sweep over all.
     Optimizer(RaceArgs),
     /// The whole training step with each variant of the loss.
     Step(step::StepArgs),

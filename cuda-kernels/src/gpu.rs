@@ -2,10 +2,13 @@
 
 use tensor::{Error, Result, Slot};
 
-use crate::driver::{Arg, Driver, Launch};
+use crate::driver::{Arg, Driver, Graph, Launch};
 
 /// Threads of a block in kernels with one thread per element.
 pub const BLOCK: u32 = 256;
+/// Elements of scratch memory behind the arena, for sums whose method has no workspace. Kernels run
+/// one after the other, so all of them share it.
+const SCRATCH: usize = 4096;
 
 /// A GPU, or the emulator, as a [`Backend`](tensor::Backend).
 ///
@@ -16,6 +19,18 @@ pub struct Gpu {
     base: u64,
     len: usize,
     fault: Option<Error>,
+    sequences: Vec<(usize, Sequence)>,
+    /// The sequence that is being recorded.
+    recording: Option<usize>,
+}
+
+/// What is known of a sequence of launches that comes again and again.
+#[derive(Clone, Copy)]
+enum Sequence {
+    /// It has run once: all its kernels are loaded, so the next time it can be recorded.
+    Seen,
+    /// The driver has it.
+    Recorded(Graph),
 }
 
 impl Gpu {
@@ -24,13 +39,19 @@ impl Gpu {
     /// # Errors
     /// Too little memory on the device.
     pub fn new(mut driver: Box<dyn Driver>, len: usize) -> Result<Gpu> {
-        let base = driver.allocate(4 * len)?;
-        Ok(Gpu { driver: Some(driver), base, len, fault: None })
+        let base = driver.allocate(4 * (len + SCRATCH))?;
+        Ok(Gpu { base, len, ..Gpu::without(Some(driver)) })
     }
 
     /// A backend without a device, to be asked for sizes of scratch memory alone.
     pub fn sizes() -> Gpu {
-        Gpu { driver: None, base: 0, len: 0, fault: None }
+        Gpu::without(None)
+    }
+
+    /// A backend without an arena.
+    fn without(driver: Option<Box<dyn Driver>>) -> Gpu {
+        let sequences = Vec::new();
+        Gpu { driver, base: 0, len: 0, fault: None, sequences, recording: None }
     }
 
     /// The address of a slot, as a kernel's argument.
@@ -44,6 +65,11 @@ impl Gpu {
     /// The address of a slot, or 0 (a null pointer) where there is none.
     pub fn optional(&self, slot: Option<Slot>) -> Arg {
         Arg::Pointer(slot.map_or(0, |slot| self.address(slot)))
+    }
+
+    /// The scratch memory that all kernels share: what it holds is lost with the next method.
+    pub fn scratch(&self) -> Slot {
+        Slot { offset: self.len, len: SCRATCH }
     }
 
     /// True if every one of the slots starts at a multiple of `bytes`.
@@ -127,6 +153,38 @@ impl Gpu {
         }
     }
 
+    /// Replays a sequence that has been recorded; else lets it run, and at its second run records
+    /// it. Everything that changes from run to run lies in the device's memory.
+    pub(crate) fn begin(&mut self, id: usize) -> bool {
+        if self.fault.is_some() {
+            return false;
+        }
+        match self.sequences.iter().find(|(known, _)| *known == id) {
+            None => self.sequences.push((id, Sequence::Seen)),
+            Some((_, Sequence::Seen)) => match self.driver().capture() {
+                Ok(recording) => self.recording = recording.then_some(id),
+                Err(error) => self.keep(Err(error)),
+            },
+            Some(&(_, Sequence::Recorded(graph))) => {
+                let result = self.driver().replay(graph);
+                self.keep(result);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Ends a sequence; one that was recorded has not run yet, and does now.
+    pub(crate) fn end(&mut self) {
+        let Some(id) = self.recording.take() else { return };
+        let result = self.driver().end_capture().and_then(|graph| {
+            self.sequences.retain(|(known, _)| *known != id);
+            self.sequences.push((id, Sequence::Recorded(graph)));
+            self.driver().replay(graph)
+        });
+        self.keep(result);
+    }
+
     /// The first fault, if there was one.
     pub(crate) fn fault(&self) -> Result<()> {
         self.fault.clone().map_or(Ok(()), Err)
@@ -140,7 +198,9 @@ impl Gpu {
     }
 
     fn address(&self, slot: Slot) -> u64 {
-        assert!(slot.offset + slot.len <= self.len, "slot {slot:?} in an arena of {}", self.len);
+        // A slot of the arena may not reach into the scratch memory behind it.
+        let end = if slot.offset < self.len { self.len } else { self.len + SCRATCH };
+        assert!(slot.offset + slot.len <= end, "slot {slot:?} in an arena of {}", self.len);
         self.base + 4 * slot.offset as u64
     }
 }

@@ -1,7 +1,16 @@
 //! The PTX of every file of kernels, embedded.
 
 /// Pairs of a file's name without `.cu` and its PTX.
-pub const MODULES: &[(&str, &str)] = &[("pointwise", include_str!("../kernels/pointwise.ptx"))];
+pub const MODULES: &[(&str, &str)] = &[
+    ("batch_norm", include_str!("../kernels/batch_norm.ptx")),
+    ("gather", include_str!("../kernels/gather.ptx")),
+    ("normalize", include_str!("../kernels/normalize.ptx")),
+    ("optimizer", include_str!("../kernels/optimizer.ptx")),
+    ("pointwise", include_str!("../kernels/pointwise.ptx")),
+    ("pool", include_str!("../kernels/pool.ptx")),
+    ("reduce", include_str!("../kernels/reduce.ptx")),
+    ("softmax", include_str!("../kernels/softmax.ptx")),
+];
 
 /// The PTX of the file of this name.
 pub fn ptx(module: &str) -> Option<&'static str> {

@@ -17,17 +17,19 @@
 // and ReLU would cost 20 bytes more forward and 12 more backward.
 #include "common.cuh"
 
-// Where a thread works: its channel, and rows r, r + step .. below end.
+// Where a thread works: its channel c, and elements i, i + step .., `count` of them.
 struct Walk {
-    u32 c, r, end, step;
+    u32 c, count;
+    size_t i, step;
 };
 
+// A thread beside the last channel has nothing to walk over, but stays for the barriers.
 __device__ inline Walk walk(u32 rows, u32 channels, u32 rows_per_group) {
-    u32 first = blockIdx.x * rows_per_group;
+    u32 first = blockIdx.x * rows_per_group + threadIdx.y;
+    u32 end = min((blockIdx.x + 1) * rows_per_group, rows);
     u32 c = blockIdx.y * blockDim.x + threadIdx.x;
-    // A thread beside the last channel walks nowhere, but stays for the barriers.
-    u32 end = c < channels ? min(first + rows_per_group, rows) : 0;
-    return {c, first + threadIdx.y, end, blockDim.y};
+    u32 count = c < channels ? steps(first, end, blockDim.y) : 0;
+    return {c, count, (size_t)first * channels + c, (size_t)blockDim.y * channels};
 }
 
 // Mean and sum of squared distances from it, m2, of `count` numbers.
@@ -61,8 +63,9 @@ extern "C" __global__ void statistics(const float* x, float* parts, u32 rows, u3
                                       u32 rows_per_group) {
     Walk w = walk(rows, channels, rows_per_group);
     Moments m = {0.0f, 0.0f, 0.0f};
-    for (u32 r = w.r; r < w.end; r += w.step) {
-        float value = x[(size_t)r * channels + w.c], delta = value - m.mean;
+#pragma unroll 4
+    for (u32 k = 0; k < w.count; ++k, w.i += w.step) {
+        float value = x[w.i], delta = value - m.mean;
         m.count += 1.0f;
         m.mean += __fdividef(delta, m.count);
         m.m2 = fmaf(delta, value - m.mean, m.m2);
@@ -84,16 +87,15 @@ extern "C" __global__ void finish_statistics(const float* parts, float* mean, fl
                                              float* running_mean, float* running_var, u32 rows,
                                              u32 channels, u32 rows_per_group, u32 groups,
                                              float eps, float momentum) {
-    Walk w = walk(groups, channels, groups);
+    u32 c = blockIdx.y * blockDim.x + threadIdx.x;
     Moments m = {0.0f, 0.0f, 0.0f};
-    for (u32 i = w.r; i < w.end; i += w.step) {
-        const float* part = parts + (size_t)i * 2 * channels + w.c;
+    for (u32 i = threadIdx.y; i < groups && c < channels; i += blockDim.y) {
+        const float* part = parts + (size_t)i * 2 * channels + c;
         float count = min(rows_per_group, rows - i * rows_per_group);
         m = merge(m, {count, part[0], part[channels]});
     }
     m = merge_over_y(m);
-    if (threadIdx.y == 0 && w.c < channels) {
-        u32 c = w.c;
+    if (threadIdx.y == 0 && c < channels) {
         mean[c] = m.mean;
         inv_std[c] = 1.0f / sqrtf(m.m2 / m.count + eps);
         running_mean[c] += momentum * (m.mean - running_mean[c]);
@@ -114,13 +116,13 @@ extern "C" __global__ void normalise(const float* x, const float* residual, cons
                                      float* y, u32 rows, u32 channels, u32 rows_per_group,
                                      u32 relu) {
     Walk w = walk(rows, channels, rows_per_group);
-    if (w.r >= w.end) return;
+    if (w.count == 0) return;
     float center = mean[w.c], scale = weight[w.c] * inv_std[w.c], shift = bias[w.c];
-    for (u32 r = w.r; r < w.end; r += w.step) {
-        size_t i = (size_t)r * channels + w.c;
-        float z = fmaf(x[i] - center, scale, shift);
-        if (residual != nullptr) z += residual[i];
-        y[i] = relu && z < 0.0f ? 0.0f : z;  // NaN compares false and so comes through
+#pragma unroll 1  // with two loads and more, full occupancy hides more than unrolling does
+    for (u32 k = 0; k < w.count; ++k, w.i += w.step) {
+        float z = fmaf(x[w.i] - center, scale, shift);
+        if (residual != nullptr) z += residual[w.i];
+        y[w.i] = relu && z < 0.0f ? 0.0f : z;  // NaN compares false and so comes through
     }
 }
 
@@ -137,11 +139,11 @@ extern "C" __global__ void sum_gradients(const float* x, const float* y, const f
     Walk w = walk(rows, channels, rows_per_group);
     float center = w.c < channels ? mean[w.c] : 0.0f;
     float sum_g = 0.0f, sum_gx = 0.0f;
-    for (u32 r = w.r; r < w.end; r += w.step) {
-        size_t i = (size_t)r * channels + w.c;
-        float g = behind_relu(y, dy, i, relu);
+#pragma unroll 1
+    for (u32 k = 0; k < w.count; ++k, w.i += w.step) {
+        float g = behind_relu(y, dy, w.i, relu);
         sum_g += g;
-        sum_gx = fmaf(g, x[i] - center, sum_gx);
+        sum_gx = fmaf(g, x[w.i] - center, sum_gx);
     }
     sum_g = sum_over_y(sum_g);
     sum_gx = sum_over_y(sum_gx);
@@ -156,18 +158,18 @@ extern "C" __global__ void sum_gradients(const float* x, const float* y, const f
 extern "C" __global__ void finish_gradients(const float* parts, const float* inv_std,
                                             float* dweight, float* dbias, u32 channels,
                                             u32 groups) {
-    Walk w = walk(groups, channels, groups);
+    u32 c = blockIdx.y * blockDim.x + threadIdx.x;
     float sum_g = 0.0f, sum_gx = 0.0f;
-    for (u32 i = w.r; i < w.end; i += w.step) {
-        const float* part = parts + (size_t)i * 2 * channels + w.c;
+    for (u32 i = threadIdx.y; i < groups && c < channels; i += blockDim.y) {
+        const float* part = parts + (size_t)i * 2 * channels + c;
         sum_g += part[0];
         sum_gx += part[channels];
     }
     sum_g = sum_over_y(sum_g);
     sum_gx = sum_over_y(sum_gx);
-    if (threadIdx.y == 0 && w.c < channels) {
-        dbias[w.c] = sum_g;
-        dweight[w.c] = sum_gx * inv_std[w.c];
+    if (threadIdx.y == 0 && c < channels) {
+        dbias[c] = sum_g;
+        dweight[c] = sum_gx * inv_std[c];
     }
 }
 
@@ -179,14 +181,14 @@ extern "C" __global__ void gradient(const float* x, const float* y, const float*
                                     float* dresidual, u32 rows, u32 channels, u32 rows_per_group,
                                     float share, u32 relu) {
     Walk w = walk(rows, channels, rows_per_group);
-    if (w.r >= w.end) return;
+    if (w.count == 0) return;
     float center = mean[w.c], scale = weight[w.c] * inv_std[w.c];
     float shift = share == 0.0f ? 0.0f : -scale * dbias[w.c] * share;
     float slope = share == 0.0f ? 0.0f : -scale * inv_std[w.c] * dweight[w.c] * share;
-    for (u32 r = w.r; r < w.end; r += w.step) {
-        size_t i = (size_t)r * channels + w.c;
-        float g = behind_relu(y, dy, i, relu);
-        dx[i] = fmaf(slope, x[i] - center, fmaf(scale, g, shift));
-        if (dresidual != nullptr) dresidual[i] = g;
+#pragma unroll 1
+    for (u32 k = 0; k < w.count; ++k, w.i += w.step) {
+        float g = behind_relu(y, dy, w.i, relu);
+        dx[w.i] = fmaf(slope, x[w.i] - center, fmaf(scale, g, shift));
+        if (dresidual != nullptr) dresidual[w.i] = g;
     }
 }

@@ -17,6 +17,12 @@ __device__ inline float infinity() { return __int_as_float(0x7f800000); }
 // The index of this thread in a 1-D grid of 1-D blocks: one thread per element.
 __device__ inline u32 element() { return blockIdx.x * blockDim.x + threadIdx.x; }
 
+// How many of first, first + step, first + 2 step .. are below end. A loop whose length is known
+// beforehand is unrolled so that several loads are under way at a time.
+__device__ inline u32 steps(u32 first, u32 end, u32 step) {
+    return first < end ? (end - first - 1) / step + 1 : 0;
+}
+
 // Sum of x over the 32 lanes, in every lane: five exchanges between lanes d apart.
 __device__ inline float warp_sum(float x) {
     for (u32 d = WARP / 2; d > 0; d /= 2) x += __shfl_xor_sync(FULL, x, d);

@@ -16,12 +16,11 @@ extern "C" __global__ void sum_rows(const float* x, float* y, u32 rows, u32 colu
                                     u32 rows_per_part) {
     u32 c = blockIdx.y * blockDim.x + threadIdx.x;
     u32 first = blockIdx.x * rows_per_part, end = min(first + rows_per_part, rows);
+    u32 count = c < columns ? steps(first + threadIdx.y, end, blockDim.y) : 0;
+    x += (size_t)(first + threadIdx.y) * columns + c;
     float sum = 0.0f;
-    if (c < columns) {
-        for (u32 r = first + threadIdx.y; r < end; r += blockDim.y) {
-            sum += x[(size_t)r * columns + c];
-        }
-    }
+#pragma unroll 4
+    for (u32 k = 0; k < count; ++k) sum += x[(size_t)k * blockDim.y * columns];
     sum = sum_over_y(sum);
     if (threadIdx.y == 0 && c < columns) y[(size_t)blockIdx.x * columns + c] = sum;
 }
@@ -51,8 +50,11 @@ extern "C" __global__ void sum_columns_backward(const float* dy, float* dx, u32 
 // Launch: blocks of 256 threads, at most 1024 of them: a number that depends on n alone.
 // Traffic: x once.
 extern "C" __global__ void sum_parts(const float* x, float* parts, u32 n) {
+    u32 threads = gridDim.x * blockDim.x, count = steps(element(), n, threads);
+    x += element();
     float sum = 0.0f;
-    for (size_t i = element(); i < n; i += gridDim.x * blockDim.x) sum += x[i];
+#pragma unroll 4
+    for (u32 k = 0; k < count; ++k) sum += x[(size_t)k * threads];
     sum = block_sum(sum);
     if (threadIdx.x == 0) parts[blockIdx.x] = sum;
 }

@@ -39,6 +39,14 @@ impl Backend for Gpu {
         reduce::all_finite(self, x)
     }
 
+    fn begin_sequence(&mut self, id: usize) -> bool {
+        self.begin(id)
+    }
+
+    fn end_sequence(&mut self) {
+        self.end();
+    }
+
     fn fill(&mut self, y: Slot, value: f32) {
         pointwise::fill(self, y, value)
     }

@@ -6,6 +6,7 @@
 //! through: a card, or the emulator that executes the PTX on the CPU.
 
 pub mod backend;
+pub mod device;
 pub mod driver;
 pub mod gpu;
 pub mod launch;

@@ -3,7 +3,10 @@
 /// Pairs of a file's name without `.cu` and its PTX.
 pub const MODULES: &[(&str, &str)] = &[
     ("batch_norm", include_str!("../kernels/batch_norm.ptx")),
+    ("conv2d", include_str!("../kernels/conv2d.ptx")),
     ("gather", include_str!("../kernels/gather.ptx")),
+    ("gemm", include_str!("../kernels/gemm.ptx")),
+    ("gemm_bf16", include_str!("../kernels/gemm_bf16.ptx")),
     ("normalize", include_str!("../kernels/normalize.ptx")),
     ("optimizer", include_str!("../kernels/optimizer.ptx")),
     ("pointwise", include_str!("../kernels/pointwise.ptx")),

@@ -12,9 +12,10 @@
 // Launch, unless a kernel says otherwise: 2-D blocks of 256 threads, threadIdx.x on channels (see
 // common.cuh); blockIdx.x is a group of rows, blockIdx.y a tile of channels. A thread walks down
 // its channel with a step of blockDim.y rows, so it keeps what belongs to the channel in registers.
-// Traffic: of memory, x twice and y once forward (12 bytes per element, 16 with residual); x, dy, y
-// twice and dx once backward (28 bytes; 20 without ReLU; 4 more with residual). Unfused, residual
-// and ReLU would cost 20 bytes more forward and 12 more backward.
+// Traffic: forward x twice and y once, 12 bytes per element, and the residual once, 4 more; apart,
+// residual and ReLU would cost 16 more. Backward x, y, dy twice and dx once, 28 bytes; 20 without
+// ReLU. Where dresidual is wanted, the first pass writes it and the second reads it in place of y
+// and dy: 28 bytes as well.
 #include "common.cuh"
 
 // Where a thread works: its channel c, and elements i, i + step .., `count` of them.
@@ -132,16 +133,17 @@ __device__ inline float behind_relu(const float* y, const float* dy, size_t i, u
 }
 
 // First stage of the gradients: sums of g and of g (x - mean) for each group; parts is
-// [groups, 2, C].
+// [groups, 2, C]. And dresidual = g unless it is null.
 extern "C" __global__ void sum_gradients(const float* x, const float* y, const float* dy,
-                                         const float* mean, float* parts, u32 rows, u32 channels,
-                                         u32 rows_per_group, u32 relu) {
+                                         const float* mean, float* parts, float* dresidual,
+                                         u32 rows, u32 channels, u32 rows_per_group, u32 relu) {
     Walk w = walk(rows, channels, rows_per_group);
     float center = w.c < channels ? mean[w.c] : 0.0f;
     float sum_g = 0.0f, sum_gx = 0.0f;
 #pragma unroll 1
     for (u32 k = 0; k < w.count; ++k, w.i += w.step) {
         float g = behind_relu(y, dy, w.i, relu);
+        if (dresidual != nullptr) dresidual[w.i] = g;
         sum_g += g;
         sum_gx = fmaf(g, x[w.i] - center, sum_gx);
     }
@@ -173,13 +175,12 @@ extern "C" __global__ void finish_gradients(const float* parts, const float* inv
     }
 }
 
-// dx = weight inv_std (g - share (dbias + xhat dweight)), and dresidual = g unless it is null.
-// share is 1 / rows, and 0 in inference, where the statistics are constants.
+// dx = weight inv_std (g - share (dbias + xhat dweight)); share is 1 / rows, and 0 in inference,
+// where the statistics are constants.
 extern "C" __global__ void gradient(const float* x, const float* y, const float* dy,
                                     const float* weight, const float* mean, const float* inv_std,
-                                    const float* dweight, const float* dbias, float* dx,
-                                    float* dresidual, u32 rows, u32 channels, u32 rows_per_group,
-                                    float share, u32 relu) {
+                                    const float* dweight, const float* dbias, float* dx, u32 rows,
+                                    u32 channels, u32 rows_per_group, float share, u32 relu) {
     Walk w = walk(rows, channels, rows_per_group);
     if (w.count == 0) return;
     float center = mean[w.c], scale = weight[w.c] * inv_std[w.c];
@@ -189,6 +190,5 @@ extern "C" __global__ void gradient(const float* x, const float* y, const float*
     for (u32 k = 0; k < w.count; ++k, w.i += w.step) {
         float g = behind_relu(y, dy, w.i, relu);
         dx[w.i] = fmaf(slope, x[w.i] - center, fmaf(scale, g, shift));
-        if (dresidual != nullptr) dresidual[w.i] = g;
     }
 }

@@ -159,17 +159,18 @@ fn backward(
     let relu = Arg::U32(norm.relu.into());
     let pointers = [x, y, dy, mean, workspace].map(|slot| gpu.pointer(slot));
     let sizes = [norm.rows, norm.channels, rows_per_part(norm.rows)].map(Arg::Count);
-    let args = [&pointers[..], &sizes, &[relu]].concat();
+    let args = [&pointers[..], &[gpu.optional(dresidual)], &sizes, &[relu]].concat();
     launch(gpu, "sum_gradients", norm, groups(norm), BLOCK, &args);
 
     let pointers = [workspace, inv_std, dweight, dbias].map(|slot| gpu.pointer(slot));
     let args = [&pointers[..], &[norm.channels, groups(norm)].map(Arg::Count)].concat();
     launch(gpu, "finish_gradients", norm, 1, 4 * BLOCK, &args);
 
+    // dresidual is dy behind the ReLU already.
+    let (dy, relu) = dresidual.map_or((dy, relu), |dresidual| (dresidual, Arg::U32(0)));
     let pointers =
         [x, y, dy, weight, mean, inv_std, dweight, dbias, dx].map(|slot| gpu.pointer(slot));
     let sizes = [norm.rows, norm.channels, GROUP].map(Arg::Count);
-    let last = [Arg::F32(share), relu];
-    let args = [&pointers[..], &[gpu.optional(dresidual)], &sizes, &last].concat();
+    let args = [&pointers[..], &sizes, &[Arg::F32(share), relu]].concat();
     launch(gpu, "gradient", norm, norm.rows.div_ceil(GROUP), BLOCK, &args);
 }

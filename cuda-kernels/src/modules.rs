@@ -9,10 +9,12 @@ pub const MODULES: &[(&str, &str)] = &[
     ("gemm_bf16", include_str!("../kernels/gemm_bf16.ptx")),
     ("normalize", include_str!("../kernels/normalize.ptx")),
     ("optimizer", include_str!("../kernels/optimizer.ptx")),
+    ("partition_loss", include_str!("../kernels/partition_loss.ptx")),
     ("pointwise", include_str!("../kernels/pointwise.ptx")),
     ("pool", include_str!("../kernels/pool.ptx")),
     ("reduce", include_str!("../kernels/reduce.ptx")),
     ("softmax", include_str!("../kernels/softmax.ptx")),
+    ("streaming_loss", include_str!("../kernels/streaming_loss.ptx")),
 ];
 
 /// The PTX of the file of this name.

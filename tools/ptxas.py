@@ -16,6 +16,10 @@ PTXAS = os.path.join(list(nvidia.cuda_nvcc.__path__)[0], "bin/ptxas")
 SHARED = {"sm_80": 167936, "sm_90": 233472}
 DEFAULT_THREADS = 256
 
+# Where the table stands in the documentation.
+PAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../docs/cuda.md")
+BEGIN, END = "<!-- ptxas -->", "<!-- /ptxas -->"
+
 
 def occupancy(arch, registers, shared, threads):
     """Share of the 64 warps that fit: registers go to warps in units of 256."""
@@ -53,10 +57,13 @@ def report(path, arch):
     return found
 
 
-def main():
-    print("| kernel | threads | shared, bytes | registers | spills, bytes | occupancy |")
-    print("|---|---|---|---|---|---|")
-    print("| | | | sm_80 / sm_90 | sm_80 / sm_90 | sm_80 / sm_90 |")
+def table():
+    """The table, and the kernels that spill."""
+    lines = [
+        "| kernel | threads | shared, bytes | registers | spills, bytes | occupancy |",
+        "|---|---|---|---|---|---|",
+        "| | | | sm_80 / sm_90 | sm_80 / sm_90 | sm_80 / sm_90 |",
+    ]
     spilling = []
     for path in sorted(glob.glob(os.path.join(KERNELS, "*.ptx"))):
         with open(path) as file:
@@ -70,13 +77,29 @@ def main():
                 for arch, found in (("sm_80", old), ("sm_90", new))
             ]
             spills = (old[kernel][2], new[kernel][2])
-            print(
+            lines.append(
                 f"| {family}: {kernel} | {threads} | {shared} "
                 f"| {old[kernel][0]} / {new[kernel][0]} | {spills[0]} / {spills[1]} "
                 f"| {share[0]} / {share[1]} |"
             )
             if any(spills):
                 spilling.append(kernel)
+    return lines, spilling
+
+
+def main():
+    lines, spilling = table()
+    if sys.argv[1:]:
+        with open(PAGE) as file:
+            old = file.read()
+        new = re.sub(f"(?s)({BEGIN}\n).*?(\n{END})", lambda m: m[1] + "\n".join(lines) + m[2], old)
+        if sys.argv[1] == "--write":
+            with open(PAGE, "w") as file:
+                file.write(new)
+        elif old != new:
+            sys.exit("the table in docs/cuda.md is not that of the PTX; run tools/ptxas.sh --write")
+    else:
+        print("\n".join(lines))
     if spilling:
         sys.exit(f"registers are spilled by {', '.join(spilling)}")
 

@@ -3,6 +3,7 @@
 
 mod audit;
 mod bench;
+mod device;
 mod eval;
 mod inspect;
 mod train;

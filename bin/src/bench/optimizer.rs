@@ -51,7 +51,10 @@ pub fn contenders() -> Vec<Contender> {
             flops,
             made: 4 * elements,
             peak: 4 * longest,
-            run: Box::new(move || unfused.iter_mut().for_each(|t| op_by_op(t, &mut update))),
+            run: Box::new(move || {
+                unfused.iter_mut().for_each(|t| op_by_op(t, &mut update));
+                Ok(())
+            }),
         },
         Contender {
             name: "one op a tensor, 20 tensors".into(),
@@ -62,6 +65,7 @@ pub fn contenders() -> Vec<Contender> {
                 for Tensor { weight, grad, buffer } in &mut fused {
                     optimizer::lars(MOMENTUM, ETA, LR, WEIGHT_DECAY, grad, weight, buffer);
                 }
+                Ok(())
             }),
         },
         Contender {

@@ -10,6 +10,7 @@ use carp::learner::{Learner, cpu};
 use carp::run_folder::checkpoint_path;
 use clap::Args;
 
+use crate::device::DeviceArgs;
 use crate::on_threads;
 
 #[derive(Args)]
@@ -22,6 +23,8 @@ pub struct KnnArgs {
     /// Another folder with the data than the run had.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    #[command(flatten)]
+    device: DeviceArgs,
 }
 
 pub fn run(args: &KnnArgs) -> Result<ExitCode> {
@@ -35,13 +38,14 @@ pub fn run(args: &KnnArgs) -> Result<ExitCode> {
     if args.data.is_some() {
         config.data.path.clone_from(&args.data);
     }
+    let device = args.device.open()?;
     let accuracies = on_threads(config.train.threads, || {
         let splits = config.data.open(config.seed)?;
-        let Some(mut evaluation) = Evaluation::new(&config, &splits, cpu)? else {
+        let Some(mut evaluation) = Evaluation::new(&config, &splits, &device)? else {
             let name = splits.pretrain.name();
             return Err(Error::Usage(format!("{name} has no labels to evaluate with")));
         };
-        let mut learner = Learner::new(&config.step(), cpu)?;
+        let mut learner = Learner::new(&config.step(), &cpu)?;
         learner.restore(|name| checkpoint.tensor(name))?;
         let quality = evaluation.measure(&learner.teacher_backbone())?;
         evaluation.accuracies(&quality.bank, &quality.queries, quality.dim, &args.k)

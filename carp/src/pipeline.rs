@@ -65,11 +65,7 @@ impl Pipeline {
     ///
     /// # Errors
     /// Fewer images than a batch holds, where that has to be full.
-    pub fn start(
-        data: Arc<dyn Dataset>,
-        views: Views,
-        config: PipelineConfig,
-    ) -> Result<Pipeline> {
+    pub fn start(data: Arc<dyn Dataset>, views: Views, config: PipelineConfig) -> Result<Pipeline> {
         if config.batches(data.len()) == 0 {
             let detail = format!("a batch of {} images from {} in all", config.batch, data.len());
             return Err(Error::Usage(format!("{detail}: set train.batch_size lower")));

@@ -147,7 +147,8 @@ impl Views {
         filter: Filter,
         (mean, std): (&[f32], &[f32]),
     ) -> Views {
-        let kind = ViewKind { jitter: 0.0, greyscale: 0.0, ..ViewKind::paper(size, scale, 0.0, 0.0) };
+        let kind =
+            ViewKind { jitter: 0.0, greyscale: 0.0, ..ViewKind::paper(size, scale, 0.0, 0.0) };
         Views { kinds: vec![kind], filter, mean: mean.to_vec(), std: std.to_vec() }
     }
 

@@ -222,13 +222,15 @@ impl ResNet {
             name == layer || name.rsplit_once('.').is_some_and(|(stage, _)| stage == layer)
         };
         let last = self.blocks.iter().rposition(|block| is_there(&block.name));
-        let depth = match layer {
-            "conv1" | "maxpool" => 0,
-            _ => 1 + last.ok_or_else(|| {
-                let known = "conv1, maxpool, layer1 to layer4, a block such as layer1.0, or avgpool";
-                Error::setting("layer", format!("the network has no {layer}; it has {known}"))
-            })?,
-        };
+        let depth =
+            match layer {
+                "conv1" | "maxpool" => 0,
+                _ => 1 + last.ok_or_else(|| {
+                    let known =
+                        "conv1, maxpool, layer1 to layer4, a block such as layer1.0, or avgpool";
+                    Error::setting("layer", format!("the network has no {layer}; it has {known}"))
+                })?,
+            };
         let mut x = self.stem.forward(graph, images, None, true, training)?;
         if self.max_pool && layer != "conv1" {
             x = graph.scope("maxpool", |graph| graph.max_pool2d(x, 3, 2, 1))?;

@@ -8,8 +8,9 @@ mod memory;
 mod reading;
 pub mod shapes;
 mod stl10;
+mod subset;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use self::folder::FolderDataset;
 pub use self::image::Image;
 pub use self::memory::MemoryDataset;
+pub use self::subset::Subset;
 use crate::error::{Error, Result};
 
 /// Pictures with or without labels.
@@ -35,6 +37,10 @@ pub trait Dataset: Send + Sync {
     fn classes(&self) -> &[String];
     /// Class of a picture.
     fn label(&self, index: usize) -> Option<u32>;
+    /// The file that a picture is, if it is one of its own.
+    fn file(&self, _index: usize) -> Option<&Path> {
+        None
+    }
     /// A picture.
     ///
     /// # Errors
@@ -140,7 +146,7 @@ impl DataConfig {
         if self.kind == DataKind::Idx { 1 } else { 3 }
     }
 
-    fn folder(&self) -> Result<&std::path::Path> {
+    fn folder(&self) -> Result<&Path> {
         self.path.as_deref().ok_or_else(|| {
             let kind = format!("{:?}", self.kind).to_lowercase();
             Error::Usage(format!("data.kind {kind} needs a folder: give --data DIR"))

@@ -20,6 +20,7 @@ pub mod layout;
 pub mod learner;
 pub mod loss;
 pub mod nn;
+pub mod pickle;
 pub mod pipeline;
 pub mod report;
 pub mod run_folder;

@@ -1,4 +1,8 @@
 //! Evaluations of features (spec, section 2).
 
+pub mod clustering;
+pub mod clustering_scores;
 pub mod feature_set;
+pub mod kmeans;
+mod kmeans_start;
 pub mod knn;

@@ -99,6 +99,11 @@ impl<'a> Pickle<'a> {
         Item { pickle: self, at: self.root }
     }
 
+    /// All values, in the order of their making, also those that nothing refers to any more.
+    pub fn all(&self) -> impl Iterator<Item = Item<'_>> {
+        (0..self.nodes.len()).map(|at| Item { pickle: self, at })
+    }
+
     /// Bytes read; another pickle may follow there.
     pub fn end(&self) -> usize {
         self.end

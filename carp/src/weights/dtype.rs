@@ -54,6 +54,23 @@ impl DType {
         }
     }
 
+    /// The type of PyTorch's storage of this name, such as "FloatStorage".
+    pub fn of_storage(name: &str) -> Option<DType> {
+        Some(match name {
+            "DoubleStorage" => DType::F64,
+            "FloatStorage" => DType::F32,
+            "HalfStorage" => DType::F16,
+            "BFloat16Storage" => DType::BF16,
+            "LongStorage" => DType::I64,
+            "IntStorage" => DType::I32,
+            "ShortStorage" => DType::I16,
+            "CharStorage" => DType::I8,
+            "ByteStorage" => DType::U8,
+            "BoolStorage" => DType::Bool,
+            _ => return None,
+        })
+    }
+
     /// The type of this name in safetensors, if it is one of these.
     pub fn of_safetensors(dtype: safetensors::Dtype) -> Option<DType> {
         use safetensors::Dtype;

@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use safetensors::SafeTensors;
+use safetensors::tensor::Metadata;
 
 use super::dtype::DType;
 use super::{torch_legacy, torch_zip};
@@ -106,9 +106,9 @@ impl WeightsFile {
         file.rewind().map_err(io)?;
         let data = |detail: String| Error::data(path, detail);
         let (format, contents) = if start.starts_with(b"PK\x03\x04") {
-            (Format::TorchZip, torch_zip::contents(&mut file).map_err(data)?)
+            (Format::TorchZip, torch_zip::contents(path, &mut file)?)
         } else if start.first() == Some(&0x80) {
-            (Format::TorchLegacy, torch_legacy::contents(&mut file).map_err(data)?)
+            (Format::TorchLegacy, torch_legacy::contents(path, &std::fs::read(path).map_err(io)?)?)
         } else if start.get(257..262) == Some(b"ustar") {
             return Err(data(
                 "a tar archive of PyTorch before 0.4: load it there, then torch.save it with a \
@@ -253,39 +253,39 @@ pub fn contiguous(shape: &[usize]) -> Vec<usize> {
 
 fn safetensors_contents(file: &mut BufReader<File>) -> std::result::Result<Contents, String> {
     let neither = "neither safetensors nor a file of torch.save";
-    let mut header = [0; 8];
-    file.read_exact(&mut header).map_err(|_| neither)?;
+    let mut length = [0; 8];
+    file.read_exact(&mut length).map_err(|_| neither)?;
     let total = file.get_ref().metadata().map_err(|error| error.to_string())?.len();
-    let length = u64::from_le_bytes(header);
+    let length = u64::from_le_bytes(length);
     if length > total.saturating_sub(8) {
         return Err(format!("{neither}, or cut short"));
     }
-    let mut bytes = header.to_vec();
-    file.take(length).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
-    let (_, header) =
-        SafeTensors::read_metadata(&bytes).map_err(|error| format!("{neither}: {error}"))?;
-    let mut contents =
-        Contents { metadata: header.metadata().clone().unwrap_or_default(), ..Contents::default() };
+    let mut header = Vec::new();
+    file.take(length).read_to_end(&mut header).map_err(|error| error.to_string())?;
+    let header: Metadata =
+        serde_json::from_slice(&header).map_err(|error| format!("{neither}: {error}"))?;
+    let (start, bytes) = (8 + length, header.data_len() as u64);
+    if start + bytes != total {
+        return Err(format!("cut short: {total} bytes, its header tells of {}", start + bytes));
+    }
+    let metadata = header.metadata().clone().unwrap_or_default();
+    let mut contents = Contents { metadata, ..Contents::default() };
     for name in header.offset_keys() {
         let info = header.info(&name).expect("one of its keys");
         let Some(dtype) = DType::of_safetensors(info.dtype) else { continue };
-        let end = 8 + length + info.data_offsets.1 as u64;
-        if end > total {
-            return Err(format!("cut short: {total} bytes, {name} ends at {end}"));
-        }
-        let tensor = StoredTensor {
+        let (first, end) = info.data_offsets;
+        contents.tensors.push(StoredTensor {
             name,
             strides: contiguous(&info.shape),
             shape: info.shape.clone(),
             offset: 0,
             storage: contents.storages.len(),
-        };
+        });
         contents.storages.push(Storage {
             dtype,
-            len: (info.data_offsets.1 - info.data_offsets.0) / dtype.size(),
-            place: Place::Offset(8 + length + info.data_offsets.0 as u64),
+            len: (end - first) / dtype.size(),
+            place: Place::Offset(start + first as u64),
         });
-        contents.tensors.push(tensor);
     }
     Ok(contents)
 }

@@ -8,7 +8,6 @@ mod backbone;
 mod dtype;
 mod export;
 mod file;
-mod pickle;
 mod state_dict;
 mod torch_legacy;
 mod torch_zip;

@@ -1,5 +1,6 @@
 //! Data sets: built in, or read as their makers publish them.
 
+mod changed;
 mod cifar;
 mod folder;
 mod idx;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::changed::{Change, Changed};
 pub use self::folder::FolderDataset;
 pub use self::image::Image;
 pub use self::memory::MemoryDataset;

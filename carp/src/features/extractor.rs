@@ -1,4 +1,4 @@
-//! Features of images: a frozen backbone in inference mode (spec, section 2).
+//! A frozen backbone in inference mode.
 
 use autograd::{Executor, Graph, Phase, Value};
 

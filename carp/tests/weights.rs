@@ -70,7 +70,7 @@ fn features_are_pytorchs() {
             }
         }
     }
-    assert!(compared > 1500, "{compared}");
+    assert!(compared > 600, "{compared}");
     let size = FeatureExtractor::of_layer(&backbone("carp.pth").config, 1, (8, 8), "fc", cpu);
     assert!(size.err().unwrap().to_string().contains("the network has no fc"));
 }
@@ -168,7 +168,7 @@ fn student_and_teacher_are_told_apart() {
 #[test]
 fn a_pickle_that_wants_to_run_a_program_is_refused() {
     let line = WeightsFile::open(&fixture("hostile.pth")).err().unwrap().to_string();
-    assert!(line.contains("posix.system at offset"), "{line}");
+    assert!(line.contains("pickle, offset 204: refused") && line.contains("posix.system"), "{line}");
     assert_eq!(line.lines().count(), 1);
 }
 

@@ -103,6 +103,11 @@ impl Evaluation {
         Ok(Quality { accuracy, bank, queries, dim })
     }
 
+    /// Labels of the bank and of the queries.
+    pub fn labels(&self) -> (Vec<u32>, Vec<u32>) {
+        (self.bank.labels(), self.queries.labels())
+    }
+
     /// k-NN accuracy of the pixels themselves, as evaluations see them.
     ///
     /// # Errors
@@ -124,7 +129,7 @@ impl Evaluation {
         dim: usize,
         ks: &[usize],
     ) -> Result<Vec<KnnAccuracy>> {
-        let (bank_labels, query_labels) = (self.bank.labels(), self.queries.labels());
+        let (bank_labels, query_labels) = self.labels();
         knn(
             Labelled { features: bank, labels: &bank_labels },
             Labelled { features: queries, labels: &query_labels },

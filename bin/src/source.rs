@@ -1,6 +1,6 @@
 //! Arguments that say which network looks at which pictures, shared by commands.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -66,7 +66,8 @@ pub enum FilterName {
     Bicubic,
 }
 
-fn network_name() -> impl TypedValueParser<Value = NetworkName> {
+/// Knows the networks by their names.
+pub fn network_name() -> impl TypedValueParser<Value = NetworkName> {
     PossibleValuesParser::new(NetworkName::ALL.map(NetworkName::name)).map(|given| {
         let is_given = |name: &NetworkName| name.name() == given;
         NetworkName::ALL.into_iter().find(is_given).expect("one of the possible values")
@@ -74,6 +75,22 @@ fn network_name() -> impl TypedValueParser<Value = NetworkName> {
 }
 
 impl NetworkArgs {
+    /// A network of a checkpoint with nothing else said.
+    pub fn new(checkpoint: &Path, network: NetworkName) -> NetworkArgs {
+        NetworkArgs {
+            checkpoint: checkpoint.to_owned(),
+            network,
+            prefix: None,
+            layer: POOLED.to_owned(),
+            transform: TransformName::Run,
+            resize: None,
+            size: None,
+            filter: FilterName::Bicubic,
+            batch_size: None,
+            threads: 0,
+        }
+    }
+
     /// Opens the checkpoint.
     pub fn open(&self) -> Result<Source> {
         Source::open(&self.checkpoint, self.prefix.as_deref())

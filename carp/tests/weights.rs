@@ -168,7 +168,10 @@ fn student_and_teacher_are_told_apart() {
 #[test]
 fn a_pickle_that_wants_to_run_a_program_is_refused() {
     let line = WeightsFile::open(&fixture("hostile.pth")).err().unwrap().to_string();
-    assert!(line.contains("pickle, offset 204: refused") && line.contains("posix.system"), "{line}");
+    assert!(
+        line.contains("pickle, offset 204: refused") && line.contains("posix.system"),
+        "{line}"
+    );
     assert_eq!(line.lines().count(), 1);
 }
 

@@ -1,6 +1,11 @@
 //! `carp eval`: measures a trained network, one file per protocol.
 
+mod copy_detection;
+mod feature_source;
+mod few_shot;
+mod kmeans;
 mod knn;
+mod retrieval;
 
 use std::process::ExitCode;
 
@@ -9,12 +14,24 @@ use clap::Subcommand;
 
 #[derive(Subcommand)]
 pub enum EvalCommand {
-    /// Weighted k-nearest-neighbour accuracy of the teacher's features.
+    /// Weighted k-nearest-neighbour accuracy.
     Knn(knn::KnnArgs),
+    /// k-means clusters against classes: NMI, AMI, ARI and others.
+    Kmeans(kmeans::KmeansArgs),
+    /// Linear SVMs on a few and on all images per class: mean average precision.
+    FewShot(few_shot::FewShotArgs),
+    /// Revisited Oxford and Paris: mAP and mP@k.
+    Retrieval(retrieval::RetrievalArgs),
+    /// Copydays: mAP per kind of edit.
+    CopyDetection(copy_detection::CopyDetectionArgs),
 }
 
 pub fn run(command: &EvalCommand) -> Result<ExitCode> {
     match command {
         EvalCommand::Knn(args) => knn::run(args),
+        EvalCommand::Kmeans(args) => kmeans::run(args),
+        EvalCommand::FewShot(args) => few_shot::run(args),
+        EvalCommand::Retrieval(args) => retrieval::run(args),
+        EvalCommand::CopyDetection(args) => copy_detection::run(args),
     }
 }

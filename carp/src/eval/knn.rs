@@ -13,8 +13,10 @@ use tensor::math::exp;
 use super::feature_set::FeatureSet;
 use crate::error::{Error, Result};
 
-/// Queries that one task compares at once.
+/// Queries that one task compares at once, at most: fewer where there are few, for all to work.
 const QUERIES: usize = 256;
+/// Tasks that there are if the queries suffice.
+const TASKS: usize = 16;
 /// Training features that they are compared with at once.
 const BANK: usize = 1024;
 /// Similarities that are held against the threshold together.
@@ -226,7 +228,8 @@ pub fn neighbours(bank: &[f32], queries: &[f32], dim: usize, most: usize) -> Vec
         }
         best.into_iter().map(Best::sorted).collect::<Vec<_>>()
     };
-    queries.par_chunks(QUERIES * dim).flat_map_iter(compare).collect()
+    let rows = (queries.len() / dim / TASKS).clamp(8, QUERIES);
+    queries.par_chunks(rows * dim).flat_map_iter(compare).collect()
 }
 
 /// 1 / |x|, with |x| at least 1e-12; in double precision where the squares need its range.

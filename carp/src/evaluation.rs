@@ -172,6 +172,18 @@ impl Evaluation {
     }
 }
 
+/// Features `[N,D]` of all images by the network that the extractor holds.
+///
+/// # Errors
+/// An image that cannot be read.
+pub fn all_features(
+    extractor: &mut FeatureExtractor,
+    transform: &EvalTransform,
+    data: &Arc<dyn Dataset>,
+) -> Result<Vec<f32>> {
+    features(extractor, transform, &Set::new(data, 0))
+}
+
 /// Features of a set by the network that the extractor holds.
 fn features(
     extractor: &mut FeatureExtractor,

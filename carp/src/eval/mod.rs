@@ -6,3 +6,4 @@ pub mod heads;
 pub mod knn;
 pub mod linear;
 pub mod subset;
+pub mod trained;

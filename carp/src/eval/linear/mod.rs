@@ -6,10 +6,12 @@
 //! the last one stands beside it.
 
 mod batches;
+mod run;
 
 use serde::Serialize;
 
 pub use self::batches::{AugmentedBatches, Batches, FeatureBatch, StoredBatches};
+pub use self::run::{linear_of_backbone, linear_of_features};
 use crate::error::{Error, Result};
 use crate::eval::accuracy::{Accuracy, Counter};
 use crate::eval::heads::{Heads, HeadsConfig};

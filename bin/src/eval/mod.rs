@@ -1,6 +1,8 @@
 //! `carp eval`: measures a trained network, one file per protocol.
 
+mod classifier;
 mod knn;
+mod linear;
 
 use std::process::ExitCode;
 
@@ -11,10 +13,13 @@ use clap::Subcommand;
 pub enum EvalCommand {
     /// Weighted k-nearest-neighbour accuracy of the teacher's features.
     Knn(knn::KnnArgs),
+    /// Accuracy of a linear classifier on frozen features.
+    Linear(linear::LinearArgs),
 }
 
 pub fn run(command: &EvalCommand) -> Result<ExitCode> {
     match command {
         EvalCommand::Knn(args) => knn::run(args),
+        EvalCommand::Linear(args) => linear::run(args),
     }
 }

@@ -5,5 +5,6 @@ pub mod feature_set;
 pub mod heads;
 pub mod knn;
 pub mod linear;
+pub mod semi;
 pub mod subset;
 pub mod trained;

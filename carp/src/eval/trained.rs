@@ -116,6 +116,23 @@ impl TrainedBackbone {
         Ok(Views::crop_and_flip(*size, crop_scale, Filter::Bilinear, (mean, std)))
     }
 
+    /// How images are seen, in words: names and values for a report. Without a `crop_scale`,
+    /// training images are seen as test images are.
+    pub fn described(&self, crop_scale: Option<(f32, f32)>) -> [(&'static str, String); 3] {
+        let EvalTransform { resize, size, .. } = self.transform;
+        let test = format!("short side {resize} (bicubic), middle {size} x {size}");
+        let train = match crop_scale {
+            Some((low, high)) => format!(
+                "random crop of {low} to {high} of the area to {size} x {size} (bilinear), mirrored \
+                 with probability 0.5"
+            ),
+            None => format!("once, as test images: {test}"),
+        };
+        let arch = format!("{:?}", self.resnet.arch).to_lowercase();
+        let network = format!("teacher's backbone, {arch} of width {}", self.resnet.width);
+        [("network", network), ("training view", train), ("test view", test)]
+    }
+
     /// Batches of such views.
     pub fn pipeline(&self, seed: u64, batch: usize, partial: bool, steps: usize) -> PipelineConfig {
         let threads = self.threads;

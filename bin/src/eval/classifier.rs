@@ -23,6 +23,14 @@ pub fn open_checkpoint(path: &Path, data: Option<&PathBuf>) -> Result<(Checkpoin
     Ok((checkpoint, config))
 }
 
+/// Reads `0.08,1`.
+pub fn low_high(text: &str) -> std::result::Result<(f32, f32), String> {
+    let pair = text
+        .split_once(',')
+        .and_then(|(low, high)| Some((low.trim().parse().ok()?, high.trim().parse().ok()?)));
+    pair.ok_or_else(|| "should be LOW,HIGH such as 0.08,1".to_owned())
+}
+
 /// The terminal while a classifier is trained.
 pub struct Screen {
     bar: ProgressBar,

@@ -76,9 +76,9 @@ pub struct LinearArgs {
     #[arg(long, conflicts_with = "crop_scale")]
     no_augment: bool,
     /// Least and largest share of the image in a random crop.
-    #[arg(long, value_name = "LOW,HIGH", value_delimiter = ',', num_args = 1)]
-    #[arg(default_values_t = [0.08, 1.0])]
-    crop_scale: Vec<f32>,
+    #[arg(long, value_name = "LOW,HIGH", value_parser = super::classifier::low_high)]
+    #[arg(default_value = "0.08,1")]
+    crop_scale: (f32, f32),
     /// Threads (0: one per core).
     #[arg(long)]
     threads: Option<usize>,
@@ -187,8 +187,7 @@ fn of_checkpoint(
 ) -> Result<(Source, Result<LinearResult>)> {
     let (checkpoint, mut config) = open_checkpoint(path, args.data.as_ref())?;
     config.train.threads = args.threads.unwrap_or(config.train.threads);
-    let crop_scale = (!args.no_augment)
-        .then(|| (args.crop_scale[0], args.crop_scale[args.crop_scale.len() - 1]));
+    let crop_scale = (!args.no_augment).then_some(args.crop_scale);
     let backbone = TrainedBackbone::teacher(&checkpoint, &config, cpu)?;
     let mut source = vec![("checkpoint", path.display().to_string())];
     source.extend(backbone.described(crop_scale));

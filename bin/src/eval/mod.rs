@@ -3,6 +3,7 @@
 mod classifier;
 mod knn;
 mod linear;
+mod semi;
 
 use std::process::ExitCode;
 
@@ -15,11 +16,14 @@ pub enum EvalCommand {
     Knn(knn::KnnArgs),
     /// Accuracy of a linear classifier on frozen features.
     Linear(linear::LinearArgs),
+    /// Accuracy of the whole network, fine-tuned on few labels.
+    Semi(semi::SemiArgs),
 }
 
 pub fn run(command: &EvalCommand) -> Result<ExitCode> {
     match command {
         EvalCommand::Knn(args) => knn::run(args),
         EvalCommand::Linear(args) => linear::run(args),
+        EvalCommand::Semi(args) => semi::run(args),
     }
 }

@@ -14,5 +14,7 @@ pub mod knn;
 pub mod linear;
 pub mod linear_svm;
 pub mod retrieval;
+pub mod semi;
 pub mod subset;
+pub mod trained;
 pub mod whitening;

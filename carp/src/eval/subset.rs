@@ -33,7 +33,7 @@ pub fn per_class(labels: &[u32], classes: usize, k: usize, seed: u64) -> Result<
 
 /// Indices of a share of all images, rising, as many of one class as of another: where their number
 /// is no multiple of the classes, some random ones have one more. A class that has too few gives
-/// all that it has.
+/// all that it has, and the others make up for it.
 ///
 /// # Errors
 /// A share that is not above 0 and at most 1, or too small for an image of each class.
@@ -52,12 +52,18 @@ pub fn balanced(labels: &[u32], classes: usize, share: f64, seed: u64) -> Result
     }
     let mut order: Vec<u32> = (0..classes as u32).collect();
     Stream::new(seed, Purpose::Evaluation, 2, 0).shuffle(&mut order);
-    let mut wanted = vec![total / classes; classes];
-    for &class in &order[..total % classes] {
-        wanted[class as usize] += 1;
-    }
     let images = by_class(labels, classes, seed);
-    Ok(rising(images.iter().zip(wanted).flat_map(|(images, k)| images.iter().take(k))))
+    // One more of each class that has more, in turn, until there are enough.
+    let mut chosen = Vec::with_capacity(total);
+    for round in 0.. {
+        for &class in &order {
+            if chosen.len() == total {
+                return Ok(rising(chosen.iter()));
+            }
+            chosen.extend(images[class as usize].get(round));
+        }
+    }
+    unreachable!("the images are at least as many as wanted")
 }
 
 /// Indices of the images that a text file lists, one a line, rising: by the name of the file (such

@@ -84,21 +84,12 @@ impl Encoder {
     pub fn features(
         &mut self,
         data: &dyn Dataset,
-        mut progress: impl FnMut(usize),
+        progress: impl FnMut(usize),
     ) -> Result<Vec<f32>> {
-        let Encoder { extractor, transform } = self;
-        let Some(extractor) = extractor else { return pixels(transform, data) };
-        extractor.extract(data.len(), |first, batch| {
-            progress(first);
-            batch.par_chunks_mut(transform.values()).enumerate().try_for_each_init(
-                Scratch::default,
-                |scratch, (index, pixels)| {
-                    let image = data.image(first + index)?;
-                    transform.apply(&image, pixels, scratch);
-                    Ok(())
-                },
-            )
-        })
+        match &mut self.extractor {
+            Some(extractor) => network_features(extractor, &self.transform, data, progress),
+            None => pixels(&self.transform, data),
+        }
     }
 
     /// Features and labels of all images.
@@ -113,6 +104,30 @@ impl Encoder {
         let features = self.features(data, progress)?;
         Ok(FeatureSet { features, dim: self.dim(), labels: labels(data) })
     }
+}
+
+/// Features `[N,D]` of all images by the network that the extractor holds; `progress` hears before
+/// each batch how many are done.
+///
+/// # Errors
+/// An image that cannot be read.
+pub fn network_features(
+    extractor: &mut FeatureExtractor,
+    transform: &EvalTransform,
+    data: &dyn Dataset,
+    mut progress: impl FnMut(usize),
+) -> Result<Vec<f32>> {
+    extractor.extract(data.len(), |first, batch| {
+        progress(first);
+        batch.par_chunks_mut(transform.values()).enumerate().try_for_each_init(
+            Scratch::default,
+            |scratch, (index, pixels)| {
+                let image = data.image(first + index)?;
+                transform.apply(&image, pixels, scratch);
+                Ok(())
+            },
+        )
+    })
 }
 
 /// The labels of a data set.

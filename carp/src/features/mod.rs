@@ -8,6 +8,6 @@ mod extractor;
 mod source;
 
 pub use self::any_size::{AnySize, SCALES};
-pub use self::encoder::{Encoder, labels, pixels};
+pub use self::encoder::{Encoder, labels, network_features, pixels};
 pub use self::extractor::{FeatureExtractor, POOLED};
 pub use self::source::{NetworkName, Source};

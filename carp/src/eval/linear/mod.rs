@@ -6,10 +6,12 @@
 //! the last one stands beside it.
 
 mod batches;
+mod run;
 
 use serde::Serialize;
 
 pub use self::batches::{AugmentedBatches, Batches, FeatureBatch, StoredBatches};
+pub use self::run::{linear_of_backbone, linear_of_features};
 use crate::error::{Error, Result};
 use crate::eval::accuracy::{Accuracy, Counter};
 use crate::eval::heads::{Heads, HeadsConfig};
@@ -36,11 +38,11 @@ pub struct LinearSettings {
     /// Learning rates, one classifier each; not scaled by the batch.
     pub lr: Vec<f64>,
     /// Decay of the momentum buffer.
-    pub momentum: f32,
+    pub momentum: f64,
     /// LARS's trust coefficient.
-    pub trust: f32,
+    pub trust: f64,
     /// Weight decay.
-    pub weight_decay: f32,
+    pub weight_decay: f64,
     /// How the learning rates move.
     pub schedule: EpochSchedule,
     /// Passes over the training images.
@@ -223,10 +225,12 @@ pub fn linear(
             batch: batch_size,
             heads: settings.lr.len(),
             optimizer: match settings.optimizer {
-                ProbeOptimizer::Lars => Optimizer::Lars { momentum, eta: trust },
-                ProbeOptimizer::Sgd => Optimizer::Sgd { momentum },
+                ProbeOptimizer::Lars => {
+                    Optimizer::Lars { momentum: momentum as f32, eta: trust as f32 }
+                }
+                ProbeOptimizer::Sgd => Optimizer::Sgd { momentum: momentum as f32 },
             },
-            weight_decay,
+            weight_decay: weight_decay as f32,
         },
         device,
     )?;
@@ -274,9 +278,13 @@ pub fn linear(
 }
 
 fn head_result(lr: f64, epochs: Vec<EpochResult>) -> HeadResult {
-    let best = epochs[first_of_most(epochs.iter().map(|epoch| epoch.test.top1))];
     let last = *epochs.last().expect("at least one epoch");
-    HeadResult { lr, best, last, epochs }
+    HeadResult { lr, best: best_epoch(&epochs), last, epochs }
+}
+
+/// The first epoch of the highest top-1 accuracy.
+pub(crate) fn best_epoch(epochs: &[EpochResult]) -> EpochResult {
+    epochs[first_of_most(epochs.iter().map(|epoch| epoch.test.top1))]
 }
 
 fn first_of_most(values: impl Iterator<Item = f64>) -> usize {
@@ -284,8 +292,8 @@ fn first_of_most(values: impl Iterator<Item = f64>) -> usize {
     values.enumerate().fold((0, f64::NEG_INFINITY), better).0
 }
 
-/// Test accuracy of each head.
-fn accuracies(
+/// Test accuracy of each of the `count` heads.
+pub(crate) fn accuracies(
     heads: &mut Heads,
     test: Labelled,
     (dim, classes): (usize, usize),

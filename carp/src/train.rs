@@ -131,10 +131,11 @@ impl<'a> Trainer<'a> {
     pub fn pipeline(&self, first_step: usize) -> Result<Pipeline> {
         Pipeline::start(
             Arc::clone(&self.splits.pretrain),
-            self.config.views.clone(),
+            self.config.views.views(),
             PipelineConfig {
                 seed: self.config.seed,
                 batch: self.config.train.batch_size,
+                partial: false,
                 first_step,
                 steps: self.steps,
                 ahead: self.config.train.prefetch,

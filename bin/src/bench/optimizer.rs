@@ -79,6 +79,7 @@ pub fn contenders() -> Vec<Contender> {
                     .map(|Tensor { weight, grad, buffer }| Updated { grad, w: weight, buffer })
                     .collect();
                 optimizer::lars_sweep(MOMENTUM, ETA, LR, WEIGHT_DECAY, &mut all);
+                Ok(())
             }),
         },
     ]

@@ -4,9 +4,11 @@
 //! `features` is `[N,D]` of f32. `labels` is `[N]`, one class each (i64, i32 or u32), or `[N,C]`,
 //! where a number above 0 says that an image shows class c. Without labels the file lacks it.
 
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use safetensors::tensor::{Dtype, Metadata, TensorInfo, TensorView};
 
 use crate::checkpoint::write_atomically;
 use crate::error::{Error, Result};
@@ -60,39 +62,56 @@ impl FeatureSet {
         }
     }
 
-    /// Reads a file.
+    /// That both sets may be compared.
+    ///
+    /// # Errors
+    /// Features of another length.
+    pub fn same_dim(&self, other: &FeatureSet) -> Result<()> {
+        if self.dim == other.dim {
+            return Ok(());
+        }
+        let (a, b) = (self.dim, other.dim);
+        Err(Error::Usage(format!("features of {a} and of {b} numbers: take both of one network")))
+    }
+
+    /// Reads a file; features go straight to their place, so that the peak is their own size.
     ///
     /// # Errors
     /// No such file, not safetensors or cut short, tensors that are missing, of another type or
     /// shape, features that are not finite, labels below 0.
     pub fn load(path: &Path) -> Result<FeatureSet> {
-        let bytes = std::fs::read(path).map_err(|source| Error::io(path, source))?;
-        let broken = |error| Error::data(path, format!("not a whole safetensors file: {error}"));
-        let file = SafeTensors::deserialize(&bytes).map_err(broken)?;
-        let features = file
-            .tensor("features")
-            .map_err(|_| Error::data(path, "has no tensor `features`: [N,D] of f32 is wanted"))?;
-        let &[rows, dim] = features.shape() else {
-            let detail = format!("features are {:?}, should be [N,D]", features.shape());
+        let mut file = TensorFile::open(path)?;
+        let Some(info) = file.header.info("features").cloned() else {
+            let detail = "has no tensor `features`: [N,D] of f32 is wanted";
             return Err(Error::data(path, detail));
         };
-        if features.dtype() != Dtype::F32 || rows == 0 || dim == 0 {
+        let &[rows, dim] = info.shape.as_slice() else {
+            let detail = format!("features are {:?}, should be [N,D]", info.shape);
+            return Err(Error::data(path, detail));
+        };
+        if info.dtype != Dtype::F32 || rows == 0 || dim == 0 {
             let detail = format!(
                 "features are {:?} of {:?}, should be [N,D] of F32 and not empty",
-                features.shape(),
-                features.dtype()
+                info.shape, info.dtype
             );
             return Err(Error::data(path, detail));
         }
-        let number = |bytes: &[u8]| f32::from_le_bytes(bytes.try_into().expect("4 bytes"));
-        let features: Vec<f32> = features.data().chunks_exact(4).map(number).collect();
+        let mut features = Vec::with_capacity(rows * dim);
+        file.read(&info, |bytes| {
+            let number = |bytes: &[u8]| f32::from_le_bytes(bytes.try_into().expect("4 bytes"));
+            features.extend(bytes.chunks_exact(4).map(number));
+        })?;
         if let Some(at) = features.iter().position(|feature| !feature.is_finite()) {
             let detail = format!("features[{},{}] is {}", at / dim, at % dim, features[at]);
             return Err(Error::data(path, detail));
         }
-        let labels = match file.tensor("labels") {
-            Ok(view) => read_labels(path, &view, rows)?,
-            Err(_) => Labels::None,
+        let labels = match file.header.info("labels").cloned() {
+            Some(info) => {
+                let mut data = Vec::new();
+                file.read(&info, |bytes| data.extend_from_slice(bytes))?;
+                read_labels(path, &info, &data, rows)?
+            }
+            None => Labels::None,
         };
         Ok(FeatureSet { features, dim, labels })
     }
@@ -125,9 +144,61 @@ impl FeatureSet {
     }
 }
 
-fn read_labels(path: &Path, view: &TensorView, rows: usize) -> Result<Labels> {
-    let data = view.data();
-    let numbers: Vec<i64> = match view.dtype() {
+/// A safetensors file of which only the header is in memory.
+struct TensorFile<'a> {
+    path: &'a Path,
+    file: File,
+    header: Metadata,
+    /// Where the tensors begin.
+    start: u64,
+}
+
+impl TensorFile<'_> {
+    fn open(path: &Path) -> Result<TensorFile<'_>> {
+        let io = |source| Error::io(path, source);
+        let broken =
+            |why: String| Error::data(path, format!("not a whole safetensors file: {why}"));
+        let mut file = File::open(path).map_err(io)?;
+        let size = file.metadata().map_err(io)?.len();
+        let mut length = [0; 8];
+        if size < 8 {
+            return Err(broken(format!("{size} bytes hold no header")));
+        }
+        file.read_exact(&mut length).map_err(io)?;
+        let length = u64::from_le_bytes(length);
+        if length > size - 8 {
+            return Err(broken(format!("a header of {length} bytes in a file of {size}")));
+        }
+        let mut header = vec![0; length as usize];
+        file.read_exact(&mut header).map_err(io)?;
+        let header: Metadata =
+            serde_json::from_slice(&header).map_err(|error| broken(error.to_string()))?;
+        let (start, tensors) = (8 + length, header.data_len() as u64);
+        if start + tensors != size {
+            let why = format!("its header tells of {tensors} bytes, {} are there", size - start);
+            return Err(broken(why));
+        }
+        Ok(TensorFile { path, file, header, start })
+    }
+
+    /// Gives the bytes of a tensor to `take`, part by part, each of whole numbers.
+    fn read(&mut self, info: &TensorInfo, mut take: impl FnMut(&[u8])) -> Result<()> {
+        const PART: usize = 1 << 20;
+        let io = |source| Error::io(self.path, source);
+        let (first, end) = info.data_offsets;
+        self.file.seek(SeekFrom::Start(self.start + first as u64)).map_err(io)?;
+        let mut part = vec![0; PART.min(end - first)];
+        for first in (first..end).step_by(PART) {
+            let part = &mut part[..PART.min(end - first)];
+            self.file.read_exact(part).map_err(io)?;
+            take(part);
+        }
+        Ok(())
+    }
+}
+
+fn read_labels(path: &Path, info: &TensorInfo, data: &[u8], rows: usize) -> Result<Labels> {
+    let numbers: Vec<i64> = match info.dtype {
         Dtype::I64 => data
             .chunks_exact(8)
             .map(|bytes| i64::from_le_bytes(bytes.try_into().expect("8 bytes")))
@@ -146,7 +217,7 @@ fn read_labels(path: &Path, view: &TensorView, rows: usize) -> Result<Labels> {
             return Err(Error::data(path, detail));
         }
     };
-    match *view.shape() {
+    match *info.shape {
         [n] if n == rows => {
             let bad = numbers.iter().position(|&label| u32::try_from(label).is_err());
             if let Some(row) = bad {
@@ -162,7 +233,7 @@ fn read_labels(path: &Path, view: &TensorView, rows: usize) -> Result<Labels> {
         _ => {
             let detail = format!(
                 "labels are {:?}, features have {rows} rows: should be [{rows}] or [{rows},C]",
-                view.shape()
+                info.shape
             );
             Err(Error::data(path, detail))
         }

@@ -1,23 +1,64 @@
 //! Weighted k-nearest-neighbour classification (Wu et al., 2018), as self-supervised methods report.
 //!
-//! Features are scaled to length 1; the k training features most similar to a query (cosine s) vote
-//! for their class with weight `exp(s / T)`.
+//! The k training features b most similar to a query q, `s = <q, b> / (|q| |b|)`, vote for their
+//! class with weight `exp(s / T)`. Queries and bank meet block by block in a GEMM; of each query only
+//! the best so far stay, so memory is that of the features themselves.
 
 use rayon::prelude::*;
-use tensor::cpu::gemm::{gemm, workspace};
-use tensor::cpu::normalize::l2_normalize;
-use tensor::geometry::Gemm;
+use serde::Serialize;
+use tensor::cpu::gemm::{Strides, sgemm};
+use tensor::cpu::reduce::dot;
 use tensor::math::exp;
 
+use super::feature_set::FeatureSet;
 use crate::error::{Error, Result};
 
-/// Queries that one task compares at once.
-const QUERIES: usize = 64;
+/// Queries that one task compares at once, at most: fewer where there are few, for all to work.
+const QUERIES: usize = 256;
+/// Tasks that there are if the queries suffice.
+const TASKS: usize = 16;
 /// Training features that they are compared with at once.
 const BANK: usize = 1024;
+/// Similarities that are held against the threshold together.
+const GROUP: usize = 32;
+/// Classes of a query that are told.
+const RANKS: usize = 5;
+
+/// How to vote.
+#[derive(Clone, Debug, Serialize)]
+pub struct KnnOptions {
+    /// Numbers of neighbours, all found in one pass.
+    pub ks: Vec<usize>,
+    /// T.
+    pub temperature: f32,
+}
+
+impl Default for KnnOptions {
+    fn default() -> KnnOptions {
+        KnnOptions { ks: vec![10, 20, 100, 200], temperature: 0.07 }
+    }
+}
+
+/// What [`evaluate`] found, with all that it depends on.
+#[derive(Clone, Debug, Serialize)]
+pub struct KnnResult {
+    /// The settings.
+    #[serde(flatten)]
+    pub options: KnnOptions,
+    /// Training features.
+    pub bank: usize,
+    /// Test features.
+    pub queries: usize,
+    /// D.
+    pub dim: usize,
+    /// One more than the largest label.
+    pub classes: usize,
+    /// For each of the `ks`.
+    pub accuracies: Vec<KnnAccuracy>,
+}
 
 /// Accuracy with k neighbours, as fractions of the queries.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct KnnAccuracy {
     /// Neighbours that voted.
     pub k: usize,
@@ -39,13 +80,35 @@ pub struct Labelled<'a> {
 /// A training feature near a query: similarity and index.
 type Neighbour = (f32, u32);
 
-/// Accuracy for each of `ks`, in one pass over the bank; all of it is never compared at once.
-/// Where the bank is smaller than k, all of it votes. Ties go to the earlier training feature and
-/// to the lower class.
+/// The classes of a query with most votes, the first the predicted one; fewer than five where there
+/// are fewer classes.
+pub type Ranking = Vec<u32>;
+
+/// k-NN accuracy of a test set against a training set.
 ///
 /// # Errors
-/// No features, sizes that do not fit, a label that is no class, a feature that is not finite, or a
-/// k of 0.
+/// Sets without classes or of different length of feature, and those of [`classify`].
+pub fn evaluate(train: &FeatureSet, test: &FeatureSet, options: KnnOptions) -> Result<KnnResult> {
+    train.same_dim(test)?;
+    let (bank, queries) =
+        (train.classes("training features".as_ref())?, { test.classes("test features".as_ref())? });
+    let classes = bank.iter().chain(queries).max().map_or(0, |&most| most as usize + 1);
+    let accuracies = knn(
+        Labelled { features: &train.features, labels: bank },
+        Labelled { features: &test.features, labels: queries },
+        train.dim,
+        classes,
+        &options.ks,
+        options.temperature,
+    )?;
+    let (bank, queries) = (bank.len(), queries.len());
+    Ok(KnnResult { options, bank, queries, dim: train.dim, classes, accuracies })
+}
+
+/// Accuracy for each of `ks`, in one pass over the bank; see [`classify`].
+///
+/// # Errors
+/// Those of [`classify`].
 pub fn knn(
     bank: Labelled,
     queries: Labelled,
@@ -54,36 +117,72 @@ pub fn knn(
     ks: &[usize],
     temperature: f32,
 ) -> Result<Vec<KnnAccuracy>> {
+    let rankings = classify(bank, queries, dim, classes, ks, temperature)?;
+    let accuracy = |(&k, rankings): (&usize, Vec<Ranking>)| {
+        let within = |most: usize| {
+            let asked = rankings.iter().zip(queries.labels);
+            asked.filter(|(ranking, label)| ranking.iter().take(most).any(|c| c == *label)).count()
+        };
+        let share = |most: usize| within(most) as f64 / rankings.len() as f64;
+        KnnAccuracy { k, top1: share(1), top5: share(RANKS) }
+    };
+    Ok(ks.iter().zip(rankings).map(accuracy).collect())
+}
+
+/// The ranking of every query for each of `ks`. Where the bank is smaller than k, all of it votes.
+/// Ties go to the earlier training feature and to the lower class.
+///
+/// # Errors
+/// No features, sizes that do not fit, a label that is no class, a feature that is not finite, a k
+/// of 0, or a temperature that is not above 0.
+pub fn classify(
+    bank: Labelled,
+    queries: Labelled,
+    dim: usize,
+    classes: usize,
+    ks: &[usize],
+    temperature: f32,
+) -> Result<Vec<Vec<Ranking>>> {
     for (name, set) in [("bank", bank), ("queries", queries)] {
         check(set, dim, classes).map_err(|what| Error::Usage(format!("k-NN {name}: {what}")))?;
     }
     if ks.contains(&0) {
         return Err(Error::Usage("k-NN with k = 0: choose at least 1".to_owned()));
     }
+    if temperature.is_nan() || temperature <= 0.0 {
+        return Err(Error::Usage(format!("k-NN with T = {temperature}: should be above 0")));
+    }
     let most = ks.iter().copied().max().unwrap_or(1);
     let neighbours = neighbours(bank.features, queries.features, dim, most);
-    let accuracy = |&k: &usize| {
-        let ranks = neighbours.par_iter().zip(queries.labels).map(|(neighbours, &label)| {
-            let mut votes = vec![0.0; classes];
+    let rankings = |&k: &usize| {
+        let rank = |votes: &mut Vec<f32>, neighbours: &Vec<Neighbour>| {
+            votes.clear();
+            votes.resize(classes, 0.0);
             // Only the ratios of votes matter: with the nearest at weight 1 none overflows.
-            let (nearest, _) = neighbours[0];
+            let nearest = neighbours.first().map_or(0.0, |&(similarity, _)| similarity);
             for &(similarity, index) in neighbours.iter().take(k) {
                 let weight = exp((similarity - nearest) / temperature);
                 votes[bank.labels[index as usize] as usize] += weight;
             }
-            // The rank of the right class: how many classes come before it.
-            let own = votes[label as usize];
-            let before = |(class, &vote): (usize, &f32)| {
-                vote > own || (vote == own && class < label as usize)
-            };
-            votes.iter().enumerate().filter(|&vote| before(vote)).count()
-        });
-        let ranks: Vec<usize> = ranks.collect();
-        let within = |most: usize| ranks.iter().filter(|&&rank| rank < most).count();
-        let share = |most: usize| within(most) as f64 / ranks.len() as f64;
-        KnnAccuracy { k, top1: share(1), top5: share(5) }
+            first_classes(votes)
+        };
+        neighbours.par_iter().map_init(Vec::new, rank).collect()
     };
-    Ok(ks.iter().map(accuracy).collect())
+    Ok(ks.iter().map(rankings).collect())
+}
+
+/// The classes with most votes, in order.
+fn first_classes(votes: &[f32]) -> Ranking {
+    let mut first: Vec<(f32, u32)> = Vec::with_capacity(RANKS + 1);
+    for (class, &vote) in (0..).zip(votes) {
+        if first.len() == RANKS && first[RANKS - 1].0 >= vote {
+            continue;
+        }
+        let place = first.partition_point(|&(other, _)| other >= vote);
+        first.insert(place, (vote, class));
+        first.truncate(RANKS);
+    }
+    first.into_iter().map(|(_, class)| class).collect()
 }
 
 /// What is wrong with a set, if anything.
@@ -104,49 +203,100 @@ fn check(set: Labelled, dim: usize, classes: usize) -> std::result::Result<(), S
     Ok(())
 }
 
-/// For each query its `most` nearest training features by cosine, the nearest first.
+/// For each query its `most` nearest training features by cosine, the nearest first. A feature of
+/// zeros has cosine 0 with all.
 pub fn neighbours(bank: &[f32], queries: &[f32], dim: usize, most: usize) -> Vec<Vec<Neighbour>> {
-    let (bank, queries) = (unit_length(bank, dim), unit_length(queries, dim));
-    queries
-        .par_chunks(QUERIES * dim)
-        .flat_map_iter(|queries| {
-            let count = queries.len() / dim;
-            let mut nearest: Vec<Vec<Neighbour>> = vec![Vec::with_capacity(most + 1); count];
-            let mut similarities = vec![0.0; count * BANK];
-            let mut scratch = Vec::new();
-            for (block, bank) in bank.chunks(BANK * dim).enumerate() {
-                let n = bank.len() / dim;
-                let product = Gemm { m: count, n, k: dim, trans_a: false, trans_b: true };
-                scratch.resize(workspace(product), 0.0);
-                gemm(product, queries, bank, &mut similarities[..count * n], &mut scratch);
-                let first = (block * BANK) as u32;
-                for (row, nearest) in similarities.chunks_exact(n).zip(&mut nearest) {
-                    for (index, &similarity) in (first..).zip(row) {
-                        insert(nearest, (similarity, index), most);
-                    }
+    let scales: Vec<f32> = bank.par_chunks(dim).map(inverse_length).collect();
+    let compare = |queries: &[f32]| {
+        let mut unit = queries.to_vec();
+        for query in unit.chunks_exact_mut(dim) {
+            let scale = inverse_length(query);
+            query.iter_mut().for_each(|x| *x *= scale);
+        }
+        let count = queries.len() / dim;
+        let mut best: Vec<Best> = (0..count).map(|_| Best::new(most)).collect();
+        let mut similarities = vec![0.0; count * BANK.min(scales.len())];
+        let (by_row, by_column) = (Strides::new(dim, false), Strides::new(dim, true));
+        let blocks = bank.chunks(BANK * dim).zip(scales.chunks(BANK));
+        for (block, (bank, scales)) in blocks.enumerate() {
+            let n = scales.len();
+            let similarities = &mut similarities[..count * n];
+            sgemm((count, dim, n), (&unit, by_row), (bank, by_column), 0.0, similarities);
+            for (row, best) in similarities.chunks_exact_mut(n).zip(&mut best) {
+                best.take(row, scales, (block * BANK) as u32);
+            }
+        }
+        best.into_iter().map(Best::sorted).collect::<Vec<_>>()
+    };
+    let rows = (queries.len() / dim / TASKS).clamp(8, QUERIES);
+    queries.par_chunks(rows * dim).flat_map_iter(compare).collect()
+}
+
+/// 1 / |x|, with |x| at least 1e-12; in double precision where the squares need its range.
+fn inverse_length(x: &[f32]) -> f32 {
+    let square = dot(x, x);
+    if square.is_normal() {
+        return 1.0 / square.sqrt().max(1e-12);
+    }
+    let square: f64 = x.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
+    (1.0 / square.sqrt().max(1e-12)) as f32
+}
+
+/// The nearest of the training features seen so far. Those that may belong to them are gathered;
+/// when twice as many as wanted are there, the worse half goes and the threshold rises.
+struct Best {
+    most: usize,
+    found: Vec<Neighbour>,
+    /// Whatever is not above cannot belong to the nearest any more.
+    threshold: f32,
+}
+
+impl Best {
+    fn new(most: usize) -> Best {
+        Best { most, found: Vec::new(), threshold: f32::NEG_INFINITY }
+    }
+
+    /// Looks at one query's products with a block of the bank, of which `scales` are 1 / length.
+    fn take(&mut self, products: &mut [f32], scales: &[f32], first: u32) {
+        for (product, scale) in products.iter_mut().zip(scales) {
+            *product *= scale;
+        }
+        for (first, group) in (first..).step_by(GROUP).zip(products.chunks(GROUP)) {
+            // Hardly ever true once the threshold is high; without a branch it is vector code.
+            if !group.iter().fold(false, |any, &s| any | (s > self.threshold)) {
+                continue;
+            }
+            for (index, &similarity) in (first..).zip(group) {
+                if similarity > self.threshold {
+                    self.found.push((similarity, index));
                 }
             }
-            nearest
-        })
-        .collect()
-}
-
-/// Keeps the `most` nearest in order; candidates come by rising index, so equals stay behind.
-fn insert(nearest: &mut Vec<Neighbour>, candidate: Neighbour, most: usize) {
-    if nearest.len() == most && nearest[most - 1].0 >= candidate.0 {
-        return;
+            if self.found.len() >= 2 * self.most.max(GROUP) {
+                self.shrink();
+            }
+        }
     }
-    let place = nearest.partition_point(|neighbour| neighbour.0 >= candidate.0);
-    nearest.insert(place, candidate);
-    nearest.truncate(most);
+
+    fn shrink(&mut self) {
+        if self.found.len() > self.most {
+            self.found.select_nth_unstable_by(self.most - 1, nearer);
+            self.found.truncate(self.most);
+            // Later features of the same similarity come after: only larger ones may enter.
+            self.threshold = self.found[self.most - 1].0;
+        }
+    }
+
+    fn sorted(mut self) -> Vec<Neighbour> {
+        self.shrink();
+        self.found.sort_unstable_by(nearer);
+        self.found.shrink_to_fit();
+        self.found
+    }
 }
 
-/// Rows of length 1; rows of zeros stay so.
-fn unit_length(features: &[f32], dim: usize) -> Vec<f32> {
-    let mut unit = vec![0.0; features.len()];
-    let mut norm = vec![0.0; features.len() / dim];
-    l2_normalize(dim, 1e-12, features, &mut unit, &mut norm);
-    unit
+/// The nearer first; of equals the earlier training feature.
+fn nearer(a: &Neighbour, b: &Neighbour) -> std::cmp::Ordering {
+    b.0.total_cmp(&a.0).then(a.1.cmp(&b.1))
 }
 
 #[cfg(test)]
@@ -253,6 +403,14 @@ mod tests {
             pool.install(|| neighbours(&bank, &queries, 16, 20))
         };
         assert_eq!(with(1), with(3));
+    }
+
+    #[test]
+    fn all_equal_leaves_the_first() {
+        // Every training feature is as near as every other: the lowest indices stay, in order.
+        let bank: Vec<f32> = (0..5000).map(|i| (i % 7 + 1) as f32).collect();
+        let nearest = &neighbours(&bank, &[2.0], 1, 40)[0];
+        assert!(nearest.iter().map(|&(_, index)| index).eq(0..40));
     }
 
     #[test]

@@ -1,10 +1,13 @@
-//! Features of images: a frozen backbone in inference mode (spec, section 2).
+//! A frozen backbone in inference mode.
 
 use autograd::{Executor, Graph, Phase, Value};
 
 use crate::error::{Error, Result};
 use crate::learner::Device;
 use crate::nn::{Params, ResNet, ResNetConfig};
+
+/// The last layer of a backbone: its global average pool.
+pub const POOLED: &str = "avgpool";
 
 /// A backbone without gradients, whose batch norms use the running statistics.
 pub struct FeatureExtractor {
@@ -16,7 +19,7 @@ pub struct FeatureExtractor {
 }
 
 impl FeatureExtractor {
-    /// A backbone for batches of `batch` images of `size` x `size` pixels.
+    /// A backbone for batches of `batch` images of `size` x `size` pixels, with its average pool.
     ///
     /// # Errors
     /// Images too small for the backbone; those of `device`.
@@ -26,10 +29,30 @@ impl FeatureExtractor {
         size: usize,
         device: Device,
     ) -> Result<FeatureExtractor> {
+        FeatureExtractor::of_layer(config, batch, (size, size), POOLED, device)
+    }
+
+    /// As [`FeatureExtractor::new`], for images of (height, width), up to the layer of this name:
+    /// see [`ResNet::forward_to`]. What is not [`POOLED`] is averaged over its pixels.
+    ///
+    /// # Errors
+    /// Images too small for the backbone, or no such layer.
+    pub fn of_layer(
+        config: &ResNetConfig,
+        batch: usize,
+        (height, width): (usize, usize),
+        layer: &str,
+        device: Device,
+    ) -> Result<FeatureExtractor> {
         let (mut graph, mut params) = (Graph::new(), Params::new(false));
         let resnet = ResNet::new(&mut graph, &mut params, config);
-        let images = graph.input("images", [batch, size, size, config.in_channels]);
-        let features = resnet.forward(&mut graph, images, false)?;
+        let images = graph.input("images", [batch, height, width, config.in_channels]);
+        let features = if layer == POOLED {
+            resnet.forward(&mut graph, images, false)?
+        } else {
+            let spatial = resnet.forward_to(&mut graph, images, layer, false)?;
+            graph.global_avg_pool(spatial)?
+        };
         graph.keep(features);
         let name = |value: Value| (graph.info(value).name.clone(), value);
         let tensors = params.all().iter().map(|param| name(param.value)).collect();
@@ -49,6 +72,11 @@ impl FeatureExtractor {
             self.executor.write(*value, data);
         }
         Ok(())
+    }
+
+    /// Bytes of its memory on the device.
+    pub fn bytes(&self) -> usize {
+        4 * self.executor.plan().total
     }
 
     /// The length of a feature vector.

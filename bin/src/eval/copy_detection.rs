@@ -1,0 +1,79 @@
+//! `carp eval copy-detection`: Copydays, from features and file names.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use carp::error::Result;
+use carp::eval::copy_detection::{
+    CopyDetectionOptions, CopyFeatures, CopyNames, HEADLINE, evaluate,
+};
+use carp::eval::feature_set::FeatureSet;
+use clap::Args;
+use serde_json::json;
+
+use super::feature_source::{Output, wanted};
+use crate::on_threads;
+
+#[derive(Args)]
+pub struct CopyDetectionArgs {
+    /// Features of the originals: a safetensors file with `features` [N,D] f32.
+    #[arg(long, value_name = "FILE")]
+    features: Option<PathBuf>,
+    /// Features of the queries, block after block, likewise.
+    #[arg(long, value_name = "FILE")]
+    test_features: Option<PathBuf>,
+    /// File names: {"originals": [name, ...], "blocks": [{"name": ..., "queries": [name, ...]}, ...]}.
+    #[arg(long, value_name = "FILE")]
+    names: Option<PathBuf>,
+    /// Features of further images for the database.
+    #[arg(long, value_name = "FILE")]
+    distractors: Option<PathBuf>,
+    /// Features to learn a whitening from; without it nothing is whitened.
+    #[arg(long, value_name = "FILE")]
+    whitening: Option<PathBuf>,
+    /// Of each ranking, what counts; 0 is all of it.
+    #[arg(long, default_value_t = CopyDetectionOptions::default().top)]
+    top: usize,
+    #[command(flatten)]
+    output: Output,
+}
+
+pub fn run(args: &CopyDetectionArgs) -> Result<ExitCode> {
+    let originals = wanted(&args.features, "--features", "the features of the originals")?;
+    let queries = wanted(&args.test_features, "--test-features", "the features of the queries")?;
+    let names = wanted(&args.names, "--names", "the file names")?;
+    let load = |path: &Option<PathBuf>| path.as_deref().map(FeatureSet::load).transpose();
+    let result = on_threads(args.output.threads, || {
+        let names = CopyNames::load(names)?;
+        let features = CopyFeatures {
+            originals: FeatureSet::load(originals)?,
+            queries: FeatureSet::load(queries)?,
+            distractors: load(&args.distractors)?,
+            whitening: load(&args.whitening)?,
+        };
+        let options = CopyDetectionOptions { top: args.top, ..CopyDetectionOptions::default() };
+        evaluate(features, &names, options)
+    })?;
+    let top = match result.options.top {
+        0 => "the whole ranking".to_owned(),
+        top => format!("the first {top}"),
+    };
+    let whitening = match result.whitened_by {
+        Some(n) => format!("whitened (power {}, {n} images)", result.options.whitening_power),
+        None => "not whitened".to_owned(),
+    };
+    println!(
+        "copy detection, cosine, {whitening}: {} originals and {} distractors, features of {}; AP by \
+         trapezoids over {top}",
+        result.originals, result.distractors, result.dim
+    );
+    if let Some(map) = result.strong {
+        println!("{HEADLINE}: mAP {:.2} %", 100.0 * map);
+    }
+    println!("{:<16}{:>8}{:>9}", "block", "queries", "mAP %");
+    for block in &result.blocks {
+        println!("{:<16}{:>8}{:>9.2}", block.name, block.queries, 100.0 * block.map);
+    }
+    args.output.save("copy-detection", json!(result))?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,101 @@
+//! Where the features of a protocol come from, and where its numbers go.
+
+use std::path::{Path, PathBuf};
+
+use carp::checkpoint::write_atomically;
+use carp::error::{Error, Result};
+use carp::eval::feature_set::FeatureSet;
+use carp::features::{NetworkName, Source};
+use clap::Args;
+use serde_json::Value;
+
+use crate::source::{DataArgs, ImageBar, NetworkArgs, SplitName, network_name};
+
+/// A checkpoint, or files of features that any program made.
+#[derive(Args)]
+pub struct FeatureSource {
+    /// A run folder, a checkpoint, or weights of others, whose features of the run's data are taken.
+    #[arg(conflicts_with_all = ["features", "test_features"])]
+    pub checkpoint: Option<PathBuf>,
+    /// Which network of it; `pixels` takes the pixels for features.
+    #[arg(long, value_name = "NAME", default_value = "teacher", value_parser = network_name())]
+    network: NetworkName,
+    #[command(flatten)]
+    data: DataArgs,
+    /// Training features: a safetensors file with `features` [N,D] f32 and `labels` [N] or [N,C].
+    #[arg(long, value_name = "FILE")]
+    features: Option<PathBuf>,
+    /// Test features, likewise.
+    #[arg(long, value_name = "FILE")]
+    test_features: Option<PathBuf>,
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// What all protocols share.
+#[derive(Args)]
+pub struct Output {
+    /// Write settings and numbers as JSON too.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Threads; 0 is one per core.
+    #[arg(long, default_value_t = 0)]
+    pub threads: usize,
+}
+
+impl Output {
+    /// Writes the JSON file, if one is wanted.
+    pub fn save(&self, protocol: &str, mut result: Value) -> Result<()> {
+        let Some(path) = &self.json else { return Ok(()) };
+        result["protocol"] = protocol.into();
+        let text = serde_json::to_string_pretty(&result).expect("plain numbers and names");
+        write_atomically(path, (text + "\n").as_bytes())
+    }
+}
+
+impl FeatureSource {
+    /// Training and test features.
+    pub fn pair(&self) -> Result<(FeatureSet, FeatureSet)> {
+        if let Some(checkpoint) = &self.checkpoint {
+            let source = NetworkArgs::new(checkpoint, self.network).open()?;
+            return self.extract(source);
+        }
+        let test = wanted(&self.test_features, "--test-features", "the test features")?;
+        Ok((self.train()?, FeatureSet::load(test)?))
+    }
+
+    /// Training features, and test features if there are any.
+    pub fn train_and_maybe_test(&self) -> Result<(FeatureSet, Option<FeatureSet>)> {
+        if self.checkpoint.is_some() {
+            let (train, test) = self.pair()?;
+            return Ok((train, Some(test)));
+        }
+        let test = self.test_features.as_deref().map(FeatureSet::load).transpose()?;
+        Ok((self.train()?, test))
+    }
+
+    /// The network's features of training and test data.
+    fn extract(&self, mut source: Source) -> Result<(FeatureSet, FeatureSet)> {
+        let network = NetworkArgs::new(source.path(), self.network);
+        let mut encoder = network.encoder(&mut source, self.network)?;
+        let mut features = |split| {
+            let data = self.data.open(&source, split)?;
+            let bar = ImageBar::new(data.name(), data.len());
+            let set = encoder.feature_set(&*data, |done| bar.set(done));
+            bar.finish();
+            set
+        };
+        Ok((features(SplitName::Train)?, features(SplitName::Test)?))
+    }
+
+    fn train(&self) -> Result<FeatureSet> {
+        let what = "the training features, or a checkpoint";
+        FeatureSet::load(wanted(&self.features, "--features", what)?)
+    }
+}
+
+/// A file that cannot be done without.
+pub fn wanted<'a>(file: &'a Option<PathBuf>, flag: &str, what: &str) -> Result<&'a Path> {
+    let line = || Error::Usage(format!("{flag} FILE is missing: give {what}"));
+    file.as_deref().ok_or_else(line)
+}

@@ -1,0 +1,135 @@
+//! `carp eval few-shot`: one-vs-rest linear SVMs on a few and on all images per class.
+
+use std::process::ExitCode;
+
+use carp::error::Result;
+use carp::eval::average_precision::Interpolation;
+use carp::eval::few_shot::{Difficult, FewShotOptions, evaluate};
+use carp::eval::linear_svm::SvmOptions;
+use clap::{Args, ValueEnum};
+use serde_json::json;
+
+use super::feature_source::FeatureSource;
+use crate::on_threads;
+
+#[derive(Args)]
+pub struct FewShotArgs {
+    #[command(flatten)]
+    source: FeatureSource,
+    /// Costs C; the one with the best mAP counts.
+    #[arg(long, value_delimiter = ',', default_values_t = FewShotOptions::default().costs)]
+    costs: Vec<f64>,
+    /// Images per class.
+    #[arg(long, value_delimiter = ',', default_values_t = FewShotOptions::default().shots)]
+    shots: Vec<usize>,
+    /// Draws for each number of images.
+    #[arg(long, default_value_t = FewShotOptions::default().draws)]
+    draws: usize,
+    /// Only the full training set.
+    #[arg(long, conflicts_with = "no_full")]
+    only_full: bool,
+    /// Leave out the full training set.
+    #[arg(long)]
+    no_full: bool,
+    /// What label 0 of [N,C] means.
+    #[arg(long, value_enum, default_value_t = DifficultArg::Negative)]
+    difficult: DifficultArg,
+    /// How average precision is interpolated.
+    #[arg(long, value_enum, default_value_t = InterpolationArg::AllPoints)]
+    interpolation: InterpolationArg,
+    /// What the projected gradients may span when a machine is done.
+    #[arg(long, default_value_t = SvmOptions::default().tolerance)]
+    tolerance: f64,
+    /// Sweeps of a machine at most.
+    #[arg(long, default_value_t = SvmOptions::default().max_iterations)]
+    max_iterations: usize,
+    /// Weight of positive images, against 1 of negative ones.
+    #[arg(long, default_value_t = SvmOptions::default().positive_weight)]
+    positive_weight: f64,
+    /// Of draws and sweeps.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum DifficultArg {
+    /// The class is not shown, as in the authors' script.
+    Negative,
+    /// The image does not count for the class, as in VOC's devkit.
+    Ignored,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum InterpolationArg {
+    /// Area under the curve, as in the authors' script.
+    AllPoints,
+    /// Recalls 0, 0.1, ..., 1, as in the devkit of VOC 2007.
+    ElevenPoints,
+}
+
+pub fn run(args: &FewShotArgs) -> Result<ExitCode> {
+    let options = FewShotOptions {
+        costs: args.costs.clone(),
+        shots: if args.only_full { vec![] } else { args.shots.clone() },
+        draws: args.draws,
+        full: !args.no_full,
+        difficult: match args.difficult {
+            DifficultArg::Negative => Difficult::Negative,
+            DifficultArg::Ignored => Difficult::Ignored,
+        },
+        interpolation: match args.interpolation {
+            InterpolationArg::AllPoints => Interpolation::AllPoints,
+            InterpolationArg::ElevenPoints => Interpolation::ElevenPoints,
+        },
+        svm: SvmOptions {
+            positive_weight: args.positive_weight,
+            tolerance: args.tolerance,
+            max_iterations: args.max_iterations,
+            ..SvmOptions::default()
+        },
+        seed: args.seed,
+    };
+    let result = on_threads(args.source.output.threads, || {
+        let (train, test) = args.source.pair()?;
+        evaluate(train, test, options)
+    })?;
+    let options = &result.options;
+    println!(
+        "linear SVMs (squared hinge, class weights {}:{}, tolerance {:e}, at most {} sweeps) on x / \
+         (|x| + 1e-5)",
+        options.svm.positive_weight,
+        options.svm.negative_weight,
+        options.svm.tolerance,
+        options.svm.max_iterations
+    );
+    println!(
+        "{} training and {} test features of {}, {} of {} classes in the test; seed {}",
+        result.train, result.test, result.dim, result.classes_scored, result.classes, options.seed
+    );
+    let difficult = match options.difficult {
+        Difficult::Negative => "is negative",
+        Difficult::Ignored => "does not count",
+    };
+    let interpolation = match options.interpolation {
+        Interpolation::AllPoints => "all points",
+        Interpolation::ElevenPoints => "eleven points",
+    };
+    println!("label 0 of [N,C] {difficult}; average precision over {interpolation}");
+    println!("images/class  draws     best C   mAP %     sd  top-1 %  not converged");
+    for score in &result.scores {
+        let shots = score.shots.map_or("all".to_owned(), |shots| shots.to_string());
+        let best = score.costs.iter().find(|cost| cost.cost == score.best_cost);
+        let best = best.expect("one of the costs");
+        let top1 = best.accuracy.map_or("-".to_owned(), |share| format!("{:.2}", 100.0 * share));
+        println!(
+            "{shots:>12}  {:>5}  {:>9}  {:>6.2}  {:>5.2}  {top1:>7}  {:>13}",
+            score.draws,
+            score.best_cost,
+            100.0 * score.map,
+            100.0 * score.map_sd,
+            best.not_converged
+        );
+    }
+    args.source.output.save("few-shot", json!(result))?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,119 @@
+//! `carp eval kmeans`: clusters features and scores the clusters against the classes.
+
+use std::process::ExitCode;
+
+use carp::error::Result;
+use carp::eval::clustering::{ClusteringOptions, evaluate};
+use carp::eval::kmeans::{KmeansOptions, Start};
+use clap::{Args, ValueEnum};
+use serde_json::json;
+
+use super::feature_source::FeatureSource;
+use crate::on_threads;
+
+#[derive(Args)]
+pub struct KmeansArgs {
+    #[command(flatten)]
+    source: FeatureSource,
+    /// Clusters; 0 is as many as there are classes.
+    #[arg(long, value_name = "K", default_value_t = 0)]
+    clusters: usize,
+    /// Euclidean distances and plain means; without it centroids have length 1 and compare by
+    /// inner product, as in the authors' script.
+    #[arg(long)]
+    euclidean: bool,
+    /// The first centroids.
+    #[arg(long, value_enum, default_value_t = StartArg::Random)]
+    start: StartArg,
+    /// Starts, of which the best counts.
+    #[arg(long, default_value_t = ClusteringOptions::default().kmeans.starts)]
+    starts: usize,
+    /// Iterations of each start at most.
+    #[arg(long, default_value_t = ClusteringOptions::default().kmeans.iterations)]
+    iterations: usize,
+    /// Training features per cluster at most, drawn (faiss's default); 0 takes all.
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = ClusteringOptions::default().max_points_per_centroid
+    )]
+    max_points_per_centroid: usize,
+    /// Take the features as they are, not standardised by the training mean and deviation.
+    #[arg(long)]
+    no_standardize: bool,
+    /// Of the draws.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum StartArg {
+    /// Features drawn without replacement, as in faiss.
+    Random,
+    /// k-means++.
+    PlusPlus,
+}
+
+pub fn run(args: &KmeansArgs) -> Result<ExitCode> {
+    let options = ClusteringOptions {
+        kmeans: KmeansOptions {
+            clusters: args.clusters,
+            spherical: !args.euclidean,
+            start: match args.start {
+                StartArg::Random => Start::Random,
+                StartArg::PlusPlus => Start::PlusPlus,
+            },
+            starts: args.starts,
+            iterations: args.iterations,
+            seed: args.seed,
+        },
+        standardize: !args.no_standardize,
+        max_points_per_centroid: args.max_points_per_centroid,
+    };
+    let result = on_threads(args.source.output.threads, || {
+        let (train, test) = args.source.train_and_maybe_test()?;
+        evaluate(train, test, options)
+    })?;
+    let (options, scores) = (&result.options, &result.scores);
+    let (kind, objective) = if options.kmeans.spherical {
+        ("spherical", "sum of inner products")
+    } else {
+        ("Euclidean", "inertia")
+    };
+    let start = match options.kmeans.start {
+        Start::Random => "random",
+        Start::PlusPlus => "k-means++",
+    };
+    let features = if options.standardize { "standardised" } else { "plain" };
+    println!(
+        "{kind} k-means, {} clusters of {} {features} training features of {} (at most {} per \
+         cluster; 0 is all)",
+        options.kmeans.clusters, result.points, result.dim, options.max_points_per_centroid
+    );
+    println!(
+        "best of {} {start} starts, seed {}: {} of at most {} iterations, {objective} {:.6e}",
+        options.kmeans.starts,
+        options.kmeans.seed,
+        result.best_start_iterations,
+        options.kmeans.iterations,
+        result.objective.abs()
+    );
+    println!(
+        "scores x 100 of {} {} features, each in the cluster of the nearest centroid",
+        result.scored, result.scored_split
+    );
+    for (name, score) in [
+        ("NMI", scores.nmi),
+        ("AMI", scores.ami),
+        ("ARI", scores.ari),
+        ("Fowlkes-Mallows", scores.fowlkes_mallows),
+        ("homogeneity", scores.homogeneity),
+        ("completeness", scores.completeness),
+        ("V-measure", scores.v_measure),
+        ("accuracy (Hungarian)", scores.accuracy),
+    ] {
+        println!("{name:<20}  {:>7.2}", 100.0 * score);
+    }
+    args.source.output.save("kmeans", json!(result))?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,60 @@
+//! `carp eval retrieval`: revisited Oxford and Paris, from features and their ground truth.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use carp::error::Result;
+use carp::eval::feature_set::FeatureSet;
+use carp::eval::retrieval::{Relevance, RetrievalOptions, evaluate};
+use clap::Args;
+use serde_json::json;
+
+use super::feature_source::{Output, wanted};
+use crate::on_threads;
+
+#[derive(Args)]
+pub struct RetrievalArgs {
+    /// Features of the database images: a safetensors file with `features` [N,D] f32.
+    #[arg(long, value_name = "FILE")]
+    features: Option<PathBuf>,
+    /// Features of the queries, likewise.
+    #[arg(long, value_name = "FILE")]
+    test_features: Option<PathBuf>,
+    /// Ground truth: {"easy": [[row, ...], ...], "hard": ..., "junk": ...}, a list per query, of
+    /// rows of the database.
+    #[arg(long, value_name = "FILE")]
+    relevance: Option<PathBuf>,
+    /// Ranks at which precision is taken.
+    #[arg(long, value_delimiter = ',', default_values_t = RetrievalOptions::default().precision_at)]
+    precision_at: Vec<usize>,
+    #[command(flatten)]
+    output: Output,
+}
+
+pub fn run(args: &RetrievalArgs) -> Result<ExitCode> {
+    let database = wanted(&args.features, "--features", "the features of the database")?;
+    let queries = wanted(&args.test_features, "--test-features", "the features of the queries")?;
+    let relevance = wanted(&args.relevance, "--relevance", "the ground truth")?;
+    let result = on_threads(args.output.threads, || {
+        let relevance = Relevance::load(relevance)?;
+        let (database, queries) = (FeatureSet::load(database)?, FeatureSet::load(queries)?);
+        let options = RetrievalOptions { precision_at: args.precision_at.clone() };
+        evaluate(&database, &queries, &relevance, options)
+    })?;
+    println!(
+        "revisited retrieval, cosine: {} queries in {} images, features of {}; AP by trapezoids, \
+         junk taken out",
+        result.queries, result.database, result.dim
+    );
+    let columns = result.options.precision_at.iter().map(|k| format!("{:>9}", format!("mP@{k} %")));
+    println!("{:<8}{:>9}{}  queries", "", "mAP %", columns.collect::<String>());
+    let rows = [("Easy", &result.easy), ("Medium", &result.medium), ("Hard", &result.hard)];
+    for (name, score) in rows {
+        let number = |x: &Option<f64>| x.map_or("-".to_owned(), |x| format!("{:.2}", 100.0 * x));
+        let columns = score.mean_precision.iter().map(|x| format!("{:>9}", number(x)));
+        let columns: String = columns.collect();
+        println!("{name:<8}{:>9}{columns}  {:>7}", number(&score.map), score.queries);
+    }
+    args.output.save("retrieval", json!(result))?;
+    Ok(ExitCode::SUCCESS)
+}

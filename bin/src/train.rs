@@ -30,23 +30,24 @@ pub struct TrainArgs {
 }
 
 pub fn run(args: &TrainArgs) -> Result<ExitCode> {
-    // Before anything is written: a device that is not there leaves no run folder behind.
     let device = args.device.open()?;
-    let (config, mut folder, resume) = match &args.resume {
+    let (config, resume) = match &args.resume {
         Some(path) => {
             let checkpoint = Checkpoint::load(&checkpoint_path(path))?;
-            let folder = RunFolder::reopen(path, checkpoint.progress()?)?;
-            (checkpoint.config()?, folder, Some(checkpoint))
+            (checkpoint.config()?, Some(checkpoint))
         }
-        None => {
-            let config = args.config.load()?;
-            let name = args.config.preset_name();
-            let folder = RunFolder::create(args.out.as_deref(), &name, &config)?;
-            (config, folder, None)
-        }
+        None => (args.config.load()?, None),
     };
-    let path = folder.path().to_owned();
-    println!("run folder: {}", path.display());
+    let mut path = PathBuf::new();
+    let open_folder = || {
+        let folder = match (&args.resume, &resume) {
+            (Some(path), Some(checkpoint)) => RunFolder::reopen(path, checkpoint.progress()?)?,
+            _ => RunFolder::create(args.out.as_deref(), &args.config.preset_name(), &config)?,
+        };
+        folder.path().clone_into(&mut path);
+        println!("run folder: {}", path.display());
+        Ok(folder)
+    };
 
     let stop = Arc::new(AtomicBool::new(false));
     let asked = Arc::clone(&stop);
@@ -55,7 +56,9 @@ pub fn run(args: &TrainArgs) -> Result<ExitCode> {
 
     let mut screen = Screen::default();
     let outcome = on_threads(config.train.threads, || {
-        train(&config, &mut folder, resume, &device, &stop, &mut |event| screen.show(event))
+        train(&config, open_folder, resume.as_ref(), &device, &stop, &mut |event| {
+            screen.show(event)
+        })
     });
     screen.bar.finish_and_clear();
     match outcome? {

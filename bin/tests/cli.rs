@@ -208,6 +208,9 @@ fn wrong_files_are_one_line_with_exit_code_1() {
     fails(&missing, 1, &["none.toml"]);
     let folder = carp(temp.path(), &["train", "--preset", "folder", "--data", "nowhere"]);
     fails(&folder, 1, &["nowhere", "no such folder"]);
+    let none = carp(temp.path(), &["train", "--preset", "cifar10"]);
+    fails(&none, 2, &["cifar10 needs a folder", "--data"]);
+    assert!(!temp.path().join("runs").exists(), "a run that cannot start left a folder");
     fails(&carp(temp.path(), &["train", "--resume", "nowhere"]), 1, &["nowhere"]);
     std::fs::write(temp.path().join("cut.safetensors"), [7; 100]).unwrap();
     let cut = carp(temp.path(), &["eval", "knn", "cut.safetensors"]);

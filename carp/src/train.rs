@@ -221,21 +221,23 @@ impl<'a> Trainer<'a> {
 /// Neighbours and rows in the picture of a run.
 const PICTURE: (usize, usize) = (6, 10);
 
-/// Trains in `folder` and writes everything there; `resume` goes on from its checkpoint. `stop`
-/// ends the run after the step at hand.
+/// Trains and writes everything into the folder that `open_folder` gives; that is asked once data,
+/// network and evaluation are there, so that a run that cannot start leaves nothing behind. `resume`
+/// goes on from a checkpoint of that folder. `stop` ends the run after the step at hand.
 ///
 /// # Errors
 /// Settings, data or files that are not right; a loss that is not finite.
 pub fn train(
     config: &Config,
-    folder: &mut RunFolder,
-    resume: Option<Checkpoint>,
+    open_folder: impl FnOnce() -> Result<RunFolder>,
+    resume: Option<&Checkpoint>,
     device: Device,
     stop: &AtomicBool,
     show: &mut dyn FnMut(Event),
 ) -> Result<Outcome> {
     let mut trainer = Trainer::new(config, device)?;
     let mut evaluation = Evaluation::new(config, &trainer.splits, device)?;
+    let mut folder = open_folder()?;
     let mut measure = |learner: &mut Learner| {
         let backbone = learner.teacher_backbone();
         evaluation.as_mut().map(|evaluation| evaluation.measure(&backbone)).transpose()

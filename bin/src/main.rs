@@ -3,6 +3,7 @@
 
 mod audit;
 mod bench;
+mod data;
 mod eval;
 mod inspect;
 mod train;
@@ -39,6 +40,9 @@ enum Command {
     /// Measure a trained network.
     #[command(subcommand)]
     Eval(eval::EvalCommand),
+    /// The data sets of the paper: what they are, and whether one is whole.
+    #[command(subcommand)]
+    Data(data::DataCommand),
     /// Print the training step as a table: op, layer, shape, FLOPs, bytes, place in memory.
     Trace(inspect::TraceArgs),
     /// Print what memory the training step needs, and draw its map.
@@ -107,6 +111,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Train(args) => train::run(&args),
         Command::Eval(command) => eval::run(&command),
+        Command::Data(command) => data::run(&command),
         Command::Trace(args) => inspect::trace(&args),
         Command::Plan(args) => inspect::plan(&args),
         Command::Bench(command) => bench::run(&command),

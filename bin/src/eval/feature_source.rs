@@ -57,8 +57,9 @@ impl FeatureSource {
         if let Some(checkpoint) = &self.checkpoint {
             return extract(checkpoint, self.data.as_deref());
         }
+        let train = self.train()?;
         let test = wanted(&self.test_features, "--test-features", "the test features")?;
-        Ok((self.train()?, FeatureSet::load(test)?))
+        Ok((FeatureSet::load(train)?, FeatureSet::load(test)?))
     }
 
     /// Training features, and test features if there are any.
@@ -68,12 +69,11 @@ impl FeatureSource {
             return Ok((train, Some(test)));
         }
         let test = self.test_features.as_deref().map(FeatureSet::load).transpose()?;
-        Ok((self.train()?, test))
+        Ok((FeatureSet::load(self.train()?)?, test))
     }
 
-    fn train(&self) -> Result<FeatureSet> {
-        let what = "the training features, or a checkpoint";
-        FeatureSet::load(wanted(&self.features, "--features", what)?)
+    fn train(&self) -> Result<&Path> {
+        wanted(&self.features, "--features", "the training features, or a checkpoint")
     }
 }
 

@@ -43,17 +43,14 @@ enum Command {
     /// Measure a trained network.
     #[command(subcommand)]
     Eval(eval::EvalCommand),
-<<<<<<< HEAD
     /// Extract the features of pictures to a file.
     Features(features::FeaturesArgs),
     /// Look into checkpoints of any make, and export backbones.
     #[command(subcommand)]
     Weights(weights::WeightsCommand),
-=======
     /// The data sets of the paper: what they are, and whether one is whole.
     #[command(subcommand)]
     Data(data::DataCommand),
->>>>>>> eval-data
     /// Print the training step as a table: op, layer, shape, FLOPs, bytes, place in memory.
     Trace(inspect::TraceArgs),
     /// Print what memory the training step needs, and draw its map.
@@ -122,12 +119,9 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Train(args) => train::run(&args),
         Command::Eval(command) => eval::run(&command),
-<<<<<<< HEAD
         Command::Features(args) => features::run(&args),
         Command::Weights(command) => weights::run(&command),
-=======
         Command::Data(command) => data::run(&command),
->>>>>>> eval-data
         Command::Trace(args) => inspect::trace(&args),
         Command::Plan(args) => inspect::plan(&args),
         Command::Bench(command) => bench::run(&command),

@@ -1,10 +1,7 @@
 //! Data sets: built in, or read as their makers publish them.
 
-<<<<<<< HEAD
-mod changed;
-=======
 pub mod catalogue;
->>>>>>> eval-data
+mod changed;
 mod cifar;
 mod files;
 mod folder;
@@ -22,12 +19,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-<<<<<<< HEAD
 pub use self::changed::{Change, Changed};
-pub use self::folder::FolderDataset;
-=======
 pub use self::files::{FileDataset, Reading};
->>>>>>> eval-data
 pub use self::image::Image;
 pub use self::memory::MemoryDataset;
 pub use self::subset::Subset;

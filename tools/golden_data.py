@@ -12,6 +12,8 @@ import types
 from pathlib import Path
 
 import numpy as np
+from scipy.io import savemat
+from scipy.sparse import csc_matrix
 
 
 def ground_truth():
@@ -77,7 +79,79 @@ def pickles(out):
         (out / f"values_{protocol}.pkl").write_bytes(pickle.dumps(kept, protocol))
 
 
+def struct(fields, rows):
+    """A struct array of one row, as MATLAB has it."""
+    array = np.empty((1, len(rows)), [(field, object) for field in fields])
+    for at, row in enumerate(rows):
+        array[0, at] = tuple(row)
+    return array
+
+
+def cells(texts):
+    array = np.empty((1, len(texts)), object)
+    array[0, :] = texts
+    return array
+
+
+def mats(out):
+    """Indices of Stanford Cars, Flowers-102 and ImageNet, for a handful of images."""
+    names = cells(["AM General Hummer SUV 2000", "Acura RL Sedan 2012", "Acura TL Type-S 2008"])
+    box = ["bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2"]
+    first = np.array([[39]], np.uint8), np.array([[116]], np.uint8)
+    rest = np.array([[569]], np.uint16), np.array([[375]], np.uint16)
+    row = lambda label, file: [*first, *rest, np.array([[label]], np.uint8), file]  # noqa: E731
+    fields = [*box, "class", "fname"]
+    train = struct(fields, [row(3, "00001.jpg"), row(1, "00002.jpg"), row(2, "00003.jpg")])
+    test = struct(fields, [row(2, "00001.jpg"), row(3, "00002.jpg")])
+    both = struct(
+        ["relative_im_path", *box, "class", "test"],
+        [
+            ["car_ims/000001.jpg", *first, *rest, 1, 0],
+            ["car_ims/000002.jpg", *first, *rest, 3, 1],
+            ["car_ims/000003.jpg", *first, *rest, 2, 0],
+        ],
+    )
+
+    def save(name, arrays, **how):
+        savemat(out / name, arrays, **how)
+        # The header's text holds the date.
+        content = (out / name).read_bytes()
+        (out / name).write_bytes(b"MATLAB 5.0 MAT-file".ljust(116) + content[116:])
+
+    save("cars_meta.mat", {"class_names": names}, do_compression=True)
+    save("cars_train_annos.mat", {"annotations": train}, do_compression=True)
+    save("cars_test_annos_withlabels.mat", {"annotations": test})
+    save("cars_annos.mat", {"annotations": both, "class_names": names}, do_compression=True)
+
+    labels = np.array([[77, 1, 102, 5, 5, 9]], np.uint8)
+    save("imagelabels.mat", {"labels": labels})
+    ids = {"trnid": [[6, 1]], "valid": [[2]], "tstid": [[3, 5, 4]]}
+    save("setid.mat", {name: np.array(value, np.uint16) for name, value in ids.items()})
+
+    synsets = struct(
+        ["ILSVRC2012_ID", "WNID", "words", "num_children"],
+        [
+            [1, "n02119789", "kit fox, Vulpes macrotis", 0],
+            [2, "n02100735", "English setter", 0],
+            [3, "n00001740", "entity", 2],
+        ],
+    )
+    save("meta.mat", {"synsets": synsets.T}, do_compression=True)
+    odd = {
+        "numbers": np.array([[1.5, -2.0], [3.0, 4e300]]),
+        "small": np.int8([[-1, 2, 3]]),
+        "flags": np.array([[True, False]]),
+        "empty": np.zeros((0, 0)),
+        "text": "h\u00e9\u20ac",
+        "nested": cells([cells(["deep"]), np.int32([[7]])]),
+        "sparse": csc_matrix(np.eye(3)),
+        "long": np.int64([[2**40]]),
+    }
+    save("odd.mat", odd)
+
+
 if __name__ == "__main__":
     out = Path(sys.argv[1])
     out.mkdir(parents=True, exist_ok=True)
     pickles(out)
+    mats(out)

@@ -3,6 +3,7 @@
 
 mod audit;
 mod bench;
+mod data;
 mod device;
 mod eval;
 mod features;
@@ -48,6 +49,9 @@ enum Command {
     /// Look into checkpoints of any make, and export backbones.
     #[command(subcommand)]
     Weights(weights::WeightsCommand),
+    /// The data sets of the paper: what they are, and whether one is whole.
+    #[command(subcommand)]
+    Data(data::DataCommand),
     /// Print the training step as a table: op, layer, shape, FLOPs, bytes, place in memory.
     Trace(inspect::TraceArgs),
     /// Print what memory the training step needs, and draw its map.
@@ -118,6 +122,7 @@ fn main() -> ExitCode {
         Command::Eval(command) => eval::run(&command),
         Command::Features(args) => features::run(&args),
         Command::Weights(command) => weights::run(&command),
+        Command::Data(command) => data::run(&command),
         Command::Trace(args) => inspect::trace(&args),
         Command::Plan(args) => inspect::plan(&args),
         Command::Bench(command) => bench::run(&command),

@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::data::{Dataset, Splits, Subset};
 use crate::error::Result;
 use crate::eval::knn::{KnnAccuracy, Labelled, knn, neighbours};
-use crate::features::{Encoder, pixels};
+use crate::features::{Encoder, POOLED, pixels};
 use crate::learner::Device;
 use crate::report::Row;
 
@@ -61,7 +61,7 @@ impl Evaluation {
             classes: train.classes().len(),
             k: knn.k,
             temperature: knn.temperature,
-            encoder: Encoder::without_weights(&resnet, transform, knn.batch_size, device)?,
+            encoder: Encoder::without_weights(&resnet, transform, POOLED, knn.batch_size, device)?,
         }))
     }
 

@@ -60,8 +60,9 @@ impl FeatureSource {
             let source = NetworkArgs::new(checkpoint, self.network).open()?;
             return self.extract(source);
         }
+        let train = self.train()?;
         let test = wanted(&self.test_features, "--test-features", "the test features")?;
-        Ok((self.train()?, FeatureSet::load(test)?))
+        Ok((FeatureSet::load(train)?, FeatureSet::load(test)?))
     }
 
     /// Training features, and test features if there are any.
@@ -71,7 +72,7 @@ impl FeatureSource {
             return Ok((train, Some(test)));
         }
         let test = self.test_features.as_deref().map(FeatureSet::load).transpose()?;
-        Ok((self.train()?, test))
+        Ok((FeatureSet::load(self.train()?)?, test))
     }
 
     /// The network's features of training and test data.
@@ -88,9 +89,8 @@ impl FeatureSource {
         Ok((features(SplitName::Train)?, features(SplitName::Test)?))
     }
 
-    fn train(&self) -> Result<FeatureSet> {
-        let what = "the training features, or a checkpoint";
-        FeatureSet::load(wanted(&self.features, "--features", what)?)
+    fn train(&self) -> Result<&Path> {
+        wanted(&self.features, "--features", "the training features, or a checkpoint")
     }
 }
 

@@ -17,13 +17,12 @@ use super::classifier::{Screen, open_checkpoint, print_settings, write_json};
 use crate::on_threads;
 
 #[derive(Args)]
-#[group(id = "from", required = true, multiple = true)]
 pub struct LinearArgs {
     /// A run folder or a checkpoint file: its teacher's frozen backbone makes the features.
-    #[arg(group = "from")]
+    #[arg(required_unless_present = "features")]
     checkpoint: Option<PathBuf>,
     /// Training features instead: a safetensors file with `features` [N,D] and `labels` [N].
-    #[arg(long, value_name = "FILE", group = "from", requires = "test_features")]
+    #[arg(long, value_name = "FILE", requires = "test_features")]
     #[arg(conflicts_with_all = ["checkpoint", "data", "no_augment", "crop_scale"])]
     features: Option<PathBuf>,
     /// Test features.
@@ -40,7 +39,7 @@ pub struct LinearArgs {
     optimizer: Option<OptimizerArg>,
     /// Learning rates, trained at once with a classifier each; not scaled by the batch.
     #[arg(long, value_name = "LR,...", value_delimiter = ',')]
-    #[arg(allow_negative_numbers = true)]
+    #[arg(allow_hyphen_values = true)]
     lr: Option<Vec<f64>>,
     /// Decay of the momentum buffer.
     #[arg(long)]

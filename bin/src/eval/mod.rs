@@ -1,5 +1,6 @@
 //! `carp eval`: measures a trained network, one file per protocol.
 
+mod all;
 mod classifier;
 mod copy_detection;
 mod feature_source;
@@ -17,6 +18,8 @@ use clap::Subcommand;
 
 #[derive(Subcommand)]
 pub enum EvalCommand {
+    /// Every evaluation that the data allows, and a table of them.
+    All(Box<all::AllArgs>),
     /// Weighted k-nearest-neighbour accuracy.
     Knn(knn::KnnArgs),
     /// k-means clusters against classes: NMI, AMI, ARI and others.
@@ -35,6 +38,7 @@ pub enum EvalCommand {
 
 pub fn run(command: &EvalCommand) -> Result<ExitCode> {
     match command {
+        EvalCommand::All(args) => all::run(args),
         EvalCommand::Knn(args) => knn::run(args),
         EvalCommand::Kmeans(args) => kmeans::run(args),
         EvalCommand::FewShot(args) => few_shot::run(args),

@@ -30,10 +30,10 @@ pub struct SemiArgs {
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Learning rate of the backbone [default: 0.02 for 1 %, 0.01 for 10 %].
-    #[arg(long, allow_negative_numbers = true)]
+    #[arg(long, allow_hyphen_values = true)]
     lr: Option<f64>,
     /// Learning rate of the classifier [default: 5 for 1 %, 0.2 for 10 %].
-    #[arg(long, allow_negative_numbers = true)]
+    #[arg(long, allow_hyphen_values = true)]
     head_lr: Option<f64>,
     /// Decay of the momentum buffer.
     #[arg(long, default_value_t = 0.9)]

@@ -9,7 +9,7 @@ use super::Config;
 use crate::error::{Error, Result};
 
 /// Keys that settings may have though the defaults leave them out.
-const OPTIONAL: [&str; 1] = ["data.path"];
+const OPTIONAL: [&str; 3] = ["data.path", "data.train", "data.test"];
 
 /// The paper's settings as a table, in which every key stands that there is.
 pub(super) fn defaults() -> Result<Table> {

@@ -1,10 +1,13 @@
 //! Data sets: built in, or read as their makers publish them.
 
+pub mod catalogue;
 mod changed;
 mod cifar;
+mod files;
 mod folder;
 mod idx;
 mod image;
+mod mat;
 mod memory;
 mod reading;
 pub mod shapes;
@@ -17,7 +20,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use self::changed::{Change, Changed};
-pub use self::folder::FolderDataset;
+pub use self::files::{FileDataset, Reading};
 pub use self::image::Image;
 pub use self::memory::MemoryDataset;
 pub use self::subset::Subset;
@@ -39,6 +42,11 @@ pub trait Dataset: Send + Sync {
     fn classes(&self) -> &[String];
     /// Class of a picture.
     fn label(&self, index: usize) -> Option<u32>;
+    /// Of a data set with any number of classes per picture: for each class 1 (the picture shows
+    /// it), -1 (it does not) or 0 (it counts neither way).
+    fn shown(&self, _index: usize) -> Option<&[i32]> {
+        None
+    }
     /// The file that a picture is, if it is one of its own.
     fn file(&self, _index: usize) -> Option<&Path> {
         None
@@ -62,14 +70,42 @@ pub enum DataKind {
     Shapes,
     /// IDX files: MNIST, Fashion-MNIST.
     Idx,
-    /// CIFAR-10, binary version.
-    Cifar10,
-    /// CIFAR-100, binary version, fine labels.
-    Cifar100,
-    /// STL-10, binary version.
-    Stl10,
     /// A folder of image files.
     Folder,
+    /// ImageNet (ILSVRC 2012).
+    ImageNet,
+    /// STL-10.
+    Stl10,
+    /// Oxford-IIIT Pets.
+    Pets,
+    /// FGVC-Aircraft, by variant.
+    Aircraft,
+    /// Stanford Cars.
+    Cars,
+    /// Oxford Flowers-102.
+    Flowers102,
+    /// Food-101.
+    Food101,
+    /// Country211.
+    Country211,
+    /// German Traffic Sign Recognition Benchmark.
+    Gtsrb,
+    /// CIFAR-10.
+    Cifar10,
+    /// CIFAR-100, fine labels.
+    Cifar100,
+    /// Describable Textures.
+    Dtd,
+    /// PASCAL VOC 2007, any number of classes per picture.
+    Voc2007,
+    /// iNaturalist 2018.
+    INat2018,
+    /// Oxford5k with the revisited ground truth.
+    ROxford5k,
+    /// Paris6k with the revisited ground truth.
+    RParis6k,
+    /// INRIA Copydays.
+    Copydays,
 }
 
 /// The `[data]` section of a preset.
@@ -81,13 +117,22 @@ pub struct DataConfig {
     /// Folder; not needed for `shapes`, nor for `idx` where Debian's dataset-fashion-mnist is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
+    /// Split of one of the [`catalogue`]'s data sets to train with, or several ("train+val"), where
+    /// not the usual one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub train: Option<String>,
+    /// The same for testing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test: Option<String>,
+    /// Which of the ten official partitions of `dtd`, from 1.
+    pub partition: usize,
     /// Stop at the first unreadable image instead of skipping it.
     pub strict: bool,
     /// Training pictures of `shapes`.
     pub train_size: usize,
     /// Test pictures of `shapes`.
     pub test_size: usize,
-    /// Memory for decoded images of `folder`, in MiB.
+    /// Memory for decoded image files, in MiB.
     pub cache_mib: usize,
 }
 
@@ -96,6 +141,9 @@ impl Default for DataConfig {
         DataConfig {
             kind: DataKind::Folder,
             path: None,
+            train: None,
+            test: None,
+            partition: 1,
             strict: false,
             train_size: 10_000,
             test_size: 2_000,
@@ -108,9 +156,9 @@ impl Default for DataConfig {
 pub struct Splits {
     /// What the network learns from, without looking at labels.
     pub pretrain: Arc<dyn Dataset>,
-    /// Labelled pictures for k-NN's bank, if there are any.
+    /// Pictures with one class each for k-NN's bank, if there are any.
     pub train: Option<Arc<dyn Dataset>>,
-    /// Labelled held-out pictures, if there are any.
+    /// Held-out pictures with one class each, if there are any.
     pub test: Option<Arc<dyn Dataset>>,
 }
 
@@ -128,17 +176,25 @@ impl DataConfig {
     /// # Errors
     /// Files that are missing, truncated or of another format; a path that is not given.
     pub fn open(&self, seed: u64) -> Result<Splits> {
+        if let Some(set) = catalogue::of_kind(self.kind) {
+            return set.open(self);
+        }
+        for (key, value) in [("data.train", &self.train), ("data.test", &self.test)] {
+            if let Some(value) = value {
+                let kind = self.kind_name();
+                let detail = format!("{key} = {value:?}: data.kind {kind} has no splits to choose");
+                return Err(Error::Usage(detail));
+            }
+        }
         match self.kind {
             DataKind::Shapes => Ok(Splits::labelled(
                 shapes::generate(seed, shapes::Split::Train, self.train_size),
                 shapes::generate(seed, shapes::Split::Test, self.test_size),
             )),
             DataKind::Idx => idx::open(self.path.as_deref()),
-            DataKind::Cifar10 => cifar::open10(self.folder()?),
-            DataKind::Cifar100 => cifar::open100(self.folder()?),
-            DataKind::Stl10 => stl10::open(self.folder()?),
-            DataKind::Folder => {
-                folder::open(self.folder()?, self.strict, self.cache_mib * 1024 * 1024)
+            _ => {
+                let cache = self.cache_mib * 1024 * 1024;
+                folder::open(self.folder()?, Reading { strict: self.strict, cache })
             }
         }
     }
@@ -150,8 +206,13 @@ impl DataConfig {
 
     fn folder(&self) -> Result<&Path> {
         self.path.as_deref().ok_or_else(|| {
-            let kind = format!("{:?}", self.kind).to_lowercase();
+            let kind = self.kind_name();
             Error::Usage(format!("data.kind {kind} needs a folder: give --data DIR"))
         })
+    }
+
+    /// As settings have it.
+    fn kind_name(&self) -> String {
+        format!("{:?}", self.kind).to_lowercase()
     }
 }

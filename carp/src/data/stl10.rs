@@ -9,8 +9,9 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::catalogue::{Contents, Split};
 use super::reading::{check_labels, class_names, expect_len, find, read};
-use super::{Dataset, Image, Splits};
+use super::{Dataset, Image};
 use crate::error::{Error, Result};
 
 const SIDE: usize = 96;
@@ -30,17 +31,17 @@ struct Stl10 {
 ///
 /// # Errors
 /// Missing or truncated files, labels out of range.
-pub fn open(folder: &Path) -> Result<Splits> {
-    let inner = folder.join("stl10_binary");
-    let folder = if inner.is_dir() { &inner } else { folder };
-    let train: Arc<dyn Dataset> = Arc::new(part(folder, "STL-10, train", "train", true)?);
-    let test: Arc<dyn Dataset> = Arc::new(part(folder, "STL-10, test", "test", true)?);
-    let pretrain: Arc<dyn Dataset> = if folder.join("unlabeled_X.bin").is_file() {
-        Arc::new(part(folder, "STL-10, unlabeled", "unlabeled", false)?)
-    } else {
-        Arc::clone(&train)
-    };
-    Ok(Splits { pretrain, train: Some(train), test: Some(test) })
+pub fn open(folder: &Path) -> Result<Contents> {
+    let train = part(folder, "STL-10, train", "train", true)?;
+    let classes = train.classes.clone();
+    let test = part(folder, "STL-10, test", "test", true)?;
+    let mut splits =
+        vec![Split::whole("train", Arc::new(train)), Split::whole("test", Arc::new(test))];
+    if folder.join("unlabeled_X.bin").is_file() {
+        let data = part(folder, "STL-10, unlabeled", "unlabeled", false)?;
+        splits.push(Split::whole("unlabeled", Arc::new(data)));
+    }
+    Ok(Contents::new(classes, splits))
 }
 
 fn part(folder: &Path, name: &'static str, prefix: &str, labelled: bool) -> Result<Stl10> {

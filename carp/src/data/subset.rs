@@ -41,6 +41,10 @@ impl Dataset for Subset {
         self.data.label(self.place(index))
     }
 
+    fn shown(&self, index: usize) -> Option<&[i32]> {
+        self.data.shown(self.place(index))
+    }
+
     fn file(&self, index: usize) -> Option<&Path> {
         self.data.file(self.place(index))
     }

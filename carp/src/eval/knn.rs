@@ -14,7 +14,7 @@ use super::feature_set::FeatureSet;
 use crate::error::{Error, Result};
 
 /// Queries that one task compares at once, at most: fewer where there are few, for all to work.
-const QUERIES: usize = 256;
+const QUERIES: usize = 1024;
 /// Tasks that there are if the queries suffice.
 const TASKS: usize = 16;
 /// Training features that they are compared with at once.

@@ -1,6 +1,7 @@
 //! Evaluations of features (spec, section 2).
 
 pub mod accuracy;
+pub mod all;
 pub mod average_precision;
 pub mod clustering;
 pub mod clustering_scores;

@@ -2,11 +2,12 @@
 
 use rayon::prelude::*;
 
-use super::extractor::{FeatureExtractor, POOLED};
+use super::extractor::FeatureExtractor;
 use crate::data::Dataset;
 use crate::error::Result;
 use crate::eval::feature_set::{FeatureSet, Labels};
 use crate::learner::Device;
+use crate::nn::ResNetConfig;
 use crate::views::{EvalTransform, Scratch};
 use crate::weights::Backbone;
 
@@ -29,25 +30,25 @@ impl Encoder {
         batch: usize,
         device: Device,
     ) -> Result<Encoder> {
-        let size = (transform.size, transform.size);
-        let mut extractor =
-            FeatureExtractor::of_layer(&backbone.config, batch, size, layer, device)?;
-        extractor.load(&backbone.tensors)?;
-        Ok(Encoder { extractor: Some(extractor), transform })
+        let config = &backbone.config;
+        let mut encoder = Encoder::without_weights(config, transform, layer, batch, device)?;
+        encoder.load(&backbone.tensors)?;
+        Ok(encoder)
     }
 
-    /// A backbone of these sizes without weights yet, with its average pool.
+    /// The same without weights yet.
     ///
     /// # Errors
-    /// Images too small for the backbone.
+    /// As [`Encoder::new`].
     pub fn without_weights(
-        config: &crate::nn::ResNetConfig,
+        config: &ResNetConfig,
         transform: EvalTransform,
+        layer: &str,
         batch: usize,
         device: Device,
     ) -> Result<Encoder> {
         let size = (transform.size, transform.size);
-        let extractor = FeatureExtractor::of_layer(config, batch, size, POOLED, device)?;
+        let extractor = FeatureExtractor::of_layer(config, batch, size, layer, device)?;
         Ok(Encoder { extractor: Some(extractor), transform })
     }
 

@@ -1,0 +1,101 @@
+//! `carp data`: what the data sets of the paper are, and whether one is whole.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use carp::data::DataConfig;
+use carp::data::catalogue::check::{Progress, SplitReport, check};
+use carp::data::catalogue::{self, table};
+use carp::error::Result;
+use clap::{Args, Subcommand};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::{on_threads, print};
+
+#[derive(Subcommand)]
+pub enum DataCommand {
+    /// List the data sets: what to download from where, what folder it becomes, splits and counts.
+    List(ListArgs),
+    /// Count the images of a data set and open every one.
+    Check(CheckArgs),
+}
+
+#[derive(Args)]
+pub struct ListArgs {
+    /// As a Markdown page.
+    #[arg(long)]
+    markdown: bool,
+}
+
+#[derive(Args)]
+pub struct CheckArgs {
+    /// The data set, as `carp data list` names it.
+    name: String,
+    /// The folder that it was unpacked to.
+    folder: PathBuf,
+    /// Which of the ten official partitions of `dtd`.
+    #[arg(long, default_value_t = 1)]
+    partition: usize,
+    /// Threads; 0: one per core.
+    #[arg(long, default_value_t = 0)]
+    threads: usize,
+}
+
+pub fn run(command: &DataCommand) -> Result<ExitCode> {
+    match command {
+        DataCommand::List(args) => {
+            print(&if args.markdown { table::markdown() } else { table::plain() });
+            Ok(ExitCode::SUCCESS)
+        }
+        DataCommand::Check(args) => run_check(args),
+    }
+}
+
+fn run_check(args: &CheckArgs) -> Result<ExitCode> {
+    let set = catalogue::of_name(&args.name)?;
+    let config = DataConfig {
+        kind: set.kind,
+        path: Some(args.folder.clone()),
+        partition: args.partition,
+        ..DataConfig::default()
+    };
+    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} images, {per_sec}, {eta} left")
+        .expect("a valid template");
+    let bar = ProgressBar::new(0).with_style(style);
+    let report = on_threads(args.threads, || {
+        check(set, &config, |progress| match progress {
+            Progress::Images(count) => bar.set_length(count as u64),
+            Progress::Opened => bar.inc(1),
+        })
+    });
+    bar.finish_and_clear();
+    let report = report?;
+    println!("{} in {}", set.title, args.folder.display());
+    for split in &report.splits {
+        println!("  {:<14} {}", split.name, line(split));
+        for broken in &split.broken {
+            println!("    {broken}");
+        }
+    }
+    if set.classes > 0 {
+        let verdict = verdict(report.classes == report.expected_classes);
+        println!("  {:<14} {} of {}: {verdict}", "classes", report.classes, set.classes);
+    }
+    let good = report.is_good();
+    println!("{}", if good { "all good" } else { "NOT as its makers publish it" });
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+fn line(split: &SplitReport) -> String {
+    let Some(found) = split.found else { return "not there (it need not be)".to_owned() };
+    let expected: Vec<String> = split.expected.iter().map(usize::to_string).collect();
+    let counts = format!("{found} images of {}", expected.join(" or "));
+    match split.broken.len() {
+        0 => format!("{counts}: {}", verdict(split.is_complete())),
+        broken => format!("{counts}: {}, {broken} broken:", verdict(split.is_complete())),
+    }
+}
+
+fn verdict(is_good: bool) -> &'static str {
+    if is_good { "good" } else { "WRONG COUNT" }
+}

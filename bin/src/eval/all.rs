@@ -1,0 +1,192 @@
+//! `carp eval all`: every evaluation that the data allows, and a table of them.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use carp::error::{Error, Result};
+use carp::eval::all::{AllSettings, Event, Protocol, Recorder, Report, evaluate_own, markdown};
+use carp::eval::linear::LinearSettings;
+use carp::features::NetworkName;
+use carp::learner::cpu;
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::source::{DataArgs, NetworkArgs, network_name};
+use crate::{on_threads, print};
+
+#[derive(Args)]
+pub struct AllArgs {
+    /// A run folder, a checkpoint, or weights of others: safetensors, or .pth of PyTorch.
+    #[arg(long, value_name = "FILE")]
+    checkpoint: PathBuf,
+    #[command(flatten)]
+    data: DataArgs,
+    /// Folder for results.json and results.md [default: eval in the run's folder].
+    #[arg(short, long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Networks to compare [default: pixels, untrained, teacher on a run's own data, else teacher].
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',', value_parser = network_name())]
+    networks: Option<Vec<NetworkName>>,
+    /// Only these protocols.
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',', value_parser = protocol())]
+    protocols: Option<Vec<Protocol>>,
+    /// Epochs of the linear probe.
+    #[arg(long, value_name = "N", default_value_t = LinearSettings::imagenet().epochs)]
+    linear_epochs: usize,
+    /// Learning rates of the linear probe, trained at once; the best is reported.
+    #[arg(long, value_name = "LR,...", value_delimiter = ',')]
+    #[arg(default_values_t = LinearSettings::imagenet().lr)]
+    linear_lr: Vec<f64>,
+    /// Let the linear probe see random crops in every epoch, as the authors do, also on a run's own
+    /// data, where it takes each image once by default.
+    #[arg(long)]
+    augment: bool,
+    /// Never see random crops: much faster.
+    #[arg(long, conflicts_with = "augment")]
+    no_augment: bool,
+    /// Train SVMs on all images where the training set has at most so many.
+    #[arg(long, value_name = "N", default_value_t = AllSettings::default().full_up_to)]
+    full_up_to: usize,
+    /// Fine-tune with so many per cent of the labels.
+    #[arg(long, value_name = "PERCENT,...", value_delimiter = ',', default_values_t = [1.0, 10.0])]
+    semi_percent: Vec<f64>,
+    /// Epochs of fine-tuning.
+    #[arg(long, value_name = "N", default_value_t = AllSettings::default().semi_epochs)]
+    semi_epochs: usize,
+    /// Seed of all that is drawn.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Images that the network sees at once.
+    #[arg(long, value_name = "B")]
+    batch_size: Option<usize>,
+    /// Threads; 0 is one per core.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    threads: usize,
+}
+
+fn protocol() -> impl TypedValueParser<Value = Protocol> {
+    PossibleValuesParser::new(Protocol::ALL.map(Protocol::name)).map(|given| {
+        let is_given = |protocol: &Protocol| protocol.name() == given;
+        Protocol::ALL.into_iter().find(is_given).expect("one of the possible values")
+    })
+}
+
+impl AllArgs {
+    fn settings(&self, own: bool) -> AllSettings {
+        let mut settings = AllSettings::default();
+        if let Some(protocols) = &self.protocols {
+            settings.protocols.clone_from(protocols);
+        }
+        if self.no_augment || (own && !self.augment) {
+            settings.crop_scale = None;
+        }
+        settings.linear.epochs = self.linear_epochs;
+        settings.linear.lr.clone_from(&self.linear_lr);
+        settings.linear.seed = self.seed;
+        settings.few_shot.seed = self.seed;
+        settings.full_up_to = self.full_up_to;
+        settings.semi_shares = self.semi_percent.iter().map(|percent| percent / 100.0).collect();
+        settings.semi_epochs = self.semi_epochs;
+        settings.seed = self.seed;
+        settings
+    }
+
+    /// Where the results go.
+    fn folder(&self) -> Result<PathBuf> {
+        match &self.out {
+            Some(folder) => Ok(folder.clone()),
+            None if self.checkpoint.is_dir() => Ok(self.checkpoint.join("eval")),
+            None => Err(Error::Usage("give a folder for the results: --out DIR".to_owned())),
+        }
+    }
+}
+
+pub fn run(args: &AllArgs) -> Result<ExitCode> {
+    let folder = args.folder()?;
+    let settings = args.settings(true);
+    let mut screen = Screen::new();
+    let report = on_threads(args.threads, || {
+        let network = NetworkArgs::new(&args.checkpoint, NetworkName::Teacher);
+        let mut source = network.open()?;
+        let path = source.path().to_owned();
+        let transform = network.transform(&source)?;
+        let default = source.config().map_or(64, |config| config.knn.batch_size);
+        let batch = args.batch_size.unwrap_or(default).max(1);
+        let mut show = |event: Event| screen.show(event);
+        let mut recorder = Recorder::new(&path, &settings, &folder, &mut show)?;
+        let all = [NetworkName::Pixels, NetworkName::Untrained, NetworkName::Teacher];
+        let networks = args.networks.as_deref().unwrap_or(&all);
+        let (data, seed) = args.data.config(&source)?;
+        evaluate_own(
+            &mut recorder,
+            &mut source,
+            networks,
+            (&data, seed),
+            (&transform, batch),
+            &cpu,
+        )?;
+        recorder.finish()
+    });
+    screen.bar.finish_and_clear();
+    let report = report?;
+    print(&markdown(&report));
+    println!("\nwritten to {}: results.json, results.md", folder.display());
+    Ok(exit_code(&report))
+}
+
+/// Something wrong in a part is told by the exit code, though the rest is there.
+fn exit_code(report: &Report) -> ExitCode {
+    let faults = report.skipped.iter().any(|skipped| skipped.is_fault);
+    ExitCode::from(u8::from(faults))
+}
+
+/// The terminal meanwhile.
+struct Screen {
+    bar: ProgressBar,
+}
+
+impl Screen {
+    fn new() -> Screen {
+        let bar = ProgressBar::new(0);
+        let style = "{msg}  {bar:24} {pos}/{len}  {per_sec}  ETA {eta}";
+        bar.set_style(ProgressStyle::with_template(style).expect("a valid template"));
+        Screen { bar }
+    }
+
+    fn show(&mut self, event: Event) {
+        match event {
+            Event::Features { what, done, images } => {
+                if done == 0 {
+                    self.bar.reset();
+                    self.bar.set_length(images as u64);
+                    self.bar.set_message(format!("features of {what}"));
+                }
+                self.bar.set_position(done as u64);
+            }
+            Event::Start { data, network, protocol } => {
+                self.bar.set_message(format!("{data}, {network}: {}", protocol.title()));
+            }
+            Event::Done(entry) => {
+                let first = entry.scores.first();
+                let first = first.map_or(String::new(), |s| format!("{} {:.2} %", s.name, s.value));
+                let title = entry.protocol.title();
+                let (data, network, seconds) = (&entry.data, entry.network, entry.seconds);
+                self.line(&format!("{data}, {network}, {title}: {first} ({seconds:.1} s)"));
+            }
+            Event::Skipped(skipped) => {
+                let what = skipped.protocol.map_or(String::new(), |p| format!(", {}", p.title()));
+                let kind = if skipped.is_fault { "failed" } else { "left out" };
+                self.line(&format!("{}{what} {kind}: {}", skipped.data, skipped.why));
+            }
+        }
+    }
+
+    fn line(&self, line: &str) {
+        if self.bar.is_hidden() {
+            println!("{line}");
+        } else {
+            self.bar.println(line);
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Every classification protocol on a run's own data.
+
+use std::path::Path;
+
+use super::{AllSettings, Event, Measured, Protocol, Recorder, protocols};
+use crate::data::DataConfig;
+use crate::error::Result;
+use crate::eval::feature_set::FeatureSet;
+use crate::eval::linear::{linear_of_backbone, linear_of_features};
+use crate::eval::semi::{SemiSettings, semi};
+use crate::eval::trained::{LabelledSplits, TrainedBackbone};
+use crate::features::{Encoder, NetworkName, POOLED, Source};
+use crate::learner::Device;
+use crate::views::EvalTransform;
+
+/// Training and test features of one network.
+pub struct Pair {
+    pub train: FeatureSet,
+    pub test: FeatureSet,
+}
+
+/// The network of a source, ready for the protocols that run it, or `None` for pixels.
+pub fn backbone<'a>(
+    source: &mut Source,
+    network: NetworkName,
+    transform: &EvalTransform,
+    batch: usize,
+    device: Device<'a>,
+) -> Result<Option<TrainedBackbone<'a>>> {
+    if network == NetworkName::Pixels {
+        return Ok(None);
+    }
+    let found = source.backbone(network)?;
+    Ok(Some(TrainedBackbone {
+        resnet: found.config,
+        tensors: found.tensors,
+        transform: transform.clone(),
+        batch,
+        threads: rayon::current_num_threads(),
+        device,
+    }))
+}
+
+/// Features of both splits by a network, or the pixels without one.
+pub fn pair(
+    backbone: Option<&TrainedBackbone>,
+    transform: &EvalTransform,
+    splits: &LabelledSplits,
+    name: &str,
+    recorder: &mut Recorder,
+) -> Result<Pair> {
+    let mut encoder = match backbone {
+        None => Encoder::of_pixels(transform.clone()),
+        Some(TrainedBackbone { resnet, tensors, batch, device, .. }) => {
+            let transform = transform.clone();
+            let mut encoder = Encoder::without_weights(resnet, transform, POOLED, *batch, *device)?;
+            encoder.load(tensors)?;
+            encoder
+        }
+    };
+    let mut features = |data: &dyn crate::data::Dataset| {
+        let (what, images) = (format!("{}, {name}", data.name()), data.len());
+        encoder.feature_set(data, |done| {
+            recorder.show(Event::Features { what: what.clone(), done, images });
+        })
+    };
+    Ok(Pair { train: features(&*splits.train)?, test: features(&*splits.test)? })
+}
+
+/// Runs the classification protocols on the data of a run, once for each network.
+///
+/// # Errors
+/// Data that cannot be opened or has no labels; a file that cannot be written. What goes wrong in a
+/// protocol is recorded in the report, and the others go on.
+pub fn evaluate_own(
+    recorder: &mut Recorder,
+    source: &mut Source,
+    networks: &[NetworkName],
+    (data, seed): (&DataConfig, u64),
+    (transform, batch): (&EvalTransform, usize),
+    device: Device,
+) -> Result<()> {
+    let splits = LabelledSplits::new(&data.open(seed)?)?;
+    let title = splits.train.name().to_owned();
+    // "Fashion-MNIST, train" is called by what stands before the split.
+    let title = title.split(',').next().unwrap_or(&title).to_owned();
+    for &network in networks {
+        let name = network.name();
+        let backbone = backbone(source, network, transform, batch, device)?;
+        let features = pair(backbone.as_ref(), transform, &splits, name, recorder)?;
+        for protocol in [Protocol::Linear, Protocol::Knn, Protocol::FewShot, Protocol::Kmeans] {
+            if recorder.wants(protocol) {
+                recorder.measure((&title, name, protocol), |settings| match protocol {
+                    Protocol::Linear => {
+                        linear(settings, backbone.as_ref(), &splits, &features, device)
+                    }
+                    Protocol::Knn => protocols::knn(&features.train, &features.test, settings),
+                    Protocol::FewShot => {
+                        protocols::few_shot(&features.train, &features.test, settings)
+                    }
+                    _ => protocols::kmeans(&features.train, &features.test, settings),
+                })?;
+            }
+        }
+        drop(features);
+        if let (Some(backbone), true) = (&backbone, recorder.wants(Protocol::Semi)) {
+            recorder.measure((&title, name, Protocol::Semi), |settings| {
+                fine_tuned(settings, backbone, &splits)
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// The linear probe: on random crops where the settings have them and there is a network to see
+/// them, else on the features that are there.
+pub fn linear(
+    settings: &AllSettings,
+    backbone: Option<&TrainedBackbone>,
+    splits: &LabelledSplits,
+    features: &Pair,
+    device: Device,
+) -> Result<Measured> {
+    let show = &mut |_: crate::eval::linear::Event| ();
+    let result = match (backbone, settings.crop_scale) {
+        (Some(backbone), Some(_)) => {
+            linear_of_backbone(&settings.linear, settings.crop_scale, backbone, splits, show)?
+        }
+        _ => linear_of_features(
+            &settings.linear,
+            (&features.train, Path::new("training features")),
+            (&features.test, Path::new("test features")),
+            device,
+            show,
+        )?,
+    };
+    let crop_scale = settings.crop_scale.filter(|_| backbone.is_some());
+    Ok(protocols::linear(&result, crop_scale))
+}
+
+/// Fine-tuning with each share of the labels.
+pub fn fine_tuned(
+    settings: &AllSettings,
+    backbone: &TrainedBackbone,
+    splits: &LabelledSplits,
+) -> Result<Measured> {
+    let mut results = Vec::new();
+    for &share in &settings.semi_shares {
+        let (epochs, seed) = (settings.semi_epochs, settings.seed);
+        let semi_settings = SemiSettings { epochs, seed, ..SemiSettings::swav(share) };
+        results.push(semi(&semi_settings, backbone, splits, &mut |_| ())?);
+    }
+    Ok(protocols::semi(&results))
+}

@@ -19,6 +19,7 @@ pub mod trace;
 pub use executor::Executor;
 pub use graph::{Graph, Phase, Value};
 pub use ops::batch_norm::BatchNormParams;
+pub use ops::cross_entropy::cross_entropy_index;
 pub use ops::partition_loss::LossTerms;
 pub use ops::streaming_loss::LossInputs;
 pub use plan::Plan;

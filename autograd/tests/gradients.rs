@@ -1,7 +1,7 @@
 //! Every op's gradient against central differences, at ordinary and awkward shapes.
 
 use autograd::gradcheck::{Input, largest_error};
-use autograd::{BatchNormParams, Graph, Result, Value};
+use autograd::{BatchNormParams, Graph, Result, Value, cross_entropy_index};
 use tensor::random::{Purpose, Stream};
 
 /// Forward passes are f32: a difference of step 1/64 keeps about three digits.
@@ -169,6 +169,36 @@ fn rows_and_reductions() {
             &[&two[0], &two[2]].map(|i| Input { shape: i.shape, data: i.data.clone() }),
             |g, v| g.add_bias(v[0], v[1]),
         );
+    }
+}
+
+#[test]
+fn cross_entropy() {
+    for (i, (rows, classes)) in (0..).zip([(1, 1), (1, 2), (5, 3), (4, 33)]) {
+        let inputs = normal(100 + i, &[&[rows, classes]]);
+        let labels = (0..rows).map(|row| (row * 7 % classes) as u32);
+        let index = cross_entropy_index(classes, labels);
+        // Alone, where every row has a cotangent of its own, and as the mean that training takes.
+        for mean in [false, true] {
+            let error = largest_error(&inputs, STEP, |g, v| {
+                let places = g.input_u32("index", [rows]);
+                let losses = g.cross_entropy(v[0], places)?;
+                let y = if mean { g.mean(losses) } else { losses };
+                Ok((y, vec![(places, index.clone())]))
+            });
+            assert!(error.unwrap() < TOLERANCE, "cross_entropy [{rows},{classes}]");
+        }
+    }
+}
+
+#[test]
+fn cross_entropy_refuses_other_shapes() {
+    let mut g = Graph::new();
+    let (x, short) = (g.input("x", [4, 3]), g.input_u32("index", [3]));
+    let numbers = g.input("numbers", [4]);
+    for index in [short, numbers] {
+        let line = g.cross_entropy(x, index).unwrap_err().to_string();
+        assert!(line.contains("cross_entropy") && line.contains("[4, 3]"), "{line}");
     }
 }
 

@@ -3,9 +3,13 @@
 
 mod audit;
 mod bench;
+mod device;
 mod eval;
+mod features;
 mod inspect;
+mod source;
 mod train;
+mod weights;
 
 use std::alloc::System;
 use std::io::Write;
@@ -39,6 +43,11 @@ enum Command {
     /// Measure a trained network.
     #[command(subcommand)]
     Eval(eval::EvalCommand),
+    /// Extract the features of pictures to a file.
+    Features(features::FeaturesArgs),
+    /// Look into checkpoints of any make, and export backbones.
+    #[command(subcommand)]
+    Weights(weights::WeightsCommand),
     /// Print the training step as a table: op, layer, shape, FLOPs, bytes, place in memory.
     Trace(inspect::TraceArgs),
     /// Print what memory the training step needs, and draw its map.
@@ -107,6 +116,8 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Train(args) => train::run(&args),
         Command::Eval(command) => eval::run(&command),
+        Command::Features(args) => features::run(&args),
+        Command::Weights(command) => weights::run(&command),
         Command::Trace(args) => inspect::trace(&args),
         Command::Plan(args) => inspect::plan(&args),
         Command::Bench(command) => bench::run(&command),

@@ -7,18 +7,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use carp::checkpoint::Checkpoint;
 use carp::error::{Error, Result};
-use carp::learner::cpu;
 use carp::run_folder::{RunFolder, RunResult, checkpoint_path};
 use carp::train::{Event, Outcome, train};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::device::DeviceArgs;
 use crate::{ConfigArgs, on_threads};
 
 #[derive(Args)]
 pub struct TrainArgs {
     #[command(flatten)]
     config: ConfigArgs,
+    #[command(flatten)]
+    device: DeviceArgs,
     /// Folder for the run; the default is the next free runs/NAME-N.
     #[arg(long, value_name = "DIR", conflicts_with = "resume")]
     out: Option<PathBuf>,
@@ -28,6 +30,8 @@ pub struct TrainArgs {
 }
 
 pub fn run(args: &TrainArgs) -> Result<ExitCode> {
+    // Before anything is written: a device that is not there leaves no run folder behind.
+    let device = args.device.open()?;
     let (config, mut folder, resume) = match &args.resume {
         Some(path) => {
             let checkpoint = Checkpoint::load(&checkpoint_path(path))?;
@@ -51,7 +55,7 @@ pub fn run(args: &TrainArgs) -> Result<ExitCode> {
 
     let mut screen = Screen::default();
     let outcome = on_threads(config.train.threads, || {
-        train(&config, &mut folder, resume, cpu, &stop, &mut |event| screen.show(event))
+        train(&config, &mut folder, resume, &device, &stop, &mut |event| screen.show(event))
     });
     screen.bar.finish_and_clear();
     match outcome? {

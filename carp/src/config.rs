@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::loss::LossVariant;
 use crate::nn::{Arch, HeadConfig, ResNetConfig, Stem};
 use crate::step::{Optimizer, StepConfig};
-use crate::views::{EvalTransform, ViewPolicy};
+use crate::views::{EvalTransform, Filter, ViewPolicy};
 
 /// The presets that come with the program: name and content.
 const PRESETS: [(&str, &str); 6] = [
@@ -434,6 +434,7 @@ impl Config {
         EvalTransform {
             resize: self.knn.resize,
             size: self.knn.size,
+            filter: Filter::Bicubic,
             mean: self.views.mean.clone(),
             std: self.views.std.clone(),
         }

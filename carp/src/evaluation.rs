@@ -2,16 +2,13 @@
 
 use std::sync::Arc;
 
-use rayon::prelude::*;
-
 use crate::config::Config;
-use crate::data::{Dataset, Image, Splits};
+use crate::data::{Dataset, Splits, Subset};
 use crate::error::Result;
 use crate::eval::knn::{KnnAccuracy, Labelled, knn, neighbours};
-use crate::features::FeatureExtractor;
+use crate::features::{Encoder, pixels};
 use crate::learner::Device;
 use crate::report::Row;
-use crate::views::{EvalTransform, Scratch};
 
 /// What k-NN says of a backbone.
 pub struct Quality {
@@ -27,44 +24,26 @@ pub struct Quality {
 
 /// A labelled bank and labelled queries, with a network to find their features.
 pub struct Evaluation {
-    bank: Set,
-    queries: Set,
+    bank: Arc<dyn Dataset>,
+    queries: Arc<dyn Dataset>,
     classes: usize,
     k: usize,
     temperature: f32,
-    extractor: FeatureExtractor,
-    transform: EvalTransform,
+    encoder: Encoder,
 }
 
-/// Some images of a data set.
-struct Set {
-    data: Arc<dyn Dataset>,
-    count: usize,
+/// At most `most` images, or all if that is 0: evenly spaced, since folders come class by class.
+fn part(data: &Arc<dyn Dataset>, most: usize) -> Arc<dyn Dataset> {
+    let len = data.len();
+    if most == 0 || most >= len {
+        return Arc::clone(data);
+    }
+    let indices = (0..most).map(|number| (number * len / most) as u32).collect();
+    Arc::new(Subset { data: Arc::clone(data), indices })
 }
 
-impl Set {
-    /// At most `most` images, or all if that is 0: evenly spaced, since folders come class by class.
-    fn new(data: &Arc<dyn Dataset>, most: usize) -> Set {
-        let count = if most == 0 { data.len() } else { most.min(data.len()) };
-        Set { data: Arc::clone(data), count }
-    }
-
-    /// Where the data set has the image of this number.
-    fn place(&self, number: usize) -> usize {
-        number * self.data.len() / self.count
-    }
-
-    fn label(&self, number: usize) -> u32 {
-        self.data.label(self.place(number)).unwrap_or(0)
-    }
-
-    fn labels(&self) -> Vec<u32> {
-        (0..self.count).map(|number| self.label(number)).collect()
-    }
-
-    fn image(&self, number: usize) -> Result<Arc<Image>> {
-        self.data.image(self.place(number))
-    }
+fn labels(data: &dyn Dataset) -> Vec<u32> {
+    (0..data.len()).map(|number| data.label(number).unwrap_or(0)).collect()
 }
 
 impl Evaluation {
@@ -74,19 +53,15 @@ impl Evaluation {
     /// Images too small for the backbone.
     pub fn new(config: &Config, splits: &Splits, device: Device) -> Result<Option<Evaluation>> {
         let (Some(train), Some(test)) = (&splits.train, &splits.test) else { return Ok(None) };
+        let (resnet, knn) = (config.step().resnet, &config.knn);
         let transform = config.eval_transform();
-        let resnet = config.step().resnet;
-        let knn = &config.knn;
-        let size = transform.size;
-        let extractor = FeatureExtractor::new(&resnet, knn.batch_size, size, device)?;
         Ok(Some(Evaluation {
-            bank: Set::new(train, knn.bank),
-            queries: Set::new(test, knn.queries),
+            bank: part(train, knn.bank),
+            queries: part(test, knn.queries),
             classes: train.classes().len(),
             k: knn.k,
             temperature: knn.temperature,
-            extractor,
-            transform,
+            encoder: Encoder::without_weights(&resnet, transform, knn.batch_size, device)?,
         }))
     }
 
@@ -95,17 +70,12 @@ impl Evaluation {
     /// # Errors
     /// A missing weight, or an image that cannot be read.
     pub fn measure(&mut self, backbone: &[(String, Vec<f32>)]) -> Result<Quality> {
-        self.extractor.load(backbone)?;
-        let bank = features(&mut self.extractor, &self.transform, &self.bank)?;
-        let queries = features(&mut self.extractor, &self.transform, &self.queries)?;
-        let dim = self.extractor.dim();
+        self.encoder.load(backbone)?;
+        let bank = self.encoder.features(&*self.bank, |_| ())?;
+        let queries = self.encoder.features(&*self.queries, |_| ())?;
+        let dim = self.encoder.dim();
         let accuracy = self.accuracies(&bank, &queries, dim, &[self.k])?[0].top1;
         Ok(Quality { accuracy, bank, queries, dim })
-    }
-
-    /// Labels of the bank and of the queries.
-    pub fn labels(&self) -> (Vec<u32>, Vec<u32>) {
-        (self.bank.labels(), self.queries.labels())
     }
 
     /// k-NN accuracy of the pixels themselves, as evaluations see them.
@@ -113,9 +83,9 @@ impl Evaluation {
     /// # Errors
     /// An image that cannot be read.
     pub fn pixels(&self) -> Result<f64> {
-        let (bank, dim) = pixel_features(&self.transform, &self.bank)?;
-        let (queries, _) = pixel_features(&self.transform, &self.queries)?;
-        Ok(self.accuracies(&bank, &queries, dim, &[self.k])?[0].top1)
+        let transform = self.encoder.transform();
+        let (bank, queries) = (pixels(transform, &*self.bank)?, pixels(transform, &*self.queries)?);
+        Ok(self.accuracies(&bank, &queries, transform.values(), &[self.k])?[0].top1)
     }
 
     /// k-NN accuracy of features `[bank, dim]` and `[queries, dim]` for several k.
@@ -129,7 +99,7 @@ impl Evaluation {
         dim: usize,
         ks: &[usize],
     ) -> Result<Vec<KnnAccuracy>> {
-        let (bank_labels, query_labels) = self.labels();
+        let (bank_labels, query_labels) = (labels(&*self.bank), labels(&*self.queries));
         knn(
             Labelled { features: bank, labels: &bank_labels },
             Labelled { features: queries, labels: &query_labels },
@@ -152,7 +122,7 @@ impl Evaluation {
         rows: usize,
         most: usize,
     ) -> Result<Vec<Row>> {
-        let labels = self.queries.labels();
+        let labels = labels(&*self.queries);
         let first_of = |class: u32| labels.iter().position(|&label| label == class);
         let chosen = (0..self.classes as u32).filter_map(first_of).take(rows);
         let near = |quality: &Quality, query: usize| -> Result<Vec<_>> {
@@ -160,7 +130,7 @@ impl Evaluation {
             let nearest = neighbours(&quality.bank, row, quality.dim, most);
             let picture = |&(_, index): &(f32, u32)| {
                 let index = index as usize;
-                let is_right = self.bank.label(index) == labels[query];
+                let is_right = self.bank.label(index) == Some(labels[query]);
                 Ok((Arc::unwrap_or_clone(self.bank.image(index)?), is_right))
             };
             nearest[0].iter().map(picture).collect()
@@ -175,42 +145,6 @@ impl Evaluation {
             })
             .collect()
     }
-}
-
-/// Features of a set by the network that the extractor holds.
-fn features(
-    extractor: &mut FeatureExtractor,
-    transform: &EvalTransform,
-    set: &Set,
-) -> Result<Vec<f32>> {
-    extractor.extract(set.count, |first, pixels| {
-        let image_len = transform.size * transform.size * set.data.channels();
-        pixels.par_chunks_mut(image_len).enumerate().try_for_each_init(
-            Scratch::default,
-            |scratch, (i, pixels)| {
-                let image = set.image(first + i)?;
-                transform.apply(&image, pixels, scratch);
-                Ok(())
-            },
-        )
-    })
-}
-
-/// The pixels of a set, from 0 to 1, and how many an image has.
-fn pixel_features(transform: &EvalTransform, set: &Set) -> Result<(Vec<f32>, usize)> {
-    let dim = transform.size * transform.size * set.data.channels();
-    let mut features = vec![0.0; set.count * dim];
-    features.par_chunks_mut(dim).enumerate().try_for_each_init(
-        Scratch::default,
-        |scratch, (i, features)| -> Result<()> {
-            let image = set.image(i)?;
-            for (feature, &pixel) in features.iter_mut().zip(transform.pixels(&image, scratch)) {
-                *feature = f32::from(pixel) / 255.0;
-            }
-            Ok(())
-        },
-    )?;
-    Ok((features, dim))
 }
 
 #[cfg(test)]
@@ -228,14 +162,13 @@ mod tests {
             labels: (0..30).map(|i| i / 10).collect(),
             classes: ["a", "b", "c"].map(str::to_owned).to_vec(),
         });
-        assert_eq!(Set::new(&data, 6).labels(), [0, 0, 1, 1, 2, 2]);
-        assert_eq!(Set::new(&data, 4).labels(), [0, 0, 1, 2]);
+        assert_eq!(labels(&*part(&data, 6)), [0, 0, 1, 1, 2, 2]);
+        assert_eq!(labels(&*part(&data, 4)), [0, 0, 1, 2]);
         for all in [0, 30, 31] {
-            let set = Set::new(&data, all);
-            assert_eq!((set.count, set.place(0), set.place(29)), (30, 0, 29));
+            assert_eq!(part(&data, all).len(), 30);
         }
-        let set = Set::new(&data, 6);
-        let pixels = |number| set.image(number).unwrap().pixels.clone();
+        let some = part(&data, 6);
+        let pixels = |number| some.image(number).unwrap().pixels.clone();
         assert_eq!((pixels(1), pixels(5)), (vec![5], vec![25]));
     }
 }

@@ -5,7 +5,7 @@
 //! colours their views, [`pipeline`] makes batches of them ahead of time; [`nn`] holds the network,
 //! [`loss`] the loss with its variants; [`step`] is one training step as a graph; [`learner`] puts it on a device; [`train`] is the
 //! loop. [`schedule`] and [`config`] say with which settings. [`evaluation`] and [`eval`] tell what
-//! was learned, [`audit`] whether the numbers are right.
+//! was learned, [`weights`] reads what others learned, [`audit`] whether the numbers are right.
 
 pub mod audit;
 pub mod checkpoint;
@@ -20,6 +20,7 @@ pub mod layout;
 pub mod learner;
 pub mod loss;
 pub mod nn;
+pub mod pickle;
 pub mod pipeline;
 pub mod report;
 pub mod run_folder;
@@ -27,3 +28,4 @@ pub mod schedule;
 pub mod step;
 pub mod train;
 pub mod views;
+pub mod weights;

@@ -14,7 +14,7 @@ use tensor::random::{Purpose, Stream};
 
 use crate::data::Dataset;
 use crate::error::{Error, Result};
-use crate::views::{Scratch, ViewPolicy};
+use crate::views::{Scratch, Views};
 
 /// What decides the batches.
 #[derive(Clone)]
@@ -23,6 +23,9 @@ pub struct PipelineConfig {
     pub seed: u64,
     /// B, images in a batch.
     pub batch: usize,
+    /// Make a last, smaller batch of the images of an epoch that do not fill one, instead of leaving
+    /// them out.
+    pub partial: bool,
     /// The first step to make a batch for.
     pub first_step: usize,
     /// One more than the last step.
@@ -33,8 +36,18 @@ pub struct PipelineConfig {
     pub threads: usize,
 }
 
+impl PipelineConfig {
+    /// Batches in an epoch of so many images.
+    pub fn batches(&self, images: usize) -> usize {
+        if self.partial { images.div_ceil(self.batch) } else { images / self.batch }
+    }
+}
+
 /// The views of one step.
+#[derive(Default)]
 pub struct Batch {
+    /// Which images they show.
+    pub samples: Vec<u32>,
     /// Sample by sample, and for each all its views one after the other, `[S,S,C]` each.
     pub pixels: Vec<f32>,
 }
@@ -48,17 +61,12 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// Starts making batches of `data`'s images; the last images of an epoch that do not fill a
-    /// batch are left out.
+    /// Starts making batches of `data`'s images.
     ///
     /// # Errors
-    /// Fewer images than a batch holds.
-    pub fn start(
-        data: Arc<dyn Dataset>,
-        policy: ViewPolicy,
-        config: PipelineConfig,
-    ) -> Result<Pipeline> {
-        if data.len() < config.batch {
+    /// Fewer images than a batch holds, where that has to be full.
+    pub fn start(data: Arc<dyn Dataset>, views: Views, config: PipelineConfig) -> Result<Pipeline> {
+        if config.batches(data.len()) == 0 {
             let detail = format!("a batch of {} images from {} in all", config.batch, data.len());
             return Err(Error::Usage(format!("{detail}: set train.batch_size lower")));
         }
@@ -70,9 +78,9 @@ impl Pipeline {
             .build()
             .map_err(|error| Error::Usage(format!("cannot start threads for views: {error}")))?;
         let producer = std::thread::spawn(move || {
-            let mut maker = Maker::new(&*data, &policy, &config);
+            let mut maker = Maker::new(&*data, &views, &config);
             for step in config.first_step..config.steps {
-                let mut batch = used_in.try_recv().unwrap_or_else(|_| Batch { pixels: Vec::new() });
+                let mut batch = used_in.try_recv().unwrap_or_default();
                 let made = pool.install(|| maker.make(step, &mut batch));
                 let failed = made.is_err();
                 // The consumer may have gone: a stopped run. Nothing is left to do then.
@@ -124,7 +132,7 @@ impl Drop for Pipeline {
 /// The producer's state: the order of the epoch at hand.
 struct Maker<'a> {
     data: &'a dyn Dataset,
-    policy: &'a ViewPolicy,
+    views: &'a Views,
     config: &'a PipelineConfig,
     view_lens: Vec<usize>,
     order: Vec<u32>,
@@ -132,15 +140,15 @@ struct Maker<'a> {
 }
 
 impl<'a> Maker<'a> {
-    fn new(data: &'a dyn Dataset, policy: &'a ViewPolicy, config: &'a PipelineConfig) -> Self {
+    fn new(data: &'a dyn Dataset, views: &'a Views, config: &'a PipelineConfig) -> Self {
         let channels = data.channels();
-        let view_lens = policy.sizes().iter().map(|size| size * size * channels).collect();
-        Maker { data, policy, config, view_lens, order: Vec::new(), epoch: None }
+        let view_lens = views.sizes().iter().map(|size| size * size * channels).collect();
+        Maker { data, views, config, view_lens, order: Vec::new(), epoch: None }
     }
 
     fn make(&mut self, step: usize, batch: &mut Batch) -> Result<()> {
         let PipelineConfig { seed, batch: size, .. } = *self.config;
-        let per_epoch = self.data.len() / size;
+        let per_epoch = self.config.batches(self.data.len());
         let (epoch, place) = (step / per_epoch, step % per_epoch);
         if self.epoch != Some(epoch) {
             self.order.clear();
@@ -149,9 +157,11 @@ impl<'a> Maker<'a> {
             self.epoch = Some(epoch);
         }
         let sample_len: usize = self.view_lens.iter().sum();
-        batch.pixels.resize(size * sample_len, 0.0);
-        let (data, policy, view_lens) = (self.data, self.policy, &self.view_lens);
-        let samples = &self.order[place * size..(place + 1) * size];
+        let (data, kinds, view_lens) = (self.data, self.views, &self.view_lens);
+        let samples = &self.order[place * size..self.order.len().min((place + 1) * size)];
+        batch.samples.clear();
+        batch.samples.extend_from_slice(samples);
+        batch.pixels.resize(samples.len() * sample_len, 0.0);
         samples.par_iter().zip(batch.pixels.par_chunks_mut(sample_len)).try_for_each_init(
             Scratch::default,
             |scratch, (&sample, mut pixels)| {
@@ -163,7 +173,7 @@ impl<'a> Maker<'a> {
                     pixels = rest;
                 }
                 let mut stream = Stream::new(seed, Purpose::Views, epoch as u64, u64::from(sample));
-                policy.make_views(&image, &mut stream, &mut views, scratch);
+                kinds.make(&image, &mut stream, &mut views, scratch);
                 Ok(())
             },
         )

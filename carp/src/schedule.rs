@@ -2,6 +2,8 @@
 
 use std::f64::consts::PI;
 
+use serde::Serialize;
+
 /// Cosine from `base` to `end` over `steps` steps, after an optional linear warm-up.
 ///
 /// With T = steps - warmup_steps: warm-up is linspace(warmup_start, base, warmup_steps), both ends
@@ -41,6 +43,37 @@ impl Cosine {
     }
 }
 
+/// How a classifier's learning rate moves from epoch to epoch.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase", tag = "kind")]
+pub enum EpochSchedule {
+    /// Stays as it is.
+    Constant,
+    /// [`Cosine`] to 0 over the epochs.
+    Cosine,
+    /// Times `factor` at each of the epochs `milestones`, counted from 0.
+    Multistep {
+        /// Epochs from which on it is lower.
+        milestones: Vec<usize>,
+        /// By how much.
+        factor: f64,
+    },
+}
+
+impl EpochSchedule {
+    /// The learning rate in epoch `epoch` of `epochs`, from 0.
+    pub fn at(&self, base: f64, epoch: usize, epochs: usize) -> f64 {
+        match self {
+            EpochSchedule::Constant => base,
+            EpochSchedule::Cosine => Cosine::new(base, 0.0, epochs).at(epoch),
+            EpochSchedule::Multistep { milestones, factor } => {
+                let passed = milestones.iter().filter(|&&milestone| milestone <= epoch).count();
+                (0..passed).fold(base, |lr, _| lr * factor)
+            }
+        }
+    }
+}
+
 /// cos(pi x) for x in [0, 1], by the Taylor series of sin at pi (1/2 - x): 14 terms reach f64's last
 /// bit there. Own code, so that every machine trains with the same schedule.
 fn cos_pi(x: f64) -> f64 {
@@ -72,6 +105,15 @@ mod tests {
         assert_eq!(values, [0.5, 1.25, 2.0, 2.0, 1.0]);
         let short = Cosine { warmup_steps: 1, ..schedule };
         assert_eq!(short.at(0), 0.5);
+    }
+
+    #[test]
+    fn epochs_of_a_classifier() {
+        let multistep = EpochSchedule::Multistep { milestones: vec![2, 3], factor: 0.5 };
+        let values: Vec<_> = (0..5).map(|epoch| multistep.at(8.0, epoch, 5)).collect();
+        assert_eq!(values, [8.0, 8.0, 4.0, 2.0, 2.0]);
+        assert_eq!(EpochSchedule::Constant.at(8.0, 4, 5), 8.0);
+        assert!((EpochSchedule::Cosine.at(8.0, 1, 2) - 4.0).abs() < 1e-15);
     }
 
     #[test]

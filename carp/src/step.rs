@@ -283,8 +283,19 @@ fn accumulated(
     Ok(sum)
 }
 
+/// The scalars `[1]` of one tensor's update.
+#[derive(Clone, Copy, Debug)]
+pub struct OptimizerScalars {
+    /// Learning rate.
+    pub lr: Value,
+    /// Weight decay.
+    pub weight_decay: Value,
+    /// With AdamW: as in [`Scalars`].
+    pub correction: Value,
+}
+
 /// The optimizer's ops. Weight decay and LARS's scaling are for tensors with more than one
-/// dimension (spec 1.8); a 1-D tensor's LARS step is therefore one of plain SGD.
+/// dimension (spec 1.8).
 fn updates(
     graph: &mut Graph,
     optimizer: Optimizer,
@@ -293,33 +304,51 @@ fn updates(
     grads: &[Value],
 ) -> Result<Vec<Value>> {
     let no_decay = graph.input("no_decay", [1]);
+    let Scalars { lr, correction, .. } = *scalars;
     let mut state = Vec::new();
     for (&weight, &grad) in weights.iter().zip(grads) {
-        let info = graph.info(weight);
-        let (name, shape) = (info.name.clone(), info.shape);
-        let is_matrix = shape.len() > 1;
-        let wd = if is_matrix { scalars.weight_decay } else { no_decay };
-        let settings = (scalars.lr, wd);
-        let mut buffer = |graph: &mut Graph, kind: &str| {
-            let buffer = graph.state(&format!("{kind}.{name}"), shape);
-            state.push(buffer);
-            buffer
-        };
-        match optimizer {
-            Optimizer::Lars { momentum, eta } if is_matrix => {
-                let momentum_buffer = buffer(graph, "momentum");
-                graph.lars((momentum, eta), settings, grad, weight, momentum_buffer)?;
-            }
-            Optimizer::Lars { momentum, .. } | Optimizer::Sgd { momentum } => {
-                let momentum_buffer = buffer(graph, "momentum");
-                graph.sgd(momentum, settings, grad, weight, momentum_buffer)?;
-            }
-            Optimizer::AdamW(adamw) => {
-                let moments = (buffer(graph, "first"), buffer(graph, "second"));
-                let settings = (scalars.lr, wd, scalars.correction);
-                graph.adamw(adamw, settings, grad, weight, moments)?;
-            }
-        }
+        let is_matrix = graph.shape(weight).len() > 1;
+        let weight_decay = if is_matrix { scalars.weight_decay } else { no_decay };
+        let scalars = OptimizerScalars { lr, weight_decay, correction };
+        optimizer_step(graph, optimizer, scalars, weight, grad, &mut state)?;
     }
     Ok(state)
+}
+
+/// Updates one tensor, and appends the optimizer's state of it to `state`: named `momentum.*`, or
+/// `first.*` and `second.*`, zero at first. LARS scales no 1-D tensor: its step is one of plain SGD.
+///
+/// # Errors
+/// A gradient of another shape.
+pub fn optimizer_step(
+    graph: &mut Graph,
+    optimizer: Optimizer,
+    scalars: OptimizerScalars,
+    weight: Value,
+    grad: Value,
+    state: &mut Vec<Value>,
+) -> Result<()> {
+    let info = graph.info(weight);
+    let (name, shape) = (info.name.clone(), info.shape);
+    let OptimizerScalars { lr, weight_decay, correction } = scalars;
+    let settings = (lr, weight_decay);
+    let mut buffer = |graph: &mut Graph, kind: &str| {
+        let buffer = graph.state(&format!("{kind}.{name}"), shape);
+        state.push(buffer);
+        buffer
+    };
+    match optimizer {
+        Optimizer::Lars { momentum, eta } if shape.len() > 1 => {
+            let momentum_buffer = buffer(graph, "momentum");
+            graph.lars((momentum, eta), settings, grad, weight, momentum_buffer)
+        }
+        Optimizer::Lars { momentum, .. } | Optimizer::Sgd { momentum } => {
+            let momentum_buffer = buffer(graph, "momentum");
+            graph.sgd(momentum, settings, grad, weight, momentum_buffer)
+        }
+        Optimizer::AdamW(adamw) => {
+            let moments = (buffer(graph, "first"), buffer(graph, "second"));
+            graph.adamw(adamw, (lr, weight_decay, correction), grad, weight, moments)
+        }
+    }
 }

@@ -131,10 +131,11 @@ impl<'a> Trainer<'a> {
     pub fn pipeline(&self, first_step: usize) -> Result<Pipeline> {
         Pipeline::start(
             Arc::clone(&self.splits.pretrain),
-            self.config.views.clone(),
+            self.config.views.views(),
             PipelineConfig {
                 seed: self.config.seed,
                 batch: self.config.train.batch_size,
+                partial: false,
                 first_step,
                 steps: self.steps,
                 ahead: self.config.train.prefetch,
@@ -146,7 +147,7 @@ impl<'a> Trainer<'a> {
     /// One step on a batch: the algorithm of the paper.
     ///
     /// # Errors
-    /// A loss that is not finite.
+    /// A loss that is not finite; a fault of the device.
     pub fn step(&mut self, step: usize, batch: &Batch) -> Result<Terms> {
         self.write_views(batch);
         self.draw_partition(step);
@@ -154,14 +155,14 @@ impl<'a> Trainer<'a> {
         // Micro-batches of an update add their gradients up; the last of an epoch always updates.
         let accumulation = self.config.train.accumulation;
         let place = step % self.steps_per_epoch;
-        self.learner.backward(place.is_multiple_of(accumulation));
+        self.learner.backward(place.is_multiple_of(accumulation))?;
         if (place + 1).is_multiple_of(accumulation) || place + 1 == self.steps_per_epoch {
             self.learner.update(UpdateSettings {
                 lr: self.schedules.lr.at(step) as f32,
                 weight_decay: self.schedules.weight_decay.at(step) as f32,
                 teacher_momentum: self.schedules.teacher_momentum.at(step) as f32,
                 number: self.updates_until(step) + 1,
-            });
+            })?;
         }
         Ok(terms)
     }

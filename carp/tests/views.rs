@@ -42,7 +42,10 @@ fn apply(name: &str, image: &Image) -> Vec<u8> {
         "solarise" => solarise(&mut pixels),
         "evaluation" => {
             let (resize, size) = sizes();
-            let transform = EvalTransform { resize, size, mean: vec![], std: vec![] };
+            let per_channel = vec![1.0; channels];
+            let (mean, std) = (per_channel.clone(), per_channel);
+            let filter = Filter::Bicubic;
+            let transform = EvalTransform { resize, size, filter, mean, std };
             pixels = transform.pixels(image, &mut Scratch::default()).to_vec();
         }
         _ => panic!("unknown transformation {kind}"),

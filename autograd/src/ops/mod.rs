@@ -6,6 +6,7 @@ pub mod batch_norm;
 pub mod bias;
 pub mod clamp;
 pub mod conv2d;
+pub mod cross_entropy;
 pub mod fill;
 pub mod gather;
 pub mod gelu;

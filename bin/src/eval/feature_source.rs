@@ -2,24 +2,26 @@
 
 use std::path::{Path, PathBuf};
 
-use carp::checkpoint::{Checkpoint, write_atomically};
+use carp::checkpoint::write_atomically;
 use carp::error::{Error, Result};
-use carp::eval::feature_set::{FeatureSet, Labels};
-use carp::evaluation::Evaluation;
-use carp::learner::{Learner, cpu};
-use carp::run_folder::checkpoint_path;
+use carp::eval::feature_set::FeatureSet;
+use carp::features::{NetworkName, Source};
 use clap::Args;
 use serde_json::Value;
+
+use crate::source::{DataArgs, ImageBar, NetworkArgs, SplitName, network_name};
 
 /// A checkpoint, or files of features that any program made.
 #[derive(Args)]
 pub struct FeatureSource {
-    /// A run folder or a checkpoint file, whose teacher's features of the run's data are taken.
+    /// A run folder, a checkpoint, or weights of others, whose features of the run's data are taken.
     #[arg(conflicts_with_all = ["features", "test_features"])]
     pub checkpoint: Option<PathBuf>,
-    /// Another folder with the data than the run had.
-    #[arg(long, value_name = "DIR", requires = "checkpoint")]
-    data: Option<PathBuf>,
+    /// Which network of it; `pixels` takes the pixels for features.
+    #[arg(long, value_name = "NAME", default_value = "teacher", value_parser = network_name())]
+    network: NetworkName,
+    #[command(flatten)]
+    data: DataArgs,
     /// Training features: a safetensors file with `features` [N,D] f32 and `labels` [N] or [N,C].
     #[arg(long, value_name = "FILE")]
     features: Option<PathBuf>,
@@ -55,7 +57,8 @@ impl FeatureSource {
     /// Training and test features.
     pub fn pair(&self) -> Result<(FeatureSet, FeatureSet)> {
         if let Some(checkpoint) = &self.checkpoint {
-            return extract(checkpoint, self.data.as_deref());
+            let source = NetworkArgs::new(checkpoint, self.network).open()?;
+            return self.extract(source);
         }
         let train = self.train()?;
         let test = wanted(&self.test_features, "--test-features", "the test features")?;
@@ -72,6 +75,20 @@ impl FeatureSource {
         Ok((FeatureSet::load(self.train()?)?, test))
     }
 
+    /// The network's features of training and test data.
+    fn extract(&self, mut source: Source) -> Result<(FeatureSet, FeatureSet)> {
+        let network = NetworkArgs::new(source.path(), self.network);
+        let mut encoder = network.encoder(&mut source, self.network)?;
+        let mut features = |split| {
+            let data = self.data.open(&source, split)?;
+            let bar = ImageBar::new(data.name(), data.len());
+            let set = encoder.feature_set(&*data, |done| bar.set(done));
+            bar.finish();
+            set
+        };
+        Ok((features(SplitName::Train)?, features(SplitName::Test)?))
+    }
+
     fn train(&self) -> Result<&Path> {
         wanted(&self.features, "--features", "the training features, or a checkpoint")
     }
@@ -81,29 +98,4 @@ impl FeatureSource {
 pub fn wanted<'a>(file: &'a Option<PathBuf>, flag: &str, what: &str) -> Result<&'a Path> {
     let line = || Error::Usage(format!("{flag} FILE is missing: give {what}"));
     file.as_deref().ok_or_else(line)
-}
-
-/// The teacher's features of the run's training and test data.
-fn extract(path: &Path, data: Option<&Path>) -> Result<(FeatureSet, FeatureSet)> {
-    let path = if path.is_dir() { checkpoint_path(path) } else { path.to_owned() };
-    let checkpoint = Checkpoint::load(&path)?;
-    let mut config = checkpoint.config()?;
-    if let Some(data) = data {
-        config.data.path = Some(data.to_owned());
-    }
-    let splits = config.data.open(config.seed)?;
-    let Some(mut evaluation) = Evaluation::new(&config, &splits, cpu)? else {
-        let name = splits.pretrain.name();
-        return Err(Error::Usage(format!("{name} has no labels to evaluate with")));
-    };
-    let mut learner = Learner::new(&config.step(), cpu)?;
-    learner.restore(|name| checkpoint.tensor(name))?;
-    let quality = evaluation.measure(&learner.teacher_backbone())?;
-    let (train, test) = evaluation.labels();
-    let set = |features, labels| FeatureSet {
-        features,
-        dim: quality.dim,
-        labels: Labels::Single(labels),
-    };
-    Ok((set(quality.bank, train), set(quality.queries, test)))
 }

@@ -1,11 +1,14 @@
 //! `carp eval`: measures a trained network, one file per protocol.
 
+mod classifier;
 mod copy_detection;
 mod feature_source;
 mod few_shot;
 mod kmeans;
 mod knn;
+mod linear;
 mod retrieval;
+mod semi;
 
 use std::process::ExitCode;
 
@@ -24,6 +27,10 @@ pub enum EvalCommand {
     Retrieval(retrieval::RetrievalArgs),
     /// Copydays: mAP per kind of edit.
     CopyDetection(copy_detection::CopyDetectionArgs),
+    /// Accuracy of a linear classifier on frozen features.
+    Linear(linear::LinearArgs),
+    /// Accuracy of the whole network, fine-tuned on few labels.
+    Semi(semi::SemiArgs),
 }
 
 pub fn run(command: &EvalCommand) -> Result<ExitCode> {
@@ -33,5 +40,7 @@ pub fn run(command: &EvalCommand) -> Result<ExitCode> {
         EvalCommand::FewShot(args) => few_shot::run(args),
         EvalCommand::Retrieval(args) => retrieval::run(args),
         EvalCommand::CopyDetection(args) => copy_detection::run(args),
+        EvalCommand::Linear(args) => linear::run(args),
+        EvalCommand::Semi(args) => semi::run(args),
     }
 }

@@ -200,6 +200,10 @@ impl Dataset for FolderDataset {
         self.labels.get(index).copied()
     }
 
+    fn file(&self, index: usize) -> Option<&Path> {
+        self.files.get(index).map(PathBuf::as_path)
+    }
+
     /// The image, or without `strict` the next one that can be read: which one depends on the files
     /// alone.
     fn image(&self, index: usize) -> Result<Arc<Image>> {

@@ -1,5 +1,6 @@
 //! Data sets: built in, or read as their makers publish them.
 
+mod changed;
 mod cifar;
 mod folder;
 mod idx;
@@ -8,15 +9,18 @@ mod memory;
 mod reading;
 pub mod shapes;
 mod stl10;
+mod subset;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::changed::{Change, Changed};
 pub use self::folder::FolderDataset;
 pub use self::image::Image;
 pub use self::memory::MemoryDataset;
+pub use self::subset::Subset;
 use crate::error::{Error, Result};
 
 /// Pictures with or without labels.
@@ -35,6 +39,10 @@ pub trait Dataset: Send + Sync {
     fn classes(&self) -> &[String];
     /// Class of a picture.
     fn label(&self, index: usize) -> Option<u32>;
+    /// The file that a picture is, if it is one of its own.
+    fn file(&self, _index: usize) -> Option<&Path> {
+        None
+    }
     /// A picture.
     ///
     /// # Errors
@@ -140,7 +148,7 @@ impl DataConfig {
         if self.kind == DataKind::Idx { 1 } else { 3 }
     }
 
-    fn folder(&self) -> Result<&std::path::Path> {
+    fn folder(&self) -> Result<&Path> {
         self.path.as_deref().ok_or_else(|| {
             let kind = format!("{:?}", self.kind).to_lowercase();
             Error::Usage(format!("data.kind {kind} needs a folder: give --data DIR"))

@@ -5,7 +5,7 @@
 //! 1x1 with four times the width at its end, the stride in the 3x3. Where size or channels change,
 //! the shortcut is a 1x1 convolution with batch norm.
 
-use autograd::{Graph, Result, Value};
+use autograd::{Error, Graph, Result, Value};
 use serde::{Deserialize, Serialize};
 
 use super::layers::{BatchNorm, Conv};
@@ -24,7 +24,17 @@ pub enum Arch {
 }
 
 impl Arch {
-    fn blocks(self) -> [usize; 4] {
+    /// As settings name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Arch::ResNet18 => "resnet18",
+            Arch::ResNet34 => "resnet34",
+            Arch::ResNet50 => "resnet50",
+        }
+    }
+
+    /// Residual blocks of each stage.
+    pub fn blocks(self) -> [usize; 4] {
         match self {
             Arch::ResNet18 => [2, 2, 2, 2],
             Arch::ResNet34 | Arch::ResNet50 => [3, 4, 6, 3],
@@ -32,7 +42,7 @@ impl Arch {
     }
 
     /// Channels at the end of a block over its width.
-    fn expansion(self) -> usize {
+    pub fn expansion(self) -> usize {
         match self {
             Arch::ResNet18 | Arch::ResNet34 => 1,
             Arch::ResNet50 => 4,
@@ -192,14 +202,43 @@ impl ResNet {
     /// # Errors
     /// Images of other channels, or training where one value per channel is left.
     pub fn forward(&self, graph: &mut Graph, images: Value, training: bool) -> Result<Value> {
+        let x = self.forward_to(graph, images, "layer4", training)?;
+        graph.scope("avgpool", |graph| graph.global_avg_pool(x))
+    }
+
+    /// Images `[N,H,W,C]` to what comes out of the layer of this name, `[N,P,Q,F]`: `conv1` (behind
+    /// its batch norm and ReLU), `maxpool`, a stage such as `layer3` or a block such as `layer3.0`.
+    ///
+    /// # Errors
+    /// As [`ResNet::forward`]; no layer of this name.
+    pub fn forward_to(
+        &self,
+        graph: &mut Graph,
+        images: Value,
+        layer: &str,
+        training: bool,
+    ) -> Result<Value> {
+        let is_there = |name: &str| {
+            name == layer || name.rsplit_once('.').is_some_and(|(stage, _)| stage == layer)
+        };
+        let last = self.blocks.iter().rposition(|block| is_there(&block.name));
+        let depth =
+            match layer {
+                "conv1" | "maxpool" => 0,
+                _ => 1 + last.ok_or_else(|| {
+                    let known =
+                        "conv1, maxpool, layer1 to layer4, a block such as layer1.0, or avgpool";
+                    Error::setting("layer", format!("the network has no {layer}; it has {known}"))
+                })?,
+            };
         let mut x = self.stem.forward(graph, images, None, true, training)?;
-        if self.max_pool {
+        if self.max_pool && layer != "conv1" {
             x = graph.scope("maxpool", |graph| graph.max_pool2d(x, 3, 2, 1))?;
         }
-        for block in &self.blocks {
+        for block in &self.blocks[..depth] {
             x = block.forward(graph, x, training)?;
         }
-        graph.scope("avgpool", |graph| graph.global_avg_pool(x))
+        Ok(x)
     }
 }
 

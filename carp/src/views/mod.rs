@@ -14,5 +14,5 @@ pub use colour::{
     adjust_brightness, adjust_contrast, adjust_hue, adjust_saturation, greyscale, solarise,
 };
 pub use crop::{Crop, random_resized_crop};
-pub use policy::{EvalTransform, Scratch, ViewKind, ViewPolicy};
+pub use policy::{EvalTransform, Scratch, ViewKind, ViewPolicy, Views};
 pub use resample::{Filter, ResizeScratch, resize};

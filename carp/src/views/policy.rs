@@ -115,19 +115,61 @@ impl ViewPolicy {
         self.kinds().map(|kind| kind.size).collect()
     }
 
+    /// What [`crate::pipeline`] makes of each image.
+    pub fn views(&self) -> Views {
+        Views {
+            kinds: self.kinds().cloned().collect(),
+            filter: Filter::Bicubic,
+            mean: self.mean.clone(),
+            std: self.std.clone(),
+        }
+    }
+}
+
+/// Views to make of an image, in order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Views {
+    /// One per view.
+    pub kinds: Vec<ViewKind>,
+    /// How crops are resized.
+    pub filter: Filter,
+    /// As in [`ViewPolicy`].
+    pub mean: Vec<f32>,
+    /// As in [`ViewPolicy`].
+    pub std: Vec<f32>,
+}
+
+impl Views {
+    /// One view, a random resized crop that is mirrored half of the time: what classifiers train on.
+    pub fn crop_and_flip(
+        size: usize,
+        scale: (f32, f32),
+        filter: Filter,
+        (mean, std): (&[f32], &[f32]),
+    ) -> Views {
+        let kind =
+            ViewKind { jitter: 0.0, greyscale: 0.0, ..ViewKind::paper(size, scale, 0.0, 0.0) };
+        Views { kinds: vec![kind], filter, mean: mean.to_vec(), std: std.to_vec() }
+    }
+
+    /// Sides of all views in order.
+    pub fn sizes(&self) -> Vec<usize> {
+        self.kinds.iter().map(|kind| kind.size).collect()
+    }
+
     /// Draws and writes all views of `image`, `[S,S,C]` each, in order.
     ///
     /// # Panics
-    /// If `views` are not as many and as long as [`ViewPolicy::sizes`] says.
-    pub fn make_views(
+    /// If `views` are not as many and as long as [`Views::sizes`] says.
+    pub fn make(
         &self,
         image: &Image,
         stream: &mut Stream,
         views: &mut [&mut [f32]],
         scratch: &mut Scratch,
     ) {
-        assert_eq!(views.len(), self.local_count + 2, "one slice per view");
-        for (kind, view) in self.kinds().zip(views) {
+        assert_eq!(views.len(), self.kinds.len(), "one slice per view");
+        for (kind, view) in self.kinds.iter().zip(views) {
             self.make_view(kind, image, stream, view, scratch);
         }
     }
@@ -145,7 +187,7 @@ impl ViewPolicy {
         let crop = random_resized_crop(height, width, kind.scale, stream);
         let Scratch { resize: resize_scratch, pixels, blur } = scratch;
         let size = (kind.size, kind.size);
-        resize(Filter::Bicubic, source, crop, size, resize_scratch, pixels);
+        resize(self.filter, source, crop, size, resize_scratch, pixels);
         if stream.chance(kind.flip) {
             flip(pixels, kind.size, channels);
         }
@@ -235,20 +277,47 @@ pub struct EvalTransform {
     pub resize: usize,
     /// Side of the square in the middle, in pixels.
     pub size: usize,
-    /// As in [`ViewPolicy`].
+    /// How images are resized.
+    pub filter: Filter,
+    /// As in [`ViewPolicy`]; as many as the network's images have channels.
     pub mean: Vec<f32>,
     /// As in [`ViewPolicy`].
     pub std: Vec<f32>,
 }
 
 impl EvalTransform {
+    /// "256/224" with ImageNet's mean and deviation, which a grey picture has of all three colours.
+    pub fn imagenet(filter: Filter, channels: usize) -> EvalTransform {
+        let ViewPolicy { mean, std, .. } = ViewPolicy::default();
+        let of_channels = |colours: Vec<f32>| match channels {
+            3 => colours,
+            _ => vec![colours.iter().sum::<f32>() / 3.0; channels],
+        };
+        let (mean, std) = (of_channels(mean), of_channels(std));
+        EvalTransform { resize: 256, size: 224, filter, mean, std }
+    }
+
+    /// Numbers of an image after it: size x size x channels.
+    pub fn values(&self) -> usize {
+        self.size * self.size * self.mean.len()
+    }
+
     /// Writes the image as `[size,size,C]`.
     pub fn apply(&self, image: &Image, view: &mut [f32], scratch: &mut Scratch) {
         normalise(self.pixels(image, scratch), &self.mean, &self.std, view);
     }
 
+    /// A whole image of any size, normalised: `[H,W,C]`.
+    pub fn normalised(&self, image: &Image) -> Vec<f32> {
+        let image = image.with_channels(self.mean.len());
+        let mut view = vec![0.0; image.pixels.len()];
+        normalise(&image.pixels, &self.mean, &self.std, &mut view);
+        view
+    }
+
     /// The 8-bit pixels before normalising.
     pub fn pixels<'a>(&self, image: &Image, scratch: &'a mut Scratch) -> &'a [u8] {
+        let image = image.with_channels(self.mean.len());
         let Image { height, width, channels, .. } = *image;
         let short = height.min(width);
         // The long side is rounded down, as torchvision's Resize does.
@@ -256,7 +325,7 @@ impl EvalTransform {
         let Scratch { resize: resize_scratch, pixels, blur: resized } = scratch;
         let source = (&image.pixels[..], width, channels);
         let whole = Crop::whole(height, width);
-        resize(Filter::Bicubic, source, whole, (tall, wide), resize_scratch, resized);
+        resize(self.filter, source, whole, (tall, wide), resize_scratch, resized);
         let crop = Crop::centre(tall, wide, (self.size, self.size));
         pixels.clear();
         for row in resized.chunks_exact(wide * channels).skip(crop.top).take(crop.height) {
@@ -281,7 +350,7 @@ mod tests {
             policy.sizes().iter().map(|size| vec![f32::NAN; size * size * 3]).collect();
         let mut slices: Vec<&mut [f32]> = views.iter_mut().map(|view| &mut view[..]).collect();
         let mut stream = Stream::new(0, Purpose::Views, 0, index);
-        policy.make_views(&image(), &mut stream, &mut slices, &mut Scratch::default());
+        policy.views().make(&image(), &mut stream, &mut slices, &mut Scratch::default());
         views
     }
 
@@ -321,6 +390,34 @@ mod tests {
             let want = (f32::from(pixel) / 255.0 - policy.mean[i % 3]) / policy.std[i % 3];
             assert_eq!(got, want);
         }
+    }
+
+    #[test]
+    fn a_classifier_sees_a_crop_mirrored_half_of_the_time() {
+        let (mean, std) = (vec![0.0; 3], vec![1.0; 3]);
+        let views = Views::crop_and_flip(5, (0.3, 1.0), Filter::Bilinear, (&mean, &std));
+        assert_eq!(views.sizes(), [5]);
+        let image = image();
+        let mut flipped = 0;
+        for index in 0..200 {
+            let mut view = vec![0.0; 75];
+            let mut stream = Stream::new(0, Purpose::Views, 0, index);
+            views.make(&image, &mut stream, &mut [&mut view], &mut Scratch::default());
+            let mut stream = Stream::new(0, Purpose::Views, 0, index);
+            let crop = random_resized_crop(20, 24, (0.3, 1.0), &mut stream);
+            let (mut pixels, mut scratch) = (Vec::new(), ResizeScratch::default());
+            let source = (&image.pixels[..], 24, 3);
+            resize(Filter::Bilinear, source, crop, (5, 5), &mut scratch, &mut pixels);
+            let normalised = |pixels: &[u8]| -> Vec<f32> {
+                pixels.iter().map(|&pixel| f32::from(pixel) / 255.0).collect()
+            };
+            if view != normalised(&pixels) {
+                flip(&mut pixels, 5, 3);
+                assert_eq!(view, normalised(&pixels));
+                flipped += 1;
+            }
+        }
+        assert!((75..125).contains(&flipped), "{flipped}");
     }
 
     #[test]

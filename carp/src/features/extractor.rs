@@ -1,10 +1,13 @@
-//! Features of images: a frozen backbone in inference mode (spec, section 2).
+//! A frozen backbone in inference mode.
 
 use autograd::{Executor, Graph, Phase, Value};
 
 use crate::error::{Error, Result};
 use crate::learner::Device;
 use crate::nn::{Params, ResNet, ResNetConfig};
+
+/// The last layer of a backbone: its global average pool.
+pub const POOLED: &str = "avgpool";
 
 /// A backbone without gradients, whose batch norms use the running statistics.
 pub struct FeatureExtractor {
@@ -16,24 +19,44 @@ pub struct FeatureExtractor {
 }
 
 impl FeatureExtractor {
-    /// A backbone for batches of `batch` images of `size` x `size` pixels.
+    /// A backbone for batches of `batch` images of `size` x `size` pixels, with its average pool.
     ///
     /// # Errors
-    /// Images too small for the backbone.
+    /// Images too small for the backbone; those of `device`.
     pub fn new(
         config: &ResNetConfig,
         batch: usize,
         size: usize,
         device: Device,
     ) -> Result<FeatureExtractor> {
+        FeatureExtractor::of_layer(config, batch, (size, size), POOLED, device)
+    }
+
+    /// As [`FeatureExtractor::new`], for images of (height, width), up to the layer of this name:
+    /// see [`ResNet::forward_to`]. What is not [`POOLED`] is averaged over its pixels.
+    ///
+    /// # Errors
+    /// Images too small for the backbone, or no such layer.
+    pub fn of_layer(
+        config: &ResNetConfig,
+        batch: usize,
+        (height, width): (usize, usize),
+        layer: &str,
+        device: Device,
+    ) -> Result<FeatureExtractor> {
         let (mut graph, mut params) = (Graph::new(), Params::new(false));
         let resnet = ResNet::new(&mut graph, &mut params, config);
-        let images = graph.input("images", [batch, size, size, config.in_channels]);
-        let features = resnet.forward(&mut graph, images, false)?;
+        let images = graph.input("images", [batch, height, width, config.in_channels]);
+        let features = if layer == POOLED {
+            resnet.forward(&mut graph, images, false)?
+        } else {
+            let spatial = resnet.forward_to(&mut graph, images, layer, false)?;
+            graph.global_avg_pool(spatial)?
+        };
         graph.keep(features);
         let name = |value: Value| (graph.info(value).name.clone(), value);
         let tensors = params.all().iter().map(|param| name(param.value)).collect();
-        let executor = Executor::new(graph, device);
+        let executor = Executor::new(graph, device)?;
         Ok(FeatureExtractor { executor, tensors, images, features, batch })
     }
 
@@ -51,6 +74,11 @@ impl FeatureExtractor {
         Ok(())
     }
 
+    /// Bytes of its memory on the device.
+    pub fn bytes(&self) -> usize {
+        4 * self.executor.plan().total
+    }
+
     /// The length of a feature vector.
     pub fn dim(&self) -> usize {
         self.executor.graph().shape(self.features)[1]
@@ -60,7 +88,7 @@ impl FeatureExtractor {
     /// number `first` on into `pixels`, which has room for as many as are still wanted of a batch.
     ///
     /// # Errors
-    /// Those of `prepare`.
+    /// Those of `prepare`; a fault of the device.
     pub fn extract(
         &mut self,
         count: usize,
@@ -75,8 +103,9 @@ impl FeatureExtractor {
             let rows = self.batch.min(count - first);
             prepare(first, &mut pixels[..rows * image])?;
             self.executor.write(self.images, &pixels);
-            self.executor.run(Phase::Forward);
+            self.executor.run(Phase::Forward)?;
             self.executor.read_into(self.features, &mut features);
+            self.executor.finish()?;
             all.extend_from_slice(&features[..rows * dim]);
         }
         Ok(all)

@@ -1,0 +1,124 @@
+//! What the protocols that train a classifier share: where the network and the images come from,
+//! the progress bar, and the result on the screen and as JSON.
+
+use std::path::{Path, PathBuf};
+
+use carp::checkpoint::{Checkpoint, write_atomically};
+use carp::config::Config;
+use carp::error::Result;
+use carp::eval::linear::{EpochResult, Event};
+use carp::run_folder::checkpoint_path;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Map, Value, json};
+
+/// The checkpoint of a run folder, or the file itself, with the settings of its run; `data` is
+/// another folder with the data than the run had.
+pub fn open_checkpoint(path: &Path, data: Option<&PathBuf>) -> Result<(Checkpoint, Config)> {
+    let path = if path.is_dir() { checkpoint_path(path) } else { path.to_owned() };
+    let checkpoint = Checkpoint::load(&path)?;
+    let mut config = checkpoint.config()?;
+    if data.is_some() {
+        config.data.path = data.cloned();
+    }
+    Ok((checkpoint, config))
+}
+
+/// Reads `0.08,1`.
+pub fn low_high(text: &str) -> std::result::Result<(f32, f32), String> {
+    let pair = text
+        .split_once(',')
+        .and_then(|(low, high)| Some((low.trim().parse().ok()?, high.trim().parse().ok()?)));
+    pair.ok_or_else(|| "should be LOW,HIGH such as 0.08,1".to_owned())
+}
+
+/// The terminal while a classifier is trained.
+pub struct Screen {
+    bar: ProgressBar,
+    lr: Vec<f64>,
+}
+
+impl Screen {
+    /// For classifiers of these learning rates.
+    pub fn new(lr: &[f64]) -> Screen {
+        let bar = ProgressBar::new(0);
+        let style = "{bar:24} {pos}/{len}  {msg}  ETA {eta}";
+        bar.set_style(ProgressStyle::with_template(style).expect("a valid template"));
+        bar.set_message("preparing features");
+        Screen { bar, lr: lr.to_vec() }
+    }
+
+    /// Shows what happens.
+    pub fn show(&mut self, event: Event) {
+        match event {
+            Event::Step { step, steps } => {
+                self.bar.set_length(steps as u64);
+                self.bar.set_position(step as u64);
+            }
+            Event::Epoch(results) => {
+                let best = results.iter().zip(&self.lr);
+                let most = |a: &(&EpochResult, &f64), b: &(&EpochResult, &f64)| {
+                    a.0.test.top1.total_cmp(&b.0.test.top1)
+                };
+                let (best, lr) = best.max_by(most).expect("at least one learning rate");
+                self.bar.set_message(format!(
+                    "epoch {}: top-1 {:.2} % (lr {lr}, loss {:.3})",
+                    best.epoch,
+                    100.0 * best.test.top1,
+                    best.loss
+                ));
+                if self.bar.is_hidden() {
+                    println!("{}", self.bar.message());
+                }
+            }
+        }
+    }
+
+    /// Takes the bar away.
+    pub fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// Prints every setting, one a line: first those that say where things come from.
+pub fn print_settings(source: &[(&str, String)], settings: &impl serde::Serialize) {
+    for (name, value) in source {
+        println!("{name:<20} {value}");
+    }
+    let settings = serde_json::to_value(settings).expect("plain settings");
+    for (name, value) in settings.as_object().into_iter().flatten() {
+        match value {
+            Value::Object(inner) => {
+                for (key, value) in inner {
+                    println!("{:<20} {}", format!("{name}.{key}"), plain(value));
+                }
+            }
+            value => println!("{name:<20} {}", plain(value)),
+        }
+    }
+}
+
+/// A value without the quotes of a text.
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Null => "all".to_owned(),
+        Value::Array(values) => values.iter().map(plain).collect::<Vec<_>>().join(", "),
+        value => value.to_string(),
+    }
+}
+
+/// Writes the result with where things came from, whole or not at all.
+pub fn write_json(
+    path: &Path,
+    protocol: &str,
+    source: &[(&str, String)],
+    result: &impl serde::Serialize,
+) -> Result<()> {
+    let source: Map<String, Value> =
+        source.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
+    let mut whole = json!({ "protocol": protocol, "source": source });
+    let result = serde_json::to_value(result).expect("plain numbers");
+    let whole_map = whole.as_object_mut().expect("an object");
+    whole_map.extend(result.as_object().expect("a struct").clone());
+    write_atomically(path, format!("{whole:#}\n").as_bytes())
+}

@@ -1,0 +1,231 @@
+//! `carp eval linear`: a linear classifier on frozen features.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use carp::error::Result;
+use carp::eval::feature_set::FeatureSet;
+use carp::eval::linear::{
+    LinearResult, LinearSettings, ProbeOptimizer, linear_of_backbone, linear_of_features,
+};
+use carp::eval::trained::{LabelledSplits, TrainedBackbone};
+use carp::learner::cpu;
+use carp::schedule::EpochSchedule;
+use clap::{Args, ValueEnum};
+
+use super::classifier::{Screen, open_checkpoint, print_settings, write_json};
+use crate::on_threads;
+
+#[derive(Args)]
+#[group(id = "from", required = true, multiple = true)]
+pub struct LinearArgs {
+    /// A run folder or a checkpoint file: its teacher's frozen backbone makes the features.
+    #[arg(group = "from")]
+    checkpoint: Option<PathBuf>,
+    /// Training features instead: a safetensors file with `features` [N,D] and `labels` [N].
+    #[arg(long, value_name = "FILE", group = "from", requires = "test_features")]
+    #[arg(conflicts_with_all = ["checkpoint", "data", "no_augment", "crop_scale"])]
+    features: Option<PathBuf>,
+    /// Test features.
+    #[arg(long, value_name = "FILE", requires = "features")]
+    test_features: Option<PathBuf>,
+    /// Another folder with the data than the run had.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Whose settings are the defaults of the options below.
+    #[arg(long, default_value = "imagenet")]
+    recipe: Recipe,
+    /// Optimizer of the classifier.
+    #[arg(long)]
+    optimizer: Option<OptimizerArg>,
+    /// Learning rates, trained at once with a classifier each; not scaled by the batch.
+    #[arg(long, value_name = "LR,...", value_delimiter = ',')]
+    #[arg(allow_negative_numbers = true)]
+    lr: Option<Vec<f64>>,
+    /// Decay of the momentum buffer.
+    #[arg(long)]
+    momentum: Option<f64>,
+    /// LARS's trust coefficient.
+    #[arg(long)]
+    trust: Option<f64>,
+    /// Weight decay.
+    #[arg(long)]
+    weight_decay: Option<f64>,
+    /// How the learning rates move from epoch to epoch.
+    #[arg(long)]
+    schedule: Option<ScheduleArg>,
+    /// Epochs at which multistep lowers them.
+    #[arg(long, value_name = "EPOCH,...", value_delimiter = ',', default_values_t = [12, 18])]
+    milestones: Vec<usize>,
+    /// What multistep multiplies them with.
+    #[arg(long, default_value_t = 0.1)]
+    factor: f64,
+    /// Passes over the training images.
+    #[arg(long)]
+    epochs: Option<usize>,
+    /// Images per update.
+    #[arg(long)]
+    batch_size: Option<usize>,
+    /// Train on so many random images of each class.
+    #[arg(long, value_name = "K")]
+    images_per_class: Option<usize>,
+    /// Seed of first weights, choice, order and views.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// See every training image once, as test images are seen, instead of anew in every epoch.
+    #[arg(long, conflicts_with = "crop_scale")]
+    no_augment: bool,
+    /// Least and largest share of the image in a random crop.
+    #[arg(long, value_name = "LOW,HIGH", value_parser = super::classifier::low_high)]
+    #[arg(default_value = "0.08,1")]
+    crop_scale: (f32, f32),
+    /// Threads (0: one per core).
+    #[arg(long)]
+    threads: Option<usize>,
+    /// Write everything to a file.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Recipe {
+    /// LARS, lr 1, cosine, 100 epochs, batch 2048.
+    Imagenet,
+    /// SGD, lr 0.3, weight decay 1e-6, times 0.1 after 12 and 18 of 20 epochs, batch 256.
+    Inat18,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum OptimizerArg {
+    Lars,
+    Sgd,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum ScheduleArg {
+    Constant,
+    Cosine,
+    Multistep,
+}
+
+impl ScheduleArg {
+    /// With the settings that multistep takes.
+    pub fn schedule(self, milestones: &[usize], factor: f64) -> EpochSchedule {
+        match self {
+            ScheduleArg::Constant => EpochSchedule::Constant,
+            ScheduleArg::Cosine => EpochSchedule::Cosine,
+            ScheduleArg::Multistep => {
+                EpochSchedule::Multistep { milestones: milestones.to_vec(), factor }
+            }
+        }
+    }
+}
+
+impl LinearArgs {
+    fn settings(&self) -> LinearSettings {
+        let recipe = match self.recipe {
+            Recipe::Imagenet => LinearSettings::imagenet(),
+            Recipe::Inat18 => LinearSettings::inat18(),
+        };
+        LinearSettings {
+            optimizer: match self.optimizer {
+                None => recipe.optimizer,
+                Some(OptimizerArg::Lars) => ProbeOptimizer::Lars,
+                Some(OptimizerArg::Sgd) => ProbeOptimizer::Sgd,
+            },
+            lr: self.lr.clone().unwrap_or(recipe.lr),
+            momentum: self.momentum.unwrap_or(recipe.momentum),
+            trust: self.trust.unwrap_or(recipe.trust),
+            weight_decay: self.weight_decay.unwrap_or(recipe.weight_decay),
+            schedule: match self.schedule {
+                None => recipe.schedule,
+                Some(schedule) => schedule.schedule(&self.milestones, self.factor),
+            },
+            epochs: self.epochs.unwrap_or(recipe.epochs),
+            batch_size: self.batch_size.unwrap_or(recipe.batch_size),
+            images_per_class: self.images_per_class,
+            seed: self.seed,
+        }
+    }
+}
+
+pub fn run(args: &LinearArgs) -> Result<ExitCode> {
+    let settings = args.settings();
+    let mut screen = Screen::new(&settings.lr);
+    let (source, result) = match (&args.features, &args.test_features, &args.checkpoint) {
+        (Some(train), Some(test), _) => {
+            let source = vec![
+                ("features", train.display().to_string()),
+                ("test features", test.display().to_string()),
+            ];
+            let result = on_threads(args.threads.unwrap_or(0), || {
+                let (a, b) = (FeatureSet::load(train)?, FeatureSet::load(test)?);
+                let show = &mut |event: carp::eval::linear::Event| screen.show(event);
+                linear_of_features(&settings, (&a, train), (&b, test), &cpu, show)
+            });
+            (source, result)
+        }
+        (_, _, Some(checkpoint)) => of_checkpoint(args, checkpoint, &settings, &mut screen)?,
+        _ => unreachable!("one of them is required"),
+    };
+    screen.finish();
+    let result = result?;
+    print(&source, &result);
+    if let Some(path) = &args.json {
+        write_json(path, "linear", &source, &result)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+type Source = Vec<(&'static str, String)>;
+
+fn of_checkpoint(
+    args: &LinearArgs,
+    path: &std::path::Path,
+    settings: &LinearSettings,
+    screen: &mut Screen,
+) -> Result<(Source, Result<LinearResult>)> {
+    let (checkpoint, mut config) = open_checkpoint(path, args.data.as_ref())?;
+    config.train.threads = args.threads.unwrap_or(config.train.threads);
+    let crop_scale = (!args.no_augment).then_some(args.crop_scale);
+    let backbone = TrainedBackbone::teacher(&checkpoint, &config, &cpu)?;
+    let mut source = vec![("checkpoint", path.display().to_string())];
+    source.extend(backbone.described(crop_scale));
+    let result = on_threads(config.train.threads, || {
+        let splits = LabelledSplits::new(&config.data.open(config.seed)?)?;
+        source.insert(1, ("training images of", splits.train.name().to_owned()));
+        source.insert(2, ("test images of", splits.test.name().to_owned()));
+        let show = &mut |event: carp::eval::linear::Event| screen.show(event);
+        linear_of_backbone(settings, crop_scale, &backbone, &splits, show)
+    });
+    Ok((source, result))
+}
+
+fn print(source: &Source, result: &LinearResult) {
+    print_settings(source, &result.settings);
+    let LinearResult { train_images, test_images, classes, dim, .. } = result;
+    println!(
+        "{train_images} training images, {test_images} test images, {classes} classes, features of \
+         {dim}\n"
+    );
+    println!(
+        "{:>10}  {:>6}  {:>12}  {:>12}  {:>12}  {:>12}",
+        "lr", "epoch", "best top-1 %", "best top-5 %", "last top-1 %", "last top-5 %"
+    );
+    for (i, head) in result.heads.iter().enumerate() {
+        let [best, last] = [head.best, head.last].map(|epoch| epoch.test);
+        let mark = if i == result.best_head && result.heads.len() > 1 { "  <- best" } else { "" };
+        println!(
+            "{:>10}  {:>6}  {:>12.2}  {:>12.2}  {:>12.2}  {:>12.2}{mark}",
+            head.lr,
+            head.best.epoch,
+            100.0 * best.top1,
+            100.0 * best.top5,
+            100.0 * last.top1,
+            100.0 * last.top5,
+        );
+    }
+    println!(
+        "best: the epoch of the highest top-1 accuracy on the test images, as in the authors' script"
+    );
+}

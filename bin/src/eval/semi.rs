@@ -1,0 +1,140 @@
+//! `carp eval semi`: fine-tuning of the whole network on few labels.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use carp::error::Result;
+use carp::eval::semi::{Labels, SemiResult, SemiSettings, semi};
+use carp::eval::trained::{LabelledSplits, TrainedBackbone};
+use carp::learner::cpu;
+use clap::Args;
+
+use super::classifier::{Screen, open_checkpoint, print_settings, write_json};
+use super::linear::ScheduleArg;
+use crate::on_threads;
+
+/// The authors published no settings: the defaults are those of SwAV's published script.
+#[derive(Args)]
+pub struct SemiArgs {
+    /// A run folder or a checkpoint file: training goes on from its teacher's backbone.
+    checkpoint: PathBuf,
+    /// Use the labels of so many per cent of the training images, as many of each class; the
+    /// defaults of the learning rates go by it (SwAV's for 1 below 3, SwAV's for 10 from there on).
+    #[arg(long, default_value_t = 10.0)]
+    percent: f64,
+    /// Use the labels of the images that this file lists, one a line, by name (as SimCLR's lists do)
+    /// or number.
+    #[arg(long, value_name = "FILE", conflicts_with = "percent")]
+    list: Option<PathBuf>,
+    /// Another folder with the data than the run had.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Learning rate of the backbone [default: 0.02 for 1 %, 0.01 for 10 %].
+    #[arg(long, allow_negative_numbers = true)]
+    lr: Option<f64>,
+    /// Learning rate of the classifier [default: 5 for 1 %, 0.2 for 10 %].
+    #[arg(long, allow_negative_numbers = true)]
+    head_lr: Option<f64>,
+    /// Decay of the momentum buffer.
+    #[arg(long, default_value_t = 0.9)]
+    momentum: f64,
+    /// Weight decay of all tensors.
+    #[arg(long, default_value_t = 0.0)]
+    weight_decay: f64,
+    /// How the learning rates move from epoch to epoch.
+    #[arg(long, default_value = "multistep")]
+    schedule: ScheduleArg,
+    /// Epochs at which multistep lowers them.
+    #[arg(long, value_name = "EPOCH,...", value_delimiter = ',', default_values_t = [12, 16])]
+    milestones: Vec<usize>,
+    /// What multistep multiplies them with.
+    #[arg(long, default_value_t = 0.2)]
+    factor: f64,
+    /// Passes over the images.
+    #[arg(long, default_value_t = 20)]
+    epochs: usize,
+    /// Images per update.
+    #[arg(long, default_value_t = 256)]
+    batch_size: usize,
+    /// Least and largest share of the image in a random crop.
+    #[arg(long, value_name = "LOW,HIGH", value_parser = super::classifier::low_high)]
+    #[arg(default_value = "0.08,1")]
+    crop_scale: (f32, f32),
+    /// Seed of choice, first weights of the classifier, order and views.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Threads (0: one per core).
+    #[arg(long)]
+    threads: Option<usize>,
+    /// Write everything to a file.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+impl SemiArgs {
+    /// For a list, `share` is that of the training images that it names.
+    fn settings(&self, share: f64) -> SemiSettings {
+        let swav = SemiSettings::swav(share);
+        SemiSettings {
+            labels: match &self.list {
+                Some(path) => Labels::List { path: path.clone() },
+                None => swav.labels,
+            },
+            lr: self.lr.unwrap_or(swav.lr),
+            head_lr: self.head_lr.unwrap_or(swav.head_lr),
+            momentum: self.momentum,
+            weight_decay: self.weight_decay,
+            schedule: self.schedule.schedule(&self.milestones, self.factor),
+            epochs: self.epochs,
+            batch_size: self.batch_size,
+            crop_scale: self.crop_scale,
+            seed: self.seed,
+        }
+    }
+}
+
+pub fn run(args: &SemiArgs) -> Result<ExitCode> {
+    let (checkpoint, mut config) = open_checkpoint(&args.checkpoint, args.data.as_ref())?;
+    config.train.threads = args.threads.unwrap_or(config.train.threads);
+    let backbone = TrainedBackbone::teacher(&checkpoint, &config, &cpu)?;
+    let mut source = vec![("checkpoint", args.checkpoint.display().to_string())];
+    let result = on_threads(config.train.threads, || {
+        let splits = LabelledSplits::new(&config.data.open(config.seed)?)?;
+        let share = match &args.list {
+            Some(path) => {
+                let listed = carp::eval::subset::listed(path, &*splits.train)?.len();
+                listed as f64 / splits.train.len() as f64
+            }
+            None => args.percent / 100.0,
+        };
+        let settings = args.settings(share);
+        source.push(("training images of", splits.train.name().to_owned()));
+        source.push(("test images of", splits.test.name().to_owned()));
+        source.extend(backbone.described(Some(settings.crop_scale)));
+        let mut screen = Screen::new(&[settings.lr]);
+        let result = semi(&settings, &backbone, &splits, &mut |event| screen.show(event));
+        screen.finish();
+        result
+    })?;
+    print(&source, &result);
+    if let Some(path) = &args.json {
+        write_json(path, "semi", &source, &result)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print(source: &[(&str, String)], result: &SemiResult) {
+    print_settings(source, &result.settings);
+    let SemiResult { train_images, left_out, test_images, classes, .. } = result;
+    println!(
+        "{train_images} labelled images ({left_out} left out of each epoch: they fill no batch), \
+         {test_images} test images, {classes} classes"
+    );
+    println!("settings: of SwAV's published script, since the authors published none\n");
+    println!("{:>6}  {:>6}  {:>8}  {:>8}", "", "epoch", "top-1 %", "top-5 %");
+    for (name, epoch) in [("best", result.best), ("last", result.last)] {
+        let (top1, top5) = (100.0 * epoch.test.top1, 100.0 * epoch.test.top5);
+        println!("{name:>6}  {:>6}  {top1:>8.2}  {top5:>8.2}", epoch.epoch);
+    }
+    println!("best: the epoch of the highest top-1 accuracy on the test images");
+}

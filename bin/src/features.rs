@@ -1,0 +1,117 @@
+//! `carp features`: features of pictures, as a file for the evaluations or for other programs.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use carp::data::{Change, Changed, Dataset};
+use carp::error::{Error, Result};
+use carp::eval::feature_set::{FeatureSet, Labels};
+use carp::features::{AnySize, NetworkName, POOLED, SCALES, Source};
+use carp::learner::cpu;
+use clap::Args;
+
+use crate::on_threads;
+use crate::source::{DataArgs, ImageBar, NetworkArgs, SplitName};
+
+#[derive(Args)]
+pub struct FeaturesArgs {
+    #[command(flatten)]
+    network: NetworkArgs,
+    #[command(flatten)]
+    data: DataArgs,
+    /// Which of the data.
+    #[arg(long, value_enum, default_value = "train")]
+    split: SplitName,
+    /// Where the features go: `features` [N,D] of f32, and `labels` where there are any.
+    #[arg(short, long, value_name = "FILE")]
+    out: PathBuf,
+    /// Pictures stay as they are, at scales 1, 1/sqrt(2) and 1/2: the mean of the features, scaled to
+    /// length 1.
+    #[arg(long)]
+    multi_scale: bool,
+    /// Pictures stay as they are, but shrunk so that neither side is longer than this (Lanczos).
+    #[arg(long, value_name = "PIXELS", conflicts_with = "stretch")]
+    fit: Option<usize>,
+    /// Pictures become squares of this side, whatever their shape.
+    #[arg(long, value_name = "PIXELS", conflicts_with = "multi_scale")]
+    stretch: Option<usize>,
+}
+
+pub fn run(args: &FeaturesArgs) -> Result<ExitCode> {
+    if !args.out.parent().is_none_or(|folder| folder.as_os_str().is_empty() || folder.is_dir()) {
+        return Err(Error::Usage(format!("{}: no such folder", args.out.display())));
+    }
+    let mut source = args.network.open()?;
+    tell(&source, args.network.network)?;
+    let (set, per_second) = on_threads(args.network.threads, || {
+        let data = args.data.open(&source, args.split)?;
+        extract(args, &mut source, data)
+    })?;
+    set.save(&args.out)?;
+    let labels = match &set.labels {
+        Labels::None => "no labels".to_owned(),
+        Labels::Single(_) => "one label each".to_owned(),
+        Labels::Multi { classes, .. } => format!("labels of {classes} classes each"),
+    };
+    println!(
+        "{}: {} features of {} numbers, {labels}; {per_second:.0} images/s",
+        args.out.display(),
+        set.rows(),
+        set.dim
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints which network was found.
+pub fn tell(source: &Source, network: NetworkName) -> Result<()> {
+    let path = source.path().display();
+    if network == NetworkName::Pixels {
+        println!("{path}: no network, pixels alone");
+        return Ok(());
+    }
+    let (chosen, found) = source.find(network)?;
+    let config = found.config;
+    let how = if network == NetworkName::Untrained { ", with new weights" } else { "" };
+    println!(
+        "{path}: {} of width {} for {} channels under {:?}{how}",
+        config.arch.name(),
+        config.width,
+        config.in_channels,
+        chosen.prefix
+    );
+    Ok(())
+}
+
+fn extract(
+    args: &FeaturesArgs,
+    source: &mut Source,
+    data: Arc<dyn Dataset>,
+) -> Result<(FeatureSet, f64)> {
+    let bar = ImageBar::new("features", data.len());
+    let network = args.network.network;
+    let set = if args.multi_scale || args.fit.is_some() {
+        if args.network.layer != POOLED || network == NetworkName::Pixels {
+            let detail = "--fit and --multi-scale are for a network's last layer alone";
+            return Err(Error::Usage(detail.to_owned()));
+        }
+        let data = match args.fit {
+            Some(most) => Arc::new(Changed { data, change: Change::Fit(most) }),
+            None => data,
+        };
+        let transform = args.network.transform(source)?;
+        let mut any_size = AnySize::new(source.backbone(network)?, &cpu);
+        let scales = if args.multi_scale { &SCALES[..] } else { &SCALES[..1] };
+        any_size.feature_set(&*data, &transform, scales, |done| bar.set(done))?
+    } else if let Some(side) = args.stretch {
+        let mut network = args.network.clone();
+        (network.resize, network.size) = (Some(side), Some(side));
+        let data = Changed { data, change: Change::Stretch(side) };
+        let mut encoder = network.encoder(source, args.network.network)?;
+        encoder.feature_set(&data, |done| bar.set(done))?
+    } else {
+        let mut encoder = args.network.encoder(source, network)?;
+        encoder.feature_set(&*data, |done| bar.set(done))?
+    };
+    Ok((set, bar.finish()))
+}

@@ -1,0 +1,121 @@
+//! `carp weights`: looks into checkpoints of any make, and exports backbones for others.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use carp::error::Result;
+use carp::features::{NetworkName, Source};
+use carp::run_folder::checkpoint_path;
+use carp::weights::{Role, WeightsFile, candidates, choose, compare, export};
+use clap::{Args, Subcommand};
+
+use crate::print;
+
+/// Names of a list that are printed.
+const SHOWN: usize = 8;
+
+#[derive(Subcommand)]
+pub enum WeightsCommand {
+    /// Print which networks a file holds, what is missing and what is left over.
+    Show(ShowArgs),
+    /// Write a backbone as safetensors with torchvision's names.
+    Export(ExportArgs),
+}
+
+#[derive(Args)]
+pub struct ShowArgs {
+    /// A run folder, safetensors, or a file of torch.save.
+    file: PathBuf,
+    /// Print every tensor.
+    #[arg(long)]
+    all: bool,
+}
+
+#[derive(Args)]
+pub struct ExportArgs {
+    /// A run folder, safetensors, or a file of torch.save.
+    checkpoint: PathBuf,
+    /// Where the weights go.
+    #[arg(short, long, value_name = "FILE")]
+    out: PathBuf,
+    /// The student in place of the teacher.
+    #[arg(long)]
+    student: bool,
+    /// What stands before torchvision's names, where it is not found by itself.
+    #[arg(long, value_name = "PREFIX", conflicts_with = "student")]
+    prefix: Option<String>,
+}
+
+pub fn run(command: &WeightsCommand) -> Result<ExitCode> {
+    match command {
+        WeightsCommand::Show(args) => show(args),
+        WeightsCommand::Export(args) => export_weights(args),
+    }
+}
+
+fn show(args: &ShowArgs) -> Result<ExitCode> {
+    let path = if args.file.is_dir() { checkpoint_path(&args.file) } else { args.file.clone() };
+    let file = WeightsFile::open(&path)?;
+    let mut text =
+        format!("{}: {}, {} tensors\n", path.display(), file.format().name(), file.tensors().len());
+    if args.all {
+        for tensor in file.tensors() {
+            let dtype = file.dtype(tensor).name();
+            let _ = writeln!(text, "  {dtype:<5} {:?} {}", tensor.shape, tensor.name);
+        }
+    }
+    let chosen = choose(&file, None, None);
+    for candidate in candidates(&file) {
+        let is_chosen = chosen.as_ref().is_ok_and(|chosen| *chosen == candidate);
+        let role = match candidate.role {
+            Some(Role::Student) => ", a student",
+            Some(Role::Teacher) => ", a teacher",
+            None => "",
+        };
+        let mark = if is_chosen { ", taken by default" } else { "" };
+        let _ = writeln!(text, "under {:?}{role}{mark}:", candidate.prefix);
+        match compare(&file, &candidate) {
+            Err(error) => {
+                let _ = writeln!(text, "  {error}");
+            }
+            Ok(found) => {
+                let config = found.config;
+                let stem = format!("{:?}", config.stem).to_lowercase();
+                let _ = writeln!(
+                    text,
+                    "  {} of width {}, stem {stem}, {} channels: {} tensors, features of {} numbers",
+                    config.arch.name(),
+                    config.width,
+                    config.in_channels,
+                    found.tensors.len(),
+                    config.features()
+                );
+                let _ = writeln!(text, "  missing: {}", listed(&found.missing));
+                let _ = writeln!(text, "  left over: {}", listed(&found.left_over));
+                let _ = writeln!(text, "  elsewhere in the file: {} tensors", found.elsewhere);
+            }
+        }
+    }
+    print(&text);
+    chosen.map(|_| ExitCode::SUCCESS)
+}
+
+/// The first names, and how many more there are.
+fn listed(names: &[String]) -> String {
+    match names.len() {
+        0 => "nothing".to_owned(),
+        count if count <= SHOWN => names.join(", "),
+        count => format!("{} and {} more", names[..SHOWN].join(", "), count - SHOWN),
+    }
+}
+
+fn export_weights(args: &ExportArgs) -> Result<ExitCode> {
+    let mut source = Source::open(&args.checkpoint, args.prefix.as_deref())?;
+    let network = if args.student { NetworkName::Student } else { NetworkName::Teacher };
+    crate::features::tell(&source, network)?;
+    let backbone = source.backbone(network)?;
+    export(&backbone, &args.out)?;
+    println!("{}: {} tensors with torchvision's names", args.out.display(), backbone.tensors.len());
+    Ok(ExitCode::SUCCESS)
+}

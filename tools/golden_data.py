@@ -1,0 +1,83 @@
+"""Makes fixtures/data: small files in the formats of data sets' indices, as their makers' programs
+write them (Python's pickle, SciPy's savemat), for carp/tests/pickle.rs and catalogue*.rs.
+
+Usage: python tools/golden_data.py OUT_FOLDER
+"""
+
+import collections
+import io
+import pickle
+import sys
+import types
+from pathlib import Path
+
+import numpy as np
+
+
+def ground_truth():
+    """A ground truth in the layout of the revisited Oxford5k and Paris6k."""
+    return {
+        "imlist": ["all_souls_000000", "all_souls_000001", "oxford_000002", "bodleian_000003"],
+        "qimlist": ["all_souls_000013", "bodleian_000107"],
+        "gnd": [
+            {"bbx": [2.5, 1.0, 10.5, 8.0], "easy": [0], "hard": [1], "junk": [2]},
+            {"bbx": [0, 0, 12, 9], "easy": [], "hard": [3], "junk": []},
+        ],
+    }
+
+
+def with_arrays(truth):
+    """The same with NumPy's arrays and scalars in place of some lists and numbers."""
+    first, second = (dict(query) for query in truth["gnd"])
+    first.update(bbx=np.array(first["bbx"]), easy=np.array([0], np.int64))
+    second.update(bbx=[np.float64(x) for x in second["bbx"]], hard=np.array([3], np.int32))
+    return dict(truth, gnd=[first, second])
+
+
+def torch_like():
+    """A pickle with the opcodes of torch.save: persistent ids, calls, an OrderedDict with state."""
+    names = types.ModuleType("torch"), types.ModuleType("torch._utils")
+    sys.modules["torch"], sys.modules["torch._utils"] = names
+    names[0].FloatStorage = type("FloatStorage", (), {"__module__": "torch"})
+    rebuild = lambda *args: args  # noqa: E731
+    rebuild.__module__, rebuild.__qualname__ = "torch._utils", "_rebuild_tensor_v2"
+    names[1]._rebuild_tensor_v2 = rebuild
+
+    class Tensor:
+        def __reduce__(self):
+            hooks = collections.OrderedDict()
+            return rebuild, ("STORAGE", 2, (3, 4), (4, 1), False, hooks)
+
+    class Pickler(pickle._Pickler):
+        def persistent_id(self, value):
+            if isinstance(value, str) and value == "STORAGE":
+                return ("storage", names[0].FloatStorage, "0", "cpu", 14)
+            return None
+
+    weights = collections.OrderedDict([("conv1.weight", Tensor()), ("fc.bias", Tensor())])
+    weights._metadata = {"version": 1}
+    out = io.BytesIO()
+    Pickler(out, protocol=2).dump({"state_dict": weights, "epoch": 400, "big": 0x1950A86A20F9469CFC6C})
+    return out.getvalue()
+
+
+def pickles(out):
+    truth = ground_truth()
+    for protocol in range(6):
+        (out / f"gnd_{protocol}.pkl").write_bytes(pickle.dumps(truth, protocol))
+    for protocol in (2, 4):
+        (out / f"gnd_numpy_{protocol}.pkl").write_bytes(pickle.dumps(with_arrays(truth), protocol))
+    (out / "torch.pkl").write_bytes(torch_like())
+    values = [None, True, False, -1, 255, 65536, -(2**40), 2**100, 1.5, b"\x00\xff", "h\u00e9\u20ac\n\\u"]
+    values += [(), (1,), (1, 2, 3, 4), {"a": {1, 2}}, bytearray(b"xy"), frozenset([7])]
+    for protocol in range(6):
+        # Python writes sets and byte arrays as calls before protocol 4 and 5.
+        kept = values if protocol == 5 else values[:-3] if protocol < 4 else values[:-2]
+        kept = [value for value in kept if protocol >= 3 or not isinstance(value, bytes)]
+        (out / f"values_{protocol}.pkl").write_bytes(pickle.dumps(kept, protocol))
+
+
+if __name__ == "__main__":
+    out = Path(sys.argv[1])
+    out.mkdir(parents=True, exist_ok=True)
+    pickles(out)

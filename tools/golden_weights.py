@@ -1,0 +1,167 @@
+"""Makes fixtures/weights: checkpoints as PyTorch and the published methods write them.
+
+Usage: python tools/golden_weights.py OUT_FOLDER
+
+Each file holds one small ResNet under the names and in the nesting of some method. What PyTorch
+computes with it is in expected.safetensors: `FILE.images` [N,H,W,C] and for each layer
+`FILE.LAYER`, its output for those images averaged over the pixels, in float64 rounded to float32
+(with the weights as the file's type rounds them). hostile.pth wants to run a program.
+"""
+
+import argparse
+import os
+import pathlib
+import sys
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+
+from reference import ResNet
+
+LAYERS = ["conv1", "maxpool", "layer1", "layer2.0", "layer2", "layer3", "layer4", "avgpool"]
+
+
+def network(seed, arch, stem, width, in_channels, dtype):
+    """A ResNet whose batch norms have seen something; numbers rounded to `dtype`."""
+    torch.manual_seed(seed)
+    net = ResNet(arch, stem, width, in_channels)
+    for name, tensor in net.state_dict().items():
+        if name.endswith("running_mean") or name.endswith("bias"):
+            tensor.normal_(0, 0.2)
+        elif name.endswith("running_var") or tensor.dim() == 1:
+            tensor.uniform_(0.5, 1.5)
+    for tensor in net.state_dict().values():
+        if tensor.is_floating_point():
+            tensor.copy_(tensor.to(dtype))
+    return net.eval()
+
+
+def expected(net, in_channels):
+    """Images and what every layer makes of them, averaged over the pixels."""
+    torch.manual_seed(in_channels)
+    images = torch.randn(2, in_channels, 33, 41)
+    net = net.double()
+    outputs = {}
+    x = net.relu(net.bn1(net.conv1(images.double())))
+    outputs["conv1"] = x
+    x = net.maxpool(x)
+    outputs["maxpool"] = x
+    for stage in range(1, 5):
+        for index, block in enumerate(getattr(net, f"layer{stage}")):
+            x = block(x)
+            outputs[f"layer{stage}.{index}"] = x
+        outputs[f"layer{stage}"] = x
+    outputs = {name: outputs.get(name, x).mean(dim=(2, 3)).float().detach() for name in LAYERS}
+    return {"images": images.permute(0, 2, 3, 1).contiguous()} | outputs
+
+
+def state(net, dtype, prefix=""):
+    """The state dict with a prefix, numbers in `dtype`."""
+    return {
+        prefix + name: tensor.to(dtype) if tensor.is_floating_point() else tensor
+        for name, tensor in net.state_dict().items()
+    }
+
+
+def torchvision(net, path):
+    """Plain names with the classifier, an OrderedDict with its _metadata."""
+    net.fc = torch.nn.Linear(net.features, 10)
+    torch.save(net.float().state_dict(), path)
+
+
+def carp(net, path):
+    """The authors' checkpoint: student, teacher, optimizer, settings, scaler."""
+    head = {"module.head.last_layer.weight_g": torch.ones(4, 1)}
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
+    sum(p.sum() for p in net.parameters()).backward()
+    optimizer.step()
+    other = network(99, "resnet18", "imagenet", 1, 3, torch.float16)
+    args = argparse.Namespace(arch="resnet50", output_dir=pathlib.PosixPath("/x"), lr=[0.1, 0.2])
+    save = {
+        "student": state(other, torch.float16, "module.backbone.") | head,
+        "teacher": None,
+        "optimizer": optimizer.state_dict(),
+        "epoch": 100,
+        "args": args,
+        "best": np.float64(75.3),
+        "fp16_scaler": {"scale": 65536.0, "growth_factor": 2.0, "_growth_tracker": 7},
+    }
+    fresh = network(SEEDS["carp.pth"], "resnet18", "imagenet", 1, 3, torch.float16)
+    save["teacher"] = state(fresh, torch.float16, "module.backbone.") | head
+    torch.save(save, path)
+
+
+def moco_v3(net, path):
+    """Query and key encoder in one state dict, bfloat16."""
+    other = network(98, "resnet18", "imagenet", 1, 3, torch.bfloat16)
+    tensors = state(net, torch.bfloat16, "module.base_encoder.")
+    tensors |= state(other, torch.bfloat16, "module.momentum_encoder.")
+    tensors["module.base_encoder.fc.0.weight"] = torch.zeros(4, 8, dtype=torch.bfloat16)
+    torch.save({"epoch": 1000, "arch": "resnet50", "state_dict": tensors}, path)
+
+
+def moco_v2(net, path):
+    """PyTorch before 1.6, float64; all numbers in one storage, convolutions channels last."""
+    tensors = state(net, torch.float64, "module.encoder_q.")
+    flat = torch.cat([t.flatten().double() for t in tensors.values()])
+    start = 0
+    for name, tensor in tensors.items():
+        part = flat[start : start + tensor.numel()].view(tensor.shape)
+        start += tensor.numel()
+        if tensor.dim() == 4:
+            tensors[name] = part.contiguous(memory_format=torch.channels_last)
+        elif tensor.dim() == 1:
+            tensors[name] = torch.nn.Parameter(part) if name.endswith("bias") else part
+    torch.save({"state_dict": tensors}, path, _use_new_zipfile_serialization=False)
+
+
+def sequential(net, path):
+    """The children of a ResNet in a Sequential: numbers in place of names."""
+    numbers = {"conv1": 0, "bn1": 1, "layer1": 4, "layer2": 5, "layer3": 6, "layer4": 7}
+    renamed = {}
+    for name, tensor in state(net, torch.float32, "").items():
+        first, rest = name.split(".", 1)
+        renamed[f"backbone.{numbers[first]}.{rest}"] = tensor.contiguous()
+    save_file(renamed, path)
+
+
+def bottleneck(net, path):
+    """A ResNet-50 for small grey pictures, float16."""
+    save_file(state(net, torch.float16, "encoder."), path)
+
+
+FILES = {
+    "torchvision.pth": (torchvision, "resnet18", "imagenet", 4, 3, torch.float32),
+    "carp.pth": (carp, "resnet18", "imagenet", 1, 3, torch.float16),
+    "moco_v3.pth": (moco_v3, "resnet18", "imagenet", 1, 3, torch.bfloat16),
+    "moco_v2.pth.tar": (moco_v2, "resnet18", "imagenet", 1, 3, torch.float64),
+    "sequential.safetensors": (sequential, "resnet34", "imagenet", 1, 3, torch.float32),
+    "bottleneck.safetensors": (bottleneck, "resnet50", "cifar", 1, 1, torch.float16),
+}
+SEEDS = {name: seed for seed, name in enumerate(FILES)}
+
+
+class Hostile:
+    """Unpickling this would run a program."""
+
+    def __reduce__(self):
+        return os.system, ("echo this file has run a program",)
+
+
+def main(folder):
+    folder = pathlib.Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    results = {}
+    for name, (write, arch, stem, width, in_channels, dtype) in FILES.items():
+        net = network(SEEDS[name], arch, stem, width, in_channels, dtype)
+        for key, value in expected(net, in_channels).items():
+            results[f"{name}.{key}"] = value
+        write(net, folder / name)
+    save_file(results, folder / "expected.safetensors")
+    tensors = {"conv1.weight": torch.zeros(2)}
+    torch.save({"state_dict": tensors, "args": Hostile()}, folder / "hostile.pth")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -132,10 +132,17 @@ pub fn flush32(x: f32) -> f32 {
     f32::from_bits(if bits & 0x7f80_0000 == 0 { bits & 0x8000_0000 } else { bits })
 }
 
-/// Single precision's only NaN.
+/// The bits of a result: every NaN becomes single precision's only one. Compared as bits, because
+/// compilers take one NaN to be as good as another.
 #[inline(always)]
-pub fn canonical32(x: f32) -> f32 {
-    if x.is_nan() { f32::from_bits(NAN32) } else { x }
+pub fn bits32(x: f32) -> u32 {
+    canonical32(x.to_bits())
+}
+
+/// The same of bits.
+#[inline(always)]
+pub fn canonical32(bits: u32) -> u32 {
+    if bits & 0x7fff_ffff > 0x7f80_0000 { NAN32 } else { bits }
 }
 
 /// `hi + lo = a + b` exactly, hi the rounded sum.

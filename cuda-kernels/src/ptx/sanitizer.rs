@@ -56,10 +56,24 @@ pub enum Touch {
     Read,
     /// A write.
     Write,
-    /// A read and write in one, or a volatile write.
+    /// A read and write in one.
     Atomic,
+    /// A volatile or releasing write.
+    AtomicWrite,
     /// A volatile or acquiring read.
     AtomicRead,
+}
+
+impl Touch {
+    /// Does it look at what is there?
+    pub fn reads(self) -> bool {
+        !matches!(self, Touch::Write | Touch::AtomicWrite)
+    }
+
+    /// Does it change what is there?
+    pub fn writes(self) -> bool {
+        !matches!(self, Touch::Read | Touch::AtomicRead)
+    }
 }
 
 /// Two accesses that are not ordered.
@@ -169,7 +183,7 @@ fn note(
     actor: Actor,
     (touch, same, across): (Touch, bool, bool),
 ) -> Result<(), Conflict> {
-    let atomic = matches!(touch, Touch::Atomic | Touch::AtomicRead);
+    let atomic = !matches!(touch, Touch::Read | Touch::Write);
     let this = Access {
         block: actor.block,
         pc: actor.pc,
@@ -188,7 +202,7 @@ fn note(
             return conflict(&writer, true);
         }
     }
-    if matches!(touch, Touch::Read | Touch::AtomicRead) {
+    if !touch.writes() {
         // Take the place of a reader that is ordered before: whoever conflicts with it
         // conflicts with this one.
         for reader in &mut unit.readers {

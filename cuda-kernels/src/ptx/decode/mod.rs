@@ -194,6 +194,11 @@ impl<'a> Builder<'a> {
             ends: Vec::new(),
         };
         for statement in body {
+            if let StatementKind::Targets(label, targets) = &statement.kind {
+                frame.targets.insert(label, targets);
+            }
+        }
+        for statement in body {
             self.place = statement.place;
             self.statement(&mut frame, statement)?;
         }
@@ -225,9 +230,7 @@ impl<'a> Builder<'a> {
                     return Err(format!("label {label} stands twice"));
                 }
             }
-            StatementKind::Targets(label, targets) => {
-                frame.targets.insert(label, targets);
-            }
+            StatementKind::Targets(..) => {}
             StatementKind::Instruction { guard, opcode, operands } => {
                 self.guard = match *guard {
                     Some((register, negated)) => (self.register(frame, register)?, negated),

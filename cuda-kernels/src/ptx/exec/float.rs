@@ -3,8 +3,8 @@
 
 use crate::ptx::approx;
 use crate::ptx::numeric::{
-    self, BF16, F16, F32, Format, NAN32, add64, canonical32, div_odd, div64, flush32, fma_odd,
-    fma64, sqrt_odd, sqrt64,
+    self, BF16, F16, F32, Format, NAN32, add64, bits32, canonical32, div_odd, div64, flush32,
+    fma_odd, fma64, sqrt_odd, sqrt64,
 };
 use crate::ptx::ops::{Float, Instruction, Mode, Round};
 use crate::ptx::types::Ty;
@@ -23,7 +23,7 @@ impl Warp {
     /// Single precision, to nearest.
     fn float32(&mut self, i: &Instruction, op: Float, active: u32) {
         let f = f32::from_bits;
-        let bits = |x: f32| canonical32(x).to_bits();
+        let bits = bits32;
         match op {
             Float::Fma => self.word3(i, active, |a, b, c| bits(f(a).mul_add(f(b), f(c)))),
             Float::Add => self.word2(i, active, |a, b| bits(f(a) + f(b))),
@@ -49,9 +49,7 @@ impl Warp {
     fn float_any(&mut self, i: &Instruction, op: Float, ty: Ty, mode: Mode, active: u32) {
         match ty {
             Ty::F32 if mode == (Mode { ftz: true, ..Mode::PLAIN }) && op == Float::Ex2 => {
-                self.word1(i, active, |a| {
-                    canonical32(flush32(approx::ex2(flush32(f32::from_bits(a))))).to_bits()
-                });
+                self.word1(i, active, |a| bits32(flush32(approx::ex2(flush32(f32::from_bits(a))))));
             }
             Ty::F32 => self.word3(i, active, |a, b, c| {
                 single(op, mode, f32::from_bits(a), f32::from_bits(b), f32::from_bits(c))
@@ -144,13 +142,13 @@ fn single(op: Float, mode: Mode, a: f32, b: f32, c: f32) -> u32 {
         Float::CopySign => b.copysign(a),
     };
     let sign_only = matches!(op, Float::Neg | Float::Abs | Float::CopySign);
-    let result = if sign_only { result } else { canonical32(result) };
     let result = flush(result);
     if mode.sat {
         // NaN saturates to +0.
         return if result > 0.0 { result.min(1.0).to_bits() } else { 0 };
     }
-    result.to_bits()
+    let bits = result.to_bits();
+    if sign_only { bits } else { canonical32(bits) }
 }
 
 /// One lane in double precision. A NaN operand comes out quiet.

@@ -278,7 +278,7 @@ impl Env<'_> {
         let ins = i.ins;
         let total = access.bytes as u64 * u64::from(ins.len);
         let found = self.one_allocation(at, active, total);
-        let touch = if access.weak { Touch::Write } else { Touch::Atomic };
+        let touch = if access.weak { Touch::Write } else { Touch::AtomicWrite };
         let places = match &found {
             Some((index, offsets)) => offsets.map(|offset| (*index, offset)),
             None => self.each_global(at, active, total)?,
@@ -437,7 +437,7 @@ impl Env<'_> {
                     .copy_from_slice(&value.to_le_bytes()[..access.bytes]);
             }
             if watches {
-                let touch = if access.weak { Touch::Write } else { Touch::Atomic };
+                let touch = if access.weak { Touch::Write } else { Touch::AtomicWrite };
                 let same = self.shared[start..start + total] == data[..total];
                 self.watch_shared(warp, at[lane], lane, total, touch, same)?;
             }
@@ -680,7 +680,7 @@ fn change(op: Atomic, ty: Ty, old: u64, b: u64, c: u64) -> u64 {
     match (op, ty) {
         (Atomic::Add, Ty::F32) => {
             let sum = f32::from_bits(old as u32) + f32::from_bits(b as u32);
-            crate::ptx::numeric::canonical32(sum).to_bits().into()
+            crate::ptx::numeric::bits32(sum).into()
         }
         (Atomic::Add, Ty::F64) => (f64::from_bits(old) + f64::from_bits(b)).to_bits(),
         (Atomic::Add, Ty::F16) => half(F16, old, b),

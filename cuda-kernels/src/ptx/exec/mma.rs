@@ -89,7 +89,7 @@ impl Env<'_> {
             for part in 0..4 {
                 let value = d[g + part / 2 * 8][2 * t + part % 2];
                 match half {
-                    false => rows[part][lane] = crate::ptx::numeric::canonical32(value).to_bits(),
+                    false => rows[part][lane] = crate::ptx::numeric::bits32(value),
                     true => {
                         let bits = F16.from_f64(value.into(), Round::Nearest) as u32;
                         rows[part / 2][lane] |= bits << (16 * (part % 2));

@@ -150,8 +150,7 @@ impl Env<'_> {
         if let Some(allocation) = self.memory.allocation(index)
             && allocation.is_watched()
         {
-            let reads = touch != Touch::Write;
-            let checks = reads && self.sanitizer.is_some();
+            let checks = touch.reads() && self.sanitizer.is_some();
             if checks && !allocation.is_written(offset, bytes as usize) {
                 let detail = format!(
                     "{bytes} bytes at {at:#x} of global memory, byte {offset} of an allocation of \
@@ -160,7 +159,7 @@ impl Env<'_> {
                 );
                 return Err(trouble(FaultKind::UninitialisedGlobal, lane, detail));
             }
-            if matches!(touch, Touch::Write | Touch::Atomic) {
+            if touch.writes() {
                 allocation.mark(offset, bytes as usize);
             }
         }
@@ -187,12 +186,11 @@ impl Env<'_> {
     ) -> Result<(), Trouble> {
         let Some(sanitizer) = &mut self.sanitizer else { return Ok(()) };
         let range = at as usize..at as usize + bytes;
-        if touch != Touch::Write && !sanitizer.written[range.clone()].iter().all(|&written| written)
-        {
+        if touch.reads() && !sanitizer.written[range.clone()].iter().all(|&written| written) {
             let detail = format!("{bytes} bytes at byte {at} were never written by this block");
             return Err(trouble(FaultKind::UninitialisedShared, lane, detail));
         }
-        if matches!(touch, Touch::Write | Touch::Atomic) {
+        if touch.writes() {
             sanitizer.written[range].fill(true);
         }
         self.touch_shared(warp, at, lane, bytes, touch, same)
@@ -229,7 +227,7 @@ impl Env<'_> {
     ) -> Trouble {
         let verb = match touch {
             Touch::Read | Touch::AtomicRead => "reads",
-            Touch::Write => "writes",
+            Touch::Write | Touch::AtomicWrite => "writes",
             Touch::Atomic => "changes",
         };
         let other = if conflict.wrote { "wrote" } else { "read" };

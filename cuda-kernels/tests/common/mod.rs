@@ -196,5 +196,5 @@ impl Case {
 
 /// A device with an arena of `len` elements.
 pub fn gpu(len: usize) -> Gpu {
-    Gpu::new(Box::new(Emulator::new()), len).unwrap()
+    Gpu::new(Box::new(Emulator::checked()), len).unwrap()
 }

@@ -187,7 +187,9 @@ impl Env<'_> {
         let Some(sanitizer) = &mut self.sanitizer else { return Ok(()) };
         let range = at as usize..at as usize + bytes;
         if touch.reads() && !sanitizer.written[range.clone()].iter().all(|&written| written) {
-            let detail = format!("{bytes} bytes at byte {at} were never written by this block");
+            let detail = format!(
+                "{bytes} bytes at byte {at} were not written by this block, or not yet: a barrier may be missing"
+            );
             return Err(trouble(FaultKind::UninitialisedShared, lane, detail));
         }
         if touch.writes() {

@@ -78,6 +78,8 @@ fn classifiers_of_a_checkpoint() {
     let result = json(folder, "semi.json");
     assert_eq!((&result["protocol"], &result["train_images"]), (&"semi".into(), &32.into()));
     assert_eq!(result["epochs"].as_array().unwrap().len(), 2);
+    let wild = semi(&["--percent", "50", "--head-lr", "500"]);
+    succeeds(&wild, &["warning: the loss rose to", "lower --lr and --head-lr"]);
     fails(&semi(&["--percent", "1"]), 2, "less than one for each of");
     std::fs::write(folder.join("list.txt"), "1\n2\nno.png\n").unwrap();
     fails(&semi(&["--list", "list.txt"]), 1, "line 3: no.png is no training image of");

@@ -137,4 +137,12 @@ fn print(source: &[(&str, String)], result: &SemiResult) {
         println!("{name:>6}  {:>6}  {top1:>8.2}  {top5:>8.2}", epoch.epoch);
     }
     println!("best: the epoch of the highest top-1 accuracy on the test images");
+    let chance = (*classes as f64).ln();
+    if let Some(epoch) = result.epochs.iter().find(|epoch| epoch.loss > 2.0 * chance) {
+        println!(
+            "warning: the loss rose to {:.2} in epoch {}, guessing has {chance:.2}: the learning \
+             rates are too high for this network; lower --lr and --head-lr",
+            epoch.loss, epoch.epoch
+        );
+    }
 }

@@ -23,7 +23,8 @@ fn the_list_names_all_data_sets_and_their_archives() {
     assert!(list.status.success());
     let text = stdout(&list);
     assert_eq!(text.lines().filter(|line| !line.starts_with(' ')).count(), 17, "{text}");
-    for part in ["gtsrb  GTSRB", "102flowers.tgz", "VOCdevkit/VOC2007/JPEGImages", "trainval 3680"] {
+    for part in ["gtsrb  GTSRB", "102flowers.tgz", "VOCdevkit/VOC2007/JPEGImages", "trainval 3680"]
+    {
         assert!(text.contains(part), "{part:?} is not in {text}");
     }
     let page = stdout(&carp(&["data", "list", "--markdown"]));

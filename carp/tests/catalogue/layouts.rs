@@ -61,7 +61,7 @@ fn every_layout_opens_from_its_folder_with_every_image() {
         for split in &contents.splits {
             assert!(set.parts.iter().any(|part| part.name == split.name), "{}", split.name);
             let data = open(&contents, split.name);
-            assert!(data.len() > 0 && data.len() == split.len());
+            assert!(!data.is_empty() && data.len() == split.len());
             assert_eq!(data.name(), format!("{}, {}", set.title, split.name));
             for index in 0..data.len() {
                 let image = data.image(index).unwrap();

@@ -62,7 +62,11 @@ pub const COPYDAYS: DataSet = DataSet {
 
 fn read(source: &Source) -> Result<Contents> {
     let root = source.inner(&["copydays"]);
-    let original = need(&root, &["original", "."], COPYDAYS.archives[0])?;
+    let original = match need(&root, &["original"], COPYDAYS.archives[0]) {
+        Ok(folder) => folder,
+        Err(_) if images_in(&root).is_ok() => root.clone(),
+        Err(missing) => return Err(missing),
+    };
     let originals = images_in(&original)?;
     let classes: Vec<String> = originals.iter().map(|file| original_of(file)).collect();
     let mut splits = Vec::new();

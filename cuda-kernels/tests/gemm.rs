@@ -87,7 +87,7 @@ fn close(gemm: Gemm, want: &[f32], got: &[f32], tolerance: f32) {
 
 #[test]
 fn large_tiles() {
-    assert_eq!(Tile::of(2048, 1024), Tile::Large);
+    assert_eq!(Tile::of(2048, 2048), Tile::Large);
     for gemm in transposes(131, 129, 21) {
         let (a, b) = (uniform(1, 131 * 21), uniform(2, 21 * 129));
         let product = |gpu: &mut Gpu, a, b, c| {

@@ -8,6 +8,7 @@ mod device;
 mod eval;
 mod features;
 mod inspect;
+mod ptx;
 mod source;
 mod train;
 mod weights;
@@ -59,6 +60,9 @@ enum Command {
     /// Measure variants of a computation side by side: time, memory, share of the GEMM peak.
     #[command(subcommand)]
     Bench(bench::BenchCommand),
+    /// Run one GPU kernel on the emulator: run, check, profile or trace it.
+    #[command(subcommand)]
+    Ptx(ptx::PtxCommand),
     /// Replay recorded computations (docs/audit.md) and compare.
     Audit(audit::AuditArgs),
 }
@@ -126,6 +130,7 @@ fn main() -> ExitCode {
         Command::Trace(args) => inspect::trace(&args),
         Command::Plan(args) => inspect::plan(&args),
         Command::Bench(command) => bench::run(&command),
+        Command::Ptx(command) => ptx::run(&command),
         Command::Audit(args) => audit::run(&args),
     };
     result.unwrap_or_else(|error| {

@@ -259,6 +259,37 @@ fn trace_plan_and_audit_print_what_they_say() {
     fails(&bad, 2, &["none.safetensors"]);
 }
 
+/// The numbers of a row of `bench loss --device emulate`: launches, instructions, transactions.
+fn counts(table: &str, variant: &str) -> [u64; 3] {
+    let row = table.lines().find(|line| line.split_whitespace().next() == Some(variant));
+    let mut words = row.unwrap_or_else(|| panic!("no {variant} in {table}")).split_whitespace();
+    words.next();
+    [(); 3].map(|()| words.next().unwrap().parse().unwrap())
+}
+
+#[test]
+fn emulated_kernels_train_and_show_what_fusion_saves() {
+    let temp = TempDir::new().unwrap();
+    let run = train(temp.path(), &["--device", "emulate", "--out", "e", "--set", "train.epochs=1"]);
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    assert!(temp.path().join("e/checkpoint.safetensors").exists());
+
+    let sizes = ["--views", "4", "--batch", "16", "--dim", "64", "--partition-size", "64"];
+    let mut args = vec!["bench", "loss", "--device", "emulate", "--prototypes", "256"];
+    args.extend(sizes);
+    let bench = carp(temp.path(), &args);
+    assert!(bench.status.success(), "{}", String::from_utf8_lossy(&bench.stderr));
+    let table = stdout(&bench);
+    let [unfused, softmax, streaming] =
+        ["unfused", "fused-softmax", "streaming"].map(|variant| counts(&table, variant));
+    for number in [0, 2] {
+        assert!(unfused[number] > softmax[number], "{table}");
+        assert!(softmax[number] > streaming[number], "{table}");
+    }
+    let json = carp(temp.path(), &[&args[..], &["--json", "x.json"]].concat());
+    fails(&json, 2, &["--json"]);
+}
+
 #[test]
 fn a_device_that_is_not_there_is_one_line_and_no_run_folder() {
     let temp = TempDir::new().unwrap();

@@ -8,9 +8,9 @@
 // The first rung: one thread per element of C, kept to measure and to check the others against.
 //
 // Launch: blocks of 16 x 16 threads, grid (ceil(n / 16), ceil(m / 16)).
-// Traffic: 8 bytes for each of the m n k multiply-adds. A warp's reads of A are two words for all
-// its threads, those of B two runs of 16 neighbours, so caches see 1/8 of it; still memory, not
-// arithmetic, sets the time.
+// Traffic: 8 bytes for each of the m n k multiply-adds. A warp asks for two words of A and for 16
+// neighbours of B at a time, so a quarter of it reaches the caches: 67 MB at 256 x 256 x 256,
+// counted by the emulator, where the tiles below move 2.4 MB.
 extern "C" __global__ void gemm_naive(u32 m, u32 n, u32 k, u32 a_row, u32 a_col, u32 b_row,
                                       u32 b_col, const float* a, const float* b, float* c) {
     u32 i = blockIdx.y * blockDim.y + threadIdx.y, j = blockIdx.x * blockDim.x + threadIdx.x;
@@ -29,7 +29,9 @@ extern "C" __global__ void gemm_naive(u32 m, u32 n, u32 k, u32 a_row, u32 a_col,
 // parts), M N / PER^2 threads. Where C has few tiles and k is large (gradients of weights), k is
 // cut into `parts` of `part` each, enough of them to keep a card busy; part z writes its product
 // to the z-th matrix [m,n] behind c, and gemm_sum_parts adds these up.
-// Traffic: m n k (1/M + 1/N) elements read, parts * m n written.
+// Traffic: m n k (1/M + 1/N) elements read, parts * m n written. In the emulator, for all four
+// transposes: every transaction of 32 bytes used whole, no bank conflicts, and 57 % of the
+// instructions are multiply-adds (64 x 64, k = 256; 63 % for 128 x 128 at k = 64).
 template <u32 M, u32 N, u32 PER>
 __device__ void gemm(u32 m, u32 n, u32 k, u32 part, u32 a_row, u32 a_col, u32 b_row, u32 b_col,
                      const float* a, const float* b, float* c) {

@@ -15,7 +15,9 @@
 //
 // Launch: a block of 128 threads for each 64 x 64 tile of C, grid (ceil(m / 64), ceil(n / 64)).
 // Each of the 4 warps has 32 x 32 of the tile: 2 x 4 times D, 32 registers.
-// Traffic: m n k / 32 elements of 4 bytes read, m n written.
+// Traffic: m n k / 32 elements of 4 bytes read, m n written. A thread's two neighbours along p come
+// with two loads, which share transactions of 32 bytes: the second finds them in L1. A quarter of
+// the instructions of gemm_64x64 (emulator, 256 x 256 x 256: 7.8 to 29.3 million).
 #include "tile.cuh"
 
 typedef unsigned short bf16;

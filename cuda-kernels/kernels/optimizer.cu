@@ -14,18 +14,21 @@ extern "C" __global__ void ema(const float* m, const float* student, float* teac
     if (i < n) teacher[i] = *m * teacher[i] + (1.0f - *m) * student[i];
 }
 
-// buffer = momentum buffer + trust u, u = g + wd w; w = w - lr buffer
-__device__ inline void momentum_step(float momentum, float lr, float trust, float u, float* w,
-                                     float* buffer) {
-    *buffer = momentum * *buffer + trust * u;
-    *w -= lr * *buffer;
+// buffer = momentum buffer + trust (g + wd w); w = w - lr buffer. Both are read before either is
+// written: behind a store, the compiler would have to read w again, for all it knows.
+__device__ inline void momentum_step(float momentum, float lr, float wd, float trust, float g,
+                                     float* w, float* buffer) {
+    float before = *w;
+    float step = momentum * *buffer + trust * (g + wd * before);
+    *buffer = step;
+    *w = before - lr * step;
 }
 
 // SGD with momentum (heavy ball): trust = 1. Traffic: 20 bytes per weight.
 extern "C" __global__ void sgd(float momentum, const float* lr, const float* wd, const float* grad,
                                float* w, float* buffer, u32 n) {
     u32 i = element();
-    if (i < n) momentum_step(momentum, *lr, 1.0f, grad[i] + *wd * w[i], &w[i], &buffer[i]);
+    if (i < n) momentum_step(momentum, *lr, *wd, 1.0f, grad[i], &w[i], &buffer[i]);
 }
 
 // LARS, first stage: parts[block] = the block's share of |w|^2, parts[blocks + block] that of
@@ -65,7 +68,7 @@ extern "C" __global__ void lars(float momentum, const float* lr, const float* wd
                                 const float* trust, const float* grad, float* w, float* buffer,
                                 u32 n) {
     u32 i = element();
-    if (i < n) momentum_step(momentum, *lr, *trust, grad[i] + *wd * w[i], &w[i], &buffer[i]);
+    if (i < n) momentum_step(momentum, *lr, *wd, *trust, grad[i], &w[i], &buffer[i]);
 }
 
 // AdamW: first = beta1 first + (1 - beta1) g, second = beta2 second + (1 - beta2) g^2, and

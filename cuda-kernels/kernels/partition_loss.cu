@@ -8,7 +8,8 @@
 // gather reads 32 bytes for each logit of 4, unless caches still hold the row when the other blocks
 // come for the rest. So logits are gathered once and gradients scattered once; in between
 // everything lies in order, in the workspace: probabilities [R, P N_B] of all rows, the student's
-// first.
+// first. Counted by the emulator at V = 2, B = 8, K = 1024, N_B = 512, nothing cached: 90 bytes per
+// logit for loss and gradient, 48 of them asked for.
 #include "loss.cuh"
 
 constexpr u32 THREADS = 256;

@@ -7,19 +7,27 @@
 //
 // Two sweeps over the rows. dH needs m, the mean over all rows, so the first sweep makes the
 // probabilities of every row and keeps only their sum, N_B numbers. The second makes them again,
-// now with the gradient. A block's logits, 640 x 512 of f32 at B = 64 and V = 8, would take 1.3 MB;
-// to make them twice costs V + 2 of 3 V + 2 parts more arithmetic and no memory.
+// now with the gradient. To keep them instead is not possible: at B = 64, V = 8 and N_B = 512 they
+// are 640 x 512 numbers, 1.3 MB, where a multiprocessor has 0.2 MB. Making them twice costs 2 (V +
+// 2) products of B x N_B x D instead of V + 2, beside the 2 V of the gradients: 38 % more at V = 8.
 //
 // A tile of rows goes through together: T images, of both teacher views (q, 2 T rows) and then of
 // up to G student views at a time (p, G T <= 32 rows), N_B probabilities each, in shared memory.
-// A row of the gradient needs p of its view and q_0, q_1 of its image, and these are there.
+// A row's gradient takes p of its view and q_0, q_1 of its image: all there. The products are
+// register tiles (tile.cuh) whose panels come from where the numbers lie: rows of v through the
+// permutation, ds from shared memory. 1 / |v| is a factor of a logit, and of ds before it meets v,
+// so w is never stored.
 //
-// Launch: `slots` blocks of 256 threads, each with P / slots blocks of the partition one after the
-// other; 4 * pitch * ((G + 2) T + 4) bytes of dynamic shared memory, pitch = N_B up to a multiple
-// of 32, and 8.
-// Traffic, per block of the partition: N_B D of each v, and of dw once per tile of student rows to
-// add to (read and written, in the caches where these hold it); the embeddings; 2 V B D of dz. All
-// of v stays in L2 from tile to tile. Arithmetic: 2 N_B D B (2 (V + 2) + 2 V) operations.
+// Launch: `slots` = min(P, 128) blocks of 256 threads, each with P / slots blocks of the partition
+// one after the other and a dz of its own, which gemm_sum_parts adds up in order; dv goes to the
+// rows that the block owns. 4 * pitch * ((G + 2) T + 4) bytes of dynamic shared memory, pitch = N_B
+// up to a multiple of 32, and 8. T and G are what takes the fewest tiles and fits.
+// Traffic, per block of the partition: N_B D of v for each 32 x N_B of logits and of dz, and dw, as
+// large, read and written for each tile of student rows. These stay in L2; from memory come each v
+// and dw once, the embeddings, and dz. Measured in the emulator at V = 2, B = 8, N_B = 512, D = 256,
+// nothing cached: 7.2 MB per block, where unfused logits, probabilities and their gradients alone
+// would be moved some 20 times, 32 x 512 numbers each, and v and dw as often as here. No transaction
+// of 32 bytes is wasted, and no access to shared memory waits for a bank but where ds is transposed.
 #include "loss.cuh"
 #include "tile.cuh"
 
@@ -91,8 +99,18 @@ struct GradientColumns {
 
 // at = x where it is fresh, else at += x; 4 neighbours, of which `left` are there.
 __device__ void add4(float* at, const float* x, u32 left, bool fresh) {
-    float sum[4];
-    for (u32 v = 0; v < 4; ++v) sum[v] = fresh || v >= left ? x[v] : at[v] + x[v];
+    float sum[4] = {x[0], x[1], x[2], x[3]};
+    if (!fresh && left >= 4 && (unsigned long long)at % 16 == 0) {
+        float4 old = *(const float4*)at;
+        sum[0] += old.x;
+        sum[1] += old.y;
+        sum[2] += old.z;
+        sum[3] += old.w;
+    } else if (!fresh) {
+        for (u32 v = 0; v < 4; ++v) {
+            if (v < left) sum[v] += at[v];
+        }
+    }
     store4(at, sum, left);
 }
 
@@ -133,7 +151,8 @@ union Scratch {
     __device__ Scratch() {}
 };
 
-extern "C" __global__ void __launch_bounds__(THREADS)
+// Two blocks to a multiprocessor, so up to 128 registers: fewer would spill.
+extern "C" __global__ void __launch_bounds__(THREADS, 2)
     streaming_loss(u32 views, u32 batch, u32 prototypes, u32 blocks, u32 size, u32 dim, u32 images,
                    u32 views_at_once, u32 pitch, float terms, float by_entropy, const float* student,
                    const float* teacher, const float* student_prototypes,
@@ -155,9 +174,9 @@ extern "C" __global__ void __launch_bounds__(THREADS)
 
     for (u32 block = first_block; block < end_block; ++block) {
         __syncthreads();  // the block before may still be read
-        for (u32 c = thread; c < size; c += THREADS) {
-            index[c] = permutation[block * size + c];
-            g[c] = 0.0f;
+        for (u32 c = thread; c < pitch; c += THREADS) {
+            index[c] = c < size ? permutation[block * size + c] : NONE;
+            g[c] = scale[c] = scale[pitch + c] = 0.0f;
         }
         __syncthreads();
         inverse_lengths(student_prototypes, index, size, dim, scale);
@@ -197,13 +216,14 @@ extern "C" __global__ void __launch_bounds__(THREADS)
                 Tile<32, 128> tile;
                 tile.multiply(panels.rows, ListedRows{z, row, 0, count, dim},
                               ListedRows{v, index, first, size, dim}, 0, dim);
+                u32 c = first + tile.column(0);  // rows of x are long enough for 4 from here
                 for (u32 u = 0; u < 4; ++u) {
-                    for (u32 k = 0; k < 4; ++k) {
-                        u32 i = tile.row(u), c = first + tile.column(k);
-                        if (i < count && c < size) {
-                            x[i * pitch + c] = tile.sum[u][k] * inverse_length[c];
-                        }
-                    }
+                    u32 i = tile.row(u);
+                    if (i >= count || c >= size) continue;
+                    const float* y = tile.sum[u];
+                    const float* s = inverse_length + c;
+                    *(float4*)&x[i * pitch + c] =
+                        make_float4(y[0] * s[0], y[1] * s[1], y[2] * s[2], y[3] * s[3]);
                 }
             }
             __syncthreads();

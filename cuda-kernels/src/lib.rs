@@ -12,6 +12,7 @@ pub mod gpu;
 pub mod launch;
 pub mod modules;
 pub mod ptx;
+pub mod tour;
 
 pub use driver::Driver;
 pub use gpu::Gpu;

@@ -3,7 +3,8 @@
 mod common;
 
 use common::{Case, gpu, uniform};
-use cuda_kernels::launch;
+use cuda_kernels::Gpu;
+use cuda_kernels::launch::{self, gemm::Tile};
 use tensor::cpu::Cpu;
 use tensor::geometry::Gemm;
 use tensor::{Backend, Slot};
@@ -54,21 +55,8 @@ fn a_large_inner_size_is_cut() {
     case(Gemm { m: 5, n: 70, k: 777, trans_a: true, trans_b: false }, 0);
 }
 
-#[test]
-fn large_tiles() {
-    // Enough tiles of 128 x 128 for the large kernel, with both edges cut.
-    let gemm = Gemm { m: 11 * 128 + 3, n: 11 * 128 + 1, k: 5, trans_a: true, trans_b: false };
-    assert_eq!(launch::gemm::Tile::of(gemm.m, gemm.n), launch::gemm::Tile::Large);
-    case(gemm, 1);
-}
-
 /// C by a kernel that is not on the backend's path.
-fn by(
-    kernel: impl Fn(&mut cuda_kernels::Gpu, Slot, Slot, Slot),
-    a: &[f32],
-    b: &[f32],
-    len: usize,
-) -> Vec<f32> {
+fn by(kernel: impl Fn(&mut Gpu, Slot, Slot, Slot), a: &[f32], b: &[f32], len: usize) -> Vec<f32> {
     let mut gpu = gpu(a.len() + b.len() + len);
     let a_slot = Slot { offset: 0, len: a.len() };
     let b_slot = Slot { offset: a.len(), len: b.len() };
@@ -98,6 +86,18 @@ fn close(gemm: Gemm, want: &[f32], got: &[f32], tolerance: f32) {
 }
 
 #[test]
+fn large_tiles() {
+    assert_eq!(Tile::of(2048, 2048), Tile::Large);
+    for gemm in transposes(131, 129, 21) {
+        let (a, b) = (uniform(1, 131 * 21), uniform(2, 21 * 129));
+        let product = |gpu: &mut Gpu, a, b, c| {
+            launch::gemm::gemm_parts(gpu, gemm, Tile::Large, gemm.k, a, b, c);
+        };
+        close(gemm, &on_cpu(gemm, &a, &b), &by(product, &a, &b, 131 * 129), 1e-5);
+    }
+}
+
+#[test]
 fn the_first_rung() {
     for gemm in transposes(19, 35, 33) {
         let (a, b) = (uniform(1, 19 * 33), uniform(2, 33 * 35));
@@ -117,7 +117,7 @@ fn tensor_cores_multiply_what_bf16_keeps() {
     for (m, n, k) in [(1, 1, 1), (33, 31, 17), (64, 64, 64), (65, 70, 95)] {
         for gemm in transposes(m, n, k) {
             let (a, b) = (uniform(1, m * k), uniform(2, k * n));
-            let product = |gpu: &mut cuda_kernels::Gpu, a, b, c| {
+            let product = |gpu: &mut Gpu, a, b, c| {
                 launch::gemm::gemm_bf16(gpu, gemm, a, b, c);
             };
             let got = by(product, &a, &b, m * n);

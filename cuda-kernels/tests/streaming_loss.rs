@@ -80,9 +80,14 @@ fn a_partition_of_one_prototype() {
 
 #[test]
 fn the_published_partition_size() {
-    // 512 prototypes at 256 dimensions: several panels each way, and views in groups.
-    let sizes = sizes(2, 2, 520, 512, 256);
+    let sizes = sizes(2, 2, 520, 512, 20);
     check("random", sizes, &Data::random(sizes, 1.0), 0);
+}
+
+#[test]
+fn several_panels_each_way() {
+    let sizes = sizes(2, 9, 150, 140, 141);
+    check("random", sizes, &Data::random(sizes, 1.0), 1);
 }
 
 #[test]

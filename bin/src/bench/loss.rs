@@ -24,19 +24,19 @@ pub struct LossArgs {
     race: RaceArgs,
     #[command(flatten)]
     device: DeviceArgs,
-    /// V, views of an image; 2 of them go through the teacher [default: 8; emulated 4].
+    /// V, views of an image; 2 of them go through the teacher [default: 8].
     #[arg(long)]
     views: Option<usize>,
     /// B, images [default: 64; emulated 16].
     #[arg(long)]
     batch: Option<usize>,
-    /// D, length of an embedding [default: 256; emulated 64].
+    /// D, length of an embedding [default: 256; emulated 128].
     #[arg(long)]
     dim: Option<usize>,
-    /// N_B, prototypes in a block [default: 512; emulated 64].
+    /// N_B, prototypes in a block [default: 512; emulated 128].
     #[arg(long)]
     partition_size: Option<usize>,
-    /// K, numbers of prototypes [default: 1024,4096,16384,65536; emulated 256].
+    /// K, numbers of prototypes [default: 1024,4096,16384,65536; emulated 1024].
     #[arg(long, value_delimiter = ',')]
     prototypes: Vec<usize>,
     /// Variants to run [default: all].
@@ -63,20 +63,20 @@ struct Sizes {
 }
 
 impl LossArgs {
-    /// What was asked for, else what fits the device: the emulator takes a thousand times as long.
+    /// What was asked for, else what fits the device: the emulator takes its time.
     fn sizes(&self) -> (Sizes, Vec<usize>) {
         let emulated = self.device.name() == DeviceName::Emulate;
         let or = |asked: Option<usize>, usual, small| {
             asked.unwrap_or(if emulated { small } else { usual })
         };
         let sizes = Sizes {
-            views: or(self.views, 8, 4),
+            views: self.views.unwrap_or(8),
             batch: or(self.batch, 64, 16),
-            dim: or(self.dim, 256, 64),
-            partition_size: or(self.partition_size, 512, 64),
+            dim: or(self.dim, 256, 128),
+            partition_size: or(self.partition_size, 512, 128),
         };
         let prototypes = match (&self.prototypes[..], emulated) {
-            ([], true) => vec![256],
+            ([], true) => vec![1024],
             ([], false) => vec![1024, 4096, 16384, 65536],
             (asked, _) => asked.to_vec(),
         };

@@ -53,6 +53,16 @@ static PARSED: LazyLock<HashMap<&'static str, Result<Module>>> = LazyLock::new(|
     MODULES.iter().map(parse).collect()
 });
 
+/// The embedded PTX of this file.
+///
+/// # Errors
+/// No such file.
+pub fn parsed(module: &str) -> Result<&'static Module> {
+    let found = PARSED.get(module);
+    let found = found.ok_or_else(|| Error::device(format!("{module}.ptx is not embedded")))?;
+    found.as_ref().map_err(Clone::clone)
+}
+
 /// The emulator and its memory.
 pub struct Emulator {
     memory: Memory,
@@ -107,11 +117,7 @@ impl Driver for Emulator {
     }
 
     fn launch(&mut self, launch: &Launch) -> Result<()> {
-        let module = PARSED
-            .get(launch.module)
-            .ok_or_else(|| Error::device(format!("{}.ptx is not embedded", launch.module)))?
-            .as_ref()
-            .map_err(Clone::clone)?;
+        let module = parsed(launch.module)?;
         let params: Vec<Param> = launch.args.iter().map(|&arg| param(arg)).collect();
         let Launch { kernel, grid, block, shared_bytes, .. } = *launch;
         let launch = ptx::Launch { kernel, grid, block, shared_bytes, params: &params };
@@ -129,7 +135,7 @@ impl Driver for Emulator {
     }
 }
 
-fn param(arg: Arg) -> Param {
+pub(crate) fn param(arg: Arg) -> Param {
     match arg {
         Arg::Pointer(value) | Arg::U64(value) => Param::U64(value),
         Arg::U32(value) => Param::U32(value),

@@ -10,9 +10,12 @@ use crate::driver::{Arg, Launch};
 use crate::gpu::BLOCK;
 
 const MODULE: &str = "batch_norm";
-/// Rows of a group in the kernels that go over the elements: eight for each thread of a block that
-/// is 32 channels wide.
-const GROUP: usize = 64;
+
+/// Rows of a block in the kernels that go over the elements. A thread of a block that is 32 channels
+/// wide has an eighth of them, over which it reads its channel's parameters once.
+fn rows_per_block(rows: usize) -> usize {
+    (rows / 512).clamp(64, 512)
+}
 
 /// Groups of rows for the sums.
 fn groups(norm: BatchNorm) -> usize {
@@ -97,10 +100,11 @@ fn normalise(
     y: Slot,
 ) {
     let inputs = [slots.weight, slots.bias, mean, inv_std, y].map(|slot| gpu.pointer(slot));
-    let sizes = [norm.rows, norm.channels, GROUP].map(Arg::Count);
+    let per_block = rows_per_block(norm.rows);
+    let sizes = [norm.rows, norm.channels, per_block].map(Arg::Count);
     let first = [gpu.pointer(x), gpu.optional(residual)];
     let args = [&first[..], &inputs, &sizes, &[Arg::U32(norm.relu.into())]].concat();
-    launch(gpu, "normalise", norm, norm.rows.div_ceil(GROUP), BLOCK, &args);
+    launch(gpu, "normalise", norm, norm.rows.div_ceil(per_block), BLOCK, &args);
 }
 
 /// See [`Backend::batch_norm_backward`](tensor::Backend::batch_norm_backward).
@@ -170,7 +174,8 @@ fn backward(
     let (dy, relu) = dresidual.map_or((dy, relu), |dresidual| (dresidual, Arg::U32(0)));
     let pointers =
         [x, y, dy, weight, mean, inv_std, dweight, dbias, dx].map(|slot| gpu.pointer(slot));
-    let sizes = [norm.rows, norm.channels, GROUP].map(Arg::Count);
+    let per_block = rows_per_block(norm.rows);
+    let sizes = [norm.rows, norm.channels, per_block].map(Arg::Count);
     let args = [&pointers[..], &sizes, &[Arg::F32(share), relu]].concat();
-    launch(gpu, "gradient", norm, norm.rows.div_ceil(GROUP), BLOCK, &args);
+    launch(gpu, "gradient", norm, norm.rows.div_ceil(per_block), BLOCK, &args);
 }

@@ -89,20 +89,27 @@ pub fn gemm(gpu: &mut Gpu, gemm: Gemm, a: Slot, b: Slot, c: Slot, workspace: Slo
     let tile = Tile::of(m, n);
     let part = part(tile, m, n, k);
     let parts = k.div_ceil(part.max(1)).max(1);
-    let out = if parts > 1 { workspace } else { c };
+    if parts == 1 {
+        return gemm_parts(gpu, gemm, tile, k, a, b, c);
+    }
+    gemm_parts(gpu, gemm, tile, part, a, b, workspace);
+    sum_parts(gpu, parts, workspace, c);
+}
+
+/// The products of `part` of the inner size each, one `[m,n]` after the other in `c`, by tiles of
+/// one shape.
+pub fn gemm_parts(gpu: &mut Gpu, gemm: Gemm, tile: Tile, part: usize, a: Slot, b: Slot, c: Slot) {
+    let Gemm { m, n, k, .. } = gemm;
     let sizes = [Arg::Count(m), Arg::Count(n), Arg::Count(k), Arg::Count(part)];
-    let args = [&sizes[..], &steps(gemm), &[gpu.pointer(a), gpu.pointer(b), gpu.pointer(out)]];
+    let args = [&sizes[..], &steps(gemm), &[gpu.pointer(a), gpu.pointer(b), gpu.pointer(c)]];
     gpu.launch(Launch {
         module: MODULE,
         kernel: tile.kernel(),
-        grid: tile.grid(m, n, parts),
+        grid: tile.grid(m, n, k.div_ceil(part.max(1)).max(1)),
         block: [tile.threads(), 1, 1],
         shared_bytes: 0,
         args: &args.concat(),
     });
-    if parts > 1 {
-        sum_parts(gpu, parts, workspace, c);
-    }
 }
 
 /// See [`Backend::gemm_workspace`](tensor::Backend::gemm_workspace).

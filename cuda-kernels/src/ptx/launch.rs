@@ -13,7 +13,7 @@ use super::block::{Block, Geometry, Located};
 use super::decode::MAX_SHARED;
 use super::error::{Fault, FaultKind};
 use super::exec::{Env, Sanitizer};
-use super::memory::Memory;
+use super::memory::{FIRST, Memory};
 use super::module::Module;
 use super::ops::Kernel;
 use super::profiler::{Profile, Report};
@@ -131,8 +131,8 @@ fn run(
     let environment = || {
         let sanitizer = options.sanitize.then(|| {
             Box::new(Sanitizer {
-                shared: Shadow::new(kernel.shared_grain, false),
-                global: Shadow::new(kernel.global_grain, true),
+                shared: Shadow::new(kernel.shared_grain, false, 0),
+                global: Shadow::new(kernel.global_grain, true, FIRST),
                 clocks: Clocks::default(),
                 written: vec![false; shared_bytes],
             })
@@ -207,7 +207,7 @@ fn run(
 
 fn check_geometry(kernel: &Kernel, launch: &Launch<'_>) -> Result<(), String> {
     let Launch { grid, block, .. } = *launch;
-    let threads: u64 = block.iter().map(|&side| u64::from(side)).product();
+    let threads = block.iter().fold(1u64, |all, &side| all.saturating_mul(side.into()));
     if threads == 0 || threads > MAX_THREADS || block[2] > 64 {
         return Err(format!("a block of {block:?} threads; 1 to {MAX_THREADS} are possible"));
     }

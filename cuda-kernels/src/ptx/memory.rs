@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 /// Where allocations begin: far from 0, so that null and small offsets from it are faults.
-const FIRST: u64 = 0x1_0000_0000;
+pub(super) const FIRST: u64 = 0x1_0000_0000;
 /// Allocations begin at multiples of this, as those of CUDA do, with at least so much between.
 const ALIGN: u64 = 512;
 

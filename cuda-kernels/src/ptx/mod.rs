@@ -14,7 +14,7 @@
 //! 4. [`warp`]: lanes, masks, the stack of ways; [`exec`]: what each instruction does, with
 //!    [`numeric`] (rounding) and [`approx`] (the `.approx` functions);
 //! 5. [`block`]: turns and barriers; [`launch`]: blocks on threads; [`memory`];
-//! 6. [`sanitizer`]: races; [`profiler`]: transactions, conflicts, classes.
+//! 6. [`sanitizer`]: races; [`profiler`]: transactions, conflicts, classes; [`mod@trace`].
 //!
 //! What is not known is refused when the text is parsed, with its line.
 
@@ -35,6 +35,7 @@ mod ops;
 mod parser;
 mod profiler;
 mod sanitizer;
+mod trace;
 mod types;
 mod warp;
 
@@ -45,4 +46,5 @@ pub use memory::{Memory, MemoryError};
 pub use module::Module;
 pub use ops::Kernel;
 pub use profiler::{Count, InstructionClass, Report};
+pub use trace::{TraceStep, Tracer};
 pub use warp::Warp;

@@ -7,8 +7,6 @@
 //! writes, they race. Lanes of one warp are ordered by its own clock, which `bar.warp.sync`
 //! moves on, too. Blocks of a launch are never ordered. Atomics do not race with each other.
 
-use std::collections::HashMap;
-
 /// Units of a page of shadow memory.
 const PAGE: u64 = 1024;
 /// Nobody.
@@ -121,7 +119,10 @@ impl Clocks {
 /// Shadow memory of one space.
 #[derive(Debug)]
 pub struct Shadow {
-    pages: HashMap<u64, Box<[Unit]>>,
+    /// By number from `first` on, made when they are touched.
+    pages: Vec<Option<Box<[Unit]>>>,
+    /// The lowest address.
+    first: u64,
     /// Bytes of a unit, a power of two.
     grain: u64,
     /// Do all blocks see this memory?
@@ -130,8 +131,8 @@ pub struct Shadow {
 
 impl Shadow {
     /// An empty shadow.
-    pub fn new(grain: usize, across: bool) -> Shadow {
-        Shadow { pages: HashMap::new(), grain: grain as u64, across }
+    pub fn new(grain: usize, across: bool, first: u64) -> Shadow {
+        Shadow { pages: Vec::new(), first, grain: grain as u64, across }
     }
 
     /// Notes an access to bytes; tells if it races with an earlier one. `same` says that a write
@@ -145,10 +146,15 @@ impl Shadow {
         touch: Touch,
         same: bool,
     ) -> Result<(), Conflict> {
+        let at = at - self.first;
         let (first, last) = (at / self.grain, (at + bytes as u64 - 1) / self.grain);
         let mut unit = first;
         while unit <= last {
-            let page = self.pages.entry(unit / PAGE).or_insert_with(|| {
+            let number = (unit / PAGE) as usize;
+            if number >= self.pages.len() {
+                self.pages.resize_with(number + 1, || None);
+            }
+            let page = self.pages[number].get_or_insert_with(|| {
                 vec![Unit { writer: NEVER, readers: [NEVER; 2] }; PAGE as usize].into()
             });
             let end = (last + 1).min((unit / PAGE + 1) * PAGE);

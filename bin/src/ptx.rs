@@ -1,0 +1,341 @@
+//! `carp ptx`: one kernel on the emulator, run, checked, profiled or traced.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use carp::error::{Error, Result};
+use clap::{Args, Subcommand};
+use cuda_kernels::driver::emulator::parsed;
+use cuda_kernels::modules;
+use cuda_kernels::ptx::{Count, Launch, Memory, Module, Options, Param, Report, Tracer, launch};
+use cuda_kernels::tour::{self, Visit};
+use tensor::random::{Purpose, Stream};
+
+/// Source lines that a profile lists.
+const HOT_LINES: usize = 12;
+/// Values of a buffer that `run` prints.
+const SHOWN: usize = 8;
+
+#[derive(Subcommand)]
+pub enum PtxCommand {
+    /// Run it and say how fast the emulator is.
+    Run(PtxArgs),
+    /// Run it under the sanitizer: bounds, alignment, races, barriers, uninitialised memory.
+    Check(PtxArgs),
+    /// Count instructions, memory transactions, bank conflicts and divergent branches.
+    Profile(PtxArgs),
+    /// Print what its warps do, instruction by instruction.
+    Trace(TraceArgs),
+}
+
+#[derive(Args)]
+pub struct PtxArgs {
+    /// A kernel of this program (gemm_64x64, softmax, ...), launched on small data as training
+    /// launches it; or FILE.ptx:KERNEL with the options below.
+    kernel: String,
+    /// Blocks along x, y and z.
+    #[arg(long, value_name = "X,Y,Z", default_value = "1", value_parser = shape)]
+    grid: [u32; 3],
+    /// Threads of a block along x, y and z.
+    #[arg(long, value_name = "X,Y,Z", default_value = "32", value_parser = shape)]
+    block: [u32; 3],
+    /// Bytes of dynamic shared memory.
+    #[arg(long, value_name = "BYTES", default_value_t = 0)]
+    shared: u32,
+    /// A parameter, in order: 7, 0.5, or a buffer of so many elements: f32:1000 (random numbers),
+    /// u32:1000 (0, 1, 2 ...), zeros:1000.
+    #[arg(long = "arg", value_name = "VALUE")]
+    params: Vec<String>,
+    /// Most instructions that one thread may run.
+    #[arg(long, value_name = "N", default_value_t = Options::default().budget)]
+    budget: u64,
+}
+
+#[derive(Args)]
+pub struct TraceArgs {
+    #[command(flatten)]
+    args: PtxArgs,
+    /// Only this warp of a block.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    warp: usize,
+    /// Stop printing after so many instructions.
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    limit: usize,
+}
+
+fn shape(text: &str) -> std::result::Result<[u32; 3], String> {
+    let mut sides = [1; 3];
+    for (i, side) in text.split(',').enumerate() {
+        let value = side.trim().parse().ok();
+        match (sides.get_mut(i), value) {
+            (Some(place), Some(value)) => *place = value,
+            _ => return Err("should be one to three numbers, as 4 or 4,2,1".to_owned()),
+        }
+    }
+    Ok(sides)
+}
+
+/// A kernel's launches and what is known of its text.
+struct Run {
+    visits: Vec<Visit>,
+    ptx: String,
+    /// Where the sources may lie.
+    folder: PathBuf,
+    /// First values of the buffers, if they were made here.
+    buffers: String,
+}
+
+pub fn run(command: &PtxCommand) -> Result<ExitCode> {
+    match command {
+        PtxCommand::Run(args) => {
+            let run = start(args, Options::default(), None)?;
+            let text = describe(args, &run)? + &run.buffers;
+            crate::print(&text);
+        }
+        PtxCommand::Check(args) => {
+            let run = start(args, Options { sanitize: true, ..Options::default() }, None)?;
+            let text = describe(args, &run)?;
+            crate::print(&format!("{text}nothing found\n"));
+        }
+        PtxCommand::Profile(args) => {
+            let run = start(args, Options { profile: true, ..Options::default() }, None)?;
+            let text = describe(args, &run)?;
+            crate::print(&(text + &profile(args, &run)));
+        }
+        PtxCommand::Trace(TraceArgs { args, warp, limit }) => {
+            let mut tracer = Tracer::new(*limit, Some(*warp));
+            let run = start(args, Options::default(), Some(&mut tracer))?;
+            let source = source_of(args, &run);
+            crate::print(&tracer.show(&run.ptx, source.as_deref()));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Splits FILE.ptx:KERNEL.
+fn file_and_kernel(text: &str) -> Option<(&Path, &str)> {
+    let (file, kernel) = text.rsplit_once(':')?;
+    file.ends_with(".ptx").then_some((Path::new(file), kernel))
+}
+
+fn start(args: &PtxArgs, options: Options, tracer: Option<&mut Tracer>) -> Result<Run> {
+    let options = Options { budget: args.budget, ..options };
+    if let Some((file, kernel)) = file_and_kernel(&args.kernel) {
+        return from_file(args, file, kernel, options, tracer);
+    }
+    let visits = tour::visit(&args.kernel, options, tracer)?;
+    let module = tour::module_of(&args.kernel).unwrap_or_default();
+    Ok(Run {
+        visits,
+        ptx: modules::ptx(module).unwrap_or_default().to_owned(),
+        folder: PathBuf::from("cuda-kernels/kernels"),
+        buffers: String::new(),
+    })
+}
+
+fn from_file(
+    args: &PtxArgs,
+    file: &Path,
+    kernel: &str,
+    options: Options,
+    tracer: Option<&mut Tracer>,
+) -> Result<Run> {
+    let io = |source| Error::Io { path: file.to_owned(), source };
+    let ptx = std::fs::read_to_string(file).map_err(io)?;
+    let module = Module::parse(&file.display().to_string(), &ptx)
+        .map_err(|error| Error::Tensor(tensor::Error::device(error.to_string())))?;
+    let Some(sizes) = module.kernel(kernel).map(|kernel| kernel.params.clone()) else {
+        let names: Vec<&str> = module.kernels().collect();
+        return Err(Error::Usage(format!(
+            "{} has no kernel {kernel}; there are {}",
+            file.display(),
+            names.join(", ")
+        )));
+    };
+    let mut memory = Memory::new();
+    let mut params = Vec::new();
+    let mut buffers = Vec::new();
+    for (i, text) in args.params.iter().enumerate() {
+        let size = sizes.get(i).map_or(0, |&(_, size, _)| size);
+        let (param, buffer) = parameter(text, size, i as u64, &mut memory)?;
+        buffers.extend(buffer.map(|(at, len, floats)| (i, at, len, floats)));
+        params.push(param);
+    }
+    let shape = Launch {
+        kernel,
+        grid: args.grid,
+        block: args.block,
+        shared_bytes: args.shared,
+        params: &params,
+    };
+    let now = Instant::now();
+    let result = match tracer {
+        Some(tracer) => tracer.launch(&module, &mut memory, &shape, &options),
+        None => launch(&module, &mut memory, &shape, &options),
+    };
+    let seconds = now.elapsed().as_secs_f64();
+    let mut shown = String::new();
+    for (i, at, len, floats) in buffers {
+        let mut bytes = vec![0; 4 * len.min(SHOWN)];
+        // The buffer was allocated above.
+        let _ = memory.read(at, &mut bytes);
+        let (words, _) = bytes.as_chunks::<4>();
+        let values = words.iter().map(|&word| match floats {
+            true => f32::from_le_bytes(word).to_string(),
+            false => u32::from_le_bytes(word).to_string(),
+        });
+        let values: Vec<String> = values.collect();
+        let more = if len > SHOWN { " ..." } else { "" };
+        let _ = writeln!(shown, "parameter {i}: {}{more}", values.join(" "));
+    }
+    let folder = file.parent().unwrap_or(Path::new("")).to_owned();
+    let visits = vec![Visit { grid: args.grid, block: args.block, seconds, result }];
+    Ok(Run { visits, ptx, folder, buffers: shown })
+}
+
+/// A parameter, and the buffer that was made for it: address, elements, are they floats.
+type Parameter = (Param, Option<(u64, usize, bool)>);
+
+fn parameter(text: &str, size: usize, index: u64, memory: &mut Memory) -> Result<Parameter> {
+    let wrong = || Error::Usage(format!("--arg {text}: should be 7, 0.5, f32:N, u32:N or zeros:N"));
+    if let Some((kind, len)) = text.split_once(':') {
+        let len: u32 = len.parse().map_err(|_| wrong())?;
+        let mut stream = Stream::new(1, Purpose::Test, 0, index);
+        let words: Vec<u32> = match kind {
+            "f32" => (0..len).map(|_| stream.range(-1.0, 1.0).to_bits()).collect(),
+            "u32" => (0..len).collect(),
+            "zeros" => vec![0; len as usize],
+            _ => return Err(wrong()),
+        };
+        let at = memory.alloc(4 * words.len());
+        let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        // The buffer was allocated for these bytes.
+        let _ = memory.write(at, &bytes);
+        return Ok((Param::U64(at), Some((at, words.len(), kind != "u32"))));
+    }
+    if let Ok(value) = text.parse::<i64>() {
+        let param = if size == 8 { Param::U64(value as u64) } else { Param::U32(value as u32) };
+        return Ok((param, None));
+    }
+    match text.parse::<f64>() {
+        Ok(value) if size == 8 => Ok((Param::F64(value), None)),
+        Ok(value) => Ok((Param::F32(value as f32), None)),
+        Err(_) => Err(wrong()),
+    }
+}
+
+/// One line per launch; the first fault is an error.
+fn describe(args: &PtxArgs, run: &Run) -> Result<String> {
+    let mut text = String::new();
+    for visit in &run.visits {
+        let report = match &visit.result {
+            Ok(report) => report,
+            Err(fault) => return Err(tensor::Error::device(fault.to_string()).into()),
+        };
+        let ([gx, gy, gz], [bx, by, bz]) = (visit.grid, visit.block);
+        let rate = report.instructions as f64 / visit.seconds / 1e6;
+        let _ = writeln!(
+            text,
+            "{}: grid ({gx},{gy},{gz}), block ({bx},{by},{bz}): {} instructions of threads, {:.3} \
+             s, {rate:.0} million a second",
+            args.kernel, report.instructions, visit.seconds
+        );
+    }
+    Ok(text)
+}
+
+/// All launches' counts: classes, memory, and the source lines that cost most.
+fn profile(args: &PtxArgs, run: &Run) -> String {
+    let reports: Vec<&Report> =
+        run.visits.iter().filter_map(|visit| visit.result.as_ref().ok()).collect();
+    let sum = |of: fn(&Report) -> u64| reports.iter().map(|report| of(report)).sum::<u64>();
+    let instructions = sum(|report| report.instructions).max(1);
+    let mut text = String::from("\ninstructions of threads by class\n");
+    let mut classes = BTreeMap::new();
+    for (class, count) in reports.iter().flat_map(|report| &report.classes) {
+        *classes.entry(*class).or_insert(0) += count;
+    }
+    let mut classes: Vec<_> = classes.into_iter().collect();
+    classes.sort_by_key(|&(class, count)| (std::cmp::Reverse(count), class));
+    for (class, count) in classes {
+        let share = 100.0 * count as f64 / instructions as f64;
+        let _ = writeln!(text, "  {:<16}{count:>14}{share:>7.1} %", class.name());
+    }
+    let efficiency = |bytes: u64, sectors: u64| match sectors {
+        0 => "-".to_owned(),
+        _ => format!("{:.0} %", 100.0 * bytes as f64 / (32 * sectors) as f64),
+    };
+    let (loads, stores) = (sum(|r| r.load_sectors), sum(|r| r.store_sectors));
+    let rows = [
+        ("global loads of a warp", sum(|r| r.global_loads).to_string()),
+        ("  transactions of 32 bytes", loads.to_string()),
+        ("  efficiency", efficiency(sum(|r| r.load_bytes), loads)),
+        ("global stores of a warp", sum(|r| r.global_stores).to_string()),
+        ("  transactions of 32 bytes", stores.to_string()),
+        ("  efficiency", efficiency(sum(|r| r.store_bytes), stores)),
+        ("bytes of DRAM without a cache", (32 * (loads + stores)).to_string()),
+        ("shared accesses of a warp", sum(|r| r.shared_requests).to_string()),
+        ("  turns lost to bank conflicts", sum(|r| r.bank_conflicts).to_string()),
+        ("branches of a warp", sum(|r| r.branches).to_string()),
+        ("  divergent", sum(|r| r.divergent_branches).to_string()),
+    ];
+    text += "\nmemory and branches\n";
+    for (name, value) in rows {
+        let _ = writeln!(text, "  {name:<32}{value:>14}");
+    }
+    text + &hot_lines(args, run, &reports, instructions)
+}
+
+fn hot_lines(args: &PtxArgs, run: &Run, reports: &[&Report], instructions: u64) -> String {
+    let mut lines: BTreeMap<(u32, u32), Count> = BTreeMap::new();
+    for (place, _, count) in reports.iter().flat_map(|report| &report.hot) {
+        let line = lines.entry((place.file, place.source_line)).or_default();
+        line.threads += count.threads;
+        line.sectors += count.sectors;
+        line.conflicts += count.conflicts;
+        line.divergent += count.divergent;
+    }
+    let mut lines: Vec<_> = lines.into_iter().filter(|(_, count)| count.threads > 0).collect();
+    lines.sort_by_key(|&(line, count)| (std::cmp::Reverse(count.threads), line));
+    let mut text = String::from(
+        "\nsource lines with most instructions\n  share  transactions  conflicts  divergent\n",
+    );
+    for ((file, line), count) in lines.into_iter().take(HOT_LINES) {
+        let name = file_name(args, file);
+        let source = std::fs::read_to_string(run.folder.join(&name)).unwrap_or_default();
+        let code = source.lines().nth((line as usize).wrapping_sub(1)).unwrap_or_default();
+        let share = 100.0 * count.threads as f64 / instructions as f64;
+        let _ = writeln!(
+            text,
+            "  {share:>4.1} %{:>13}{:>11}{:>11}  {name}:{line}  {}",
+            count.sectors,
+            count.conflicts,
+            count.divergent,
+            code.trim()
+        );
+    }
+    text
+}
+
+/// The name of a source file by its index in the PTX.
+fn file_name(args: &PtxArgs, file: u32) -> String {
+    let path = match file_and_kernel(&args.kernel) {
+        Some((path, _)) => std::fs::read_to_string(path)
+            .ok()
+            .and_then(|text| Module::parse("", &text).ok())
+            .map_or(String::new(), |module| module.source(file).to_owned()),
+        None => {
+            let module = tour::module_of(&args.kernel).and_then(|module| parsed(module).ok());
+            module.map_or(String::new(), |module| module.source(file).to_owned())
+        }
+    };
+    Path::new(&path).file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// The source beside the PTX, where it is at hand.
+fn source_of(args: &PtxArgs, run: &Run) -> Option<String> {
+    std::fs::read_to_string(run.folder.join(file_name(args, 1))).ok()
+}

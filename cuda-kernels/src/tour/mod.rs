@@ -1,0 +1,186 @@
+//! A tour of all kernels: each is launched by the backend's own methods on small random data, so
+//! that one of them can be run, checked, profiled or traced alone, without a network around it.
+
+mod calls;
+
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use tensor::random::{Purpose, Stream};
+use tensor::{Backend, Error, Result, Slot};
+
+use crate::Gpu;
+use crate::driver::emulator::{param, parsed};
+use crate::driver::{Driver, Launch};
+use crate::modules::MODULES;
+use crate::ptx::{self, Fault, Memory, Options, Param, Report, Tracer};
+
+/// Elements of the tour's arena.
+const ARENA: usize = 32 << 20;
+
+/// One launch of the kernel that is watched.
+#[derive(Debug)]
+pub struct Visit {
+    /// Blocks along x, y, z.
+    pub grid: [u32; 3],
+    /// Threads of a block along x, y, z.
+    pub block: [u32; 3],
+    /// Seconds that it took here.
+    pub seconds: f64,
+    /// What it did, or why it stopped.
+    pub result: std::result::Result<Report, Fault>,
+}
+
+/// Launches `kernel` as the backend does, under `options`, with an optional record of its first
+/// instructions.
+///
+/// # Errors
+/// No such kernel; a fault in another kernel.
+pub fn visit(kernel: &str, options: Options, tracer: Option<&mut Tracer>) -> Result<Vec<Visit>> {
+    let Some(module) = module_of(kernel) else {
+        return Err(Error::setting(
+            "ptx",
+            format!("no kernel {kernel}; there are {}", kernels().join(", ")),
+        ));
+    };
+    let log = Arc::new(Mutex::new(Log {
+        visits: Vec::new(),
+        tracer: tracer.as_ref().map(|t| t.fresh()),
+    }));
+    let driver =
+        Watch { memory: Memory::new(), kernel: kernel.to_owned(), options, log: Arc::clone(&log) };
+    let mut tour = Tour { gpu: Gpu::new(Box::new(driver), ARENA)?, end: 0, seed: 0 };
+    calls::family(&mut tour, module);
+    let finished = tour.gpu.finish();
+    let mut log = log.lock().expect("no thread panics while it logs");
+    if let (Some(tracer), Some(record)) = (tracer, log.tracer.take()) {
+        *tracer = record;
+    }
+    let visits = std::mem::take(&mut log.visits);
+    // A fault of the watched kernel is in its visit; any other is an error.
+    if visits.iter().all(|visit| visit.result.is_ok()) {
+        finished?;
+    }
+    Ok(visits)
+}
+
+/// The file (without `.cu`) that a kernel is in.
+pub fn module_of(kernel: &str) -> Option<&'static str> {
+    let entry = format!(".entry {kernel}(");
+    MODULES.iter().find(|(_, text)| text.contains(&entry)).map(|&(module, _)| module)
+}
+
+/// The names of all kernels.
+pub fn kernels() -> Vec<&'static str> {
+    let lines = MODULES.iter().flat_map(|(_, text)| text.lines());
+    let entries = lines.filter_map(|line| line.trim().strip_prefix(".visible .entry "));
+    entries.filter_map(|rest| rest.split('(').next()).collect()
+}
+
+/// What the watched kernel did.
+struct Log {
+    visits: Vec<Visit>,
+    tracer: Option<Tracer>,
+}
+
+/// An emulator that runs one kernel under its own options and the others just so.
+struct Watch {
+    memory: Memory,
+    kernel: String,
+    options: Options,
+    log: Arc<Mutex<Log>>,
+}
+
+impl Driver for Watch {
+    fn name(&self) -> String {
+        "PTX emulator, one kernel watched".to_owned()
+    }
+
+    fn allocate(&mut self, bytes: usize) -> Result<u64> {
+        Ok(self.memory.alloc(bytes))
+    }
+
+    fn write(&mut self, at: u64, data: &[u8]) -> Result<()> {
+        self.memory.write(at, data).map_err(|error| Error::device(error.to_string()))
+    }
+
+    fn read(&mut self, at: u64, data: &mut [u8]) -> Result<()> {
+        self.memory.read(at, data).map_err(|error| Error::device(error.to_string()))
+    }
+
+    fn launch(&mut self, launch: &Launch) -> Result<()> {
+        let module = parsed(launch.module)?;
+        let params: Vec<Param> = launch.args.iter().map(|&arg| param(arg)).collect();
+        let Launch { kernel, grid, block, shared_bytes, .. } = *launch;
+        let shape = ptx::Launch { kernel, grid, block, shared_bytes, params: &params };
+        let fault = |fault: &Fault| Error::device(format!("kernel {fault}"));
+        if kernel != self.kernel {
+            return ptx::launch(module, &mut self.memory, &shape, &Options::default())
+                .map(|_| ())
+                .map_err(|error| fault(&error));
+        }
+        let mut log = self.log.lock().expect("no thread panics while it logs");
+        let now = Instant::now();
+        let result = match &mut log.tracer {
+            Some(tracer) => tracer.launch(module, &mut self.memory, &shape, &self.options),
+            None => ptx::launch(module, &mut self.memory, &shape, &self.options),
+        };
+        let outcome = result.as_ref().map(|_| ()).map_err(fault);
+        let seconds = now.elapsed().as_secs_f64();
+        log.visits.push(Visit { grid, block, seconds, result });
+        outcome
+    }
+
+    fn synchronize(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// The backend and its arena, filled from the start.
+struct Tour {
+    gpu: Gpu,
+    end: usize,
+    seed: u64,
+}
+
+impl Tour {
+    fn place(&mut self, len: usize) -> Slot {
+        let offset = self.end.next_multiple_of(tensor::arena::ALIGN);
+        self.end = offset + len;
+        assert!(self.end <= ARENA, "the tour's arena is too small");
+        self.seed += 1;
+        Slot { offset, len }
+    }
+
+    /// Room for a result.
+    fn room(&mut self, len: usize) -> Slot {
+        let slot = self.place(len);
+        self.gpu.write(slot, &vec![0.0; len]);
+        slot
+    }
+
+    /// Random numbers in [0.1, 1): good for weights, variances and logarithms alike.
+    fn random(&mut self, len: usize) -> Slot {
+        let slot = self.place(len);
+        let mut stream = Stream::new(1, Purpose::Test, 0, self.seed);
+        let data: Vec<f32> = (0..len).map(|_| stream.range(0.1, 1.0)).collect();
+        self.gpu.write(slot, &data);
+        slot
+    }
+
+    /// A scalar on the device.
+    fn scalar(&mut self, value: f32) -> Slot {
+        let slot = self.place(1);
+        self.gpu.write(slot, &[value]);
+        slot
+    }
+
+    /// A random order of `0..len`.
+    fn order(&mut self, len: usize) -> Slot {
+        let slot = self.place(len);
+        let mut order: Vec<u32> = (0..len as u32).collect();
+        Stream::new(1, Purpose::Test, 0, self.seed).shuffle(&mut order);
+        self.gpu.write_u32(slot, &order);
+        slot
+    }
+}

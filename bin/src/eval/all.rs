@@ -4,7 +4,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use carp::error::{Error, Result};
-use carp::eval::all::{AllSettings, Event, Protocol, Recorder, Report, evaluate_own, markdown};
+use carp::eval::all::{
+    AllSettings, Event, Look, Protocol, Recorder, Report, evaluate_catalogue, evaluate_own,
+    markdown,
+};
 use carp::eval::linear::LinearSettings;
 use carp::features::NetworkName;
 use carp::learner::cpu;
@@ -20,6 +23,10 @@ pub struct AllArgs {
     /// A run folder, a checkpoint, or weights of others: safetensors, or .pth of PyTorch.
     #[arg(long, value_name = "FILE")]
     checkpoint: PathBuf,
+    /// The paper's data sets instead of the run's own data: a folder with one folder for each that
+    /// there is, named as `carp data list` names it.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["preset", "dataset", "data"])]
+    data_root: Option<PathBuf>,
     #[command(flatten)]
     data: DataArgs,
     /// Folder for results.json and results.md [default: eval in the run's folder].
@@ -54,6 +61,18 @@ pub struct AllArgs {
     /// Epochs of fine-tuning.
     #[arg(long, value_name = "N", default_value_t = AllSettings::default().semi_epochs)]
     semi_epochs: usize,
+    /// Crop retrieval's queries to their boxes, as its benchmark does and the authors do not.
+    #[arg(long)]
+    query_boxes: bool,
+    /// Longest side of an image in retrieval.
+    #[arg(long, value_name = "PIXELS", default_value_t = AllSettings::default().fit)]
+    fit: usize,
+    /// Of each ranking in copy detection, what counts; 0 is all of it, as its devkit does.
+    #[arg(long, value_name = "N", default_value_t = AllSettings::default().copy_top)]
+    copy_top: usize,
+    /// A folder of further images for copy detection's database.
+    #[arg(long, value_name = "DIR")]
+    distractors: Option<PathBuf>,
     /// Seed of all that is drawn.
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -88,6 +107,10 @@ impl AllArgs {
         settings.full_up_to = self.full_up_to;
         settings.semi_shares = self.semi_percent.iter().map(|percent| percent / 100.0).collect();
         settings.semi_epochs = self.semi_epochs;
+        settings.query_boxes = self.query_boxes;
+        settings.fit = self.fit;
+        settings.copy_top = self.copy_top;
+        settings.distractors.clone_from(&self.distractors);
         settings.seed = self.seed;
         settings
     }
@@ -104,7 +127,7 @@ impl AllArgs {
 
 pub fn run(args: &AllArgs) -> Result<ExitCode> {
     let folder = args.folder()?;
-    let settings = args.settings(true);
+    let settings = args.settings(args.data_root.is_none());
     let mut screen = Screen::new();
     let report = on_threads(args.threads, || {
         let network = NetworkArgs::new(&args.checkpoint, NetworkName::Teacher);
@@ -116,16 +139,20 @@ pub fn run(args: &AllArgs) -> Result<ExitCode> {
         let mut show = |event: Event| screen.show(event);
         let mut recorder = Recorder::new(&path, &settings, &folder, &mut show)?;
         let all = [NetworkName::Pixels, NetworkName::Untrained, NetworkName::Teacher];
-        let networks = args.networks.as_deref().unwrap_or(&all);
-        let (data, seed) = args.data.config(&source)?;
-        evaluate_own(
-            &mut recorder,
-            &mut source,
-            networks,
-            (&data, seed),
-            (&transform, batch),
-            cpu,
-        )?;
+        let default = if args.data_root.is_some() { &all[2..] } else { &all[..] };
+        let networks = args.networks.as_deref().unwrap_or(default);
+        if let Some(root) = &args.data_root {
+            if !root.is_dir() {
+                return Err(Error::data(root, "no such folder"));
+            }
+            let look = Look { transform, fixed: source.config().is_some() };
+            let look = (&look, batch);
+            evaluate_catalogue(&mut recorder, &mut source, networks, root, look, cpu)?;
+        } else {
+            let (data, seed) = args.data.config(&source)?;
+            let look = (&transform, batch);
+            evaluate_own(&mut recorder, &mut source, networks, (&data, seed), look, cpu)?;
+        }
         recorder.finish()
     });
     screen.bar.finish_and_clear();

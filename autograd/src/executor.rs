@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use tensor::{Backend, Slot};
+use tensor::{Backend, Error, Result, Slot};
 
-use crate::graph::{DType, Graph, Io, Kind, Phase, Value};
+use crate::graph::{DType, Graph, Io, Kind, Node, Phase, Value};
 use crate::plan::Plan;
 
 /// A graph with its memory on a device.
@@ -18,11 +18,17 @@ pub struct Executor {
 impl Executor {
     /// Plans `graph` and allocates its arena. `device` makes a backend with an arena of so many
     /// elements; it is asked twice, first with 0 to learn what scratch memory its kernels need.
-    pub fn new(graph: Graph, device: impl Fn(usize) -> Box<dyn Backend>) -> Executor {
-        let plan = Plan::new(&graph, &*device(0));
+    ///
+    /// # Errors
+    /// Those of `device`: a device that is missing or has too little memory.
+    pub fn new(
+        graph: Graph,
+        device: impl Fn(usize) -> Result<Box<dyn Backend>>,
+    ) -> Result<Executor> {
+        let plan = Plan::new(&graph, &*device(0)?);
         let io = plan.io(&graph);
-        let backend = device(plan.total);
-        Executor { graph, plan, io, backend }
+        let backend = device(plan.total)?;
+        Ok(Executor { graph, plan, io, backend })
     }
 
     /// The graph that it runs.
@@ -84,31 +90,53 @@ impl Executor {
         data[0]
     }
 
-    /// Runs the ops of one phase in order.
-    pub fn run(&mut self, phase: Phase) {
+    /// Runs the ops of one phase in order. A device may still be at work on them afterwards: `read`
+    /// waits for it, and so does [`Executor::finish`].
+    ///
+    /// # Errors
+    /// A fault of the device, with the op where it showed. None on a CPU.
+    pub fn run(&mut self, phase: Phase) -> Result<()> {
+        if self.backend.begin_sequence(phase as usize) {
+            return self.backend.check();
+        }
         for (node, io) in self.graph.nodes.iter().zip(&self.io) {
             if node.phase == phase {
-                node.op.run(&mut *self.backend, io);
+                run_node(node, io, &mut *self.backend)?;
             }
         }
+        self.backend.end_sequence();
+        self.backend.check()
     }
 
     /// Runs all three phases and tells how long each op took, in the order of the graph.
-    pub fn run_timed(&mut self) -> Vec<Duration> {
+    ///
+    /// # Errors
+    /// As [`Executor::run`].
+    pub fn run_timed(&mut self) -> Result<Vec<Duration>> {
         let mut times = Vec::with_capacity(self.io.len());
         for (node, io) in self.graph.nodes.iter().zip(&self.io) {
             let start = Instant::now();
-            node.op.run(&mut *self.backend, io);
+            run_node(node, io, &mut *self.backend)?;
+            self.backend.finish()?;
             times.push(start.elapsed());
         }
-        times
+        Ok(times)
     }
 
     /// Runs all three phases.
-    pub fn run_all(&mut self) {
-        for phase in [Phase::Forward, Phase::Backward, Phase::Update] {
-            self.run(phase);
-        }
+    ///
+    /// # Errors
+    /// As [`Executor::run`].
+    pub fn run_all(&mut self) -> Result<()> {
+        [Phase::Forward, Phase::Backward, Phase::Update].into_iter().try_for_each(|p| self.run(p))
+    }
+
+    /// Waits until the device is idle. What was read before is only right if this finds no fault.
+    ///
+    /// # Errors
+    /// The first fault of the device since the start.
+    pub fn finish(&mut self) -> Result<()> {
+        self.backend.finish()
     }
 
     /// Runs the forward phase again, looking at every input, parameter and result, and names the
@@ -144,4 +172,13 @@ impl Executor {
     fn slot(&self, value: Value) -> Slot {
         self.plan.slots[value.index()]
     }
+}
+
+/// Runs one op; a fault of the device names it.
+fn run_node(node: &Node, io: &Io, backend: &mut dyn Backend) -> Result<()> {
+    node.op.run(backend, io);
+    backend.check().map_err(|fault| {
+        let layer = if node.layer.is_empty() { "no layer" } else { &node.layer };
+        Error::device(format!("{fault} (op {} of {layer})", node.op.name()))
+    })
 }

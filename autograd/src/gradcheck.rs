@@ -70,7 +70,7 @@ pub fn largest_error(
         .collect();
     grads.iter().chain([&y]).for_each(|&value| graph.keep(value));
 
-    let mut executor = Executor::new(graph, |len| Box::new(Cpu::new(len)));
+    let mut executor = Executor::new(graph, |len| Ok(Box::new(Cpu::new(len))))?;
     for (&param, input) in params.iter().zip(inputs) {
         executor.write(param, &input.data);
     }
@@ -81,8 +81,8 @@ pub fn largest_error(
     let elements = executor.graph().shape(y).elements();
     let u: Vec<f32> = (0..elements).map(|_| stream.range(-1.0, 1.0)).collect();
     executor.write(cotangent, &u);
-    executor.run(Phase::Forward);
-    executor.run(Phase::Backward);
+    executor.run(Phase::Forward)?;
+    executor.run(Phase::Backward)?;
     let analytic: Vec<Vec<f32>> = grads.iter().map(|&grad| executor.read(grad)).collect();
 
     let mut worst = 0.0f64;
@@ -90,17 +90,17 @@ pub fn largest_error(
         let scale = grad.iter().fold(1.0f64, |most, g| most.max(f64::from(g.abs())));
         let step = input.data.len().div_ceil(SAMPLES);
         for i in (0..input.data.len()).step_by(step) {
-            let mut loss_at = |x: f32| -> f64 {
+            let mut loss_at = |x: f32| -> Result<f64> {
                 let mut data = input.data.clone();
                 data[i] = x;
                 executor.write(param, &data);
-                executor.run(Phase::Forward);
+                executor.run(Phase::Forward)?;
                 let y = executor.read(y);
-                y.iter().zip(&u).map(|(y, u)| f64::from(*y) * f64::from(*u)).sum()
+                Ok(y.iter().zip(&u).map(|(y, u)| f64::from(*y) * f64::from(*u)).sum())
             };
             // The step as f32 really makes it.
             let (above, below) = (input.data[i] + h, input.data[i] - h);
-            let difference = (loss_at(above) - loss_at(below)) / f64::from(above - below);
+            let difference = (loss_at(above)? - loss_at(below)?) / f64::from(above - below);
             worst = worst.max((difference - f64::from(grad[i])).abs() / scale);
         }
         executor.write(param, &input.data);

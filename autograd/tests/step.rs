@@ -104,7 +104,7 @@ fn build() -> Result<(Graph, Step)> {
 /// The step with weights and inputs drawn from fixed streams.
 fn executor() -> (Executor, Step) {
     let (graph, step) = build().unwrap();
-    let mut executor = Executor::new(graph, |len| Box::new(Cpu::new(len)));
+    let mut executor = Executor::new(graph, |len| Ok(Box::new(Cpu::new(len)))).unwrap();
     let inputs = [step.images, step.teacher].into_iter().chain(step.weights.iter().copied());
     for (i, value) in (0..).zip(inputs) {
         let mut stream = Stream::new(1, Purpose::Test, 0, i);
@@ -121,7 +121,7 @@ fn run(executor: &mut Executor, step: &Step, number: u32, order: &mut [u32]) -> 
     executor.write_u32(step.permutation, order);
     executor.write(step.scalars[0], &[0.1]);
     executor.write(step.scalars[1], &[0.01]);
-    executor.run_all();
+    executor.run_all().unwrap();
     executor.scalar(step.loss)
 }
 
@@ -186,7 +186,7 @@ fn sharing_memory_changes_no_result() {
     let (mut graph, _) = build().unwrap();
     let all: Vec<Value> = graph.values().map(|(value, _)| value).collect();
     all.iter().for_each(|&value| graph.keep(value));
-    let mut apart = Executor::new(graph, |len| Box::new(Cpu::new(len)));
+    let mut apart = Executor::new(graph, |len| Ok(Box::new(Cpu::new(len)))).unwrap();
     for value in [step.images, step.teacher].into_iter().chain(step.weights.iter().copied()) {
         let data = shared.read(value);
         apart.write(value, &data);
@@ -212,7 +212,7 @@ fn the_first_non_finite_value_is_named() {
     // Numbers so large that the second convolution overflows.
     let len = executor.graph().shape(step.weights[1]).elements();
     executor.write(step.weights[1], &vec![3e38; len]);
-    executor.run(Phase::Forward);
+    executor.run(Phase::Forward).unwrap();
     assert_eq!(executor.first_non_finite(), Some(("conv2d", "block".to_owned())));
     executor.write(step.weights[1], &vec![f32::NAN; len]);
     assert_eq!(executor.first_non_finite(), Some(("parameter", "conv2".to_owned())));

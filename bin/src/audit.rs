@@ -7,11 +7,15 @@ use carp::audit::{Report, audit};
 use carp::error::Result;
 use clap::Args;
 
+use crate::device::DeviceArgs;
+
 #[derive(Args)]
 pub struct AuditArgs {
     /// Recorded computations, one per file.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
+    #[command(flatten)]
+    device: DeviceArgs,
     /// Print every output, not only those that differ.
     #[arg(long, short)]
     verbose: bool,
@@ -19,9 +23,10 @@ pub struct AuditArgs {
 
 /// Exit 0: all within tolerance; 1: not; 2: not a valid audit file. Every file is looked at.
 pub fn run(args: &AuditArgs) -> Result<ExitCode> {
+    let device = args.device.open()?;
     let mut code = 0;
     for file in &args.files {
-        match audit(file) {
+        match audit(file, &device) {
             Ok(report) => {
                 let verdict = if report.passed() { "ok  " } else { "FAIL" };
                 let (kind, outputs) = (&report.kind, report.comparisons.len());

@@ -111,7 +111,7 @@ fn extract(
             None => data,
         };
         let transform = args.network.transform(source)?;
-        let mut any_size = AnySize::new(source.backbone(network)?, cpu);
+        let mut any_size = AnySize::new(source.backbone(network)?, &cpu);
         let scales = if args.multi_scale { &SCALES[..] } else { &SCALES[..1] };
         any_size.feature_set(&*data, &transform, scales, |done| bar.set(done))?
     } else if let Some(side) = args.stretch {

@@ -4,19 +4,20 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use crate::device::DeviceArgs;
+use crate::{ConfigArgs, on_threads};
 use autograd::{Graph, Plan, memory_map, trace as table};
 use carp::error::{Error, Result};
-use carp::learner::{Learner, cpu};
+use carp::learner::Learner;
 use carp::step::Step;
 use clap::Args;
-use tensor::Cpu;
-
-use crate::{ConfigArgs, on_threads};
 
 #[derive(Args)]
 pub struct TraceArgs {
     #[command(flatten)]
     config: ConfigArgs,
+    #[command(flatten)]
+    device: DeviceArgs,
     /// Print sums by kind of op instead of every op.
     #[arg(long)]
     summary: bool,
@@ -29,24 +30,26 @@ pub struct TraceArgs {
 pub struct PlanArgs {
     #[command(flatten)]
     config: ConfigArgs,
+    #[command(flatten)]
+    device: DeviceArgs,
     /// Draw the memory map into this SVG file.
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
 }
 
 /// Builds and plans the step of the settings, without allocating its arena.
-fn planned(args: &ConfigArgs) -> Result<(Graph, Plan)> {
+fn planned(args: &ConfigArgs, device: &DeviceArgs) -> Result<(Graph, Plan)> {
     let config = args.load()?;
     let (graph, _) = Step::new(&config.step())?;
-    let plan = Plan::new(&graph, &Cpu::new(0));
+    let plan = Plan::new(&graph, &*device.sizes()?);
     Ok((graph, plan))
 }
 
 pub fn trace(args: &TraceArgs) -> Result<ExitCode> {
     if let Some(steps) = args.measure {
-        return measure(&args.config, steps as usize);
+        return measure(&args.config, &args.device, steps as usize);
     }
-    let (graph, plan) = planned(&args.config)?;
+    let (graph, plan) = planned(&args.config, &args.device)?;
     let text =
         if args.summary { table::summary(&graph, None) } else { table::table(&graph, &plan) };
     crate::print(&text);
@@ -54,14 +57,15 @@ pub fn trace(args: &TraceArgs) -> Result<ExitCode> {
 }
 
 /// Runs the step on whatever the weights start with and views of zeros: times do not depend on it.
-fn measure(args: &ConfigArgs, steps: usize) -> Result<ExitCode> {
+fn measure(args: &ConfigArgs, device: &DeviceArgs, steps: usize) -> Result<ExitCode> {
     let config = args.load()?;
-    let mut learner = Learner::new(&config.step(), cpu)?;
+    let mut learner = Learner::new(&config.step(), &device.open()?)?;
     learner.initialize(config.seed);
     let text = on_threads(config.train.threads, || {
         let executor = learner.executor_mut();
-        executor.run_all();
-        let runs: Vec<_> = (0..steps).map(|_| executor.run_timed()).collect();
+        executor.run_all()?;
+        let runs: Vec<Vec<Duration>> =
+            (0..steps).map(|_| executor.run_timed()).collect::<tensor::Result<_>>()?;
         let median = |op: usize| {
             let mut times: Vec<_> = runs.iter().map(|run| run[op]).collect();
             times.sort();
@@ -79,7 +83,7 @@ fn measure(args: &ConfigArgs, steps: usize) -> Result<ExitCode> {
 }
 
 pub fn plan(args: &PlanArgs) -> Result<ExitCode> {
-    let (graph, plan) = planned(&args.config)?;
+    let (graph, plan) = planned(&args.config, &args.device)?;
     crate::print(&memory_map::report(&graph, &plan));
     if let Some(path) = &args.svg {
         std::fs::write(path, memory_map::svg(&graph, &plan))

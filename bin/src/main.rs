@@ -4,6 +4,7 @@
 mod audit;
 mod bench;
 mod data;
+mod device;
 mod eval;
 mod features;
 mod inspect;

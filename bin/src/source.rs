@@ -132,7 +132,7 @@ impl NetworkArgs {
             return Err(Error::Usage("--batch-size is 0, should be at least 1".to_owned()));
         }
         let backbone = source.backbone(network)?;
-        Encoder::new(&backbone, transform, &self.layer, batch, cpu)
+        Encoder::new(&backbone, transform, &self.layer, batch, &cpu)
     }
 }
 

@@ -7,18 +7,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use carp::checkpoint::Checkpoint;
 use carp::error::{Error, Result};
-use carp::learner::cpu;
 use carp::run_folder::{RunFolder, RunResult, checkpoint_path};
 use carp::train::{Event, Outcome, train};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::device::DeviceArgs;
 use crate::{ConfigArgs, on_threads};
 
 #[derive(Args)]
 pub struct TrainArgs {
     #[command(flatten)]
     config: ConfigArgs,
+    #[command(flatten)]
+    device: DeviceArgs,
     /// Folder for the run; the default is the next free runs/NAME-N.
     #[arg(long, value_name = "DIR", conflicts_with = "resume")]
     out: Option<PathBuf>,
@@ -28,21 +30,24 @@ pub struct TrainArgs {
 }
 
 pub fn run(args: &TrainArgs) -> Result<ExitCode> {
-    let (config, mut folder, resume) = match &args.resume {
+    let device = args.device.open()?;
+    let (config, resume) = match &args.resume {
         Some(path) => {
             let checkpoint = Checkpoint::load(&checkpoint_path(path))?;
-            let folder = RunFolder::reopen(path, checkpoint.progress()?)?;
-            (checkpoint.config()?, folder, Some(checkpoint))
+            (checkpoint.config()?, Some(checkpoint))
         }
-        None => {
-            let config = args.config.load()?;
-            let name = args.config.preset_name();
-            let folder = RunFolder::create(args.out.as_deref(), &name, &config)?;
-            (config, folder, None)
-        }
+        None => (args.config.load()?, None),
     };
-    let path = folder.path().to_owned();
-    println!("run folder: {}", path.display());
+    let mut path = PathBuf::new();
+    let open_folder = || {
+        let folder = match (&args.resume, &resume) {
+            (Some(path), Some(checkpoint)) => RunFolder::reopen(path, checkpoint.progress()?)?,
+            _ => RunFolder::create(args.out.as_deref(), &args.config.preset_name(), &config)?,
+        };
+        folder.path().clone_into(&mut path);
+        println!("run folder: {}", path.display());
+        Ok(folder)
+    };
 
     let stop = Arc::new(AtomicBool::new(false));
     let asked = Arc::clone(&stop);
@@ -51,7 +56,9 @@ pub fn run(args: &TrainArgs) -> Result<ExitCode> {
 
     let mut screen = Screen::default();
     let outcome = on_threads(config.train.threads, || {
-        train(&config, &mut folder, resume, cpu, &stop, &mut |event| screen.show(event))
+        train(&config, open_folder, resume.as_ref(), &device, &stop, &mut |event| {
+            screen.show(event)
+        })
     });
     screen.bar.finish_and_clear();
     match outcome? {

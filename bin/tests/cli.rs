@@ -208,6 +208,9 @@ fn wrong_files_are_one_line_with_exit_code_1() {
     fails(&missing, 1, &["none.toml"]);
     let folder = carp(temp.path(), &["train", "--preset", "folder", "--data", "nowhere"]);
     fails(&folder, 1, &["nowhere", "no such folder"]);
+    let none = carp(temp.path(), &["train", "--preset", "cifar10"]);
+    fails(&none, 2, &["cifar10 needs a folder", "--data"]);
+    assert!(!temp.path().join("runs").exists(), "a run that cannot start left a folder");
     fails(&carp(temp.path(), &["train", "--resume", "nowhere"]), 1, &["nowhere"]);
     std::fs::write(temp.path().join("cut.safetensors"), [7; 100]).unwrap();
     let cut = carp(temp.path(), &["eval", "knn", "cut.safetensors"]);
@@ -254,4 +257,20 @@ fn trace_plan_and_audit_print_what_they_say() {
     assert!(stdout(&good).starts_with("ok"), "{}", stdout(&good));
     let bad = carp(temp.path(), &["audit", "none.safetensors"]);
     fails(&bad, 2, &["none.safetensors"]);
+}
+
+#[test]
+fn a_device_that_is_not_there_is_one_line_and_no_run_folder() {
+    let temp = TempDir::new().unwrap();
+    let unknown = carp(temp.path(), &["train", "--device", "gpu"]);
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&unknown.stderr).contains("cpu, cuda:0 or emulate"));
+    // With the feature, what is missing is libcuda or the 1000th card: not the user's mistake.
+    let missing = carp(temp.path(), &["train", "--device", "cuda:999"]);
+    if cfg!(any(feature = "cuda", feature = "cust")) {
+        fails(&missing, 1, &["cuda:999"]);
+    } else {
+        fails(&missing, 2, &["cuda:999", "--features cuda"]);
+    }
+    assert!(!temp.path().join("runs").exists(), "a refused run left a folder");
 }

@@ -57,6 +57,7 @@ impl Error {
     /// setting, also one that only an op can refuse), 1 for the rest.
     pub fn exit_code(&self) -> u8 {
         match self {
+            Error::Tensor(tensor::Error::Device(_)) => 1,
             Error::Usage(_) | Error::Tensor(_) => 2,
             Error::Data { .. } | Error::Io { .. } | Error::NonFinite { .. } => 1,
         }

@@ -7,12 +7,16 @@ use crate::error::{Error, Result};
 use crate::layout;
 use crate::step::{Optimizer, Step, StepConfig};
 
-/// Makes a device with an arena of so many elements.
-pub type Device = fn(usize) -> Box<dyn Backend>;
+/// Makes a backend with an arena of so many elements on a device, or says why there is none; with
+/// 0 elements it is asked for sizes of scratch memory alone.
+pub type Device<'a> = &'a (dyn Fn(usize) -> tensor::Result<Box<dyn Backend>> + Sync);
 
 /// The CPU as a device.
-pub fn cpu(elements: usize) -> Box<dyn Backend> {
-    Box::new(tensor::Cpu::new(elements))
+///
+/// # Errors
+/// None.
+pub fn cpu(elements: usize) -> tensor::Result<Box<dyn Backend>> {
+    Ok(Box::new(tensor::Cpu::new(elements)))
 }
 
 /// A named tensor in PyTorch's layout, as checkpoints hold it.
@@ -54,10 +58,10 @@ impl Learner {
     /// [`Learner::initialize`] or [`Learner::restore`].
     ///
     /// # Errors
-    /// Sizes that do not fit together: see [`Step::new`].
+    /// Sizes that do not fit together: see [`Step::new`]. Those of `device`.
     pub fn new(config: &StepConfig, device: Device) -> Result<Learner> {
         let (graph, step) = Step::new(config)?;
-        Ok(Learner { executor: Executor::new(graph, device), step, config: config.clone() })
+        Ok(Learner { executor: Executor::new(graph, device)?, step, config: config.clone() })
     }
 
     /// The step with its graph and plan.
@@ -101,15 +105,16 @@ impl Learner {
     /// `permutation` `[K]`; `step` is for the error alone.
     ///
     /// # Errors
-    /// A loss that is not finite: names the first op that made it so.
+    /// A loss that is not finite: names the first op that made it so. A fault of the device.
     pub fn forward(&mut self, step: usize, permutation: &[u32]) -> Result<Terms> {
         self.executor.write_u32(self.step.permutation, permutation);
-        self.executor.run(Phase::Forward);
+        self.executor.run(Phase::Forward)?;
         let terms = Terms {
             loss: self.executor.scalar(self.step.loss),
             consistency: self.executor.scalar(self.step.consistency),
             entropy: self.executor.scalar(self.step.entropy),
         };
+        self.executor.finish()?;
         if terms.loss.is_finite() {
             return Ok(terms);
         }
@@ -121,13 +126,19 @@ impl Learner {
     }
 
     /// Gradients of the last [`Learner::forward`]; `first` starts a new sum of them.
-    pub fn backward(&mut self, first: bool) {
+    ///
+    /// # Errors
+    /// A fault of the device.
+    pub fn backward(&mut self, first: bool) -> Result<()> {
         self.executor.write(self.step.scalars.keep, &[if first { 0.0 } else { 1.0 }]);
-        self.executor.run(Phase::Backward);
+        Ok(self.executor.run(Phase::Backward)?)
     }
 
     /// Moves the teacher towards the student, then the student along its gradients.
-    pub fn update(&mut self, settings: UpdateSettings) {
+    ///
+    /// # Errors
+    /// A fault of the device.
+    pub fn update(&mut self, settings: UpdateSettings) -> Result<()> {
         let scalars = self.step.scalars;
         self.executor.write(scalars.lr, &[settings.lr]);
         self.executor.write(scalars.weight_decay, &[settings.weight_decay]);
@@ -137,7 +148,7 @@ impl Learner {
             let correction = [power(adamw.betas.0), power(adamw.betas.1)];
             self.executor.write(scalars.correction, &correction);
         }
-        self.executor.run(Phase::Update);
+        Ok(self.executor.run(Phase::Update)?)
     }
 
     /// All tensors that a resumed run needs: student, teacher, optimizer, and with accumulation the

@@ -147,7 +147,7 @@ impl<'a> Trainer<'a> {
     /// One step on a batch: the algorithm of the paper.
     ///
     /// # Errors
-    /// A loss that is not finite.
+    /// A loss that is not finite; a fault of the device.
     pub fn step(&mut self, step: usize, batch: &Batch) -> Result<Terms> {
         self.write_views(batch);
         self.draw_partition(step);
@@ -155,14 +155,14 @@ impl<'a> Trainer<'a> {
         // Micro-batches of an update add their gradients up; the last of an epoch always updates.
         let accumulation = self.config.train.accumulation;
         let place = step % self.steps_per_epoch;
-        self.learner.backward(place.is_multiple_of(accumulation));
+        self.learner.backward(place.is_multiple_of(accumulation))?;
         if (place + 1).is_multiple_of(accumulation) || place + 1 == self.steps_per_epoch {
             self.learner.update(UpdateSettings {
                 lr: self.schedules.lr.at(step) as f32,
                 weight_decay: self.schedules.weight_decay.at(step) as f32,
                 teacher_momentum: self.schedules.teacher_momentum.at(step) as f32,
                 number: self.updates_until(step) + 1,
-            });
+            })?;
         }
         Ok(terms)
     }
@@ -221,21 +221,23 @@ impl<'a> Trainer<'a> {
 /// Neighbours and rows in the picture of a run.
 const PICTURE: (usize, usize) = (6, 10);
 
-/// Trains in `folder` and writes everything there; `resume` goes on from its checkpoint. `stop`
-/// ends the run after the step at hand.
+/// Trains and writes everything into the folder that `open_folder` gives; that is asked once data,
+/// network and evaluation are there, so that a run that cannot start leaves nothing behind. `resume`
+/// goes on from a checkpoint of that folder. `stop` ends the run after the step at hand.
 ///
 /// # Errors
 /// Settings, data or files that are not right; a loss that is not finite.
 pub fn train(
     config: &Config,
-    folder: &mut RunFolder,
-    resume: Option<Checkpoint>,
+    open_folder: impl FnOnce() -> Result<RunFolder>,
+    resume: Option<&Checkpoint>,
     device: Device,
     stop: &AtomicBool,
     show: &mut dyn FnMut(Event),
 ) -> Result<Outcome> {
     let mut trainer = Trainer::new(config, device)?;
     let mut evaluation = Evaluation::new(config, &trainer.splits, device)?;
+    let mut folder = open_folder()?;
     let mut measure = |learner: &mut Learner| {
         let backbone = learner.teacher_backbone();
         evaluation.as_mut().map(|evaluation| evaluation.measure(&backbone)).transpose()

@@ -82,13 +82,13 @@ impl Data {
 /// Loss, C, H, gradients.
 fn evaluate(s: Sizes, variant: LossVariant, data: &Data) -> [Vec<f32>; 5] {
     let (graph, inputs, outputs) = s.graph(variant).unwrap();
-    let mut executor = Executor::new(graph, cpu);
+    let mut executor = Executor::new(graph, cpu).unwrap();
     executor.write(inputs.student, &data.student);
     executor.write(inputs.teacher, &data.teacher);
     executor.write(inputs.student_prototypes, &data.student_prototypes);
     executor.write(inputs.teacher_prototypes, &data.teacher_prototypes);
     executor.write_u32(inputs.permutation, &data.permutation);
-    executor.run_all();
+    executor.run_all().unwrap();
     outputs.map(|value| executor.read(value))
 }
 
@@ -233,7 +233,7 @@ fn training_with_any_variant_gives_the_same_curve() {
         ];
         let settings = settings.map(|(key, value)| (key.to_owned(), value.to_owned()));
         let config = Config::load("shapes", &settings).unwrap().step();
-        let mut learner = Learner::new(&config, cpu).unwrap();
+        let mut learner = Learner::new(&config, &cpu).unwrap();
         learner.initialize(3);
         let mut random = Stream::new(3, Purpose::Test, 2, 0);
         let mut order: Vec<u32> = (0..70).collect();
@@ -249,13 +249,10 @@ fn training_with_any_variant_gives_the_same_curve() {
                 }
                 random.shuffle(&mut order);
                 let terms = learner.forward(number, &order).unwrap();
-                learner.backward(true);
-                learner.update(UpdateSettings {
-                    lr: 0.6,
-                    weight_decay: 1e-6,
-                    teacher_momentum: 0.95,
-                    number,
-                });
+                learner.backward(true).unwrap();
+                let settings =
+                    UpdateSettings { lr: 0.6, weight_decay: 1e-6, teacher_momentum: 0.95, number };
+                learner.update(settings).unwrap();
                 terms.loss
             })
             .collect()

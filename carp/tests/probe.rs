@@ -16,7 +16,7 @@ use carp::learner::cpu;
 use carp::nn::{Arch, ResNetConfig, Stem};
 use carp::schedule::EpochSchedule;
 use carp::step::Optimizer;
-use carp::views::EvalTransform;
+use carp::views::{EvalTransform, Filter};
 use safetensors::SafeTensors;
 use tensor::random::{Purpose, Stream};
 
@@ -81,12 +81,12 @@ fn cross_entropy_is_pytorchs() {
     let grad = g.backward(&[(losses, dy)], &[x]).unwrap()[0].unwrap();
     g.keep(losses);
     g.keep(grad);
-    let mut executor = Executor::new(g, cpu);
+    let mut executor = Executor::new(g, &cpu).unwrap();
     executor.write(x, &fixture.numbers("ce.logits"));
     executor.write(dy, &fixture.numbers("ce.grad_y"));
     executor.write_u32(index, &cross_entropy_index(5, fixture.integers("ce.labels")));
-    executor.run(Phase::Forward);
-    executor.run(Phase::Backward);
+    executor.run(Phase::Forward).unwrap();
+    executor.run(Phase::Backward).unwrap();
     fixture.expect("ce.losses", &executor.read(losses));
     fixture.expect("ce.grad", &executor.read(grad));
 }
@@ -102,7 +102,7 @@ fn probes_train_as_pytorchs_do() {
         // Both learning rates at once, as one graph; the script trains one after the other.
         let config =
             HeadsConfig { dim: 7, classes: 3, batch: 16, heads: 2, optimizer, weight_decay };
-        let mut heads = Heads::new(&config, cpu).unwrap();
+        let mut heads = Heads::new(&config, &cpu).unwrap();
         for head in 0..2 {
             heads.set(head, &fixture.numbers("probe.weight"), &fixture.numbers("probe.bias"));
         }
@@ -113,7 +113,7 @@ fn probes_train_as_pytorchs_do() {
                 let row = |&row: &u32| features[row as usize * 7..][..7].to_vec();
                 let batch: Vec<f32> = rows.iter().flat_map(row).collect();
                 let batch_labels: Vec<u32> = rows.iter().map(|&row| labels[row as usize]).collect();
-                let step = heads.step(&batch, &batch_labels, &lr);
+                let step = heads.step(&batch, &batch_labels, &lr).unwrap();
                 losses.iter_mut().zip(step).for_each(|(losses, loss)| losses.push(loss));
             }
         }
@@ -124,7 +124,7 @@ fn probes_train_as_pytorchs_do() {
             fixture.expect(&format!("probe.{name}.{head}.bias"), &bias);
         }
         // Logits are what the weights say, also of more rows than a batch holds.
-        let logits = heads.logits(&features);
+        let logits = heads.logits(&features).unwrap();
         for (row, logits) in features.chunks(7).zip(logits.chunks(6)) {
             for head in 0..2 {
                 let (weight, bias) = heads.get(head);
@@ -150,13 +150,15 @@ fn fine_tuning_is_pytorchs() {
         momentum: 0.9,
         weight_decay: 1e-3,
     };
-    let mut tuner = FineTuner::new(&config, cpu).unwrap();
+    let mut tuner = FineTuner::new(&config, &cpu).unwrap();
     tuner.load(&fixture.network("tune.before."));
     let labels = fixture.integers("tune.labels");
     let mut losses = Vec::new();
     for (step, lr) in [[0.02, 0.5], [0.004, 0.1]].into_iter().enumerate() {
         let images = fixture.numbers(&format!("tune.images.{step}"));
-        losses.push(tuner.step(&layout::from_pytorch(&[8, 1, 10, 10], &images), &labels, lr));
+        losses.push(
+            tuner.step(&layout::from_pytorch(&[8, 1, 10, 10], &images), &labels, lr).unwrap(),
+        );
     }
     fixture.expect("tune.losses", &losses);
     let after = fixture.network("tune.after.");
@@ -202,7 +204,7 @@ fn probe(
     test: &FeatureSet,
 ) -> Result<LinearResult, String> {
     let (a, b) = (Path::new("train.safetensors"), Path::new("test.safetensors"));
-    let result = linear_of_features(settings, (train, a), (test, b), cpu, &mut |_| ());
+    let result = linear_of_features(settings, (train, a), (test, b), &cpu, &mut |_| ());
     result.map_err(|error| error.to_string())
 }
 
@@ -211,7 +213,7 @@ fn a_probe_learns_and_reports_the_best_epoch() {
     let (train, test) = (clouds(203, 0.3, 1), clouds(99, 0.3, 2));
     let mut events = (0, 0);
     let (a, b) = (Path::new("a"), Path::new("b"));
-    let result = linear_of_features(&settings(), (&train, a), (&test, b), cpu, &mut |event| {
+    let result = linear_of_features(&settings(), (&train, a), (&test, b), &cpu, &mut |event| {
         use carp::eval::linear::Event;
         match event {
             Event::Step { step, steps } => {
@@ -329,7 +331,7 @@ fn bar_splits() -> LabelledSplits {
 }
 
 /// An untrained backbone for them.
-fn bar_backbone() -> TrainedBackbone {
+fn bar_backbone() -> TrainedBackbone<'static> {
     let resnet = ResNetConfig { zero_init_residual: false, ..small_resnet() };
     let mut graph = Graph::new();
     let mut params = carp::nn::Params::new(false);
@@ -341,10 +343,16 @@ fn bar_backbone() -> TrainedBackbone {
     TrainedBackbone {
         tensors: tensors.collect(),
         resnet,
-        transform: EvalTransform { resize: 8, size: 8, mean: vec![0.1], std: vec![0.3] },
+        transform: EvalTransform {
+            filter: Filter::Bicubic,
+            resize: 8,
+            size: 8,
+            mean: vec![0.1],
+            std: vec![0.3],
+        },
         batch: 7,
         threads: 2,
-        device: cpu,
+        device: &cpu,
     }
 }
 

@@ -53,7 +53,7 @@ fn features_are_pytorchs() {
         {
             let size = (shape[1], shape[2]);
             let mut extractor =
-                FeatureExtractor::of_layer(&config, shape[0], size, layer, cpu).unwrap();
+                FeatureExtractor::of_layer(&config, shape[0], size, layer, &cpu).unwrap();
             extractor.load(&tensors).unwrap();
             let got = extractor
                 .extract(shape[0], |_, pixels| {
@@ -71,7 +71,7 @@ fn features_are_pytorchs() {
         }
     }
     assert!(compared > 600, "{compared}");
-    let size = FeatureExtractor::of_layer(&backbone("carp.pth").config, 1, (8, 8), "fc", cpu);
+    let size = FeatureExtractor::of_layer(&backbone("carp.pth").config, 1, (8, 8), "fc", &cpu);
     assert!(size.err().unwrap().to_string().contains("the network has no fc"));
 }
 

@@ -1,1 +1,16 @@
-//! CUDA kernels for the tensor crate's `Backend` trait. Empty for now: see the README beside it.
+//! The [`Backend`](tensor::Backend) of NVIDIA GPUs, and the same without one.
+//!
+//! In reading order: `kernels/*.cu` hold the kernels, one file per family, and beside each the PTX
+//! made from it; [`modules`] embeds that PTX. [`Gpu`] is the backend: an arena on a device and, in
+//! [`launch`], how each of its methods calls kernels. A [`Driver`] is what it calls them
+//! through: a card, or the emulator that executes the PTX on the CPU.
+
+pub mod backend;
+pub mod device;
+pub mod driver;
+pub mod gpu;
+pub mod launch;
+pub mod modules;
+
+pub use driver::Driver;
+pub use gpu::Gpu;

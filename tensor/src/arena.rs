@@ -6,6 +6,8 @@
 
 use std::sync::atomic::AtomicU32;
 
+use memmap2::MmapMut;
+
 /// A part of an arena, in 4-byte elements from its start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Slot {
@@ -37,21 +39,26 @@ impl Slot {
 /// Slots should start at multiples of this many elements: one cache line, one AVX-512 vector.
 pub const ALIGN: usize = 16;
 
-#[repr(C, align(64))]
-#[derive(Clone, Copy)]
-struct Line([f32; ALIGN]);
-
-/// A block of 4-byte elements, 64-byte aligned, zeroed at first. Elements are `f32`; indices are
-/// `u32` and lie in the same block (see [`bits`]).
+/// A block of 4-byte elements, page aligned, zeroed at first. Elements are `f32`; indices are `u32`
+/// and lie in the same block (see [`bits`]).
 pub struct Arena {
-    lines: Vec<Line>,
+    pages: MmapMut,
     len: usize,
 }
 
 impl Arena {
     /// An arena of `len` elements, all zero.
+    ///
+    /// # Panics
+    /// If the system has not that much memory to give.
     pub fn new(len: usize) -> Arena {
-        Arena { lines: vec![Line([0.0; ALIGN]); len.div_ceil(ALIGN)], len }
+        let pages = MmapMut::map_anon(4 * len)
+            .unwrap_or_else(|error| panic!("no memory for an arena of {} bytes: {error}", 4 * len));
+        // Rows of prototypes lie anywhere: with pages of 2 MiB they miss the address cache less. A
+        // system without such pages runs on the small ones.
+        #[cfg(target_os = "linux")]
+        let _ = pages.advise(memmap2::Advice::HugePage);
+        Arena { pages, len }
     }
 
     /// The number of elements.
@@ -81,9 +88,10 @@ impl Arena {
         for slot in reads.iter().chain(&writes) {
             assert!(slot.end() <= self.len, "slot {slot:?} in an arena of {}", self.len);
         }
-        let base = self.lines.as_mut_ptr().cast::<f32>();
+        let base = self.pages.as_mut_ptr().cast::<f32>();
         // SAFETY: every slot lies inside the arena, which `&mut self` keeps alive and borrowed for
-        // the life of the slices, and no written slot overlaps another one: both checked above.
+        // the life of the slices, and no written slot overlaps another one: both checked above. A
+        // page is aligned for f32, and every bit pattern is a valid one.
         unsafe {
             (
                 reads.map(|s| std::slice::from_raw_parts(base.add(s.offset), s.len)),

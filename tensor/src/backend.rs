@@ -5,8 +5,8 @@
 //! the `*_workspace` method beside it says how many elements that must have on this device.
 //! Unless a method says otherwise, outputs are overwritten and may not overlap inputs.
 
-use crate::Slot;
 use crate::geometry::{Conv2d, Gemm, PartitionLoss, Pool2d, StreamingLoss};
+use crate::{Result, Slot};
 
 /// Sizes and settings of a batch norm over `[rows, channels]`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -79,6 +79,31 @@ pub trait Backend: Send {
     fn write_u32(&mut self, to: Slot, data: &[u32]);
     /// Copies device data to the host.
     fn read(&mut self, from: Slot, data: &mut [f32]);
+
+    /// Reports a fault of the device that has shown by now. After one, kernels do nothing.
+    ///
+    /// # Errors
+    /// The first fault, which names the kernel.
+    fn check(&mut self) -> Result<()> {
+        Ok(())
+    }
+    /// Waits until the device is idle, then as `check`.
+    ///
+    /// # Errors
+    /// The first fault, which names the kernel.
+    fn finish(&mut self) -> Result<()> {
+        self.check()
+    }
+    /// Begins a sequence of calls that is the same whenever `id` is: same methods, same slots. True
+    /// if the device has run it from its memory of an earlier time: then the calls are left out,
+    /// `end_sequence` too.
+    fn begin_sequence(&mut self, id: usize) -> bool {
+        let _ = id;
+        false
+    }
+    /// Ends the sequence.
+    fn end_sequence(&mut self) {}
+
     /// True if no element is infinite or NaN.
     fn all_finite(&mut self, x: Slot) -> bool;
 

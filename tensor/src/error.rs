@@ -19,6 +19,9 @@ pub enum Error {
         /// The setting, its value and its range.
         detail: String,
     },
+    /// A device that is missing, or that failed while it ran a kernel.
+    #[error("{0}")]
+    Device(String),
 }
 
 impl Error {
@@ -30,6 +33,11 @@ impl Error {
     /// A settings error of `op`.
     pub fn setting(op: &'static str, detail: impl Into<String>) -> Error {
         Error::Setting { op, detail: detail.into() }
+    }
+
+    /// An error of a device.
+    pub fn device(detail: impl Into<String>) -> Error {
+        Error::Device(detail.into())
     }
 }
 

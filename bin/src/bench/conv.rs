@@ -2,6 +2,7 @@
 
 use autograd::Graph;
 use carp::error::Result;
+use carp::learner::cpu;
 use rayon::prelude::*;
 use tensor::Shape;
 use tensor::cpu::conv2d::{self, patches::gather};
@@ -49,6 +50,7 @@ fn with_patches(conv: Conv2d) -> Contender {
             let parts = patches.par_chunks_mut(rows * conv.patch()).enumerate();
             parts.for_each(|(i, patches)| gather(conv, &x, i * rows, patches));
             gemm(g, &patches, &weight, &mut y, &mut workspace);
+            Ok(())
         }),
     }
 }
@@ -64,7 +66,10 @@ fn in_place(conv: Conv2d) -> Contender {
         flops: conv.flops(),
         made: bytes,
         peak: bytes,
-        run: Box::new(move || conv2d::forward(conv, &x, &weight, &mut y, &mut workspace)),
+        run: Box::new(move || {
+            conv2d::forward(conv, &x, &weight, &mut y, &mut workspace);
+            Ok(())
+        }),
     }
 }
 
@@ -77,7 +82,7 @@ fn gradients(conv: Conv2d) -> Result<Contender> {
     let y = graph.conv2d(x, weight, conv.stride, conv.padding)?;
     let grads = graph.backward(&[(y, dy)], &[x, weight])?;
     let results: Vec<_> = grads.into_iter().flatten().chain([y]).collect();
-    Ok(Contender::graph(name("with gradients", conv), graph, &results))
+    Contender::graph(name("with gradients", conv), graph, &results, &cpu)
 }
 
 fn buffers(conv: Conv2d) -> (Vec<f32>, Vec<f32>) {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use autograd::{Graph, LossInputs};
+use autograd::{Graph, LossInputs, Value};
 use carp::error::{Error, Result};
 use carp::loss::{LossVariant, carp_loss};
 use clap::Args;
@@ -14,26 +14,29 @@ use tensor::cpu::gemm::{Strides, sgemm};
 
 use super::picture::{self, Series};
 use super::{Contender, Measured, RaceArgs, gemm_peak, race, table};
+use crate::device::{DeviceArgs, DeviceName};
 use crate::on_threads;
 
 #[derive(Args)]
 pub struct LossArgs {
     #[command(flatten)]
     race: RaceArgs,
-    /// V, views of an image; 2 of them go through the teacher.
-    #[arg(long, default_value_t = 8)]
-    views: usize,
-    /// B, images.
-    #[arg(long, default_value_t = 64)]
-    batch: usize,
-    /// D, length of an embedding.
-    #[arg(long, default_value_t = 256)]
-    dim: usize,
-    /// N_B, prototypes in a block.
-    #[arg(long, default_value_t = 512)]
-    partition_size: usize,
-    /// K, numbers of prototypes.
-    #[arg(long, value_delimiter = ',', default_values_t = [1024, 4096, 16384, 65536])]
+    #[command(flatten)]
+    device: DeviceArgs,
+    /// V, views of an image; 2 of them go through the teacher [default: 8; emulated 4].
+    #[arg(long)]
+    views: Option<usize>,
+    /// B, images [default: 64; emulated 16].
+    #[arg(long)]
+    batch: Option<usize>,
+    /// D, length of an embedding [default: 256; emulated 64].
+    #[arg(long)]
+    dim: Option<usize>,
+    /// N_B, prototypes in a block [default: 512; emulated 64].
+    #[arg(long)]
+    partition_size: Option<usize>,
+    /// K, numbers of prototypes [default: 1024,4096,16384,65536; emulated 256].
+    #[arg(long, value_delimiter = ',')]
     prototypes: Vec<usize>,
     /// Variants to run [default: all].
     #[arg(long, value_delimiter = ',', value_parser = variant_parser())]
@@ -46,13 +49,44 @@ pub struct LossArgs {
     json: Option<PathBuf>,
 }
 
+/// The sizes of a measurement; K comes beside them.
+#[derive(Clone, Copy)]
+struct Sizes {
+    views: usize,
+    batch: usize,
+    dim: usize,
+    partition_size: usize,
+}
+
+impl LossArgs {
+    /// What was asked for, else what fits the device: the emulator takes a thousand times as long.
+    fn sizes(&self) -> (Sizes, Vec<usize>) {
+        let emulated = self.device.name() == DeviceName::Emulate;
+        let or = |asked: Option<usize>, usual, small| {
+            asked.unwrap_or(if emulated { small } else { usual })
+        };
+        let sizes = Sizes {
+            views: or(self.views, 8, 4),
+            batch: or(self.batch, 64, 16),
+            dim: or(self.dim, 256, 64),
+            partition_size: or(self.partition_size, 512, 64),
+        };
+        let prototypes = match (&self.prototypes[..], emulated) {
+            ([], true) => vec![256],
+            ([], false) => vec![1024, 4096, 16384, 65536],
+            (asked, _) => asked.to_vec(),
+        };
+        (sizes, prototypes)
+    }
+}
+
 fn variant_parser() -> impl TypedValueParser<Value = LossVariant> {
     crate::loss_variant()
 }
 
-/// Loss and gradients as a graph.
-fn contender(args: &LossArgs, prototypes: usize, variant: LossVariant) -> Result<Contender> {
-    let LossArgs { views, batch, dim, partition_size, .. } = *args;
+/// Loss and gradients as a graph, and what it is run for.
+fn graph(sizes: Sizes, prototypes: usize, variant: LossVariant) -> Result<(Graph, Vec<Value>)> {
+    let Sizes { views, batch, dim, partition_size } = sizes;
     let mut graph = Graph::new();
     let inputs = LossInputs {
         student: graph.param("student", [views * batch, dim]),
@@ -65,14 +99,14 @@ fn contender(args: &LossArgs, prototypes: usize, variant: LossVariant) -> Result
     let seed = graph.fill([1], 1.0);
     let wrt = [inputs.student, inputs.student_prototypes];
     let grads = graph.backward(&[(terms.loss, seed)], &wrt)?;
-    let results: Vec<_> = grads.into_iter().flatten().chain([terms.loss]).collect();
-    Ok(Contender::graph(variant.name(), graph, &results))
+    let results = grads.into_iter().flatten().chain([terms.loss]).collect();
+    Ok((graph, results))
 }
 
 /// The matrix products of `streaming` and nothing else, in as many tasks on the same shapes.
-fn gemms_alone(args: &LossArgs, prototypes: usize) -> Contender {
+fn gemms_alone(sizes: Sizes, prototypes: usize) -> Contender {
     const TASKS: usize = 4;
-    let LossArgs { views, batch, dim: d, partition_size: n, .. } = *args;
+    let Sizes { views, batch, dim: d, partition_size: n } = sizes;
     let (rows, teacher_rows, blocks) = (views * batch, 2 * batch, prototypes / n);
     let buffers = |count: usize| vec![0.01f32; count];
     let mut tasks: Vec<_> = (0..TASKS)
@@ -97,33 +131,41 @@ fn gemms_alone(args: &LossArgs, prototypes: usize) -> Contender {
                 // Sums that grew from round to round would end as infinities.
                 dz.fill(0.01);
             });
+            Ok(())
         }),
     }
 }
 
 pub fn run(args: &LossArgs) -> Result<ExitCode> {
-    if args.views < 2 || args.batch == 0 || args.dim == 0 || args.prototypes.is_empty() {
-        let detail = "needs at least 2 views, 1 image, a dimension and a number of prototypes";
+    let (sizes, all_prototypes) = args.sizes();
+    if sizes.views < 2 || sizes.batch == 0 || sizes.dim == 0 {
+        let detail = "needs at least 2 views, 1 image and a dimension";
         return Err(Error::Usage(format!("bench loss: {detail}")));
     }
     let all = LossVariant::ALL.to_vec();
     let variants = if args.variants.is_empty() { &all } else { &args.variants };
+    let device = args.device.open()?;
     let mut series: Vec<Series> =
         variants.iter().map(|v| Series { name: v.name(), points: Vec::new() }).collect();
     let mut last = Vec::new();
-    for &prototypes in &args.prototypes {
+    for &prototypes in &all_prototypes {
         let measured = on_threads(args.race.threads, || {
             let mut contenders = variants
                 .iter()
-                .map(|&variant| contender(args, prototypes, variant))
+                .map(|&variant| {
+                    let (graph, results) = graph(sizes, prototypes, variant)?;
+                    Contender::graph(variant.name(), graph, &results, &device)
+                })
                 .collect::<Result<Vec<_>>>()?;
-            if args.partition_size > 0 && args.partition_size <= prototypes {
-                contenders.push(gemms_alone(args, prototypes));
+            if args.device.name() == DeviceName::Cpu
+                && (1..=prototypes).contains(&sizes.partition_size)
+            {
+                contenders.push(gemms_alone(sizes, prototypes));
             }
-            contenders.push(gemm_peak());
-            Ok(race(&mut contenders, args.race.rounds as usize))
+            contenders.push(gemm_peak(&args.device, &device)?);
+            race(&mut contenders, args.race.rounds as usize)
         })?;
-        let LossArgs { views, batch, dim, partition_size, .. } = args;
+        let Sizes { views, batch, dim, partition_size } = sizes;
         println!("K = {prototypes}, N_B = {partition_size}, V = {views}, B = {batch}, D = {dim}");
         crate::print(&table(&measured));
         println!();

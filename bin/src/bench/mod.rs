@@ -13,12 +13,13 @@ use std::time::Instant;
 
 use autograd::{Executor, Graph, Value};
 use carp::error::Result;
-use carp::learner::cpu;
+use carp::learner::Device;
 use clap::{Args, Subcommand};
 use rayon::prelude::*;
 use tensor::cpu::gemm::{Strides, sgemm};
 use tensor::random::{Purpose, Stream};
 
+use crate::device::{DeviceArgs, DeviceName};
 use crate::on_threads;
 
 #[derive(Subcommand)]
@@ -29,7 +30,7 @@ pub enum BenchCommand {
     Conv(RaceArgs),
     /// Batch norm with residual and ReLU: three ops against one.
     Norm(RaceArgs),
-    /// LARS over the tensors of a ResNet-18: op by op against one op per tensor.
+    /// LARS over the tensors of a ResNet-18: op by op, one op per tensor, one sweep over all.
     Optimizer(RaceArgs),
     /// The whole training step with each variant of the loss.
     Step(step::StepArgs),
@@ -65,12 +66,17 @@ pub struct Contender {
     made: usize,
     /// Bytes that it needs at once beside its inputs and results.
     peak: usize,
-    run: Box<dyn FnMut() + Send>,
+    run: Box<dyn FnMut() -> Result<()> + Send>,
 }
 
 impl Contender {
     /// A graph with its inputs filled with numbers from -1 to 1; `results` are what it is run for.
-    fn graph(name: impl Into<String>, mut graph: Graph, results: &[Value]) -> Contender {
+    fn graph(
+        name: impl Into<String>,
+        mut graph: Graph,
+        results: &[Value],
+        device: Device,
+    ) -> Result<Contender> {
         results.iter().for_each(|&value| graph.keep(value));
         let flops = graph
             .nodes()
@@ -81,18 +87,21 @@ impl Contender {
             })
             .sum();
         let result_bytes: usize = results.iter().map(|&v| 4 * graph.shape(v).elements()).sum();
-        let mut executor = Executor::new(graph, cpu);
+        let mut executor = Executor::new(graph, device)?;
         let plan = executor.plan();
         let made = plan.blocks.iter().map(|block| 4 * block.slot.len).sum::<usize>();
         let peak = plan.bytes() - 4 * plan.persistent;
         fill_inputs(&mut executor);
-        Contender {
+        Ok(Contender {
             name: name.into(),
             flops,
             made: made - result_bytes,
             peak: peak.saturating_sub(result_bytes),
-            run: Box::new(move || executor.run_all()),
-        }
+            run: Box::new(move || {
+                executor.run_all()?;
+                Ok(executor.finish()?)
+            }),
+        })
     }
 }
 
@@ -127,36 +136,45 @@ pub struct Measured {
 }
 
 /// Runs all contenders in turn, `rounds` times after one round to warm up, on the pool's threads.
-fn race(contenders: &mut [Contender], rounds: usize) -> Vec<Measured> {
+fn race(contenders: &mut [Contender], rounds: usize) -> Result<Vec<Measured>> {
     let mut times = vec![Vec::new(); contenders.len()];
     for round in 0..=rounds {
         for (contender, times) in contenders.iter_mut().zip(&mut times) {
             let start = Instant::now();
-            (contender.run)();
+            (contender.run)()?;
             if round > 0 {
                 times.push(start.elapsed().as_secs_f64());
             }
         }
     }
-    contenders
-        .iter()
-        .zip(times)
-        .map(|(contender, mut times)| {
-            times.sort_by(f64::total_cmp);
-            let seconds = times[rounds / 2];
-            Measured {
-                name: contender.name.clone(),
-                seconds,
-                gflops: contender.flops as f64 / seconds / 1e9,
-                made: contender.made,
-                peak: contender.peak,
-            }
-        })
-        .collect()
+    let measured = contenders.iter().zip(times).map(|(contender, mut times)| {
+        times.sort_by(f64::total_cmp);
+        let seconds = times[rounds / 2];
+        Measured {
+            name: contender.name.clone(),
+            seconds,
+            gflops: contender.flops as f64 / seconds / 1e9,
+            made: contender.made,
+            peak: contender.peak,
+        }
+    });
+    Ok(measured.collect())
 }
 
-/// The machine's own GEMM peak: `matrixmultiply` on each thread by itself, at 640x256x512.
-fn gemm_peak() -> Contender {
+/// What to measure against: on a GPU our own matrix product at 2048x2048x2048, and on the CPU...
+fn gemm_peak(args: &DeviceArgs, device: Device) -> Result<Contender> {
+    if args.name() == DeviceName::Cpu {
+        return Ok(cpu_gemm_peak());
+    }
+    const SIZE: usize = 2048;
+    let mut graph = Graph::new();
+    let [a, b] = ["a", "b"].map(|name| graph.param(name, [SIZE, SIZE]));
+    let c = graph.matmul(a, false, b, false)?;
+    Contender::graph(format!("GEMM of {SIZE}"), graph, &[c], device)
+}
+
+/// ... the machine's own peak: `matrixmultiply` on each thread by itself, at 640x256x512.
+fn cpu_gemm_peak() -> Contender {
     let (m, k, n) = (640, 256, 512);
     let threads = rayon::current_num_threads();
     const CALLS: usize = 16;
@@ -174,6 +192,7 @@ fn gemm_peak() -> Contender {
                     sgemm((m, k, n), (a, by_k), (b, by_n), 0.0, c);
                 }
             });
+            Ok(())
         }),
     }
 }
@@ -184,8 +203,8 @@ fn race_and_print(
 ) -> Result<ExitCode> {
     let text = on_threads(args.threads, || {
         let mut contenders = contenders()?;
-        contenders.push(gemm_peak());
-        Ok(table(&race(&mut contenders, args.rounds as usize)))
+        contenders.push(cpu_gemm_peak());
+        Ok(table(&race(&mut contenders, args.rounds as usize)?))
     })?;
     crate::print(&text);
     Ok(ExitCode::SUCCESS)

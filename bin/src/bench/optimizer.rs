@@ -1,6 +1,8 @@
-//! `carp bench optimizer`: LARS over the convolutions of a ResNet-18, op by op and one op a tensor.
+//! `carp bench optimizer`: LARS over the convolutions of a ResNet-18, op by op, one op a tensor, and all
+//! tensors in one sweep.
 
-use tensor::cpu::{optimizer, pointwise, reduce};
+use tensor::cpu::optimizer::{self, Updated};
+use tensor::cpu::{pointwise, reduce};
 
 use super::Contender;
 
@@ -38,7 +40,7 @@ fn tensors() -> Vec<Tensor> {
 }
 
 pub fn contenders() -> Vec<Contender> {
-    let (mut unfused, mut fused) = (tensors(), tensors());
+    let (mut unfused, mut fused, mut swept) = (tensors(), tensors(), tensors());
     let elements: usize = fused.iter().map(|t| t.weight.len()).sum();
     let longest = fused.iter().map(|t| t.weight.len()).max().unwrap_or_default();
     let mut update = vec![0.0; longest];
@@ -49,7 +51,10 @@ pub fn contenders() -> Vec<Contender> {
             flops,
             made: 4 * elements,
             peak: 4 * longest,
-            run: Box::new(move || unfused.iter_mut().for_each(|t| op_by_op(t, &mut update))),
+            run: Box::new(move || {
+                unfused.iter_mut().for_each(|t| op_by_op(t, &mut update));
+                Ok(())
+            }),
         },
         Contender {
             name: "one op a tensor, 20 tensors".into(),
@@ -60,6 +65,21 @@ pub fn contenders() -> Vec<Contender> {
                 for Tensor { weight, grad, buffer } in &mut fused {
                     optimizer::lars(MOMENTUM, ETA, LR, WEIGHT_DECAY, grad, weight, buffer);
                 }
+                Ok(())
+            }),
+        },
+        Contender {
+            name: "one sweep over 20 tensors".into(),
+            flops,
+            made: 0,
+            peak: 0,
+            run: Box::new(move || {
+                let mut all: Vec<Updated> = swept
+                    .iter_mut()
+                    .map(|Tensor { weight, grad, buffer }| Updated { grad, w: weight, buffer })
+                    .collect();
+                optimizer::lars_sweep(MOMENTUM, ETA, LR, WEIGHT_DECAY, &mut all);
+                Ok(())
             }),
         },
     ]

@@ -8,6 +8,7 @@ use carp::step::Step;
 use clap::Args;
 
 use super::{Contender, RaceArgs, gemm_peak, race, table};
+use crate::device::DeviceArgs;
 use crate::{ConfigArgs, on_threads};
 
 #[derive(Args)]
@@ -16,21 +17,24 @@ pub struct StepArgs {
     config: ConfigArgs,
     #[command(flatten)]
     race: RaceArgs,
+    #[command(flatten)]
+    device: DeviceArgs,
 }
 
 pub fn run(args: &StepArgs) -> Result<ExitCode> {
     let config = args.config.load()?;
+    let device = args.device.open()?;
     let text = on_threads(args.race.threads, || {
         let mut contenders = LossVariant::ALL
             .into_iter()
             .map(|variant| {
                 let step = carp::step::StepConfig { loss_variant: variant, ..config.step() };
                 let (graph, _) = Step::new(&step)?;
-                Ok(Contender::graph(format!("step, {}", variant.name()), graph, &[]))
+                Contender::graph(format!("step, {}", variant.name()), graph, &[], &device)
             })
             .collect::<Result<Vec<_>>>()?;
-        contenders.push(gemm_peak());
-        Ok(table(&race(&mut contenders, args.race.rounds as usize)))
+        contenders.push(gemm_peak(&args.device, &device)?);
+        Ok(table(&race(&mut contenders, args.race.rounds as usize)?))
     })?;
     crate::print(&text);
     Ok(ExitCode::SUCCESS)

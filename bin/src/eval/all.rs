@@ -147,11 +147,11 @@ pub fn run(args: &AllArgs) -> Result<ExitCode> {
             }
             let look = Look { transform, fixed: source.config().is_some() };
             let look = (&look, batch);
-            evaluate_catalogue(&mut recorder, &mut source, networks, root, look, cpu)?;
+            evaluate_catalogue(&mut recorder, &mut source, networks, root, look, &cpu)?;
         } else {
             let (data, seed) = args.data.config(&source)?;
             let look = (&transform, batch);
-            evaluate_own(&mut recorder, &mut source, networks, (&data, seed), look, cpu)?;
+            evaluate_own(&mut recorder, &mut source, networks, (&data, seed), look, &cpu)?;
         }
         recorder.finish()
     });

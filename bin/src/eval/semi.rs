@@ -96,7 +96,7 @@ impl SemiArgs {
 pub fn run(args: &SemiArgs) -> Result<ExitCode> {
     let (checkpoint, mut config) = open_checkpoint(&args.checkpoint, args.data.as_ref())?;
     config.train.threads = args.threads.unwrap_or(config.train.threads);
-    let backbone = TrainedBackbone::teacher(&checkpoint, &config, cpu)?;
+    let backbone = TrainedBackbone::teacher(&checkpoint, &config, &cpu)?;
     let mut source = vec![("checkpoint", args.checkpoint.display().to_string())];
     let result = on_threads(config.train.threads, || {
         let splits = LabelledSplits::new(&config.data.open(config.seed)?)?;

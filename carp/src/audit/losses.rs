@@ -5,10 +5,10 @@ use autograd::{Executor, Graph, LossInputs};
 use super::Outputs;
 use super::file::{Array, Inputs};
 use crate::error::Result;
-use crate::learner::cpu;
+use crate::learner::Device;
 use crate::loss::{LossVariant, carp_loss};
 
-pub(super) fn from_logits(inputs: &Inputs) -> Result<Outputs> {
+pub(super) fn from_logits(inputs: &Inputs, device: Device) -> Result<Outputs> {
     let partition_size = inputs.count("partition_size")?;
     let permutation = inputs.permutation("permutation")?;
     let (student_shape, student) = inputs.f32("student")?;
@@ -39,11 +39,12 @@ pub(super) fn from_logits(inputs: &Inputs) -> Result<Outputs> {
     for value in [terms.consistency, terms.entropy, grad] {
         graph.keep(value);
     }
-    let mut executor = Executor::new(graph, cpu);
+    let mut executor = Executor::new(graph, device)?;
     executor.write(s, student);
     executor.write(t, teacher);
     executor.write_u32(p, &permutation);
-    executor.run_all();
+    executor.run_all()?;
+    executor.finish()?;
     Ok(vec![
         ("consistency".into(), Array::f32(&[], executor.read(terms.consistency))),
         ("entropy".into(), Array::f32(&[], executor.read(terms.entropy))),
@@ -51,7 +52,7 @@ pub(super) fn from_logits(inputs: &Inputs) -> Result<Outputs> {
     ])
 }
 
-pub(super) fn from_embeddings(inputs: &Inputs) -> Result<Outputs> {
+pub(super) fn from_embeddings(inputs: &Inputs, device: Device) -> Result<Outputs> {
     let partition_size = inputs.count("partition_size")?;
     let names = LossVariant::ALL.map(LossVariant::name).join(", ");
     let variant: LossVariant = inputs.word("variant", &names)?;
@@ -97,13 +98,14 @@ pub(super) fn from_embeddings(inputs: &Inputs) -> Result<Outputs> {
     for value in [terms.consistency, terms.entropy, grad_student, grad_prototypes] {
         graph.keep(value);
     }
-    let mut executor = Executor::new(graph, cpu);
+    let mut executor = Executor::new(graph, device)?;
     executor.write(loss_inputs.student, student);
     executor.write(loss_inputs.teacher, teacher);
     executor.write(loss_inputs.student_prototypes, student_prototypes);
     executor.write(loss_inputs.teacher_prototypes, teacher_prototypes);
     executor.write_u32(loss_inputs.permutation, &permutation);
-    executor.run_all();
+    executor.run_all()?;
+    executor.finish()?;
     Ok(vec![
         ("consistency".into(), Array::f32(&[], executor.read(terms.consistency))),
         ("entropy".into(), Array::f32(&[], executor.read(terms.entropy))),

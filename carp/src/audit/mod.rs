@@ -12,6 +12,7 @@ mod optimizers;
 use std::path::Path;
 
 use crate::error::Result;
+use crate::learner::Device;
 use file::{Inputs, Record};
 
 pub use file::{Array, Numbers};
@@ -50,15 +51,15 @@ impl Report {
     }
 }
 
-/// Replays `path` and compares every output that it records.
+/// Replays `path` on a device and compares every output that it records.
 ///
 /// # Errors
 /// A file that cannot be read or is not a valid audit file: unknown kind, setting or tensor,
-/// missing inputs, shapes that do not fit.
-pub fn audit(path: &Path) -> Result<Report> {
+/// missing inputs, shapes that do not fit. A fault of the device.
+pub fn audit(path: &Path, device: Device) -> Result<Report> {
     let record = Record::read(path)?;
     let mut inputs = Inputs::new(&record);
-    let got = replay(&record.kind, &mut inputs)?;
+    let got = replay(&record.kind, &mut inputs, device)?;
     inputs.finish()?;
     let mut comparisons = Vec::new();
     for (name, want) in &record.outputs {
@@ -80,22 +81,22 @@ pub fn audit(path: &Path) -> Result<Report> {
 /// The outputs of a computation: names without `out.`.
 type Outputs = Vec<(String, Array)>;
 
-fn replay(kind: &str, inputs: &mut Inputs) -> Result<Outputs> {
+fn replay(kind: &str, inputs: &mut Inputs, device: Device) -> Result<Outputs> {
     match kind {
-        "conv2d" => ops::conv2d(inputs),
-        "batch_norm" => ops::batch_norm(inputs),
-        "gelu" => ops::pointwise(inputs, |graph, x| graph.gelu(x)),
-        "relu" => ops::pointwise(inputs, |graph, x| graph.relu(x)),
-        "max_pool2d" => ops::pool(inputs, true),
-        "avg_pool2d" => ops::pool(inputs, false),
-        "linear" => ops::linear(inputs),
-        "weight_norm_linear" => ops::weight_norm_linear(inputs),
-        "carp_loss" => losses::from_logits(inputs),
-        "carp_loss_embeddings" => losses::from_embeddings(inputs),
-        "lars" | "sgd" | "adamw" => optimizers::optimizer(kind, inputs),
+        "conv2d" => ops::conv2d(inputs, device),
+        "batch_norm" => ops::batch_norm(inputs, device),
+        "gelu" => ops::pointwise(inputs, device, |graph, x| graph.gelu(x)),
+        "relu" => ops::pointwise(inputs, device, |graph, x| graph.relu(x)),
+        "max_pool2d" => ops::pool(inputs, device, true),
+        "avg_pool2d" => ops::pool(inputs, device, false),
+        "linear" => ops::linear(inputs, device),
+        "weight_norm_linear" => ops::weight_norm_linear(inputs, device),
+        "carp_loss" => losses::from_logits(inputs, device),
+        "carp_loss_embeddings" => losses::from_embeddings(inputs, device),
+        "lars" | "sgd" | "adamw" => optimizers::optimizer(kind, inputs, device),
         "schedule" => optimizers::schedule(inputs),
-        "resnet" => networks::resnet(inputs),
-        "carp_step" => networks::carp_step(inputs),
+        "resnet" => networks::resnet(inputs, device),
+        "carp_step" => networks::carp_step(inputs, device),
         _ => Err(inputs.invalid(&format!("unknown kind {kind:?}"))),
     }
 }

@@ -6,7 +6,7 @@ use super::Outputs;
 use super::file::{Array, Inputs, Numbers};
 use crate::error::Result;
 use crate::layout;
-use crate::learner::{Learner, UpdateSettings, cpu};
+use crate::learner::{Device, Learner, UpdateSettings};
 use crate::loss::LossVariant;
 use crate::nn::{HeadConfig, Params, ResNet, ResNetConfig};
 use crate::step::{Optimizer, StepConfig};
@@ -45,7 +45,7 @@ fn counters(
     Ok(outputs)
 }
 
-pub(super) fn resnet(inputs: &Inputs) -> Result<Outputs> {
+pub(super) fn resnet(inputs: &Inputs, device: Device) -> Result<Outputs> {
     let config = resnet_config(inputs)?;
     let training = inputs.flag("training")?;
     let (x_shape, x) = inputs.f32("x")?;
@@ -66,7 +66,7 @@ pub(super) fn resnet(inputs: &Inputs) -> Result<Outputs> {
         .collect();
     grads.iter().for_each(|&grad| graph.keep(grad));
 
-    let mut executor = Executor::new(graph, cpu);
+    let mut executor = Executor::new(graph, device)?;
     executor.write(images, &layout::from_pytorch(x_shape, x));
     let has_gradient = inputs.optional("grad_y").is_some();
     if has_gradient {
@@ -76,10 +76,11 @@ pub(super) fn resnet(inputs: &Inputs) -> Result<Outputs> {
         let name = executor.graph().info(param.value).name.clone();
         write(&mut executor, param.value, inputs, &format!("w.{name}"))?;
     }
-    executor.run(Phase::Forward);
+    executor.run(Phase::Forward)?;
     if has_gradient {
-        executor.run(Phase::Backward);
+        executor.run(Phase::Backward)?;
     }
+    executor.finish()?;
 
     let mut outputs = counters(inputs, "w.", "buffer.", |_| if training { 1 } else { 0 })?;
     outputs.push(("y".into(), read(&mut executor, y)));
@@ -119,7 +120,7 @@ struct Schedules {
     weight_decay: f64,
 }
 
-pub(super) fn carp_step(inputs: &Inputs) -> Result<Outputs> {
+pub(super) fn carp_step(inputs: &Inputs, device: Device) -> Result<Outputs> {
     let schedules = Schedules {
         lr: inputs.list("lr")?,
         teacher_momentum: inputs.list("teacher_momentum")?,
@@ -136,7 +137,7 @@ pub(super) fn carp_step(inputs: &Inputs) -> Result<Outputs> {
     // The step is always a training step.
     inputs.ignore("training");
     let config = step_config(inputs)?;
-    let mut learner = Learner::new(&config, cpu)?;
+    let mut learner = Learner::new(&config, device)?;
     let mut tensors = 0;
     for name in inputs.names("student.").into_iter().filter(|name| !name.ends_with(COUNTER)) {
         let (shape, data) = inputs.f32(name)?;
@@ -244,14 +245,15 @@ fn run_steps(
         loss.push(terms.loss);
         consistency.push(terms.consistency);
         entropy.push(terms.entropy);
-        learner.backward(true);
+        learner.backward(true)?;
         learner.update(UpdateSettings {
             lr: schedules.lr[t] as f32,
             weight_decay: schedules.weight_decay as f32,
             teacher_momentum: schedules.teacher_momentum[t] as f32,
             number: t + 1,
-        });
+        })?;
     }
+    learner.executor_mut().finish()?;
 
     let mut outputs = vec![
         ("loss".to_owned(), Array::f32(&[steps], loss)),

@@ -6,19 +6,20 @@ use super::Outputs;
 use super::file::{Array, Inputs};
 use crate::error::Result;
 use crate::layout;
-use crate::learner::cpu;
+use crate::learner::Device;
 
 /// A graph under construction with the arrays that go into it.
 pub(super) struct Replay<'a, 'b> {
     pub graph: Graph,
     inputs: &'a Inputs<'b>,
+    device: Device<'a>,
     written: Vec<(Value, Vec<f32>)>,
     read: Vec<(String, Value)>,
 }
 
 impl<'a, 'b> Replay<'a, 'b> {
-    pub fn new(inputs: &'a Inputs<'b>) -> Self {
-        Replay { graph: Graph::new(), inputs, written: Vec::new(), read: Vec::new() }
+    pub fn new(inputs: &'a Inputs<'b>, device: Device<'a>) -> Self {
+        Replay { graph: Graph::new(), inputs, device, written: Vec::new(), read: Vec::new() }
     }
 
     /// `in.NAME` as a tensor that can have a gradient.
@@ -56,11 +57,12 @@ impl<'a, 'b> Replay<'a, 'b> {
 
     /// Runs the graph and reads the outputs.
     pub fn run(self) -> Result<Outputs> {
-        let mut executor = Executor::new(self.graph, cpu);
+        let mut executor = Executor::new(self.graph, self.device)?;
         for (value, data) in &self.written {
             executor.write(*value, data);
         }
-        executor.run_all();
+        executor.run_all()?;
+        executor.finish()?;
         let read = |(name, value): (String, Value)| {
             let data = executor.read(value);
             let (shape, data) = layout::to_pytorch(&executor.graph().shape(value), data);
@@ -70,18 +72,18 @@ impl<'a, 'b> Replay<'a, 'b> {
     }
 }
 
-pub(super) fn conv2d(inputs: &Inputs) -> Result<Outputs> {
+pub(super) fn conv2d(inputs: &Inputs, device: Device) -> Result<Outputs> {
     let (stride, padding) = (inputs.count("stride")?, inputs.count("padding")?);
-    let mut replay = Replay::new(inputs);
+    let mut replay = Replay::new(inputs, device);
     let (x, weight) = (replay.param("x")?, replay.param("weight")?);
     let y = replay.graph.conv2d(x, weight, stride, padding)?;
     replay.finish(y, &[("x", x), ("weight", weight)])
 }
 
-pub(super) fn batch_norm(inputs: &Inputs) -> Result<Outputs> {
+pub(super) fn batch_norm(inputs: &Inputs, device: Device) -> Result<Outputs> {
     let (eps, momentum) = (inputs.number("eps")? as f32, inputs.number("momentum")? as f32);
     let training = inputs.flag("training")?;
-    let mut replay = Replay::new(inputs);
+    let mut replay = Replay::new(inputs, device);
     let x = replay.param("x")?;
     let [weight, bias] = [replay.param("weight")?, replay.param("bias")?];
     let [running_mean, running_var] = [replay.param("running_mean")?, replay.param("running_var")?];
@@ -94,18 +96,19 @@ pub(super) fn batch_norm(inputs: &Inputs) -> Result<Outputs> {
 
 pub(super) fn pointwise(
     inputs: &Inputs,
+    device: Device,
     op: impl Fn(&mut Graph, Value) -> Value,
 ) -> Result<Outputs> {
-    let mut replay = Replay::new(inputs);
+    let mut replay = Replay::new(inputs, device);
     let x = replay.param("x")?;
     let y = op(&mut replay.graph, x);
     replay.finish(y, &[("x", x)])
 }
 
-pub(super) fn pool(inputs: &Inputs, max: bool) -> Result<Outputs> {
+pub(super) fn pool(inputs: &Inputs, device: Device, max: bool) -> Result<Outputs> {
     let kernel = inputs.count("kernel")?;
     let (stride, padding) = (inputs.count("stride")?, inputs.count("padding")?);
-    let mut replay = Replay::new(inputs);
+    let mut replay = Replay::new(inputs, device);
     let x = replay.param("x")?;
     let y = if max {
         replay.graph.max_pool2d(x, kernel, stride, padding)?
@@ -115,15 +118,15 @@ pub(super) fn pool(inputs: &Inputs, max: bool) -> Result<Outputs> {
     replay.finish(y, &[("x", x)])
 }
 
-pub(super) fn linear(inputs: &Inputs) -> Result<Outputs> {
-    let mut replay = Replay::new(inputs);
+pub(super) fn linear(inputs: &Inputs, device: Device) -> Result<Outputs> {
+    let mut replay = Replay::new(inputs, device);
     let [x, weight, bias] = [replay.param("x")?, replay.param("weight")?, replay.param("bias")?];
     let y = replay.graph.linear(x, weight, Some(bias))?;
     replay.finish(y, &[("x", x), ("weight", weight), ("bias", bias)])
 }
 
-pub(super) fn weight_norm_linear(inputs: &Inputs) -> Result<Outputs> {
-    let mut replay = Replay::new(inputs);
+pub(super) fn weight_norm_linear(inputs: &Inputs, device: Device) -> Result<Outputs> {
+    let mut replay = Replay::new(inputs, device);
     let [x, weight_v] = [replay.param("x")?, replay.param("weight_v")?];
     let weight = replay.graph.weight_norm(weight_v);
     let y = replay.graph.linear(x, weight, None)?;

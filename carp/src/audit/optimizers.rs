@@ -6,11 +6,11 @@ use tensor::backend::AdamW;
 use super::Outputs;
 use super::file::{Array, Inputs, Numbers};
 use crate::error::Result;
-use crate::learner::cpu;
+use crate::learner::Device;
 use crate::schedule::Cosine;
 
 /// A parameter under T recorded gradients: tensors keep PyTorch's order, which no optimizer minds.
-pub(super) fn optimizer(kind: &str, inputs: &Inputs) -> Result<Outputs> {
+pub(super) fn optimizer(kind: &str, inputs: &Inputs, device: Device) -> Result<Outputs> {
     let lrs = inputs.list("lr")?;
     let weight_decay = inputs.number("weight_decay")? as f32;
     let (shape, param) = inputs.f32("param")?;
@@ -32,7 +32,7 @@ pub(super) fn optimizer(kind: &str, inputs: &Inputs) -> Result<Outputs> {
     let correction = graph.input("correction", [2]);
     let betas = append_update(kind, inputs, &mut graph, w, grad, (lr, wd, correction), shape)?;
 
-    let mut executor = autograd::Executor::new(graph, cpu);
+    let mut executor = autograd::Executor::new(graph, device)?;
     executor.write(w, param);
     executor.write(wd, &[weight_decay]);
     for (t, &rate) in (1..).zip(&lrs) {
@@ -40,8 +40,9 @@ pub(super) fn optimizer(kind: &str, inputs: &Inputs) -> Result<Outputs> {
         executor.write(correction, &betas.map(|beta| (1.0 - beta.powi(t)) as f32));
         let first = (t as usize - 1) * param.len();
         executor.write(grad, &grads[first..first + param.len()]);
-        executor.run_all();
+        executor.run_all()?;
     }
+    executor.finish()?;
     Ok(vec![("param".into(), Array::f32(shape, executor.read(w)))])
 }
 

@@ -109,7 +109,7 @@ impl Heads {
             }
             Ok(())
         })?;
-        let mut executor = Executor::new(graph, device);
+        let mut executor = Executor::new(graph, device)?;
         executor.write(decay, &[weight_decay]);
         executor.write(no_decay, &[0.0]);
         Ok(Heads {
@@ -168,9 +168,12 @@ impl Heads {
     /// One update of every head with its own learning rate, on features `[rows,D]` of images of
     /// these classes. Returns the mean loss of each head before the update, in nats.
     ///
+    /// # Errors
+    /// A fault of the device.
+    ///
     /// # Panics
     /// If sizes do not fit or a label is no class.
-    pub fn step(&mut self, features: &[f32], labels: &[u32], lr: &[f32]) -> Vec<f32> {
+    pub fn step(&mut self, features: &[f32], labels: &[u32], lr: &[f32]) -> Result<Vec<f32>> {
         let HeadsConfig { classes, batch, heads, .. } = self.config;
         let rows = labels.len();
         self.write_features(features, rows);
@@ -186,26 +189,29 @@ impl Heads {
         for (&rate, &lr) in self.rates.iter().zip(lr) {
             self.executor.write(rate, &[lr]);
         }
-        self.executor.run_all();
-        self.executor.read(self.losses)
+        self.executor.run_all()?;
+        Ok(self.executor.read(self.losses))
     }
 
     /// Logits `[rows,H,C]` of features `[rows,D]`, for any number of rows.
     ///
+    /// # Errors
+    /// A fault of the device.
+    ///
     /// # Panics
     /// If there is no whole number of rows.
-    pub fn logits(&mut self, features: &[f32]) -> Vec<f32> {
+    pub fn logits(&mut self, features: &[f32]) -> Result<Vec<f32>> {
         let HeadsConfig { dim, classes, batch, heads, .. } = self.config;
         assert!(features.len().is_multiple_of(dim), "features of another length");
         let mut logits = Vec::with_capacity(features.len() / dim * heads * classes);
         for part in features.chunks(batch * dim) {
             let rows = part.len() / dim;
             self.write_features(part, rows);
-            self.executor.run(Phase::Forward);
+            self.executor.run(Phase::Forward)?;
             let all = self.executor.read(self.logits);
             logits.extend_from_slice(&all[..rows * heads * classes]);
         }
-        logits
+        Ok(logits)
     }
 
     fn write_features(&mut self, features: &[f32], rows: usize) {

@@ -16,8 +16,8 @@ use crate::pipeline::PipelineConfig;
 use crate::views::{EvalTransform, Filter, Views};
 
 /// A backbone and how it looks at images.
-#[derive(Clone, Debug)]
-pub struct TrainedBackbone {
+#[derive(Clone)]
+pub struct TrainedBackbone<'a> {
     /// Which ResNet.
     pub resnet: ResNetConfig,
     /// Pairs of torchvision's names and numbers in this project's layout.
@@ -29,10 +29,10 @@ pub struct TrainedBackbone {
     /// Threads that make random views.
     pub threads: usize,
     /// Where it computes.
-    pub device: Device,
+    pub device: Device<'a>,
 }
 
-impl TrainedBackbone {
+impl<'a> TrainedBackbone<'a> {
     /// The teacher's backbone of a checkpoint, with the settings of its run.
     ///
     /// # Errors
@@ -40,8 +40,8 @@ impl TrainedBackbone {
     pub fn teacher(
         checkpoint: &Checkpoint,
         config: &Config,
-        device: Device,
-    ) -> Result<TrainedBackbone> {
+        device: Device<'a>,
+    ) -> Result<TrainedBackbone<'a>> {
         let resnet = config.step().resnet;
         let (mut graph, mut params) = (Graph::new(), Params::new(false));
         ResNet::new(&mut graph, &mut params, &resnet);

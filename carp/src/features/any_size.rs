@@ -17,16 +17,16 @@ pub const SCALES: [f64; 3] = [1.0, std::f64::consts::FRAC_1_SQRT_2, 0.5];
 const KEPT: usize = 3 << 30;
 
 /// A backbone for images of any size.
-pub struct AnySize {
+pub struct AnySize<'a> {
     backbone: Backbone,
-    device: Device,
+    device: Device<'a>,
     /// By (height, width), the latest used last.
     executors: Vec<((usize, usize), FeatureExtractor)>,
 }
 
-impl AnySize {
+impl<'a> AnySize<'a> {
     /// Executors are made when a size is first met.
-    pub fn new(backbone: Backbone, device: Device) -> AnySize {
+    pub fn new(backbone: Backbone, device: Device<'a>) -> AnySize<'a> {
         AnySize { backbone, device, executors: Vec::new() }
     }
 

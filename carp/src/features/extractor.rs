@@ -22,7 +22,7 @@ impl FeatureExtractor {
     /// A backbone for batches of `batch` images of `size` x `size` pixels, with its average pool.
     ///
     /// # Errors
-    /// Images too small for the backbone.
+    /// Images too small for the backbone; those of `device`.
     pub fn new(
         config: &ResNetConfig,
         batch: usize,
@@ -56,7 +56,7 @@ impl FeatureExtractor {
         graph.keep(features);
         let name = |value: Value| (graph.info(value).name.clone(), value);
         let tensors = params.all().iter().map(|param| name(param.value)).collect();
-        let executor = Executor::new(graph, device);
+        let executor = Executor::new(graph, device)?;
         Ok(FeatureExtractor { executor, tensors, images, features, batch })
     }
 
@@ -88,7 +88,7 @@ impl FeatureExtractor {
     /// number `first` on into `pixels`, which has room for as many as are still wanted of a batch.
     ///
     /// # Errors
-    /// Those of `prepare`.
+    /// Those of `prepare`; a fault of the device.
     pub fn extract(
         &mut self,
         count: usize,
@@ -103,8 +103,9 @@ impl FeatureExtractor {
             let rows = self.batch.min(count - first);
             prepare(first, &mut pixels[..rows * image])?;
             self.executor.write(self.images, &pixels);
-            self.executor.run(Phase::Forward);
+            self.executor.run(Phase::Forward)?;
             self.executor.read_into(self.features, &mut features);
+            self.executor.finish()?;
             all.extend_from_slice(&features[..rows * dim]);
         }
         Ok(all)

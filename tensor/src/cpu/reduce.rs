@@ -89,19 +89,18 @@ pub fn row_sum(x: &[f32]) -> f32 {
     rest + sum_lanes(lanes)
 }
 
-/// The largest element of a row; NaN if there is one.
+/// The largest element of a row; a NaN counts as smaller than all others.
 pub fn row_max(x: &[f32]) -> f32 {
-    let mut lanes = [f32::NEG_INFINITY; LANES];
-    // A NaN compares false with everything, so it is caught apart.
-    let mut nan = [0.0f32; LANES];
-    for row in x.chunks(LANES) {
-        for ((lane, nan), &x) in lanes.iter_mut().zip(&mut nan).zip(row) {
-            *lane = if x > *lane { x } else { *lane };
-            *nan += if x.is_nan() { x } else { 0.0 };
+    let larger = |a: f32, b: f32| if b > a { b } else { a };
+    let mut lanes = [f32::NEG_INFINITY; ROW_LANES];
+    let rows = x.chunks_exact(ROW_LANES);
+    let rest = rows.remainder().iter().copied().fold(f32::NEG_INFINITY, larger);
+    for row in rows {
+        for (lane, &x) in lanes.iter_mut().zip(row) {
+            *lane = larger(*lane, x);
         }
     }
-    let max = lanes.into_iter().fold(f32::NEG_INFINITY, f32::max);
-    nan.into_iter().fold(max, |max, nan| if nan.is_nan() { nan } else { max })
+    lanes.into_iter().fold(rest, larger)
 }
 
 /// True if no element is infinite or NaN.

@@ -2,6 +2,8 @@
 //!
 //! `y = exp(x - max) / sum of exp(x - max)`, `dx = y (dy - <dy, y>)`; for l = log y:
 //! `l = x - max - ln(sum)`, `dx = dy - exp(l) sum(dy)`.
+//!
+//! A NaN in x makes its exponential and so the sum NaN: the whole row shows it.
 
 use rayon::prelude::*;
 

@@ -66,7 +66,7 @@ struct Run<'a> {
     config: &'a DataConfig,
     look: &'a Look,
     network: NetworkName,
-    device: Device,
+    device: Device<'a>,
 }
 
 impl Run<'_> {

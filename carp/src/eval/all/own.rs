@@ -20,13 +20,13 @@ pub struct Pair {
 }
 
 /// The network of a source, ready for the protocols that run it, or `None` for pixels.
-pub fn backbone(
+pub fn backbone<'a>(
     source: &mut Source,
     network: NetworkName,
     transform: &EvalTransform,
     batch: usize,
-    device: Device,
-) -> Result<Option<TrainedBackbone>> {
+    device: Device<'a>,
+) -> Result<Option<TrainedBackbone<'a>>> {
     if network == NetworkName::Pixels {
         return Ok(None);
     }

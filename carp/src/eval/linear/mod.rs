@@ -247,7 +247,7 @@ pub fn linear(
         for step in 1..=steps_per_epoch {
             train.next(batch_size, &mut batch)?;
             let share = batch.labels.len() as f64 / rows as f64;
-            let batch_losses = heads.step(&batch.features, &batch.labels, &rates);
+            let batch_losses = heads.step(&batch.features, &batch.labels, &rates)?;
             for (loss, batch_loss) in losses.iter_mut().zip(batch_losses) {
                 *loss += share * f64::from(batch_loss);
             }
@@ -260,7 +260,7 @@ pub fn linear(
                 settings.lr
             )));
         }
-        let accuracies = accuracies(&mut heads, test, (dim, classes), settings.lr.len());
+        let accuracies = accuracies(&mut heads, test, (dim, classes), settings.lr.len())?;
         let results: Vec<EpochResult> = losses
             .into_iter()
             .zip(accuracies)
@@ -298,16 +298,16 @@ pub(crate) fn accuracies(
     test: Labelled,
     (dim, classes): (usize, usize),
     count: usize,
-) -> Vec<Accuracy> {
+) -> Result<Vec<Accuracy>> {
     /// Test images whose logits are held at once.
     const ROWS: usize = 4096;
     let mut counters = vec![Counter::default(); count];
     for (features, labels) in test.features.chunks(ROWS * dim).zip(test.labels.chunks(ROWS)) {
-        let logits = heads.logits(features);
+        let logits = heads.logits(features)?;
         for (logits, &label) in logits.chunks_exact(count * classes).zip(labels) {
             let by_head = logits.chunks_exact(classes).zip(&mut counters);
             by_head.for_each(|(logits, counter)| counter.add(logits, label));
         }
     }
-    counters.iter().map(Counter::accuracy).collect()
+    Ok(counters.iter().map(Counter::accuracy).collect())
 }

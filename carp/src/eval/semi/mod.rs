@@ -186,7 +186,7 @@ pub fn semi(
             let views = pipeline.next_batch()?;
             let label = |&sample: &u32| labels[sample as usize];
             let batch_labels: Vec<u32> = views.samples.iter().map(label).collect();
-            let batch_loss = tuner.step(&views.pixels, &batch_labels, rates);
+            let batch_loss = tuner.step(&views.pixels, &batch_labels, rates)?;
             pipeline.recycle(views);
             loss += f64::from(batch_loss) / per_epoch as f64;
             if !batch_loss.is_finite() {
@@ -216,7 +216,7 @@ pub fn semi(
 
 /// Measures a fine-tuned network, in inference mode.
 struct Tester<'a> {
-    backbone: &'a TrainedBackbone,
+    backbone: &'a TrainedBackbone<'a>,
     extractor: FeatureExtractor,
     heads: Heads,
     data: &'a Arc<dyn Dataset>,
@@ -226,7 +226,7 @@ struct Tester<'a> {
 
 impl<'a> Tester<'a> {
     fn new(
-        backbone: &'a TrainedBackbone,
+        backbone: &'a TrainedBackbone<'a>,
         (data, labels): (&'a Arc<dyn Dataset>, &'a [u32]),
         classes: usize,
     ) -> Result<Tester<'a>> {
@@ -250,6 +250,6 @@ impl<'a> Tester<'a> {
         self.heads.set(0, weight, bias);
         let features = self.backbone.features(&mut self.extractor, self.data)?;
         let test = Labelled { features: &features, labels: self.labels };
-        Ok(accuracies(&mut self.heads, test, (self.extractor.dim(), self.classes), 1)[0])
+        Ok(accuracies(&mut self.heads, test, (self.extractor.dim(), self.classes), 1)?[0])
     }
 }

@@ -81,7 +81,7 @@ impl FineTuner {
             }
             Ok(())
         })?;
-        let mut executor = Executor::new(graph, device);
+        let mut executor = Executor::new(graph, device)?;
         executor.write(decay, &[weight_decay]);
         Ok(FineTuner { executor, config: config.clone(), params, images, index, rates, loss })
     }
@@ -130,16 +130,19 @@ impl FineTuner {
     /// One update on images `[B,S,S,C]` of these classes, with the learning rates of backbone and
     /// classifier. Returns the mean loss before it, in nats.
     ///
+    /// # Errors
+    /// A fault of the device.
+    ///
     /// # Panics
     /// If sizes do not fit or a label is no class.
-    pub fn step(&mut self, images: &[f32], labels: &[u32], lr: [f32; 2]) -> f32 {
+    pub fn step(&mut self, images: &[f32], labels: &[u32], lr: [f32; 2]) -> Result<f32> {
         let index = cross_entropy_index(self.config.classes, labels.iter().copied());
         self.executor.write(self.images, images);
         self.executor.write_u32(self.index, &index);
         for (value, lr) in self.rates.into_iter().zip(lr) {
             self.executor.write(value, &[lr]);
         }
-        self.executor.run_all();
-        self.executor.scalar(self.loss)
+        self.executor.run_all()?;
+        Ok(self.executor.scalar(self.loss))
     }
 }

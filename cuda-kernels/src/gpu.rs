@@ -1,0 +1,211 @@
+//! A device's arena, and the way kernels are launched on it.
+
+use tensor::{Error, Result, Slot};
+
+use crate::driver::{Arg, Driver, Graph, Launch};
+
+/// Threads of a block in kernels with one thread per element.
+pub const BLOCK: u32 = 256;
+/// Elements of scratch memory behind the arena, for sums whose method has no workspace. Kernels run
+/// one after the other, so all of them share it.
+const SCRATCH: usize = 4096;
+
+/// A GPU, or the emulator, as a [`Backend`](tensor::Backend).
+///
+/// The trait's methods cannot fail, and a card says late what went wrong: so the first fault is
+/// kept, nothing runs after it, and [`Backend::check`](tensor::Backend::check) reports it.
+pub struct Gpu {
+    driver: Option<Box<dyn Driver>>,
+    base: u64,
+    len: usize,
+    fault: Option<Error>,
+    sequences: Vec<(usize, Sequence)>,
+    /// The sequence that is being recorded.
+    recording: Option<usize>,
+}
+
+/// What is known of a sequence of launches that comes again and again.
+#[derive(Clone, Copy)]
+enum Sequence {
+    /// It has run once: all its kernels are loaded, so the next time it can be recorded.
+    Seen,
+    /// The driver has it.
+    Recorded(Graph),
+}
+
+impl Gpu {
+    /// A backend with an arena of `len` elements, all zero: the only memory that it asks for.
+    ///
+    /// # Errors
+    /// Too little memory on the device.
+    pub fn new(mut driver: Box<dyn Driver>, len: usize) -> Result<Gpu> {
+        let base = driver.allocate(4 * (len + SCRATCH))?;
+        Ok(Gpu { base, len, ..Gpu::without(Some(driver)) })
+    }
+
+    /// A backend without a device, to be asked for sizes of scratch memory alone.
+    pub fn sizes() -> Gpu {
+        Gpu::without(None)
+    }
+
+    /// A backend without an arena.
+    fn without(driver: Option<Box<dyn Driver>>) -> Gpu {
+        let sequences = Vec::new();
+        Gpu { driver, base: 0, len: 0, fault: None, sequences, recording: None }
+    }
+
+    /// The address of a slot, as a kernel's argument.
+    ///
+    /// # Panics
+    /// If the slot lies outside the arena: the planner has laid out the step wrongly.
+    pub fn pointer(&self, slot: Slot) -> Arg {
+        Arg::Pointer(self.address(slot))
+    }
+
+    /// The address of a slot, or 0 (a null pointer) where there is none.
+    pub fn optional(&self, slot: Option<Slot>) -> Arg {
+        Arg::Pointer(slot.map_or(0, |slot| self.address(slot)))
+    }
+
+    /// The scratch memory that all kernels share: what it holds is lost with the next method.
+    pub fn scratch(&self) -> Slot {
+        Slot { offset: self.len, len: SCRATCH }
+    }
+
+    /// True if every one of the slots starts at a multiple of `bytes`.
+    pub fn is_aligned(&self, bytes: u64, slots: &[Slot]) -> bool {
+        slots.iter().all(|&slot| self.address(slot).is_multiple_of(bytes))
+    }
+
+    /// Launches a kernel; an empty grid is no work. A fault is kept for later.
+    pub fn launch(&mut self, launch: Launch) {
+        if self.fault.is_some() || launch.grid.contains(&0) {
+            return;
+        }
+        let too_many = launch.args.iter().find_map(|arg| match arg {
+            Arg::Count(count) if u32::try_from(*count).is_err() => Some(*count),
+            _ => None,
+        });
+        let result = match too_many {
+            Some(count) => Err(Error::device(format!(
+                "kernel {}: {count} elements are more than its 32-bit counters hold",
+                launch.kernel
+            ))),
+            None => self.driver().launch(&launch),
+        };
+        self.keep(result);
+    }
+
+    /// Launches a kernel with one thread for each of `elements` elements (rounded up to whole
+    /// blocks: the kernel checks the bound).
+    pub fn launch_elements(
+        &mut self,
+        module: &'static str,
+        kernel: &'static str,
+        elements: usize,
+        args: &[Arg],
+    ) {
+        let grid = [blocks(elements, BLOCK as usize), 1, 1];
+        self.launch(Launch { module, kernel, grid, block: [BLOCK, 1, 1], shared_bytes: 0, args });
+    }
+
+    /// Launches a kernel with one block of `threads` threads for each of `rows` rows.
+    pub fn launch_rows(
+        &mut self,
+        module: &'static str,
+        kernel: &'static str,
+        rows: usize,
+        threads: u32,
+        args: &[Arg],
+    ) {
+        let grid = [blocks(rows, 1), 1, 1];
+        self.launch(Launch { module, kernel, grid, block: [threads, 1, 1], shared_bytes: 0, args });
+    }
+
+    /// The driver.
+    ///
+    /// # Panics
+    /// If this backend was made to be asked for sizes alone.
+    pub fn driver(&mut self) -> &mut dyn Driver {
+        &mut **self.driver.as_mut().expect("a backend with a device")
+    }
+
+    /// Copies bytes into a slot.
+    pub(crate) fn write_bytes(&mut self, to: Slot, data: &[u8]) {
+        assert_eq!(4 * to.len, data.len(), "bytes for slot {to:?}");
+        let at = self.address(to);
+        if self.fault.is_none() {
+            let result = self.driver().write(at, data);
+            self.keep(result);
+        }
+    }
+
+    /// Copies a slot's bytes to the host; zeros after a fault.
+    pub(crate) fn read_bytes(&mut self, from: Slot, data: &mut [u8]) {
+        assert_eq!(4 * from.len, data.len(), "bytes of slot {from:?}");
+        let at = self.address(from);
+        if self.fault.is_none() {
+            let result = self.driver().read(at, data);
+            self.keep(result);
+        }
+        if self.fault.is_some() {
+            data.fill(0);
+        }
+    }
+
+    /// Replays a sequence that has been recorded; else lets it run, and at its second run records
+    /// it. Everything that changes from run to run lies in the device's memory.
+    pub(crate) fn begin(&mut self, id: usize) -> bool {
+        if self.fault.is_some() {
+            return false;
+        }
+        match self.sequences.iter().find(|(known, _)| *known == id) {
+            None => self.sequences.push((id, Sequence::Seen)),
+            Some((_, Sequence::Seen)) => match self.driver().capture() {
+                Ok(recording) => self.recording = recording.then_some(id),
+                Err(error) => self.keep(Err(error)),
+            },
+            Some(&(_, Sequence::Recorded(graph))) => {
+                let result = self.driver().replay(graph);
+                self.keep(result);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Ends a sequence; one that was recorded has not run yet, and does now.
+    pub(crate) fn end(&mut self) {
+        let Some(id) = self.recording.take() else { return };
+        let result = self.driver().end_capture().and_then(|graph| {
+            self.sequences.retain(|(known, _)| *known != id);
+            self.sequences.push((id, Sequence::Recorded(graph)));
+            self.driver().replay(graph)
+        });
+        self.keep(result);
+    }
+
+    /// The first fault, if there was one.
+    pub(crate) fn fault(&self) -> Result<()> {
+        self.fault.clone().map_or(Ok(()), Err)
+    }
+
+    /// Keeps the error of `result` if it is the first one.
+    pub(crate) fn keep(&mut self, result: Result<()>) {
+        if let Err(error) = result {
+            self.fault.get_or_insert(error);
+        }
+    }
+
+    fn address(&self, slot: Slot) -> u64 {
+        // A slot of the arena may not reach into the scratch memory behind it.
+        let end = if slot.offset < self.len { self.len } else { self.len + SCRATCH };
+        assert!(slot.offset + slot.len <= end, "slot {slot:?} in an arena of {}", self.len);
+        self.base + 4 * slot.offset as u64
+    }
+}
+
+/// Blocks that cover `elements` elements with `per_block` each.
+pub fn blocks(elements: usize, per_block: usize) -> u32 {
+    u32::try_from(elements.div_ceil(per_block)).unwrap_or(u32::MAX)
+}

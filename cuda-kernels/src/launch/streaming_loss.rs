@@ -1,0 +1,198 @@
+//! CARP's loss from embeddings, block by block.
+
+use tensor::Slot;
+use tensor::backend::{LossSlots, StreamingLossInputs};
+use tensor::geometry::{Gemm, PartitionLoss, StreamingLoss};
+
+use super::{gemm, normalize, partition_loss};
+use crate::Gpu;
+use crate::driver::{Arg, Launch};
+use crate::gpu::{BLOCK, blocks};
+
+const MODULE: &str = "streaming_loss";
+/// Most thread blocks, each with a dz of its own.
+const SLOTS: usize = 128;
+/// Most rows of a tile, of one view of the teacher's and of the views of the student's.
+const ROWS: usize = 32;
+/// Shared memory that a thread block may have on every card since Ampere, less what the kernel
+/// declares itself (panels, list of rows, sums), in elements.
+const SHARED: usize = (99 * 1024 - 22 * 1024) / 4;
+
+/// The rows that go through a block of the partition together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tile {
+    /// Images T.
+    pub images: usize,
+    /// Student views G at a time.
+    pub views_at_once: usize,
+}
+
+/// Elements from a row of probabilities to the next: rows start in different banks, 8 apart.
+fn pitch(size: usize) -> usize {
+    size.next_multiple_of(32) + 8
+}
+
+/// Elements of shared memory that the kernel takes: G T rows of p, 2 T of q, g, two lengths, and the
+/// list of the prototypes.
+fn shared(sizes: StreamingLoss, tile: Tile) -> usize {
+    pitch(sizes.loss.partition_size) * ((tile.views_at_once + 2) * tile.images + 4)
+}
+
+/// The tile that takes the fewest products over all rows: one for the teacher and one for each group
+/// of student views, per tile of images. `None` where the partition size leaves no room for one.
+pub fn tile(sizes: StreamingLoss) -> Option<Tile> {
+    let PartitionLoss { views, batch, .. } = sizes.loss;
+    let tiles = (1..=ROWS / 2).flat_map(|images| {
+        (1..=views.min(sizes.views_at_once))
+            .map(move |views_at_once| Tile { images, views_at_once })
+    });
+    tiles
+        .filter(|tile| tile.images * tile.views_at_once <= ROWS && shared(sizes, *tile) <= SHARED)
+        .min_by_key(|tile| {
+            (batch.div_ceil(tile.images) * (1 + views.div_ceil(tile.views_at_once)), tile.images)
+        })
+}
+
+fn slots(sizes: StreamingLoss) -> usize {
+    sizes.loss.blocks().min(SLOTS)
+}
+
+/// See [`Backend::streaming_loss_workspace`](tensor::Backend::streaming_loss_workspace): a dz and two
+/// sums for each thread block, whatever K is. Partition sizes too large for shared memory go through
+/// logits instead.
+pub fn streaming_loss_workspace(sizes: StreamingLoss) -> usize {
+    match tile(sizes) {
+        Some(_) => slots(sizes) * (sizes.loss.views * sizes.loss.batch * sizes.dim + 2),
+        None => Logits::of(sizes).all(),
+    }
+}
+
+/// See [`Backend::streaming_loss`](tensor::Backend::streaming_loss).
+pub fn streaming_loss(
+    gpu: &mut Gpu,
+    sizes: StreamingLoss,
+    inputs: StreamingLossInputs,
+    terms: LossSlots,
+    grad_student: Slot,
+    grad_prototypes: Slot,
+    workspace: Slot,
+) {
+    let Some(tile) = tile(sizes) else {
+        let grads = (grad_student, grad_prototypes);
+        return through_logits(gpu, sizes, inputs, terms, grads, workspace);
+    };
+    let PartitionLoss { views, batch, prototypes, partition_size } = sizes.loss;
+    let slots = slots(sizes);
+    let partials = workspace.part(0, slots * grad_student.len);
+    let sums = workspace.part(partials.len, 2 * slots);
+    let counts = [
+        Arg::Count(views),
+        Arg::Count(batch),
+        Arg::Count(prototypes),
+        Arg::Count(sizes.loss.blocks()),
+        Arg::Count(partition_size),
+        Arg::Count(sizes.dim),
+        Arg::Count(tile.images),
+        Arg::Count(tile.views_at_once),
+        Arg::Count(pitch(partition_size)),
+    ];
+    let pointers = [
+        inputs.student,
+        inputs.teacher,
+        inputs.student_prototypes,
+        inputs.teacher_prototypes,
+        inputs.permutation,
+        partials,
+        grad_prototypes,
+        sums,
+    ]
+    .map(|slot| gpu.pointer(slot));
+    gpu.launch(Launch {
+        module: MODULE,
+        kernel: "streaming_loss",
+        grid: [blocks(slots, 1), 1, 1],
+        block: [BLOCK, 1, 1],
+        shared_bytes: 4 * shared(sizes, tile) as u32,
+        args: &[&counts[..], &partition_loss::weights(sizes.loss), &pointers].concat(),
+    });
+    gemm::sum_parts(gpu, slots, partials, grad_student);
+    let (negative_logs, divergences) = (sums.part(0, slots), sums.part(slots, slots));
+    partition_loss::loss_terms(gpu, sizes.loss, negative_logs, divergences, terms);
+}
+
+/// The parts of the workspace where logits lie in memory.
+struct Logits {
+    /// A normalised matrix of prototypes, `[K,D]`, its lengths `[K]`, and its gradient `[K,D]`.
+    prototypes: usize,
+    lengths: usize,
+    /// Logits of student and teacher, and their gradient: `[(V + 2 + V) B, K]`.
+    rows: usize,
+    /// What the products or the loss need, one after the other.
+    scratch: usize,
+}
+
+impl Logits {
+    fn of(sizes: StreamingLoss) -> Logits {
+        let PartitionLoss { views, batch, prototypes, .. } = sizes.loss;
+        let products = products(sizes).map(gemm::gemm_workspace);
+        Logits {
+            prototypes: prototypes * sizes.dim,
+            lengths: prototypes,
+            rows: (2 * views + 2) * batch * prototypes,
+            scratch: products
+                .into_iter()
+                .fold(partition_loss::partition_loss_workspace(sizes.loss), usize::max),
+        }
+    }
+
+    fn all(&self) -> usize {
+        2 * self.prototypes + self.lengths + self.rows + self.scratch
+    }
+}
+
+/// Logits of student and teacher, dz and dw.
+fn products(sizes: StreamingLoss) -> [Gemm; 4] {
+    let PartitionLoss { views, batch, prototypes, .. } = sizes.loss;
+    let (rows, dim) = (views * batch, sizes.dim);
+    let logits = Gemm { m: rows, n: prototypes, k: dim, trans_a: false, trans_b: true };
+    [
+        logits,
+        Gemm { m: 2 * batch, ..logits },
+        Gemm { m: rows, n: dim, k: prototypes, trans_a: false, trans_b: false },
+        Gemm { m: prototypes, n: dim, k: rows, trans_a: true, trans_b: false },
+    ]
+}
+
+/// The same loss by whole matrices: prototypes normalised, logits, loss over logits, products back.
+fn through_logits(
+    gpu: &mut Gpu,
+    sizes: StreamingLoss,
+    inputs: StreamingLossInputs,
+    terms: LossSlots,
+    (grad_student, grad_prototypes): (Slot, Slot),
+    workspace: Slot,
+) {
+    let layout = Logits::of(sizes);
+    let PartitionLoss { views, batch, prototypes, .. } = sizes.loss;
+    let mut used = 0;
+    let mut take = |len: usize| {
+        used += len;
+        workspace.part(used - len, len)
+    };
+    let [w, grad_w] = [(); 2].map(|()| take(layout.prototypes));
+    let lengths = take(layout.lengths);
+    let [student, grad] = [(); 2].map(|()| take(views * batch * prototypes));
+    let teacher = take(2 * batch * prototypes);
+    let scratch = take(layout.scratch);
+    let [by_student, by_teacher, to_student, to_prototypes] = products(sizes);
+
+    normalize::l2_normalize(gpu, sizes.dim, 0.0, inputs.teacher_prototypes, w, lengths);
+    gemm::gemm(gpu, by_teacher, inputs.teacher, w, teacher, scratch);
+    normalize::l2_normalize(gpu, sizes.dim, 0.0, inputs.student_prototypes, w, lengths);
+    gemm::gemm(gpu, by_student, inputs.student, w, student, scratch);
+    let order = inputs.permutation;
+    partition_loss::partition_loss(gpu, sizes.loss, student, teacher, order, terms, grad, scratch);
+    gemm::gemm(gpu, to_student, grad, w, grad_student, scratch);
+    gemm::gemm(gpu, to_prototypes, grad, inputs.student, grad_w, scratch);
+    normalize::l2_normalize_backward(gpu, sizes.dim, 0.0, w, lengths, grad_w, grad_prototypes);
+}

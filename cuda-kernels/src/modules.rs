@@ -1,0 +1,23 @@
+//! The PTX of every file of kernels, embedded.
+
+/// Pairs of a file's name without `.cu` and its PTX.
+pub const MODULES: &[(&str, &str)] = &[
+    ("batch_norm", include_str!("../kernels/batch_norm.ptx")),
+    ("conv2d", include_str!("../kernels/conv2d.ptx")),
+    ("gather", include_str!("../kernels/gather.ptx")),
+    ("gemm", include_str!("../kernels/gemm.ptx")),
+    ("gemm_bf16", include_str!("../kernels/gemm_bf16.ptx")),
+    ("normalize", include_str!("../kernels/normalize.ptx")),
+    ("optimizer", include_str!("../kernels/optimizer.ptx")),
+    ("partition_loss", include_str!("../kernels/partition_loss.ptx")),
+    ("pointwise", include_str!("../kernels/pointwise.ptx")),
+    ("pool", include_str!("../kernels/pool.ptx")),
+    ("reduce", include_str!("../kernels/reduce.ptx")),
+    ("softmax", include_str!("../kernels/softmax.ptx")),
+    ("streaming_loss", include_str!("../kernels/streaming_loss.ptx")),
+];
+
+/// The PTX of the file of this name.
+pub fn ptx(module: &str) -> Option<&'static str> {
+    MODULES.iter().find(|(name, _)| *name == module).map(|(_, ptx)| *ptx)
+}

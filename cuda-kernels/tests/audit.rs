@@ -1,0 +1,53 @@
+//! PyTorch's numbers, replayed by the kernels: ops, losses and optimizers in full; of the networks
+//! those that an emulator finishes in seconds (a card does them all).
+
+#[path = "common/device.rs"]
+mod device;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+
+/// Files that take the emulator more than a few seconds.
+const LARGE: [&str; 5] = [
+    "resnet-18-imagenet",
+    "resnet-34-cifar",
+    "resnet-50-imagenet",
+    "carp_step-curve",
+    "carp_step-lars",
+];
+
+fn fixtures() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/audit");
+    let mut files: Vec<_> = std::fs::read_dir(&folder)
+        .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|end| end == "safetensors"))
+        .collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn pytorch_agrees_with_the_kernels() {
+    let on_card = std::env::var_os("CARP_TEST_DEVICE").is_some();
+    let mut files = fixtures();
+    files.retain(|file| on_card || !LARGE.iter().any(|name| file.file_stem().unwrap() == *name));
+    let replay = |file: &PathBuf| {
+        let report = carp::audit::audit(file, &device::device)
+            .unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        assert!(!report.comparisons.is_empty(), "{} compares nothing", file.display());
+        (file.clone(), report)
+    };
+    let reports: Vec<_> = files.par_iter().map(replay).collect();
+    let mut failures = Vec::new();
+    for (file, report) in &reports {
+        for comparison in report.comparisons.iter().filter(|comparison| !comparison.passed()) {
+            failures.push(format!("{}: {comparison:?}", file.display()));
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+    let kinds: BTreeSet<_> = reports.iter().map(|(_, report)| report.kind.as_str()).collect();
+    assert!(kinds.len() >= 15, "only {kinds:?}");
+}

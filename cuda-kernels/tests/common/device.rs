@@ -1,0 +1,32 @@
+//! The device that the tests run on: the emulator with its sanitizer, or the card that the
+//! environment variable CARP_TEST_DEVICE names (`cuda:0`; needs `--features cuda`).
+
+// Each test file uses a part of this.
+#![allow(dead_code)]
+
+use cuda_kernels::Driver;
+use cuda_kernels::driver::emulator::Emulator;
+use tensor::{Backend, Result};
+
+/// Its driver.
+///
+/// # Panics
+/// If the named card is not there: a test that was asked to run on one must not pass without.
+pub fn driver() -> Box<dyn Driver> {
+    match std::env::var("CARP_TEST_DEVICE") {
+        Ok(name) => {
+            let number = name.strip_prefix("cuda:").and_then(|number| number.parse().ok());
+            let number = number.expect("CARP_TEST_DEVICE should be cuda:0, cuda:1, ...");
+            cuda_kernels::device::open(number).unwrap_or_else(|error| panic!("{error}"))
+        }
+        Err(_) => Box::new(Emulator::new()),
+    }
+}
+
+/// It as executors and learners want it.
+///
+/// # Errors
+/// Too little memory.
+pub fn device(elements: usize) -> Result<Box<dyn Backend>> {
+    cuda_kernels::device::on_driver(elements, || Ok(driver()))
+}

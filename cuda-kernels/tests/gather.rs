@@ -1,0 +1,43 @@
+//! Rows and columns by index, against the CPU.
+
+mod common;
+
+use common::{Case, indices, permutation, uniform};
+
+#[test]
+fn rows_and_their_gradient() {
+    // Rows of x, columns, indices: fewer and more than a warp, many for one row.
+    for (rows, columns, count) in
+        [(1, 1, 1), (5, 31, 33), (33, 3, 100), (3, 300, 40), (100, 8, 31), (2, 5, 64)]
+    {
+        let mut case = Case::shifted(format!("{count} of {rows}x{columns}"), rows % 2);
+        let x = case.input(&uniform(1, rows * columns));
+        let dy = case.input(&uniform(2, count * columns));
+        let index = case.indices(&indices(3, count, rows));
+        let y = case.exact("y", count * columns);
+        // The order of the additions is the CPU's, and so are the bits.
+        let dx = case.exact("dx", rows * columns);
+        case.run(|backend| {
+            backend.gather_rows(columns, x, index, y);
+            backend.scatter_add_rows(columns, dy, index, dx);
+        });
+    }
+}
+
+#[test]
+fn columns_and_their_gradient() {
+    for (rows, columns, used) in
+        [(1, 1, 1), (3, 33, 31), (31, 5, 5), (2, 700, 512), (4, 300, 1), (5, 64, 64)]
+    {
+        let mut case = Case::shifted(format!("{used} columns of {rows}x{columns}"), rows % 2);
+        let x = case.input(&uniform(1, rows * columns));
+        let dy = case.input(&uniform(2, rows * used));
+        let index = case.indices(&permutation(3, columns));
+        let y = case.exact("y", rows * used);
+        let dx = case.exact("dx", rows * columns);
+        case.run(|backend| {
+            backend.gather_columns(columns, x, index, y);
+            backend.gather_columns_backward(columns, dy, index, dx);
+        });
+    }
+}

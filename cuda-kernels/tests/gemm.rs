@@ -1,0 +1,128 @@
+//! Matrix products of all four transposes, against the CPU.
+
+mod common;
+
+use common::{Case, gpu, uniform};
+use cuda_kernels::launch;
+use tensor::cpu::Cpu;
+use tensor::geometry::Gemm;
+use tensor::{Backend, Slot};
+
+fn transposes(m: usize, n: usize, k: usize) -> [Gemm; 4] {
+    [(false, false), (false, true), (true, false), (true, true)].map(|(trans_a, trans_b)| Gemm {
+        m,
+        n,
+        k,
+        trans_a,
+        trans_b,
+    })
+}
+
+fn case(gemm: Gemm, shift: usize) {
+    let Gemm { m, n, k, .. } = gemm;
+    let mut case = Case::shifted(format!("{gemm:?}"), shift);
+    let a = case.input(&uniform(1, m * k));
+    let b = case.input(&uniform(2, k * n));
+    let c = case.output("c", m * n);
+    case.run_with(
+        |backend| backend.gemm_workspace(gemm),
+        |backend, workspace| backend.gemm(gemm, a, b, c, workspace),
+    );
+}
+
+#[test]
+fn any_size_and_transpose() {
+    let sizes = [(1, 1, 1), (1, 33, 31), (31, 1, 33), (33, 31, 1), (65, 17, 16), (17, 65, 17)];
+    for (i, (m, n, k)) in sizes.into_iter().enumerate() {
+        for gemm in transposes(m, n, k) {
+            case(gemm, i % 2);
+        }
+    }
+    for gemm in transposes(64, 64, 48) {
+        case(gemm, 0);
+    }
+}
+
+#[test]
+fn a_large_inner_size_is_cut() {
+    for gemm in transposes(20, 18, 1000) {
+        assert!(launch::gemm::gemm_workspace(gemm) > 0);
+        case(gemm, 1);
+    }
+    // Not a multiple of the part, and tall and wide tiles.
+    case(Gemm { m: 70, n: 3, k: 529, trans_a: false, trans_b: true }, 0);
+    case(Gemm { m: 5, n: 70, k: 777, trans_a: true, trans_b: false }, 0);
+}
+
+#[test]
+fn large_tiles() {
+    // Enough tiles of 128 x 128 for the large kernel, with both edges cut.
+    let gemm = Gemm { m: 11 * 128 + 3, n: 11 * 128 + 1, k: 5, trans_a: true, trans_b: false };
+    assert_eq!(launch::gemm::Tile::of(gemm.m, gemm.n), launch::gemm::Tile::Large);
+    case(gemm, 1);
+}
+
+/// C by a kernel that is not on the backend's path.
+fn by(
+    kernel: impl Fn(&mut cuda_kernels::Gpu, Slot, Slot, Slot),
+    a: &[f32],
+    b: &[f32],
+    len: usize,
+) -> Vec<f32> {
+    let mut gpu = gpu(a.len() + b.len() + len);
+    let a_slot = Slot { offset: 0, len: a.len() };
+    let b_slot = Slot { offset: a.len(), len: b.len() };
+    let c_slot = Slot { offset: a.len() + b.len(), len };
+    gpu.write(a_slot, a);
+    gpu.write(b_slot, b);
+    kernel(&mut gpu, a_slot, b_slot, c_slot);
+    let mut c = vec![0.0; len];
+    gpu.read(c_slot, &mut c);
+    gpu.finish().unwrap();
+    c
+}
+
+fn on_cpu(gemm: Gemm, a: &[f32], b: &[f32]) -> Vec<f32> {
+    let mut c = vec![0.0; gemm.m * gemm.n];
+    let mut workspace = vec![0.0; Cpu::new(0).gemm_workspace(gemm)];
+    tensor::cpu::gemm::gemm(gemm, a, b, &mut c, &mut workspace);
+    c
+}
+
+fn close(gemm: Gemm, want: &[f32], got: &[f32], tolerance: f32) {
+    let largest = want.iter().fold(0.0f32, |max, want| max.max(want.abs()));
+    for (i, (want, got)) in want.iter().zip(got).enumerate() {
+        let error = (want - got).abs();
+        assert!(error <= tolerance * largest, "{gemm:?}: c[{i}] is {got}, not {want}");
+    }
+}
+
+#[test]
+fn the_first_rung() {
+    for gemm in transposes(19, 35, 33) {
+        let (a, b) = (uniform(1, 19 * 33), uniform(2, 33 * 35));
+        let got = by(|gpu, a, b, c| launch::gemm::gemm_naive(gpu, gemm, a, b, c), &a, &b, 19 * 35);
+        close(gemm, &on_cpu(gemm, &a, &b), &got, 1e-5);
+    }
+}
+
+/// To the nearest bf16, ties to even.
+fn bf16(x: f32) -> f32 {
+    let bits = x.to_bits();
+    f32::from_bits((bits + 0x7fff + (bits >> 16 & 1)) & 0xffff_0000)
+}
+
+#[test]
+fn tensor_cores_multiply_what_bf16_keeps() {
+    for (m, n, k) in [(1, 1, 1), (33, 31, 17), (64, 64, 64), (65, 70, 95)] {
+        for gemm in transposes(m, n, k) {
+            let (a, b) = (uniform(1, m * k), uniform(2, k * n));
+            let product = |gpu: &mut cuda_kernels::Gpu, a, b, c| {
+                launch::gemm::gemm_bf16(gpu, gemm, a, b, c);
+            };
+            let got = by(product, &a, &b, m * n);
+            let rounded = [&a, &b].map(|x| x.iter().map(|&x| bf16(x)).collect::<Vec<f32>>());
+            close(gemm, &on_cpu(gemm, &rounded[0], &rounded[1]), &got, 1e-5);
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! Softmax and log-softmax of rows, against the CPU.
+
+mod common;
+
+use common::{Case, uniform};
+
+/// Rows and columns: one of each, beside a warp, and rows that take several warps.
+const SIZES: [(usize, usize); 7] =
+    [(1, 1), (3, 31), (31, 3), (33, 33), (2, 129), (1, 700), (2, 2500)];
+
+fn logits(index: u64, len: usize) -> Vec<f32> {
+    uniform(index, len).iter().map(|x| 20.0 * x).collect()
+}
+
+#[test]
+fn softmax_and_its_gradient() {
+    for (rows, columns) in SIZES {
+        let len = rows * columns;
+        let mut case = Case::shifted(format!("softmax {rows}x{columns}"), columns % 2);
+        let x = case.input(&logits(1, len));
+        let dy = case.input(&uniform(2, len));
+        let (y, dx) = (case.output("y", len), case.output("dx", len));
+        case.run(|backend| {
+            backend.softmax(columns, x, y);
+            backend.softmax_backward(columns, y, dy, dx);
+        });
+    }
+}
+
+#[test]
+fn log_softmax_and_its_gradient() {
+    for (rows, columns) in SIZES {
+        let len = rows * columns;
+        let mut case = Case::shifted(format!("log_softmax {rows}x{columns}"), columns % 2);
+        let x = case.input(&logits(1, len));
+        let dy = case.input(&uniform(2, len));
+        let (y, dx) = (case.output("y", len), case.output("dx", len));
+        case.run(|backend| {
+            backend.log_softmax(columns, x, y);
+            backend.log_softmax_backward(columns, y, dy, dx);
+        });
+    }
+}
+
+#[test]
+fn large_logits_do_not_overflow_and_faults_show() {
+    let (inf, nan) = (f32::INFINITY, f32::NAN);
+    let rows = [
+        [1e30, 1e30, -1e30],
+        [500.0, 0.0, -500.0],
+        [-inf, 0.0, 1.0],
+        [-inf, -inf, -inf],
+        [inf, 0.0, 1.0],
+        [0.0, nan, 1.0],
+        [nan, nan, nan],
+    ];
+    let mut case = Case::new("rows with edges");
+    let x = case.input(&rows.concat());
+    let (y, log_y) = (case.output("y", 21), case.output("log y", 21));
+    case.run(|backend| {
+        backend.softmax(3, x, y);
+        backend.log_softmax(3, x, log_y);
+    });
+}

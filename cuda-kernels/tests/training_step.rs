@@ -1,0 +1,220 @@
+//! CARP's whole training step by the kernels: ResNet-18 of width 8, views of two sizes, LARS, the
+//! moving average. It must do what the CPU backend does, ask for memory once, wait for the device
+//! only where the loss is read, and be the same when it is replayed from a recording.
+
+#[path = "common/device.rs"]
+mod device;
+
+use std::sync::{Arc, Mutex};
+
+use carp::config::Config;
+use carp::learner::{Device, Learner, NamedTensor, UpdateSettings, cpu};
+use cuda_kernels::Driver;
+use cuda_kernels::driver::{Arg, Graph, Launch};
+use tensor::random::{Purpose, Stream};
+use tensor::{Backend, Result};
+
+const STEPS: usize = 5;
+const PROTOTYPES: usize = 70;
+
+fn learner(device: Device) -> Learner {
+    let settings = [
+        ("model.width", "8"),
+        ("model.stem", "imagenet"),
+        ("model.hidden", "32"),
+        ("model.bottleneck", "16"),
+        ("model.prototypes", "70"),
+        ("model.partition_size", "16"),
+        ("model.loss_variant", "streaming"),
+        ("optimizer.name", "lars"),
+        ("train.batch_size", "4"),
+        ("train.accumulation", "1"),
+        ("views.global1.size", "16"),
+        ("views.global2.size", "16"),
+        ("views.local.size", "12"),
+        ("views.local_count", "2"),
+    ];
+    let settings = settings.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let config = Config::load("shapes", &settings).unwrap();
+    let mut learner = Learner::new(&config.step(), device).unwrap();
+    learner.initialize(3);
+    learner
+}
+
+/// Writes the views of a step and runs it; the loss.
+fn step(learner: &mut Learner, number: usize) -> f32 {
+    let mut random = Stream::new(3, Purpose::Test, 2, number as u64);
+    for (view, size) in [16usize, 16, 12, 12].into_iter().enumerate() {
+        for image in 0..4 {
+            let level = image as f32 / 2.0 - 1.0;
+            let pixels: Vec<f32> =
+                (0..size * size * 3).map(|_| level + random.range(-0.5, 0.5)).collect();
+            learner.write_view(view, image, &pixels);
+        }
+    }
+    let mut order: Vec<u32> = (0..PROTOTYPES as u32).collect();
+    random.shuffle(&mut order);
+    let terms = learner.forward(number, &order).unwrap();
+    learner.backward(true).unwrap();
+    let lr = 0.1 / (number + 1) as f32;
+    let settings =
+        UpdateSettings { lr, weight_decay: 1e-4, teacher_momentum: 0.9, number: number + 1 };
+    learner.update(settings).unwrap();
+    terms.loss
+}
+
+/// Losses of the steps and all tensors after them.
+fn train(device: Device) -> (Vec<f32>, Vec<NamedTensor>) {
+    let mut learner = learner(device);
+    let losses = (0..STEPS).map(|number| step(&mut learner, number)).collect();
+    let tensors = learner.tensors();
+    learner.executor_mut().finish().unwrap();
+    (losses, tensors)
+}
+
+/// What a driver was asked for.
+#[derive(Default)]
+struct Counts {
+    allocations: usize,
+    launches: usize,
+    replays: usize,
+    waits: usize,
+}
+
+/// A driver that counts, and that records launches where `records` is set.
+struct Watched {
+    driver: Box<dyn Driver>,
+    counts: Arc<Mutex<Counts>>,
+    records: bool,
+    recording: Option<Vec<OwnedLaunch>>,
+    recorded: Vec<Vec<OwnedLaunch>>,
+}
+
+/// A launch that owns its arguments.
+struct OwnedLaunch {
+    launch: Launch<'static>,
+    args: Vec<Arg>,
+}
+
+impl Driver for Watched {
+    fn name(&self) -> String {
+        self.driver.name()
+    }
+
+    fn allocate(&mut self, bytes: usize) -> Result<u64> {
+        self.counts.lock().unwrap().allocations += 1;
+        self.driver.allocate(bytes)
+    }
+
+    fn write(&mut self, at: u64, data: &[u8]) -> Result<()> {
+        assert!(self.recording.is_none(), "a recording cannot hold what the host writes");
+        self.driver.write(at, data)
+    }
+
+    fn read(&mut self, at: u64, data: &mut [u8]) -> Result<()> {
+        assert!(self.recording.is_none(), "a recording cannot hold what the host reads");
+        self.counts.lock().unwrap().waits += 1;
+        self.driver.read(at, data)
+    }
+
+    fn launch(&mut self, launch: &Launch) -> Result<()> {
+        self.counts.lock().unwrap().launches += 1;
+        match &mut self.recording {
+            Some(recording) => {
+                let args = launch.args.to_vec();
+                recording.push(OwnedLaunch { launch: Launch { args: &[], ..*launch }, args });
+                Ok(())
+            }
+            None => self.driver.launch(launch),
+        }
+    }
+
+    fn synchronize(&mut self) -> Result<()> {
+        self.counts.lock().unwrap().waits += 1;
+        self.driver.synchronize()
+    }
+
+    fn capture(&mut self) -> Result<bool> {
+        if self.records {
+            self.recording = Some(Vec::new());
+        }
+        Ok(self.records)
+    }
+
+    fn end_capture(&mut self) -> Result<Graph> {
+        self.recorded.push(self.recording.take().expect("a recording has begun"));
+        Ok(Graph(self.recorded.len() - 1))
+    }
+
+    fn replay(&mut self, graph: Graph) -> Result<()> {
+        self.counts.lock().unwrap().replays += 1;
+        for OwnedLaunch { launch, args } in &self.recorded[graph.0] {
+            self.driver.launch(&Launch { args, ..*launch })?;
+        }
+        Ok(())
+    }
+}
+
+/// A device whose driver is watched.
+fn watched(
+    counts: &Arc<Mutex<Counts>>,
+    records: bool,
+) -> impl Fn(usize) -> Result<Box<dyn Backend>> + Sync {
+    move |elements| {
+        let watch = || -> Result<Box<dyn Driver>> {
+            Ok(Box::new(Watched {
+                driver: device::driver(),
+                counts: Arc::clone(counts),
+                records,
+                recording: None,
+                recorded: Vec::new(),
+            }))
+        };
+        cuda_kernels::device::on_driver(elements, watch)
+    }
+}
+
+#[test]
+fn five_steps_are_those_of_the_cpu_and_replay_to_the_bit() {
+    let (want_losses, want) = train(&cpu);
+    assert!(want_losses.iter().all(|loss| loss.is_finite()));
+
+    let counts = Arc::new(Mutex::new(Counts::default()));
+    let (losses, tensors) = train(&watched(&counts, false));
+    assert_eq!(counts.lock().unwrap().allocations, 1, "an executor asks for its arena and no more");
+    assert_eq!(counts.lock().unwrap().replays, 0);
+    for (got, want) in losses.iter().zip(&want_losses) {
+        let off = (got - want).abs() / want.abs();
+        assert!(off <= 1e-5, "loss {got}, on the CPU {want}: off by {off}");
+    }
+    assert_eq!(tensors.len(), want.len());
+    for ((name, shape, got), (_, _, want)) in tensors.iter().zip(&want) {
+        let largest = want.iter().fold(0.0f32, |most, x| most.max(x.abs()));
+        let off = got.iter().zip(want).fold(0.0f32, |most, (a, b)| most.max((a - b).abs()));
+        assert!(off <= 1e-4 * largest.max(1e-3), "{name} {shape:?}: off by {off} of {largest}");
+    }
+
+    // Scalars and views lie in the device's memory: a recording holds none of them.
+    let counts = Arc::new(Mutex::new(Counts::default()));
+    let (replayed, tensors_replayed) = train(&watched(&counts, true));
+    assert_eq!(counts.lock().unwrap().replays, 3 * (STEPS - 1), "three phases a step");
+    assert_eq!(replayed, losses);
+    for ((name, _, a), (_, _, b)) in tensors.iter().zip(&tensors_replayed) {
+        assert!(a.iter().zip(b).all(|(a, b)| a.to_bits() == b.to_bits()), "{name} differs");
+    }
+}
+
+#[test]
+fn a_step_waits_only_where_the_loss_is_read() {
+    let counts = Arc::new(Mutex::new(Counts::default()));
+    let device = watched(&counts, false);
+    let mut learner = learner(&device);
+    step(&mut learner, 0);
+    *counts.lock().unwrap() = Counts::default();
+    step(&mut learner, 1);
+    let counts = counts.lock().unwrap();
+    // Loss, C and H, one behind the other, and the look for faults: nothing runs in between.
+    assert_eq!(counts.waits, 4);
+    assert_eq!(counts.allocations, 0);
+    assert!(counts.launches > 100, "{} launches", counts.launches);
+}

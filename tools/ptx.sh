@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Compiles cuda-kernels/kernels/*.cu to the PTX beside them, without a GPU or a CUDA toolkit.
+#   tools/ptx.sh            compile all (or the files given)
+#   tools/ptx.sh --check    compile to memory and fail where the PTX is not that of the source
+# NVRTC comes from PyPI into target/nvrtc; NVRTC_VENV names another virtual environment.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+venv=${NVRTC_VENV:-target/nvrtc}
+if [ ! -e "$venv/.ready" ]; then
+    python3 -m venv "$venv"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check \
+        nvidia-cuda-nvrtc-cu12==12.9.86 nvidia-cuda-runtime-cu12==12.9.79
+    touch "$venv/.ready"
+fi
+exec "$venv/bin/python" tools/ptx.py "$@"

@@ -9,7 +9,10 @@ import sys
 import nvidia.cuda_nvrtc
 import nvidia.cuda_runtime
 
-KERNELS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../cuda-kernels/kernels")
+CRATE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../cuda-kernels")
+KERNELS = os.path.join(CRATE, "kernels")
+# Small kernels with planted faults, which the emulator must find.
+MUTANTS = os.path.join(CRATE, "tests/mutants")
 # One baseline: every card since Ampere (2020) runs it.
 OPTIONS = ["--gpu-architecture=compute_80", "--generate-line-info", "--std=c++17"]
 
@@ -65,7 +68,10 @@ def stable(ptx):
 def main():
     arguments = sys.argv[1:]
     check = "--check" in arguments
-    files = [a for a in arguments if a != "--check"] or glob.glob(os.path.join(KERNELS, "*.cu"))
+    files = [a for a in arguments if a != "--check"]
+    if not files:
+        folders = [KERNELS, MUTANTS]
+        files = [path for each in folders for path in glob.glob(os.path.join(each, "*.cu"))]
     stale = []
     for path in sorted(files):
         ptx, target = compile_ptx(path), os.path.splitext(path)[0] + ".ptx"

@@ -17,7 +17,7 @@ pub fn cuda(ordinal: usize, elements: usize) -> Result<Box<dyn Backend>> {
     on_driver(elements, || open(ordinal))
 }
 
-/// A backend on the emulator, as [`cuda`].
+/// A backend on the emulator without its sanitizer, as [`cuda`].
 ///
 /// # Errors
 /// Too little memory.

@@ -11,6 +11,7 @@ pub mod driver;
 pub mod gpu;
 pub mod launch;
 pub mod modules;
+pub mod ptx;
 
 pub use driver::Driver;
 pub use gpu::Gpu;

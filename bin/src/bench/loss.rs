@@ -13,6 +13,7 @@ use serde_json::json;
 use tensor::cpu::gemm::{Strides, sgemm};
 
 use super::picture::{self, Series};
+use super::profile;
 use super::{Contender, Measured, RaceArgs, gemm_peak, race, table};
 use crate::device::{DeviceArgs, DeviceName};
 use crate::on_threads;
@@ -41,6 +42,9 @@ pub struct LossArgs {
     /// Variants to run [default: all].
     #[arg(long, value_delimiter = ',', value_parser = variant_parser())]
     variants: Vec<LossVariant>,
+    /// With --device emulate: a row for every kernel too.
+    #[arg(long)]
+    by_kernel: bool,
     /// Draw time and memory against K into FILE.svg and FILE.png.
     #[arg(long, value_name = "FILE")]
     picture: Option<PathBuf>,
@@ -144,6 +148,9 @@ pub fn run(args: &LossArgs) -> Result<ExitCode> {
     }
     let all = LossVariant::ALL.to_vec();
     let variants = if args.variants.is_empty() { &all } else { &args.variants };
+    if args.device.name() == DeviceName::Emulate {
+        return emulate(args, sizes, &all_prototypes, variants);
+    }
     let device = args.device.open()?;
     let mut series: Vec<Series> =
         variants.iter().map(|v| Series { name: v.name(), points: Vec::new() }).collect();
@@ -165,8 +172,7 @@ pub fn run(args: &LossArgs) -> Result<ExitCode> {
             contenders.push(gemm_peak(&args.device, &device)?);
             race(&mut contenders, args.race.rounds as usize)
         })?;
-        let Sizes { views, batch, dim, partition_size } = sizes;
-        println!("K = {prototypes}, N_B = {partition_size}, V = {views}, B = {batch}, D = {dim}");
+        print_sizes(sizes, prototypes);
         crate::print(&table(&measured));
         println!();
         for (series, m) in series.iter_mut().zip(&measured) {
@@ -182,6 +188,37 @@ pub fn run(args: &LossArgs) -> Result<ExitCode> {
         println!("picture: {} and .png", path.with_extension("svg").display());
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Counts instead of times: what each variant asks of a GPU.
+fn emulate(
+    args: &LossArgs,
+    sizes: Sizes,
+    all_prototypes: &[usize],
+    variants: &[LossVariant],
+) -> Result<ExitCode> {
+    if args.picture.is_some() || args.json.is_some() {
+        let detail = "--picture and --json show times, which --device emulate does not have";
+        return Err(Error::Usage(format!("bench loss: {detail}")));
+    }
+    for &prototypes in all_prototypes {
+        let profiles = on_threads(args.race.threads, || {
+            let profile = |&variant: &LossVariant| {
+                let (graph, results) = graph(sizes, prototypes, variant)?;
+                profile::profile(variant.name(), graph, &results)
+            };
+            variants.iter().map(profile).collect::<Result<Vec<_>>>()
+        })?;
+        print_sizes(sizes, prototypes);
+        crate::print(&profile::table(&profiles, args.by_kernel));
+        println!();
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print_sizes(sizes: Sizes, prototypes: usize) {
+    let Sizes { views, batch, dim, partition_size } = sizes;
+    println!("K = {prototypes}, N_B = {partition_size}, V = {views}, B = {batch}, D = {dim}");
 }
 
 fn write_json(path: &PathBuf, measured: &[Measured]) -> Result<()> {

@@ -5,6 +5,7 @@ mod loss;
 mod norm;
 mod optimizer;
 mod picture;
+mod profile;
 mod step;
 
 use std::fmt::Write as _;

@@ -1,5 +1,6 @@
 //! `carp eval knn`: weighted k-nearest-neighbour accuracy.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use carp::error::Result;
@@ -20,6 +21,9 @@ pub struct KnnArgs {
     /// T in the weight exp(similarity / T) of a vote.
     #[arg(long, value_name = "T", default_value_t = KnnOptions::default().temperature)]
     temperature: f32,
+    /// Write the predicted classes too: a safetensors file with `predictions.K` [N] for each k.
+    #[arg(long, value_name = "FILE")]
+    predictions: Option<PathBuf>,
 }
 
 pub fn run(args: &KnnArgs) -> Result<ExitCode> {
@@ -36,6 +40,9 @@ pub fn run(args: &KnnArgs) -> Result<ExitCode> {
     for accuracy in &result.accuracies {
         let (top1, top5) = (100.0 * accuracy.top1, 100.0 * accuracy.top5);
         println!("{:>5}  {top1:>8.2}  {top5:>8.2}", accuracy.k);
+    }
+    if let Some(path) = &args.predictions {
+        result.save_predictions(path)?;
     }
     args.source.output.save("knn", json!(result))?;
     Ok(ExitCode::SUCCESS)

@@ -4,13 +4,17 @@
 //! class with weight `exp(s / T)`. Queries and bank meet block by block in a GEMM; of each query only
 //! the best so far stay, so memory is that of the features themselves.
 
+use std::path::Path;
+
 use rayon::prelude::*;
+use safetensors::tensor::{Dtype, TensorView};
 use serde::Serialize;
 use tensor::cpu::gemm::{Strides, sgemm};
 use tensor::cpu::reduce::dot;
 use tensor::math::exp;
 
 use super::feature_set::FeatureSet;
+use crate::checkpoint::write_atomically;
 use crate::error::{Error, Result};
 
 /// Queries that one task compares at once, at most: fewer where there are few, for all to work.
@@ -55,6 +59,30 @@ pub struct KnnResult {
     pub classes: usize,
     /// For each of the `ks`.
     pub accuracies: Vec<KnnAccuracy>,
+    /// For each of the `ks` the ranking of each query.
+    #[serde(skip)]
+    pub rankings: Vec<Vec<Ranking>>,
+}
+
+impl KnnResult {
+    /// Writes a safetensors file with `predictions.K` [N] of i64 for each of the `ks`: the class of
+    /// each query.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn save_predictions(&self, path: &Path) -> Result<()> {
+        let bytes = |rankings: &Vec<Ranking>| -> Vec<u8> {
+            rankings.iter().flat_map(|ranking| i64::from(ranking[0]).to_le_bytes()).collect()
+        };
+        let tensors: Vec<Vec<u8>> = self.rankings.iter().map(bytes).collect();
+        let views = self.options.ks.iter().zip(&tensors).map(|(k, bytes)| {
+            let view = TensorView::new(Dtype::I64, vec![self.queries], bytes);
+            (format!("predictions.{k}"), view.expect("as many bytes as the shape says"))
+        });
+        let file = safetensors::serialize(views, None)
+            .map_err(|error| Error::data(path, format!("cannot be written: {error}")))?;
+        write_atomically(path, &file)
+    }
 }
 
 /// Accuracy with k neighbours, as fractions of the queries.
@@ -93,7 +121,7 @@ pub fn evaluate(train: &FeatureSet, test: &FeatureSet, options: KnnOptions) -> R
     let (bank, queries) =
         (train.classes("training features".as_ref())?, { test.classes("test features".as_ref())? });
     let classes = bank.iter().chain(queries).max().map_or(0, |&most| most as usize + 1);
-    let accuracies = knn(
+    let rankings = classify(
         Labelled { features: &train.features, labels: bank },
         Labelled { features: &test.features, labels: queries },
         train.dim,
@@ -101,8 +129,9 @@ pub fn evaluate(train: &FeatureSet, test: &FeatureSet, options: KnnOptions) -> R
         &options.ks,
         options.temperature,
     )?;
+    let accuracies = accuracies(&options.ks, &rankings, queries);
     let (bank, queries) = (bank.len(), queries.len());
-    Ok(KnnResult { options, bank, queries, dim: train.dim, classes, accuracies })
+    Ok(KnnResult { options, bank, queries, dim: train.dim, classes, accuracies, rankings })
 }
 
 /// Accuracy for each of `ks`, in one pass over the bank; see [`classify`].
@@ -118,15 +147,19 @@ pub fn knn(
     temperature: f32,
 ) -> Result<Vec<KnnAccuracy>> {
     let rankings = classify(bank, queries, dim, classes, ks, temperature)?;
-    let accuracy = |(&k, rankings): (&usize, Vec<Ranking>)| {
+    Ok(accuracies(ks, &rankings, queries.labels))
+}
+
+fn accuracies(ks: &[usize], rankings: &[Vec<Ranking>], labels: &[u32]) -> Vec<KnnAccuracy> {
+    let accuracy = |(&k, rankings): (&usize, &Vec<Ranking>)| {
         let within = |most: usize| {
-            let asked = rankings.iter().zip(queries.labels);
+            let asked = rankings.iter().zip(labels);
             asked.filter(|(ranking, label)| ranking.iter().take(most).any(|c| c == *label)).count()
         };
         let share = |most: usize| within(most) as f64 / rankings.len() as f64;
         KnnAccuracy { k, top1: share(1), top5: share(RANKS) }
     };
-    Ok(ks.iter().zip(rankings).map(accuracy).collect())
+    ks.iter().zip(rankings).map(accuracy).collect()
 }
 
 /// The ranking of every query for each of `ks`. Where the bank is smaller than k, all of it votes.

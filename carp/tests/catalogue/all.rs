@@ -67,7 +67,13 @@ fn every_protocol_runs_on_every_data_set_that_is_there() {
                 entry.data == set.name && entry.protocol.name() == protocol
             };
             let found = report.entries.iter().any(has);
-            assert_eq!(found, set.name != "food101", "{} {protocol}: {:?}", set.name, report.skipped);
+            assert_eq!(
+                found,
+                set.name != "food101",
+                "{} {protocol}: {:?}",
+                set.name,
+                report.skipped
+            );
         }
     }
     let [skipped] = &report.skipped[..] else { panic!("{:?}", report.skipped) };

@@ -50,7 +50,7 @@ fn other_files_are_refused() {
     let (temp, _) = tree("flowers102");
     let path = temp.path().join("setid.mat");
     let good = fixture("setid.mat");
-    let mut refuse = |bytes: &[u8], parts: &[&str]| {
+    let refuse = |bytes: &[u8], parts: &[&str]| {
         std::fs::write(&path, bytes).unwrap();
         fails(contents("flowers102", temp.path()), &[&["setid.mat"], parts].concat());
     };

@@ -19,7 +19,7 @@ pub fn driver() -> Box<dyn Driver> {
             let number = number.expect("CARP_TEST_DEVICE should be cuda:0, cuda:1, ...");
             cuda_kernels::device::open(number).unwrap_or_else(|error| panic!("{error}"))
         }
-        Err(_) => Box::new(Emulator::new()),
+        Err(_) => Box::new(Emulator::checked()),
     }
 }
 

@@ -6,8 +6,9 @@
 // Each test file uses a part of this.
 #![allow(dead_code)]
 
+mod device;
+
 use cuda_kernels::Gpu;
-use cuda_kernels::driver::emulator::Emulator;
 use tensor::cpu::Cpu;
 use tensor::random::{Purpose, Stream};
 use tensor::{Backend, Slot};
@@ -196,5 +197,5 @@ impl Case {
 
 /// A device with an arena of `len` elements.
 pub fn gpu(len: usize) -> Gpu {
-    Gpu::new(Box::new(Emulator::new()), len).unwrap()
+    Gpu::new(device::driver(), len).unwrap()
 }

@@ -1,0 +1,101 @@
+//! `carp bench loss --device emulate`: what each variant of the loss asks of a GPU's memory.
+//!
+//! The emulator counts, so the figures are exact and the same everywhere; it says nothing of time.
+
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex};
+
+use autograd::{Executor, Graph, Value};
+use carp::error::Result;
+use cuda_kernels::device::on_driver;
+use cuda_kernels::driver::emulator::{Counts, Emulator, Profile};
+
+use super::fill_inputs;
+
+/// Bytes of a transaction with global memory.
+const SECTOR: u64 = 32;
+
+/// What one variant did.
+pub struct Profiled {
+    pub name: &'static str,
+    /// Bytes that it needs at once beside its inputs and results.
+    pub peak: usize,
+    /// Kernels in order of their names.
+    pub kernels: Vec<(&'static str, Counts)>,
+}
+
+/// Runs a graph once on the emulator.
+pub fn profile(name: &'static str, mut graph: Graph, results: &[Value]) -> Result<Profiled> {
+    results.iter().for_each(|&value| graph.keep(value));
+    let profile = Profile::default();
+    let device = |elements| {
+        let profile = Arc::clone(&profile);
+        on_driver(elements, || Ok(Box::new(Emulator::profiled(profile))))
+    };
+    let result_bytes: usize = results.iter().map(|&v| 4 * graph.shape(v).elements()).sum();
+    let mut executor = Executor::new(graph, device)?;
+    let plan = executor.plan();
+    let peak = (plan.bytes() - 4 * plan.persistent).saturating_sub(result_bytes);
+    fill_inputs(&mut executor);
+    executor.run_all()?;
+    executor.finish()?;
+    let counts: &Mutex<_> = &profile;
+    let kernels = counts.lock().expect("no thread panics while it counts").clone();
+    Ok(Profiled { name, peak, kernels: kernels.into_iter().collect() })
+}
+
+impl Profiled {
+    fn total(&self) -> Counts {
+        self.kernels.iter().fold(Counts::default(), |mut total, (_, counts)| {
+            total.launches += counts.launches;
+            total.instructions += counts.instructions;
+            total.transactions += counts.transactions;
+            total.bytes_asked += counts.bytes_asked;
+            total.shared_requests += counts.shared_requests;
+            total.bank_conflicts += counts.bank_conflicts;
+            total.divergent_branches += counts.divergent_branches;
+            total
+        })
+    }
+}
+
+/// A row per variant, and if asked one per kernel of it.
+pub fn table(all: &[Profiled], by_kernel: bool) -> String {
+    let mut text = format!(
+        "{:<28}{:>9}{:>14}{:>14}{:>12}{:>10}{:>12}{:>12}\n",
+        "variant",
+        "launches",
+        "instructions",
+        "transactions",
+        "MiB moved",
+        "of use",
+        "at once",
+        "conflicts"
+    );
+    let mut row = |name: &str, c: &Counts, peak: Option<usize>| {
+        let moved = c.transactions * SECTOR;
+        let at_once = peak.map_or(String::new(), super::mebibytes);
+        let _ = writeln!(
+            text,
+            "{name:<28}{:>9}{:>14}{:>14}{:>12.2}{:>8.0} %{at_once:>12}{:>12}",
+            c.launches,
+            c.instructions,
+            c.transactions,
+            moved as f64 / f64::from(1 << 20),
+            100.0 * c.bytes_asked as f64 / moved.max(1) as f64,
+            c.bank_conflicts,
+        );
+    };
+    for profiled in all {
+        row(profiled.name, &profiled.total(), Some(profiled.peak));
+        for (kernel, counts) in profiled.kernels.iter().filter(|_| by_kernel) {
+            row(&format!("  {kernel}"), counts, None);
+        }
+    }
+    text.push_str(
+        "transactions: of 32 bytes with global memory, if nothing were cached; of use: the share \
+         of their bytes that threads asked for\n\
+         at once: bytes planned beside inputs and results; conflicts: extra turns of shared memory\n",
+    );
+    text
+}

@@ -1,0 +1,165 @@
+//! The protocols of `carp eval` on files of features, as a user runs them.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use carp::eval::feature_set::{FeatureSet, Labels};
+use serde_json::Value;
+use tempfile::TempDir;
+use tensor::random::{Purpose, Stream};
+
+fn eval(folder: &Path, words: &str) -> Output {
+    let words = words.split_whitespace();
+    Command::new(env!("CARGO_BIN_EXE_carp"))
+        .arg("eval")
+        .args(words)
+        .current_dir(folder)
+        .output()
+        .unwrap()
+}
+
+/// Standard output of a command that must succeed.
+fn succeeds(folder: &Path, words: &str) -> String {
+    let output = eval(folder, words);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{words}: {stderr}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn json(folder: &Path, name: &str) -> Value {
+    serde_json::from_slice(&std::fs::read(folder.join(name)).unwrap()).unwrap()
+}
+
+/// Far clouds, one per class: every protocol is nearly always right.
+fn clouds(rows: u32, index: u64) -> FeatureSet {
+    let mut centres = Stream::new(0, Purpose::Test, 0, 0);
+    let centres: Vec<f32> = (0..3 * 6).map(|_| 3.0 * centres.normal()).collect();
+    let mut noise = Stream::new(0, Purpose::Test, 0, index);
+    let labels: Vec<u32> = (0..rows).map(|row| row % 3).collect();
+    let features = labels.iter().flat_map(|&label| &centres[label as usize * 6..][..6]);
+    let features = features.map(|x| x + 0.3 * noise.normal()).collect();
+    FeatureSet { features, dim: 6, labels: Labels::Single(labels) }
+}
+
+fn folder() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    clouds(60, 1).save(&folder.path().join("train")).unwrap();
+    clouds(30, 2).save(&folder.path().join("test")).unwrap();
+    folder
+}
+
+const BOTH: &str = "--features train --test-features test --json out.json";
+
+#[test]
+fn classes_are_told_apart() {
+    let folder = folder();
+    let folder = folder.path();
+    let text = succeeds(folder, &format!("knn {BOTH} --k 1,5 --predictions classes"));
+    assert!(text.contains("exp(s / 0.07): 30 test against 60 training features of 6, 3 classes"));
+    let result = json(folder, "out.json");
+    assert_eq!((&result["protocol"], &result["accuracies"][1]["k"]), (&"knn".into(), &5.into()));
+    assert_eq!(result["accuracies"][0]["top1"], 1.0);
+    let bytes = std::fs::read(folder.join("classes")).unwrap();
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    assert_eq!(file.tensor("predictions.5").unwrap().data()[8..16], 1i64.to_le_bytes());
+
+    let text = succeeds(folder, &format!("kmeans {BOTH} --start plus-plus --starts 3"));
+    let settings = "spherical k-means, 3 clusters of 60 standardised training features of 6";
+    assert!(
+        text.contains(settings) && text.contains("best of 3 k-means++ starts, seed 0"),
+        "{text}"
+    );
+    assert!(json(folder, "out.json")["scores"]["nmi"].as_f64().unwrap() > 0.999_999);
+    let text =
+        succeeds(folder, "kmeans --features train --euclidean --no-standardize --clusters 4");
+    assert!(text.contains("Euclidean k-means, 4 clusters of 60 plain"), "{text}");
+    assert!(text.contains("of 60 train features"), "{text}");
+
+    let text = succeeds(folder, &format!("few-shot {BOTH} --shots 2 --draws 3 --costs 0.5,1"));
+    assert!(text.contains("class weights 2:1, tolerance 1e-4, at most 2000 sweeps"), "{text}");
+    let result = json(folder, "out.json");
+    assert_eq!(
+        (&result["scores"][0]["shots"], &result["scores"][0]["draws"]),
+        (&2.into(), &3.into())
+    );
+    assert_eq!(result["scores"][1]["costs"][1]["accuracy"], 1.0);
+}
+
+#[test]
+fn images_are_found() {
+    let folder = folder();
+    let folder = folder.path();
+    let write = |name: &str, text: &str| std::fs::write(folder.join(name), text).unwrap();
+    let lists = |class: u32, first: u32| -> Vec<u32> {
+        (first..60).filter(|row| row % 3 == class).collect()
+    };
+    // Of the rows of a query's class the first is easy, the second junk, the others hard.
+    let each =
+        |list: &dyn Fn(u32) -> Vec<u32>| (0..30).map(|query| list(query % 3)).collect::<Vec<_>>();
+    let truth = serde_json::json!({
+        "easy": each(&|class| vec![class]),
+        "hard": each(&|class| lists(class, 6)),
+        "junk": each(&|class| vec![class + 3]),
+    });
+    write("truth.json", &truth.to_string());
+    let text = succeeds(folder, &format!("retrieval {BOTH} --relevance truth.json"));
+    assert!(text.contains("30 queries in 60 images, features of 6") && text.contains("mP@10 %"));
+    let result = json(folder, "out.json");
+    assert_eq!((&result["medium"]["map"], &result["hard"]["map"]), (&1.0.into(), &1.0.into()));
+
+    let name = |kind: char| move |row: u32| format!("200{}{kind}{row}.jpg", row % 3);
+    let originals: Vec<String> = (0..60).map(name('a')).collect();
+    let queries: Vec<String> = (0..30).map(name('b')).collect();
+    let names = serde_json::json!({
+        "originals": originals,
+        "blocks": [{"name": "strong", "queries": queries[..10]}, {"name": "crops/10", "queries": queries[10..]}],
+    });
+    write("names.json", &names.to_string());
+    let text = succeeds(folder, &format!("copy-detection {BOTH} --names names.json"));
+    assert!(text.contains("not whitened: 60 originals and 0 distractors, features of 6"), "{text}");
+    assert!(text.contains("strong: mAP 100.00 %"), "{text}");
+    let more = "--names names.json --whitening train --distractors test --top 0";
+    let text = succeeds(folder, &format!("copy-detection {BOTH} {more}"));
+    assert!(
+        text.contains("whitened (power 0.5, 60 images): 60 originals and 30 distractors"),
+        "{text}"
+    );
+    assert!(text.contains("over the whole ranking"), "{text}");
+}
+
+#[test]
+fn mistakes_are_one_line() {
+    let folder = folder();
+    let folder = folder.path();
+    std::fs::write(folder.join("bad.json"), "{\"easy\": 3}").unwrap();
+    let plain = FeatureSet { labels: Labels::None, ..clouds(6, 3) };
+    plain.save(&folder.join("plain")).unwrap();
+    let both = "--features train --test-features test";
+    for (words, code, part) in [
+        ("knn", 2, "--features FILE is missing"),
+        ("knn --features train", 2, "--test-features FILE is missing"),
+        ("kmeans", 2, "--features FILE is missing"),
+        ("few-shot --features train", 2, "--test-features FILE is missing"),
+        ("retrieval --features train", 2, "--test-features FILE is missing"),
+        (&format!("retrieval {both}"), 2, "--relevance FILE is missing"),
+        (&format!("retrieval {both} --relevance bad.json"), 1, "bad.json: should be {\"easy\""),
+        (&format!("copy-detection {both}"), 2, "--names FILE is missing"),
+        (
+            &format!("copy-detection {both} --names bad.json"),
+            1,
+            "bad.json: should be {\"originals\"",
+        ),
+        ("knn --features nothing --test-features test", 1, "nothing: No such file"),
+        ("knn --features bad.json --test-features test", 1, "not a whole safetensors file"),
+        ("knn --features train --test-features plain", 1, "test features: has no `labels`"),
+        (&format!("knn {both} --k 0"), 2, "k = 0"),
+        (&format!("kmeans {both} --clusters 61"), 2, "60 points cannot make 61 clusters"),
+        (&format!("few-shot {both} --shots 21"), 2, "21 images of class 0, 20 are there"),
+    ] {
+        let output = eval(folder, words);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{words}: {stderr}");
+        assert_eq!(stderr.trim_end().lines().count(), 1, "{words}: {stderr}");
+        assert!(stderr.contains(part), "{words}: {stderr}");
+    }
+}

@@ -1,0 +1,122 @@
+//! A PTX text as its parser leaves it: functions made of statements, names of registers and
+//! variables resolved, opcodes still words.
+
+use super::error::Place;
+use super::types::{Space, Ty};
+
+/// A parsed text.
+#[derive(Debug, Default)]
+pub struct Ast {
+    /// Kernels and functions, with and without a body.
+    pub functions: Vec<Function>,
+    /// Variables outside functions.
+    pub variables: Vec<Variable>,
+    /// Names of source files by their index.
+    pub files: Vec<(u32, String)>,
+}
+
+/// A variable of any state space, or a parameter.
+#[derive(Debug, Clone)]
+pub struct Variable {
+    /// Its name.
+    pub name: String,
+    /// Where it lives.
+    pub space: Space,
+    /// Bytes; 0 for an `extern` array whose size the launch gives.
+    pub bytes: usize,
+    /// Alignment in bytes, a power of two.
+    pub align: usize,
+    /// What it holds at the start; shorter than `bytes` means zeros behind.
+    pub init: Vec<u8>,
+    /// Is its size the launch's?
+    pub external: bool,
+    /// The type of one element.
+    pub ty: Ty,
+}
+
+/// A kernel (`.entry`) or a device function (`.func`).
+#[derive(Debug)]
+pub struct Function {
+    /// Its name.
+    pub name: String,
+    /// Is it a kernel?
+    pub entry: bool,
+    /// Parameters in order.
+    pub params: Vec<Variable>,
+    /// What it returns.
+    pub returns: Vec<Variable>,
+    /// Variables declared inside.
+    pub variables: Vec<Variable>,
+    /// The types of its registers; operands hold indices into this.
+    pub registers: Vec<Ty>,
+    /// Nothing if only declared.
+    pub body: Option<Vec<Statement>>,
+    /// The line of its name.
+    pub line: u32,
+    /// Most threads of a block (`.maxntid`), product.
+    pub max_threads: Option<u64>,
+    /// The only block shape allowed (`.reqntid`).
+    pub required_threads: Option<[u32; 3]>,
+}
+
+/// A label or an instruction.
+#[derive(Debug)]
+pub struct Statement {
+    /// Where it is.
+    pub place: Place,
+    /// What it is.
+    pub kind: StatementKind,
+}
+
+/// What a statement is.
+#[derive(Debug)]
+pub enum StatementKind {
+    /// A jump's goal.
+    Label(String),
+    /// `NAME: .branchtargets A, B, C;`
+    Targets(String, Vec<String>),
+    /// An instruction.
+    Instruction {
+        /// Register and whether its negation guards.
+        guard: Option<(u32, bool)>,
+        /// The opcode with its suffixes.
+        opcode: String,
+        /// Operands in order.
+        operands: Vec<Operand>,
+    },
+}
+
+/// One operand.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Operand {
+    /// A register of the function.
+    Register(u32),
+    /// A negated predicate, `!%p1`.
+    Not(u32),
+    /// `%tid.x` and the like.
+    Special(String),
+    /// An integer.
+    Int(u64),
+    /// An f32 by its bits.
+    F32(u32),
+    /// An f64 by its bits.
+    F64(u64),
+    /// A variable declared in the function, plus an offset.
+    Variable(u32, i64),
+    /// A parameter of the function, plus an offset.
+    Parameter(u32, i64),
+    /// What the function returns, plus an offset.
+    Return(u32, i64),
+    /// A name from outside the function (or a label), plus an offset.
+    Symbol(String, i64),
+    /// `[base + offset]`.
+    Address(Box<Operand>, i64),
+    /// `{a, b, ...}`.
+    Vector(Vec<Operand>),
+    /// `a|b`.
+    Pair(Box<Operand>, Box<Operand>),
+    /// `(a, b)` of a call.
+    List(Vec<Operand>),
+    /// `_`: nothing.
+    Sink,
+}

@@ -1,0 +1,274 @@
+//! Rounding: one exact value to any format in any direction, and the arithmetic that needs it.
+//!
+//! Rounding to nearest is what the processor does. The directed forms take the exact result as
+//! a sum of two numbers (Dekker's and Knuth's error-free transformations), round it to odd in
+//! f64, which keeps all that a narrower format needs, and round that once.
+
+use super::ops::Round;
+
+/// The NaN that single precision produces.
+pub const NAN32: u32 = 0x7fff_ffff;
+
+/// A binary floating-point format.
+#[derive(Debug, Clone, Copy)]
+pub struct Format {
+    /// Bits of the fraction.
+    pub fraction: u32,
+    /// Bits of the exponent.
+    pub exponent: u32,
+}
+
+/// IEEE half precision.
+pub const F16: Format = Format { fraction: 10, exponent: 5 };
+/// The upper half of single precision.
+pub const BF16: Format = Format { fraction: 7, exponent: 8 };
+/// Single precision with 10 bits of fraction.
+pub const TF32: Format = Format { fraction: 10, exponent: 8 };
+/// IEEE single precision.
+pub const F32: Format = Format { fraction: 23, exponent: 8 };
+/// IEEE double precision.
+pub const F64: Format = Format { fraction: 52, exponent: 11 };
+
+impl Format {
+    /// The bits of infinity.
+    fn infinity(self) -> u64 {
+        ((1 << self.exponent) - 1) << self.fraction
+    }
+
+    /// Rounds `magnitude 2^exponent` with a sign to the format's bits.
+    pub fn round(self, negative: bool, magnitude: u128, exponent: i32, round: Round) -> u64 {
+        let sign = u64::from(negative) << (self.fraction + self.exponent);
+        if magnitude == 0 {
+            return sign;
+        }
+        let bias = (1 << (self.exponent - 1)) - 1;
+        let top = 127 - magnitude.leading_zeros() as i32 + exponent;
+        // The unit in the last place, and how far it lies above the magnitude's last bit.
+        let unit = top.max(1 - bias) - self.fraction as i32;
+        let shift = unit - exponent;
+        let (mut kept, rest, half) = match shift {
+            ..=0 => (magnitude << -shift, 0, 1),
+            1..=127 => (magnitude >> shift, magnitude & ((1 << shift) - 1), 1 << (shift - 1)),
+            _ => (0, 1, 2),
+        };
+        let up = match round {
+            Round::Nearest => rest > half || (rest == half && kept & 1 == 1),
+            Round::Away => rest >= half,
+            Round::Zero => false,
+            Round::Down => rest > 0 && negative,
+            Round::Up => rest > 0 && !negative,
+        };
+        kept += u128::from(up);
+        // A fraction that overflows carries into the exponent, which is what it should do.
+        let biased = (top + bias).max(1) as u128 - 1;
+        let bits = (biased << self.fraction) + kept;
+        let infinity = self.infinity();
+        if bits < infinity.into() {
+            return sign | bits as u64;
+        }
+        let overflow = match round {
+            Round::Nearest | Round::Away => infinity,
+            Round::Zero => infinity - 1,
+            Round::Down => infinity - u64::from(!negative),
+            Round::Up => infinity - u64::from(negative),
+        };
+        sign | overflow
+    }
+
+    /// Rounds an f64; NaN becomes the format's NaN with all fraction bits set.
+    pub fn from_f64(self, value: f64, round: Round) -> u64 {
+        if value.is_nan() {
+            return self.infinity() | ((1 << self.fraction) - 1);
+        }
+        let negative = value.is_sign_negative();
+        if value.is_infinite() {
+            return u64::from(negative) << (self.fraction + self.exponent) | self.infinity();
+        }
+        let (magnitude, exponent) = parts(value);
+        self.round(negative, magnitude.into(), exponent, round)
+    }
+
+    /// The value of the format's bits; every format here fits into f64.
+    pub fn to_f64(self, bits: u64) -> f64 {
+        let fraction = bits & ((1 << self.fraction) - 1);
+        let exponent = (bits >> self.fraction) & ((1 << self.exponent) - 1);
+        let negative = bits >> (self.fraction + self.exponent) & 1 == 1;
+        let bias = (1i32 << (self.exponent - 1)) - 1;
+        let magnitude = if exponent == (1 << self.exponent) - 1 {
+            if fraction == 0 { f64::INFINITY } else { f64::NAN }
+        } else if exponent == 0 {
+            fraction as f64 * power_of_two(1 - bias - self.fraction as i32)
+        } else {
+            let whole = fraction | 1 << self.fraction;
+            whole as f64 * power_of_two(exponent as i32 - bias - self.fraction as i32)
+        };
+        if negative { -magnitude } else { magnitude }
+    }
+}
+
+/// `2^exponent` for exponents of normal numbers.
+pub fn power_of_two(exponent: i32) -> f64 {
+    f64::from_bits(((exponent + 1023) as u64) << 52)
+}
+
+/// A finite f64 as `magnitude 2^exponent`, without its sign.
+pub fn parts(value: f64) -> (u64, i32) {
+    let bits = value.to_bits();
+    let fraction = bits & ((1 << 52) - 1);
+    match (bits >> 52 & 0x7ff) as i32 {
+        0 => (fraction, -1074),
+        exponent => (fraction | 1 << 52, exponent - 1075),
+    }
+}
+
+/// An f16's value.
+pub fn half_to_f32(bits: u16) -> f32 {
+    F16.to_f64(bits.into()) as f32
+}
+
+/// A subnormal number becomes a zero of its sign.
+pub fn flush32(x: f32) -> f32 {
+    let bits = x.to_bits();
+    f32::from_bits(if bits & 0x7f80_0000 == 0 { bits & 0x8000_0000 } else { bits })
+}
+
+/// The bits of a result: every NaN becomes single precision's only one. Compared as bits, because
+/// compilers take one NaN to be as good as another.
+#[inline(always)]
+pub fn bits32(x: f32) -> u32 {
+    canonical32(x.to_bits())
+}
+
+/// The same of bits.
+#[inline(always)]
+pub fn canonical32(bits: u32) -> u32 {
+    if bits & 0x7fff_ffff > 0x7f80_0000 { NAN32 } else { bits }
+}
+
+/// `hi + lo = a + b` exactly, hi the rounded sum.
+fn two_sum(a: f64, b: f64) -> (f64, f64) {
+    let hi = a + b;
+    let bb = hi - a;
+    (hi, (a - (hi - bb)) + (b - bb))
+}
+
+/// `hi + lo` rounded to odd: truncated, the last bit set where something was cut off.
+fn to_odd(hi: f64, lo: f64) -> f64 {
+    if lo == 0.0 || !hi.is_finite() || lo.is_nan() {
+        return hi;
+    }
+    let towards_zero = lo.is_sign_negative() != hi.is_sign_negative();
+    f64::from_bits((hi.to_bits() - u64::from(towards_zero)) | 1)
+}
+
+/// The sign of a sum that is exactly zero.
+fn zero_sum(a: f64, b: f64, round: Round) -> f64 {
+    match (a.is_sign_negative(), b.is_sign_negative()) {
+        (true, true) => -0.0,
+        (false, false) => 0.0,
+        _ if round == Round::Down => -0.0,
+        _ => 0.0,
+    }
+}
+
+/// `a b + c` of numbers with at most 24 bits, in a state that rounds correctly to a narrower
+/// format.
+pub fn fma_odd(a: f64, b: f64, c: f64, round: Round) -> f64 {
+    let product = a * b;
+    let (hi, lo) = two_sum(product, c);
+    if hi == 0.0 && lo == 0.0 {
+        return zero_sum(product, c, round);
+    }
+    to_odd(hi, lo)
+}
+
+/// A quotient, rounded to odd.
+pub fn div_odd(a: f64, b: f64) -> f64 {
+    let quotient = a / b;
+    if quotient == 0.0 || !quotient.is_finite() {
+        return quotient;
+    }
+    // The remainder's sign says on which side of the quotient the exact one lies.
+    let remainder = (-quotient).mul_add(b, a);
+    to_odd(quotient, if remainder == 0.0 { 0.0 } else { remainder * b.signum() })
+}
+
+/// A square root, rounded to odd.
+pub fn sqrt_odd(a: f64) -> f64 {
+    let root = a.sqrt();
+    if root == 0.0 || !root.is_finite() {
+        return root;
+    }
+    to_odd(root, (-root).mul_add(root, a))
+}
+
+/// Moves a result rounded to nearest where `exact - nearest` has the sign of `error`.
+pub fn direct64(nearest: f64, error: f64, round: Round) -> f64 {
+    if nearest.is_nan() || error.is_nan() || error == 0.0 {
+        return nearest;
+    }
+    let up = error > 0.0;
+    match round {
+        Round::Up if up => nearest.next_up(),
+        Round::Down if !up => nearest.next_down(),
+        Round::Zero if up && nearest < 0.0 => nearest.next_up(),
+        Round::Zero if !up && nearest > 0.0 => nearest.next_down(),
+        _ => nearest,
+    }
+}
+
+/// `a + b` in double precision.
+pub fn add64(a: f64, b: f64, round: Round) -> f64 {
+    let sum = a + b;
+    if round == Round::Nearest {
+        return sum;
+    }
+    if sum == 0.0 && a.is_finite() {
+        return zero_sum(a, b, round);
+    }
+    if sum.is_infinite() && a.is_finite() && b.is_finite() {
+        return direct64(sum, -sum, round);
+    }
+    direct64(sum, two_sum(a, b).1, round)
+}
+
+/// `a b + c` in double precision. The directed forms are exact where no part underflows.
+pub fn fma64(a: f64, b: f64, c: f64, round: Round) -> f64 {
+    let result = a.mul_add(b, c);
+    if round == Round::Nearest || result.is_nan() {
+        return result;
+    }
+    if result.is_infinite() {
+        let finite = a.is_finite() && b.is_finite() && c.is_finite();
+        return if finite { direct64(result, -result, round) } else { result };
+    }
+    // Boldo and Muller: the error of an FMA is the sum of two numbers.
+    let product = a * b;
+    let product_error = a.mul_add(b, -product);
+    if result == 0.0 && product_error == 0.0 {
+        return zero_sum(product, c, round);
+    }
+    let (alpha, alpha_error) = two_sum(c, product_error);
+    let (beta, beta_error) = two_sum(product, alpha);
+    let gamma = (beta - result) + beta_error;
+    direct64(result, gamma + alpha_error, round)
+}
+
+/// `a / b` in double precision.
+pub fn div64(a: f64, b: f64, round: Round) -> f64 {
+    let quotient = a / b;
+    if round == Round::Nearest || quotient.is_nan() || b == 0.0 || b.is_infinite() {
+        return quotient;
+    }
+    if quotient.is_infinite() {
+        return if a.is_finite() { direct64(quotient, -quotient, round) } else { quotient };
+    }
+    let remainder = (-quotient).mul_add(b, a);
+    direct64(quotient, if remainder == 0.0 { 0.0 } else { remainder * b.signum() }, round)
+}
+
+/// The square root in double precision.
+pub fn sqrt64(a: f64, round: Round) -> f64 {
+    let root = a.sqrt();
+    direct64(root, (-root).mul_add(root, a), round)
+}

@@ -1,0 +1,292 @@
+//! Counts what a kernel does, instruction by instruction.
+
+use std::collections::HashMap;
+
+use super::error::Place;
+use super::ops::{Kernel, Op};
+use super::types::{Space, Ty};
+use super::warp::{LANES, lanes};
+
+/// Bytes of a transaction of global memory.
+pub const SECTOR: u64 = 32;
+/// Banks of shared memory, 4 bytes wide.
+const BANKS: u64 = 32;
+
+/// What one instruction did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Count {
+    /// Times that a warp ran it.
+    pub warps: u64,
+    /// Times that a thread ran it.
+    pub threads: u64,
+    /// Accesses of a warp to memory.
+    pub requests: u64,
+    /// Transactions of 32 bytes of global memory.
+    pub sectors: u64,
+    /// Bytes that threads asked for.
+    pub bytes: u64,
+    /// Extra turns because lanes wanted different words of one bank.
+    pub conflicts: u64,
+    /// Jumps at which lanes parted.
+    pub divergent: u64,
+}
+
+impl Count {
+    fn add(&mut self, other: &Count) {
+        self.warps += other.warps;
+        self.threads += other.threads;
+        self.requests += other.requests;
+        self.sectors += other.sectors;
+        self.bytes += other.bytes;
+        self.conflicts += other.conflicts;
+        self.divergent += other.divergent;
+    }
+}
+
+/// A class of instructions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[allow(missing_docs)]
+pub enum InstructionClass {
+    FloatFma,
+    Float,
+    FloatApprox,
+    Double,
+    Half,
+    Matrix,
+    Integer,
+    Move,
+    Convert,
+    Compare,
+    GlobalLoad,
+    GlobalStore,
+    GlobalAtomic,
+    Shared,
+    SharedAtomic,
+    Local,
+    Param,
+    Control,
+    Barrier,
+    WarpCollective,
+    Other,
+}
+
+impl InstructionClass {
+    /// The class in words.
+    pub fn name(self) -> &'static str {
+        match self {
+            InstructionClass::FloatFma => "f32 fma",
+            InstructionClass::Float => "f32 other",
+            InstructionClass::FloatApprox => "f32 approx",
+            InstructionClass::Double => "f64",
+            InstructionClass::Half => "f16/bf16",
+            InstructionClass::Matrix => "mma/ldmatrix",
+            InstructionClass::Integer => "integer",
+            InstructionClass::Move => "move/select",
+            InstructionClass::Convert => "convert",
+            InstructionClass::Compare => "compare",
+            InstructionClass::GlobalLoad => "global load",
+            InstructionClass::GlobalStore => "global store",
+            InstructionClass::GlobalAtomic => "global atomic",
+            InstructionClass::Shared => "shared",
+            InstructionClass::SharedAtomic => "shared atomic",
+            InstructionClass::Local => "local",
+            InstructionClass::Param => "parameter",
+            InstructionClass::Control => "control",
+            InstructionClass::Barrier => "barrier/fence",
+            InstructionClass::WarpCollective => "shuffle/vote",
+            InstructionClass::Other => "other",
+        }
+    }
+
+    /// The class of an instruction.
+    pub fn of(op: Op) -> InstructionClass {
+        use InstructionClass::*;
+        match op {
+            Op::Logic(super::ops::Logic::Mov, _) | Op::Select(_) => Move,
+            Op::Pack { .. } | Op::Unpack { .. } => Move,
+            Op::Float(float, Ty::F32, _) => match float {
+                super::ops::Float::Fma => FloatFma,
+                super::ops::Float::Ex2
+                | super::ops::Float::Lg2
+                | super::ops::Float::Sin
+                | super::ops::Float::Cos => FloatApprox,
+                super::ops::Float::Tanh
+                | super::ops::Float::RsqrtApprox
+                | super::ops::Float::RcpApprox => FloatApprox,
+                super::ops::Float::SqrtApprox | super::ops::Float::DivApprox => FloatApprox,
+                _ => InstructionClass::Float,
+            },
+            Op::Float(_, Ty::F64, _) => Double,
+            Op::Float(..) => Half,
+            Op::Logic(..) | Op::Int(..) | Op::Int3(..) | Op::Carry { .. } | Op::Dot { .. } => {
+                Integer
+            }
+            Op::SetP { .. } | Op::Set { .. } | Op::TestP(..) => Compare,
+            Op::Convert { .. } | Op::ConvertPair { .. } => Convert,
+            Op::ToGeneric(..) | Op::FromGeneric(..) | Op::IsSpace(_) => Integer,
+            Op::Load { space, .. } => match space {
+                Space::Shared => Shared,
+                Space::Local => Local,
+                Space::Param => Param,
+                _ => GlobalLoad,
+            },
+            Op::Store { space, .. } => match space {
+                Space::Shared => Shared,
+                Space::Local | Space::Param => Local,
+                _ => GlobalStore,
+            },
+            Op::Atomic { space: Space::Shared, .. } => SharedAtomic,
+            Op::Atomic { .. } => GlobalAtomic,
+            Op::CopyAsync { .. } => GlobalLoad,
+            Op::CopyCommit | Op::CopyWait | Op::Fence => Barrier,
+            Op::Barrier { .. } | Op::BarrierReduce { .. } | Op::WarpBarrier => Barrier,
+            Op::Shuffle(_) | Op::Vote(_) | Op::MatchAny(_) | Op::MatchAll(_) => WarpCollective,
+            Op::Redux(..) | Op::ActiveMask => WarpCollective,
+            Op::Mma(_) | Op::LoadMatrix { .. } | Op::StoreMatrix { .. } => Matrix,
+            Op::Branch | Op::BranchIndex | Op::Exit | Op::Trap => Control,
+            Op::Clock(_) | Op::Nop => Other,
+        }
+    }
+}
+
+/// Counts while a launch runs.
+#[derive(Debug, Default)]
+pub struct Profile {
+    /// One count per instruction.
+    pub counts: Vec<Count>,
+}
+
+impl Profile {
+    /// Nothing counted yet.
+    pub fn new(kernel: &Kernel) -> Profile {
+        Profile { counts: vec![Count::default(); kernel.code.len()] }
+    }
+
+    /// Adds another worker's counts.
+    pub fn add(&mut self, other: &Profile) {
+        for (count, other) in self.counts.iter_mut().zip(&other.counts) {
+            count.add(other);
+        }
+    }
+
+    /// A warp's access to global memory.
+    pub fn global(&mut self, pc: usize, at: &[u64; LANES], active: u32, bytes: usize) {
+        let (mut sectors, mut used) = ([0u64; LANES], 0);
+        for lane in lanes(active) {
+            let sector = at[lane] / SECTOR;
+            if used == 0 || sectors[used - 1] != sector {
+                sectors[used] = sector;
+                used += 1;
+            }
+        }
+        let sectors = &mut sectors[..used];
+        sectors.sort_unstable();
+        let distinct = 1 + sectors.windows(2).filter(|pair| pair[0] != pair[1]).count();
+        let count = &mut self.counts[pc];
+        count.requests += 1;
+        count.sectors += distinct as u64;
+        count.bytes += u64::from(active.count_ones()) * bytes as u64;
+    }
+
+    /// A warp's access to shared memory: 128 bytes a turn, one word per bank.
+    pub fn shared(&mut self, pc: usize, at: &[u64; LANES], active: u32, bytes: usize) {
+        let lanes_per_turn = (128 / bytes.max(4)).min(LANES);
+        let mut conflicts = 0;
+        for turn in 0..LANES / lanes_per_turn {
+            let mask = if lanes_per_turn == LANES { u32::MAX } else { (1 << lanes_per_turn) - 1 };
+            let mask = active & (mask << (turn * lanes_per_turn));
+            // Words of this turn, each once, and how many of them each bank holds.
+            let mut words: Vec<u64> = lanes(mask)
+                .flat_map(|lane| at[lane] / 4..(at[lane] + bytes as u64).div_ceil(4))
+                .collect();
+            words.sort_unstable();
+            words.dedup();
+            let mut banks = [0u64; BANKS as usize];
+            words.iter().for_each(|word| banks[(word % BANKS) as usize] += 1);
+            conflicts += banks.into_iter().max().unwrap_or(0).saturating_sub(1);
+        }
+        let count = &mut self.counts[pc];
+        count.requests += 1;
+        count.conflicts += conflicts;
+        count.bytes += u64::from(active.count_ones()) * bytes as u64;
+    }
+}
+
+/// What a launch did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Instructions, counted per thread.
+    pub instructions: u64,
+    /// Instructions, counted per warp.
+    pub warp_instructions: u64,
+    /// Instructions per thread by class, most frequent first; with `profile` only, as all below.
+    pub classes: Vec<(InstructionClass, u64)>,
+    /// Warp loads from global memory.
+    pub global_loads: u64,
+    /// Warp stores (and atomics) to global memory.
+    pub global_stores: u64,
+    /// Transactions of 32 bytes that the loads need.
+    pub load_sectors: u64,
+    /// Transactions of 32 bytes that the stores need.
+    pub store_sectors: u64,
+    /// Bytes that threads asked for in loads.
+    pub load_bytes: u64,
+    /// Bytes that threads stored.
+    pub store_bytes: u64,
+    /// Warp accesses to shared memory.
+    pub shared_requests: u64,
+    /// Extra turns of shared memory because of bank conflicts.
+    pub bank_conflicts: u64,
+    /// Jumps of a warp.
+    pub branches: u64,
+    /// Those at which lanes parted.
+    pub divergent_branches: u64,
+    /// Each instruction: where it came from, its class and its count.
+    pub hot: Vec<(Place, InstructionClass, Count)>,
+}
+
+impl Report {
+    /// Sums a profile up.
+    pub fn new(kernel: &Kernel, instructions: [u64; 2], profile: Option<&Profile>) -> Report {
+        let [threads, warps] = instructions;
+        let mut report =
+            Report { instructions: threads, warp_instructions: warps, ..Report::default() };
+        let Some(profile) = profile else { return report };
+        let mut classes = HashMap::new();
+        for ((i, &place), count) in kernel.code.iter().zip(&kernel.places).zip(&profile.counts) {
+            let class = InstructionClass::of(i.op);
+            *classes.entry(class).or_insert(0) += count.threads;
+            report.hot.push((place, class, *count));
+            if matches!(i.op, Op::Branch | Op::BranchIndex) {
+                report.branches += count.warps;
+                report.divergent_branches += count.divergent;
+            }
+            report.bank_conflicts += count.conflicts;
+            if matches!(i.op, Op::Store { .. } | Op::Atomic { .. }) && count.sectors > 0 {
+                report.global_stores += count.requests;
+                report.store_sectors += count.sectors;
+                report.store_bytes += count.bytes;
+            } else if count.sectors > 0 {
+                report.global_loads += count.requests;
+                report.load_sectors += count.sectors;
+                report.load_bytes += count.bytes;
+            } else {
+                report.shared_requests += count.requests;
+            }
+        }
+        report.classes = classes.into_iter().filter(|&(_, count)| count > 0).collect();
+        report.classes.sort_by_key(|&(class, count)| (std::cmp::Reverse(count), class));
+        report
+    }
+
+    /// Bytes that go to and from DRAM if nothing is cached.
+    pub fn dram_bytes(&self) -> u64 {
+        (self.load_sectors + self.store_sectors) * SECTOR
+    }
+
+    /// Share of the transactions' bytes that threads asked for; above 1 where lanes share bytes.
+    pub fn efficiency(&self) -> f64 {
+        let moved = self.dram_bytes();
+        if moved == 0 { 1.0 } else { (self.load_bytes + self.store_bytes) as f64 / moved as f64 }
+    }
+}

@@ -1,0 +1,338 @@
+//! A warp: 32 threads (lanes) that run one instruction at a time together.
+//!
+//! Each register is a row of 32 values, one per lane, and each instruction a loop over the row.
+//! The lanes that take part are the bits of a mask. At a jump that only some lanes take, the
+//! warp parts: the lanes of one way are put aside, the others go first, and where both ways meet
+//! again (see [`super::cfg`]) they go on together. What is put aside lies on a stack.
+
+use super::ops::{Instruction, R};
+
+/// Lanes of a warp.
+pub const LANES: usize = 32;
+/// The mask of all lanes.
+pub const FULL: u32 = u32::MAX;
+/// A row of 32-bit registers.
+pub type Words = [u32; LANES];
+/// A row of 64-bit registers.
+pub type Longs = [u64; LANES];
+/// No place to meet.
+const NOWHERE: u32 = u32::MAX;
+
+/// Lanes that go one way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Way {
+    /// Their next instruction.
+    pub pc: u32,
+    /// Where they stop and wait for the ways below on the stack.
+    pub meet: u32,
+    /// Which lanes.
+    pub mask: u32,
+}
+
+/// Why a warp does not run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// It does.
+    Ready,
+    /// It waits at a barrier of the block.
+    Waiting,
+    /// All its lanes have ended.
+    Done,
+}
+
+/// A copy from global to shared memory that is under way.
+#[derive(Debug, Clone, Copy)]
+pub struct Copy {
+    /// Offset in shared memory.
+    pub to: u32,
+    /// What goes there: up to 16 bytes.
+    pub data: [u8; 16],
+    /// How many bytes.
+    pub bytes: u8,
+    /// The lane.
+    pub lane: u8,
+}
+
+/// A warp's state.
+#[derive(Debug)]
+pub struct Warp {
+    /// 32-bit registers.
+    pub words: Vec<Words>,
+    /// 64-bit registers.
+    pub longs: Vec<Longs>,
+    /// Predicates, a bit per lane.
+    pub preds: Vec<u32>,
+    /// The carry flag, a bit per lane.
+    pub carry: u32,
+    /// The way that runs.
+    pub way: Way,
+    /// Ways put aside, the next to run last.
+    pub aside: Vec<Way>,
+    /// Lanes that have not ended.
+    pub live: u32,
+    /// Lanes that exist: the last warp of a block may have fewer than 32 threads.
+    pub threads: u32,
+    /// Can it run?
+    pub state: State,
+    /// Instructions that it ran.
+    pub steps: u64,
+    /// Local memory, lane after lane.
+    pub local: Vec<u8>,
+    /// Groups of asynchronous copies, oldest first; the last one is still open.
+    pub copies: std::collections::VecDeque<Vec<Copy>>,
+    /// Counts barriers and warp barriers: orders accesses for the race check.
+    pub clock: u32,
+}
+
+impl Warp {
+    /// A warp with registers of these numbers.
+    pub fn new(slots: [usize; 3], local_bytes: usize) -> Warp {
+        Warp {
+            words: vec![[0; LANES]; slots[0]],
+            longs: vec![[0; LANES]; slots[1]],
+            preds: vec![0; slots[2]],
+            carry: 0,
+            way: Way { pc: 0, meet: NOWHERE, mask: 0 },
+            aside: Vec::new(),
+            live: 0,
+            threads: 0,
+            state: State::Done,
+            steps: 0,
+            local: vec![0; local_bytes * LANES],
+            copies: Default::default(),
+            clock: 0,
+        }
+    }
+
+    /// Puts all its lanes to the first instruction, registers zero.
+    pub fn reset(&mut self, threads: u32) {
+        self.words.fill([0; LANES]);
+        self.longs.fill([0; LANES]);
+        self.preds.fill(0);
+        self.carry = 0;
+        self.way = Way { pc: 0, meet: NOWHERE, mask: threads };
+        self.aside.clear();
+        self.live = threads;
+        self.threads = threads;
+        self.state = State::Ready;
+        self.steps = 0;
+        self.clock = 0;
+        self.local.fill(0);
+        self.copies.clear();
+        self.copies.push_back(Vec::new());
+    }
+
+    /// Lanes of `taken` jump to `goal`, the others of the way go on to the next instruction;
+    /// both meet at `meet`. `goal_first`: the jumping lanes run before the others.
+    pub fn part(&mut self, taken: u32, goal: u32, meet: u32, goal_first: bool) {
+        let Way { pc, meet: outer, mask } = self.way;
+        let rest = mask & !taken;
+        if rest == 0 {
+            self.way.pc = goal;
+            self.meet_again();
+            return;
+        }
+        let mut ways =
+            [Way { pc: pc.wrapping_add(1), meet, mask: rest }, Way { pc: goal, meet, mask: taken }];
+        if !goal_first {
+            ways.reverse();
+        }
+        // All lanes of the way go on from where the two meet, unless the ways below on the
+        // stack do that already.
+        if meet != outer {
+            self.aside.push(Way { pc: meet, meet: outer, mask });
+        }
+        for way in ways {
+            if way.pc != meet {
+                self.aside.push(way);
+            }
+        }
+        self.next_way();
+    }
+
+    /// Where no more than `meet` is common, lanes end separately.
+    pub fn next_way(&mut self) {
+        loop {
+            match self.aside.pop() {
+                Some(way) if way.mask & self.live != 0 && way.pc != NOWHERE => {
+                    self.way = Way { mask: way.mask & self.live, ..way };
+                    if way.pc != way.meet {
+                        return;
+                    }
+                }
+                Some(_) => {}
+                None => {
+                    self.way.mask = 0;
+                    self.state = State::Done;
+                    return;
+                }
+            }
+        }
+    }
+
+    /// If the way has come to where it meets others, goes on with those put aside.
+    #[inline(always)]
+    pub fn meet_again(&mut self) {
+        if self.way.pc == self.way.meet {
+            self.next_way();
+        }
+    }
+
+    /// These lanes are done.
+    pub fn exit(&mut self, lanes: u32) {
+        self.live &= !lanes;
+        self.way.mask &= self.live;
+        if self.way.mask == 0 {
+            self.next_way();
+        }
+    }
+
+    /// Writes a row, in the active lanes only.
+    #[inline(always)]
+    pub fn set_words(&mut self, d: R, active: u32, row: Words) {
+        let old = &mut self.words[d as usize];
+        if active == FULL {
+            *old = row;
+            return;
+        }
+        for (lane, (old, new)) in old.iter_mut().zip(row).enumerate() {
+            let keep = ((active >> lane) & 1).wrapping_sub(1);
+            *old = (*old & keep) | (new & !keep);
+        }
+    }
+
+    /// Writes a row, in the active lanes only.
+    #[inline(always)]
+    pub fn set_longs(&mut self, d: R, active: u32, row: Longs) {
+        let old = &mut self.longs[d as usize];
+        if active == FULL {
+            *old = row;
+            return;
+        }
+        for (lane, (old, new)) in old.iter_mut().zip(row).enumerate() {
+            let keep = u64::from((active >> lane) & 1).wrapping_sub(1);
+            *old = (*old & keep) | (new & !keep);
+        }
+    }
+
+    /// Writes a predicate, in the active lanes only.
+    #[inline(always)]
+    pub fn set_pred(&mut self, d: R, active: u32, bits: u32) {
+        let old = &mut self.preds[d as usize];
+        *old = (*old & !active) | (bits & active);
+    }
+
+    /// `d = f(a)`.
+    #[inline(always)]
+    pub fn word1(&mut self, i: &Instruction, active: u32, f: impl Fn(u32) -> u32) {
+        let a = &self.words[i.a as usize];
+        let mut row = [0; LANES];
+        for lane in 0..LANES {
+            row[lane] = f(a[lane]);
+        }
+        self.set_words(i.d, active, row);
+    }
+
+    /// `d = f(a, b)`.
+    #[inline(always)]
+    pub fn word2(&mut self, i: &Instruction, active: u32, f: impl Fn(u32, u32) -> u32) {
+        let (a, b) = (&self.words[i.a as usize], &self.words[i.b as usize]);
+        let mut row = [0; LANES];
+        for lane in 0..LANES {
+            row[lane] = f(a[lane], b[lane]);
+        }
+        self.set_words(i.d, active, row);
+    }
+
+    /// `d = f(a, b, c)`.
+    #[inline(always)]
+    pub fn word3(&mut self, i: &Instruction, active: u32, f: impl Fn(u32, u32, u32) -> u32) {
+        let (a, b) = (&self.words[i.a as usize], &self.words[i.b as usize]);
+        let c = &self.words[i.c as usize];
+        let mut row = [0; LANES];
+        for lane in 0..LANES {
+            row[lane] = f(a[lane], b[lane], c[lane]);
+        }
+        self.set_words(i.d, active, row);
+    }
+
+    /// `d = f(a)`, 64 bits.
+    #[inline(always)]
+    pub fn long1(&mut self, i: &Instruction, active: u32, f: impl Fn(u64) -> u64) {
+        let a = &self.longs[i.a as usize];
+        let mut row = [0; LANES];
+        for lane in 0..LANES {
+            row[lane] = f(a[lane]);
+        }
+        self.set_longs(i.d, active, row);
+    }
+
+    /// `d = f(a, b)`, 64 bits.
+    #[inline(always)]
+    pub fn long2(&mut self, i: &Instruction, active: u32, f: impl Fn(u64, u64) -> u64) {
+        let (a, b) = (&self.longs[i.a as usize], &self.longs[i.b as usize]);
+        let mut row = [0; LANES];
+        for lane in 0..LANES {
+            row[lane] = f(a[lane], b[lane]);
+        }
+        self.set_longs(i.d, active, row);
+    }
+
+    /// `d = f(a, b, c)`, 64 bits.
+    #[inline(always)]
+    pub fn long3(&mut self, i: &Instruction, active: u32, f: impl Fn(u64, u64, u64) -> u64) {
+        let (a, b) = (&self.longs[i.a as usize], &self.longs[i.b as usize]);
+        let c = &self.longs[i.c as usize];
+        let mut row = [0; LANES];
+        for lane in 0..LANES {
+            row[lane] = f(a[lane], b[lane], c[lane]);
+        }
+        self.set_longs(i.d, active, row);
+    }
+
+    /// `d = f(a, b)`: 64 bits of a 64-bit and a 32-bit operand.
+    #[inline(always)]
+    pub fn long_word(&mut self, i: &Instruction, active: u32, f: impl Fn(u64, u32) -> u64) {
+        let (a, b) = (&self.longs[i.a as usize], &self.words[i.b as usize]);
+        let mut row = [0; LANES];
+        for lane in 0..LANES {
+            row[lane] = f(a[lane], b[lane]);
+        }
+        self.set_longs(i.d, active, row);
+    }
+
+    /// `d = f(a)`: 32 bits of a 64-bit operand.
+    #[inline(always)]
+    pub fn narrow(&mut self, i: &Instruction, active: u32, f: impl Fn(u64) -> u32) {
+        let a = &self.longs[i.a as usize];
+        let mut row = [0; LANES];
+        for lane in 0..LANES {
+            row[lane] = f(a[lane]);
+        }
+        self.set_words(i.d, active, row);
+    }
+
+    /// `d = f(a)`: 64 bits of a 32-bit operand.
+    #[inline(always)]
+    pub fn widen(&mut self, i: &Instruction, active: u32, f: impl Fn(u32) -> u64) {
+        let a = &self.words[i.a as usize];
+        let mut row = [0; LANES];
+        for lane in 0..LANES {
+            row[lane] = f(a[lane]);
+        }
+        self.set_longs(i.d, active, row);
+    }
+}
+
+/// The lanes of a mask, lowest first.
+pub fn lanes(mask: u32) -> impl Iterator<Item = usize> {
+    let mut rest = mask;
+    std::iter::from_fn(move || {
+        if rest == 0 {
+            return None;
+        }
+        let lane = rest.trailing_zeros() as usize;
+        rest &= rest - 1;
+        Some(lane)
+    })
+}

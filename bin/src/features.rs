@@ -12,7 +12,7 @@ use carp::learner::cpu;
 use clap::Args;
 
 use crate::on_threads;
-use crate::source::{DataArgs, ImageBar, NetworkArgs, SplitName};
+use crate::source::{DataArgs, ImageBar, NetworkArgs};
 
 #[derive(Args)]
 pub struct FeaturesArgs {
@@ -20,9 +20,9 @@ pub struct FeaturesArgs {
     network: NetworkArgs,
     #[command(flatten)]
     data: DataArgs,
-    /// Which of the data.
-    #[arg(long, value_enum, default_value = "train")]
-    split: SplitName,
+    /// Which of the data: train, test, pretrain, or a split of one of the paper's data sets.
+    #[arg(long, value_name = "NAME", default_value = "train")]
+    split: String,
     /// Where the features go: `features` [N,D] of f32, and `labels` where there are any.
     #[arg(short, long, value_name = "FILE")]
     out: PathBuf,
@@ -33,6 +33,9 @@ pub struct FeaturesArgs {
     /// Pictures stay as they are, but shrunk so that neither side is longer than this (Lanczos).
     #[arg(long, value_name = "PIXELS", conflicts_with = "stretch")]
     fit: Option<usize>,
+    /// Crop retrieval's queries to their boxes, as its benchmark does and the authors do not.
+    #[arg(long)]
+    query_boxes: bool,
     /// Pictures become squares of this side, whatever their shape.
     #[arg(long, value_name = "PIXELS", conflicts_with = "multi_scale")]
     stretch: Option<usize>,
@@ -45,7 +48,15 @@ pub fn run(args: &FeaturesArgs) -> Result<ExitCode> {
     let mut source = args.network.open()?;
     tell(&source, args.network.network)?;
     let (set, per_second) = on_threads(args.network.threads, || {
-        let data = args.data.open(&source, args.split)?;
+        let mut data = args.data.open(&source, &args.split)?;
+        if args.query_boxes {
+            let change = Change::Crop(args.data.query_boxes(&source)?);
+            if args.split != "queries" {
+                let detail = "--query-boxes is for --split queries";
+                return Err(Error::Usage(detail.to_owned()));
+            }
+            data = Arc::new(Changed { data, change });
+        }
         extract(args, &mut source, data)
     })?;
     set.save(&args.out)?;

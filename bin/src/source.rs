@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use carp::config::Config;
-use carp::data::{DataConfig, Dataset};
+use carp::data::{DataConfig, Dataset, Reading, catalogue};
 use carp::error::{Error, Result};
+use carp::eval::all::box_of;
 use carp::features::{Encoder, NetworkName, POOLED, Source};
 use carp::learner::cpu;
-use carp::views::{EvalTransform, Filter};
+use carp::views::{Crop, EvalTransform, Filter};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -141,23 +142,16 @@ pub struct DataArgs {
     /// The data of this preset in place of the run's own.
     #[arg(long, value_name = "NAME")]
     pub preset: Option<String>,
+    /// One of the paper's data sets (`carp data list`) in place of the run's own; --data names its
+    /// folder.
+    #[arg(long, value_name = "NAME", requires = "data", conflicts_with = "preset")]
+    pub dataset: Option<String>,
     /// The folder with the data.
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
     /// Make an unreadable image an error instead of skipping it.
     #[arg(long)]
     pub strict: bool,
-}
-
-/// Splits of a run's data.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum SplitName {
-    /// Labelled, to train classifiers on.
-    Train,
-    /// Labelled, to test with.
-    Test,
-    /// What the network learnt from.
-    Pretrain,
 }
 
 impl DataArgs {
@@ -170,6 +164,10 @@ impl DataArgs {
             (None, None) => Config::default(),
         };
         let mut data = config.data;
+        if let Some(name) = &self.dataset {
+            let kind = catalogue::of_name(name)?.kind;
+            data = DataConfig { kind, ..DataConfig::default() };
+        }
         if self.data.is_some() {
             data.path.clone_from(&self.data);
         }
@@ -177,20 +175,47 @@ impl DataArgs {
         Ok((data, config.seed))
     }
 
-    /// One split.
-    pub fn open(&self, source: &Source, split: SplitName) -> Result<Arc<dyn Dataset>> {
+    /// One split: train, test, pretrain, or what a data set of the paper calls its own.
+    pub fn open(&self, source: &Source, split: &str) -> Result<Arc<dyn Dataset>> {
         let (data, seed) = self.config(source)?;
+        if let Some(set) = catalogue::of_kind(data.kind) {
+            let name = match split {
+                "train" if !set.train.is_empty() => data.train.as_deref().unwrap_or(set.train),
+                "test" if !set.test.is_empty() => data.test.as_deref().unwrap_or(set.test),
+                "pretrain" => set.pretrain,
+                other => other,
+            };
+            let reading = Reading { strict: data.strict, cache: 0 };
+            return set.contents(&data)?.dataset(name, reading);
+        }
         let splits = data.open(seed)?;
         let name = splits.pretrain.name().to_owned();
         let found = match split {
-            SplitName::Train => splits.train,
-            SplitName::Test => splits.test,
-            SplitName::Pretrain => Some(splits.pretrain),
+            "train" => splits.train,
+            "test" => splits.test,
+            "pretrain" => Some(splits.pretrain),
+            _ => {
+                let detail = format!("split {split:?}: {name} has train, test and pretrain");
+                return Err(Error::Usage(detail));
+            }
         };
         found.ok_or_else(|| {
-            let split = format!("{split:?}").to_lowercase();
             Error::Usage(format!("{name} has no labelled split {split}; there is pretrain"))
         })
+    }
+
+    /// The query boxes of a retrieval data set.
+    pub fn query_boxes(&self, source: &Source) -> Result<Vec<Crop>> {
+        let (data, _) = self.config(source)?;
+        let queries = match catalogue::of_kind(data.kind) {
+            Some(set) => set.contents(&data)?.queries,
+            None => vec![],
+        };
+        if queries.is_empty() {
+            let detail = "--query-boxes is for split `queries` of roxford5k and rparis6k";
+            return Err(Error::Usage(detail.to_owned()));
+        }
+        Ok(queries.iter().map(box_of).collect())
     }
 }
 

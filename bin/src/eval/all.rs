@@ -4,8 +4,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use carp::error::{Error, Result};
-use carp::eval::all::{AllSettings, Event, Protocol, Recorder, Report, evaluate_own, markdown};
-use carp::eval::linear::LinearSettings;
+use carp::eval::all::{
+    AllSettings, Event, Look, Protocol, Recorder, Report, evaluate_catalogue, evaluate_own,
+    markdown,
+};
+use carp::eval::linear::ProbeOptimizer;
 use carp::features::NetworkName;
 use carp::learner::cpu;
 use clap::Args;
@@ -20,6 +23,10 @@ pub struct AllArgs {
     /// A run folder, a checkpoint, or weights of others: safetensors, or .pth of PyTorch.
     #[arg(long, value_name = "FILE")]
     checkpoint: PathBuf,
+    /// The paper's data sets instead of the run's own data: a folder with one folder for each that
+    /// there is, named as `carp data list` names it.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["preset", "dataset", "data"])]
+    data_root: Option<PathBuf>,
     #[command(flatten)]
     data: DataArgs,
     /// Folder for results.json and results.md [default: eval in the run's folder].
@@ -31,13 +38,13 @@ pub struct AllArgs {
     /// Only these protocols.
     #[arg(long, value_name = "NAME,...", value_delimiter = ',', value_parser = protocol())]
     protocols: Option<Vec<Protocol>>,
-    /// Epochs of the linear probe.
-    #[arg(long, value_name = "N", default_value_t = LinearSettings::imagenet().epochs)]
-    linear_epochs: usize,
-    /// Learning rates of the linear probe, trained at once; the best is reported.
+    /// Epochs of the linear probe [default: 100, on a run's own data 30].
+    #[arg(long, value_name = "N")]
+    linear_epochs: Option<usize>,
+    /// Learning rates of the linear probe, trained at once; the best is reported [default: 1, on a
+    /// run's own data 0.1, 0.3 and 1].
     #[arg(long, value_name = "LR,...", value_delimiter = ',')]
-    #[arg(default_values_t = LinearSettings::imagenet().lr)]
-    linear_lr: Vec<f64>,
+    linear_lr: Option<Vec<f64>>,
     /// Let the linear probe see random crops in every epoch, as the authors do, also on a run's own
     /// data, where it takes each image once by default.
     #[arg(long)]
@@ -54,6 +61,18 @@ pub struct AllArgs {
     /// Epochs of fine-tuning.
     #[arg(long, value_name = "N", default_value_t = AllSettings::default().semi_epochs)]
     semi_epochs: usize,
+    /// Crop retrieval's queries to their boxes, as its benchmark does and the authors do not.
+    #[arg(long)]
+    query_boxes: bool,
+    /// Longest side of an image in retrieval.
+    #[arg(long, value_name = "PIXELS", default_value_t = AllSettings::default().fit)]
+    fit: usize,
+    /// Of each ranking in copy detection, what counts; 0 is all of it, as its devkit does.
+    #[arg(long, value_name = "N", default_value_t = AllSettings::default().copy_top)]
+    copy_top: usize,
+    /// A folder of further images for copy detection's database.
+    #[arg(long, value_name = "DIR")]
+    distractors: Option<PathBuf>,
     /// Seed of all that is drawn.
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -81,13 +100,25 @@ impl AllArgs {
         if self.no_augment || (own && !self.augment) {
             settings.crop_scale = None;
         }
-        settings.linear.epochs = self.linear_epochs;
-        settings.linear.lr.clone_from(&self.linear_lr);
+        if own {
+            // LARS with ImageNet's settings needs more updates than small data sets give it.
+            settings.linear.optimizer = ProbeOptimizer::Sgd;
+            (settings.linear.epochs, settings.linear.batch_size) = (30, 256);
+            settings.linear.lr = vec![0.1, 0.3, 1.0];
+        }
+        settings.linear.epochs = self.linear_epochs.unwrap_or(settings.linear.epochs);
+        if let Some(lr) = &self.linear_lr {
+            settings.linear.lr.clone_from(lr);
+        }
         settings.linear.seed = self.seed;
         settings.few_shot.seed = self.seed;
         settings.full_up_to = self.full_up_to;
         settings.semi_shares = self.semi_percent.iter().map(|percent| percent / 100.0).collect();
         settings.semi_epochs = self.semi_epochs;
+        settings.query_boxes = self.query_boxes;
+        settings.fit = self.fit;
+        settings.copy_top = self.copy_top;
+        settings.distractors.clone_from(&self.distractors);
         settings.seed = self.seed;
         settings
     }
@@ -104,7 +135,7 @@ impl AllArgs {
 
 pub fn run(args: &AllArgs) -> Result<ExitCode> {
     let folder = args.folder()?;
-    let settings = args.settings(true);
+    let settings = args.settings(args.data_root.is_none());
     let mut screen = Screen::new();
     let report = on_threads(args.threads, || {
         let network = NetworkArgs::new(&args.checkpoint, NetworkName::Teacher);
@@ -116,16 +147,20 @@ pub fn run(args: &AllArgs) -> Result<ExitCode> {
         let mut show = |event: Event| screen.show(event);
         let mut recorder = Recorder::new(&path, &settings, &folder, &mut show)?;
         let all = [NetworkName::Pixels, NetworkName::Untrained, NetworkName::Teacher];
-        let networks = args.networks.as_deref().unwrap_or(&all);
-        let (data, seed) = args.data.config(&source)?;
-        evaluate_own(
-            &mut recorder,
-            &mut source,
-            networks,
-            (&data, seed),
-            (&transform, batch),
-            &cpu,
-        )?;
+        let default = if args.data_root.is_some() { &all[2..] } else { &all[..] };
+        let networks = args.networks.as_deref().unwrap_or(default);
+        if let Some(root) = &args.data_root {
+            if !root.is_dir() {
+                return Err(Error::data(root, "no such folder"));
+            }
+            let look = Look { transform, fixed: source.config().is_some() };
+            let look = (&look, batch);
+            evaluate_catalogue(&mut recorder, &mut source, networks, root, look, &cpu)?;
+        } else {
+            let (data, seed) = args.data.config(&source)?;
+            let look = (&transform, batch);
+            evaluate_own(&mut recorder, &mut source, networks, (&data, seed), look, &cpu)?;
+        }
         recorder.finish()
     });
     screen.bar.finish_and_clear();

@@ -9,7 +9,7 @@ use carp::features::{NetworkName, Source};
 use clap::Args;
 use serde_json::Value;
 
-use crate::source::{DataArgs, ImageBar, NetworkArgs, SplitName, network_name};
+use crate::source::{DataArgs, ImageBar, NetworkArgs, network_name};
 
 /// A checkpoint, or files of features that any program made.
 #[derive(Args)]
@@ -86,7 +86,7 @@ impl FeatureSource {
             bar.finish();
             set
         };
-        Ok((features(SplitName::Train)?, features(SplitName::Test)?))
+        Ok((features("train")?, features("test")?))
     }
 
     fn train(&self) -> Result<&Path> {

@@ -47,6 +47,10 @@ impl Dataset for Changed {
         self.data.label(index)
     }
 
+    fn shown(&self, index: usize) -> Option<&[i32]> {
+        self.data.shown(index)
+    }
+
     fn file(&self, index: usize) -> Option<&Path> {
         self.data.file(index)
     }

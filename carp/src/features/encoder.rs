@@ -134,7 +134,12 @@ pub fn network_features(
 /// The labels of a data set.
 pub fn labels(data: &dyn Dataset) -> Labels {
     let single: Option<Vec<u32>> = (0..data.len()).map(|index| data.label(index)).collect();
-    single.map_or(Labels::None, Labels::Single)
+    let shown: Option<Vec<&[i32]>> = (0..data.len()).map(|index| data.shown(index)).collect();
+    match (single, shown) {
+        (Some(labels), _) => Labels::Single(labels),
+        (None, Some(rows)) => Labels::Multi { classes: data.classes().len(), shown: rows.concat() },
+        (None, None) => Labels::None,
+    }
 }
 
 /// The pixels of all images as a transform leaves them, from 0 to 1: `[N, size*size*C]`.

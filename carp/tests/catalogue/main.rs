@@ -1,5 +1,6 @@
 //! The data sets of the paper on tiny trees in their makers' layouts, whole and broken.
 
+mod all;
 mod faults;
 mod layouts;
 mod mat;

@@ -1,24 +1,28 @@
 //! All evaluations of a network at once: what runs is told by the data that is there, what comes
 //! out is `results.json` and a table in Markdown, the paper's own numbers beside.
 
+mod catalogue;
 mod own;
 mod paper;
 mod protocols;
 mod table;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use serde::Serialize;
 use serde_json::Value;
 
+pub use self::catalogue::{box_of, evaluate_catalogue};
 pub use self::own::evaluate_own;
 pub use self::table::markdown;
 use crate::checkpoint::write_atomically;
 use crate::error::{Error, Result};
+use crate::eval::copy_detection::CopyDetectionOptions;
 use crate::eval::few_shot::FewShotOptions;
 use crate::eval::knn::KnnOptions;
 use crate::eval::linear::LinearSettings;
+use crate::views::{EvalTransform, Filter};
 
 /// An evaluation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -100,8 +104,35 @@ pub struct AllSettings {
     pub semi_epochs: usize,
     /// Share of ImageNet's training images that are clustered.
     pub imagenet_clustered: f64,
+    /// Longest side of an image in retrieval, in pixels.
+    pub fit: usize,
+    /// Crop the queries of retrieval to their boxes: the benchmark's way, not the authors'.
+    pub query_boxes: bool,
+    /// Side that images are stretched to in copy detection, in pixels.
+    pub copy_side: usize,
+    /// Of each ranking in copy detection, what counts; 0 is all of it.
+    pub copy_top: usize,
+    /// A folder of further images for copy detection's database.
+    pub distractors: Option<PathBuf>,
     /// Seed of all that is drawn.
     pub seed: u64,
+}
+
+/// How the networks look at images.
+#[derive(Clone, Debug)]
+pub struct Look {
+    /// With bicubic resizing.
+    pub transform: EvalTransform,
+    /// Resize for every protocol alike; else some do bilinearly, as the authors' scripts do.
+    pub fixed: bool,
+}
+
+impl Look {
+    /// The one for protocols that resize with `filter` in the authors' scripts.
+    fn transform(&self, filter: Filter) -> EvalTransform {
+        let filter = if self.fixed { self.transform.filter } else { filter };
+        EvalTransform { filter, ..self.transform.clone() }
+    }
 }
 
 impl Default for AllSettings {
@@ -117,6 +148,11 @@ impl Default for AllSettings {
             semi_shares: vec![0.01, 0.1],
             semi_epochs: 20,
             imagenet_clustered: 0.1,
+            fit: 512,
+            query_boxes: false,
+            copy_side: 320,
+            copy_top: CopyDetectionOptions::default().top,
+            distractors: None,
             seed: 0,
         }
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{AllSettings, Event, Measured, Protocol, Recorder, protocols};
-use crate::data::DataConfig;
+use crate::data::{DataConfig, Dataset};
 use crate::error::Result;
 use crate::eval::feature_set::FeatureSet;
 use crate::eval::linear::{linear_of_backbone, linear_of_features};
@@ -41,14 +41,14 @@ pub fn backbone<'a>(
     }))
 }
 
-/// Features of both splits by a network, or the pixels without one.
-pub fn pair(
+/// Features of a data set by a network, or the pixels without one.
+pub fn features(
     backbone: Option<&TrainedBackbone>,
     transform: &EvalTransform,
-    splits: &LabelledSplits,
+    data: &dyn Dataset,
     name: &str,
     recorder: &mut Recorder,
-) -> Result<Pair> {
+) -> Result<FeatureSet> {
     let mut encoder = match backbone {
         None => Encoder::of_pixels(transform.clone()),
         Some(TrainedBackbone { resnet, tensors, batch, device, .. }) => {
@@ -58,13 +58,23 @@ pub fn pair(
             encoder
         }
     };
-    let mut features = |data: &dyn crate::data::Dataset| {
-        let (what, images) = (format!("{}, {name}", data.name()), data.len());
-        encoder.feature_set(data, |done| {
-            recorder.show(Event::Features { what: what.clone(), done, images });
-        })
-    };
-    Ok(Pair { train: features(&*splits.train)?, test: features(&*splits.test)? })
+    let (what, images) = (format!("{}, {name}", data.name()), data.len());
+    encoder.feature_set(data, |done| {
+        recorder.show(Event::Features { what: what.clone(), done, images });
+    })
+}
+
+/// Those of training and test images.
+pub fn pair(
+    backbone: Option<&TrainedBackbone>,
+    transform: &EvalTransform,
+    (train, test): (&dyn Dataset, &dyn Dataset),
+    name: &str,
+    recorder: &mut Recorder,
+) -> Result<Pair> {
+    let train = features(backbone, transform, train, name, recorder)?;
+    let test = features(backbone, transform, test, name, recorder)?;
+    Ok(Pair { train, test })
 }
 
 /// Runs the classification protocols on the data of a run, once for each network.
@@ -87,12 +97,13 @@ pub fn evaluate_own(
     for &network in networks {
         let name = network.name();
         let backbone = backbone(source, network, transform, batch, device)?;
-        let features = pair(backbone.as_ref(), transform, &splits, name, recorder)?;
+        let sets = (&*splits.train, &*splits.test);
+        let features = pair(backbone.as_ref(), transform, sets, name, recorder)?;
         for protocol in [Protocol::Linear, Protocol::Knn, Protocol::FewShot, Protocol::Kmeans] {
             if recorder.wants(protocol) {
                 recorder.measure((&title, name, protocol), |settings| match protocol {
                     Protocol::Linear => {
-                        linear(settings, backbone.as_ref(), &splits, &features, device)
+                        linear(settings, backbone.as_ref(), &splits, Some(&features), device)
                     }
                     Protocol::Knn => protocols::knn(&features.train, &features.test, settings),
                     Protocol::FewShot => {
@@ -113,28 +124,32 @@ pub fn evaluate_own(
 }
 
 /// The linear probe: on random crops where the settings have them and there is a network to see
-/// them, else on the features that are there.
+/// them, else on features, those given or new ones.
 pub fn linear(
     settings: &AllSettings,
     backbone: Option<&TrainedBackbone>,
     splits: &LabelledSplits,
-    features: &Pair,
+    features: Option<&Pair>,
     device: Device,
 ) -> Result<Measured> {
     let show = &mut |_: crate::eval::linear::Event| ();
-    let result = match (backbone, settings.crop_scale) {
-        (Some(backbone), Some(_)) => {
-            linear_of_backbone(&settings.linear, settings.crop_scale, backbone, splits, show)?
+    let crop_scale = settings.crop_scale.filter(|_| backbone.is_some());
+    let result = match (backbone, features) {
+        (Some(backbone), None) => {
+            linear_of_backbone(&settings.linear, crop_scale, backbone, splits, show)?
         }
-        _ => linear_of_features(
+        (Some(backbone), Some(_)) if crop_scale.is_some() => {
+            linear_of_backbone(&settings.linear, crop_scale, backbone, splits, show)?
+        }
+        (_, Some(features)) => linear_of_features(
             &settings.linear,
             (&features.train, Path::new("training features")),
             (&features.test, Path::new("test features")),
             device,
             show,
         )?,
+        (None, None) => unreachable!("pixels come as features"),
     };
-    let crop_scale = settings.crop_scale.filter(|_| backbone.is_some());
     Ok(protocols::linear(&result, crop_scale))
 }
 

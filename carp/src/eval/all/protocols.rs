@@ -51,6 +51,18 @@ pub fn linear(result: &LinearResult, crop_scale: Option<(f32, f32)>) -> Measured
     measured(line, scores, result)
 }
 
+/// One result for each number of images per class.
+pub fn linear_shots(results: &[LinearResult], crop_scale: Option<(f32, f32)>) -> Measured {
+    let mut scores = Vec::new();
+    for result in results {
+        let shots = result.settings.images_per_class.unwrap_or(0);
+        let top1 = result.best().best.test.top1;
+        scores.push(Score::percent(format!("top-1, {shots} per class"), top1));
+    }
+    let line = results.first().map_or(String::new(), |first| linear(first, crop_scale).settings);
+    measured(format!("linear probe, one draw: {line}"), scores, &results)
+}
+
 pub fn few_shot(train: &FeatureSet, test: &FeatureSet, settings: &AllSettings) -> Result<Measured> {
     let full = settings.few_shot.full && train.rows() <= settings.full_up_to;
     let options = FewShotOptions { full, ..settings.few_shot.clone() };

@@ -1,0 +1,112 @@
+//! Every evaluation on every layout: `carp eval all --data-root`.
+
+use std::path::{Path, PathBuf};
+
+use carp::data::catalogue::ALL;
+use carp::eval::all::{
+    AllSettings, Event, Look, Protocol, Recorder, Report, evaluate_catalogue, markdown,
+};
+use carp::features::{NetworkName, Source};
+use carp::learner::cpu;
+use carp::views::{EvalTransform, Filter};
+use tempfile::TempDir;
+
+use crate::trees::tree;
+
+fn weights() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/weights/torchvision.pth")
+}
+
+/// What the tiny trees have images enough for.
+fn settings() -> AllSettings {
+    let mut settings = AllSettings::default();
+    settings.linear.epochs = 2;
+    settings.few_shot.shots = vec![1];
+    settings.few_shot.draws = 2;
+    settings.semi_shares = vec![1.0];
+    settings.semi_epochs = 1;
+    settings.imagenet_clustered = 1.0;
+    (settings.fit, settings.copy_side) = (40, 36);
+    settings
+}
+
+fn evaluate(root: &Path, out: &Path, settings: &AllSettings) -> Report {
+    let mut source = Source::open(&weights(), None).unwrap();
+    let imagenet = EvalTransform::imagenet(Filter::Bicubic, 3);
+    let transform = EvalTransform { resize: 40, size: 36, ..imagenet };
+    let look = Look { transform, fixed: false };
+    let mut done = 0;
+    let mut show = |event: Event| done += usize::from(matches!(event, Event::Done(_)));
+    let mut recorder = Recorder::new(&weights(), settings, out, &mut show).unwrap();
+    let networks = [NetworkName::Teacher];
+    evaluate_catalogue(&mut recorder, &mut source, &networks, root, (&look, 4), &cpu).unwrap();
+    let report = recorder.finish().unwrap();
+    assert_eq!(done, report.entries.len());
+    report
+}
+
+/// A root with all 17 trees.
+fn all_trees() -> TempDir {
+    let root = TempDir::new().unwrap();
+    for set in &ALL {
+        let (folder, _) = tree(set.name);
+        std::fs::rename(folder.keep(), root.path().join(set.name)).unwrap();
+    }
+    root
+}
+
+#[test]
+fn every_protocol_runs_on_every_data_set_that_is_there() {
+    let root = all_trees();
+    std::fs::remove_dir_all(root.path().join("food101")).unwrap();
+    let out = TempDir::new().unwrap();
+    let report = evaluate(root.path(), out.path(), &settings());
+    for set in &ALL {
+        for &protocol in set.protocols {
+            let has = |entry: &carp::eval::all::Entry| {
+                entry.data == set.name && entry.protocol.name() == protocol
+            };
+            let found = report.entries.iter().any(has);
+            assert_eq!(
+                found,
+                set.name != "food101",
+                "{} {protocol}: {:?}",
+                set.name,
+                report.skipped
+            );
+        }
+    }
+    let [skipped] = &report.skipped[..] else { panic!("{:?}", report.skipped) };
+    assert!(skipped.data == "food101" && !skipped.is_fault && skipped.why.contains("food101"));
+    for score in report.entries.iter().flat_map(|entry| &entry.scores) {
+        assert!((-100.0..=100.0 + 1e-9).contains(&score.value), "{score:?}");
+    }
+
+    // What is written is what is returned; the paper's numbers stand beside ImageNet's.
+    let json = std::fs::read_to_string(out.path().join("results.json")).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["entries"].as_array().unwrap().len(), report.entries.len());
+    let text = std::fs::read_to_string(out.path().join("results.md")).unwrap();
+    assert_eq!(text, markdown(&report));
+    assert!(text.contains("| imagenet | paper: ResNet-50, 400 epochs, 2x224 + 6x96 | 75.3 |"));
+    assert!(text.contains("- food101: no folder"), "{text}");
+}
+
+#[test]
+fn a_broken_data_set_is_named_and_the_others_go_on() {
+    let root = TempDir::new().unwrap();
+    for name in ["pets", "copydays", "cifar10"] {
+        let (folder, _) = tree(name);
+        std::fs::rename(folder.keep(), root.path().join(name)).unwrap();
+    }
+    std::fs::remove_file(root.path().join("pets/annotations/test.txt")).unwrap();
+    let out = TempDir::new().unwrap();
+    let mut settings = settings();
+    settings.protocols = vec![Protocol::Knn, Protocol::CopyDetection];
+    let report = evaluate(root.path(), out.path(), &settings);
+    let faults: Vec<_> = report.skipped.iter().filter(|skipped| skipped.is_fault).collect();
+    let [fault] = faults[..] else { panic!("{:?}", report.skipped) };
+    assert!(fault.data == "pets" && fault.why.contains("test.txt"), "{fault:?}");
+    let [entry] = &report.entries[..] else { panic!("{:?}", report.entries) };
+    assert_eq!((entry.protocol, entry.data.as_str()), (Protocol::CopyDetection, "copydays"));
+}

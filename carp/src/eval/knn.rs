@@ -118,8 +118,8 @@ pub type Ranking = Vec<u32>;
 /// Sets without classes or of different length of feature, and those of [`classify`].
 pub fn evaluate(train: &FeatureSet, test: &FeatureSet, options: KnnOptions) -> Result<KnnResult> {
     train.same_dim(test)?;
-    let (bank, queries) =
-        (train.classes("training features".as_ref())?, { test.classes("test features".as_ref())? });
+    let bank = train.classes("training features".as_ref())?;
+    let queries = test.classes("test features".as_ref())?;
     let classes = bank.iter().chain(queries).max().map_or(0, |&most| most as usize + 1);
     let rankings = classify(
         Labelled { features: &train.features, labels: bank },

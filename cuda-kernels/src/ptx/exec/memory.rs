@@ -388,7 +388,8 @@ impl Env<'_> {
                 let row = &mut warp.words[register as usize];
                 let read = |at: u64| {
                     let at = at as usize + 4 * k;
-                    u32::from_le_bytes([shared[at], shared[at + 1], shared[at + 2], shared[at + 3]])
+                    let bytes = shared[at..at + 4].try_into();
+                    u32::from_le_bytes(bytes.unwrap_or_default())
                 };
                 if active == FULL {
                     for (row, &at) in row.iter_mut().zip(at) {
@@ -427,6 +428,16 @@ impl Env<'_> {
         let watches = self.watches_shared();
         if watches {
             self.profile_shared(at, active, total);
+        }
+        if !watches && access.bytes == 4 && !access.wide {
+            for (k, &register) in registers.iter().enumerate() {
+                let row = &warp.words[register as usize];
+                for lane in lanes(active) {
+                    let at = at[lane] as usize + 4 * k;
+                    self.shared[at..at + 4].copy_from_slice(&row[lane].to_le_bytes());
+                }
+            }
+            return Ok(());
         }
         for lane in lanes(active) {
             let start = at[lane] as usize;

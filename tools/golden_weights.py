@@ -5,7 +5,7 @@ Usage: python tools/golden_weights.py OUT_FOLDER
 Each file holds one small ResNet under the names and in the nesting of some method. What PyTorch
 computes with it is in expected.safetensors: `FILE.images` [N,H,W,C] and for each layer
 `FILE.LAYER`, its output for those images averaged over the pixels, in float64 rounded to float32
-(with the weights as the file's type rounds them). hostile.pth wants to run a program.
+(with the weights as the file's type rounds them), and `FILE.multi_scale`. hostile.pth wants to run a program.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import sys
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from safetensors.torch import save_file
 
 from reference import ResNet
@@ -53,7 +54,20 @@ def expected(net, in_channels):
             outputs[f"layer{stage}.{index}"] = x
         outputs[f"layer{stage}"] = x
     outputs = {name: outputs.get(name, x).mean(dim=(2, 3)).float().detach() for name in LAYERS}
+    outputs["multi_scale"] = multi_scale(net, images)
     return {"images": images.permute(0, 2, 3, 1).contiguous()} | outputs
+
+
+def multi_scale(net, images):
+    """The mean of the features at scales 1, 1/sqrt(2), 1/2, scaled to length 1."""
+    with torch.no_grad():
+        features = 0
+        for scale in [1, 1 / 2**0.5, 1 / 2]:
+            smaller = images
+            if scale != 1:
+                smaller = F.interpolate(images, scale_factor=scale, mode="bilinear")
+            features = features + net(smaller.double()) / 3
+        return F.normalize(features).float()
 
 
 def state(net, dtype, prefix=""):

@@ -130,7 +130,7 @@ fn print(source: &[(&str, String)], result: &SemiResult) {
         "{train_images} labelled images ({left_out} left out of each epoch: they fill no batch), \
          {test_images} test images, {classes} classes"
     );
-    println!("settings: of SwAV's published script, since the authors published none\n");
+    println!("defaults: those of SwAV's published script, since the authors published none\n");
     println!("{:>6}  {:>6}  {:>8}  {:>8}", "", "epoch", "top-1 %", "top-5 %");
     for (name, epoch) in [("best", result.best), ("last", result.last)] {
         let (top1, top5) = (100.0 * epoch.test.top1, 100.0 * epoch.test.top5);

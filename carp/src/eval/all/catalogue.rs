@@ -1,7 +1,7 @@
 //! The paper's data sets, each with the protocols that the paper runs on it.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::own::{Pair, backbone, fine_tuned, linear, pair};
@@ -288,8 +288,8 @@ fn file_names(data: &dyn Dataset) -> Vec<String> {
     (0..data.len()).map(name).collect()
 }
 
-fn folder_of_images(folder: &PathBuf) -> Result<Arc<dyn Dataset>> {
-    let path = Some(folder.clone());
+fn folder_of_images(folder: &Path) -> Result<Arc<dyn Dataset>> {
+    let path = Some(folder.to_owned());
     let config = DataConfig { kind: DataKind::Folder, path, ..DataConfig::default() };
     Ok(config.open(0)?.pretrain)
 }

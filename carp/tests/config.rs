@@ -88,7 +88,8 @@ fn unknown_names_come_with_the_nearest() {
     key("modle.width", "\"model.width\"");
     key("width", "\"model.width\"");
     key("Model.Width", "\"model.width\"");
-    key("partition", "\"model.partition_size\"");
+    key("partition_siz", "\"model.partition_size\"");
+    key("partition", "\"data.partition\"");
     key("views.locl.size", "\"views.local.size\"");
     key("data.pth", "\"data.path\"");
     key("sed", "\"seed\"");

@@ -188,10 +188,12 @@ impl<'a> Block<'a, '_> {
                 Preset::NumWarps => [self.warps.len() as u32; LANES],
                 Preset::LanesEq => std::array::from_fn(lane_bit),
                 Preset::LanesLt => std::array::from_fn(|lane| lane_bit(lane) - 1),
-                Preset::LanesLe => std::array::from_fn(|lane| lane_bit(lane) - 1 | lane_bit(lane)),
+                Preset::LanesLe => {
+                    std::array::from_fn(|lane| (lane_bit(lane) - 1) | lane_bit(lane))
+                }
                 Preset::LanesGe => std::array::from_fn(|lane| !(lane_bit(lane) - 1)),
                 Preset::LanesGt => {
-                    std::array::from_fn(|lane| !(lane_bit(lane) - 1 | lane_bit(lane)))
+                    std::array::from_fn(|lane| !((lane_bit(lane) - 1) | lane_bit(lane)))
                 }
                 Preset::DynamicShared => [dynamic_shared; LANES],
                 Preset::TotalShared => [self.env.shared.len() as u32; LANES],

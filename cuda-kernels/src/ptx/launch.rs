@@ -106,9 +106,9 @@ fn run(
     let refuse = |detail: String| Fault {
         kind: FaultKind::Launch,
         kernel: launch.kernel.to_owned(),
-        module: module.name().to_owned(),
+        module: module.name().into(),
         line: 0,
-        source: String::new(),
+        source: "".into(),
         source_line: 0,
         block: [0; 3],
         thread: [0; 3],
@@ -187,7 +187,7 @@ fn run(
         return Err(Fault {
             kind: problem.kind,
             line: place.line,
-            source: module.source(place.file).to_owned(),
+            source: module.source(place.file).into(),
             source_line: place.source_line,
             block,
             thread,

@@ -57,9 +57,11 @@ impl Warp {
             Int::SubSat => self.word2(i, active, |a, b| s(a).saturating_sub(s(b)) as u32),
             Int::MulLo => self.word2(i, active, u32::wrapping_mul),
             Int::MulHi if signed => {
-                self.word2(i, active, |a, b| (i64::from(s(a)) * i64::from(s(b)) >> 32) as u32);
+                self.word2(i, active, |a, b| ((i64::from(s(a)) * i64::from(s(b))) >> 32) as u32);
             }
-            Int::MulHi => self.word2(i, active, |a, b| (u64::from(a) * u64::from(b) >> 32) as u32),
+            Int::MulHi => {
+                self.word2(i, active, |a, b| ((u64::from(a) * u64::from(b)) >> 32) as u32)
+            }
             Int::MulWide => self.multiply_wide(i, signed, active),
             Int::Mul24Lo | Int::Mul24Hi => {
                 let shift = if op == Int::Mul24Lo { 0 } else { 16 };
@@ -121,10 +123,10 @@ impl Warp {
             Int::SubSat => self.long2(i, active, |a, b| s(a).saturating_sub(s(b)) as u64),
             Int::MulLo | Int::MulWide => self.long2(i, active, u64::wrapping_mul),
             Int::MulHi if signed => {
-                self.long2(i, active, |a, b| (i128::from(s(a)) * i128::from(s(b)) >> 64) as u64);
+                self.long2(i, active, |a, b| ((i128::from(s(a)) * i128::from(s(b))) >> 64) as u64);
             }
             Int::MulHi => {
-                self.long2(i, active, |a, b| (u128::from(a) * u128::from(b) >> 64) as u64);
+                self.long2(i, active, |a, b| ((u128::from(a) * u128::from(b)) >> 64) as u64);
             }
             Int::Mul24Lo | Int::Mul24Hi => {}
             Int::Div if signed => self.long2(i, active, |a, b| match s(b) {
@@ -178,8 +180,8 @@ impl Warp {
             }
             (Int3::MadHi, 64) => self.long3(i, active, |a, b, c| {
                 let high = match signed {
-                    true => (i128::from(a as i64) * i128::from(b as i64) >> 64) as u64,
-                    false => (u128::from(a) * u128::from(b) >> 64) as u64,
+                    true => ((i128::from(a as i64) * i128::from(b as i64)) >> 64) as u64,
+                    false => ((u128::from(a) * u128::from(b)) >> 64) as u64,
                 };
                 high.wrapping_add(c)
             }),
@@ -377,8 +379,8 @@ impl Warp {
 
 fn high32(signed: bool, a: u32, b: u32) -> u32 {
     match signed {
-        true => (i64::from(a as i32) * i64::from(b as i32) >> 32) as u32,
-        false => (u64::from(a) * u64::from(b) >> 32) as u32,
+        true => ((i64::from(a as i32) * i64::from(b as i32)) >> 32) as u32,
+        false => ((u64::from(a) * u64::from(b)) >> 32) as u32,
     }
 }
 
@@ -401,7 +403,7 @@ fn integer16(op: Int, signed: bool, a: u32, b: u32) -> u32 {
         Int::AddSat => (a + b).clamp(-0x8000, 0x7fff),
         Int::SubSat => (a - b).clamp(-0x8000, 0x7fff),
         Int::MulLo => a * b,
-        Int::MulHi => a * b >> 16,
+        Int::MulHi => (a * b) >> 16,
         Int::MulWide => return (a * b) as u32,
         Int::Mul24Lo | Int::Mul24Hi => 0,
         Int::Div => a.checked_div(b).unwrap_or(-1),

@@ -188,7 +188,7 @@ impl Env<'_> {
                 let detail = format!("{total} bytes at {address:#x} of global memory: {near}");
                 return Some(trouble(FaultKind::OutOfBounds, lane, detail));
             }
-            if address % total != 0 {
+            if !address.is_multiple_of(total) {
                 let detail = format!("{total} bytes at {address:#x} of global memory");
                 return Some(trouble(FaultKind::Misaligned, lane, detail));
             }
@@ -355,7 +355,7 @@ impl Env<'_> {
                 let detail = format!("{total} bytes at byte {at} of {size} bytes of shared memory");
                 return Err(trouble(FaultKind::OutOfBounds, lane, detail));
             }
-            if at % total != 0 {
+            if !at.is_multiple_of(total) {
                 let detail = format!("{total} bytes at byte {at} of shared memory");
                 return Err(trouble(FaultKind::Misaligned, lane, detail));
             }
@@ -656,7 +656,7 @@ fn check_plain(what: &str, at: u64, total: usize, size: usize, lane: usize) -> R
         let detail = format!("{total} bytes at byte {} of {size} bytes of {what}", at as i64);
         return Err(trouble(FaultKind::OutOfBounds, lane, detail));
     }
-    if at % total as u64 != 0 {
+    if !at.is_multiple_of(total as u64) {
         let detail = format!("{total} bytes at byte {at} of {what}");
         return Err(trouble(FaultKind::Misaligned, lane, detail));
     }
@@ -686,7 +686,7 @@ fn cut(value: u64, bytes: usize) -> u64 {
 fn change(op: Atomic, ty: Ty, old: u64, b: u64, c: u64) -> u64 {
     let half = |format: Format, old: u64, b: u64| {
         let sum = format.to_f64(old & 0xffff) + format.to_f64(b & 0xffff);
-        format.from_f64(sum, Round::Nearest)
+        format.round_f64(sum, Round::Nearest)
     };
     match (op, ty) {
         (Atomic::Add, Ty::F32) => {

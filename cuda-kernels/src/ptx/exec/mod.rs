@@ -431,7 +431,7 @@ impl Env<'_> {
         let Some(data) = self.params.get(at..at.saturating_add(bytes * registers.len())) else {
             return false;
         };
-        if i.imm < 0 || at % (bytes * registers.len()) != 0 {
+        if i.imm < 0 || !at.is_multiple_of(bytes * registers.len()) {
             return false;
         }
         for (&register, data) in registers.iter().zip(data.chunks(bytes)) {

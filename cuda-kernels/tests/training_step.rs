@@ -159,11 +159,12 @@ impl Driver for Watched {
 fn watched(
     counts: &Arc<Mutex<Counts>>,
     records: bool,
+    driver: fn() -> Box<dyn Driver>,
 ) -> impl Fn(usize) -> Result<Box<dyn Backend>> + Sync {
     move |elements| {
         let watch = || -> Result<Box<dyn Driver>> {
             Ok(Box::new(Watched {
-                driver: device::driver(),
+                driver: driver(),
                 counts: Arc::clone(counts),
                 records,
                 recording: None,
@@ -180,7 +181,7 @@ fn five_steps_are_those_of_the_cpu_and_replay_to_the_bit() {
     assert!(want_losses.iter().all(|loss| loss.is_finite()));
 
     let counts = Arc::new(Mutex::new(Counts::default()));
-    let (losses, tensors) = train(&watched(&counts, false));
+    let (losses, tensors) = train(&watched(&counts, false, device::driver));
     assert_eq!(counts.lock().unwrap().allocations, 1, "an executor asks for its arena and no more");
     assert_eq!(counts.lock().unwrap().replays, 0);
     for (got, want) in losses.iter().zip(&want_losses) {
@@ -196,7 +197,7 @@ fn five_steps_are_those_of_the_cpu_and_replay_to_the_bit() {
 
     // Scalars and views lie in the device's memory: a recording holds none of them.
     let counts = Arc::new(Mutex::new(Counts::default()));
-    let (replayed, tensors_replayed) = train(&watched(&counts, true));
+    let (replayed, tensors_replayed) = train(&watched(&counts, true, device::fast_driver));
     assert_eq!(counts.lock().unwrap().replays, 3 * (STEPS - 1), "three phases a step");
     assert_eq!(replayed, losses);
     for ((name, _, a), (_, _, b)) in tensors.iter().zip(&tensors_replayed) {
@@ -207,7 +208,7 @@ fn five_steps_are_those_of_the_cpu_and_replay_to_the_bit() {
 #[test]
 fn a_step_waits_only_where_the_loss_is_read() {
     let counts = Arc::new(Mutex::new(Counts::default()));
-    let device = watched(&counts, false);
+    let device = watched(&counts, false, device::fast_driver);
     let mut learner = learner(&device);
     step(&mut learner, 0);
     *counts.lock().unwrap() = Counts::default();

@@ -13,13 +13,26 @@ use tensor::{Backend, Result};
 /// # Panics
 /// If the named card is not there: a test that was asked to run on one must not pass without.
 pub fn driver() -> Box<dyn Driver> {
+    card().unwrap_or_else(|| Box::new(Emulator::checked()))
+}
+
+/// As `driver`, but the emulator looks for no races: for what is large, or was checked before.
+///
+/// # Panics
+/// As `driver`.
+pub fn fast_driver() -> Box<dyn Driver> {
+    card().unwrap_or_else(|| Box::new(Emulator::new()))
+}
+
+/// The card, if one is named.
+fn card() -> Option<Box<dyn Driver>> {
     match std::env::var("CARP_TEST_DEVICE") {
         Ok(name) => {
             let number = name.strip_prefix("cuda:").and_then(|number| number.parse().ok());
             let number = number.expect("CARP_TEST_DEVICE should be cuda:0, cuda:1, ...");
-            cuda_kernels::device::open(number).unwrap_or_else(|error| panic!("{error}"))
+            Some(cuda_kernels::device::open(number).unwrap_or_else(|error| panic!("{error}")))
         }
-        Err(_) => Box::new(Emulator::checked()),
+        Err(_) => None,
     }
 }
 
@@ -29,4 +42,12 @@ pub fn driver() -> Box<dyn Driver> {
 /// Too little memory.
 pub fn device(elements: usize) -> Result<Box<dyn Backend>> {
     cuda_kernels::device::on_driver(elements, || Ok(driver()))
+}
+
+/// The same over `fast_driver`.
+///
+/// # Errors
+/// Too little memory.
+pub fn fast_device(elements: usize) -> Result<Box<dyn Backend>> {
+    cuda_kernels::device::on_driver(elements, || Ok(fast_driver()))
 }

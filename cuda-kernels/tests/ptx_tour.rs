@@ -39,11 +39,11 @@ fn a_profile_counts() {
 
 #[test]
 fn a_trace_follows_one_warp() {
-    let mut tracer = Tracer::new(30, Some(0));
+    let mut tracer = Tracer::new(15, Some(0));
     tour::visit("relu", Options::default(), Some(&mut tracer)).unwrap();
-    assert_eq!(tracer.steps.len(), 30);
+    assert_eq!(tracer.steps.len(), 15);
     assert!(tracer.steps.iter().all(|step| step.warp == 0));
-    let text = tracer.show(cuda_kernels::modules::ptx("pointwise").unwrap(), None);
+    let text = tracer.show(cuda_kernels::modules::ptx("pointwise").unwrap(), &[]);
     assert!(text.contains("ld.param.u64"), "{text}");
     assert!(text.contains("all lanes"), "{text}");
 }

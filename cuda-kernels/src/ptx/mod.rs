@@ -41,7 +41,7 @@ mod warp;
 
 pub use block::show_lanes;
 pub use error::{Fault, FaultKind, Place, PtxError};
-pub use launch::{Launch, Observer, Options, Param, launch, trace};
+pub use launch::{Launch, Observer, Options, Param, Seen, launch, trace};
 pub use memory::{Memory, MemoryError};
 pub use module::Module;
 pub use ops::Kernel;

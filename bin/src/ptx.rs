@@ -58,7 +58,10 @@ pub struct PtxArgs {
 pub struct TraceArgs {
     #[command(flatten)]
     args: PtxArgs,
-    /// Only this warp of a block.
+    /// Which block of the grid, counted along x first.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    in_block: u32,
+    /// Which of its warps.
     #[arg(long, value_name = "N", default_value_t = 0)]
     warp: usize,
     /// Stop printing after so many instructions.
@@ -105,8 +108,8 @@ pub fn run(command: &PtxCommand) -> Result<ExitCode> {
             let text = describe(args, &run)?;
             crate::print(&(text + &profile(args, &run)));
         }
-        PtxCommand::Trace(TraceArgs { args, warp, limit }) => {
-            let mut tracer = Tracer::new(*limit, Some(*warp));
+        PtxCommand::Trace(TraceArgs { args, in_block, warp, limit }) => {
+            let mut tracer = Tracer::new(*limit, *in_block, Some(*warp));
             let run = start(args, Options::default(), Some(&mut tracer))?;
             crate::print(&tracer.show(&run.ptx, &sources(args, &run)));
         }

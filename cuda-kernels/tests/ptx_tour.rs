@@ -39,7 +39,7 @@ fn a_profile_counts() {
 
 #[test]
 fn a_trace_follows_one_warp() {
-    let mut tracer = Tracer::new(15, Some(0));
+    let mut tracer = Tracer::new(15, 0, Some(0));
     tour::visit("relu", Options::default(), Some(&mut tracer)).unwrap();
     assert_eq!(tracer.steps.len(), 15);
     assert!(tracer.steps.iter().all(|step| step.warp == 0));

@@ -12,6 +12,8 @@ use super::profiler::Report;
 pub struct Tracer {
     /// Most instructions that are recorded.
     limit: usize,
+    /// The block of the grid that is recorded.
+    block: u32,
     /// The only warp of the block that is recorded.
     warp: Option<usize>,
     /// What was recorded.
@@ -30,14 +32,15 @@ pub struct TraceStep {
 }
 
 impl Tracer {
-    /// Records at most `limit` instructions of block 0, of one warp or of all.
-    pub fn new(limit: usize, warp: Option<usize>) -> Tracer {
-        Tracer { limit, warp, steps: Vec::new() }
+    /// Records at most `limit` instructions of one block (its number in the grid, x fastest), of
+    /// one of its warps or of all.
+    pub fn new(limit: usize, block: u32, warp: Option<usize>) -> Tracer {
+        Tracer { limit, block, warp, steps: Vec::new() }
     }
 
     /// One that has recorded nothing.
     pub fn fresh(&self) -> Tracer {
-        Tracer::new(self.limit, self.warp)
+        Tracer::new(self.limit, self.block, self.warp)
     }
 
     /// Launches and records.
@@ -50,7 +53,8 @@ impl Tracer {
     ) -> Result<Report, Fault> {
         let places = module.kernel(launch.kernel).map_or(&[][..], |kernel| &kernel.places);
         let mut observe = |seen: Seen| {
-            let wanted = seen.block == 0 && self.warp.is_none_or(|wanted| wanted == seen.warp);
+            let block = seen.block == self.block;
+            let wanted = block && self.warp.is_none_or(|wanted| wanted == seen.warp);
             if wanted && self.steps.len() < self.limit {
                 let Seen { warp, pc, active, .. } = seen;
                 self.steps.push(TraceStep { warp, place: places[pc], active });

@@ -176,8 +176,8 @@ impl Warp {
                 Test::Infinite => class == Infinite,
                 Test::Number => class != Nan,
                 Test::NotANumber => class == Nan,
-                // The ISA counts neither zeros nor subnormal numbers as the other.
-                Test::Normal => class == Normal,
+                // "As a special case, positive and negative zero are considered normal numbers."
+                Test::Normal => matches!(class, Normal | Zero),
                 Test::Subnormal => class == Subnormal,
             };
             bits |= u32::from(holds) << lane;

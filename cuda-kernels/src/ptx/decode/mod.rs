@@ -138,6 +138,7 @@ impl<'a> Builder<'a> {
         let spots = params.iter().map(|&(at, ..)| Spot { space: Space::Param, at: at as u64 });
         self.lay_out_shared(function)?;
         self.inline(function, spots.collect(), Vec::new())?;
+        self.guard = (NONE, false);
         self.emit(Instruction::new(Op::Exit))?;
 
         let mut presets: Vec<(R, Preset)> = self.presets.iter().map(|(&p, &r)| (r, p)).collect();

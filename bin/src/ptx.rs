@@ -58,7 +58,10 @@ pub struct PtxArgs {
 pub struct TraceArgs {
     #[command(flatten)]
     args: PtxArgs,
-    /// Only this warp of a block.
+    /// Which block of the grid, counted along x first.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    in_block: u32,
+    /// Which of its warps.
     #[arg(long, value_name = "N", default_value_t = 0)]
     warp: usize,
     /// Stop printing after so many instructions.
@@ -105,11 +108,10 @@ pub fn run(command: &PtxCommand) -> Result<ExitCode> {
             let text = describe(args, &run)?;
             crate::print(&(text + &profile(args, &run)));
         }
-        PtxCommand::Trace(TraceArgs { args, warp, limit }) => {
-            let mut tracer = Tracer::new(*limit, Some(*warp));
+        PtxCommand::Trace(TraceArgs { args, in_block, warp, limit }) => {
+            let mut tracer = Tracer::new(*limit, *in_block, Some(*warp));
             let run = start(args, Options::default(), Some(&mut tracer))?;
-            let source = source_of(args, &run);
-            crate::print(&tracer.show(&run.ptx, source.as_deref()));
+            crate::print(&tracer.show(&run.ptx, &sources(args, &run)));
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -303,10 +305,14 @@ fn hot_lines(args: &PtxArgs, run: &Run, reports: &[&Report], instructions: u64) 
     let mut text = String::from(
         "\nsource lines with most instructions\n  share  transactions  conflicts  divergent\n",
     );
-    for ((file, line), count) in lines.into_iter().take(HOT_LINES) {
-        let name = file_name(args, file);
-        let source = std::fs::read_to_string(run.folder.join(&name)).unwrap_or_default();
-        let code = source.lines().nth((line as usize).wrapping_sub(1)).unwrap_or_default();
+    let sources = sources(args, run);
+    for ((file, line), count) in
+        lines.into_iter().filter(|&((_, line), _)| line > 0).take(HOT_LINES)
+    {
+        let source = sources.iter().find(|(index, ..)| *index == file);
+        let (name, code) = source.map_or(("", ""), |(_, name, text)| {
+            (name, text.lines().nth(line as usize - 1).unwrap_or_default())
+        });
         let share = 100.0 * count.threads as f64 / instructions as f64;
         let _ = writeln!(
             text,
@@ -320,22 +326,21 @@ fn hot_lines(args: &PtxArgs, run: &Run, reports: &[&Report], instructions: u64) 
     text
 }
 
-/// The name of a source file by its index in the PTX.
-fn file_name(args: &PtxArgs, file: u32) -> String {
-    let path = match file_and_kernel(&args.kernel) {
-        Some((path, _)) => std::fs::read_to_string(path)
-            .ok()
-            .and_then(|text| Module::parse("", &text).ok())
-            .map_or(String::new(), |module| module.source(file).to_owned()),
-        None => {
-            let module = tour::module_of(&args.kernel).and_then(|module| parsed(module).ok());
-            module.map_or(String::new(), |module| module.source(file).to_owned())
+/// The source files that the PTX names: index, name, and the text where it is at hand.
+fn sources(args: &PtxArgs, run: &Run) -> Vec<(u32, String, String)> {
+    let own;
+    let module = match file_and_kernel(&args.kernel) {
+        Some(_) => {
+            own = Module::parse("", &run.ptx).ok();
+            own.as_ref()
         }
+        None => tour::module_of(&args.kernel).and_then(|module| parsed(module).ok()),
     };
-    Path::new(&path).file_name().unwrap_or_default().to_string_lossy().into_owned()
-}
-
-/// The source beside the PTX, where it is at hand.
-fn source_of(args: &PtxArgs, run: &Run) -> Option<String> {
-    std::fs::read_to_string(run.folder.join(file_name(args, 1))).ok()
+    let files = module.map_or(&[][..], Module::sources);
+    let with_text = files.iter().map(|(index, path)| {
+        let name = Path::new(path).file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let text = std::fs::read_to_string(run.folder.join(&name)).unwrap_or_default();
+        (*index, name, text)
+    });
+    with_text.collect()
 }

@@ -1,6 +1,6 @@
 // Convolution of channels-last images as implicit GEMM.
 //
-//   y[n,p,q,o] = sum over r,s,c of x[n, p*stride + r - padding, q*stride + s - padding, c] w[o,r,s,c]
+// y[n,p,q,o] = sum over r,s,c of x[n, p*stride + r - padding, q*stride + s - padding, c] w[o,r,s,c]
 //
 // x is [N,H,W,C], w is [O,R,S,C], y is [N,P,Q,O]; pixels outside are 0. With a row for each output
 // pixel (n,p,q) and a column for each tap (r,s,c), x gives a matrix of patches, and
@@ -163,7 +163,7 @@ struct WeightTaps {
 //   p = h' - r' + (phase_h + padding - first_r) / stride
 // a convolution of stride 1 over dY, without a product by a zero that striding put in.
 //
-// Launch: once for each phase: grid (ceil(N H' W' / M), ceil(C / N)). A phase without taps writes 0.
+// Launch: once per phase: grid (ceil(N H' W' / M), ceil(C / N)). A phase without taps writes 0.
 // Windows: of dy, in direction -1, stride 1, pixels (n,h',w'), shift as above.
 template <u32 M, u32 N>
 __device__ void grad_input(const Windows<-1>& windows, u32 x_height, u32 x_width, u32 phase_h,

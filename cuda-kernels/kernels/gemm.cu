@@ -1,6 +1,6 @@
 // Matrix products C[m,n] = A[m,k] B[k,n] in f32, row-major, each of A and B possibly transposed.
 //
-// A transposed matrix needs no kernel of its own: element (i, p) of A lies at i * a_row + p * a_col,
+// A transposed matrix needs no kernel of its own: element (i, p) of A is at i * a_row + p * a_col,
 // and a transposed A has its two steps swapped. Only the order in which threads load a panel
 // follows the layout, so that neighbouring threads read neighbouring elements.
 #include "tile.cuh"

@@ -1,7 +1,7 @@
 // CARP's loss from embeddings and prototypes, each block of the partition from start to end in one
 // kernel: the logits of a block live in shared memory and registers only.
 //
-// With z the student's embeddings [V B, D], v its prototypes [K, D] before weight norm, w = v / |v|,
+// With z the student's embeddings [V B,D], v its prototypes [K, D] before weight norm, w = v / |v|,
 // the teacher's likewise, and a block's N_B rows of v given by the permutation:
 //   s = z w^T    ds as in loss.cuh    dz += ds w    dw = ds^T z    dv = (dw - w <w, dw>) / |v|
 //
@@ -24,10 +24,9 @@
 // up to a multiple of 32, and 8. T and G are what takes the fewest tiles and fits.
 // Traffic, per block of the partition: N_B D of v for each 32 x N_B of logits and of dz, and dw, as
 // large, read and written for each tile of student rows. These stay in L2; from memory come each v
-// and dw once, the embeddings, and dz. Measured in the emulator at V = 2, B = 8, N_B = 512, D = 256,
-// nothing cached: 7.2 MB per block, where unfused logits, probabilities and their gradients alone
-// would be moved some 20 times, 32 x 512 numbers each, and v and dw as often as here. No transaction
-// of 32 bytes is wasted, and no access to shared memory waits for a bank but where ds is transposed.
+// and dw once, the embeddings, and dz. Counted in the emulator at V = 2, B = 8, N_B = 512, D = 256,
+// nothing cached: 7.2 MB per block, all transactions of 32 bytes used whole, no access to shared
+// memory that waits for a bank.
 #include "loss.cuh"
 #include "tile.cuh"
 
@@ -154,8 +153,8 @@ union Scratch {
 // Two blocks to a multiprocessor, so up to 128 registers: fewer would spill.
 extern "C" __global__ void __launch_bounds__(THREADS, 2)
     streaming_loss(u32 views, u32 batch, u32 prototypes, u32 blocks, u32 size, u32 dim, u32 images,
-                   u32 views_at_once, u32 pitch, float terms, float by_entropy, const float* student,
-                   const float* teacher, const float* student_prototypes,
+                   u32 views_at_once, u32 pitch, float terms, float by_entropy,
+                   const float* student, const float* teacher, const float* student_prototypes,
                    const float* teacher_prototypes, const u32* permutation, float* grad_student,
                    float* grad_prototypes, float* sums) {
     extern __shared__ __align__(16) float memory[];
@@ -221,9 +220,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2)
                     u32 i = tile.row(u);
                     if (i >= count || c >= size) continue;
                     const float* y = tile.sum[u];
-                    const float* s = inverse_length + c;
+                    float4 s = *(const float4*)&inverse_length[c];
                     *(float4*)&x[i * pitch + c] =
-                        make_float4(y[0] * s[0], y[1] * s[1], y[2] * s[2], y[3] * s[3]);
+                        make_float4(y[0] * s.x, y[1] * s.y, y[2] * s.z, y[3] * s.w);
                 }
             }
             __syncthreads();
@@ -255,10 +254,10 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2)
                 d[0] = warp_sum(d[0]);
                 d[1] = warp_sum(d[1]);
                 mean_g = warp_sum(mean_g);
-                RowTerms row_terms(first_view + i / images, d, terms);
-                consistency += row_terms.negative_log;
+                RowTerms part(first_view + i / images, d, terms);
+                consistency += part.negative_log;
                 for (u32 c = lane; c < size; c += WARP) {
-                    p_row[c] = row_terms.gradient(p_row[c], q0[c], q1[c], g[c] - mean_g, by_entropy);
+                    p_row[c] = part.gradient(p_row[c], q0[c], q1[c], g[c] - mean_g, by_entropy);
                 }
             }
 
@@ -311,7 +310,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2)
 
     // Prototypes that sit out this step.
     for (u32 c = blocks * size + blockIdx.x; c < prototypes; c += gridDim.x) {
-        for (u32 d = thread; d < dim; d += THREADS) grad_prototypes[permutation[c] * dim + d] = 0.0f;
+        for (u32 d = thread; d < dim; d += THREADS) grad_prototypes[permutation[c] * dim + d] = 0;
     }
 
     // Every lane of a warp has added up the same rows, but columns of its own.

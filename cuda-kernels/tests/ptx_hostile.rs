@@ -231,3 +231,76 @@ fn real_texts_truncated_and_corrupted() {
         }
     }
 }
+
+/// Behind the last instruction a thread ends, also where that one is guarded.
+#[test]
+fn a_guarded_end_is_an_end() {
+    for body in ["@%p1 ret;", "@%p1 bra L; L:", "@!%p1 exit;", "@%p1 trap;", ""] {
+        let module = kernel(body).unwrap_or_else(|error| panic!("{error}"));
+        let shape =
+            Launch { kernel: "k", grid: [1; 3], block: [40, 1, 1], shared_bytes: 0, params: &[] };
+        let done = launch(&module, &mut Memory::new(), &shape, &Options::default());
+        assert!(done.is_ok(), "{body}: {done:?}");
+    }
+}
+
+/// Real kernels with lines exchanged, doubled, guarded or retyped run or end in a fault.
+#[test]
+fn real_kernels_mutated_and_run() {
+    let mut state = 7u32;
+    let mut next = |below: usize| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) as usize % below
+    };
+    let types = [
+        ("s32", "u16"),
+        ("f32", "f64"),
+        ("u32", "s64"),
+        ("add", "min"),
+        ("global", "shared"),
+        ("shared", "global"),
+        ("ret", "bar.sync 0"),
+        ("mul", "sub"),
+        ("+4", "+-4"),
+    ];
+    let mut ran = 0;
+    for _ in 0..600 {
+        let (_, text) = MODULES[next(MODULES.len())];
+        let starts: Vec<usize> =
+            text.match_indices(".visible .entry").map(|found| found.0).collect();
+        let at = next(starts.len());
+        let end = starts.get(at + 1).copied().unwrap_or(text.len());
+        let mut lines: Vec<String> = text[starts[at]..end].lines().map(str::to_owned).collect();
+        for _ in 0..1 + next(2) {
+            let (a, b) = (next(lines.len()), next(lines.len()));
+            let (from, to) = types[next(types.len())];
+            match next(5) {
+                0 => drop(lines.remove(a)),
+                1 => lines.swap(a, b),
+                2 => lines.insert(a, lines[b].clone()),
+                3 => lines[a] = lines[a].replace(from, to),
+                _ => lines[a] = format!("@%p1 {}", lines[a].trim()),
+            }
+        }
+        let Ok(module) = parse(&lines.join("\n")) else { continue };
+        for name in module.kernels() {
+            let mut memory = Memory::new();
+            let buffer = memory.alloc(4096);
+            let sizes = module.kernel(name).unwrap().params.iter();
+            let params: Vec<Param> = sizes
+                .map(|&(_, size, _)| match size {
+                    8 => Param::U64(buffer + 4 * next(3) as u64),
+                    4 => Param::U32([0, 1, 33, 1000, u32::MAX][next(5)]),
+                    size => Param::Bytes(vec![1; size]),
+                })
+                .collect();
+            let options = Options { sanitize: next(2) == 0, profile: next(2) == 0, budget: 2000 };
+            let block = [[1, 33, 64, 256][next(4)], 1, 1];
+            let shape =
+                Launch { kernel: name, grid: [2, 1, 1], block, shared_bytes: 64, params: &params };
+            let _ = launch(&module, &mut memory, &shape, &options);
+            ran += 1;
+        }
+    }
+    assert!(ran > 100, "only {ran} kernels could be run");
+}

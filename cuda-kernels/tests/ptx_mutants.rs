@@ -79,7 +79,7 @@ fn each_fault_is_found_and_named() {
         println!("{fault}");
         assert_eq!(fault.kind, kind, "{fault}");
         assert_eq!(fault.source_line, faulty_line(name), "{fault}");
-        assert_eq!(fault.source, format!("{name}.cu"), "{fault}");
+        assert_eq!(*fault.source, format!("{name}.cu"), "{fault}");
         assert_eq!(fault.kernel, "mutant");
         assert!(fault.line > 0 && fault.thread[0] < 64, "{fault}");
         let text = fault.to_string();

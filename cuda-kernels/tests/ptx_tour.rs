@@ -1,7 +1,7 @@
 //! Every kernel, launched as the backend launches it: the sanitizer finds nothing, the profiler
 //! counts, a trace begins where the kernel begins.
 
-use cuda_kernels::ptx::{InstructionClass, Options, Tracer};
+use cuda_kernels::ptx::{InstructionClass, Launch, Memory, Module, Options, Param, Tracer, launch};
 use cuda_kernels::tour;
 
 #[test]
@@ -39,11 +39,11 @@ fn a_profile_counts() {
 
 #[test]
 fn a_trace_follows_one_warp() {
-    let mut tracer = Tracer::new(30, Some(0));
+    let mut tracer = Tracer::new(15, 0, Some(0));
     tour::visit("relu", Options::default(), Some(&mut tracer)).unwrap();
-    assert_eq!(tracer.steps.len(), 30);
+    assert_eq!(tracer.steps.len(), 15);
     assert!(tracer.steps.iter().all(|step| step.warp == 0));
-    let text = tracer.show(cuda_kernels::modules::ptx("pointwise").unwrap(), None);
+    let text = tracer.show(cuda_kernels::modules::ptx("pointwise").unwrap(), &[]);
     assert!(text.contains("ld.param.u64"), "{text}");
     assert!(text.contains("all lanes"), "{text}");
 }
@@ -52,4 +52,55 @@ fn a_trace_follows_one_warp() {
 fn an_unknown_kernel_is_named() {
     let error = tour::visit("nothing", Options::default(), None).unwrap_err().to_string();
     assert!(error.contains("no kernel nothing") && error.contains("softmax"), "{error}");
+}
+
+/// The same bits and the same counts, whatever the number of threads.
+#[test]
+fn results_do_not_depend_on_threads() {
+    let text = "
+.version 8.0
+.target sm_80
+.address_size 64
+.visible .entry k(.param .u64 sums, .param .u64 out)
+{
+.reg .b64 %sums, %out, %at; .reg .b32 %t, %b, %i; .reg .f32 %x, %old;
+ld.param.u64 %sums, [sums];
+ld.param.u64 %out, [out];
+mov.u32 %t, %tid.x; mov.u32 %b, %ctaid.x; mad.lo.u32 %i, %b, 64, %t;
+cvt.rn.f32.u32 %x, %i;
+add.f32 %x, %x, 0f3DCCCCCD;
+rcp.rn.f32 %x, %x;
+atom.global.add.f32 %old, [%sums], %x;
+red.global.max.u32 [%sums+4], %i;
+mul.wide.u32 %at, %i, 4;
+add.s64 %out, %out, %at;
+st.global.f32 [%out], %old;
+ret;
+}
+";
+    let module = Module::parse("threads.ptx", text).unwrap();
+    let run = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let mut memory = Memory::new();
+        let (sums, out) = (memory.alloc(8), memory.alloc(4 * 64 * 50));
+        let params = [Param::U64(sums), Param::U64(out)];
+        let shape = Launch {
+            kernel: "k",
+            grid: [50, 1, 1],
+            block: [64, 1, 1],
+            shared_bytes: 0,
+            params: &params,
+        };
+        let options = Options { profile: true, ..Options::default() };
+        let report = pool.install(|| launch(&module, &mut memory, &shape, &options).unwrap());
+        let mut bytes = vec![0; 4 * 64 * 50];
+        memory.read(out, &mut bytes).unwrap();
+        let mut first = [0; 8];
+        memory.read(sums, &mut first).unwrap();
+        (report, bytes, first)
+    };
+    let one = run(1);
+    assert_eq!(u32::from_le_bytes(one.2[4..].try_into().unwrap()), 3199);
+    assert_eq!(run(2), one);
+    assert_eq!(run(5), one);
 }

@@ -38,6 +38,15 @@ fn learner(device: Device) -> Learner {
     let config = Config::load("shapes", &settings).unwrap();
     let mut learner = Learner::new(&config.step(), device).unwrap();
     learner.initialize(3);
+    // At first all assignments are almost uniform and the loss is almost ln N_B whatever the network
+    // does. With embeddings of this length they are not, and the loss feels every weight.
+    let last = "student.head.mlp.6.weight";
+    let tensors = learner.tensors();
+    let (_, shape, data) =
+        tensors.iter().find(|(name, _, _)| name == last).expect("the last layer");
+    let longer: Vec<f32> = data.iter().map(|x| 40.0 * x).collect();
+    assert!(learner.set_tensor(last, shape, &longer).unwrap());
+    learner.copy_student_to_teacher();
     learner
 }
 
@@ -56,7 +65,7 @@ fn step(learner: &mut Learner, number: usize) -> f32 {
     random.shuffle(&mut order);
     let terms = learner.forward(number, &order).unwrap();
     learner.backward(true).unwrap();
-    let lr = 0.1 / (number + 1) as f32;
+    let lr = 0.03 / (number + 1) as f32;
     let settings =
         UpdateSettings { lr, weight_decay: 1e-4, teacher_momentum: 0.9, number: number + 1 };
     learner.update(settings).unwrap();
@@ -178,22 +187,30 @@ fn watched(
 #[test]
 fn five_steps_are_those_of_the_cpu_and_replay_to_the_bit() {
     let (want_losses, want) = train(&cpu);
-    assert!(want_losses.iter().all(|loss| loss.is_finite()));
+    let apart = |a: f32, b: f32| (a - b).abs() > 0.01;
+    assert!(want_losses.windows(2).all(|pair| apart(pair[0], pair[1])), "{want_losses:?}");
 
     let counts = Arc::new(Mutex::new(Counts::default()));
     let (losses, tensors) = train(&watched(&counts, false, device::driver));
     assert_eq!(counts.lock().unwrap().allocations, 1, "an executor asks for its arena and no more");
     assert_eq!(counts.lock().unwrap().replays, 0);
+    let mut worst = [0.0f32; 2];
     for (got, want) in losses.iter().zip(&want_losses) {
         let off = (got - want).abs() / want.abs();
         assert!(off <= 1e-5, "loss {got}, on the CPU {want}: off by {off}");
+        worst[0] = worst[0].max(off);
     }
     assert_eq!(tensors.len(), want.len());
     for ((name, shape, got), (_, _, want)) in tensors.iter().zip(&want) {
         let largest = want.iter().fold(0.0f32, |most, x| most.max(x.abs()));
+        // A bias before a batch norm has no gradient but rounding: hence the floor.
+        let scale = largest.max(0.01);
         let off = got.iter().zip(want).fold(0.0f32, |most, (a, b)| most.max((a - b).abs()));
-        assert!(off <= 1e-4 * largest.max(1e-3), "{name} {shape:?}: off by {off} of {largest}");
+        assert!(off <= 1e-4 * scale, "{name} {shape:?}: off by {off} of {largest}");
+        worst[1] = worst[1].max(off / scale);
     }
+    println!("losses on the CPU {want_losses:?}, here {losses:?}");
+    println!("relative to the CPU, losses are off by {:e}, tensors by {:e}", worst[0], worst[1]);
 
     // Scalars and views lie in the device's memory: a recording holds none of them.
     let counts = Arc::new(Mutex::new(Counts::default()));

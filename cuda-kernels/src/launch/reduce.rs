@@ -38,7 +38,7 @@ pub fn rows_per_part(rows: usize) -> usize {
     (rows / 64).clamp(64, 1024)
 }
 
-/// See [`Backend::all_finite`](tensor::Backend::all_finite).
+/// See [`Backend::all_finite`].
 pub fn all_finite(gpu: &mut Gpu, x: Slot) -> bool {
     let count = gpu.scratch().part(PARTS, 1);
     sum_with(gpu, "count_not_finite", 1.0, x, count);
@@ -47,7 +47,7 @@ pub fn all_finite(gpu: &mut Gpu, x: Slot) -> bool {
     faulty == [0.0]
 }
 
-/// See [`Backend::sum_rows`](tensor::Backend::sum_rows).
+/// See [`Backend::sum_rows`].
 pub fn sum_rows(gpu: &mut Gpu, x: Slot, y: Slot, workspace: Slot) {
     let (rows, columns) = (x.len / y.len, y.len);
     let per_part = rows_per_part(rows);
@@ -85,24 +85,24 @@ fn sum_rows_once(
     });
 }
 
-/// See [`Backend::sum_rows_workspace`](tensor::Backend::sum_rows_workspace).
+/// See [`Backend::sum_rows_workspace`].
 pub fn sum_rows_workspace(rows: usize, columns: usize) -> usize {
     rows.div_ceil(rows_per_part(rows)) * columns
 }
 
-/// See [`Backend::sum_columns`](tensor::Backend::sum_columns).
+/// See [`Backend::sum_columns`].
 pub fn sum_columns(gpu: &mut Gpu, columns: usize, x: Slot, y: Slot) {
     let args = [gpu.pointer(x), gpu.pointer(y), Arg::Count(columns)];
     gpu.launch_rows(MODULE, "sum_columns", y.len, row_threads(columns), &args);
 }
 
-/// See [`Backend::sum_columns_backward`](tensor::Backend::sum_columns_backward).
+/// See [`Backend::sum_columns_backward`].
 pub fn sum_columns_backward(gpu: &mut Gpu, columns: usize, dy: Slot, dx: Slot) {
     let args = [gpu.pointer(dy), gpu.pointer(dx), Arg::Count(dx.len), Arg::Count(columns)];
     gpu.launch_elements(MODULE, "sum_columns_backward", dx.len, &args);
 }
 
-/// See [`Backend::sum`](tensor::Backend::sum).
+/// See [`Backend::sum`].
 pub fn sum(gpu: &mut Gpu, alpha: f32, x: Slot, y: Slot) {
     sum_with(gpu, "sum_parts", alpha, x, y);
 }

@@ -2,7 +2,7 @@
 
 use super::error::{FaultKind, Place};
 use super::exec::{Env, Problem, Step, Trouble, guarded, trouble};
-use super::launch::Observer;
+use super::launch::{Observer, Seen};
 use super::ops::{Instruction, NONE, Op, Preset, Reduce};
 use super::types::Class;
 use super::warp::{LANES, State, Warp, lanes};
@@ -67,7 +67,7 @@ pub struct Block<'a, 'o> {
     budget: u64,
     /// Instructions run, per thread and per warp.
     pub instructions: [u64; 2],
-    /// Called before each instruction: warp, program counter, active lanes.
+    /// Called before each instruction.
     pub observer: Option<Observer<'o>>,
 }
 
@@ -188,10 +188,12 @@ impl<'a> Block<'a, '_> {
                 Preset::NumWarps => [self.warps.len() as u32; LANES],
                 Preset::LanesEq => std::array::from_fn(lane_bit),
                 Preset::LanesLt => std::array::from_fn(|lane| lane_bit(lane) - 1),
-                Preset::LanesLe => std::array::from_fn(|lane| lane_bit(lane) - 1 | lane_bit(lane)),
+                Preset::LanesLe => {
+                    std::array::from_fn(|lane| (lane_bit(lane) - 1) | lane_bit(lane))
+                }
                 Preset::LanesGe => std::array::from_fn(|lane| !(lane_bit(lane) - 1)),
                 Preset::LanesGt => {
-                    std::array::from_fn(|lane| !(lane_bit(lane) - 1 | lane_bit(lane)))
+                    std::array::from_fn(|lane| !((lane_bit(lane) - 1) | lane_bit(lane)))
                 }
                 Preset::DynamicShared => [dynamic_shared; LANES],
                 Preset::TotalShared => [self.env.shared.len() as u32; LANES],
@@ -229,7 +231,7 @@ impl<'a> Block<'a, '_> {
                 profile.counts[pc as usize].threads += count;
             }
             if let Some(observer) = &mut self.observer {
-                observer(w, pc as usize, active, warp);
+                observer(Seen { block: self.env.block, warp: w, pc: pc as usize, active });
             }
             match self.env.step(warp, i, active)? {
                 Step::On => {}

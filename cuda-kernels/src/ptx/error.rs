@@ -80,11 +80,11 @@ pub struct Fault {
     /// The kernel.
     pub kernel: String,
     /// The name that the PTX text was given.
-    pub module: String,
+    pub module: Box<str>,
     /// Line of the PTX text; 0 if the fault is the launch's.
     pub line: u32,
     /// The source file that `.loc` names, empty if unknown.
-    pub source: String,
+    pub source: Box<str>,
     /// The line of the source file, 0 if unknown.
     pub source_line: u32,
     /// `%ctaid` of the block.

@@ -18,7 +18,6 @@ use super::module::Module;
 use super::ops::Kernel;
 use super::profiler::{Profile, Report};
 use super::sanitizer::{Clocks, Shadow};
-use super::warp::Warp;
 
 /// Most threads of a block.
 const MAX_THREADS: u64 = 1024;
@@ -71,9 +70,21 @@ impl Default for Options {
     }
 }
 
-/// Called before each instruction of a traced launch: number of the warp, index of the
-/// instruction, active lanes, the warp.
-pub type Observer<'a> = &'a mut dyn FnMut(usize, usize, u32, &Warp);
+/// An instruction that a warp is about to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen {
+    /// Number of the block in the grid.
+    pub block: u32,
+    /// Number of the warp in the block.
+    pub warp: usize,
+    /// Index of the instruction in the kernel.
+    pub pc: usize,
+    /// Lanes that run it.
+    pub active: u32,
+}
+
+/// Called before each instruction of a traced launch.
+pub type Observer<'a> = &'a mut dyn FnMut(Seen);
 
 /// Runs a kernel. Memory keeps what it wrote, also before a fault.
 pub fn launch(
@@ -106,9 +117,9 @@ fn run(
     let refuse = |detail: String| Fault {
         kind: FaultKind::Launch,
         kernel: launch.kernel.to_owned(),
-        module: module.name().to_owned(),
+        module: module.name().into(),
         line: 0,
-        source: String::new(),
+        source: "".into(),
         source_line: 0,
         block: [0; 3],
         thread: [0; 3],
@@ -187,7 +198,7 @@ fn run(
         return Err(Fault {
             kind: problem.kind,
             line: place.line,
-            source: module.source(place.file).to_owned(),
+            source: module.source(place.file).into(),
             source_line: place.source_line,
             block,
             thread,

@@ -98,7 +98,7 @@ impl Memory {
         let mut offset = (at - allocation.start) as usize;
         allocation.mark(offset as u64, bytes.len());
         let mut rest = bytes;
-        while offset % 4 != 0 && !rest.is_empty() {
+        while !offset.is_multiple_of(4) && !rest.is_empty() {
             allocation.store(offset as u64, 1, rest[0].into());
             (offset, rest) = (offset + 1, &rest[1..]);
         }
@@ -118,7 +118,7 @@ impl Memory {
         let allocation = self.range(at, bytes.len())?;
         let mut offset = (at - allocation.start) as usize;
         let mut rest = bytes;
-        while offset % 4 != 0 && !rest.is_empty() {
+        while !offset.is_multiple_of(4) && !rest.is_empty() {
             rest[0] = allocation.load(offset as u64, 1) as u8;
             (offset, rest) = (offset + 1, &mut rest[1..]);
         }

@@ -8,13 +8,13 @@
 //! with a register being a row of 32 numbers and an instruction a loop over rows.
 //!
 //! Reading order:
-//! 1. [`lexer`], [`ast`], [`parser`]: text to functions made of statements;
-//! 2. [`types`], [`ops`], [`decode`]: statements to dense instructions, calls inlined;
-//! 3. [`cfg`]: where lanes meet again; [`allocate`]: registers to slots;
-//! 4. [`warp`]: lanes, masks, the stack of ways; [`exec`]: what each instruction does, with
-//!    [`numeric`] (rounding) and [`approx`] (the `.approx` functions);
-//! 5. [`block`]: turns and barriers; [`launch`]: blocks on threads; [`memory`];
-//! 6. [`sanitizer`]: races; [`profiler`]: transactions, conflicts, classes; [`mod@trace`].
+//! 1. `lexer`, `ast`, `parser`: text to functions made of statements;
+//! 2. `types`, `ops`, `decode`: statements to dense instructions, calls inlined;
+//! 3. `cfg`: where lanes meet again; `allocate`: registers to slots;
+//! 4. `warp`: lanes, masks, the stack of ways; `exec`: what each instruction does, a file per
+//!    family, with `numeric` (rounding) and `approx` (the `.approx` functions);
+//! 5. `block`: turns and barriers; `launch`: blocks on threads; `memory`;
+//! 6. `sanitizer`: races; `profiler`: transactions, conflicts, classes; `trace`.
 //!
 //! What is not known is refused when the text is parsed, with its line.
 
@@ -41,7 +41,7 @@ mod warp;
 
 pub use block::show_lanes;
 pub use error::{Fault, FaultKind, Place, PtxError};
-pub use launch::{Launch, Observer, Options, Param, launch, trace};
+pub use launch::{Launch, Observer, Options, Param, Seen, launch, trace};
 pub use memory::{Memory, MemoryError};
 pub use module::Module;
 pub use ops::Kernel;

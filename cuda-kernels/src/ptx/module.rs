@@ -67,6 +67,11 @@ impl Module {
         found.map_or("", |(_, path)| path)
     }
 
+    /// Its source files: index and path.
+    pub fn sources(&self) -> &[(u32, String)] {
+        &self.files
+    }
+
     /// Addresses of its variables; the first launch on a memory places them there.
     pub(super) fn place_variables(&self, memory: &mut Memory) -> Vec<u64> {
         if let Some(known) = memory.variables.get(&self.id) {

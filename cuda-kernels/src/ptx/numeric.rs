@@ -76,7 +76,7 @@ impl Format {
     }
 
     /// Rounds an f64; NaN becomes the format's NaN with all fraction bits set.
-    pub fn from_f64(self, value: f64, round: Round) -> u64 {
+    pub fn round_f64(self, value: f64, round: Round) -> u64 {
         if value.is_nan() {
             return self.infinity() | ((1 << self.fraction) - 1);
         }

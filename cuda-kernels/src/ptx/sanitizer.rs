@@ -201,7 +201,8 @@ fn note(
         Err(Conflict { block: access.block, who: access.who, pc: access.pc, wrote })
     };
     let writer = unit.writer;
-    if !(writer.atomic && atomic) && !ordered(clocks, &writer, &actor, across) {
+    let both_atomic = writer.atomic && atomic;
+    if !both_atomic && !ordered(clocks, &writer, &actor, across) {
         let together = writer.pc == this.pc && writer.block == this.block;
         let one_instruction = together && writer.who / 32 == actor.warp && touch == Touch::Write;
         if !(one_instruction && same) {
@@ -220,7 +221,8 @@ fn note(
         return Ok(());
     }
     for reader in &unit.readers {
-        if !(reader.atomic && atomic) && !ordered(clocks, reader, &actor, across) {
+        let both_atomic = reader.atomic && atomic;
+        if !both_atomic && !ordered(clocks, reader, &actor, across) {
             return conflict(reader, false);
         }
     }

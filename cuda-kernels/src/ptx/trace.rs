@@ -2,7 +2,7 @@
 
 use super::block::show_lanes;
 use super::error::{Fault, Place};
-use super::launch::{Launch, Options, trace};
+use super::launch::{Launch, Options, Seen, trace};
 use super::memory::Memory;
 use super::module::Module;
 use super::profiler::Report;
@@ -12,6 +12,8 @@ use super::profiler::Report;
 pub struct Tracer {
     /// Most instructions that are recorded.
     limit: usize,
+    /// The block of the grid that is recorded.
+    block: u32,
     /// The only warp of the block that is recorded.
     warp: Option<usize>,
     /// What was recorded.
@@ -30,14 +32,15 @@ pub struct TraceStep {
 }
 
 impl Tracer {
-    /// Records at most `limit` instructions, of one warp or of all.
-    pub fn new(limit: usize, warp: Option<usize>) -> Tracer {
-        Tracer { limit, warp, steps: Vec::new() }
+    /// Records at most `limit` instructions of one block (its number in the grid, x fastest), of
+    /// one of its warps or of all.
+    pub fn new(limit: usize, block: u32, warp: Option<usize>) -> Tracer {
+        Tracer { limit, block, warp, steps: Vec::new() }
     }
 
     /// One that has recorded nothing.
     pub fn fresh(&self) -> Tracer {
-        Tracer::new(self.limit, self.warp)
+        Tracer::new(self.limit, self.block, self.warp)
     }
 
     /// Launches and records.
@@ -49,28 +52,33 @@ impl Tracer {
         options: &Options,
     ) -> Result<Report, Fault> {
         let places = module.kernel(launch.kernel).map_or(&[][..], |kernel| &kernel.places);
-        let mut observe = |warp: usize, pc: usize, active: u32, _: &super::warp::Warp| {
-            let wanted = self.warp.is_none_or(|wanted| wanted == warp);
+        let mut observe = |seen: Seen| {
+            let block = seen.block == self.block;
+            let wanted = block && self.warp.is_none_or(|wanted| wanted == seen.warp);
             if wanted && self.steps.len() < self.limit {
+                let Seen { warp, pc, active, .. } = seen;
                 self.steps.push(TraceStep { warp, place: places[pc], active });
             }
         };
         trace(module, memory, launch, options, &mut observe)
     }
 
-    /// The record as text: warp, lanes, line of the PTX, instruction, and the source's line where
-    /// it changes. `ptx` is the module's text, `source` that of the `.cu` file if it is at hand.
-    pub fn show(&self, ptx: &str, source: Option<&str>) -> String {
+    /// The record as text: warp, line of the PTX, instruction, lanes; and the source's line where
+    /// it changes. `ptx` is the module's text; `sources` are its source files: index, name, text
+    /// (empty if it is not at hand).
+    pub fn show(&self, ptx: &str, sources: &[(u32, String, String)]) -> String {
         let lines: Vec<&str> = ptx.lines().collect();
-        let source: Vec<&str> = source.map_or(Vec::new(), |text| text.lines().collect());
         let mut text = String::new();
-        let mut last = 0;
+        let mut last = (0, 0);
         for TraceStep { warp, place, active } in &self.steps {
-            if place.source_line != last {
-                last = place.source_line;
-                let code =
-                    source.get((last as usize).wrapping_sub(1)).map_or("", |line| line.trim());
-                text += &format!("  -- line {last}: {code}\n");
+            let Place { file, source_line, .. } = *place;
+            if (file, source_line) != last && source_line != 0 {
+                last = (file, source_line);
+                let source = sources.iter().find(|(index, ..)| *index == file);
+                let (name, code) = source.map_or(("", ""), |(_, name, source)| {
+                    (name, source.lines().nth(source_line as usize - 1).unwrap_or_default().trim())
+                });
+                text += &format!("-- {name}:{source_line}  {code}\n");
             }
             let instruction = lines.get((place.line as usize).wrapping_sub(1)).unwrap_or(&"");
             let instruction = instruction.split_whitespace().collect::<Vec<_>>().join(" ");

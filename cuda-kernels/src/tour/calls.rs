@@ -7,13 +7,13 @@ use tensor::geometry::{Conv2d, Gemm, PartitionLoss, Pool2d, StreamingLoss};
 use super::Tour;
 use crate::launch;
 
-/// Calls the methods whose kernels are in the module.
-pub fn family(tour: &mut Tour, module: &str) {
+/// Calls the methods whose kernels are in the module of `kernel`.
+pub fn family(tour: &mut Tour, module: &str, kernel: &str) {
     match module {
         "batch_norm" => batch_norm(tour),
         "conv2d" => conv2d(tour),
         "gather" => gather(tour),
-        "gemm" | "gemm_bf16" => gemm(tour),
+        "gemm" | "gemm_bf16" => gemm(tour, kernel == "gemm_128x128"),
         "normalize" => normalize(tour),
         "optimizer" => optimizer(tour),
         "partition_loss" => partition_loss(tour),
@@ -84,11 +84,12 @@ fn gather(tour: &mut Tour) {
     tour.gpu.gather_columns_backward(columns, y, by_column, dx);
 }
 
-fn gemm(tour: &mut Tour) {
-    // A square tile, narrow ones, one whose inner size is cut into parts, and many large tiles.
-    let sizes =
-        [(100, 70, 50), (100, 10, 50), (10, 100, 50), (40, 40, 600), (11 * 128, 12 * 128, 16)];
-    for (m, n, k) in sizes {
+fn gemm(tour: &mut Tour, large: bool) {
+    // A square tile, narrow ones, one whose inner size is cut into parts; or many large tiles,
+    // which take a while.
+    let small = [(100, 70, 50), (100, 10, 50), (10, 100, 50), (40, 40, 600)];
+    let sizes = if large { &[(11 * 128, 12 * 128, 16)] } else { &small[..] };
+    for &(m, n, k) in sizes {
         let gemm = Gemm { m, n, k, trans_a: false, trans_b: true };
         let [a, b] = [m * k, n * k].map(|len| tour.random(len));
         let c = tour.room(m * n);

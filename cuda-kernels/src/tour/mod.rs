@@ -50,7 +50,7 @@ pub fn visit(kernel: &str, options: Options, tracer: Option<&mut Tracer>) -> Res
     let driver =
         Watch { memory: Memory::new(), kernel: kernel.to_owned(), options, log: Arc::clone(&log) };
     let mut tour = Tour { gpu: Gpu::new(Box::new(driver), ARENA)?, end: 0, seed: 0 };
-    calls::family(&mut tour, module);
+    calls::family(&mut tour, module, kernel);
     let finished = tour.gpu.finish();
     let mut log = log.lock().expect("no thread panics while it logs");
     if let (Some(tracer), Some(record)) = (tracer, log.tracer.take()) {

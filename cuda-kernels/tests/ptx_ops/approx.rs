@@ -1,5 +1,7 @@
 //! The approximate functions keep the error that the ISA documents, and its special values.
 
+use std::f32::consts::PI;
+
 use crate::harness::{d, f, results, table};
 
 const NAN: u64 = 0x7fff_ffff;
@@ -46,8 +48,8 @@ fn errors_stay_within_the_documented_bounds() {
     relative("rcp.approx.f32 d, a;", 0.1, 300.0, |x| 1.0 / x, bound(23.0));
     relative("rsqrt.approx.f32 d, a;", 0.01, 300.0, |x| 1.0 / x.sqrt(), bound(22.9));
     relative("sqrt.approx.f32 d, a;", 0.01, 300.0, f64::sqrt, bound(23.0));
-    absolute("sin.approx.f32 d, a;", -3.14, 3.14, f64::sin, bound(20.5));
-    absolute("cos.approx.f32 d, a;", -3.14, 3.14, f64::cos, bound(20.5));
+    absolute("sin.approx.f32 d, a;", -PI, PI, f64::sin, bound(20.5));
+    absolute("cos.approx.f32 d, a;", -PI, PI, f64::cos, bound(20.5));
     relative("tanh.approx.f32 d, a;", -6.0, 6.0, f64::tanh, bound(11.0));
     for line in ["div.approx.f32 d, a, b;", "div.full.f32 d, a, b;"] {
         let rows: Vec<[u64; 2]> =

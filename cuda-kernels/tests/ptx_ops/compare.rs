@@ -131,7 +131,7 @@ fn classes() {
         ("infinite", [0, 0, 0, 1, 0]),
         ("number", [1, 1, 1, 1, 0]),
         ("notanumber", [0, 0, 0, 0, 1]),
-        ("normal", [1, 0, 0, 0, 0]),
+        ("normal", [1, 0, 1, 0, 0]),
         ("subnormal", [0, 1, 0, 0, 0]),
     ] {
         let rows: Vec<_> = [f(1.0), 1, 0, 0x7f80_0000, NAN]

@@ -125,7 +125,7 @@ fn products_of_fragments() {
 fn matrices_from_shared_memory() {
     for (count, transposed) in [(1, false), (2, false), (4, false), (1, true), (2, true), (4, true)]
     {
-        let input: Vec<u32> = (0..128).map(|i| (2 * i + 1) << 16 | 2 * i).collect();
+        let input: Vec<u32> = (0..128).map(|i| ((2 * i + 1) << 16) | (2 * i)).collect();
         let suffix = if transposed { ".trans" } else { "" };
         let names = (0..count).map(|i| format!("%m{i}")).collect::<Vec<_>>().join(", ");
         let store: String =

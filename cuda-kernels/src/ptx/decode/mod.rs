@@ -5,17 +5,20 @@
 
 mod arithmetic;
 mod collective;
+mod compare;
 mod control;
 mod memory;
 mod moves;
 mod opcode;
+mod operand;
+mod variable;
 
 use std::collections::HashMap;
 
-use super::ast::{Ast, Function, Operand, Statement, StatementKind, Variable};
+use super::ast::{Ast, Function, Operand, Statement, StatementKind};
 use super::error::{Place, PtxError};
 use super::ops::{Instruction, Kernel, List, NONE, Op, Preset, R};
-use super::types::{Class, Space, Ty};
+use super::types::{Class, Space};
 use opcode::Opcode;
 
 /// Where generic addresses of shared memory begin.
@@ -135,6 +138,7 @@ impl<'a> Builder<'a> {
         let spots = params.iter().map(|&(at, ..)| Spot { space: Space::Param, at: at as u64 });
         self.lay_out_shared(function)?;
         self.inline(function, spots.collect(), Vec::new())?;
+        self.guard = (NONE, false);
         self.emit(Instruction::new(Op::Exit))?;
 
         let mut presets: Vec<(R, Preset)> = self.presets.iter().map(|(&p, &r)| (r, p)).collect();
@@ -291,272 +295,6 @@ impl<'a> Builder<'a> {
         self.presets.insert(preset, register);
         Ok(register)
     }
-
-    /// The kernel's number of a function's register.
-    fn register(&mut self, frame: &mut Frame<'a>, register: u32) -> Result<R> {
-        let known = frame.registers[register as usize];
-        if known != NONE {
-            return Ok(known);
-        }
-        let new = self.fresh(frame.function.registers[register as usize].class())?;
-        frame.registers[register as usize] = new;
-        Ok(new)
-    }
-
-    /// A register read as `ty`, of exactly its width.
-    fn read(&mut self, frame: &mut Frame<'a>, operand: &Operand, ty: Ty) -> Result<R> {
-        if let &Operand::Register(register) = operand {
-            fits(frame.function.registers[register as usize], ty)?;
-            return self.register(frame, register);
-        }
-        self.value(frame, operand, ty)
-    }
-
-    /// A register read as `ty` that may be wider; says whether it has 64 bits.
-    fn read_wide(&mut self, frame: &mut Frame<'a>, operand: &Operand, ty: Ty) -> Result<(R, bool)> {
-        if let &Operand::Register(register) = operand {
-            let has = frame.function.registers[register as usize];
-            if has == Ty::Pred || has.bits() < ty.bits() {
-                return Err(format!("a register of {} bits for {} bits", has.bits(), ty.bits()));
-            }
-            return Ok((self.register(frame, register)?, has.class() == Class::Long));
-        }
-        Ok((self.value(frame, operand, ty)?, ty.class() == Class::Long))
-    }
-
-    fn write(&mut self, frame: &mut Frame<'a>, operand: &Operand, ty: Ty) -> Result<R> {
-        match *operand {
-            Operand::Register(register) => {
-                fits(frame.function.registers[register as usize], ty)?;
-                self.register(frame, register)
-            }
-            Operand::Sink => self.fresh(ty.class()),
-            _ => Err("the result must be a register".to_owned()),
-        }
-    }
-
-    fn write_wide(
-        &mut self,
-        frame: &mut Frame<'a>,
-        operand: &Operand,
-        ty: Ty,
-    ) -> Result<(R, bool)> {
-        match operand {
-            Operand::Register(_) => self.read_wide(frame, operand, ty),
-            Operand::Sink => Ok((self.fresh(ty.class())?, ty.class() == Class::Long)),
-            _ => Err("the result must be a register".to_owned()),
-        }
-    }
-
-    /// What is no register: numbers, special registers, addresses.
-    fn value(&mut self, frame: &mut Frame<'a>, operand: &Operand, ty: Ty) -> Result<R> {
-        let class = ty.class();
-        let bits = match *operand {
-            Operand::Int(value) => match ty {
-                Ty::Pred => {
-                    let preset = if value != 0 { Preset::True } else { Preset::False };
-                    return self.preset(preset, Class::Pred);
-                }
-                _ if ty.bits() == 64 => value,
-                _ => value & ((1 << ty.bits()) - 1),
-            },
-            Operand::F32(bits) if ty.bits() == 32 => bits.into(),
-            Operand::F32(bits) if ty == Ty::F64 => f64::from(f32::from_bits(bits)).to_bits(),
-            Operand::F64(bits) if ty.bits() == 64 => bits,
-            Operand::F64(bits) if ty == Ty::F32 => (f64::from_bits(bits) as f32).to_bits().into(),
-            Operand::Special(ref name) => return self.special(name, ty),
-            Operand::Variable(..)
-            | Operand::Parameter(..)
-            | Operand::Return(..)
-            | Operand::Symbol(..) => {
-                let (spot, offset) = self.spot(frame, operand)?;
-                return self.address_of(spot, offset, ty);
-            }
-            Operand::Register(_) => return self.read(frame, operand, ty),
-            _ => return Err("this operand is not known here".to_owned()),
-        };
-        match class {
-            Class::Long => self.preset(Preset::Long(bits), class),
-            _ => self.preset(Preset::Word(bits as u32), class),
-        }
-    }
-
-    /// The address of a variable in its own space.
-    fn address_of(&mut self, spot: Spot, offset: i64, ty: Ty) -> Result<R> {
-        let at = spot.at.wrapping_add(offset as u64);
-        match (spot.space, ty.bits()) {
-            (Space::Global | Space::Const, 64) => {
-                self.preset(Preset::Global(spot.at as u32, offset), Class::Long)
-            }
-            (Space::Shared | Space::Param | Space::Local, 64) => {
-                self.preset(Preset::Long(at), Class::Long)
-            }
-            (Space::Shared | Space::Param | Space::Local, 32) => {
-                self.preset(Preset::Word(at as u32), Class::Word)
-            }
-            _ => Err(format!("an address in {} bits", ty.bits())),
-        }
-    }
-
-    fn special(&mut self, name: &str, ty: Ty) -> Result<R> {
-        let axis = |name: &str| "xyz".find(&name[name.len() - 1..]).map(|axis| axis as u8);
-        let preset = match name {
-            "%tid.x" | "%tid.y" | "%tid.z" => Preset::Tid(axis(name).unwrap_or(0)),
-            "%ntid.x" | "%ntid.y" | "%ntid.z" => Preset::Ntid(axis(name).unwrap_or(0)),
-            "%ctaid.x" | "%ctaid.y" | "%ctaid.z" => Preset::Ctaid(axis(name).unwrap_or(0)),
-            "%nctaid.x" | "%nctaid.y" | "%nctaid.z" => Preset::Nctaid(axis(name).unwrap_or(0)),
-            "%laneid" => Preset::LaneId,
-            "%warpid" => Preset::WarpId,
-            "%nwarpid" => Preset::NumWarps,
-            "%lanemask_eq" => Preset::LanesEq,
-            "%lanemask_le" => Preset::LanesLe,
-            "%lanemask_lt" => Preset::LanesLt,
-            "%lanemask_ge" => Preset::LanesGe,
-            "%lanemask_gt" => Preset::LanesGt,
-            "%dynamic_smem_size" => Preset::DynamicShared,
-            "%total_smem_size" => Preset::TotalShared,
-            "%smid" | "%gridid" => Preset::Word(0),
-            "%nsmid" => Preset::Word(1),
-            "%clock" | "%clock_hi" | "%clock64" | "%globaltimer" => {
-                let class = ty.class();
-                let d = self.fresh(class)?;
-                self.emit(Instruction { d, ..Instruction::new(Op::Clock(class)) })?;
-                return Ok(d);
-            }
-            _ => return Err(format!("{name} is neither declared nor a special register")),
-        };
-        match ty.bits() {
-            32 | 16 => self.preset(preset, Class::Word),
-            bits => Err(format!("{name} has 32 bits, not {bits}")),
-        }
-    }
-
-    /// Where a variable lies, given a place at its first use.
-    fn spot(&mut self, frame: &mut Frame<'a>, operand: &Operand) -> Result<(Spot, i64)> {
-        match operand {
-            &Operand::Parameter(index, offset) => Ok((frame.params[index as usize], offset)),
-            &Operand::Return(index, offset) => Ok((frame.returns[index as usize], offset)),
-            &Operand::Variable(index, offset) => {
-                let index = index as usize;
-                if let Some(spot) = frame.variables[index] {
-                    return Ok((spot, offset));
-                }
-                let variable = &frame.function.variables[index];
-                let spot = match variable.space {
-                    Space::Shared => {
-                        let name = format!("{}.{index}", frame.function.name);
-                        self.shared_spot(&name, variable)
-                    }
-                    Space::Local | Space::Param => {
-                        let align = variable.align.max(1) as u64;
-                        let at = self.local_end.next_multiple_of(align);
-                        self.local_end = at + variable.bytes as u64;
-                        if self.local_end > MAX_LOCAL as u64 {
-                            return Err(format!(
-                                "{} needs {} bytes of local memory; at most {MAX_LOCAL}",
-                                frame.function.name, self.local_end
-                            ));
-                        }
-                        Spot { space: Space::Local, at }
-                    }
-                    _ => return Err(format!("{}: a global inside a function", variable.name)),
-                };
-                frame.variables[index] = Some(spot);
-                Ok((spot, offset))
-            }
-            Operand::Symbol(name, offset) => {
-                let found = self.ast.variables.iter().position(|known| known.name == *name);
-                let Some(index) = found else {
-                    return Err(format!("{name} is not declared"));
-                };
-                let variable = &self.ast.variables[index];
-                let spot = match variable.space {
-                    Space::Shared => self.shared_spot(name, variable),
-                    Space::Global | Space::Const => {
-                        Spot { space: variable.space, at: index as u64 }
-                    }
-                    _ => return Err(format!("{name} lies in no space of a module")),
-                };
-                Ok((spot, *offset))
-            }
-            _ => Err("a variable's name expected".to_owned()),
-        }
-    }
-
-    /// Places the static shared variables of all functions that can be reached; arrays whose
-    /// size the launch gives begin behind them.
-    fn lay_out_shared(&mut self, kernel: &'a Function) -> Result<()> {
-        let mut reached = vec![kernel];
-        let mut align = 16;
-        let mut next = 0;
-        while let Some(&function) = reached.get(next) {
-            next += 1;
-            for (index, variable) in function.variables.iter().enumerate() {
-                if variable.space == Space::Shared {
-                    self.place_shared(format!("{}.{index}", function.name), variable)?;
-                }
-            }
-            let statements = function.body.iter().flatten();
-            for name in statements.filter_map(operands_of).flatten().filter_map(symbol_of) {
-                let called = self.ast.functions.iter().find(|known| known.name == name);
-                if let Some(called) = called.filter(|f| !reached.iter().any(|r| r.name == f.name)) {
-                    reached.push(called);
-                }
-                let variable = self.ast.variables.iter().find(|known| known.name == name);
-                match variable.filter(|known| known.space == Space::Shared) {
-                    Some(variable) if variable.external => align = variable.align.max(align),
-                    Some(variable) => self.place_shared(name.to_owned(), variable)?,
-                    None => {}
-                }
-            }
-        }
-        self.dynamic = self.shared_end.next_multiple_of(align as u64);
-        Ok(())
-    }
-
-    fn place_shared(&mut self, name: String, variable: &Variable) -> Result<()> {
-        if self.shared.contains_key(&name) {
-            return Ok(());
-        }
-        let at = self.shared_end.next_multiple_of(variable.align.max(1) as u64);
-        self.shared_end = at + variable.bytes as u64;
-        if self.shared_end > MAX_SHARED as u64 {
-            return Err(format!(
-                "{} bytes of shared memory; at most {MAX_SHARED}",
-                self.shared_end
-            ));
-        }
-        self.shared.insert(name, at);
-        Ok(())
-    }
-
-    fn shared_spot(&self, name: &str, variable: &Variable) -> Spot {
-        let at = if variable.external { self.dynamic } else { self.shared[name] };
-        Spot { space: Space::Shared, at }
-    }
-}
-
-fn operands_of(statement: &Statement) -> Option<&[Operand]> {
-    match &statement.kind {
-        StatementKind::Instruction { operands, .. } => Some(operands),
-        _ => None,
-    }
-}
-
-/// The outside name in an operand or an address.
-fn symbol_of(operand: &Operand) -> Option<&str> {
-    match operand {
-        Operand::Symbol(name, _) => Some(name),
-        Operand::Address(base, _) => symbol_of(base),
-        _ => None,
-    }
-}
-
-fn fits(has: Ty, ty: Ty) -> Result<()> {
-    if has.bits() == ty.bits() && (has == Ty::Pred) == (ty == Ty::Pred) {
-        return Ok(());
-    }
-    Err(format!("a register of {} bits where {} are meant", has.bits(), ty.bits()))
 }
 
 impl Instruction {

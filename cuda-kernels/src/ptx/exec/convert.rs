@@ -176,8 +176,8 @@ impl Warp {
                 Test::Infinite => class == Infinite,
                 Test::Number => class != Nan,
                 Test::NotANumber => class == Nan,
-                // The ISA counts neither zeros nor subnormal numbers as the other.
-                Test::Normal => class == Normal,
+                // "As a special case, positive and negative zero are considered normal numbers."
+                Test::Normal => matches!(class, Normal | Zero),
                 Test::Subnormal => class == Subnormal,
             };
             bits |= u32::from(holds) << lane;
@@ -291,7 +291,7 @@ fn to_half(to: Ty, mode: Mode, value: f64) -> u32 {
         true => 0.0,
         false => value,
     };
-    format.from_f64(value, mode.round) as u32
+    format.round_f64(value, mode.round) as u32
 }
 
 fn integer_bounds(ty: Ty) -> (i128, i128) {
@@ -328,7 +328,7 @@ fn convert_one(bits: u64, to: Ty, from: Ty, mode: Mode, integral: bool, wide_to:
             let result = format.round(value < 0, value.unsigned_abs(), 0, mode.round);
             return match mode.sat {
                 true if value <= 0 => 0,
-                true => format.from_f64(1.0, Round::Nearest),
+                true => format.round_f64(1.0, Round::Nearest),
                 false => result,
             };
         }
@@ -360,16 +360,16 @@ fn convert_one(bits: u64, to: Ty, from: Ty, mode: Mode, integral: bool, wide_to:
         false => value,
     };
     match to {
-        Ty::F64 if value.is_nan() => F64.from_f64(value, Round::Nearest),
+        Ty::F64 if value.is_nan() => F64.round_f64(value, Round::Nearest),
         Ty::F64 => value.to_bits(),
         Ty::F32 if value.is_nan() => NAN32.into(),
         Ty::F32 => {
-            let result = f32::from_bits(F32.from_f64(value, mode.round) as u32);
+            let result = f32::from_bits(F32.round_f64(value, mode.round) as u32);
             (if mode.ftz { flush32(result) } else { result }).to_bits().into()
         }
         Ty::Tf32 => {
             let value = if mode.relu && value < 0.0 { 0.0 } else { value };
-            if value.is_nan() { NAN32.into() } else { TF32.from_f64(value, mode.round) << 13 }
+            if value.is_nan() { NAN32.into() } else { TF32.round_f64(value, mode.round) << 13 }
         }
         to => to_half(to, mode, value).into(),
     }

@@ -100,7 +100,7 @@ fn single(op: Float, mode: Mode, a: f32, b: f32, c: f32) -> u32 {
     let flush = |x: f32| if mode.ftz { flush32(x) } else { x };
     let (a, b, c) = (flush(a), flush(b), flush(c));
     let (wa, wb, wc) = (f64::from(a), f64::from(b), f64::from(c));
-    let to = |x: f64| f32::from_bits(F32.from_f64(x, mode.round) as u32);
+    let to = |x: f64| f32::from_bits(F32.round_f64(x, mode.round) as u32);
     let nearest = mode.round == Round::Nearest;
     let result = match op {
         Float::Add if nearest => a + b,
@@ -230,7 +230,7 @@ fn half(format: Format, op: Float, mode: Mode, a: u32, b: u32, c: u32) -> u32 {
     };
     let result = if mode.sat { if result > 0.0 { result.min(1.0) } else { 0.0 } } else { result };
     let result = if mode.relu && result < 0.0 { 0.0 } else { result };
-    let bits = format.from_f64(result, Round::Nearest) as u32;
+    let bits = format.round_f64(result, Round::Nearest) as u32;
     let small = mode.ftz && format.exponent == 5 && bits & 0x7c00 == 0;
     if small { bits & 0x8000 } else { bits }
 }

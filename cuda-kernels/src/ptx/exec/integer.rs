@@ -1,6 +1,7 @@
 //! Integers and bits. The corner cases are those of the PTX ISA: shifts clamp at the width,
 //! a division by zero gives all ones, a remainder by zero the dividend.
 
+use super::bits::{bit_mask, extract, find_bit, find_nth_set, insert, join, permute};
 use crate::ptx::ops::{Carry, Instruction, Int, Int3, Logic};
 use crate::ptx::types::{Class, Ty};
 use crate::ptx::warp::{LANES, Warp};
@@ -57,9 +58,11 @@ impl Warp {
             Int::SubSat => self.word2(i, active, |a, b| s(a).saturating_sub(s(b)) as u32),
             Int::MulLo => self.word2(i, active, u32::wrapping_mul),
             Int::MulHi if signed => {
-                self.word2(i, active, |a, b| (i64::from(s(a)) * i64::from(s(b)) >> 32) as u32);
+                self.word2(i, active, |a, b| ((i64::from(s(a)) * i64::from(s(b))) >> 32) as u32);
             }
-            Int::MulHi => self.word2(i, active, |a, b| (u64::from(a) * u64::from(b) >> 32) as u32),
+            Int::MulHi => {
+                self.word2(i, active, |a, b| ((u64::from(a) * u64::from(b)) >> 32) as u32)
+            }
             Int::MulWide => self.multiply_wide(i, signed, active),
             Int::Mul24Lo | Int::Mul24Hi => {
                 let shift = if op == Int::Mul24Lo { 0 } else { 16 };
@@ -121,10 +124,10 @@ impl Warp {
             Int::SubSat => self.long2(i, active, |a, b| s(a).saturating_sub(s(b)) as u64),
             Int::MulLo | Int::MulWide => self.long2(i, active, u64::wrapping_mul),
             Int::MulHi if signed => {
-                self.long2(i, active, |a, b| (i128::from(s(a)) * i128::from(s(b)) >> 64) as u64);
+                self.long2(i, active, |a, b| ((i128::from(s(a)) * i128::from(s(b))) >> 64) as u64);
             }
             Int::MulHi => {
-                self.long2(i, active, |a, b| (u128::from(a) * u128::from(b) >> 64) as u64);
+                self.long2(i, active, |a, b| ((u128::from(a) * u128::from(b)) >> 64) as u64);
             }
             Int::Mul24Lo | Int::Mul24Hi => {}
             Int::Div if signed => self.long2(i, active, |a, b| match s(b) {
@@ -178,8 +181,8 @@ impl Warp {
             }
             (Int3::MadHi, 64) => self.long3(i, active, |a, b, c| {
                 let high = match signed {
-                    true => (i128::from(a as i64) * i128::from(b as i64) >> 64) as u64,
-                    false => (u128::from(a) * u128::from(b) >> 64) as u64,
+                    true => ((i128::from(a as i64) * i128::from(b as i64)) >> 64) as u64,
+                    false => ((u128::from(a) * u128::from(b)) >> 64) as u64,
                 };
                 high.wrapping_add(c)
             }),
@@ -377,13 +380,9 @@ impl Warp {
 
 fn high32(signed: bool, a: u32, b: u32) -> u32 {
     match signed {
-        true => (i64::from(a as i32) * i64::from(b as i32) >> 32) as u32,
-        false => (u64::from(a) * u64::from(b) >> 32) as u32,
+        true => ((i64::from(a as i32) * i64::from(b as i32)) >> 32) as u32,
+        false => ((u64::from(a) * u64::from(b)) >> 32) as u32,
     }
-}
-
-fn join(low: u32, high: u32) -> u64 {
-    u64::from(high) << 32 | u64::from(low)
 }
 
 fn extend16(signed: bool, x: u32) -> i64 {
@@ -401,7 +400,7 @@ fn integer16(op: Int, signed: bool, a: u32, b: u32) -> u32 {
         Int::AddSat => (a + b).clamp(-0x8000, 0x7fff),
         Int::SubSat => (a - b).clamp(-0x8000, 0x7fff),
         Int::MulLo => a * b,
-        Int::MulHi => a * b >> 16,
+        Int::MulHi => (a * b) >> 16,
         Int::MulWide => return (a * b) as u32,
         Int::Mul24Lo | Int::Mul24Hi => 0,
         Int::Div => a.checked_div(b).unwrap_or(-1),
@@ -428,92 +427,5 @@ fn product24(signed: bool, a: u32, b: u32) -> u64 {
     match signed {
         true => (i64::from((a << 8) as i32 >> 8) * i64::from((b << 8) as i32 >> 8)) as u64,
         false => u64::from(a & 0xff_ffff) * u64::from(b & 0xff_ffff),
-    }
-}
-
-/// The highest bit that is not the sign, or all ones. `shift`: how far to shift it to the top.
-fn find_bit(a: u64, bits: u32, signed: bool, shift: bool) -> u32 {
-    let mask = if bits == 64 { u64::MAX } else { (1 << bits) - 1 };
-    let negative = signed && (a as i64) < 0;
-    let a = if negative { !a } else { a } & mask;
-    match (a.checked_ilog2(), shift) {
-        (None, _) => u32::MAX,
-        (Some(at), false) => at,
-        (Some(at), true) => bits - 1 - at,
-    }
-}
-
-/// A field of `length` bits from `position`; behind the top lies the sign (or zeros).
-fn extract(a: u64, bits: u32, signed: bool, position: u32, length: u32) -> u64 {
-    let (position, length) = (position & 0xff, length & 0xff);
-    if length == 0 {
-        return 0;
-    }
-    let ones = |count: u32| if count >= 64 { u64::MAX } else { (1 << count) - 1 };
-    let negative = signed && a >> (position + length - 1).min(bits - 1) & 1 == 1;
-    let inside = length.min(bits.saturating_sub(position));
-    let field = if inside == 0 { 0 } else { a >> position & ones(inside) };
-    if negative { field | !ones(inside) } else { field }
-}
-
-/// `b` with the low `length` bits of `a` at `position`.
-fn insert(a: u64, b: u64, position: u32, length: u32) -> u64 {
-    let (position, length) = (position & 0xff, length & 0xff);
-    if position > 63 || length == 0 {
-        return b;
-    }
-    let mask = if length > 63 { u64::MAX } else { (1 << length) - 1 } << position;
-    b & !mask | a << position & mask
-}
-
-/// `length` ones from `position`.
-fn bit_mask(position: u32, length: u32, wrap: bool) -> u32 {
-    let (position, length) = match wrap {
-        true => (position & 31, length & 31),
-        false => (position.min(32), length.min(32)),
-    };
-    let ones = (1u64 << length) - 1;
-    (ones << position) as u32
-}
-
-/// The position of the n-th set bit from `base`, downwards for negative n.
-fn find_nth_set(mask: u32, base: u32, offset: u32) -> u32 {
-    let offset = offset as i32;
-    let base = base & 31;
-    if offset == 0 {
-        return if mask >> base & 1 == 1 { base } else { u32::MAX };
-    }
-    let (mut at, mut left) = (base as i32, offset.unsigned_abs());
-    while (0..32).contains(&at) {
-        left -= mask >> at & 1;
-        if left == 0 {
-            return at as u32;
-        }
-        at += offset.signum();
-    }
-    u32::MAX
-}
-
-/// Bytes of the pair (b, a), picked by c.
-fn permute(op: Int3, a: u32, b: u32, c: u32) -> u32 {
-    let bytes = join(a, b).to_le_bytes();
-    let pick = |selector: u32| {
-        let byte = bytes[(selector & 7) as usize];
-        // The selector's top bit spreads the byte's sign.
-        if selector & 8 != 0 { (byte as i8 >> 7) as u8 } else { byte }
-    };
-    let by = |picks: [u32; 4]| u32::from_le_bytes(picks.map(pick));
-    let n = c & 3;
-    match op {
-        Int3::PrmtF4e => by([n, n + 1, n + 2, n + 3]),
-        Int3::PrmtB4e => by([n, (n + 7) & 7, (n + 6) & 7, (n + 5) & 7]),
-        Int3::PrmtRc8 => by([n; 4]),
-        Int3::PrmtEcl => by([n, n.max(1), n.max(2), 3]),
-        Int3::PrmtEcr => by([0, n.min(1), n.min(2), n]),
-        Int3::PrmtRc16 => {
-            let low = (c & 1) * 2;
-            by([low, low + 1, low, low + 1])
-        }
-        _ => by([c & 15, c >> 4 & 15, c >> 8 & 15, c >> 12 & 15]),
     }
 }

@@ -8,7 +8,7 @@
 
 use super::{Env, Trouble, trouble};
 use crate::ptx::error::FaultKind;
-use crate::ptx::numeric::{F16, half_to_f32};
+use crate::ptx::numeric::{F16, bits32, half_to_f32};
 use crate::ptx::ops::{Address, Instruction, Mma, Round};
 use crate::ptx::sanitizer::Touch;
 use crate::ptx::types::Ty;
@@ -83,20 +83,16 @@ impl Env<'_> {
                 }
             }
         }
-        let mut rows: [Words; 4] = [[0; LANES]; 4];
-        for lane in 0..LANES {
-            let (g, t) = (lane / 4, lane % 4);
-            for part in 0..4 {
-                let value = d[g + part / 2 * 8][2 * t + part % 2];
-                match half {
-                    false => rows[part][lane] = crate::ptx::numeric::bits32(value),
-                    true => {
-                        let bits = F16.from_f64(value.into(), Round::Nearest) as u32;
-                        rows[part / 2][lane] |= bits << (16 * (part % 2));
-                    }
-                }
-            }
-        }
+        let at = |lane: usize, part: usize| d[lane / 4 + part / 2 * 8][2 * (lane % 4) + part % 2];
+        let to_half = |value: f32| F16.round_f64(value.into(), Round::Nearest) as u32;
+        let rows: [Words; 4] = std::array::from_fn(|part| {
+            std::array::from_fn(|lane| match half {
+                false => bits32(at(lane, part)),
+                // Two to a register: the upper two rows of results are not used.
+                true if part > 1 => 0,
+                true => to_half(at(lane, 2 * part + 1)) << 16 | to_half(at(lane, 2 * part)),
+            })
+        });
         for (&out, row) in outs.iter().zip(rows) {
             warp.set_words(out, active, row);
         }

@@ -1,20 +1,26 @@
 //! Runs decoded instructions: one warp, one instruction, all its lanes.
 
+mod atomic;
+mod bits;
 mod collective;
+mod control;
 mod convert;
 mod float;
+mod global;
 mod integer;
 pub mod memory;
 mod mma;
+mod shared;
+mod watch;
 
 use super::decode::{LOCAL_BASE, PARAM_BASE, SHARED_BASE, WINDOW};
 use super::error::FaultKind;
 use super::memory::Memory;
 use super::ops::{Address, Instruction, Kernel, NONE, Op};
 use super::profiler::Profile;
-use super::sanitizer::{Actor, Clocks, Shadow, Touch};
+use super::sanitizer::{Clocks, Shadow};
 use super::types::{Class, Space};
-use super::warp::{FULL, LANES, Longs, Warp, lanes};
+use super::warp::{FULL, LANES, Warp};
 use memory::Access;
 
 /// What went wrong, before the launch adds where.
@@ -85,171 +91,6 @@ pub enum Step {
 }
 
 impl Env<'_> {
-    /// Must accesses to global memory be told?
-    #[inline(always)]
-    fn watches(&self) -> bool {
-        self.sanitizer.is_some() || self.profile.is_some() || self.watched
-    }
-
-    /// Must accesses to shared memory be told?
-    #[inline(always)]
-    fn watches_shared(&self) -> bool {
-        self.sanitizer.is_some() || self.profile.is_some()
-    }
-
-    fn profile_global(&mut self, at: &Longs, active: u32, bytes: u64) {
-        if let Some(profile) = &mut self.profile {
-            profile.global(self.pc as usize, at, active, bytes as usize);
-        }
-    }
-
-    fn profile_shared(&mut self, at: &Longs, active: u32, bytes: usize) {
-        if let Some(profile) = &mut self.profile {
-            profile.shared(self.pc as usize, at, active, bytes);
-        }
-    }
-
-    fn actor(&self, warp: &Warp, lane: usize) -> Actor {
-        Actor {
-            block: self.block,
-            warp: self.warp,
-            lane: lane as u16,
-            pc: self.pc,
-            clock: warp.clock,
-        }
-    }
-
-    /// Tells the sanitizer of a warp's access to global memory.
-    fn watch_global(
-        &mut self,
-        warp: &Warp,
-        at: &Longs,
-        places: &[(usize, u64); LANES],
-        active: u32,
-        bytes: u64,
-        touch: Touch,
-    ) -> Result<(), Trouble> {
-        for lane in lanes(active) {
-            self.watch_lane(warp, at[lane], places[lane], lane, bytes, touch, false)?;
-        }
-        Ok(())
-    }
-
-    #[allow(clippy::too_many_arguments)]
-    fn watch_lane(
-        &mut self,
-        warp: &Warp,
-        at: u64,
-        (index, offset): (usize, u64),
-        lane: usize,
-        bytes: u64,
-        touch: Touch,
-        same: bool,
-    ) -> Result<(), Trouble> {
-        let actor = self.actor(warp, lane);
-        if let Some(allocation) = self.memory.allocation(index)
-            && allocation.is_watched()
-        {
-            let checks = touch.reads() && self.sanitizer.is_some();
-            if checks && !allocation.is_written(offset, bytes as usize) {
-                let detail = format!(
-                    "{bytes} bytes at {at:#x} of global memory, byte {offset} of an allocation of \
-                     {} bytes, were never written",
-                    allocation.bytes
-                );
-                return Err(trouble(FaultKind::UninitialisedGlobal, lane, detail));
-            }
-            if touch.writes() {
-                allocation.mark(offset, bytes as usize);
-            }
-        }
-        let Some(sanitizer) = &mut self.sanitizer else { return Ok(()) };
-        let Sanitizer { global, clocks, .. } = &mut **sanitizer;
-        global.touch(clocks, actor, at, bytes as usize, touch, same).map_err(|conflict| {
-            let kind = match conflict.block == actor.block {
-                true => FaultKind::Race,
-                false => FaultKind::RaceBetweenBlocks,
-            };
-            self.race(kind, "global", at, bytes, touch, lane, conflict)
-        })
-    }
-
-    /// Tells the sanitizer of a thread's access to shared memory that takes effect now.
-    fn watch_shared(
-        &mut self,
-        warp: &Warp,
-        at: u64,
-        lane: usize,
-        bytes: usize,
-        touch: Touch,
-        same: bool,
-    ) -> Result<(), Trouble> {
-        let Some(sanitizer) = &mut self.sanitizer else { return Ok(()) };
-        let range = at as usize..at as usize + bytes;
-        if touch.reads() && !sanitizer.written[range.clone()].iter().all(|&written| written) {
-            let detail = format!(
-                "{bytes} bytes at byte {at} were not written by this block, or not yet: a barrier may be missing"
-            );
-            return Err(trouble(FaultKind::UninitialisedShared, lane, detail));
-        }
-        if touch.writes() {
-            sanitizer.written[range].fill(true);
-        }
-        self.touch_shared(warp, at, lane, bytes, touch, same)
-    }
-
-    /// The race check alone.
-    fn touch_shared(
-        &mut self,
-        warp: &Warp,
-        at: u64,
-        lane: usize,
-        bytes: usize,
-        touch: Touch,
-        same: bool,
-    ) -> Result<(), Trouble> {
-        let actor = self.actor(warp, lane);
-        let Some(sanitizer) = &mut self.sanitizer else { return Ok(()) };
-        let Sanitizer { shared, clocks, .. } = &mut **sanitizer;
-        shared.touch(clocks, actor, at, bytes, touch, same).map_err(|conflict| {
-            self.race(FaultKind::Race, "shared", at, bytes as u64, touch, lane, conflict)
-        })
-    }
-
-    #[allow(clippy::too_many_arguments)]
-    fn race(
-        &self,
-        kind: FaultKind,
-        space: &str,
-        at: u64,
-        bytes: u64,
-        touch: Touch,
-        lane: usize,
-        conflict: super::sanitizer::Conflict,
-    ) -> Trouble {
-        let verb = match touch {
-            Touch::Read | Touch::AtomicRead => "reads",
-            Touch::Write | Touch::AtomicWrite => "writes",
-            Touch::Atomic => "changes",
-        };
-        let other = if conflict.wrote { "wrote" } else { "read" };
-        let place = self.kernel.places[conflict.pc as usize];
-        let whose = match kind {
-            FaultKind::RaceBetweenBlocks => format!("block {} (in order), ", conflict.block),
-            _ => String::new(),
-        };
-        let source = match place.source_line {
-            0 => String::new(),
-            line => format!(" (source line {line})"),
-        };
-        let detail = format!(
-            "{verb} {bytes} bytes at {at:#x} of {space} memory that {whose}thread {} {other} at \
-             line {}{source} with no barrier between",
-            conflict.who, place.line
-        );
-        trouble(kind, lane, detail)
-    }
-
     /// Runs the instruction at the warp's program counter and moves that on.
     #[inline(always)]
     pub fn step(&mut self, warp: &mut Warp, i: &Instruction, active: u32) -> Result<Step, Trouble> {
@@ -431,7 +272,7 @@ impl Env<'_> {
         let Some(data) = self.params.get(at..at.saturating_add(bytes * registers.len())) else {
             return false;
         };
-        if i.imm < 0 || at % (bytes * registers.len()) != 0 {
+        if i.imm < 0 || !at.is_multiple_of(bytes * registers.len()) {
             return false;
         }
         for (&register, data) in registers.iter().zip(data.chunks(bytes)) {
@@ -444,74 +285,6 @@ impl Env<'_> {
             }
         }
         true
-    }
-
-    /// `brx.idx`: lanes part by their index; those with the same goal go together.
-    fn branch_index(
-        &mut self,
-        warp: &mut Warp,
-        i: &Instruction,
-        active: u32,
-    ) -> Result<(), Trouble> {
-        let kernel = self.kernel;
-        let table = &kernel.tables[i.imm as usize];
-        let index = warp.words[i.a as usize];
-        for lane in lanes(active) {
-            if index[lane] as usize >= table.len() {
-                let detail = format!("label {} of {}", index[lane], table.len());
-                return Err(trouble(FaultKind::OutOfBounds, lane, detail));
-            }
-        }
-        let meet = kernel.meets[self.pc as usize];
-        let goal_of = |lane: usize| table[index[lane] as usize];
-        // One goal after the other parts from the rest, which stays at this instruction: so the
-        // way that runs afterwards is either a goal or this instruction again.
-        let first = goal_of(active.trailing_zeros() as usize);
-        let taken =
-            lanes(active).filter(|&lane| goal_of(lane) == first).fold(0, |m, lane| m | 1 << lane);
-        if taken == warp.way.mask {
-            warp.way.pc = first;
-            warp.meet_again();
-            return Ok(());
-        }
-        if let Some(profile) = &mut self.profile {
-            profile.counts[self.pc as usize].divergent += 1;
-        }
-        // `part` sends the rest to the next instruction; it belongs here, to part again.
-        warp.way.pc = warp.way.pc.wrapping_sub(1);
-        warp.part(taken, first, meet, !kernel.collective_ahead[first as usize]);
-        Ok(())
-    }
-
-    fn copy_wait_exit(&mut self, warp: &mut Warp, active: u32) {
-        if warp.live & !active == 0 && warp.copies.iter().any(|group| !group.is_empty()) {
-            self.copy_wait(warp, -1);
-        }
-    }
-
-    /// Are all lanes here that can still come to a barrier?
-    fn check_barrier(&self, warp: &Warp, active: u32) -> Result<(), Trouble> {
-        let missing = warp.live & !active;
-        if missing == 0 {
-            return Ok(());
-        }
-        // Lanes put aside that can only end do not count: they would have ended by now.
-        let mut known = active;
-        for way in std::iter::once(&warp.way).chain(warp.aside.iter().rev()) {
-            let here = way.mask & missing & !known;
-            known |= way.mask;
-            let ahead = |pc: u32| self.kernel.collective_ahead.get(pc as usize).copied();
-            if here != 0 && ahead(way.pc).unwrap_or(false) {
-                let lane = active.trailing_zeros() as usize;
-                let detail = format!(
-                    "{} of the warp's {} threads come to the barrier, the others go another way",
-                    active.count_ones(),
-                    warp.live.count_ones()
-                );
-                return Err(trouble(FaultKind::BarrierDivergence, lane, detail));
-            }
-        }
-        Ok(())
     }
 }
 

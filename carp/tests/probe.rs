@@ -81,7 +81,7 @@ fn cross_entropy_is_pytorchs() {
     let grad = g.backward(&[(losses, dy)], &[x]).unwrap()[0].unwrap();
     g.keep(losses);
     g.keep(grad);
-    let mut executor = Executor::new(g, &cpu).unwrap();
+    let mut executor = Executor::new(g, cpu).unwrap();
     executor.write(x, &fixture.numbers("ce.logits"));
     executor.write(dy, &fixture.numbers("ce.grad_y"));
     executor.write_u32(index, &cross_entropy_index(5, fixture.integers("ce.labels")));

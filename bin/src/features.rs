@@ -23,7 +23,7 @@ pub struct FeaturesArgs {
     /// Which of the data: train, test, pretrain, or a split of one of the paper's data sets.
     #[arg(long, value_name = "NAME", default_value = "train")]
     split: String,
-    /// Where the features go: `features` [N,D] of f32, and `labels` where there are any.
+    /// Where the features go: `features` `[N,D]` of f32, and `labels` where there are any.
     #[arg(short, long, value_name = "FILE")]
     out: PathBuf,
     /// Pictures stay as they are, at scales 1, 1/sqrt(2) and 1/2: the mean of the features, scaled to

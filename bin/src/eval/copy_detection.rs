@@ -16,7 +16,7 @@ use crate::on_threads;
 
 #[derive(Args)]
 pub struct CopyDetectionArgs {
-    /// Features of the originals: a safetensors file with `features` [N,D] f32.
+    /// Features of the originals: a safetensors file with `features` `[N,D]` f32.
     #[arg(long, value_name = "FILE")]
     features: Option<PathBuf>,
     /// Features of the queries, block after block, likewise.

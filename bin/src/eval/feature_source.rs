@@ -22,7 +22,7 @@ pub struct FeatureSource {
     network: NetworkName,
     #[command(flatten)]
     data: DataArgs,
-    /// Training features: a safetensors file with `features` [N,D] f32 and `labels` [N] or [N,C].
+    /// Training features: a safetensors file with `features` `[N,D]` f32 and `labels` `[N]` or `[N,C]`.
     #[arg(long, value_name = "FILE")]
     features: Option<PathBuf>,
     /// Test features, likewise.

@@ -31,7 +31,7 @@ pub struct FewShotArgs {
     /// Leave out the full training set.
     #[arg(long)]
     no_full: bool,
-    /// What label 0 of [N,C] means.
+    /// What label 0 of `[N,C]` means.
     #[arg(long, value_enum, default_value_t = DifficultArg::Negative)]
     difficult: DifficultArg,
     /// How average precision is interpolated.

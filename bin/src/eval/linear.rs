@@ -21,7 +21,7 @@ pub struct LinearArgs {
     /// A run folder or a checkpoint file: its teacher's frozen backbone makes the features.
     #[arg(required_unless_present = "features")]
     checkpoint: Option<PathBuf>,
-    /// Training features instead: a safetensors file with `features` [N,D] and `labels` [N].
+    /// Training features instead: a safetensors file with `features` `[N,D]` and `labels` `[N]`.
     #[arg(long, value_name = "FILE", requires = "test_features")]
     #[arg(conflicts_with_all = ["checkpoint", "data", "no_augment", "crop_scale"])]
     features: Option<PathBuf>,

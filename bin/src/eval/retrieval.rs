@@ -14,7 +14,7 @@ use crate::on_threads;
 
 #[derive(Args)]
 pub struct RetrievalArgs {
-    /// Features of the database images: a safetensors file with `features` [N,D] f32.
+    /// Features of the database images: a safetensors file with `features` `[N,D]` f32.
     #[arg(long, value_name = "FILE")]
     features: Option<PathBuf>,
     /// Features of the queries, likewise.

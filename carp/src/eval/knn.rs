@@ -65,7 +65,7 @@ pub struct KnnResult {
 }
 
 impl KnnResult {
-    /// Writes a safetensors file with `predictions.K` [N] of i64 for each of the `ks`: the class of
+    /// Writes a safetensors file with `predictions.K` `[N]` of i64 for each of the `ks`: the class of
     /// each query.
     ///
     /// # Errors

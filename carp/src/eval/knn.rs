@@ -20,9 +20,10 @@ use crate::error::{Error, Result};
 /// Queries that one task compares at once, at most: fewer where there are few, for all to work.
 const QUERIES: usize = 1024;
 /// Tasks that there are if the queries suffice.
-const TASKS: usize = 16;
-/// Training features that they are compared with at once.
-const BANK: usize = 1024;
+const TASKS: usize = 8;
+/// Training features that they are compared with at once. Both sides of a product are packed anew
+/// for every product: larger ones pack less.
+const BANK: usize = 2048;
 /// Similarities that are held against the threshold together.
 const GROUP: usize = 32;
 /// Classes of a query that are told.
@@ -255,7 +256,7 @@ pub fn neighbours(bank: &[f32], queries: &[f32], dim: usize, most: usize) -> Vec
             let n = scales.len();
             let similarities = &mut similarities[..count * n];
             sgemm((count, dim, n), (&unit, by_row), (bank, by_column), 0.0, similarities);
-            for (row, best) in similarities.chunks_exact_mut(n).zip(&mut best) {
+            for (row, best) in similarities.chunks_exact(n).zip(&mut best) {
                 best.take(row, scales, (block * BANK) as u32);
             }
         }
@@ -290,16 +291,15 @@ impl Best {
     }
 
     /// Looks at one query's products with a block of the bank, of which `scales` are 1 / length.
-    fn take(&mut self, products: &mut [f32], scales: &[f32], first: u32) {
-        for (product, scale) in products.iter_mut().zip(scales) {
-            *product *= scale;
-        }
-        for (first, group) in (first..).step_by(GROUP).zip(products.chunks(GROUP)) {
+    fn take(&mut self, products: &[f32], scales: &[f32], first: u32) {
+        let groups = products.chunks(GROUP).zip(scales.chunks(GROUP));
+        for (first, (products, scales)) in (first..).step_by(GROUP).zip(groups) {
+            let similarities = products.iter().zip(scales).map(|(product, scale)| product * scale);
             // Hardly ever true once the threshold is high; without a branch it is vector code.
-            if !group.iter().fold(false, |any, &s| any | (s > self.threshold)) {
+            if !similarities.clone().fold(false, |any, s| any | (s > self.threshold)) {
                 continue;
             }
-            for (index, &similarity) in (first..).zip(group) {
+            for (index, similarity) in (first..).zip(similarities) {
                 if similarity > self.threshold {
                     self.found.push((similarity, index));
                 }

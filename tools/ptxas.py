@@ -92,7 +92,10 @@ def main():
     if sys.argv[1:]:
         with open(PAGE) as file:
             old = file.read()
-        new = re.sub(f"(?s)({BEGIN}\n).*?(\n{END})", lambda m: m[1] + "\n".join(lines) + m[2], old)
+        inside = "\n".join([BEGIN, *lines, END])
+        new, places = re.subn(f"(?s){BEGIN}.*?{END}", lambda _: inside, old)
+        if places != 1:
+            sys.exit(f"docs/cuda.md has {places} places between {BEGIN} and {END}; should have one")
         if sys.argv[1] == "--write":
             with open(PAGE, "w") as file:
                 file.write(new)

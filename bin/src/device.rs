@@ -8,7 +8,7 @@ use clap::Args;
 use cuda_kernels::device;
 use tensor::Backend;
 
-#[derive(Args)]
+#[derive(Args, Clone, Copy)]
 pub struct DeviceArgs {
     /// Where the kernels run: cpu, a GPU (cuda:0, cuda:1, ...), or emulate: the GPU's kernels,
     /// executed on the CPU.
@@ -50,6 +50,9 @@ impl DeviceName {
 }
 
 impl DeviceArgs {
+    /// The CPU, where nobody was asked.
+    pub const CPU: DeviceArgs = DeviceArgs { device: DeviceName::Cpu };
+
     /// The device, as the library wants it.
     ///
     /// # Errors

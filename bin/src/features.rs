@@ -8,7 +8,6 @@ use carp::data::{Change, Changed, Dataset};
 use carp::error::{Error, Result};
 use carp::eval::feature_set::{FeatureSet, Labels};
 use carp::features::{AnySize, NetworkName, POOLED, SCALES, Source};
-use carp::learner::cpu;
 use clap::Args;
 
 use crate::on_threads;
@@ -111,7 +110,8 @@ fn extract(
             None => data,
         };
         let transform = args.network.transform(source)?;
-        let mut any_size = AnySize::new(source.backbone(network)?, &cpu);
+        let device = args.network.device.open()?;
+        let mut any_size = AnySize::new(source.backbone(network)?, &device);
         let scales = if args.multi_scale { &SCALES[..] } else { &SCALES[..1] };
         any_size.feature_set(&*data, &transform, scales, |done| bar.set(done))?
     } else if let Some(side) = args.stretch {

@@ -9,11 +9,12 @@ use carp::data::{DataConfig, Dataset, Reading, catalogue};
 use carp::error::{Error, Result};
 use carp::eval::all::box_of;
 use carp::features::{Encoder, NetworkName, POOLED, Source};
-use carp::learner::cpu;
 use carp::views::{Crop, EvalTransform, Filter};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::device::DeviceArgs;
 
 /// A network and how it looks at pictures.
 #[derive(Args, Clone)]
@@ -49,6 +50,8 @@ pub struct NetworkArgs {
     /// Threads; 0 is one per core.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub threads: usize,
+    #[command(flatten)]
+    pub device: DeviceArgs,
 }
 
 /// Preparations of pictures.
@@ -77,7 +80,7 @@ pub fn network_name() -> impl TypedValueParser<Value = NetworkName> {
 
 impl NetworkArgs {
     /// A network of a checkpoint with nothing else said.
-    pub fn new(checkpoint: &Path, network: NetworkName) -> NetworkArgs {
+    pub fn new(checkpoint: &Path, network: NetworkName, device: DeviceArgs) -> NetworkArgs {
         NetworkArgs {
             checkpoint: checkpoint.to_owned(),
             network,
@@ -89,6 +92,7 @@ impl NetworkArgs {
             filter: FilterName::Bicubic,
             batch_size: None,
             threads: 0,
+            device,
         }
     }
 
@@ -132,7 +136,7 @@ impl NetworkArgs {
             return Err(Error::Usage("--batch-size is 0, should be at least 1".to_owned()));
         }
         let backbone = source.backbone(network)?;
-        Encoder::new(&backbone, transform, &self.layer, batch, &cpu)
+        Encoder::new(&backbone, transform, &self.layer, batch, &self.device.open()?)
     }
 }
 

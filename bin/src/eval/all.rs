@@ -15,6 +15,7 @@ use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::device::DeviceArgs;
 use crate::source::{DataArgs, NetworkArgs, network_name};
 use crate::{on_threads, print};
 
@@ -138,7 +139,7 @@ pub fn run(args: &AllArgs) -> Result<ExitCode> {
     let settings = args.settings(args.data_root.is_none());
     let mut screen = Screen::new();
     let report = on_threads(args.threads, || {
-        let network = NetworkArgs::new(&args.checkpoint, NetworkName::Teacher);
+        let network = NetworkArgs::new(&args.checkpoint, NetworkName::Teacher, DeviceArgs::CPU);
         let mut source = network.open()?;
         let path = source.path().to_owned();
         let transform = network.transform(&source)?;

@@ -9,6 +9,7 @@ use carp::features::{NetworkName, Source};
 use clap::Args;
 use serde_json::Value;
 
+use crate::device::DeviceArgs;
 use crate::source::{DataArgs, ImageBar, NetworkArgs, network_name};
 
 /// A checkpoint, or files of features that any program made.
@@ -20,6 +21,8 @@ pub struct FeatureSource {
     /// Which network of it; `pixels` takes the pixels for features.
     #[arg(long, value_name = "NAME", default_value = "teacher", value_parser = network_name())]
     network: NetworkName,
+    #[command(flatten)]
+    device: DeviceArgs,
     #[command(flatten)]
     data: DataArgs,
     /// Training features: a safetensors file with `features` `[N,D]` f32 and `labels` `[N]` or `[N,C]`.
@@ -57,7 +60,7 @@ impl FeatureSource {
     /// Training and test features.
     pub fn pair(&self) -> Result<(FeatureSet, FeatureSet)> {
         if let Some(checkpoint) = &self.checkpoint {
-            let source = NetworkArgs::new(checkpoint, self.network).open()?;
+            let source = NetworkArgs::new(checkpoint, self.network, self.device).open()?;
             return self.extract(source);
         }
         let train = self.train()?;
@@ -77,7 +80,7 @@ impl FeatureSource {
 
     /// The network's features of training and test data.
     fn extract(&self, mut source: Source) -> Result<(FeatureSet, FeatureSet)> {
-        let network = NetworkArgs::new(source.path(), self.network);
+        let network = NetworkArgs::new(source.path(), self.network, self.device);
         let mut encoder = network.encoder(&mut source, self.network)?;
         let mut features = |split| {
             let data = self.data.open(&source, split)?;

@@ -70,7 +70,7 @@ pub fn largest_error(
         .collect();
     grads.iter().chain([&y]).for_each(|&value| graph.keep(value));
 
-    let mut executor = Executor::new(graph, |len| Ok(Box::new(Cpu::new(len))))?;
+    let mut executor = Executor::new(graph, |len| Ok(Box::new(Cpu::new(len)?)))?;
     for (&param, input) in params.iter().zip(inputs) {
         executor.write(param, &input.data);
     }

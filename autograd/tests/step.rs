@@ -104,7 +104,7 @@ fn build() -> Result<(Graph, Step)> {
 /// The step with weights and inputs drawn from fixed streams.
 fn executor() -> (Executor, Step) {
     let (graph, step) = build().unwrap();
-    let mut executor = Executor::new(graph, |len| Ok(Box::new(Cpu::new(len)))).unwrap();
+    let mut executor = Executor::new(graph, |len| Ok(Box::new(Cpu::new(len)?))).unwrap();
     let inputs = [step.images, step.teacher].into_iter().chain(step.weights.iter().copied());
     for (i, value) in (0..).zip(inputs) {
         let mut stream = Stream::new(1, Purpose::Test, 0, i);
@@ -186,7 +186,7 @@ fn sharing_memory_changes_no_result() {
     let (mut graph, _) = build().unwrap();
     let all: Vec<Value> = graph.values().map(|(value, _)| value).collect();
     all.iter().for_each(|&value| graph.keep(value));
-    let mut apart = Executor::new(graph, |len| Ok(Box::new(Cpu::new(len)))).unwrap();
+    let mut apart = Executor::new(graph, |len| Ok(Box::new(Cpu::new(len)?))).unwrap();
     for value in [step.images, step.teacher].into_iter().chain(step.weights.iter().copied()) {
         let data = shared.read(value);
         apart.write(value, &data);

@@ -14,9 +14,9 @@ pub type Device<'a> = &'a (dyn Fn(usize) -> tensor::Result<Box<dyn Backend>> + S
 /// The CPU as a device.
 ///
 /// # Errors
-/// None.
+/// Too little memory.
 pub fn cpu(elements: usize) -> tensor::Result<Box<dyn Backend>> {
-    Ok(Box::new(tensor::Cpu::new(elements)))
+    Ok(Box::new(tensor::Cpu::new(elements)?))
 }
 
 /// A named tensor in PyTorch's layout, as checkpoints hold it.

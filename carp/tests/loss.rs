@@ -187,7 +187,7 @@ fn any_number_of_threads_gives_the_same_bits() {
 /// Bytes that the planned loss needs beside its inputs and their gradients.
 fn working_bytes(s: Sizes, variant: LossVariant) -> usize {
     let (graph, ..) = s.graph(variant).unwrap();
-    let plan = Plan::new(&graph, &Cpu::new(0));
+    let plan = Plan::new(&graph, &Cpu::new(0).unwrap());
     plan.bytes() - 4 * (plan.persistent + (s.views * s.batch + s.prototypes) * s.dim)
 }
 

@@ -72,7 +72,7 @@ fn by(kernel: impl Fn(&mut Gpu, Slot, Slot, Slot), a: &[f32], b: &[f32], len: us
 
 fn on_cpu(gemm: Gemm, a: &[f32], b: &[f32]) -> Vec<f32> {
     let mut c = vec![0.0; gemm.m * gemm.n];
-    let mut workspace = vec![0.0; Cpu::new(0).gemm_workspace(gemm)];
+    let mut workspace = vec![0.0; Cpu::new(0).unwrap().gemm_workspace(gemm)];
     tensor::cpu::gemm::gemm(gemm, a, b, &mut c, &mut workspace);
     c
 }

@@ -8,6 +8,8 @@ use std::sync::atomic::AtomicU32;
 
 use memmap2::MmapMut;
 
+use crate::{Error, Result};
+
 /// A part of an arena, in 4-byte elements from its start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Slot {
@@ -49,16 +51,17 @@ pub struct Arena {
 impl Arena {
     /// An arena of `len` elements, all zero.
     ///
-    /// # Panics
+    /// # Errors
     /// If the system has not that much memory to give.
-    pub fn new(len: usize) -> Arena {
-        let pages = MmapMut::map_anon(4 * len)
-            .unwrap_or_else(|error| panic!("no memory for an arena of {} bytes: {error}", 4 * len));
+    pub fn new(len: usize) -> Result<Arena> {
+        let pages = MmapMut::map_anon(4 * len).map_err(|error| {
+            Error::device(format!("no memory for an arena of {} bytes: {error}", 4 * len))
+        })?;
         // Rows of prototypes lie anywhere: with pages of 2 MiB they miss the address cache less. A
         // system without such pages runs on the small ones.
         #[cfg(target_os = "linux")]
         let _ = pages.advise(memmap2::Advice::HugePage);
-        Arena { pages, len }
+        Ok(Arena { pages, len })
     }
 
     /// The number of elements.
@@ -142,7 +145,7 @@ mod tests {
 
     #[test]
     fn splits_into_disjoint_slices() {
-        let mut arena = Arena::new(40);
+        let mut arena = Arena::new(40).unwrap();
         arena.write(slot(0, 16)).fill(1.0);
         let ([x, same], [y]) = arena.split([slot(0, 16), slot(4, 4)], [slot(16, 16)]);
         y.copy_from_slice(x);
@@ -153,18 +156,25 @@ mod tests {
     #[test]
     #[should_panic(expected = "is written while")]
     fn refuses_overlap() {
-        Arena::new(40).split([slot(0, 17)], [slot(16, 16)]);
+        Arena::new(40).unwrap().split([slot(0, 17)], [slot(16, 16)]);
     }
 
     #[test]
     #[should_panic(expected = "in an arena of")]
     fn refuses_outside() {
-        Arena::new(40).read(slot(39, 2));
+        Arena::new(40).unwrap().read(slot(39, 2));
+    }
+
+    #[test]
+    fn too_little_memory_is_one_line() {
+        let line = Arena::new(1 << 60).err().expect("no machine has that").to_string();
+        assert!(line.contains("no memory for an arena of 4611686018427387904 bytes"), "{line}");
+        assert_eq!(line.lines().count(), 1);
     }
 
     #[test]
     fn indices_share_the_memory() {
-        let mut arena = Arena::new(4);
+        let mut arena = Arena::new(4).unwrap();
         bits_mut(arena.write(slot(0, 4))).copy_from_slice(&[0, 1, u32::MAX, 7]);
         assert_eq!(bits(arena.read(slot(0, 4))), [0, 1, u32::MAX, 7]);
     }

@@ -121,7 +121,7 @@ impl Case {
         calls: impl Fn(&mut dyn Backend, Slot),
     ) {
         let end = self.place([]).offset;
-        let mut cpu = Cpu::new(end + workspace(&Cpu::new(0)));
+        let mut cpu = Cpu::new(end + workspace(&Cpu::new(0).unwrap())).unwrap();
         let cpu_workspace = workspace(&cpu);
         let want = self.on(&mut cpu, cpu_workspace, &calls);
 

@@ -19,6 +19,7 @@ pub mod streaming_loss;
 
 use crate::arena::{Arena, Slot, bits, bits_mut};
 use crate::backend::{AdamW, Backend, BatchNorm, BatchNormSlots, LossSlots, StreamingLossInputs};
+use crate::error::Result;
 use crate::geometry::{Conv2d, Gemm, PartitionLoss, Pool2d, StreamingLoss};
 
 /// This machine's processor and an arena in its memory.
@@ -28,8 +29,11 @@ pub struct Cpu {
 
 impl Cpu {
     /// A CPU backend with an arena of `len` elements, all zero.
-    pub fn new(len: usize) -> Cpu {
-        Cpu { arena: Arena::new(len) }
+    ///
+    /// # Errors
+    /// If the system has not that much memory to give.
+    pub fn new(len: usize) -> Result<Cpu> {
+        Ok(Cpu { arena: Arena::new(len)? })
     }
 
     /// Runs `kernel` from `x` to `y`, or in place where they are the same slot.

@@ -74,7 +74,8 @@ impl Arena {
         self.len == 0
     }
 
-    /// Slices for one kernel: any number of parts to read and of parts to write.
+    /// Slices for one kernel: any number of parts to read and of parts to write, and its scratch
+    /// memory.
     ///
     /// # Panics
     /// If a part to write overlaps any other part, or a part lies outside the arena: the planner
@@ -83,12 +84,13 @@ impl Arena {
         &mut self,
         reads: [Slot; R],
         writes: [Slot; W],
-    ) -> ([&[f32]; R], [&mut [f32]; W]) {
-        for (i, write) in writes.iter().enumerate() {
-            let clash = reads.iter().chain(&writes[i + 1..]).find(|other| write.overlaps(**other));
+        workspace: Slot,
+    ) -> ([&[f32]; R], [&mut [f32]; W], &mut [f32]) {
+        for (i, write) in writes.iter().chain([&workspace]).enumerate() {
+            let clash = reads.iter().chain(&writes[..i]).find(|other| write.overlaps(**other));
             assert!(clash.is_none(), "slot {write:?} is written while {clash:?} is in use");
         }
-        for slot in reads.iter().chain(&writes) {
+        for slot in reads.iter().chain(&writes).chain([&workspace]) {
             assert!(slot.end() <= self.len, "slot {slot:?} in an arena of {}", self.len);
         }
         let base = self.pages.as_mut_ptr().cast::<f32>();
@@ -99,19 +101,20 @@ impl Arena {
             (
                 reads.map(|s| std::slice::from_raw_parts(base.add(s.offset), s.len)),
                 writes.map(|s| std::slice::from_raw_parts_mut(base.add(s.offset), s.len)),
+                std::slice::from_raw_parts_mut(base.add(workspace.offset), workspace.len),
             )
         }
     }
 
     /// One part to read.
     pub fn read(&mut self, slot: Slot) -> &[f32] {
-        let ([x], []) = self.split([slot], []);
+        let ([x], [], _) = self.split([slot], [], Slot::default());
         x
     }
 
     /// One part to write.
     pub fn write(&mut self, slot: Slot) -> &mut [f32] {
-        let ([], [y]) = self.split([], [slot]);
+        let ([], [y], _) = self.split([], [slot], Slot::default());
         y
     }
 }
@@ -147,7 +150,8 @@ mod tests {
     fn splits_into_disjoint_slices() {
         let mut arena = Arena::new(40).unwrap();
         arena.write(slot(0, 16)).fill(1.0);
-        let ([x, same], [y]) = arena.split([slot(0, 16), slot(4, 4)], [slot(16, 16)]);
+        let ([x, same], [y], _) =
+            arena.split([slot(0, 16), slot(4, 4)], [slot(16, 16)], Slot::default());
         y.copy_from_slice(x);
         assert_eq!(same, [1.0; 4]);
         assert_eq!(arena.read(slot(31, 2)), [1.0, 0.0]);
@@ -156,7 +160,13 @@ mod tests {
     #[test]
     #[should_panic(expected = "is written while")]
     fn refuses_overlap() {
-        Arena::new(40).unwrap().split([slot(0, 17)], [slot(16, 16)]);
+        Arena::new(40).unwrap().split([slot(0, 17)], [slot(16, 16)], Slot::default());
+    }
+
+    #[test]
+    #[should_panic(expected = "is written while")]
+    fn refuses_scratch_memory_in_use() {
+        Arena::new(40).unwrap().split([slot(0, 17)], [slot(20, 4)], slot(16, 4));
     }
 
     #[test]

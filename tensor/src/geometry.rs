@@ -82,6 +82,28 @@ impl Conv2d {
     }
 }
 
+/// A batch norm over x `[rows, channels]`, with the residual add and the ReLU behind it.
+///
+/// `y = relu((x - mean) inv_std gamma + beta + residual)`, `inv_std = 1/sqrt(var + eps)`; mean and
+/// variance are the batch's in training, the running ones else.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BatchNorm {
+    /// N*H*W.
+    pub rows: usize,
+    /// C.
+    pub channels: usize,
+    /// Added to the variance.
+    pub eps: f32,
+    /// Share of the new batch in the running statistics (PyTorch's `momentum`).
+    pub momentum: f32,
+    /// Take the batch's statistics and move the running ones.
+    pub training: bool,
+    /// Add a tensor of x's shape to the result.
+    pub residual: bool,
+    /// Apply ReLU, last of all.
+    pub relu: bool,
+}
+
 /// A pooling window over channels-last images `[N,H,W,C]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pool2d {

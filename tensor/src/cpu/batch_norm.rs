@@ -2,8 +2,8 @@
 //!
 //! Forward: `y = relu((x - mean) inv_std gamma + beta + residual)`, `inv_std = 1/sqrt(var + eps)`;
 //! training takes mean and (biased) variance of the batch and moves the running statistics with
-//! the unbiased one. Backward, with `g = dy where y > 0` and `xhat = (x - mean) inv_std`:
-//! `dbeta = sum g`, `dgamma = sum g xhat`, `dresidual = g`,
+//! the unbiased one; inference takes the running ones. Backward, with `g = dy where y > 0` and
+//! `xhat = (x - mean) inv_std`: `dbeta = sum g`, `dgamma = sum g xhat`, `dresidual = g`,
 //! `dx = gamma inv_std (g - dbeta/rows - xhat dgamma/rows)`, in inference `dx = gamma inv_std g`.
 //!
 //! Groups of rows give partial sums, which are combined in order in f64. The variance of a group
@@ -11,7 +11,7 @@
 
 use rayon::prelude::*;
 
-use crate::backend::BatchNorm;
+use crate::geometry::BatchNorm;
 
 /// Widest row that is worth widening, see [`widened`].
 const WIDE: usize = 64;
@@ -92,23 +92,39 @@ fn sum_channels(x: &[f32], parameter: &[f32], sums: &mut [f32], f: impl Fn(f32, 
     }
 }
 
-/// Training forward: see the module.
-#[allow(clippy::too_many_arguments)]
+/// See the module. Outputs are y, the mean and inv_std that it used, and the running statistics.
 pub fn forward(
     norm: BatchNorm,
     x: &[f32],
     residual: Option<&[f32]>,
-    weight: &[f32],
-    bias: &[f32],
-    running_mean: &mut [f32],
-    running_var: &mut [f32],
-    y: &mut [f32],
-    mean: &mut [f32],
-    inv_std: &mut [f32],
+    [weight, bias]: [&[f32]; 2],
+    [y, mean, inv_std, running_mean, running_var]: [&mut [f32]; 5],
     workspace: &mut [f32],
 ) {
+    let (sums, coefficients) = workspace.split_at_mut(workspace.len() - 3 * norm.channels);
+    if norm.training {
+        statistics(norm, x, [mean, inv_std, running_mean, running_var], sums);
+    } else {
+        mean.copy_from_slice(running_mean);
+        for (inv_std, &var) in inv_std.iter_mut().zip(&*running_var) {
+            *inv_std = (1.0 / (f64::from(var) + f64::from(norm.eps)).sqrt()) as f32;
+        }
+    }
+    let scale = &mut coefficients[..norm.channels];
+    for (scale, (weight, inv_std)) in scale.iter_mut().zip(weight.iter().zip(&*inv_std)) {
+        *scale = weight * inv_std;
+    }
+    normalise(norm, x, residual, mean, scale, bias, y);
+}
+
+/// The batch's mean and inv_std; moves the running statistics.
+fn statistics(
+    norm: BatchNorm,
+    x: &[f32],
+    [mean, inv_std, running_mean, running_var]: [&mut [f32]; 4],
+    sums: &mut [f32],
+) {
     let BatchNorm { rows, channels, eps, momentum, .. } = norm;
-    let (sums, coefficients) = workspace.split_at_mut(workspace.len() - 3 * channels);
     each_group(norm, x, sums, |_, x, group_mean, squares| {
         // `squares` lends its memory as the unused parameter of the first sum.
         squares.fill(0.0);
@@ -134,9 +150,7 @@ pub fn forward(
         let unbiased = (squares / (count - 1.0)) as f32;
         running_mean[c] += momentum * (mean[c] - running_mean[c]);
         running_var[c] += momentum * (unbiased - running_var[c]);
-        coefficients[c] = weight[c] * inv_std[c];
     }
-    normalise(norm, x, residual, mean, &coefficients[..channels], bias, y);
 }
 
 /// y = (x - mean) scale + bias (+ residual), then ReLU if asked.
@@ -182,47 +196,36 @@ fn normalise(
     });
 }
 
-/// Training backward; `y` is only looked at with ReLU.
-#[allow(clippy::too_many_arguments)]
+/// See the module. Inputs are x, y, dy, gamma, mean and inv_std, where y is only looked at with ReLU;
+/// outputs are dx, dgamma and dbeta.
 pub fn backward(
     norm: BatchNorm,
-    x: &[f32],
-    y: &[f32],
-    dy: &[f32],
-    weight: &[f32],
-    mean: &[f32],
-    inv_std: &[f32],
-    dx: &mut [f32],
-    dweight: &mut [f32],
-    dbias: &mut [f32],
+    [x, y, dy, weight, mean, inv_std]: [&[f32]; 6],
+    [dx, dweight, dbias]: [&mut [f32]; 3],
     dresidual: Option<&mut [f32]>,
     workspace: &mut [f32],
 ) {
     let channels = norm.channels;
     let (sums, coefficients) = workspace.split_at_mut(workspace.len() - 3 * channels);
-    sum_gradients(norm, x, y, dy, mean, inv_std, dweight, dbias, sums);
+    sum_gradients(norm, [x, y, dy, mean, inv_std], [dweight, dbias], sums);
     let (scale, rest) = coefficients.split_at_mut(channels);
     let (shift, slope) = rest.split_at_mut(channels);
     let share = 1.0 / norm.rows as f32;
     for c in 0..channels {
         scale[c] = weight[c] * inv_std[c];
-        shift[c] = -scale[c] * dbias[c] * share;
-        slope[c] = -scale[c] * inv_std[c] * dweight[c] * share;
+        // Running statistics are constants: nothing flows back through them.
+        let through = if norm.training { -scale[c] } else { 0.0 };
+        shift[c] = through * dbias[c] * share;
+        slope[c] = through * inv_std[c] * dweight[c] * share;
     }
     gradient(norm, (x, y, dy), mean, (scale, shift, slope), dx, dresidual);
 }
 
 /// dbias = sum of g and dweight = sum of g xhat.
-#[allow(clippy::too_many_arguments)]
 fn sum_gradients(
     norm: BatchNorm,
-    x: &[f32],
-    y: &[f32],
-    dy: &[f32],
-    mean: &[f32],
-    inv_std: &[f32],
-    dweight: &mut [f32],
-    dbias: &mut [f32],
+    [x, y, dy, mean, inv_std]: [&[f32]; 5],
+    [dweight, dbias]: [&mut [f32]; 2],
     sums: &mut [f32],
 ) {
     let channels = norm.channels;
@@ -313,55 +316,4 @@ fn gradient(
                 .for_each(|(i, (dx, dresidual))| group(i * len, dx, Some(dresidual)));
         }
     }
-}
-
-/// Inference forward; writes the `inv_std` that it used.
-#[allow(clippy::too_many_arguments)]
-pub fn inference(
-    norm: BatchNorm,
-    x: &[f32],
-    residual: Option<&[f32]>,
-    weight: &[f32],
-    bias: &[f32],
-    running_mean: &[f32],
-    running_var: &[f32],
-    y: &mut [f32],
-    inv_std: &mut [f32],
-) {
-    // `inv_std` holds gamma inv_std during the pass: no scratch memory is needed for it.
-    for ((scale, weight), var) in inv_std.iter_mut().zip(weight).zip(running_var) {
-        *scale = weight / (var + norm.eps).sqrt();
-    }
-    normalise(norm, x, residual, running_mean, inv_std, bias, y);
-    for (inv_std, var) in inv_std.iter_mut().zip(running_var) {
-        *inv_std = 1.0 / (var + norm.eps).sqrt();
-    }
-}
-
-/// Inference backward: the statistics are constants.
-#[allow(clippy::too_many_arguments)]
-pub fn inference_backward(
-    norm: BatchNorm,
-    x: &[f32],
-    y: &[f32],
-    dy: &[f32],
-    weight: &[f32],
-    running_mean: &[f32],
-    inv_std: &[f32],
-    dx: &mut [f32],
-    dweight: &mut [f32],
-    dbias: &mut [f32],
-    dresidual: Option<&mut [f32]>,
-    workspace: &mut [f32],
-) {
-    let channels = norm.channels;
-    let (sums, coefficients) = workspace.split_at_mut(workspace.len() - 3 * channels);
-    sum_gradients(norm, x, y, dy, running_mean, inv_std, dweight, dbias, sums);
-    coefficients.fill(0.0);
-    let (scale, zeros) = coefficients.split_at_mut(channels);
-    for ((scale, weight), inv_std) in scale.iter_mut().zip(weight).zip(inv_std) {
-        *scale = weight * inv_std;
-    }
-    let zeros = &zeros[..channels];
-    gradient(norm, (x, y, dy), running_mean, (scale, zeros, zeros), dx, dresidual);
 }

@@ -113,6 +113,29 @@ pub fn workspace(g: Gemm) -> usize {
 
 /// C = op(A) op(B), on all threads of the pool.
 pub fn gemm(g: Gemm, a: &[f32], b: &[f32], c: &mut [f32], workspace: &mut [f32]) {
+    product(g, a, b, None, c, workspace);
+}
+
+/// C = op(A) op(B) + bias `[n]` in every row.
+pub fn gemm_bias(
+    g: Gemm,
+    a: &[f32],
+    b: &[f32],
+    bias: &[f32],
+    c: &mut [f32],
+    workspace: &mut [f32],
+) {
+    product(g, a, b, Some(bias), c, workspace);
+}
+
+fn product(
+    g: Gemm,
+    a: &[f32],
+    b: &[f32],
+    bias: Option<&[f32]>,
+    c: &mut [f32],
+    workspace: &mut [f32],
+) {
     let Gemm { m, n, k, trans_a, trans_b } = g;
     let a_strides = Strides::new(if trans_a { m } else { k }, trans_a);
     let b_strides = Strides::new(if trans_b { k } else { n }, trans_b);
@@ -124,6 +147,10 @@ pub fn gemm(g: Gemm, a: &[f32], b: &[f32], c: &mut [f32], workspace: &mut [f32])
             c.par_chunks_mut(rows * n).enumerate().for_each(|(tile, c)| {
                 let a = &a[tile * rows * a_strides.row..];
                 sgemm((c.len() / n, k, n), (a, a_strides), (b, b_strides), 0.0, c);
+                // The tile is still in the cache.
+                for c in c.chunks_exact_mut(n) {
+                    c.iter_mut().zip(bias.into_iter().flatten()).for_each(|(c, bias)| *c += bias);
+                }
             });
         }
         Cut::Inner(part) => {
@@ -135,6 +162,9 @@ pub fn gemm(g: Gemm, a: &[f32], b: &[f32], c: &mut [f32], workspace: &mut [f32])
                 sgemm((m, k, n), (a, a_strides), (b, b_strides), 0.0, c);
             });
             super::reduce::sum_parts(workspace, c);
+            if let Some(bias) = bias {
+                super::pointwise::add_bias_assign(bias, c);
+            }
         }
     }
 }

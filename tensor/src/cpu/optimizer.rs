@@ -4,7 +4,7 @@
 use rayon::prelude::*;
 
 use super::reduce::{CHUNK, sum_of_squares, tree};
-use crate::backend::AdamW;
+use crate::kernel::AdamW;
 
 /// teacher = m teacher + (1 - m) student.
 pub fn ema(m: f32, student: &[f32], teacher: &mut [f32]) {
@@ -21,16 +21,58 @@ pub fn sgd(momentum: f32, lr: f32, wd: f32, grad: &[f32], w: &mut [f32], buffer:
     momentum_step(momentum, lr, wd, 1.0, grad, w, buffer);
 }
 
-/// As [`sgd`] with u = g + wd w scaled by eta |w| / |u|, where both norms are above 0.
-pub fn lars(
-    momentum: f32,
-    eta: f32,
-    lr: f32,
-    wd: f32,
+/// LARS's constants.
+#[derive(Clone, Copy, Debug)]
+pub struct Lars {
+    /// Decay of the momentum buffer.
+    pub momentum: f32,
+    /// Trust coefficient.
+    pub eta: f32,
+    /// Learning rate.
+    pub lr: f32,
+    /// Weight decay.
+    pub wd: f32,
+}
+
+/// As [`sgd`] with each tensor's u = g + wd w scaled by eta |w| / |u|, where both norms are above 0.
+/// Tensor t is the elements `ranges[2t]..ranges[2t + 1]`, one behind the other.
+///
+/// The first half of the tensors and the second go side by side, and so on down: a thread that is
+/// done with one goes on with the next. What is added to what depends on each tensor alone.
+pub fn lars(lars: Lars, ranges: &[u32], grad: &[f32], w: &mut [f32], buffer: &mut [f32]) {
+    lars_from(0, lars, ranges, grad, w, buffer);
+}
+
+/// As [`lars`] with slices that begin at element `start` of the whole.
+fn lars_from(
+    start: usize,
+    settings: Lars,
+    ranges: &[u32],
     grad: &[f32],
     w: &mut [f32],
     buffer: &mut [f32],
 ) {
+    if let [first, end] = *ranges {
+        let tensor = first as usize - start..end as usize - start;
+        let (w, buffer) = (&mut w[tensor.clone()], &mut buffer[tensor.clone()]);
+        return lars_of_one(settings, &grad[tensor], w, buffer);
+    }
+    let (left, right) = ranges.split_at(ranges.len() / 4 * 2);
+    if left.is_empty() {
+        return;
+    }
+    let middle = right[0] as usize - start;
+    let (grad_left, grad_right) = grad.split_at(middle);
+    let (w_left, w_right) = w.split_at_mut(middle);
+    let (buffer_left, buffer_right) = buffer.split_at_mut(middle);
+    rayon::join(
+        || lars_from(start, settings, left, grad_left, w_left, buffer_left),
+        || lars_from(start + middle, settings, right, grad_right, w_right, buffer_right),
+    );
+}
+
+fn lars_of_one(settings: Lars, grad: &[f32], w: &mut [f32], buffer: &mut [f32]) {
+    let Lars { momentum, eta, lr, wd } = settings;
     let w_norm = sum_of_squares(w).sqrt();
     let u_norm = tree(0..w.len(), &|range| {
         let pairs = grad[range.clone()].iter().zip(&w[range]);
@@ -45,24 +87,6 @@ pub fn lars(
     let trust =
         if w_norm > 0.0 && u_norm > 0.0 { (f64::from(eta) * w_norm / u_norm) as f32 } else { 1.0 };
     momentum_step(momentum, lr, wd, trust, grad, w, buffer);
-}
-
-/// A tensor that an optimizer moves.
-pub struct Updated<'a> {
-    /// Its gradient.
-    pub grad: &'a [f32],
-    /// Its elements w.
-    pub w: &'a mut [f32],
-    /// Its momentum buffer.
-    pub buffer: &'a mut [f32],
-}
-
-/// [`lars`] over all tensors in one sweep: a thread that has no chunk left of one tensor goes on
-/// with the next, instead of waiting at the end of each. The same bits as one call a tensor.
-pub fn lars_sweep(momentum: f32, eta: f32, lr: f32, wd: f32, tensors: &mut [Updated]) {
-    tensors.par_iter_mut().for_each(|Updated { grad, w, buffer }| {
-        lars(momentum, eta, lr, wd, grad, w, buffer);
-    });
 }
 
 fn momentum_step(
@@ -118,17 +142,25 @@ mod tests {
 
     #[test]
     fn a_sweep_gives_the_bits_of_one_call_a_tensor() {
+        let lens = [1, 40, 3 * CHUNK + 5, 700, 9];
+        let settings = Lars { momentum: 0.9, eta: 1e-3, lr: 0.5, wd: 1e-4 };
         let mut stream = Stream::new(0, Purpose::Test, 0, 0);
-        let mut normals = |n: usize| -> Vec<f32> { (0..n).map(|_| stream.normal()).collect() };
-        let mut tensors: Vec<[Vec<f32>; 3]> =
-            [1, 40, 3 * CHUNK + 5, 700].map(|n| [n, n, n].map(&mut normals)).into();
-        let mut apart = tensors.clone();
-        for [grad, w, buffer] in &mut apart {
-            lars(0.9, 1e-3, 0.5, 1e-4, grad, w, buffer);
+        let mut starts = Vec::new();
+        let mut len = 0;
+        for tensor in lens {
+            starts.push(len);
+            len += tensor.next_multiple_of(16);
         }
-        let mut updated: Vec<Updated> =
-            tensors.iter_mut().map(|[grad, w, buffer]| Updated { grad, w, buffer }).collect();
-        lars_sweep(0.9, 1e-3, 0.5, 1e-4, &mut updated);
-        assert_eq!(tensors, apart);
+        let mut normals = || -> Vec<f32> { (0..len).map(|_| stream.normal()).collect() };
+        let [grad, mut w, mut buffer] = [(); 3].map(|()| normals());
+        let (mut w_apart, mut buffer_apart) = (w.clone(), buffer.clone());
+        let mut ranges = Vec::new();
+        for (start, len) in starts.into_iter().zip(lens) {
+            ranges.extend([start as u32, (start + len) as u32]);
+            let (w, buffer) = (&mut w_apart[start..], &mut buffer_apart[start..]);
+            lars(settings, &[0, len as u32], &grad[start..], w, buffer);
+        }
+        lars(settings, &ranges, &grad, &mut w, &mut buffer);
+        assert_eq!((w, buffer), (w_apart, buffer_apart));
     }
 }

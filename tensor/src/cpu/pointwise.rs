@@ -79,8 +79,11 @@ pub fn scale(alpha: f32, x: &[f32], y: &mut [f32]) {
     map(x, y, |x| alpha * x);
 }
 
-/// y = alpha y.
+/// y = alpha y: no work where alpha is 1, as the seed of a gradient often is.
 pub fn scale_assign(alpha: f32, y: &mut [f32]) {
+    if alpha == 1.0 {
+        return;
+    }
     y.par_chunks_mut(CHUNK).for_each(|y| y.iter_mut().for_each(|y| *y *= alpha));
 }
 
@@ -98,28 +101,56 @@ fn rows_chunk(columns: usize) -> usize {
     (CHUNK / columns.max(1)).max(1) * columns.max(1)
 }
 
+/// Calls `f(row of x, y)` for every row of `columns` elements.
+fn each_row(columns: usize, x: &[f32], y: &mut [f32], f: impl Fn(&[f32], &mut [f32]) + Sync) {
+    let chunk = rows_chunk(columns);
+    y.par_chunks_mut(chunk).zip(x.par_chunks(chunk)).for_each(|(y, x)| {
+        y.chunks_exact_mut(columns).zip(x.chunks_exact(columns)).for_each(|(y, x)| f(x, y));
+    });
+}
+
 /// `y[r,c]` = `x[r,c]` + `bias[c]`.
 pub fn add_bias(x: &[f32], bias: &[f32], y: &mut [f32]) {
-    let (columns, chunk) = (bias.len(), rows_chunk(bias.len()));
-    y.par_chunks_mut(chunk).zip(x.par_chunks(chunk)).for_each(|(y, x)| {
-        for (y, x) in y.chunks_exact_mut(columns).zip(x.chunks_exact(columns)) {
-            for ((y, x), bias) in y.iter_mut().zip(x).zip(bias) {
-                *y = x + bias;
-            }
+    each_row(bias.len(), x, y, |x, y| {
+        for ((y, x), bias) in y.iter_mut().zip(x).zip(bias) {
+            *y = x + bias;
         }
     });
 }
 
 /// `y[r,c]` = `y[r,c]` + `bias[c]`.
 pub fn add_bias_assign(bias: &[f32], y: &mut [f32]) {
-    let (columns, chunk) = (bias.len(), rows_chunk(bias.len()));
-    y.par_chunks_mut(chunk).for_each(|y| {
-        for y in y.chunks_exact_mut(columns) {
+    y.par_chunks_mut(rows_chunk(bias.len())).for_each(|y| {
+        for y in y.chunks_exact_mut(bias.len()) {
             for (y, bias) in y.iter_mut().zip(bias) {
                 *y += bias;
             }
         }
     });
+}
+
+/// `y[r,c]` = `gelu(x[r,c] + bias[c])`.
+pub fn bias_gelu(x: &[f32], bias: &[f32], y: &mut [f32]) {
+    each_row(bias.len(), x, y, |x, y| {
+        for ((y, x), bias) in y.iter_mut().zip(x).zip(bias) {
+            *y = gelu_of(x + bias);
+        }
+    });
+}
+
+/// `dx[r,c]` = `dy[r,c] gelu'(x[r,c] + bias[c])`.
+pub fn bias_gelu_backward(x: &[f32], bias: &[f32], dy: &[f32], dx: &mut [f32]) {
+    let chunk = rows_chunk(bias.len());
+    dx.par_chunks_mut(chunk).zip(x.par_chunks(chunk)).zip(dy.par_chunks(chunk)).for_each(
+        |((dx, x), dy)| {
+            let rows = x.chunks_exact(bias.len()).zip(dy.chunks_exact(bias.len()));
+            for (dx, (x, dy)) in dx.chunks_exact_mut(bias.len()).zip(rows) {
+                for ((dx, dy), (x, bias)) in dx.iter_mut().zip(dy).zip(x.iter().zip(bias)) {
+                    *dx = dy * gelu_slope(x + bias);
+                }
+            }
+        },
+    );
 }
 
 /// max(x, 0), and NaN where x is: a fault upstream must stay visible.
@@ -132,12 +163,20 @@ pub fn relu_backward(y: &[f32], dy: &[f32], dx: &mut [f32]) {
     map2(y, dy, dx, |y, dy| if y > 0.0 { dy } else { 0.0 });
 }
 
+fn gelu_of(x: f32) -> f32 {
+    x * normal_cdf(x)
+}
+
+fn gelu_slope(x: f32) -> f32 {
+    x.mul_add(normal_density(x), normal_cdf(x))
+}
+
 /// y = x Phi(x).
 pub fn gelu(x: &[f32], y: &mut [f32]) {
-    map(x, y, |x| x * normal_cdf(x));
+    map(x, y, gelu_of);
 }
 
 /// dx = dy (Phi(x) + x phi(x)).
 pub fn gelu_backward(x: &[f32], dy: &[f32], dx: &mut [f32]) {
-    map2(x, dy, dx, |x, dy| dy * x.mul_add(normal_density(x), normal_cdf(x)));
+    map2(x, dy, dx, |x, dy| dy * gelu_slope(x));
 }

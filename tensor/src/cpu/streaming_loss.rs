@@ -31,21 +31,6 @@ const BUDGET: usize = 4 * 1024 * 1024;
 /// Fewest tasks, whatever they need, and most.
 const TASKS: (usize, usize) = (4, 16);
 
-/// The constant inputs of the loss.
-#[derive(Clone, Copy)]
-pub struct Inputs<'a> {
-    /// Student embeddings z `[V*B,D]`, view by view.
-    pub student: &'a [f32],
-    /// Teacher embeddings `[2*B,D]`.
-    pub teacher: &'a [f32],
-    /// Student prototypes v `[K,D]` before weight norm.
-    pub student_prototypes: &'a [f32],
-    /// Teacher prototypes `[K,D]` before weight norm.
-    pub teacher_prototypes: &'a [f32],
-    /// Random order of the prototypes `[K]`.
-    pub permutation: &'a [u32],
-}
-
 /// Elements of a task's scratch memory beside its dz.
 fn block_len(sizes: StreamingLoss) -> usize {
     let size = sizes.loss.partition_size;
@@ -68,21 +53,22 @@ pub fn workspace(sizes: StreamingLoss) -> usize {
     tasks(sizes) * (block_len(sizes) + student_len(sizes))
 }
 
-/// Returns (C, H) and writes the gradients of C + H by the student's embeddings `[V*B,D]` and
-/// prototypes `[K,D]`.
+/// From embeddings z of student `[V*B,D]` and teacher `[2*B,D]`, view by view, and their prototypes v
+/// `[K,D]` before weight norm, in the random order `permutation` `[K]`: returns (C, H) and writes the
+/// gradients of C + H by the student's embeddings and prototypes.
 ///
 /// # Panics
 /// If an index of the permutation is not below K.
 pub fn streaming_loss(
     sizes: StreamingLoss,
-    inputs: Inputs,
-    grad_student: &mut [f32],
-    grad_prototypes: &mut [f32],
+    inputs: [&[f32]; 4],
+    permutation: &[u32],
+    [grad_student, grad_prototypes]: [&mut [f32]; 2],
     workspace: &mut [f32],
 ) -> (f64, f64) {
     let PartitionLoss { batch, partition_size: size, .. } = sizes.loss;
     let (tasks, blocks, dim) = (tasks(sizes), sizes.loss.blocks(), sizes.dim);
-    for &surplus in &inputs.permutation[blocks * size..] {
+    for &surplus in &permutation[blocks * size..] {
         grad_prototypes[surplus as usize * dim..][..dim].fill(0.0);
     }
     let grad_prototypes = shared(grad_prototypes);
@@ -96,7 +82,7 @@ pub fn streaming_loss(
         .for_each(|(task, ((grad_student, scratch), sums))| {
             grad_student.fill(0.0);
             for block in task * blocks / tasks..(task + 1) * blocks / tasks {
-                let index = &inputs.permutation[block * size..][..size];
+                let index = &permutation[block * size..][..size];
                 let (negative_log, divergence) =
                     finish_block(sizes, inputs, index, grad_student, grad_prototypes, scratch);
                 sums.0 += negative_log;
@@ -112,7 +98,7 @@ pub fn streaming_loss(
 /// -ln d and its divergence.
 fn finish_block(
     sizes: StreamingLoss,
-    inputs: Inputs,
+    [student, teacher, student_prototypes, teacher_prototypes]: [&[f32]; 4],
     index: &[u32],
     grad_student: &mut [f32],
     grad_prototypes: &[AtomicU32],
@@ -131,11 +117,11 @@ fn finish_block(
     let by_column = Strides::new(dim, true);
 
     mean.fill(0.0);
-    gather_normalised(inputs.teacher_prototypes, index, w, norms);
+    gather_normalised(teacher_prototypes, index, w, norms);
     let shape = (2 * loss.batch, dim, size);
-    sgemm(shape, (inputs.teacher, by_row), (w, by_column), 0.0, q);
-    gather_normalised(inputs.student_prototypes, index, w, norms);
-    for (p, z) in p.chunks_mut(rows * size).zip(inputs.student.chunks(rows * dim)) {
+    sgemm(shape, (teacher, by_row), (w, by_column), 0.0, q);
+    gather_normalised(student_prototypes, index, w, norms);
+    for (p, z) in p.chunks_mut(rows * size).zip(student.chunks(rows * dim)) {
         sgemm((p.len() / size, dim, size), (z, by_row), (w, by_column), 0.0, p);
         softmax_rows(p, mean);
     }
@@ -144,7 +130,7 @@ fn finish_block(
 
     let mut negative_log = 0.0;
     let mut first = 0;
-    let parts = p.chunks_mut(rows * size).zip(inputs.student.chunks(rows * dim));
+    let parts = p.chunks_mut(rows * size).zip(student.chunks(rows * dim));
     for ((p, z), grad_z) in parts.zip(grad_student.chunks_mut(rows * dim)) {
         for (row, p) in (first..).zip(p.chunks_exact_mut(size)) {
             let (view, image) = (row / loss.batch, row % loss.batch);

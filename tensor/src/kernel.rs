@@ -1,0 +1,376 @@
+//! The kernels as data: one variant each, with its sizes and settings.
+//!
+//! A step is a list of these. What a device needs to run one is here and nowhere else: the variant,
+//! and an [`Io`] with the slots of its inputs and outputs in the order that the variant's comment
+//! gives, `inputs -> outputs`. Scratch memory depends on the device:
+//! [`Device::workspace`](crate::Device::workspace). Unless the comment says otherwise, outputs are
+//! overwritten and may not overlap inputs; a value that is updated in place is an output.
+
+use crate::Slot;
+use crate::geometry::{BatchNorm, Conv2d, Gemm, PartitionLoss, Pool2d, StreamingLoss};
+
+/// Where the parts of one call lie in the arena.
+#[derive(Clone, Copy, Debug)]
+pub struct Io<'a> {
+    /// What the kernel reads.
+    pub inputs: &'a [Slot],
+    /// What it writes, and what it updates in place.
+    pub outputs: &'a [Slot],
+    /// Its scratch memory.
+    pub workspace: Slot,
+}
+
+/// AdamW's constants.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AdamW {
+    /// Decay rates of the two moments.
+    pub betas: (f32, f32),
+    /// Added to the root of the second moment.
+    pub eps: f32,
+}
+
+/// A kernel. Scalars that change from step to step are inputs `[1]` on the device.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Kernel {
+    /// `-> y`: y = value in every element.
+    Fill(f32),
+    /// `x -> y`: y = x, under another shape perhaps. In place it is no work.
+    Copy,
+    /// `a, b -> y`: y = a + b.
+    Add,
+    /// `a, b -> y`: y = a b, elementwise.
+    Mul,
+    /// `x -> y`: y = min(max(x, low), high).
+    Clamp {
+        /// Least value.
+        low: f32,
+        /// Largest value.
+        high: f32,
+    },
+    /// `x, dy -> dx`: dx = dy where low <= x <= high, else 0.
+    ClampBackward {
+        /// As in the forward kernel.
+        low: f32,
+        /// As in the forward kernel.
+        high: f32,
+    },
+    /// `x -> y`: y = ln x.
+    Ln,
+    /// `x, dy -> dx`: dx = dy / x.
+    LnBackward,
+    /// `x -> y`: y = alpha x.
+    Scale(f32),
+    /// `s, x -> y`: y = s x with the scalar s.
+    ScaleBy,
+    /// `keep, x -> acc`: acc = x + keep acc; just x where the scalar keep is 0.
+    Accumulate,
+    /// `x -> y`: y = max(x, 0).
+    Relu,
+    /// `y, dy -> dx`: dx = dy where y > 0, else 0.
+    ReluBackward,
+    /// `x -> y`: y = x Phi(x) with the normal distribution function Phi, exact by erf.
+    Gelu,
+    /// `x, dy -> dx`: dx = dy (Phi(x) + x phi(x)).
+    GeluBackward,
+    /// `x, bias -> y`: `y[r,c] = x[r,c] + bias[c]`.
+    AddBias,
+    /// `x, bias -> y`: `y[r,c] = gelu(x[r,c] + bias[c])`.
+    BiasGelu,
+    /// `x, bias, dy -> dx`: the gradient of [`Kernel::BiasGelu`] by x.
+    BiasGeluBackward,
+
+    /// `a, b -> c`: c = op(a) op(b).
+    Gemm(Gemm),
+    /// `a, b, bias [n] -> c`: c = op(a) op(b) + bias in every row.
+    GemmBias(Gemm),
+    /// `x [rows,columns] -> y [columns]`: sums over the rows, in a fixed tree.
+    SumRows {
+        /// Rows of x.
+        rows: usize,
+        /// Columns of x.
+        columns: usize,
+    },
+    /// `x [R,columns] -> y [R]`: sums over the columns.
+    SumColumns {
+        /// Columns of x.
+        columns: usize,
+    },
+    /// `dy [R] -> dx [R,columns]`: `dx[r,c] = dy[r]`.
+    SumColumnsBackward {
+        /// Columns of dx.
+        columns: usize,
+    },
+    /// `x -> y [1]`: alpha times the sum of all x, in a fixed tree.
+    Sum(f32),
+
+    /// `x, weight -> y`: see [`Conv2d`].
+    Conv2d(Conv2d),
+    /// `dy, weight -> dx`: gradient of the convolution by its input.
+    Conv2dGradInput(Conv2d),
+    /// `x, dy -> dweight`: gradient of the convolution by its weight.
+    Conv2dGradWeight(Conv2d),
+
+    /// `x, weight, bias (, residual) -> y, mean, inv_std, running_mean, running_var`: see
+    /// [`BatchNorm`]. Training takes the batch's statistics and moves the running ones in place;
+    /// inference takes the running ones and leaves them. `mean` and `inv_std` `[C]` are those used.
+    BatchNorm(BatchNorm),
+    /// `x, y, dy, weight, mean, inv_std -> dx, dweight, dbias (, dresidual)`. y is looked at only
+    /// with ReLU; dresidual, the gradient behind the ReLU, is wanted with ReLU and residual.
+    BatchNormBackward(BatchNorm),
+
+    /// `x -> y, argmax`: largest value of each window; argmax (u32) keeps which pixel h*W+w it was,
+    /// the first on a tie.
+    MaxPool2d(Pool2d),
+    /// `dy, argmax -> dx`.
+    MaxPool2dBackward(Pool2d),
+    /// `x -> y`: mean of each window, padding counted as zeros.
+    AvgPool2d(Pool2d),
+    /// `dy -> dx`.
+    AvgPool2dBackward(Pool2d),
+    /// `x [N,pixels,C] -> y [N,C]`: mean over the pixels of each image.
+    GlobalAvgPool {
+        /// Images N.
+        n: usize,
+        /// H W.
+        pixels: usize,
+    },
+    /// `dy [N,C] -> dx [N,pixels,C]`.
+    GlobalAvgPoolBackward {
+        /// Images N.
+        n: usize,
+        /// H W.
+        pixels: usize,
+    },
+
+    /// `x -> y`: softmax of each row of `columns` elements.
+    Softmax {
+        /// Length of a row.
+        columns: usize,
+    },
+    /// `y, dy -> dx`: dx = y (dy - <dy, y>).
+    SoftmaxBackward {
+        /// Length of a row.
+        columns: usize,
+    },
+    /// `x -> y`: logarithm of the softmax of each row.
+    LogSoftmax {
+        /// Length of a row.
+        columns: usize,
+    },
+    /// `y, dy -> dx`: dx = dy - exp(y) sum(dy).
+    LogSoftmaxBackward {
+        /// Length of a row.
+        columns: usize,
+    },
+    /// `x -> y, norm [R]`: y = x / norm with norm = max(|x|, eps), row by row. Weight norm of gain 1
+    /// is this with eps = 0.
+    L2Normalize {
+        /// Length of a row.
+        columns: usize,
+        /// Least norm.
+        eps: f32,
+    },
+    /// `y, norm, dy -> dx`: dx = (dy - y <y, dy>) / norm; dy / eps where the norm was below eps.
+    L2NormalizeBackward {
+        /// Length of a row.
+        columns: usize,
+        /// As in the forward kernel.
+        eps: f32,
+    },
+
+    /// `x, index [M] -> y [M,columns]`: `y[i] = x[index[i]]`, row by row.
+    GatherRows {
+        /// Length of a row.
+        columns: usize,
+    },
+    /// `dy, index -> dx`: `dx[index[i]] += dy[i]`, row by row in order, over zeros.
+    ScatterAddRows {
+        /// Length of a row.
+        columns: usize,
+    },
+    /// `x [R,columns], index -> y [R,M]`: `y[r,i] = x[r,index[i]]`, for the first M indices.
+    GatherColumns {
+        /// Length of a row of x.
+        columns: usize,
+    },
+    /// `dy, index -> dx [R,columns]`: `dx[r,index[i]] = dy[r,i]` over zeros, for distinct indices.
+    GatherColumnsBackward {
+        /// Length of a row of dx.
+        columns: usize,
+    },
+    /// `x_1, x_2, .. -> y`: one after the other.
+    ConcatRows,
+    /// `x -> y`: as many elements as y has, from element `start` on.
+    SliceRows {
+        /// First element.
+        start: usize,
+    },
+    /// `dy -> dx`: dy in place from element `start` on, zeros elsewhere.
+    SliceRowsBackward {
+        /// First element.
+        start: usize,
+    },
+
+    /// `student [V*B,K], teacher [2*B,K], permutation [K] (u32) -> loss, consistency, entropy,
+    /// grad_student`: CARP's loss over logits, view by view, and its gradient.
+    PartitionLoss(PartitionLoss),
+    /// `student [V*B,D], teacher [2*B,D], student_prototypes [K,D], teacher_prototypes [K,D],
+    /// permutation [K] (u32) -> loss, consistency, entropy, grad_student, grad_prototypes`: the same
+    /// from embeddings and prototypes before weight norm, block by block.
+    StreamingLoss(StreamingLoss),
+
+    /// `m, student -> teacher`: teacher = m teacher + (1 - m) student, with the scalar m.
+    Ema,
+    /// `grad, lr, wd -> w, buffer`: buffer = momentum buffer + g + wd w; w -= lr buffer.
+    Sgd {
+        /// Decay of the buffer.
+        momentum: f32,
+    },
+    /// `grad, lr, wd, ranges [tensors,2] (u32) -> w, buffer`: as SGD, with each tensor's u = g + wd w
+    /// scaled by eta |w| / |u| where both norms are above 0. Tensor t is the elements from
+    /// `ranges[t,0]` up to `ranges[t,1]`.
+    Lars {
+        /// Decay of the buffer.
+        momentum: f32,
+        /// Trust coefficient.
+        eta: f32,
+        /// Number of tensors.
+        tensors: usize,
+    },
+    /// `grad, lr, wd, correction [2] -> w, first, second`: AdamW with decoupled weight decay;
+    /// correction holds 1 - beta1^t and 1 - beta2^t.
+    AdamW(AdamW),
+}
+
+impl Kernel {
+    /// Its name in tables; kernels of one thread per element have it on the GPU too.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Kernel::Fill(_) => "fill",
+            Kernel::Copy => "copy",
+            Kernel::Add => "add",
+            Kernel::Mul => "mul",
+            Kernel::Clamp { .. } => "clamp",
+            Kernel::ClampBackward { .. } => "clamp_backward",
+            Kernel::Ln => "ln",
+            Kernel::LnBackward => "ln_backward",
+            Kernel::Scale(_) => "scale",
+            Kernel::ScaleBy => "scale_by",
+            Kernel::Accumulate => "accumulate",
+            Kernel::Relu => "relu",
+            Kernel::ReluBackward => "relu_backward",
+            Kernel::Gelu => "gelu",
+            Kernel::GeluBackward => "gelu_backward",
+            Kernel::AddBias => "add_bias",
+            Kernel::BiasGelu => "bias_gelu",
+            Kernel::BiasGeluBackward => "bias_gelu_backward",
+            Kernel::Gemm(_) => "gemm",
+            Kernel::GemmBias(_) => "gemm_bias",
+            Kernel::SumRows { .. } => "sum_rows",
+            Kernel::SumColumns { .. } => "sum_columns",
+            Kernel::SumColumnsBackward { .. } => "sum_columns_backward",
+            Kernel::Sum(_) => "sum",
+            Kernel::Conv2d(_) => "conv2d",
+            Kernel::Conv2dGradInput(_) => "conv2d_grad_input",
+            Kernel::Conv2dGradWeight(_) => "conv2d_grad_weight",
+            Kernel::BatchNorm(_) => "batch_norm",
+            Kernel::BatchNormBackward(_) => "batch_norm_backward",
+            Kernel::MaxPool2d(_) => "max_pool2d",
+            Kernel::MaxPool2dBackward(_) => "max_pool2d_backward",
+            Kernel::AvgPool2d(_) => "avg_pool2d",
+            Kernel::AvgPool2dBackward(_) => "avg_pool2d_backward",
+            Kernel::GlobalAvgPool { .. } => "global_avg_pool",
+            Kernel::GlobalAvgPoolBackward { .. } => "global_avg_pool_backward",
+            Kernel::Softmax { .. } => "softmax",
+            Kernel::SoftmaxBackward { .. } => "softmax_backward",
+            Kernel::LogSoftmax { .. } => "log_softmax",
+            Kernel::LogSoftmaxBackward { .. } => "log_softmax_backward",
+            Kernel::L2Normalize { .. } => "l2_normalize",
+            Kernel::L2NormalizeBackward { .. } => "l2_normalize_backward",
+            Kernel::GatherRows { .. } => "gather_rows",
+            Kernel::ScatterAddRows { .. } => "scatter_add_rows",
+            Kernel::GatherColumns { .. } => "gather_columns",
+            Kernel::GatherColumnsBackward { .. } => "gather_columns_backward",
+            Kernel::ConcatRows => "concat_rows",
+            Kernel::SliceRows { .. } => "slice_rows",
+            Kernel::SliceRowsBackward { .. } => "slice_rows_backward",
+            Kernel::PartitionLoss(_) => "partition_loss",
+            Kernel::StreamingLoss(_) => "streaming_loss",
+            Kernel::Ema => "ema",
+            Kernel::Sgd { .. } => "sgd",
+            Kernel::Lars { .. } => "lars",
+            Kernel::AdamW(_) => "adamw",
+        }
+    }
+
+    /// Floating-point operations, for inputs and outputs of so many elements.
+    pub fn flops(&self, inputs: &[usize], outputs: &[usize]) -> u64 {
+        let y = outputs.first().map_or(0, |&y| y as u64);
+        let x = inputs.first().map_or(0, |&x| x as u64);
+        match self {
+            Kernel::Fill(_) | Kernel::Copy | Kernel::ConcatRows => 0,
+            Kernel::SliceRows { .. } | Kernel::SliceRowsBackward { .. } => 0,
+            Kernel::GatherRows { .. } | Kernel::SumColumnsBackward { .. } => 0,
+            Kernel::GatherColumns { .. } | Kernel::GatherColumnsBackward { .. } => 0,
+            Kernel::ScatterAddRows { .. } => x,
+            Kernel::Sum(_) | Kernel::SumRows { .. } | Kernel::SumColumns { .. } => x,
+            Kernel::GlobalAvgPool { .. } => x,
+            Kernel::BiasGelu | Kernel::BiasGeluBackward => 2 * y,
+            Kernel::Gemm(gemm) => gemm.flops(),
+            Kernel::GemmBias(gemm) => gemm.flops() + y,
+            Kernel::Conv2d(conv)
+            | Kernel::Conv2dGradInput(conv)
+            | Kernel::Conv2dGradWeight(conv) => conv.flops(),
+            Kernel::BatchNorm(norm) => {
+                let extra = u64::from(norm.residual) + u64::from(norm.relu);
+                y * (if norm.training { 7 } else { 2 } + extra)
+            }
+            Kernel::BatchNormBackward(_) => 9 * y,
+            Kernel::MaxPool2d(pool) | Kernel::AvgPool2d(pool) => {
+                y * (pool.kernel * pool.kernel) as u64
+            }
+            Kernel::Softmax { .. } | Kernel::LogSoftmax { .. } => 5 * y,
+            Kernel::SoftmaxBackward { .. } | Kernel::LogSoftmaxBackward { .. } => 4 * y,
+            Kernel::L2Normalize { .. } => 3 * y,
+            Kernel::L2NormalizeBackward { .. } => 5 * y,
+            Kernel::PartitionLoss(sizes) => sizes.flops(),
+            Kernel::StreamingLoss(sizes) => sizes.gemm_flops() + sizes.loss.flops(),
+            Kernel::Ema => 3 * y,
+            Kernel::Sgd { .. } => 6 * y,
+            Kernel::Lars { .. } => 12 * y,
+            Kernel::AdamW(_) => 14 * y,
+            _ => y,
+        }
+    }
+
+    /// Bytes that it moves to and from memory if nothing outlives a sweep in a cache: each input is
+    /// read and each output written once. Batch norm goes over its input twice, once for the sums;
+    /// what is updated in place is read as well.
+    pub fn bytes(&self, inputs: &[usize], outputs: &[usize]) -> u64 {
+        let all: usize = inputs.iter().chain(outputs).sum();
+        let again = match self {
+            Kernel::BatchNorm(norm) if norm.training => inputs[0],
+            Kernel::BatchNormBackward(norm) if norm.relu => inputs[0] + inputs[1] + inputs[2],
+            Kernel::BatchNormBackward(_) => inputs[0] + inputs[2],
+            Kernel::Accumulate | Kernel::Ema => outputs[0],
+            Kernel::Sgd { .. } | Kernel::AdamW(_) => outputs.iter().sum(),
+            Kernel::Lars { .. } => inputs[0] + 2 * outputs[0] + outputs[1],
+            _ => 0,
+        };
+        // Without ReLU the backward pass does not look at y.
+        let unread = match self {
+            Kernel::BatchNormBackward(norm) if !norm.relu => inputs[1],
+            _ => 0,
+        };
+        4 * (all + again - unread) as u64
+    }
+
+    /// The input whose memory output 0 may take over where that input is not needed afterwards.
+    pub fn in_place(&self) -> Option<usize> {
+        match self {
+            Kernel::Copy | Kernel::Add | Kernel::AddBias | Kernel::Scale(_) => Some(0),
+            Kernel::ScaleBy => Some(1),
+            _ => None,
+        }
+    }
+}

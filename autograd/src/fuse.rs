@@ -114,6 +114,11 @@ impl Passes {
         Passes(Vec::new())
     }
 
+    /// Each of them.
+    pub fn iter(&self) -> impl Iterator<Item = Pass> + '_ {
+        self.0.iter().copied()
+    }
+
     /// Those that are on here and there.
     #[must_use]
     pub fn and(&self, other: &Passes) -> Passes {

@@ -1,7 +1,7 @@
 //! The ladder of the loss, forward and backward from embeddings.
 
 use autograd::{Executor, Graph, LossInputs};
-use carp::learner::cpu;
+use tensor::Cpu;
 use carp::loss::{LossVariant, carp_loss};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use tensor::random::{Purpose, Stream};

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use carp::error::Result;
-use carp::learner::cpu;
+use tensor::Cpu;
 use clap::Args;
 use cuda_kernels::device;
 use tensor::Backend;

@@ -3,9 +3,11 @@
 //! Presets are TOML files; a preset names only what differs from the paper's settings.
 
 mod keys;
+mod passes;
 
+use autograd::Passes;
 use serde::{Deserialize, Serialize};
-use tensor::backend::AdamW;
+use tensor::kernel::AdamW;
 use toml::{Table, Value};
 
 use self::keys::{defaults, merge, one_line, one_setting, parse_text, read_preset};
@@ -178,6 +180,9 @@ pub struct TrainConfig {
     pub checkpoint_every_epochs: usize,
     /// Batches made ahead of the step.
     pub prefetch: usize,
+    /// Passes of fusion: all, none, or names with commas between them; see docs/fusion.md.
+    #[serde(with = "passes")]
+    pub fuse: Passes,
 }
 
 impl Default for TrainConfig {
@@ -189,6 +194,7 @@ impl Default for TrainConfig {
             threads: 0,
             checkpoint_every_epochs: 1,
             prefetch: 4,
+            fuse: Passes::all(),
         }
     }
 }
@@ -418,6 +424,7 @@ impl Config {
             },
             partition_size: self.model.partition_size,
             loss_variant: self.model.loss_variant,
+            passes: self.train.fuse.clone(),
             batch: self.train.batch_size,
             view_sizes: self.views.sizes(),
             accumulation: self.train.accumulation,

@@ -1,23 +1,13 @@
 //! Student, teacher and optimizer on a device, and the three moves of a step.
 
 use autograd::{Executor, Phase, Value};
-use tensor::Backend;
 
 use crate::error::{Error, Result};
 use crate::layout;
 use crate::step::{Optimizer, Step, StepConfig};
 
-/// Makes a backend with an arena of so many elements on a device, or says why there is none; with
-/// 0 elements it is asked for sizes of scratch memory alone.
-pub type Device<'a> = &'a (dyn Fn(usize) -> tensor::Result<Box<dyn Backend>> + Sync);
-
-/// The CPU as a device.
-///
-/// # Errors
-/// Too little memory.
-pub fn cpu(elements: usize) -> tensor::Result<Box<dyn Backend>> {
-    Ok(Box::new(tensor::Cpu::new(elements)?))
-}
+/// Where a step runs.
+pub type Device<'a> = &'a dyn tensor::Device;
 
 /// A named tensor in PyTorch's layout, as checkpoints hold it.
 pub type NamedTensor = (String, Vec<usize>, Vec<f32>);

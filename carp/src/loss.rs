@@ -1,9 +1,10 @@
 //! CARP's loss, and the ladder of its variants (spec 1.4 and 1.5; paper, section 3).
 //!
-//! All variants take the same inputs and give the same numbers and gradients; they differ in what
-//! they keep in memory and in how often they go through it. `docs/fusion.md` walks through them.
+//! All variants give the same numbers and gradients; they differ in what they keep in memory and in
+//! how often they go through it: each is the list of the one below with one more pass of fusion.
+//! `docs/fusion.md` walks through them.
 
-use autograd::{Graph, LossInputs, LossTerms, Result, Value};
+use autograd::{Graph, LossInputs, LossTerms, Pass, Passes, Result};
 use serde::{Deserialize, Serialize};
 
 /// How the loss is computed; from first to last, more is fused.
@@ -44,9 +45,26 @@ impl LossVariant {
     pub fn from_name(name: &str) -> Option<LossVariant> {
         LossVariant::ALL.into_iter().find(|variant| variant.name() == name)
     }
+
+    /// The passes that make it.
+    pub fn passes(self) -> Passes {
+        Passes::new(match self {
+            LossVariant::Unfused => None,
+            LossVariant::FusedSoftmax => Some(Pass::PartitionLoss),
+            LossVariant::Streaming => Some(Pass::StreamingLoss),
+            LossVariant::StreamingTiled => Some(Pass::TiledLoss),
+        })
+    }
+
+    /// Those of `passes` that do not go beyond it.
+    pub fn limit(self, passes: &Passes) -> Passes {
+        let loss = [Pass::PartitionLoss, Pass::StreamingLoss, Pass::TiledLoss];
+        let others = Pass::ALL.into_iter().filter(|pass| !loss.contains(pass));
+        passes.and(&Passes::new(others.chain(self.passes().iter())))
+    }
 }
 
-/// Appends the loss over blocks of `partition_size` prototypes.
+/// Appends the loss over blocks of `partition_size` prototypes in one of its variants.
 ///
 /// # Errors
 /// Shapes that do not fit, fewer than two views, or a partition size of 0 or above K.
@@ -56,74 +74,10 @@ pub fn carp_loss(
     inputs: LossInputs,
     partition_size: usize,
 ) -> Result<LossTerms> {
-    let views = inputs.sizes(graph, partition_size)?.views;
-    match variant {
-        LossVariant::Streaming => graph.streaming_loss(inputs, partition_size, views),
-        LossVariant::StreamingTiled => graph.streaming_loss(inputs, partition_size, 1),
-        LossVariant::FusedSoftmax => {
-            let (student, teacher) = logits(graph, inputs)?;
-            graph.partition_loss(student, teacher, inputs.permutation, partition_size)
-        }
-        LossVariant::Unfused => unfused(graph, inputs, partition_size),
+    let terms = graph.carp_loss(inputs, partition_size)?;
+    for term in [terms.loss, terms.consistency, terms.entropy] {
+        graph.keep(term);
     }
-}
-
-/// Logits `s = z w^T` with `w = v / |v|`, of student `[V*B,K]` and teacher `[2*B,K]`.
-fn logits(graph: &mut Graph, inputs: LossInputs) -> Result<(Value, Value)> {
-    let mut product = |embeddings, prototypes| {
-        let prototypes = graph.weight_norm(prototypes);
-        graph.matmul(embeddings, false, prototypes, true)
-    };
-    let teacher = product(inputs.teacher, inputs.teacher_prototypes)?;
-    Ok((product(inputs.student, inputs.student_prototypes)?, teacher))
-}
-
-fn unfused(graph: &mut Graph, inputs: LossInputs, size: usize) -> Result<LossTerms> {
-    let sizes = inputs.sizes(graph, size)?;
-    let (views, batch, blocks) = (sizes.views, sizes.batch, sizes.blocks());
-    let used = blocks * size;
-    let clamp = |graph: &mut Graph, x| graph.clamp(x, f32::EPSILON, 1.0 - f32::EPSILON);
-
-    // p [V*B*P, N_B] and q [2*B*P, N_B]: the softmax of every row inside each of its blocks.
-    let (student, teacher) = logits(graph, inputs)?;
-    let mut probabilities = |logits, rows: usize| {
-        let gathered = graph.gather_columns(logits, inputs.permutation, used)?;
-        let rows = graph.reshape(gathered, [rows * blocks, size])?;
-        Ok(graph.softmax(rows))
-    };
-    let p = probabilities(student, views * batch)?;
-    let q = probabilities(teacher, 2 * batch)?;
-
-    // C: d_ij = <p_i, q_j> for all views i and both j, without those where i = j.
-    let mut products = Vec::new();
-    for j in 0..2 {
-        let q_j = graph.slice_rows(q, j * batch * blocks, batch * blocks)?;
-        let q_j = graph.concat_rows(&vec![q_j; views])?;
-        let pq = graph.mul(p, q_j)?;
-        let d = graph.sum_columns(pq);
-        for i in (0..views).filter(|&i| i != j) {
-            products.push(graph.slice_rows(d, i * batch * blocks, batch * blocks)?);
-        }
-    }
-    let d = graph.concat_rows(&products)?;
-    let d = clamp(graph, d);
-    let log = graph.ln(d);
-    let mean = graph.mean(log);
-    let consistency = graph.scale(mean, -1.0);
-
-    // H: m = mean over all rows of student and teacher; mean over blocks of ln N_B + sum of m ln m.
-    let all = graph.concat_rows(&[p, q])?;
-    let all = graph.reshape(all, [sizes.rows(), used])?;
-    let sum = graph.sum_rows(all);
-    let m = graph.scale(sum, 1.0 / sizes.rows() as f32);
-    let m_clamped = clamp(graph, m);
-    let log = graph.ln(m_clamped);
-    let terms = graph.mul(m, log)?;
-    let sum = graph.sum(terms);
-    let mean = graph.scale(sum, 1.0 / blocks as f32);
-    let log_size = graph.fill([1], (size as f32).ln());
-    let entropy = graph.add(mean, log_size)?;
-
-    let loss = graph.add(consistency, entropy)?;
-    Ok(LossTerms { loss, consistency, entropy })
+    graph.fuse(&variant.passes());
+    Ok(terms)
 }

@@ -4,12 +4,12 @@
 //! them; views 0 and 1 through the teacher; the loss compares both over K prototypes inside the
 //! blocks of a random partition; its gradient flows back through the student; the
 //! teacher follows the student's weights as they were before the update; the optimizer updates the
-//! student.
+//! student. The layers append plain ops; passes of fusion make fewer, larger kernels of them.
 
-use autograd::{Error, Graph, LossInputs, Phase, Result, Value};
-use tensor::backend::AdamW;
+use autograd::{Error, Graph, LossInputs, Passes, Phase, Result, Value};
+use tensor::kernel::AdamW;
 
-use crate::loss::{LossVariant, carp_loss};
+use crate::loss::LossVariant;
 use crate::nn::{Head, HeadConfig, Params, ResNet, ResNetConfig};
 
 /// Which optimizer, with the settings that stay the same all through a run.
@@ -40,8 +40,10 @@ pub struct StepConfig {
     pub head: HeadConfig,
     /// N_B, prototypes in a block of the partition.
     pub partition_size: usize,
-    /// How the loss is computed.
+    /// How far the loss is fused.
     pub loss_variant: LossVariant,
+    /// Which passes of fusion the step goes through; those of the loss up to `loss_variant`.
+    pub passes: Passes,
     /// B, images in a micro-batch.
     pub batch: usize,
     /// Side of each square view, in pixels; views 0 and 1 are the global ones.
@@ -71,6 +73,14 @@ impl Network {
                 graph.scope("head", |graph| Head::new(graph, &mut params, features, &config.head));
             Network { backbone, head, params }
         })
+    }
+
+    /// All tensors but the running statistics: those that decay, of more than one dimension, before
+    /// the others, so that one kernel can update each kind.
+    fn trained(&self, graph: &Graph) -> Vec<Value> {
+        let mut weights: Vec<Value> = self.params.weights().map(|param| param.value).collect();
+        weights.sort_by_key(|&weight| graph.shape(weight).len() < 2);
+        weights
     }
 
     /// Groups of images, one per resolution, to embeddings of all rows in order.
@@ -179,13 +189,14 @@ impl Step {
             teacher_prototypes: teacher.head.weight_v,
             permutation,
         };
-        let terms =
-            g.scope("loss", |g| carp_loss(g, config.loss_variant, inputs, config.partition_size))?;
+        let terms = g.scope("loss", |g| g.carp_loss(inputs, config.partition_size))?;
         for term in [terms.loss, terms.consistency, terms.entropy] {
             g.keep(term);
         }
+        let passes = config.loss_variant.limit(&config.passes);
+        g.fuse(&passes);
 
-        let weights: Vec<Value> = student.params.weights().map(|param| param.value).collect();
+        let weights = student.trained(g);
         let share = 1.0 / config.accumulation as f32;
         let seed = g.in_phase(Phase::Backward, |g| g.fill([1], share));
         let mut grads = Vec::new();
@@ -199,14 +210,14 @@ impl Step {
 
         let optimizer_state = g.in_phase(Phase::Update, |g| -> Result<_> {
             g.scope("ema", |g| {
-                let pairs = student.params.weights().zip(teacher.params.weights());
-                for (student, teacher) in pairs {
-                    g.ema(scalars.teacher_momentum, student.value, teacher.value)?;
+                for (&student, teacher) in weights.iter().zip(teacher.trained(g)) {
+                    g.ema(scalars.teacher_momentum, student, teacher)?;
                 }
                 Ok(())
             })?;
             g.scope("optimizer", |g| updates(g, config.optimizer, &scalars, &weights, &grads))
         })?;
+        g.fuse(&passes);
 
         let autograd::LossTerms { loss, consistency, entropy } = terms;
         let step = Step {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use carp::learner::cpu;
+use tensor::Cpu;
 
 fn fixtures() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/audit");
@@ -21,7 +21,7 @@ fn pytorch_agrees_on_every_fixture() {
     let mut kinds = std::collections::BTreeSet::new();
     let mut failures = Vec::new();
     for file in &files {
-        let report = carp::audit::audit(file, &cpu).unwrap_or_else(|error| panic!("{error}"));
+        let report = carp::audit::audit(file, &Cpu).unwrap_or_else(|error| panic!("{error}"));
         assert!(!report.comparisons.is_empty(), "{} compares nothing", file.display());
         for comparison in report.comparisons.iter().filter(|comparison| !comparison.passed()) {
             failures.push(format!("{}: {comparison:?}", file.display()));
@@ -71,7 +71,7 @@ fn an_output_out_of_tolerance_is_seen() {
     let x = || ("in.x", vec![3], vec![-1.0, 0.5, 2.0]);
     let audit = |want: Vec<f32>| {
         let file = record(RELU, &[x(), ("out.y", vec![3], want)]);
-        carp::audit::audit(file.path(), &cpu).unwrap()
+        carp::audit::audit(file.path(), &Cpu).unwrap()
     };
     assert!(audit(vec![0.0, 0.5, 2.0]).passed());
     assert!(audit(vec![0.0, 0.5, 2.00002]).passed());
@@ -112,12 +112,12 @@ fn invalid_records_are_one_line_that_names_the_fault() {
     ];
     for (header, tensors, part) in cases {
         let file = record(&header, &tensors);
-        let error = carp::audit::audit(file.path(), &cpu).unwrap_err().to_string();
+        let error = carp::audit::audit(file.path(), &Cpu).unwrap_err().to_string();
         assert!(error.contains(part), "{part:?} is not in {error:?}");
         assert_eq!(error.lines().count(), 1, "{error}");
     }
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), b"not safetensors").unwrap();
-    let error = carp::audit::audit(file.path(), &cpu).unwrap_err().to_string();
+    let error = carp::audit::audit(file.path(), &Cpu).unwrap_err().to_string();
     assert!(error.contains("not a safetensors file"), "{error}");
 }

@@ -3,7 +3,7 @@
 use autograd::gradcheck::{Input, largest_error};
 use autograd::{Executor, Graph, LossInputs, Plan, Value};
 use carp::config::Config;
-use carp::learner::{Learner, UpdateSettings, cpu};
+use carp::learner::{Learner, UpdateSettings};
 use carp::loss::{LossVariant, carp_loss};
 use tensor::Cpu;
 use tensor::random::{Purpose, Stream};
@@ -82,7 +82,7 @@ impl Data {
 /// Loss, C, H, gradients.
 fn evaluate(s: Sizes, variant: LossVariant, data: &Data) -> [Vec<f32>; 5] {
     let (graph, inputs, outputs) = s.graph(variant).unwrap();
-    let mut executor = Executor::new(graph, cpu).unwrap();
+    let mut executor = Executor::new(graph, &Cpu).unwrap();
     executor.write(inputs.student, &data.student);
     executor.write(inputs.teacher, &data.teacher);
     executor.write(inputs.student_prototypes, &data.student_prototypes);
@@ -187,7 +187,7 @@ fn any_number_of_threads_gives_the_same_bits() {
 /// Bytes that the planned loss needs beside its inputs and their gradients.
 fn working_bytes(s: Sizes, variant: LossVariant) -> usize {
     let (graph, ..) = s.graph(variant).unwrap();
-    let plan = Plan::new(&graph, &Cpu::new(0).unwrap());
+    let plan = Plan::new(&graph, &Cpu);
     plan.bytes() - 4 * (plan.persistent + (s.views * s.batch + s.prototypes) * s.dim)
 }
 
@@ -233,7 +233,7 @@ fn training_with_any_variant_gives_the_same_curve() {
         ];
         let settings = settings.map(|(key, value)| (key.to_owned(), value.to_owned()));
         let config = Config::load("shapes", &settings).unwrap().step();
-        let mut learner = Learner::new(&config, &cpu).unwrap();
+        let mut learner = Learner::new(&config, &Cpu).unwrap();
         learner.initialize(3);
         let mut random = Stream::new(3, Purpose::Test, 2, 0);
         let mut order: Vec<u32> = (0..70).collect();

@@ -12,12 +12,12 @@ use carp::eval::linear::{LinearResult, LinearSettings, linear_of_backbone, linea
 use carp::eval::semi::{FineTuner, FineTunerConfig, SemiSettings, semi};
 use carp::eval::trained::{LabelledSplits, TrainedBackbone};
 use carp::layout;
-use carp::learner::cpu;
 use carp::nn::{Arch, ResNetConfig, Stem};
 use carp::schedule::EpochSchedule;
 use carp::step::Optimizer;
 use carp::views::{EvalTransform, Filter};
 use safetensors::SafeTensors;
+use tensor::Cpu;
 use tensor::random::{Purpose, Stream};
 
 /// As the script's, of the largest element of a tensor or of 1.
@@ -81,7 +81,7 @@ fn cross_entropy_is_pytorchs() {
     let grad = g.backward(&[(losses, dy)], &[x]).unwrap()[0].unwrap();
     g.keep(losses);
     g.keep(grad);
-    let mut executor = Executor::new(g, cpu).unwrap();
+    let mut executor = Executor::new(g, &Cpu).unwrap();
     executor.write(x, &fixture.numbers("ce.logits"));
     executor.write(dy, &fixture.numbers("ce.grad_y"));
     executor.write_u32(index, &cross_entropy_index(5, fixture.integers("ce.labels")));
@@ -102,7 +102,7 @@ fn probes_train_as_pytorchs_do() {
         // Both learning rates at once, as one graph; the script trains one after the other.
         let config =
             HeadsConfig { dim: 7, classes: 3, batch: 16, heads: 2, optimizer, weight_decay };
-        let mut heads = Heads::new(&config, &cpu).unwrap();
+        let mut heads = Heads::new(&config, &Cpu).unwrap();
         for head in 0..2 {
             heads.set(head, &fixture.numbers("probe.weight"), &fixture.numbers("probe.bias"));
         }
@@ -150,7 +150,7 @@ fn fine_tuning_is_pytorchs() {
         momentum: 0.9,
         weight_decay: 1e-3,
     };
-    let mut tuner = FineTuner::new(&config, &cpu).unwrap();
+    let mut tuner = FineTuner::new(&config, &Cpu).unwrap();
     tuner.load(&fixture.network("tune.before."));
     let labels = fixture.integers("tune.labels");
     let mut losses = Vec::new();
@@ -204,7 +204,7 @@ fn probe(
     test: &FeatureSet,
 ) -> Result<LinearResult, String> {
     let (a, b) = (Path::new("train.safetensors"), Path::new("test.safetensors"));
-    let result = linear_of_features(settings, (train, a), (test, b), &cpu, &mut |_| ());
+    let result = linear_of_features(settings, (train, a), (test, b), &Cpu, &mut |_| ());
     result.map_err(|error| error.to_string())
 }
 
@@ -213,7 +213,7 @@ fn a_probe_learns_and_reports_the_best_epoch() {
     let (train, test) = (clouds(203, 0.3, 1), clouds(99, 0.3, 2));
     let mut events = (0, 0);
     let (a, b) = (Path::new("a"), Path::new("b"));
-    let result = linear_of_features(&settings(), (&train, a), (&test, b), &cpu, &mut |event| {
+    let result = linear_of_features(&settings(), (&train, a), (&test, b), &Cpu, &mut |event| {
         use carp::eval::linear::Event;
         match event {
             Event::Step { step, steps } => {
@@ -352,7 +352,7 @@ fn bar_backbone() -> TrainedBackbone<'static> {
         },
         batch: 7,
         threads: 2,
-        device: &cpu,
+        device: &Cpu,
     }
 }
 

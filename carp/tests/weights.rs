@@ -4,12 +4,12 @@
 use std::path::{Path, PathBuf};
 
 use carp::features::{AnySize, FeatureExtractor, SCALES};
-use carp::learner::cpu;
 use carp::nn::{Arch, Stem};
 use carp::weights::{
     Backbone, Candidate, Format, Role, WeightsFile, candidates, choose, compare, export, read,
 };
 use safetensors::SafeTensors;
+use tensor::Cpu;
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/weights").join(name)
@@ -53,7 +53,7 @@ fn features_are_pytorchs() {
         {
             let size = (shape[1], shape[2]);
             let mut extractor =
-                FeatureExtractor::of_layer(&config, shape[0], size, layer, &cpu).unwrap();
+                FeatureExtractor::of_layer(&config, shape[0], size, layer, &Cpu).unwrap();
             extractor.load(&tensors).unwrap();
             let got = extractor
                 .extract(shape[0], |_, pixels| {
@@ -71,7 +71,7 @@ fn features_are_pytorchs() {
         }
     }
     // Retrieval's features, one image after the other at three scales.
-    let mut any_size = AnySize::new(backbone("torchvision.pth"), &cpu);
+    let mut any_size = AnySize::new(backbone("torchvision.pth"), &Cpu);
     let (shape, images) = numbers("torchvision.pth.images");
     let (_, want) = numbers("torchvision.pth.multi_scale");
     let size = (shape[1], shape[2]);
@@ -82,7 +82,7 @@ fn features_are_pytorchs() {
         compared += want.len();
     }
     assert!(compared > 660, "{compared}");
-    let size = FeatureExtractor::of_layer(&backbone("carp.pth").config, 1, (8, 8), "fc", &cpu);
+    let size = FeatureExtractor::of_layer(&backbone("carp.pth").config, 1, (8, 8), "fc", &Cpu);
     assert!(size.err().unwrap().to_string().contains("the network has no fc"));
 }
 

@@ -186,7 +186,7 @@ fn watched(
 
 #[test]
 fn five_steps_are_those_of_the_cpu_and_replay_to_the_bit() {
-    let (want_losses, want) = train(&cpu);
+    let (want_losses, want) = train(&Cpu);
     let apart = |a: f32, b: f32| (a - b).abs() > 0.01;
     assert!(want_losses.windows(2).all(|pair| apart(pair[0], pair[1])), "{want_losses:?}");
 

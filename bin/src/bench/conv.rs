@@ -2,7 +2,7 @@
 
 use autograd::Graph;
 use carp::error::Result;
-use carp::learner::cpu;
+use tensor::Cpu;
 use rayon::prelude::*;
 use tensor::Shape;
 use tensor::cpu::conv2d::{self, patches::gather};
@@ -82,7 +82,7 @@ fn gradients(conv: Conv2d) -> Result<Contender> {
     let y = graph.conv2d(x, weight, conv.stride, conv.padding)?;
     let grads = graph.backward(&[(y, dy)], &[x, weight])?;
     let results: Vec<_> = grads.into_iter().flatten().chain([y]).collect();
-    Contender::graph(name("with gradients", conv), graph, &results, &cpu)
+    Contender::graph(name("with gradients", conv), graph, &results, &Cpu)
 }
 
 fn buffers(conv: Conv2d) -> (Vec<f32>, Vec<f32>) {

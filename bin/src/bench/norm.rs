@@ -2,7 +2,7 @@
 
 use autograd::{BatchNormParams, Graph};
 use carp::error::Result;
-use carp::learner::cpu;
+use tensor::Cpu;
 
 use super::Contender;
 
@@ -37,5 +37,5 @@ fn contender((n, side, channels): (usize, usize, usize), fused: bool) -> Result<
     let grads = graph.backward(&[(y, dy)], &[x, residual, weight, bias])?;
     let results: Vec<_> = grads.into_iter().flatten().chain([y]).collect();
     let kind = if fused { "one op" } else { "three ops" };
-    Contender::graph(format!("{kind}, {n}x{side}x{side}x{channels}"), graph, &results, &cpu)
+    Contender::graph(format!("{kind}, {n}x{side}x{side}x{channels}"), graph, &results, &Cpu)
 }

@@ -10,7 +10,7 @@ use carp::eval::all::{
 };
 use carp::eval::linear::ProbeOptimizer;
 use carp::features::NetworkName;
-use carp::learner::cpu;
+use tensor::Cpu;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -156,11 +156,11 @@ pub fn run(args: &AllArgs) -> Result<ExitCode> {
             }
             let look = Look { transform, fixed: source.config().is_some() };
             let look = (&look, batch);
-            evaluate_catalogue(&mut recorder, &mut source, networks, root, look, &cpu)?;
+            evaluate_catalogue(&mut recorder, &mut source, networks, root, look, &Cpu)?;
         } else {
             let (data, seed) = args.data.config(&source)?;
             let look = (&transform, batch);
-            evaluate_own(&mut recorder, &mut source, networks, (&data, seed), look, &cpu)?;
+            evaluate_own(&mut recorder, &mut source, networks, (&data, seed), look, &Cpu)?;
         }
         recorder.finish()
     });

@@ -9,7 +9,7 @@ use carp::eval::linear::{
     LinearResult, LinearSettings, ProbeOptimizer, linear_of_backbone, linear_of_features,
 };
 use carp::eval::trained::{LabelledSplits, TrainedBackbone};
-use carp::learner::cpu;
+use tensor::Cpu;
 use carp::schedule::EpochSchedule;
 use clap::{Args, ValueEnum};
 
@@ -160,7 +160,7 @@ pub fn run(args: &LinearArgs) -> Result<ExitCode> {
             let result = on_threads(args.threads.unwrap_or(0), || {
                 let (a, b) = (FeatureSet::load(train)?, FeatureSet::load(test)?);
                 let show = &mut |event: carp::eval::linear::Event| screen.show(event);
-                linear_of_features(&settings, (&a, train), (&b, test), &cpu, show)
+                linear_of_features(&settings, (&a, train), (&b, test), &Cpu, show)
             });
             (source, result)
         }
@@ -187,7 +187,7 @@ fn of_checkpoint(
     let (checkpoint, mut config) = open_checkpoint(path, args.data.as_ref())?;
     config.train.threads = args.threads.unwrap_or(config.train.threads);
     let crop_scale = (!args.no_augment).then_some(args.crop_scale);
-    let backbone = TrainedBackbone::teacher(&checkpoint, &config, &cpu)?;
+    let backbone = TrainedBackbone::teacher(&checkpoint, &config, &Cpu)?;
     let mut source = vec![("checkpoint", path.display().to_string())];
     source.extend(backbone.described(crop_scale));
     let result = on_threads(config.train.threads, || {

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use carp::error::Result;
 use carp::eval::semi::{Labels, SemiResult, SemiSettings, semi};
 use carp::eval::trained::{LabelledSplits, TrainedBackbone};
-use carp::learner::cpu;
+use tensor::Cpu;
 use clap::Args;
 
 use super::classifier::{Screen, open_checkpoint, print_settings, write_json};
@@ -96,7 +96,7 @@ impl SemiArgs {
 pub fn run(args: &SemiArgs) -> Result<ExitCode> {
     let (checkpoint, mut config) = open_checkpoint(&args.checkpoint, args.data.as_ref())?;
     config.train.threads = args.threads.unwrap_or(config.train.threads);
-    let backbone = TrainedBackbone::teacher(&checkpoint, &config, &cpu)?;
+    let backbone = TrainedBackbone::teacher(&checkpoint, &config, &Cpu)?;
     let mut source = vec![("checkpoint", args.checkpoint.display().to_string())];
     let result = on_threads(config.train.threads, || {
         let splits = LabelledSplits::new(&config.data.open(config.seed)?)?;

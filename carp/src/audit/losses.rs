@@ -1,6 +1,6 @@
 //! Replays CARP's loss, from logits and from embeddings.
 
-use autograd::{Executor, Graph, LossInputs};
+use autograd::{Executor, Graph, LossInputs, Passes};
 
 use super::Outputs;
 use super::file::{Array, Inputs};
@@ -32,13 +32,14 @@ pub(super) fn from_logits(inputs: &Inputs, device: Device) -> Result<Outputs> {
     let s = graph.param("student", [v * b, k]);
     let t = graph.input("teacher", [2 * b, k]);
     let p = graph.input_u32("permutation", [k]);
-    let terms = graph.partition_loss(s, t, p, partition_size)?;
+    let terms = graph.carp_loss_of_logits(s, t, p, partition_size)?;
+    graph.keep(terms.consistency);
+    graph.keep(terms.entropy);
+    graph.fuse(&Passes::all());
     let seed = graph.fill([1], 1.0);
     let grads = graph.backward(&[(terms.loss, seed)], &[s])?;
     let grad = grads[0].expect("the loss depends on the student");
-    for value in [terms.consistency, terms.entropy, grad] {
-        graph.keep(value);
-    }
+    graph.keep(grad);
     let mut executor = Executor::new(graph, device)?;
     executor.write(s, student);
     executor.write(t, teacher);

@@ -1,6 +1,6 @@
 //! Replays whole networks: a ResNet forward and backward, and CARP training steps.
 
-use autograd::{Executor, Graph, Phase, Value};
+use autograd::{Executor, Graph, Passes, Phase, Value};
 
 use super::Outputs;
 use super::file::{Array, Inputs, Numbers};
@@ -57,6 +57,7 @@ pub(super) fn resnet(inputs: &Inputs, device: Device) -> Result<Outputs> {
     let images = graph.input("x", &layout::own_shape(x_shape)[..]);
     let y = resnet.forward(&mut graph, images, training)?;
     graph.keep(y);
+    graph.fuse(&Passes::all());
     let weights: Vec<Value> = params.weights().map(|param| param.value).collect();
     let grad_y = graph.input("grad_y", graph.shape(y));
     let grads: Vec<Value> = graph
@@ -204,6 +205,7 @@ fn step_config(inputs: &Inputs) -> Result<StepConfig> {
         },
         partition_size: inputs.count("partition_size")?,
         loss_variant: LossVariant::Streaming,
+        passes: Passes::all(),
         batch,
         view_sizes,
         accumulation: 1,

@@ -88,7 +88,7 @@ pub(super) fn batch_norm(inputs: &Inputs, device: Device) -> Result<Outputs> {
     let [weight, bias] = [replay.param("weight")?, replay.param("bias")?];
     let [running_mean, running_var] = [replay.param("running_mean")?, replay.param("running_var")?];
     let params = BatchNormParams { weight, bias, running_mean, running_var };
-    let y = replay.graph.batch_norm(x, params, None, false, training, eps, momentum)?;
+    let y = replay.graph.batch_norm(x, params, training, eps, momentum)?;
     replay.output("running_mean", running_mean);
     replay.output("running_var", running_var);
     replay.finish(y, &[("x", x), ("weight", weight), ("bias", bias)])

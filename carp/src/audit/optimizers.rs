@@ -1,7 +1,7 @@
 //! Replays optimizers and schedules.
 
 use autograd::{Graph, Value};
-use tensor::backend::AdamW;
+use tensor::kernel::AdamW;
 
 use super::Outputs;
 use super::file::{Array, Inputs, Numbers};

@@ -7,7 +7,7 @@
 //! mean loss. The heads do not touch each other: a gradient comes from the head's own loss alone,
 //! and LARS takes the norm of the head's own weight.
 
-use autograd::{Executor, Graph, Phase, Value, cross_entropy_index};
+use autograd::{Executor, Graph, Passes, Phase, Value, cross_entropy_index};
 
 use crate::error::{Error, Result};
 use crate::learner::Device;
@@ -90,6 +90,7 @@ impl Heads {
         let losses = g.sum_rows(by_head);
         g.keep(losses);
         let loss = g.sum(losses);
+        g.fuse(&Passes::all());
 
         let seed = g.in_phase(Phase::Backward, |g| g.fill([1], 1.0));
         let trained: Vec<Value> = weights.iter().chain(&biases).copied().collect();
@@ -109,6 +110,7 @@ impl Heads {
             }
             Ok(())
         })?;
+        g.fuse(&Passes::all());
         let mut executor = Executor::new(graph, device)?;
         executor.write(decay, &[weight_decay]);
         executor.write(no_decay, &[0.0]);

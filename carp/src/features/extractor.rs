@@ -1,6 +1,6 @@
 //! A frozen backbone in inference mode.
 
-use autograd::{Executor, Graph, Phase, Value};
+use autograd::{Executor, Graph, Passes, Phase, Value};
 
 use crate::error::{Error, Result};
 use crate::learner::Device;
@@ -54,6 +54,7 @@ impl FeatureExtractor {
             graph.global_avg_pool(spatial)?
         };
         graph.keep(features);
+        graph.fuse(&Passes::all());
         let name = |value: Value| (graph.info(value).name.clone(), value);
         let tensors = params.all().iter().map(|param| name(param.value)).collect();
         let executor = Executor::new(graph, device)?;

@@ -64,7 +64,7 @@ impl Head {
         let mut x = features;
         for (i, (linear, norm)) in [first, second].into_iter().zip(&self.norms).enumerate() {
             x = linear.forward(graph, x)?;
-            x = norm.forward(graph, x, None, false, training)?;
+            x = norm.forward(graph, x, training)?;
             x = graph.scope(&format!("mlp.{}", 3 * i + 2), |graph| graph.gelu(x));
         }
         last.forward(graph, x)

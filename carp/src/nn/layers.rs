@@ -70,20 +70,13 @@ impl BatchNorm {
         BatchNorm { name: name.to_owned(), params }
     }
 
-    /// Batch norm of x `[.., C]`, plus `residual`, then ReLU if `relu`.
+    /// Batch norm of x `[.., C]`.
     ///
     /// # Errors
     /// Training with one value per channel.
-    pub fn forward(
-        &self,
-        graph: &mut Graph,
-        x: Value,
-        residual: Option<Value>,
-        relu: bool,
-        training: bool,
-    ) -> Result<Value> {
+    pub fn forward(&self, graph: &mut Graph, x: Value, training: bool) -> Result<Value> {
         graph.scope(&self.name, |graph| {
-            graph.batch_norm(x, self.params, residual, relu, training, BN_EPS, BN_MOMENTUM)
+            graph.batch_norm(x, self.params, training, BN_EPS, BN_MOMENTUM)
         })
     }
 }

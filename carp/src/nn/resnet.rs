@@ -86,16 +86,9 @@ impl ResNetConfig {
 struct ConvBn(Conv, BatchNorm);
 
 impl ConvBn {
-    fn forward(
-        &self,
-        graph: &mut Graph,
-        x: Value,
-        residual: Option<Value>,
-        relu: bool,
-        training: bool,
-    ) -> Result<Value> {
+    fn forward(&self, graph: &mut Graph, x: Value, training: bool) -> Result<Value> {
         let y = self.0.forward(graph, x)?;
-        self.1.forward(graph, y, residual, relu, training)
+        self.1.forward(graph, y, training)
     }
 }
 
@@ -153,13 +146,16 @@ impl Block {
             let (last, first) = self.path.split_last().expect("a block has convolutions");
             let mut y = x;
             for conv in first {
-                y = conv.forward(graph, y, None, true, training)?;
+                y = conv.forward(graph, y, training)?;
+                y = graph.relu(y);
             }
             let shortcut = match &self.downsample {
-                Some(downsample) => downsample.forward(graph, x, None, false, training)?,
+                Some(downsample) => downsample.forward(graph, x, training)?,
                 None => x,
             };
-            last.forward(graph, y, Some(shortcut), true, training)
+            y = last.forward(graph, y, training)?;
+            y = graph.add(y, shortcut)?;
+            Ok(graph.relu(y))
         })
     }
 }
@@ -231,7 +227,8 @@ impl ResNet {
                     Error::setting("layer", format!("the network has no {layer}; it has {known}"))
                 })?,
             };
-        let mut x = self.stem.forward(graph, images, None, true, training)?;
+        let mut x = self.stem.forward(graph, images, training)?;
+        x = graph.relu(x);
         if self.max_pool && layer != "conv1" {
             x = graph.scope("maxpool", |graph| graph.max_pool2d(x, 3, 2, 1))?;
         }

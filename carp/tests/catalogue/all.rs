@@ -7,9 +7,9 @@ use carp::eval::all::{
     AllSettings, Event, Look, Protocol, Recorder, Report, evaluate_catalogue, markdown,
 };
 use carp::features::{NetworkName, Source};
-use carp::learner::cpu;
 use carp::views::{EvalTransform, Filter};
 use tempfile::TempDir;
+use tensor::Cpu;
 
 use crate::trees::tree;
 
@@ -39,7 +39,7 @@ fn evaluate(root: &Path, out: &Path, settings: &AllSettings) -> Report {
     let mut show = |event: Event| done += usize::from(matches!(event, Event::Done(_)));
     let mut recorder = Recorder::new(&weights(), settings, out, &mut show).unwrap();
     let networks = [NetworkName::Teacher];
-    evaluate_catalogue(&mut recorder, &mut source, &networks, root, (&look, 4), &cpu).unwrap();
+    evaluate_catalogue(&mut recorder, &mut source, &networks, root, (&look, 4), &Cpu).unwrap();
     let report = recorder.finish().unwrap();
     assert_eq!(done, report.entries.len());
     report

@@ -122,7 +122,7 @@ impl Case {
     ) {
         let end = self.place([]).offset;
         let mut cpu = Cpu::new(end + workspace(&Cpu::new(0).unwrap())).unwrap();
-        let cpu_workspace = workspace(&cpu);
+        let cpu_workspace = workspace(&Cpu);
         let want = self.on(&mut cpu, cpu_workspace, &calls);
 
         let scratch = workspace(&Gpu::sizes());

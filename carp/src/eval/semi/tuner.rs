@@ -4,7 +4,7 @@
 //! `fc`; mean cross-entropy; SGD with momentum, with one learning rate for the backbone and one for
 //! `fc`.
 
-use autograd::{Executor, Graph, Phase, Value, cross_entropy_index};
+use autograd::{Executor, Graph, Passes, Phase, Value, cross_entropy_index};
 
 use crate::error::Result;
 use crate::learner::Device;
@@ -67,6 +67,7 @@ impl FineTuner {
         let losses = g.cross_entropy(logits, index)?;
         let loss = g.mean(losses);
         g.keep(loss);
+        g.fuse(&Passes::all());
         let seed = g.in_phase(Phase::Backward, |g| g.fill([1], 1.0));
         let weights: Vec<Value> = params.weights().map(|param| param.value).collect();
         let grads = g.backward(&[(loss, seed)], &weights)?;
@@ -81,6 +82,7 @@ impl FineTuner {
             }
             Ok(())
         })?;
+        g.fuse(&Passes::all());
         let mut executor = Executor::new(graph, device)?;
         executor.write(decay, &[weight_decay]);
         Ok(FineTuner { executor, config: config.clone(), params, images, index, rates, loss })

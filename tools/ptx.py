@@ -2,6 +2,7 @@
 
 import ctypes
 import glob
+import hashlib
 import os
 import re
 import sys
@@ -13,8 +14,8 @@ CRATE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../cuda-kernel
 KERNELS = os.path.join(CRATE, "kernels")
 # Small kernels with planted faults, which the emulator must find.
 MUTANTS = os.path.join(CRATE, "tests/mutants")
-# One baseline: every card since Ampere (2020) runs it.
-OPTIONS = ["--gpu-architecture=compute_80", "--generate-line-info", "--std=c++17"]
+# One baseline, compute_80: every card since Ampere (2020) runs it.
+OPTIONS = os.path.join(KERNELS, "nvrtc.options")
 
 
 def folder(package):
@@ -43,7 +44,9 @@ def compile_ptx(path):
         nvrtc.nvrtcCreateProgram(
             ctypes.byref(program), source.read(), name.encode(), 0, None, None
         )
-    options = [*OPTIONS, f"--include-path={INCLUDE}", f"--include-path={KERNELS}"]
+    with open(OPTIONS) as lines:
+        own = lines.read().split()
+    options = [*own, f"--include-path={INCLUDE}", f"--include-path={KERNELS}"]
     encoded = (ctypes.c_char_p * len(options))(*[option.encode() for option in options])
     code = nvrtc.nvrtcCompileProgram(program, len(options), encoded)
     log = text(program, nvrtc.nvrtcGetProgramLogSize, nvrtc.nvrtcGetProgramLog).strip()
@@ -65,6 +68,30 @@ def stable(ptx):
     )
 
 
+def included(path):
+    """The file and all of this project's that it includes, directly or not, each once."""
+    files, pending = [], [path]
+    while pending:
+        file = pending.pop()
+        if file not in files:
+            files.append(file)
+            with open(file) as source:
+                names = re.findall(r'(?m)^#include "(.+)"', source.read())
+            pending += [os.path.join(KERNELS, name) for name in names]
+    return [path, *sorted(files[1:])]
+
+
+def sums(path, ptx):
+    """What `sha256sum` says of the files that the PTX is made of, and of the PTX, in its folder."""
+    contents = {}
+    for file in [OPTIONS, *included(path)]:
+        with open(file, "rb") as source:
+            contents[os.path.relpath(file, os.path.dirname(path))] = source.read()
+    contents[os.path.basename(path).replace(".cu", ".ptx")] = ptx.encode()
+    lines = (f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in contents.items())
+    return "".join(lines)
+
+
 def main():
     arguments = sys.argv[1:]
     check = "--check" in arguments
@@ -75,12 +102,12 @@ def main():
     stale = []
     for path in sorted(files):
         ptx, target = compile_ptx(path), os.path.splitext(path)[0] + ".ptx"
-        if check:
-            if not os.path.exists(target) or open(target).read() != ptx:
-                stale.append(os.path.basename(target))
-        else:
-            with open(target, "w") as out:
-                out.write(ptx)
+        for name, content in [(target, ptx), (f"{target}.sha256", sums(path, ptx))]:
+            if not check:
+                with open(name, "w") as out:
+                    out.write(content)
+            elif not os.path.exists(name) or open(name).read() != content:
+                stale.append(os.path.basename(name))
     if stale:
         sys.exit(f"{', '.join(stale)}: not what the source gives; run tools/ptx.sh")
 

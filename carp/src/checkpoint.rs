@@ -71,12 +71,13 @@ pub fn save(
         (name.as_str(), view.expect("as many bytes as the shape says"))
     });
     let progress = serde_json::to_string(&progress).expect("plain numbers");
-    let metadata = HashMap::from([
+    let metadata = [
         ("carp.format".to_owned(), FORMAT.to_owned()),
         ("carp.config".to_owned(), config.to_toml()),
         ("carp.progress".to_owned(), progress),
         ("carp.seed".to_owned(), config.seed.to_string()),
-    ]);
+    ]
+    .into();
     let file = safetensors::serialize(views, Some(metadata))
         .map_err(|error| Error::data(path, format!("cannot be written: {error}")))?;
     write_atomically(path, &file)
@@ -96,7 +97,8 @@ impl Checkpoint {
         let broken = |error| Error::data(path, format!("not a whole safetensors file: {error}"));
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(broken)?;
         let file = SafeTensors::deserialize(&bytes).map_err(broken)?;
-        let metadata = header.metadata().clone().unwrap_or_default();
+        let metadata: HashMap<_, _> =
+            header.metadata().clone().unwrap_or_default().into_iter().collect();
         if metadata.get("carp.format").map(String::as_str) != Some(FORMAT) {
             return Err(Error::data(path, "not a checkpoint of this program"));
         }
@@ -227,8 +229,7 @@ mod tests {
     fn files_of_others_are_one_line() {
         let file = |dtype, bytes: &[u8], format: Option<&str>| {
             let view = TensorView::new(dtype, vec![2], bytes).unwrap();
-            let entry =
-                |format: &str| HashMap::from([("carp.format".to_owned(), format.to_owned())]);
+            let entry = |format: &str| [("carp.format".to_owned(), format.to_owned())].into();
             safetensors::serialize([("a", view)], format.map(entry)).unwrap()
         };
         let ours = |format| refused(&file(Dtype::F32, &[0; 8], format));

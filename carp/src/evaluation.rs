@@ -155,13 +155,13 @@ mod tests {
     #[test]
     fn a_part_of_the_data_has_all_classes() {
         // Ten pictures each of three classes, class by class as folders have them.
-        let data: Arc<dyn Dataset> = Arc::new(MemoryDataset {
-            name: "test".to_owned(),
-            size: (1, 1, 1),
-            pixels: (0..30).collect(),
-            labels: (0..30).map(|i| i / 10).collect(),
-            classes: ["a", "b", "c"].map(str::to_owned).to_vec(),
-        });
+        let data: Arc<dyn Dataset> = Arc::new(MemoryDataset::new(
+            "test".to_owned(),
+            (1, 1, 1),
+            &Vec::from_iter(0..30),
+            (0..30).map(|i| i / 10).collect(),
+            ["a", "b", "c"].map(str::to_owned).to_vec(),
+        ));
         assert_eq!(labels(&*part(&data, 6)), [0, 0, 1, 1, 2, 2]);
         assert_eq!(labels(&*part(&data, 4)), [0, 0, 1, 2]);
         for all in [0, 30, 31] {

@@ -4,7 +4,7 @@ use autograd::{Executor, Phase, Value};
 
 use crate::error::{Error, Result};
 use crate::layout;
-use crate::step::{Optimizer, Step, StepConfig};
+use crate::step::{Optimizer, Step, StepConfig, ViewGroup};
 
 /// Where a step runs.
 pub type Device<'a> = &'a dyn tensor::Device;
@@ -83,12 +83,17 @@ impl Learner {
         }
     }
 
-    /// Writes one view of one image of the micro-batch, `[S,S,C]`.
-    pub fn write_view(&mut self, view: usize, image: usize, pixels: &[f32]) {
-        let mut groups = self.step.views.iter();
-        let group = groups.find(|g| view < g.first + g.count).expect("a view of the step");
-        let row = (view - group.first) * self.config.batch + image;
-        self.executor.write_part(group.images, row * pixels.len(), pixels);
+    /// How the micro-batch's views are grouped by size.
+    pub fn view_groups(&self) -> &[ViewGroup] {
+        &self.step.views
+    }
+
+    /// Writes the views of one group, `[count*B,S,S,C]`, view by view.
+    ///
+    /// # Panics
+    /// If there is no such group, or `pixels` has not its number of elements.
+    pub fn write_group(&mut self, group: usize, pixels: &[f32]) {
+        self.executor.write(self.step.views[group].images, pixels);
     }
 
     /// Student, teacher and loss of the written views, with the prototypes in the order of

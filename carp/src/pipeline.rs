@@ -4,14 +4,16 @@
 //! random draws of each sample's views come from streams with those numbers. So a resumed run
 //! needs no state of the pipeline, and threads change nothing.
 
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
+mod exchange;
+
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 use tensor::random::{Purpose, Stream};
 
+use self::exchange::{End, exchange};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::views::{Scratch, Views};
@@ -44,24 +46,25 @@ impl PipelineConfig {
 }
 
 /// The views of one step.
-#[derive(Default)]
 pub struct Batch {
-    /// Which images they show.
+    /// Which images they show, B of them.
     pub samples: Vec<u32>,
-    /// Sample by sample, and for each all its views one after the other, `[S,S,C]` each.
-    pub pixels: Vec<f32>,
+    /// Their views as a [`crate::step::ViewGroup`] takes them: per run of consecutive views of one
+    /// size `[views*B,S,S,C]`, view by view.
+    pub groups: Vec<Vec<f32>>,
 }
 
 /// The consumer's end.
 pub struct Pipeline {
-    ready: Option<Receiver<Result<Batch>>>,
-    used: Sender<Batch>,
+    batches: End<Batch>,
+    current: Option<Batch>,
     producer: Option<JoinHandle<()>>,
     waited: Duration,
 }
 
 impl Pipeline {
-    /// Starts making batches of `data`'s images.
+    /// Starts making batches of `data`'s images. Batches go round: with images in memory, nothing is
+    /// allocated once each thread has met one of the largest size.
     ///
     /// # Errors
     /// Fewer images than a batch holds, where that has to be full.
@@ -70,47 +73,55 @@ impl Pipeline {
             let detail = format!("a batch of {} images from {} in all", config.batch, data.len());
             return Err(Error::Usage(format!("{detail}: set train.batch_size lower")));
         }
-        let (ready_out, ready) = sync_channel(config.ahead.max(1));
-        let (used, used_in) = channel::<Batch>();
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(config.threads.max(1))
             .thread_name(|i| format!("views-{i}"))
             .build()
             .map_err(|error| Error::Usage(format!("cannot start threads for views: {error}")))?;
+        let groups = view_groups(&views, data.channels());
+        let images = config.batch.min(data.len());
+        let batch = || Batch {
+            samples: Vec::with_capacity(images),
+            groups: groups.iter().map(|group| vec![0.0; group.len(images)]).collect(),
+        };
+        // Those held ready, the one being made and the one in use.
+        let spare = std::iter::repeat_with(batch).take(config.ahead.max(1) + 2).collect();
+        let (batches, end) = exchange(spare);
         let producer = std::thread::spawn(move || {
-            let mut maker = Maker::new(&*data, &views, &config);
-            for step in config.first_step..config.steps {
-                let mut batch = used_in.try_recv().unwrap_or_default();
-                let made = pool.install(|| maker.make(step, &mut batch));
-                let failed = made.is_err();
-                // The consumer may have gone: a stopped run. Nothing is left to do then.
-                if ready_out.send(made.map(|()| batch)).is_err() || failed {
-                    return;
+            // All of it inside the pool: rayon allocates for work that comes from outside.
+            pool.install(move || {
+                let mut maker = Maker::new(&*data, &views, &config, groups);
+                for step in config.first_step..config.steps {
+                    // No more spare ones: a stopped run.
+                    let Some(mut batch) = end.take_spare() else { return };
+                    let made = maker.make(step, &mut batch);
+                    let failed = made.is_err();
+                    end.put_ready(made.map(|()| batch));
+                    if failed {
+                        return;
+                    }
                 }
-            }
+            });
         });
-        Ok(Pipeline { ready: Some(ready), used, producer: Some(producer), waited: Duration::ZERO })
+        let (current, producer) = (None, Some(producer));
+        Ok(Pipeline { batches, current, producer, waited: Duration::ZERO })
     }
 
-    /// The next batch, in the order of steps; give it back to [`Pipeline::recycle`].
+    /// The next batch, in the order of steps; the one before it goes back to be filled anew.
     ///
     /// # Errors
     /// An image that cannot be read.
     ///
     /// # Panics
     /// Behind the last step.
-    pub fn next_batch(&mut self) -> Result<Batch> {
+    pub fn next_batch(&mut self) -> Result<&Batch> {
+        if let Some(used) = self.current.take() {
+            self.batches.put_spare(used);
+        }
         let start = Instant::now();
-        let ready = self.ready.as_ref().expect("the pipeline runs until it is dropped");
-        let batch = ready.recv().expect("no more batches than steps");
+        let batch = self.batches.take_ready().expect("no more batches than steps");
         self.waited += start.elapsed();
-        batch
-    }
-
-    /// Gives a batch's memory back for a later one.
-    pub fn recycle(&mut self, batch: Batch) {
-        // The producer has gone once it has made the last batch.
-        let _ = self.used.send(batch);
+        Ok(self.current.insert(batch?))
     }
 
     /// Time spent waiting in [`Pipeline::next_batch`] since the last call of this.
@@ -121,29 +132,65 @@ impl Pipeline {
 
 impl Drop for Pipeline {
     fn drop(&mut self) {
-        // Closing the channel ends the producer at its next batch.
-        self.ready = None;
+        self.batches.close();
         if let Some(producer) = self.producer.take() {
             let _ = producer.join();
         }
     }
 }
 
-/// The producer's state: the order of the epoch at hand.
+/// Consecutive views of one size.
+struct Group {
+    views: usize,
+    /// Numbers of one view: S*S*C.
+    view_len: usize,
+}
+
+impl Group {
+    fn len(&self, images: usize) -> usize {
+        self.views * images * self.view_len
+    }
+}
+
+fn view_groups(views: &Views, channels: usize) -> Vec<Group> {
+    let sizes = views.sizes();
+    let runs = sizes.chunk_by(|a, b| a == b);
+    runs.map(|run| Group { views: run.len(), view_len: run[0] * run[0] * channels }).collect()
+}
+
+/// The producer's state: the order of the epoch at hand, and memory that is kept.
 struct Maker<'a> {
     data: &'a dyn Dataset,
     views: &'a Views,
     config: &'a PipelineConfig,
-    view_lens: Vec<usize>,
+    groups: Vec<Group>,
     order: Vec<u32>,
     epoch: Option<usize>,
+    /// Per thread of the pool.
+    scratch: Vec<Mutex<Scratch>>,
+    /// Empty between batches; in one, where each image's views go, image by image.
+    targets: Vec<&'static mut [f32]>,
 }
 
 impl<'a> Maker<'a> {
-    fn new(data: &'a dyn Dataset, views: &'a Views, config: &'a PipelineConfig) -> Self {
-        let channels = data.channels();
-        let view_lens = views.sizes().iter().map(|size| size * size * channels).collect();
-        Maker { data, views, config, view_lens, order: Vec::new(), epoch: None }
+    fn new(
+        data: &'a dyn Dataset,
+        views: &'a Views,
+        config: &'a PipelineConfig,
+        groups: Vec<Group>,
+    ) -> Self {
+        let threads = rayon::current_num_threads();
+        let scratch = std::iter::repeat_with(|| Mutex::new(views.scratch())).take(threads);
+        Maker {
+            data,
+            views,
+            config,
+            groups,
+            order: Vec::new(),
+            epoch: None,
+            scratch: scratch.collect(),
+            targets: Vec::new(),
+        }
     }
 
     fn make(&mut self, step: usize, batch: &mut Batch) -> Result<()> {
@@ -156,26 +203,39 @@ impl<'a> Maker<'a> {
             Stream::new(seed, Purpose::Order, epoch as u64, 0).shuffle(&mut self.order);
             self.epoch = Some(epoch);
         }
-        let sample_len: usize = self.view_lens.iter().sum();
-        let (data, kinds, view_lens) = (self.data, self.views, &self.view_lens);
         let samples = &self.order[place * size..self.order.len().min((place + 1) * size)];
         batch.samples.clear();
         batch.samples.extend_from_slice(samples);
-        batch.pixels.resize(samples.len() * sample_len, 0.0);
-        samples.par_iter().zip(batch.pixels.par_chunks_mut(sample_len)).try_for_each_init(
-            Scratch::default,
-            |scratch, (&sample, mut pixels)| {
+
+        let (images, views) = (samples.len(), self.views.kinds.len());
+        let mut targets = emptied(std::mem::take(&mut self.targets));
+        targets.resize_with(images * views, Default::default);
+        let mut first = 0;
+        for (group, pixels) in self.groups.iter().zip(&mut batch.groups) {
+            pixels.resize(group.len(images), 0.0);
+            for (row, view) in pixels.chunks_exact_mut(group.view_len).enumerate() {
+                targets[row % images * views + first + row / images] = view;
+            }
+            first += group.views;
+        }
+        let Maker { data, views: kinds, scratch, .. } = self;
+        let made = samples.par_iter().zip(targets.par_chunks_exact_mut(views)).try_for_each(
+            |(&sample, targets)| {
+                let thread = rayon::current_thread_index().expect("a thread of the pool");
+                let mut scratch = scratch[thread].lock().expect("no thread but this one's");
                 let image = data.image(sample as usize)?;
-                let mut views = Vec::with_capacity(view_lens.len());
-                for &len in view_lens {
-                    let (view, rest) = pixels.split_at_mut(len);
-                    views.push(view);
-                    pixels = rest;
-                }
                 let mut stream = Stream::new(seed, Purpose::Views, epoch as u64, u64::from(sample));
-                kinds.make(&image, &mut stream, &mut views, scratch);
+                kinds.make(&image, &mut stream, targets, &mut scratch);
                 Ok(())
             },
-        )
+        );
+        self.targets = emptied(targets);
+        made
     }
+}
+
+/// The memory of a list of borrows, for other borrows: collecting into the same layout keeps it.
+fn emptied<'a>(mut targets: Vec<&mut [f32]>) -> Vec<&'a mut [f32]> {
+    targets.clear();
+    targets.into_iter().map(|_| Default::default()).collect()
 }

@@ -149,7 +149,9 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// A loss that is not finite; a fault of the device.
     pub fn step(&mut self, step: usize, batch: &Batch) -> Result<Terms> {
-        self.write_views(batch);
+        for (group, pixels) in batch.groups.iter().enumerate() {
+            self.learner.write_group(group, pixels);
+        }
         self.draw_partition(step);
         let terms = self.learner.forward(step, &self.permutation)?;
         // Micro-batches of an update add their gradients up; the last of an epoch always updates.
@@ -193,19 +195,6 @@ impl<'a> Trainer<'a> {
         let accumulation = self.config.train.accumulation;
         let per_epoch = self.steps_per_epoch.div_ceil(accumulation);
         step / self.steps_per_epoch * per_epoch + step % self.steps_per_epoch / accumulation
-    }
-
-    fn write_views(&mut self, batch: &Batch) {
-        let channels = self.splits.pretrain.channels();
-        let sizes = self.config.views.sizes();
-        let sample: usize = sizes.iter().map(|size| size * size * channels).sum();
-        for (image, mut pixels) in batch.pixels.chunks_exact(sample).enumerate() {
-            for (view, size) in sizes.iter().enumerate() {
-                let (own, rest) = pixels.split_at(size * size * channels);
-                self.learner.write_view(view, image, own);
-                pixels = rest;
-            }
-        }
     }
 
     /// The order of the prototypes, uniform among all orders: a new one for every micro-batch.
@@ -260,10 +249,8 @@ pub fn train(
     let mut watch = CollapseWatch::new(config.model.partition_size);
     for step in first_step..steps {
         let start = Instant::now();
-        let batch = pipeline.next_batch()?;
+        let terms = trainer.step(step, pipeline.next_batch()?)?;
         let waited = pipeline.take_waited();
-        let terms = trainer.step(step, &batch)?;
-        pipeline.recycle(batch);
         let elapsed = start.elapsed();
         progress = Progress { step: step + 1, seconds: progress.seconds + elapsed.as_secs_f64() };
         let metrics = trainer.metrics(step, terms, elapsed, waited);

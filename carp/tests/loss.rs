@@ -237,15 +237,17 @@ fn training_with_any_variant_gives_the_same_curve() {
         learner.initialize(3);
         let mut random = Stream::new(3, Purpose::Test, 2, 0);
         let mut order: Vec<u32> = (0..70).collect();
+        let groups = learner.view_groups().to_vec();
         (1..=50)
             .map(|number| {
-                for (view, size) in config.view_sizes.iter().enumerate() {
-                    for image in 0..config.batch {
-                        let level = image as f32 / 8.0 - 1.0;
-                        let pixels: Vec<f32> =
-                            (0..size * size * 3).map(|_| level + random.range(-0.5, 0.5)).collect();
-                        learner.write_view(view, image, &pixels);
+                for (index, group) in groups.iter().enumerate() {
+                    let mut pixels = Vec::new();
+                    for row in 0..group.count * config.batch {
+                        let level = (row % config.batch) as f32 / 8.0 - 1.0;
+                        let pixel = |_| level + random.range(-0.5, 0.5);
+                        pixels.extend((0..group.size * group.size * 3).map(pixel));
                     }
+                    learner.write_group(index, &pixels);
                 }
                 random.shuffle(&mut order);
                 let terms = learner.forward(number, &order).unwrap();

@@ -311,13 +311,13 @@ fn bars(count: usize, seed: u64) -> Arc<dyn Dataset> {
             }
         }
     }
-    Arc::new(MemoryDataset {
-        name: "bars".to_owned(),
-        size: (8, 8, 1),
-        pixels,
-        labels: (0..count as u32).map(|image| image % 2).collect(),
-        classes: ["lies", "stands"].map(str::to_owned).to_vec(),
-    })
+    Arc::new(MemoryDataset::new(
+        "bars".to_owned(),
+        (8, 8, 1),
+        &pixels,
+        (0..count as u32).map(|image| image % 2).collect(),
+        ["lies", "stands"].map(str::to_owned).to_vec(),
+    ))
 }
 
 fn bar_splits() -> LabelledSplits {

@@ -1,15 +1,17 @@
 //! The PTX that is embedded is that of the kernels' source.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+use sha2::{Digest, Sha256};
+
+fn crate_folder() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn files(end: &str) -> Vec<String> {
-    let folder = root().join("cuda-kernels/kernels");
-    let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+/// Names without extension of a folder's files with this one.
+fn files(folder: &str, end: &str) -> Vec<String> {
+    let paths =
+        std::fs::read_dir(crate_folder().join(folder)).unwrap().map(|entry| entry.unwrap().path());
     let mut names: Vec<_> = paths
         .filter(|path| path.extension().is_some_and(|found| found == end))
         .map(|path| path.file_stem().unwrap().to_string_lossy().into_owned())
@@ -20,8 +22,8 @@ fn files(end: &str) -> Vec<String> {
 
 #[test]
 fn every_source_has_its_ptx_and_all_of_it_is_embedded() {
-    let sources = files("cu");
-    assert_eq!(sources, files("ptx"));
+    let sources = files("kernels", "cu");
+    assert_eq!(sources, files("kernels", "ptx"));
     let mut embedded: Vec<_> =
         cuda_kernels::modules::MODULES.iter().map(|(name, _)| *name).collect();
     embedded.sort();
@@ -41,16 +43,65 @@ fn a_kernel_has_one_name() {
     assert!(twice.is_empty(), "{twice:?}");
 }
 
-/// Needs NVRTC, which `tools/ptx.sh` installs; where it never ran there is nothing to compare with.
+/// What is wrong with a PTX file, by the sums beside it of the files that it was made of. Included
+/// headers are among them: a header more or less would be a change in a file that is listed.
+fn staleness(ptx: &Path) -> Option<String> {
+    let remake = "run tools/ptx.sh (no GPU needed)";
+    let sums = ptx.with_extension("ptx.sha256");
+    let Ok(text) = std::fs::read_to_string(&sums) else {
+        return Some(format!("{} is missing: {remake}", sums.display()));
+    };
+    let listed: Vec<_> = text.lines().filter_map(|line| line.split_once("  ")).collect();
+    for end in [".cu", ".ptx", "nvrtc.options"] {
+        if !listed.iter().any(|(_, name)| name.ends_with(end)) {
+            return Some(format!("{} lists no {end}: {remake}", sums.display()));
+        }
+    }
+    let changed = listed.iter().find(|(sum, name)| {
+        let content = std::fs::read(ptx.with_file_name(name)).unwrap_or_default();
+        let digest = Sha256::digest(content);
+        *sum != digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+    });
+    changed.map(|(_, name)| format!("{} is stale, {name} has changed: {remake}", ptx.display()))
+}
+
 #[test]
 fn ptx_is_that_of_the_source() {
-    let venv =
-        std::env::var_os("NVRTC_VENV").map_or_else(|| root().join("target/nvrtc"), PathBuf::from);
-    if !venv.join(".ready").exists() {
-        println!("skipped: no NVRTC in {} (tools/ptx.sh installs it)", venv.display());
-        return;
+    let mut stale = Vec::new();
+    for folder in ["kernels", "tests/mutants"] {
+        for name in files(folder, "cu") {
+            let ptx = crate_folder().join(folder).join(name).with_extension("ptx");
+            stale.extend(staleness(&ptx));
+        }
     }
-    let done = Command::new("bash").arg(root().join("tools/ptx.sh")).arg("--check").output();
-    let done = done.expect("bash runs");
-    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    assert!(stale.is_empty(), "{}", stale.join("\n"));
+}
+
+#[test]
+fn a_change_in_any_file_makes_the_ptx_stale() {
+    let folder = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(crate_folder().join("kernels")).unwrap() {
+        let path = entry.unwrap().path();
+        std::fs::copy(&path, folder.path().join(path.file_name().unwrap())).unwrap();
+    }
+    let ptx = folder.path().join("streaming_loss.ptx");
+    assert_eq!(staleness(&ptx), None);
+    for name in
+        ["streaming_loss.cu", "loss.cuh", "common.cuh", "nvrtc.options", "streaming_loss.ptx"]
+    {
+        let path = folder.path().join(name);
+        let before = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, format!("{before}\n")).unwrap();
+        let message = staleness(&ptx).unwrap_or_else(|| panic!("{name}: no change seen"));
+        assert!(message.contains(&format!("stale, {name} has changed: run tools/ptx.sh")));
+        assert_eq!(staleness(&folder.path().join("gather.ptx")).is_some(), shared(name), "{name}");
+        std::fs::write(&path, before).unwrap();
+    }
+    std::fs::remove_file(folder.path().join("streaming_loss.ptx.sha256")).unwrap();
+    assert!(staleness(&ptx).unwrap().contains("streaming_loss.ptx.sha256 is missing"));
+}
+
+/// Whether `gather.ptx` is made of this file, too.
+fn shared(name: &str) -> bool {
+    ["common.cuh", "nvrtc.options"].contains(&name)
 }

@@ -53,13 +53,13 @@ fn learner(device: Device) -> Learner {
 /// Writes the views of a step and runs it; the loss.
 fn step(learner: &mut Learner, number: usize) -> f32 {
     let mut random = Stream::new(3, Purpose::Test, 2, number as u64);
-    for (view, size) in [16usize, 16, 12, 12].into_iter().enumerate() {
-        for image in 0..4 {
-            let level = image as f32 / 2.0 - 1.0;
-            let pixels: Vec<f32> =
-                (0..size * size * 3).map(|_| level + random.range(-0.5, 0.5)).collect();
-            learner.write_view(view, image, &pixels);
+    for (group, size) in [16usize, 12].into_iter().enumerate() {
+        let mut pixels = Vec::new();
+        for row in 0..2 * 4 {
+            let level = (row % 4) as f32 / 2.0 - 1.0;
+            pixels.extend((0..size * size * 3).map(|_| level + random.range(-0.5, 0.5)));
         }
+        learner.write_group(group, &pixels);
     }
     let mut order: Vec<u32> = (0..PROTOTYPES as u32).collect();
     random.shuffle(&mut order);

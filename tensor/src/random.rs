@@ -4,8 +4,8 @@
 //! generator across samples, so the order of work, the number of threads and a kill and resume
 //! change nothing.
 
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{Rng, SeedableRng};
+use rand::rngs::ChaCha8Rng;
+use rand::{Rng, SeedableRng};
 
 use crate::math;
 
@@ -95,6 +95,42 @@ impl Stream {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// ChaCha8, key and nonce of zeros: TC1 of draft-strombergson-chacha-test-vectors-01. The
+    /// generator puts out the keystream as little-endian words, block after block.
+    #[test]
+    fn the_generator_is_chacha8() {
+        let mut stream = Stream(ChaCha8Rng::from_seed([0; 32]));
+        let blocks = [
+            [0x3e00ef2fu32, 0x895f40d6, 0x7f5bb8e8, 0x1f09a5a1],
+            [0x2c840ec3, 0xce9a7f3b, 0x181be188, 0xef711a1e],
+            [0x984ce172, 0xb9216f41, 0x9f445367, 0x456d5619],
+            [0x314a42a3, 0xda86b001, 0x387bfdb8, 0x0e0cfe42],
+            [0xd2aefa0d, 0xeaa5c151, 0xbf0adb6c, 0x01f2a5ad],
+            [0xc0fd5812, 0x59f9a2aa, 0xdcf20f8f, 0xd566a26b],
+            [0x5032ec38, 0xbbc5da98, 0xee0c6f56, 0x8b872a65],
+            [0xa08abf25, 0x1deb21bb, 0x4b56e5d8, 0x821e68aa],
+        ];
+        for word in blocks.into_iter().flatten() {
+            assert_eq!(stream.next_u32(), word.swap_bytes());
+        }
+    }
+
+    /// Weights, orders, views and pictures of all runs so far depend on these.
+    #[test]
+    fn draws_stay_the_same() {
+        let mut stream = Stream::new(1, Purpose::Views, 2, 3);
+        let words: [u32; 4] = std::array::from_fn(|_| stream.next_u32());
+        assert_eq!(words, [3_444_441_023, 1_653_324_736, 1_819_758_844, 2_154_016_172]);
+        let floats = [stream.uniform(), stream.normal()].map(f32::to_bits);
+        assert_eq!((floats, stream.below(1000)), ([1_048_744_456, 3_204_767_350], 445));
+        // Behind the blocks that the generator makes at once.
+        let late = (0..10_000).map(|_| stream.next_u32()).fold(0, u32::wrapping_add);
+        assert_eq!(late, 2_526_543_952);
+        let mut order: Vec<u32> = (0..8).collect();
+        stream.shuffle(&mut order);
+        assert_eq!(order, [6, 0, 1, 5, 3, 4, 2, 7]);
+    }
 
     #[test]
     fn streams_are_repeatable_and_differ_in_each_number() {

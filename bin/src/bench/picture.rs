@@ -38,8 +38,11 @@ pub fn draw(path: &Path, series: &[Series]) -> Result<()> {
     charts(&SVGBackend::new(&svg, SIZE).into_drawing_area(), series)
         .map_err(|error| failed(&svg, error))?;
     let png = path.with_extension("png");
-    charts(&BitMapBackend::new(&png, SIZE).into_drawing_area(), series)
-        .map_err(|error| failed(&png, error))
+    let mut pixels = vec![0; (SIZE.0 * SIZE.1 * 3) as usize];
+    charts(&BitMapBackend::with_buffer(&mut pixels, SIZE).into_drawing_area(), series)
+        .map_err(|error| failed(&png, error))?;
+    image::save_buffer(&png, &pixels, SIZE.0, SIZE.1, image::ColorType::Rgb8)
+        .map_err(|error| failed(&png, error.to_string()))
 }
 
 /// Time at the left, memory at the right, both axes logarithmic.

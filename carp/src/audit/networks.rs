@@ -220,19 +220,22 @@ fn run_steps(
     learner: &mut Learner,
 ) -> Result<Outputs> {
     let steps = schedules.lr.len();
+    let groups = learner.view_groups().to_vec();
     let (mut loss, mut consistency, mut entropy) = (Vec::new(), Vec::new(), Vec::new());
     for t in 0..steps {
-        for (view, &size) in config.view_sizes.iter().enumerate() {
-            let name = format!("view.{t}.{view}");
-            let (shape, data) = inputs.f32(&name)?;
-            let want = [config.batch, config.resnet.in_channels, size, size];
-            if shape != want {
-                return Err(inputs.invalid(&format!("in.{name} is {shape:?}, should be {want:?}")));
+        for (index, group) in groups.iter().enumerate() {
+            let mut pixels = Vec::new();
+            for view in group.first..group.first + group.count {
+                let name = format!("view.{t}.{view}");
+                let (shape, data) = inputs.f32(&name)?;
+                let want = [config.batch, config.resnet.in_channels, group.size, group.size];
+                if shape != want {
+                    let detail = format!("in.{name} is {shape:?}, should be {want:?}");
+                    return Err(inputs.invalid(&detail));
+                }
+                pixels.extend(layout::from_pytorch(shape, data));
             }
-            let pixels = layout::from_pytorch(shape, data);
-            for (image, pixels) in pixels.chunks_exact(pixels.len() / config.batch).enumerate() {
-                learner.write_view(view, image, pixels);
-            }
+            learner.write_group(index, &pixels);
         }
         let permutation = inputs.permutation(&format!("permutation.{t}"))?;
         if permutation.len() != config.head.prototypes {

@@ -89,7 +89,7 @@ fn open(folder: &Path, version: &Version) -> Result<Contents> {
         }
         let title = format!("{}, {name}", version.title);
         let classes = classes.clone();
-        let data = MemoryDataset { name: title, size: (32, 32, 3), pixels, labels, classes };
+        let data = MemoryDataset::new(title, (32, 32, 3), &pixels, labels, classes);
         splits.push(Split::whole(name, Arc::new(data)));
     }
     Ok(Contents::new(classes, splits))

@@ -71,13 +71,8 @@ fn split(folder: &Path, prefix: &str, name: String, classes: &[String]) -> Resul
     }
     let labels: Vec<u32> = labels[8..].iter().map(|&label| label.into()).collect();
     check_labels(&labels_path, &labels, classes.len())?;
-    Ok(MemoryDataset {
-        name,
-        size: (height, width, 1),
-        pixels: images[16..].to_vec(),
-        labels,
-        classes: classes.to_vec(),
-    })
+    let size = (height, width, 1);
+    Ok(MemoryDataset::new(name, size, &images[16..], labels, classes.to_vec()))
 }
 
 /// Checks the magic number and returns the N sizes behind it.

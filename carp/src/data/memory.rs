@@ -5,18 +5,30 @@ use std::sync::Arc;
 use super::{Dataset, Image};
 use crate::error::Result;
 
-/// Pictures one after the other, H,W,C each.
+/// Pictures that are decoded once and then only lent.
 pub struct MemoryDataset {
-    /// Name for messages.
-    pub name: String,
-    /// (height, width, channels).
-    pub size: (usize, usize, usize),
-    /// All pixels.
-    pub pixels: Vec<u8>,
-    /// One label per picture, or none at all.
-    pub labels: Vec<u32>,
-    /// Names of the classes.
-    pub classes: Vec<String>,
+    name: String,
+    channels: usize,
+    images: Vec<Arc<Image>>,
+    labels: Vec<u32>,
+    classes: Vec<String>,
+}
+
+impl MemoryDataset {
+    /// Pictures of size (height, width, channels), whose `pixels` lie one after the other, H,W,C
+    /// each; one label per picture, or none at all, and the names of the classes. `name` is for
+    /// messages.
+    pub fn new(
+        name: String,
+        (height, width, channels): (usize, usize, usize),
+        pixels: &[u8],
+        labels: Vec<u32>,
+        classes: Vec<String>,
+    ) -> MemoryDataset {
+        let image = |pixels: &[u8]| Image { height, width, channels, pixels: pixels.to_vec() };
+        let images = pixels.chunks_exact(height * width * channels).map(image).map(Arc::new);
+        MemoryDataset { name, channels, images: images.collect(), labels, classes }
+    }
 }
 
 impl Dataset for MemoryDataset {
@@ -25,12 +37,11 @@ impl Dataset for MemoryDataset {
     }
 
     fn len(&self) -> usize {
-        let (h, w, c) = self.size;
-        self.pixels.len() / (h * w * c)
+        self.images.len()
     }
 
     fn channels(&self) -> usize {
-        self.size.2
+        self.channels
     }
 
     fn classes(&self) -> &[String] {
@@ -42,9 +53,6 @@ impl Dataset for MemoryDataset {
     }
 
     fn image(&self, index: usize) -> Result<Arc<Image>> {
-        let (height, width, channels) = self.size;
-        let len = height * width * channels;
-        let pixels = self.pixels[index * len..(index + 1) * len].to_vec();
-        Ok(Arc::new(Image { height, width, channels, pixels }))
+        Ok(Arc::clone(&self.images[index]))
     }
 }

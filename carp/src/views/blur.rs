@@ -49,6 +49,9 @@ impl BoxBlur {
     }
 }
 
+/// How many lines of an image, rows or columns, [`gaussian_blur`]'s scratch memory holds.
+pub const SCRATCH_LINES: usize = 3;
+
 /// Blurs an image (H,W,C pixels) in place with a Gaussian of deviation `sigma` pixels.
 pub fn gaussian_blur(
     pixels: &mut [u8],
@@ -58,8 +61,10 @@ pub fn gaussian_blur(
 ) {
     let blur = BoxBlur::new(box_radius(sigma));
     scratch.clear();
-    scratch.resize(2 * width.max(height) * channels, 0);
-    let (a, b) = scratch.split_at_mut(width.max(height) * channels);
+    let line_len = width.max(height) * channels;
+    scratch.resize(SCRATCH_LINES * line_len, 0);
+    let (column, scratch) = scratch.split_at_mut(line_len);
+    let (a, b) = scratch.split_at_mut(line_len);
     let mut three_times = |line: &mut [u8]| {
         let (a, b) = (&mut a[..line.len()], &mut b[..line.len()]);
         blur.line(line, channels, a);
@@ -69,12 +74,12 @@ pub fn gaussian_blur(
     for row in pixels.chunks_exact_mut(width * channels) {
         three_times(row);
     }
-    let mut column = vec![0; height * channels];
+    let column = &mut column[..height * channels];
     for x in 0..width {
         for (y, pixel) in column.chunks_exact_mut(channels).enumerate() {
             pixel.copy_from_slice(&pixels[(y * width + x) * channels..][..channels]);
         }
-        three_times(&mut column);
+        three_times(column);
         for (y, pixel) in column.chunks_exact(channels).enumerate() {
             pixels[(y * width + x) * channels..][..channels].copy_from_slice(pixel);
         }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tensor::random::Stream;
 
-use super::blur::gaussian_blur;
+use super::blur::{SCRATCH_LINES, gaussian_blur};
 use super::colour::{
     adjust_brightness, adjust_contrast, adjust_hue, adjust_saturation, greyscale, solarise,
 };
@@ -155,6 +155,17 @@ impl Views {
     /// Sides of all views in order.
     pub fn sizes(&self) -> Vec<usize> {
         self.kinds.iter().map(|kind| kind.size).collect()
+    }
+
+    /// Scratch memory with room for any of the views; the size of images adds to it.
+    pub fn scratch(&self) -> Scratch {
+        let side = self.kinds.iter().map(|kind| kind.size).max().unwrap_or(0);
+        let row_len = side * self.mean.len();
+        Scratch {
+            resize: ResizeScratch::default(),
+            pixels: Vec::with_capacity(side * row_len),
+            blur: Vec::with_capacity(SCRATCH_LINES * row_len),
+        }
     }
 
     /// Draws and writes all views of `image`, `[S,S,C]` each, in order.

@@ -74,11 +74,25 @@ pub struct Weights {
 }
 
 impl Weights {
+    /// Weights that an output pixel reads at most.
+    fn per_output(filter: Filter, input: usize, output: usize) -> usize {
+        let stretch = (input as f64 / output as f64).max(1.0);
+        (filter.support() * stretch).ceil() as usize * 2 + 1
+    }
+
+    /// Makes room for what [`Weights::compute`] needs of any part of the input.
+    fn reserve(&mut self, filter: Filter, input: usize, output: usize) {
+        self.spans.clear();
+        self.spans.reserve(output);
+        self.weights.clear();
+        self.weights.reserve(output * Weights::per_output(filter, input, output));
+    }
+
     fn compute(&mut self, filter: Filter, input: usize, output: usize) {
         let scale = input as f64 / output as f64;
         let stretch = scale.max(1.0);
         let support = filter.support() * stretch;
-        self.per_output = support.ceil() as usize * 2 + 1;
+        self.per_output = Weights::per_output(filter, input, output);
         self.spans.clear();
         self.weights.clear();
         self.weights.resize(output * self.per_output, 0);
@@ -127,7 +141,12 @@ pub fn resize(
     output: &mut Vec<u8>,
 ) {
     let ResizeScratch { weights, rows } = scratch;
+    let height = pixels.len() / (width * channels);
+    // Room for the whole image: then no other crop of one of this size allocates.
+    weights.reserve(filter, width, out_width);
+    weights.reserve(filter, height, out_height);
     rows.clear();
+    rows.reserve(height * out_width * channels);
     weights.compute(filter, crop.width, out_width);
     for row in 0..crop.height {
         let start = ((crop.top + row) * width + crop.left) * channels;
@@ -147,6 +166,7 @@ pub fn resize(
     weights.compute(filter, crop.height, out_height);
     let row_len = out_width * channels;
     output.clear();
+    output.reserve(out_height * row_len);
     for y in 0..out_height {
         let (first, weights) = weights.of(y);
         let input = &rows[first * row_len..];

@@ -1,6 +1,5 @@
 //! Writes a backbone as safetensors that torchvision's ResNets read.
 
-use std::collections::HashMap;
 use std::path::Path;
 
 use autograd::Graph;
@@ -36,7 +35,7 @@ pub fn export(backbone: &Backbone, path: &Path) -> Result<()> {
         (*name, view.expect("as many bytes as the shape says"))
     });
     // What Python's loaders ask for.
-    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    let metadata = [("format".to_owned(), "pt".to_owned())].into();
     let file = safetensors::serialize(views, Some(metadata))
         .map_err(|error| Error::data(path, format!("cannot be written: {error}")))?;
     write_atomically(path, &file)

@@ -268,7 +268,7 @@ fn safetensors_contents(file: &mut BufReader<File>) -> std::result::Result<Conte
     if start + bytes != total {
         return Err(format!("cut short: {total} bytes, its header tells of {}", start + bytes));
     }
-    let metadata = header.metadata().clone().unwrap_or_default();
+    let metadata = header.metadata().clone().unwrap_or_default().into_iter().collect();
     let mut contents = Contents { metadata, ..Contents::default() };
     for name in header.offset_keys() {
         let info = header.info(&name).expect("one of its keys");

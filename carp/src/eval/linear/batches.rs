@@ -114,9 +114,10 @@ impl Batches for AugmentedBatches<'_> {
         let AugmentedBatches { data, extractor, pipeline, dim, ahead, .. } = self;
         while ahead.labels.len() < rows {
             let views = pipeline.next_batch()?;
-            let image = views.pixels.len() / views.samples.len();
+            let [view] = &views.groups[..] else { unreachable!("one view of each") };
+            let image = view.len() / views.samples.len();
             let features = extractor.extract(views.samples.len(), |first, pixels| {
-                pixels.copy_from_slice(&views.pixels[first * image..][..pixels.len()]);
+                pixels.copy_from_slice(&view[first * image..][..pixels.len()]);
                 Ok(())
             })?;
             if let Some(at) = features.iter().position(|feature| !feature.is_finite()) {
@@ -129,7 +130,6 @@ impl Batches for AugmentedBatches<'_> {
             ahead.features.extend(features);
             let label = |&sample: &u32| data.label(sample as usize).unwrap_or(0);
             ahead.labels.extend(views.samples.iter().map(label));
-            pipeline.recycle(views);
         }
         into.features.clear();
         into.features.extend(ahead.features.drain(..rows * *dim));

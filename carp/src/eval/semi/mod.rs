@@ -186,8 +186,7 @@ pub fn semi(
             let views = pipeline.next_batch()?;
             let label = |&sample: &u32| labels[sample as usize];
             let batch_labels: Vec<u32> = views.samples.iter().map(label).collect();
-            let batch_loss = tuner.step(&views.pixels, &batch_labels, rates)?;
-            pipeline.recycle(views);
+            let batch_loss = tuner.step(&views.groups[0], &batch_labels, rates)?;
             loss += f64::from(batch_loss) / per_epoch as f64;
             if !batch_loss.is_finite() {
                 let (epoch, SemiSettings { lr, head_lr, .. }) = (epoch + 1, &settings);

@@ -1,18 +1,19 @@
-//! Reverse mode as a rewrite: from a graph to the same graph with its gradient ops appended.
+//! Reverse mode as a rewrite: from a graph to the same graph with the kernels of its gradient appended.
 
 use tensor::{Error, Result};
 
 use crate::graph::{Graph, Phase, Value};
+use crate::ops;
 
 impl Graph {
-    /// Appends the ops that compute the gradient of `sum over seeds of <y, dy>` by each of `wrt`,
+    /// Appends the kernels that compute the gradient of `sum over seeds of <y, dy>` by each of `wrt`,
     /// where `seeds` are pairs (y, dy). `None` where a value does not reach any y.
     ///
-    /// The rule is micrograd's: walk the ops from the last to the first; each turns the gradients
-    /// of its outputs into gradients of its inputs; where a value is used twice, they add up.
+    /// The rule is micrograd's: walk the list from its end; each kernel turns the gradient of its
+    /// output into gradients of its inputs; where a value is used twice, they add up.
     ///
     /// # Errors
-    /// A seed whose shape is not that of its value, or an op on the way without a gradient.
+    /// A seed whose shape is not that of its value, or a kernel on the way without a gradient.
     pub fn backward(
         &mut self,
         seeds: &[(Value, Value)],
@@ -39,8 +40,12 @@ impl Graph {
                 if dys.iter().all(Option::is_none) || !wanted.contains(&true) {
                     continue;
                 }
-                let dxs = graph
-                    .in_layer(&node.layer, |graph| node.op.vjp(graph, &node, &dys, &wanted))?;
+                let Some(dy) = dys[0].filter(|_| dys[1..].iter().all(Option::is_none)) else {
+                    let detail = "only the gradient of its first output is known";
+                    return Err(Error::setting(node.kernel.name(), detail));
+                };
+                let dxs =
+                    graph.in_layer(&node.layer, |graph| ops::vjp(graph, &node, dy, &wanted))?;
                 for (&x, dx) in node.inputs.iter().zip(dxs) {
                     let Some(dx) = dx.filter(|_| reached[x.index()]) else { continue };
                     let sum = match grads[x.index()] {

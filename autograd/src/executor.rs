@@ -2,33 +2,51 @@
 
 use std::time::{Duration, Instant};
 
-use tensor::{Backend, Error, Result, Slot};
+use tensor::{Backend, Device, Error, Io, Result, Slot};
 
-use crate::graph::{DType, Graph, Io, Kind, Node, Phase, Value};
+use crate::graph::{DType, Graph, Kind, Node, Phase, Value};
 use crate::plan::Plan;
+
+/// The slots of one node.
+struct Call {
+    inputs: Vec<Slot>,
+    outputs: Vec<Slot>,
+    workspace: Slot,
+}
+
+impl Call {
+    fn io(&self) -> Io<'_> {
+        Io { inputs: &self.inputs, outputs: &self.outputs, workspace: self.workspace }
+    }
+}
 
 /// A graph with its memory on a device.
 pub struct Executor {
     graph: Graph,
     plan: Plan,
-    io: Vec<Io>,
+    calls: Vec<Call>,
     backend: Box<dyn Backend>,
 }
 
 impl Executor {
-    /// Plans `graph` and allocates its arena. `device` makes a backend with an arena of so many
-    /// elements; it is asked twice, first with 0 to learn what scratch memory its kernels need.
+    /// Plans `graph` and opens its arena on `device`.
     ///
     /// # Errors
-    /// Those of `device`: a device that is missing or has too little memory.
-    pub fn new(
-        graph: Graph,
-        device: impl Fn(usize) -> Result<Box<dyn Backend>>,
-    ) -> Result<Executor> {
-        let plan = Plan::new(&graph, &*device(0)?);
-        let io = plan.io(&graph);
-        let backend = device(plan.total)?;
-        Ok(Executor { graph, plan, io, backend })
+    /// Those of `device`: it is missing or has too little memory.
+    pub fn new(graph: Graph, device: &dyn Device) -> Result<Executor> {
+        let plan = Plan::new(&graph, device);
+        let slots = |values: &[Value]| values.iter().map(|v| plan.slots[v.index()]).collect();
+        let call = |(node, &workspace): (&Node, &Slot)| Call {
+            inputs: slots(&node.inputs),
+            outputs: slots(&node.outputs),
+            workspace,
+        };
+        let calls = graph.nodes.iter().zip(&plan.workspaces).map(call).collect();
+        let mut backend = device.open(plan.total)?;
+        for (value, data) in &graph.constants {
+            backend.write_u32(plan.slots[value.index()], data);
+        }
+        Ok(Executor { graph, plan, calls, backend })
     }
 
     /// The graph that it runs.
@@ -99,9 +117,9 @@ impl Executor {
         if self.backend.begin_sequence(phase as usize) {
             return self.backend.check();
         }
-        for (node, io) in self.graph.nodes.iter().zip(&self.io) {
+        for (node, call) in self.graph.nodes.iter().zip(&self.calls) {
             if node.phase == phase {
-                run_node(node, io, &mut *self.backend)?;
+                run_node(node, call, &mut *self.backend)?;
             }
         }
         self.backend.end_sequence();
@@ -113,10 +131,10 @@ impl Executor {
     /// # Errors
     /// As [`Executor::run`].
     pub fn run_timed(&mut self) -> Result<Vec<Duration>> {
-        let mut times = Vec::with_capacity(self.io.len());
-        for (node, io) in self.graph.nodes.iter().zip(&self.io) {
+        let mut times = Vec::with_capacity(self.calls.len());
+        for (node, call) in self.graph.nodes.iter().zip(&self.calls) {
             let start = Instant::now();
-            run_node(node, io, &mut *self.backend)?;
+            run_node(node, call, &mut *self.backend)?;
             self.backend.finish()?;
             times.push(start.elapsed());
         }
@@ -147,22 +165,22 @@ impl Executor {
             let kind = match info.kind {
                 Kind::Input => "input",
                 Kind::Param => "parameter",
-                Kind::State | Kind::Temp => continue,
+                Kind::State | Kind::Constant | Kind::Temp => continue,
             };
             if info.dtype == DType::F32 && !self.backend.all_finite(slot) {
                 return Some((kind, info.name.clone()));
             }
         }
-        for (node, io) in self.graph.nodes.iter().zip(&self.io) {
+        for (node, call) in self.graph.nodes.iter().zip(&self.calls) {
             if node.phase != Phase::Forward {
                 continue;
             }
-            node.op.run(&mut *self.backend, io);
-            for (v, &slot) in node.outputs.iter().zip(&io.outputs) {
+            self.backend.run(&node.kernel, &call.io());
+            for (v, &slot) in node.outputs.iter().zip(&call.outputs) {
                 let info = &self.graph.values[v.index()];
                 let is_result = info.dtype == DType::F32 && info.kind == Kind::Temp;
                 if is_result && !self.backend.all_finite(slot) {
-                    return Some((node.op.name(), node.layer.clone()));
+                    return Some((node.kernel.name(), node.layer.clone()));
                 }
             }
         }
@@ -175,10 +193,10 @@ impl Executor {
 }
 
 /// Runs one op; a fault of the device names it.
-fn run_node(node: &Node, io: &Io, backend: &mut dyn Backend) -> Result<()> {
-    node.op.run(backend, io);
+fn run_node(node: &Node, call: &Call, backend: &mut dyn Backend) -> Result<()> {
+    backend.run(&node.kernel, &call.io());
     backend.check().map_err(|fault| {
         let layer = if node.layer.is_empty() { "no layer" } else { &node.layer };
-        Error::device(format!("{fault} (op {} of {layer})", node.op.name()))
+        Error::device(format!("{fault} (op {} of {layer})", node.kernel.name()))
     })
 }

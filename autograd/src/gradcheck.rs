@@ -10,6 +10,7 @@ use crate::executor::Executor;
 use crate::graph::{Graph, Phase, Value};
 
 /// An input of the function under test.
+#[derive(Clone, Debug)]
 pub struct Input {
     /// Its shape.
     pub shape: Shape,
@@ -70,7 +71,7 @@ pub fn largest_error(
         .collect();
     grads.iter().chain([&y]).for_each(|&value| graph.keep(value));
 
-    let mut executor = Executor::new(graph, |len| Ok(Box::new(Cpu::new(len)?)))?;
+    let mut executor = Executor::new(graph, &Cpu)?;
     for (&param, input) in params.iter().zip(inputs) {
         executor.write(param, &input.data);
     }

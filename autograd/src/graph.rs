@@ -1,9 +1,9 @@
-//! The list of ops that a step is.
+//! The list of kernels that a step is.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
 
-use tensor::{Backend, Error, Result, Shape, Slot};
+use tensor::arena::ALIGN;
+use tensor::{Error, Kernel, Result, Shape};
 
 /// A handle to a tensor of the graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -24,7 +24,9 @@ pub enum Kind {
     Param,
     /// Kept from step to step but not trained (running statistics, teacher, momentum).
     State,
-    /// Made by one op and dead after its last use.
+    /// Known when the graph is built: written once, when the arena is opened.
+    Constant,
+    /// Made by one kernel and dead after its last use.
     Temp,
 }
 
@@ -63,61 +65,11 @@ pub enum Phase {
     Update,
 }
 
-/// Where the parts of a node lie in the arena.
-pub struct Io {
-    /// One slot per input.
-    pub inputs: Vec<Slot>,
-    /// One slot per output.
-    pub outputs: Vec<Slot>,
-    /// The op's scratch memory.
-    pub workspace: Slot,
-}
-
-/// An op: what it costs, how it runs, and which ops are its gradient. The shape rule stands in the
-/// `Graph` method that appends it.
-pub trait Op: Send + Sync {
-    /// As `trace` prints it.
-    fn name(&self) -> &'static str;
-
-    /// Floating-point operations, for outputs of these shapes.
-    fn flops(&self, outputs: &[Shape]) -> u64 {
-        outputs.first().map_or(0, |shape| shape.elements() as u64)
-    }
-
-    /// Scratch memory in elements.
-    fn workspace(&self, _backend: &dyn Backend) -> usize {
-        0
-    }
-
-    /// The input whose memory output 0 may take over if the input dies here.
-    fn in_place(&self) -> Option<usize> {
-        None
-    }
-
-    /// Calls the kernel.
-    fn run(&self, backend: &mut dyn Backend, io: &Io);
-
-    /// The vector-Jacobian product: appends ops that turn the gradients of the outputs (`None`: it
-    /// is zero) into gradients of the inputs. `wanted` says which inputs need one.
-    ///
-    /// # Errors
-    /// Ops without a gradient say so.
-    fn vjp(
-        &self,
-        _graph: &mut Graph,
-        _node: &Node,
-        _grads: &[Option<Value>],
-        _wanted: &[bool],
-    ) -> Result<Vec<Option<Value>>> {
-        Err(Error::setting(self.name(), "this op has no gradient"))
-    }
-}
-
-/// One op in the list.
-#[derive(Clone)]
+/// One kernel in the list.
+#[derive(Clone, Debug)]
 pub struct Node {
-    /// The op with its settings.
-    pub op: Arc<dyn Op>,
+    /// The kernel with its sizes and settings.
+    pub kernel: Kernel,
     /// Values it reads.
     pub inputs: Vec<Value>,
     /// Values it writes; persistent values among them are updated in place.
@@ -128,11 +80,22 @@ pub struct Node {
     pub phase: Phase,
 }
 
-/// A static graph: values and the ops between them, in the order in which they run.
-#[derive(Default)]
+/// Values that lie one behind the other, and the value that covers them all.
+#[derive(Clone, Debug)]
+pub(crate) struct Span {
+    /// From the start of the first member to the end of the last.
+    pub whole: Value,
+    /// In order; each starts at the next multiple of [`ALIGN`] elements.
+    pub members: Vec<Value>,
+}
+
+/// A static graph: values and the kernels between them, in the order in which they run.
+#[derive(Clone, Default)]
 pub struct Graph {
     pub(crate) values: Vec<ValueInfo>,
     pub(crate) nodes: Vec<Node>,
+    pub(crate) spans: Vec<Span>,
+    pub(crate) constants: Vec<(Value, Vec<u32>)>,
     layer: String,
     phase: Option<Phase>,
 }
@@ -201,6 +164,37 @@ impl Graph {
         self.value(name, shape.into(), Kind::State, DType::F32)
     }
 
+    /// Indices that never change.
+    pub fn constant_u32(&mut self, name: &str, data: Vec<u32>) -> Value {
+        let value = self.value(name, Shape::from([data.len()]), Kind::Constant, DType::U32);
+        self.constants.push((value, data));
+        value
+    }
+
+    /// Makes `members`, all of one kind, lie one behind the other in this order, and returns a value
+    /// that covers them all, the few elements between them included.
+    ///
+    /// # Panics
+    /// If there are none.
+    pub(crate) fn span(&mut self, name: &str, members: Vec<Value>) -> Value {
+        let (_, end) = *self.ranges(&members).last().expect("a span has members");
+        let kind = self.info(members[0]).kind;
+        let whole = self.value(name, Shape::from([end]), kind, DType::F32);
+        self.spans.push(Span { whole, members });
+        whole
+    }
+
+    /// Where values that lie one behind the other start and end, in elements from the first.
+    pub(crate) fn ranges(&self, members: &[Value]) -> Vec<(usize, usize)> {
+        let mut end = 0usize;
+        let range = |member: &Value| {
+            let start = end.next_multiple_of(ALIGN);
+            end = start + self.shape(*member).elements();
+            (start, end)
+        };
+        members.iter().map(range).collect()
+    }
+
     /// Keeps a value readable until the step ends.
     pub fn keep(&mut self, value: Value) {
         self.values[value.index()].kept = true;
@@ -216,39 +210,40 @@ impl Graph {
         &self.values[value.index()]
     }
 
-    /// All values, in the order of their making.
+    /// All values, as they were made.
     pub fn values(&self) -> impl Iterator<Item = (Value, &ValueInfo)> {
         self.values.iter().enumerate().map(|(i, info)| (Value(i as u32), info))
     }
 
-    /// All ops, in the order in which they run.
+    /// All kernels, in the order in which they run.
     pub fn nodes(&self) -> &[Node] {
         &self.nodes
     }
 
-    /// Appends an op that makes new values of the given shapes, and returns them.
+    /// Appends a kernel that makes one new value.
+    pub(crate) fn apply(&mut self, kernel: Kernel, inputs: &[Value], shape: Shape) -> Value {
+        let [y] = self.push(kernel, inputs, [shape]);
+        y
+    }
+
+    /// Appends a kernel that makes new values of the given shapes, and returns them.
     pub(crate) fn push<const N: usize>(
         &mut self,
-        op: impl Op + 'static,
+        kernel: Kernel,
         inputs: &[Value],
         shapes: [Shape; N],
     ) -> [Value; N] {
-        let outputs = shapes.map(|shape| self.value("", shape, Kind::Temp, DType::F32));
-        self.push_node(op, inputs, outputs.to_vec());
+        let outputs = shapes.map(|shape| self.temp(shape, DType::F32));
+        self.push_node(kernel, inputs, &outputs);
         outputs
     }
 
-    /// Appends an op that writes the given values, persistent ones among them.
-    pub(crate) fn push_node(
-        &mut self,
-        op: impl Op + 'static,
-        inputs: &[Value],
-        outputs: Vec<Value>,
-    ) {
+    /// Appends a kernel that writes the given values, persistent ones among them.
+    pub(crate) fn push_node(&mut self, kernel: Kernel, inputs: &[Value], outputs: &[Value]) {
         self.nodes.push(Node {
-            op: Arc::new(op),
+            kernel,
             inputs: inputs.to_vec(),
-            outputs,
+            outputs: outputs.to_vec(),
             layer: self.layer.clone(),
             phase: self.phase.unwrap_or(Phase::Forward),
         });
@@ -257,6 +252,14 @@ impl Graph {
     /// A new `Temp` for [`Graph::push_node`].
     pub(crate) fn temp(&mut self, shape: Shape, dtype: DType) -> Value {
         self.value("", shape, Kind::Temp, dtype)
+    }
+
+    /// Elements of a node's inputs and of its outputs.
+    pub fn elements(&self, node: &Node) -> (Vec<usize>, Vec<usize>) {
+        let elements = |values: &[Value]| -> Vec<usize> {
+            values.iter().map(|&v| self.shape(v).elements()).collect()
+        };
+        (elements(&node.inputs), elements(&node.outputs))
     }
 
     /// Errors unless the two values have one shape.

@@ -1,14 +1,15 @@
 //! A training step as data.
 //!
-//! In reading order: a [`Graph`] is a list of ops with shapes, built by calls that read like eager
-//! code (`ops/` has one file per op family: shape rule, forward call, gradient).
-//! [`Graph::backward`] walks that list from its end and appends the gradient ops to it. A [`Plan`]
-//! gives every value its place in one arena before anything runs. An [`Executor`] then runs the
-//! list again and again without allocating. [`gradcheck`] holds every gradient against central
+//! In reading order: a [`Graph`] is a list of kernels with shapes, built by calls that read like
+//! eager code (`ops/` has one file per family: shape rules and gradients). [`Graph::fuse`] rewrites
+//! that list into one of fewer, larger kernels. [`Graph::backward`] walks it from its end and appends
+//! the kernels of its gradient. A [`Plan`] gives every value its place in one arena before anything
+//! runs. An [`Executor`] then runs the list again and again without allocating. [`gradcheck`] holds every gradient against central
 //! differences, [`trace`] prints the step as a table, and [`memory_map`] draws its arena.
 
 mod backward;
 pub mod executor;
+pub mod fuse;
 pub mod gradcheck;
 pub mod graph;
 pub mod memory_map;
@@ -17,10 +18,10 @@ pub mod plan;
 pub mod trace;
 
 pub use executor::Executor;
+pub use fuse::{Pass, Passes};
 pub use graph::{Graph, Phase, Value};
 pub use ops::batch_norm::BatchNormParams;
+pub use ops::carp_loss::{LossInputs, LossTerms};
 pub use ops::cross_entropy::cross_entropy_index;
-pub use ops::partition_loss::LossTerms;
-pub use ops::streaming_loss::LossInputs;
 pub use plan::Plan;
 pub use tensor::{Error, Result, Shape};

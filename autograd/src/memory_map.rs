@@ -35,7 +35,7 @@ pub fn report(graph: &Graph, plan: &Plan) -> String {
     };
     if let Some(peak) = (0..graph.nodes().len()).max_by_key(|&at| alive(at)) {
         let node = &graph.nodes()[peak];
-        let _ = writeln!(text, "peak at op {peak}: {} of {}", node.op.name(), node.layer);
+        let _ = writeln!(text, "peak at op {peak}: {} of {}", node.kernel.name(), node.layer);
     }
     let mut largest: Vec<&Block> = plan.blocks.iter().collect();
     largest.sort_by_key(|block| std::cmp::Reverse(block.slot.len));
@@ -45,7 +45,7 @@ pub fn report(graph: &Graph, plan: &Plan) -> String {
             text,
             "  {:>11}  {what} of {} in {}, ops {} to {}",
             bytes(4 * block.slot.len),
-            node.op.name(),
+            node.kernel.name(),
             node.layer,
             block.first,
             block.last
@@ -105,7 +105,7 @@ pub fn svg(graph: &Graph, plan: &Plan) -> String {
         let title = format!(
             "{} of {} in {}: {}, ops {} to {}",
             describe(block),
-            node.op.name(),
+            node.kernel.name(),
             node.layer,
             bytes(4 * block.slot.len),
             block.first,

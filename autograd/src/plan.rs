@@ -1,14 +1,15 @@
 //! Where every value lies: the arena's layout, known before step 1.
 //!
-//! Persistent values (inputs, parameters, state) come first, in the order of their making. Each
-//! `Temp` lives from the op that makes it to the last one that reads it; an op's scratch memory
-//! lives during that op alone. They share the rest of the arena: largest first, each goes into the
-//! smallest gap that is free during its whole life (greedy by size, best fit).
+//! Persistent values (inputs, parameters, state) come first, as they were made, but for those of a
+//! span, which follow its first member. Each `Temp` lives from the kernel that makes it to the last
+//! one that reads it, the members of a span from the first of them to the last; a kernel's scratch
+//! memory lives during that kernel alone. They share the rest of the arena: largest first, each goes
+//! into the smallest gap that is free during its whole life (greedy by size, best fit).
 
 use tensor::arena::ALIGN;
-use tensor::{Backend, Slot};
+use tensor::{Device, Slot};
 
-use crate::graph::{Graph, Io, Kind};
+use crate::graph::{Graph, Kind};
 
 /// A layout of a graph's values, in elements of 4 bytes.
 pub struct Plan {
@@ -40,92 +41,47 @@ pub struct Block {
 }
 
 impl Plan {
-    /// Lays out `graph` for the kernels of `backend`.
+    /// Lays out `graph` for the kernels of `device`.
     ///
     /// # Panics
-    /// If an op of an earlier phase stands behind one of a later phase: lifetimes follow the list,
-    /// and the executor follows the phases.
-    pub fn new(graph: &Graph, backend: &dyn Backend) -> Plan {
-        let (values, nodes) = (&graph.values, &graph.nodes);
-        assert!(nodes.is_sorted_by_key(|node| node.phase), "ops are not in the order of phases");
-        let mut slots = vec![Slot::default(); values.len()];
-        let mut persistent = 0;
-        for (slot, info) in slots.iter_mut().zip(values) {
-            if info.kind != Kind::Temp {
-                *slot = Slot { offset: persistent, len: info.shape.elements() };
-                persistent += aligned(slot.len);
-            }
-        }
-
-        let mut last_use = vec![0; values.len()];
-        for (at, node) in nodes.iter().enumerate() {
-            for v in node.inputs.iter().chain(&node.outputs) {
-                last_use[v.index()] = if values[v.index()].kept { nodes.len() } else { at };
-            }
-        }
-
-        // A block of memory per value, or one for several values where an op works in place.
-        let mut blocks: Vec<Block> = Vec::new();
-        let mut block_of: Vec<Option<usize>> = vec![None; values.len()];
-        let mut workspace_block: Vec<Option<usize>> = vec![None; nodes.len()];
+    /// If a node of an earlier phase stands behind one of a later phase: lifetimes follow the list,
+    /// and the executor follows the phases. If spans contradict each other.
+    pub fn new(graph: &Graph, device: &dyn Device) -> Plan {
+        let nodes = &graph.nodes;
+        assert!(nodes.is_sorted_by_key(|node| node.phase), "nodes are not in the order of phases");
+        let mut slots = vec![Slot::default(); graph.values.len()];
+        let persistent = place_persistent(graph, &mut slots);
+        let mut temps = Temps::new(graph);
+        let mut workspace_block = Vec::with_capacity(nodes.len());
         for (at, node) in nodes.iter().enumerate() {
             for (i, v) in node.outputs.iter().map(|v| v.index()).enumerate() {
-                if values[v].kind != Kind::Temp {
-                    continue;
+                if graph.values[v].kind == Kind::Temp {
+                    let source = node.kernel.in_place().filter(|_| i == 0);
+                    let unique = |&input: &usize| {
+                        let same = |v: &&_| **v == node.inputs[input];
+                        node.inputs.iter().filter(same).count() == 1
+                    };
+                    let source = source.filter(unique).map(|input| node.inputs[input].index());
+                    temps.make(graph, at, v, source);
                 }
-                let len = values[v].shape.elements();
-                let reused = node.op.in_place().filter(|_| i == 0).and_then(|input| {
-                    let x = node.inputs[input].index();
-                    let uses = node.inputs.iter().filter(|v| v.index() == x).count();
-                    block_of[x]
-                        .filter(|&b| last_use[x] == at && uses == 1 && blocks[b].slot.len == len)
-                });
-                let last = last_use[v];
-                block_of[v] = Some(match reused {
-                    Some(block) => {
-                        blocks[block].last = last;
-                        block
-                    }
-                    None => {
-                        let slot = Slot { offset: 0, len };
-                        blocks.push(Block { slot, first: at, last, is_workspace: false });
-                        blocks.len() - 1
-                    }
-                });
             }
-            let len = node.op.workspace(backend);
-            if len > 0 {
-                let slot = Slot { offset: 0, len };
-                workspace_block[at] = Some(blocks.len());
-                blocks.push(Block { slot, first: at, last: at, is_workspace: true });
+            let len = device.workspace(&node.kernel);
+            workspace_block.push((len > 0).then(|| temps.block(len, at, at, true)));
+        }
+        let total = place(&mut temps.blocks, persistent);
+        for (slot, place) in slots.iter_mut().zip(&temps.places) {
+            if let Some((block, offset)) = *place {
+                slot.offset = temps.blocks[block].slot.offset + offset;
             }
         }
-
-        let total = place(&mut blocks, persistent);
-        for (slot, block) in slots.iter_mut().zip(&block_of) {
-            if let Some(block) = *block {
-                *slot = blocks[block].slot;
-            }
+        for (slot, info) in slots.iter_mut().zip(&graph.values) {
+            slot.len = info.shape.elements();
         }
-        let workspaces =
-            workspace_block.iter().map(|b| b.map_or(Slot::default(), |b| blocks[b].slot)).collect();
-        let lower_bound = persistent + most_alive(&blocks, nodes.len());
-        Plan { slots, workspaces, persistent, total, lower_bound, blocks }
-    }
-
-    /// The slots of every node, in order.
-    pub(crate) fn io(&self, graph: &Graph) -> Vec<Io> {
-        let slot = |v: &crate::graph::Value| self.slots[v.index()];
-        graph
-            .nodes
-            .iter()
-            .zip(&self.workspaces)
-            .map(|(node, &workspace)| Io {
-                inputs: node.inputs.iter().map(slot).collect(),
-                outputs: node.outputs.iter().map(slot).collect(),
-                workspace,
-            })
-            .collect()
+        let workspace = |b: &Option<usize>| b.map_or(Slot::default(), |b| temps.blocks[b].slot);
+        let workspaces = workspace_block.iter().map(workspace).collect();
+        let lower_bound = persistent + most_alive(&temps.blocks, nodes.len());
+        temps.blocks.retain(|block| block.slot.len > 0);
+        Plan { slots, workspaces, persistent, total, lower_bound, blocks: temps.blocks }
     }
 
     /// Bytes of the whole arena.
@@ -136,6 +92,114 @@ impl Plan {
 
 fn aligned(len: usize) -> usize {
     len.next_multiple_of(ALIGN)
+}
+
+/// Gives every persistent value its slot; returns their end.
+fn place_persistent(graph: &Graph, slots: &mut [Slot]) -> usize {
+    let mut end = 0;
+    let mut placed = vec![false; slots.len()];
+    let is_whole = |v: usize| graph.spans.iter().any(|span| span.whole.index() == v);
+    for (v, info) in graph.values.iter().enumerate() {
+        if info.kind == Kind::Temp || is_whole(v) {
+            continue;
+        }
+        // A tensor can be in two spans, all weights and all matrices: the longer one decides.
+        let spans = graph.spans.iter().filter(|span| span.members.iter().any(|m| m.index() == v));
+        let members = match spans.max_by_key(|span| span.members.len()) {
+            Some(span) => span.members.iter().map(|m| m.index()).collect(),
+            None => vec![v],
+        };
+        for v in members {
+            if !std::mem::replace(&mut placed[v], true) {
+                slots[v] = Slot { offset: end, len: graph.values[v].shape.elements() };
+                end += aligned(slots[v].len);
+            }
+        }
+    }
+    for span in graph.spans.iter().filter(|span| graph.info(span.whole).kind != Kind::Temp) {
+        let first = slots[span.members[0].index()].offset;
+        let ranges = graph.ranges(&span.members);
+        for (member, (start, _)) in span.members.iter().zip(&ranges) {
+            assert_eq!(slots[member.index()].offset, first + start, "spans contradict each other");
+        }
+        slots[span.whole.index()] = Slot { offset: first, len: graph.shape(span.whole).elements() };
+    }
+    end
+}
+
+/// The blocks of memory of temporaries, while they are found.
+struct Temps {
+    blocks: Vec<Block>,
+    /// The block that a value lies in, and how far from its start.
+    places: Vec<Option<(usize, usize)>>,
+    /// Index of the node that reads a value last.
+    last_use: Vec<usize>,
+}
+
+impl Temps {
+    /// With a block for each span.
+    fn new(graph: &Graph) -> Temps {
+        let nodes = graph.nodes.len();
+        let mut last_use = vec![0; graph.values.len()];
+        for (at, node) in graph.nodes.iter().enumerate() {
+            for v in node.inputs.iter().chain(&node.outputs) {
+                last_use[v.index()] = if graph.info(*v).kept { nodes } else { at };
+            }
+        }
+        let places = vec![None; graph.values.len()];
+        let mut temps = Temps { blocks: Vec::new(), places, last_use };
+        for span in graph.spans.iter().filter(|span| graph.info(span.whole).kind == Kind::Temp) {
+            let len = graph.shape(span.whole).elements();
+            let members = span.members.iter().chain([&span.whole]);
+            let last = members.map(|v| temps.last_use[v.index()]).max().unwrap_or(0);
+            let block = temps.block(len, last, last, false);
+            temps.places[span.whole.index()] = Some((block, 0));
+            for (member, (start, _)) in span.members.iter().zip(graph.ranges(&span.members)) {
+                assert!(temps.places[member.index()].is_none(), "a temporary in two spans");
+                temps.places[member.index()] = Some((block, start));
+            }
+        }
+        temps
+    }
+
+    fn block(&mut self, len: usize, first: usize, last: usize, is_workspace: bool) -> usize {
+        self.blocks.push(Block { slot: Slot { offset: 0, len }, first, last, is_workspace });
+        self.blocks.len() - 1
+    }
+
+    /// Value `v` is made by node `at`, in the memory of `source` if that can be.
+    fn make(&mut self, graph: &Graph, at: usize, v: usize, source: Option<usize>) {
+        let len = graph.values[v].shape.elements();
+        // A value that has a block of its own and dies here.
+        let source = source.and_then(|x| {
+            let (block, _) = self.places[x]?;
+            let dies = self.last_use[x] == at && self.blocks[block].last == at;
+            (dies && self.blocks[block].slot.len == len).then_some(block)
+        });
+        match (self.places[v], source) {
+            (None, Some(block)) => {
+                self.blocks[block].last = self.last_use[v];
+                self.places[v] = Some((block, 0));
+            }
+            (None, None) => {
+                let block = self.block(len, at, self.last_use[v], false);
+                self.places[v] = Some((block, 0));
+            }
+            // A member of a span: what it is made of moves in with it.
+            (Some((whole, offset)), source) => {
+                let first = source.map_or(at, |block| self.blocks[block].first);
+                self.blocks[whole].first = self.blocks[whole].first.min(first);
+                if let Some(source) = source {
+                    for place in self.places.iter_mut().flatten() {
+                        if place.0 == source {
+                            *place = (whole, offset);
+                        }
+                    }
+                    self.blocks[source].slot.len = 0;
+                }
+            }
+        }
+    }
 }
 
 /// Gives every block its offset at or behind `start`; returns the end of the last one.

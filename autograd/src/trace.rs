@@ -33,14 +33,14 @@ fn flops(number: u64) -> String {
 }
 
 fn node_flops(graph: &Graph, node: &Node) -> u64 {
-    let shapes: Vec<_> = node.outputs.iter().map(|&v| graph.shape(v)).collect();
-    node.op.flops(&shapes)
+    let (inputs, outputs) = graph.elements(node);
+    node.kernel.flops(&inputs, &outputs)
 }
 
-/// Bytes that a node reads and writes, if nothing stayed in a cache.
-fn node_bytes(graph: &Graph, node: &Node) -> usize {
-    let values = node.inputs.iter().chain(&node.outputs);
-    4 * values.map(|&v| graph.shape(v).elements()).sum::<usize>()
+/// Bytes that a node moves: see [`tensor::Kernel::bytes`].
+pub fn node_bytes(graph: &Graph, node: &Node) -> usize {
+    let (inputs, outputs) = graph.elements(node);
+    node.kernel.bytes(&inputs, &outputs) as usize
 }
 
 /// One line per op: number, phase, op, layer, shape of the result, FLOPs, bytes read and written,
@@ -64,7 +64,7 @@ pub fn table(graph: &Graph, plan: &Plan) -> String {
         line([
             &number.to_string(),
             &format!("{:?}", node.phase).to_lowercase(),
-            node.op.name(),
+            node.kernel.name(),
             &node.layer,
             &shape,
             &flops(node_flops(graph, node)),
@@ -97,7 +97,7 @@ fn totals(graph: &Graph) -> String {
 pub fn summary(graph: &Graph, times: Option<&[Duration]>) -> String {
     let mut kinds: BTreeMap<&str, (usize, u64, usize, Duration)> = BTreeMap::new();
     for (at, node) in graph.nodes().iter().enumerate() {
-        let kind = kinds.entry(node.op.name()).or_default();
+        let kind = kinds.entry(node.kernel.name()).or_default();
         kind.0 += 1;
         kind.1 += node_flops(graph, node);
         kind.2 += node_bytes(graph, node);

@@ -1,7 +1,7 @@
 //! Every op's gradient against central differences, at ordinary and awkward shapes.
 
 use autograd::gradcheck::{Input, largest_error};
-use autograd::{BatchNormParams, Graph, Result, Value, cross_entropy_index};
+use autograd::{BatchNormParams, Graph, LossInputs, Passes, Result, Value, cross_entropy_index};
 use tensor::random::{Purpose, Stream};
 
 /// Forward passes are f32: a difference of step 1/64 keeps about three digits.
@@ -67,18 +67,27 @@ fn batch_norm() {
             *value = if relu { [3.5, -4.5][j % 2] } else { 0.3 };
         }
         let name = format!("batch_norm {shape:?} {relu} {residual} {training}");
-        let error = largest_error(&inputs, STEP, |g, v| {
+        let build = |g: &mut Graph, v: &[Value], passes: &Passes| {
             let statistic = |g: &mut Graph, name: &str| g.state(name, [channels]);
             let running_mean = statistic(g, "mean");
             let running_var = statistic(g, "var");
             let params = BatchNormParams { weight: v[1], bias: v[2], running_mean, running_var };
             // With running variance 0, eps = 1 alone makes the inference's scale.
             let eps = if training { 1e-5 } else { 1.0 };
-            let y = g.batch_norm(v[0], params, v.get(3).copied(), relu, training, eps, 0.1)?;
+            let mut y = g.batch_norm(v[0], params, training, eps, 0.1)?;
+            if residual {
+                y = g.add(y, v[3])?;
+            }
+            if relu {
+                y = g.relu(y);
+            }
+            g.fuse(passes);
             Ok((y, vec![]))
-        })
-        .unwrap();
-        assert!(error < TOLERANCE, "{name}: off by {error}");
+        };
+        for passes in [Passes::none(), Passes::all()] {
+            let error = largest_error(&inputs, STEP, |g, v| build(g, v, &passes)).unwrap();
+            assert!(error < TOLERANCE, "{name}, fuse {passes}: off by {error}");
+        }
     }
 }
 
@@ -135,9 +144,18 @@ fn matmul_and_linear() {
                 });
             }
         }
-        check("linear", &normal(61, &[&[m, k], &[n, k], &[n]]), |g, v| {
-            g.linear(v[0], v[1], Some(v[2]))
-        });
+        let inputs = normal(61, &[&[m, k], &[n, k], &[n]]);
+        check("linear", &inputs, |g, v| g.linear(v[0], v[1], Some(v[2])));
+        for passes in ["linear-bias", "bias-gelu"] {
+            let passes: Passes = passes.parse().unwrap();
+            check("fused linear and gelu", &inputs, |g, v| {
+                let y = g.linear(v[0], v[1], Some(v[2]))?;
+                let y = g.gelu(y);
+                g.fuse(&passes);
+                assert_eq!(g.nodes().len(), 2, "{passes}");
+                Ok(y)
+            });
+        }
     }
 }
 
@@ -227,25 +245,42 @@ fn gather_columns() {
 }
 
 #[test]
-fn partition_loss() {
+fn carp_loss() {
     // V, B, K, N_B: blocks that divide K, that leave a surplus, of one prototype, of all.
     for (i, (views, batch, k, size)) in
         (0..).zip([(2, 3, 8, 4), (3, 2, 10, 4), (8, 2, 12, 3), (2, 1, 5, 1), (4, 3, 7, 7)])
     {
         let mut random = stream(90 + i);
-        let inputs = [Input::uniform(&mut random, [views * batch, k], -2.0, 2.0)];
-        let teacher: Vec<f32> = (0..2 * batch * k).map(|_| random.range(-2.0, 2.0)).collect();
+        let student = Input::uniform(&mut random, [views * batch, 4], -2.0, 2.0);
+        let prototypes = Input::uniform(&mut random, [k, 4], 0.5, 1.5);
+        let mut uniform = |len: usize| -> Vec<u32> {
+            (0..len).map(|_| random.range(-2.0, 2.0).to_bits()).collect()
+        };
+        let (teacher, teacher_prototypes) = (uniform(2 * batch * 4), uniform(k * 4));
         let mut order: Vec<u32> = (0..k as u32).collect();
         random.shuffle(&mut order);
-        let error = largest_error(&inputs, STEP, |g, v| {
-            // The teacher comes in through indices' back door: bits of f32 written as u32.
-            let t = g.input("teacher", [2 * batch, k]);
-            let permutation = g.input_u32("permutation", [k]);
-            let bits = teacher.iter().map(|x| x.to_bits()).collect();
-            let terms = g.partition_loss(v[0], t, permutation, size)?;
-            Ok((terms.loss, vec![(permutation, order.clone()), (t, bits)]))
-        })
-        .unwrap();
-        assert!(error < TOLERANCE, "V={views} B={batch} K={k} N_B={size}: off by {error}");
+        for passes in ["none", "partition-loss", "streaming-loss", "tiled-loss"] {
+            let passes: Passes = passes.parse().unwrap();
+            let error = largest_error(&[student.clone(), prototypes.clone()], STEP, |g, v| {
+                // The teacher comes in through indices' back door: bits of f32 written as u32.
+                let inputs = LossInputs {
+                    student: v[0],
+                    teacher: g.input("teacher", [2 * batch, 4]),
+                    student_prototypes: v[1],
+                    teacher_prototypes: g.input("teacher_prototypes", [k, 4]),
+                    permutation: g.input_u32("permutation", [k]),
+                };
+                let written = vec![
+                    (inputs.permutation, order.clone()),
+                    (inputs.teacher, teacher.clone()),
+                    (inputs.teacher_prototypes, teacher_prototypes.clone()),
+                ];
+                let terms = g.carp_loss(inputs, size)?;
+                g.fuse(&passes);
+                Ok((terms.loss, written))
+            })
+            .unwrap();
+            assert!(error < TOLERANCE, "V={views} B={batch} K={k} N_B={size}, {passes}: {error}");
+        }
     }
 }

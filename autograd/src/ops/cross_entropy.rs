@@ -2,82 +2,11 @@
 //!
 //! x `[R,C]`, class c_r of row r, `l = log_softmax(x)`: `y[r] = -l[r, c_r]`;
 //! `dx[r,c] = dy[r] (exp(l[r,c]) - 1[c = c_r])`. The classes come as places in the row-major logits,
-//! `index[r] = r C + c_r`, so that log-softmax, gather and scatter are all the kernels it takes.
+//! `index[r] = r C + c_r`, so that log-softmax, gather and scale are all that it takes.
 
-use tensor::{Backend, Error, Result, Shape};
+use tensor::{Error, Kernel, Result, Shape};
 
-use crate::graph::{DType, Graph, Io, Node, Op, Value};
-
-#[derive(Clone, Copy)]
-struct CrossEntropy {
-    rows: usize,
-    classes: usize,
-}
-
-impl Op for CrossEntropy {
-    fn name(&self) -> &'static str {
-        "cross_entropy"
-    }
-
-    fn flops(&self, _outputs: &[Shape]) -> u64 {
-        5 * (self.rows * self.classes) as u64
-    }
-
-    fn workspace(&self, _backend: &dyn Backend) -> usize {
-        self.rows
-    }
-
-    fn run(&self, backend: &mut dyn Backend, io: &Io) {
-        let (x, index) = (io.inputs[0], io.inputs[1]);
-        let (y, log_probabilities) = (io.outputs[0], io.outputs[1]);
-        backend.log_softmax(self.classes, x, log_probabilities);
-        backend.gather_rows(1, log_probabilities, index, io.workspace);
-        backend.scale(-1.0, io.workspace, y);
-    }
-
-    fn vjp(
-        &self,
-        graph: &mut Graph,
-        node: &Node,
-        grads: &[Option<Value>],
-        _wanted: &[bool],
-    ) -> Result<Vec<Option<Value>>> {
-        let (x, index, log_probabilities) = (node.inputs[0], node.inputs[1], node.outputs[1]);
-        let dx = grads[0].map(|dy| {
-            let inputs = [log_probabilities, index, dy];
-            let [dx] = graph.push(CrossEntropyBackward(*self), &inputs, [graph.shape(x)]);
-            dx
-        });
-        Ok(vec![dx, None])
-    }
-}
-
-struct CrossEntropyBackward(CrossEntropy);
-
-impl Op for CrossEntropyBackward {
-    fn name(&self) -> &'static str {
-        "cross_entropy_backward"
-    }
-
-    fn flops(&self, _outputs: &[Shape]) -> u64 {
-        4 * (self.0.rows * self.0.classes) as u64
-    }
-
-    /// -dy, and the gradient by the log-probabilities: -dy at each row's class, 0 elsewhere.
-    fn workspace(&self, _backend: &dyn Backend) -> usize {
-        self.0.rows + self.0.rows * self.0.classes
-    }
-
-    fn run(&self, backend: &mut dyn Backend, io: &Io) {
-        let CrossEntropy { rows, classes } = self.0;
-        let (log_probabilities, index, dy) = (io.inputs[0], io.inputs[1], io.inputs[2]);
-        let minus_dy = io.workspace.part(0, rows);
-        let dl = io.workspace.part(rows, rows * classes);
-        backend.scale(-1.0, dy, minus_dy);
-        backend.scatter_add_rows(1, minus_dy, index, dl);
-        backend.log_softmax_backward(classes, log_probabilities, dl, io.outputs[0]);
-    }
-}
+use crate::graph::{DType, Graph, Value};
 
 impl Graph {
     /// The cross-entropy of each row of logits x `[R,C]`, in nats: `[R]`. `index` `[R]` holds each
@@ -91,9 +20,10 @@ impl Graph {
             let detail = format!("logits {sx} with index {si}: wants [R,C] and [R] of u32");
             return Err(Error::shape("cross_entropy", detail));
         }
-        let op = CrossEntropy { rows: sx[0], classes: sx[1] };
-        let [y, _] = self.push(op, &[x, index], [Shape::from([sx[0]]), sx]);
-        Ok(y)
+        let log_probabilities = self.log_softmax(x);
+        let picked = Kernel::GatherRows { columns: 1 };
+        let picked = self.apply(picked, &[log_probabilities, index], Shape::from([sx[0]]));
+        Ok(self.scale(picked, -1.0))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Ops that write persistent values: accumulation of gradients, the teacher's moving average and
+//! What writes persistent values: accumulation of gradients, the teacher's moving average and
 //! the optimizers. Their settings that change from step to step are scalars `[1]` of the graph.
 //!
 //! - accumulate: `acc = g + keep acc`
@@ -8,95 +8,10 @@
 //! - adamw: `w = w - lr wd w`; moments `f = b1 f + (1-b1) g`, `s = b2 s + (1-b2) g^2`;
 //!   `w = w - lr (f/(1-b1^t)) / (sqrt(s/(1-b2^t)) + eps)`
 
-use tensor::backend::AdamW;
-use tensor::{Backend, Error, Result, Shape};
+use tensor::kernel::AdamW;
+use tensor::{Error, Kernel, Result};
 
-use crate::graph::{Graph, Io, Op, Value};
-
-struct Accumulate;
-
-impl Op for Accumulate {
-    fn name(&self) -> &'static str {
-        "accumulate"
-    }
-
-    fn run(&self, backend: &mut dyn Backend, io: &Io) {
-        backend.accumulate(io.inputs[0], io.inputs[1], io.outputs[0]);
-    }
-}
-
-struct Ema;
-
-impl Op for Ema {
-    fn name(&self) -> &'static str {
-        "ema"
-    }
-
-    fn flops(&self, outputs: &[Shape]) -> u64 {
-        3 * outputs[0].elements() as u64
-    }
-
-    fn run(&self, backend: &mut dyn Backend, io: &Io) {
-        backend.ema(io.inputs[0], io.inputs[1], io.outputs[0]);
-    }
-}
-
-struct Sgd {
-    momentum: f32,
-}
-
-impl Op for Sgd {
-    fn name(&self) -> &'static str {
-        "sgd"
-    }
-
-    fn flops(&self, outputs: &[Shape]) -> u64 {
-        6 * outputs[0].elements() as u64
-    }
-
-    fn run(&self, backend: &mut dyn Backend, io: &Io) {
-        let [grad, lr, wd] = *io.inputs else { unreachable!("three inputs") };
-        backend.sgd(self.momentum, lr, wd, grad, io.outputs[0], io.outputs[1]);
-    }
-}
-
-struct Lars {
-    momentum: f32,
-    eta: f32,
-}
-
-impl Op for Lars {
-    fn name(&self) -> &'static str {
-        "lars"
-    }
-
-    fn flops(&self, outputs: &[Shape]) -> u64 {
-        12 * outputs[0].elements() as u64
-    }
-
-    fn run(&self, backend: &mut dyn Backend, io: &Io) {
-        let [grad, lr, wd] = *io.inputs else { unreachable!("three inputs") };
-        backend.lars(self.momentum, self.eta, lr, wd, grad, io.outputs[0], io.outputs[1]);
-    }
-}
-
-struct AdamWUpdate(AdamW);
-
-impl Op for AdamWUpdate {
-    fn name(&self) -> &'static str {
-        "adamw"
-    }
-
-    fn flops(&self, outputs: &[Shape]) -> u64 {
-        14 * outputs[0].elements() as u64
-    }
-
-    fn run(&self, backend: &mut dyn Backend, io: &Io) {
-        let [grad, lr, wd, correction] = *io.inputs else { unreachable!("four inputs") };
-        let [w, first, second] = *io.outputs else { unreachable!("three outputs") };
-        backend.adamw(self.0, lr, wd, correction, grad, w, first, second);
-    }
-}
+use crate::graph::{Graph, Value};
 
 impl Graph {
     /// `acc = g + keep acc`; where the scalar `keep` is 0, just g.
@@ -105,7 +20,7 @@ impl Graph {
     /// If the shapes differ.
     pub fn accumulate(&mut self, keep: Value, grad: Value, acc: Value) -> Result<()> {
         self.same_shape("accumulate", grad, acc)?;
-        self.push_node(Accumulate, &[keep, grad], vec![acc]);
+        self.push_node(Kernel::Accumulate, &[keep, grad], &[acc]);
         Ok(())
     }
 
@@ -115,7 +30,7 @@ impl Graph {
     /// If the shapes differ.
     pub fn ema(&mut self, m: Value, student: Value, teacher: Value) -> Result<()> {
         self.same_shape("ema", student, teacher)?;
-        self.push_node(Ema, &[m, student], vec![teacher]);
+        self.push_node(Kernel::Ema, &[m, student], &[teacher]);
         Ok(())
     }
 
@@ -133,7 +48,7 @@ impl Graph {
     ) -> Result<()> {
         self.same_shape("sgd", grad, w)?;
         self.same_shape("sgd", w, buffer)?;
-        self.push_node(Sgd { momentum }, &[grad, lr, wd], vec![w, buffer]);
+        self.push_node(Kernel::Sgd { momentum }, &[grad, lr, wd], &[w, buffer]);
         Ok(())
     }
 
@@ -151,7 +66,9 @@ impl Graph {
     ) -> Result<()> {
         self.same_shape("lars", grad, w)?;
         self.same_shape("lars", w, buffer)?;
-        self.push_node(Lars { momentum, eta }, &[grad, lr, wd], vec![w, buffer]);
+        let ranges = self.constant_u32("range", vec![0, self.shape(w).elements() as u32]);
+        let kernel = Kernel::Lars { momentum, eta, tensors: 1 };
+        self.push_node(kernel, &[grad, lr, wd, ranges], &[w, buffer]);
         Ok(())
     }
 
@@ -176,7 +93,7 @@ impl Graph {
             return Err(Error::shape("adamw", detail));
         }
         let inputs = [grad, lr, wd, correction];
-        self.push_node(AdamWUpdate(settings), &inputs, vec![w, first, second]);
+        self.push_node(Kernel::AdamW(settings), &inputs, &[w, first, second]);
         Ok(())
     }
 }

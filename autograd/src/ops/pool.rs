@@ -5,136 +5,10 @@
 //! `y[n,c] = 1/(HW) sum over h,w of x[n,h,w,c]`.
 
 use tensor::geometry::Pool2d;
-use tensor::{Backend, Error, Result, Shape};
+use tensor::{Error, Kernel, Result, Shape};
 
-use crate::graph::{DType, Graph, Io, Node, Op, Value};
-
-struct MaxPool(Pool2d);
-
-impl Op for MaxPool {
-    fn name(&self) -> &'static str {
-        "max_pool2d"
-    }
-
-    fn flops(&self, outputs: &[Shape]) -> u64 {
-        (outputs[0].elements() * self.0.kernel * self.0.kernel) as u64
-    }
-
-    fn run(&self, backend: &mut dyn Backend, io: &Io) {
-        backend.max_pool2d(self.0, io.inputs[0], io.outputs[0], io.outputs[1]);
-    }
-
-    fn vjp(
-        &self,
-        graph: &mut Graph,
-        node: &Node,
-        grads: &[Option<Value>],
-        _wanted: &[bool],
-    ) -> Result<Vec<Option<Value>>> {
-        let Some(dy) = grads[0] else { return Ok(vec![None]) };
-        let x = graph.shape(node.inputs[0]);
-        let [dx] = graph.push(MaxPoolBackward(self.0), &[dy, node.outputs[1]], [x]);
-        Ok(vec![Some(dx)])
-    }
-}
-
-struct MaxPoolBackward(Pool2d);
-
-impl Op for MaxPoolBackward {
-    fn name(&self) -> &'static str {
-        "max_pool2d_backward"
-    }
-
-    fn run(&self, backend: &mut dyn Backend, io: &Io) {
-        backend.max_pool2d_backward(self.0, io.inputs[0], io.inputs[1], io.outputs[0]);
-    }
-}
-
-struct AvgPool(Pool2d);
-
-impl Op for AvgPool {
-    fn name(&self) -> &'static str {
-        "avg_pool2d"
-    }
-
-    fn flops(&self, outputs: &[Shape]) -> u64 {
-        (outputs[0].elements() * self.0.kernel * self.0.kernel) as u64
-    }
-
-    fn run(&self, backend: &mut dyn Backend, io: &Io) {
-        backend.avg_pool2d(self.0, io.inputs[0], io.outputs[0]);
-    }
-
-    fn vjp(
-        &self,
-        graph: &mut Graph,
-        node: &Node,
-        grads: &[Option<Value>],
-        _wanted: &[bool],
-    ) -> Result<Vec<Option<Value>>> {
-        let Some(dy) = grads[0] else { return Ok(vec![None]) };
-        let [dx] = graph.push(AvgPoolBackward(self.0), &[dy], [graph.shape(node.inputs[0])]);
-        Ok(vec![Some(dx)])
-    }
-}
-
-struct AvgPoolBackward(Pool2d);
-
-impl Op for AvgPoolBackward {
-    fn name(&self) -> &'static str {
-        "avg_pool2d_backward"
-    }
-
-    fn run(&self, backend: &mut dyn Backend, io: &Io) {
-        backend.avg_pool2d_backward(self.0, io.inputs[0], io.outputs[0]);
-    }
-}
-
-#[derive(Clone, Copy)]
-struct GlobalAvgPool {
-    n: usize,
-    pixels: usize,
-}
-
-impl Op for GlobalAvgPool {
-    fn name(&self) -> &'static str {
-        "global_avg_pool"
-    }
-
-    fn flops(&self, outputs: &[Shape]) -> u64 {
-        (outputs[0].elements() * self.pixels) as u64
-    }
-
-    fn run(&self, backend: &mut dyn Backend, io: &Io) {
-        backend.global_avg_pool(self.n, self.pixels, io.inputs[0], io.outputs[0]);
-    }
-
-    fn vjp(
-        &self,
-        graph: &mut Graph,
-        node: &Node,
-        grads: &[Option<Value>],
-        _wanted: &[bool],
-    ) -> Result<Vec<Option<Value>>> {
-        let Some(dy) = grads[0] else { return Ok(vec![None]) };
-        let x = graph.shape(node.inputs[0]);
-        let [dx] = graph.push(GlobalAvgPoolBackward(*self), &[dy], [x]);
-        Ok(vec![Some(dx)])
-    }
-}
-
-struct GlobalAvgPoolBackward(GlobalAvgPool);
-
-impl Op for GlobalAvgPoolBackward {
-    fn name(&self) -> &'static str {
-        "global_avg_pool_backward"
-    }
-
-    fn run(&self, backend: &mut dyn Backend, io: &Io) {
-        let GlobalAvgPool { n, pixels } = self.0;
-        backend.global_avg_pool_backward(n, pixels, io.inputs[0], io.outputs[0]);
-    }
-}
+use super::Gradients;
+use crate::graph::{DType, Graph, Node, Value};
 
 impl Graph {
     /// Largest value of each window.
@@ -151,7 +25,7 @@ impl Graph {
         let pool = Pool2d::new("max_pool2d", self.shape(x), kernel, stride, padding)?;
         let y = self.temp(pool.y_shape(), DType::F32);
         let argmax = self.temp(pool.y_shape(), DType::U32);
-        self.push_node(MaxPool(pool), &[x], vec![y, argmax]);
+        self.push_node(Kernel::MaxPool2d(pool), &[x], &[y, argmax]);
         Ok(y)
     }
 
@@ -167,8 +41,7 @@ impl Graph {
         padding: usize,
     ) -> Result<Value> {
         let pool = Pool2d::new("avg_pool2d", self.shape(x), kernel, stride, padding)?;
-        let [y] = self.push(AvgPool(pool), &[x], [pool.y_shape()]);
-        Ok(y)
+        Ok(self.apply(Kernel::AvgPool2d(pool), &[x], pool.y_shape()))
     }
 
     /// Mean over the pixels of each image: `[N,H,W,C]` to `[N,C]`.
@@ -181,8 +54,11 @@ impl Graph {
             let detail = format!("input {shape} is not [N,H,W,C]");
             return Err(Error::shape("global_avg_pool", detail));
         };
-        let pool = GlobalAvgPool { n, pixels: h * w };
-        let [y] = self.push(pool, &[x], [Shape::from([n, c])]);
-        Ok(y)
+        Ok(self.apply(Kernel::GlobalAvgPool { n, pixels: h * w }, &[x], Shape::from([n, c])))
     }
+}
+
+pub(super) fn max_vjp(g: &mut Graph, node: &Node, pool: Pool2d, dy: Value) -> Gradients {
+    let (x, argmax) = (g.shape(node.inputs[0]), node.outputs[1]);
+    Ok(vec![Some(g.apply(Kernel::MaxPool2dBackward(pool), &[dy, argmax], x))])
 }

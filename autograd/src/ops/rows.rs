@@ -2,101 +2,10 @@
 //!
 //! `y = [x_1; x_2; ..]`; `dx_i` is the same rows of dy. The gradient of a part is zero elsewhere.
 
-use tensor::{Backend, Error, Result, Shape};
+use tensor::{Error, Kernel, Result, Shape};
 
-use crate::graph::{Graph, Io, Node, Op, Value};
-
-struct ConcatRows;
-
-impl Op for ConcatRows {
-    fn name(&self) -> &'static str {
-        "concat_rows"
-    }
-
-    fn flops(&self, _outputs: &[Shape]) -> u64 {
-        0
-    }
-
-    fn run(&self, backend: &mut dyn Backend, io: &Io) {
-        let mut start = 0;
-        for &x in &io.inputs {
-            backend.copy(x, io.outputs[0].part(start, x.len));
-            start += x.len;
-        }
-    }
-
-    fn vjp(
-        &self,
-        graph: &mut Graph,
-        node: &Node,
-        grads: &[Option<Value>],
-        wanted: &[bool],
-    ) -> Result<Vec<Option<Value>>> {
-        let Some(dy) = grads[0] else { return Ok(vec![None; node.inputs.len()]) };
-        let mut start = 0;
-        let mut dxs = Vec::new();
-        for (&x, &wanted) in node.inputs.iter().zip(wanted) {
-            let rows = graph.shape(x)[0];
-            dxs.push(wanted.then(|| graph.slice_rows(dy, start, rows)).transpose()?);
-            start += rows;
-        }
-        Ok(dxs)
-    }
-}
-
-/// From element `start` on.
-struct SliceRows {
-    start: usize,
-}
-
-impl Op for SliceRows {
-    fn name(&self) -> &'static str {
-        "slice_rows"
-    }
-
-    fn flops(&self, _outputs: &[Shape]) -> u64 {
-        0
-    }
-
-    fn run(&self, backend: &mut dyn Backend, io: &Io) {
-        let y = io.outputs[0];
-        backend.copy(io.inputs[0].part(self.start, y.len), y);
-    }
-
-    fn vjp(
-        &self,
-        graph: &mut Graph,
-        node: &Node,
-        grads: &[Option<Value>],
-        _wanted: &[bool],
-    ) -> Result<Vec<Option<Value>>> {
-        let Some(dy) = grads[0] else { return Ok(vec![None]) };
-        let x = graph.shape(node.inputs[0]);
-        let [dx] = graph.push(PadRows { start: self.start }, &[dy], [x]);
-        Ok(vec![Some(dx)])
-    }
-}
-
-/// Zeros with dy in place from element `start` on.
-struct PadRows {
-    start: usize,
-}
-
-impl Op for PadRows {
-    fn name(&self) -> &'static str {
-        "slice_rows_backward"
-    }
-
-    fn flops(&self, _outputs: &[Shape]) -> u64 {
-        0
-    }
-
-    fn run(&self, backend: &mut dyn Backend, io: &Io) {
-        let (dy, dx) = (io.inputs[0], io.outputs[0]);
-        backend.fill(dx, 0.0);
-        backend.copy(dy, dx.part(self.start, dy.len));
-    }
-}
+use super::Gradients;
+use crate::graph::{Graph, Node, Value};
 
 impl Graph {
     /// All rows of all `parts`, one part after the other: sizes behind the first must agree.
@@ -119,8 +28,7 @@ impl Graph {
         if parts.len() == 1 {
             return Ok(first);
         }
-        let [y] = self.push(ConcatRows, parts, [Shape::new(&sizes)]);
-        Ok(y)
+        Ok(self.apply(Kernel::ConcatRows, parts, Shape::new(&sizes)))
     }
 
     /// `rows` rows of x from row `start` on.
@@ -136,7 +44,17 @@ impl Graph {
         let mut sizes = shape.to_vec();
         sizes[0] = rows;
         let row = shape[1..].iter().product::<usize>();
-        let [y] = self.push(SliceRows { start: start * row }, &[x], [Shape::new(&sizes)]);
-        Ok(y)
+        Ok(self.apply(Kernel::SliceRows { start: start * row }, &[x], Shape::new(&sizes)))
     }
+}
+
+pub(super) fn concat_vjp(g: &mut Graph, node: &Node, dy: Value, wanted: &[bool]) -> Gradients {
+    let mut start = 0;
+    let mut dxs = Vec::new();
+    for (&x, &wanted) in node.inputs.iter().zip(wanted) {
+        let rows = g.shape(x)[0];
+        dxs.push(wanted.then(|| g.slice_rows(dy, start, rows)).transpose()?);
+        start += rows;
+    }
+    Ok(dxs)
 }

@@ -4,53 +4,10 @@
 //! gradient and transposes it.
 
 use tensor::geometry::Gemm;
-use tensor::{Backend, Error, Result, Shape};
+use tensor::{Error, Kernel, Result, Shape};
 
-use crate::graph::{Graph, Io, Node, Op, Value};
-
-struct Matmul(Gemm);
-
-impl Op for Matmul {
-    fn name(&self) -> &'static str {
-        "matmul"
-    }
-
-    fn flops(&self, _outputs: &[Shape]) -> u64 {
-        self.0.flops()
-    }
-
-    fn workspace(&self, backend: &dyn Backend) -> usize {
-        backend.gemm_workspace(self.0)
-    }
-
-    fn run(&self, backend: &mut dyn Backend, io: &Io) {
-        backend.gemm(self.0, io.inputs[0], io.inputs[1], io.outputs[0], io.workspace);
-    }
-
-    fn vjp(
-        &self,
-        graph: &mut Graph,
-        node: &Node,
-        grads: &[Option<Value>],
-        wanted: &[bool],
-    ) -> Result<Vec<Option<Value>>> {
-        let (a, b, Some(dc)) = (node.inputs[0], node.inputs[1], grads[0]) else {
-            return Ok(vec![None, None]);
-        };
-        let Gemm { trans_a, trans_b, .. } = self.0;
-        let da = match (wanted[0], trans_a) {
-            (false, _) => None,
-            (true, false) => Some(graph.matmul(dc, false, b, !trans_b)?),
-            (true, true) => Some(graph.matmul(b, trans_b, dc, true)?),
-        };
-        let db = match (wanted[1], trans_b) {
-            (false, _) => None,
-            (true, false) => Some(graph.matmul(a, !trans_a, dc, false)?),
-            (true, true) => Some(graph.matmul(dc, true, a, trans_a)?),
-        };
-        Ok(vec![da, db])
-    }
-}
+use super::Gradients;
+use crate::graph::{Graph, Node, Value};
 
 impl Graph {
     /// op(A) op(B): `[m,k]` (`[k,m]` if `trans_a`) by `[k,n]` (`[n,k]` if `trans_b`) to `[m,n]`.
@@ -74,8 +31,7 @@ impl Graph {
             return Err(Error::shape("matmul", detail));
         }
         let gemm = Gemm { m, n, k, trans_a, trans_b };
-        let [c] = self.push(Matmul(gemm), &[a, b], [Shape::from([m, n])]);
-        Ok(c)
+        Ok(self.apply(Kernel::Gemm(gemm), &[a, b], Shape::from([m, n])))
     }
 
     /// The linear layer `y = x W^T + bias`: x `[N,I]`, W `[O,I]`, bias `[O]`, y `[N,O]`.
@@ -89,4 +45,34 @@ impl Graph {
             None => Ok(y),
         }
     }
+}
+
+pub(super) fn vjp(g: &mut Graph, node: &Node, gemm: Gemm, dc: Value, wanted: &[bool]) -> Gradients {
+    let (a, b) = (node.inputs[0], node.inputs[1]);
+    let Gemm { trans_a, trans_b, .. } = gemm;
+    let da = match (wanted[0], trans_a) {
+        (false, _) => None,
+        (true, false) => Some(g.matmul(dc, false, b, !trans_b)?),
+        (true, true) => Some(g.matmul(b, trans_b, dc, true)?),
+    };
+    let db = match (wanted[1], trans_b) {
+        (false, _) => None,
+        (true, false) => Some(g.matmul(a, !trans_a, dc, false)?),
+        (true, true) => Some(g.matmul(dc, true, a, trans_a)?),
+    };
+    Ok(vec![da, db])
+}
+
+/// As [`vjp`], and the bias's gradient, the sum of dc over its rows.
+pub(super) fn bias_vjp(
+    g: &mut Graph,
+    node: &Node,
+    gemm: Gemm,
+    dc: Value,
+    wanted: &[bool],
+) -> Gradients {
+    let dbias = wanted[2].then(|| g.sum_rows(dc));
+    let mut gradients = vjp(g, node, gemm, dc, wanted)?;
+    gradients.push(dbias);
+    Ok(gradients)
 }

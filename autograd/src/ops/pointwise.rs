@@ -1,0 +1,131 @@
+//! Elementwise ops.
+//!
+//! - add: `y = a + b`; `da = db = dy`. mul: `y = a b`; `da = dy b`, `db = dy a`
+//! - scale: `y = alpha x` with a constant alpha, or with a scalar of the graph, which is a constant
+//!   for the gradient; `dx = alpha dy`
+//! - add_bias: `y[r,c] = x[r,c] + bias[c]`; `dx = dy`, `dbias[c] = sum over r of dy[r,c]`
+//! - relu: `y = max(x, 0)`; `dx = dy where y > 0`: needs y, not x
+//! - gelu: `y = x Phi(x)` with the normal distribution Phi, exact; `dx = dy (Phi(x) + x phi(x))`
+//! - ln: `y = ln x`; `dx = dy / x`
+//! - clamp: `y = min(max(x, low), high)`; `dx = dy where low <= x <= high`, as in PyTorch
+
+use tensor::{Error, Kernel, Result, Shape};
+
+use super::Gradients;
+use crate::graph::{Graph, Node, Value};
+
+impl Graph {
+    /// A tensor with one value everywhere.
+    pub fn fill(&mut self, shape: impl Into<Shape>, value: f32) -> Value {
+        self.apply(Kernel::Fill(value), &[], shape.into())
+    }
+
+    /// x under another shape of as many elements.
+    ///
+    /// # Errors
+    /// If the numbers of elements differ.
+    pub fn reshape(&mut self, x: Value, shape: impl Into<Shape>) -> Result<Value> {
+        let (from, to) = (self.shape(x), shape.into());
+        if from.elements() != to.elements() {
+            let detail = format!("{from} and {to} have different numbers of elements");
+            return Err(Error::shape("reshape", detail));
+        }
+        Ok(self.apply(Kernel::Copy, &[x], to))
+    }
+
+    /// a + b, of one shape.
+    ///
+    /// # Errors
+    /// If the shapes differ.
+    pub fn add(&mut self, a: Value, b: Value) -> Result<Value> {
+        self.same_shape("add", a, b)?;
+        Ok(self.apply(Kernel::Add, &[a, b], self.shape(a)))
+    }
+
+    /// a times b, element by element, of one shape.
+    ///
+    /// # Errors
+    /// If the shapes differ.
+    pub fn mul(&mut self, a: Value, b: Value) -> Result<Value> {
+        self.same_shape("mul", a, b)?;
+        Ok(self.apply(Kernel::Mul, &[a, b], self.shape(a)))
+    }
+
+    /// alpha x.
+    pub fn scale(&mut self, x: Value, alpha: f32) -> Value {
+        self.apply(Kernel::Scale(alpha), &[x], self.shape(x))
+    }
+
+    /// s x, with a scalar s of one element. Used for gradients; it has none by s.
+    ///
+    /// # Errors
+    /// If `s` has more than one element.
+    pub fn scale_by(&mut self, s: Value, x: Value) -> Result<Value> {
+        if self.shape(s).elements() != 1 {
+            let detail = format!("factor {} of {} is not one number", self.shape(s), self.shape(x));
+            return Err(Error::shape("scale_by", detail));
+        }
+        Ok(self.apply(Kernel::ScaleBy, &[s, x], self.shape(x)))
+    }
+
+    /// Adds `bias` `[C]` to every row of x `[.., C]`.
+    ///
+    /// # Errors
+    /// If the last size of x is not the length of the bias.
+    pub fn add_bias(&mut self, x: Value, bias: Value) -> Result<Value> {
+        let (sx, sb) = (self.shape(x), self.shape(bias));
+        if sb.len() != 1 || sx.columns() != sb[0] {
+            return Err(Error::shape("add_bias", format!("bias {sb} for rows of {sx}")));
+        }
+        Ok(self.apply(Kernel::AddBias, &[x, bias], sx))
+    }
+
+    /// max(x, 0), elementwise.
+    pub fn relu(&mut self, x: Value) -> Value {
+        self.apply(Kernel::Relu, &[x], self.shape(x))
+    }
+
+    /// x Phi(x), elementwise, exact.
+    pub fn gelu(&mut self, x: Value) -> Value {
+        self.apply(Kernel::Gelu, &[x], self.shape(x))
+    }
+
+    /// The natural logarithm of every element.
+    pub fn ln(&mut self, x: Value) -> Value {
+        self.apply(Kernel::Ln, &[x], self.shape(x))
+    }
+
+    /// x with everything below `low` raised to it and everything above `high` lowered to it.
+    pub fn clamp(&mut self, x: Value, low: f32, high: f32) -> Value {
+        self.apply(Kernel::Clamp { low, high }, &[x], self.shape(x))
+    }
+}
+
+/// From dy and what the forward kernel read or wrote to dx, by one kernel.
+pub(super) fn by_kernel(g: &mut Graph, backward: Kernel, saved: Value, dy: Value) -> Gradients {
+    Ok(vec![Some(g.apply(backward, &[saved, dy], g.shape(dy)))])
+}
+
+pub(super) fn reshape_vjp(g: &mut Graph, node: &Node, dy: Value) -> Gradients {
+    let shape = g.shape(node.inputs[0]);
+    Ok(vec![Some(g.reshape(dy, shape)?)])
+}
+
+pub(super) fn mul_vjp(g: &mut Graph, node: &Node, dy: Value, wanted: &[bool]) -> Gradients {
+    let (a, b) = (node.inputs[0], node.inputs[1]);
+    let da = wanted[0].then(|| g.mul(dy, b)).transpose()?;
+    let db = wanted[1].then(|| g.mul(dy, a)).transpose()?;
+    Ok(vec![da, db])
+}
+
+pub(super) fn add_bias_vjp(g: &mut Graph, dy: Value, wanted: &[bool]) -> Gradients {
+    let dbias = wanted[1].then(|| g.sum_rows(dy));
+    Ok(vec![Some(dy), dbias])
+}
+
+/// `dx = dy gelu'(x + bias)`, `dbias` its sum over the rows.
+pub(super) fn bias_gelu_vjp(g: &mut Graph, node: &Node, dy: Value, wanted: &[bool]) -> Gradients {
+    let inputs = [node.inputs[0], node.inputs[1], dy];
+    let dx = g.apply(Kernel::BiasGeluBackward, &inputs, g.shape(dy));
+    add_bias_vjp(g, dx, wanted)
+}

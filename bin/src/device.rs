@@ -3,10 +3,9 @@
 use std::str::FromStr;
 
 use carp::error::Result;
-use tensor::Cpu;
 use clap::Args;
-use cuda_kernels::device;
-use tensor::Backend;
+use cuda_kernels::device::{Cuda, Emulated, driver};
+use tensor::{Backend, Cpu, Device, Kernel};
 
 #[derive(Args, Clone, Copy)]
 pub struct DeviceArgs {
@@ -38,13 +37,20 @@ impl FromStr for DeviceName {
     }
 }
 
-impl DeviceName {
-    /// A backend with so many elements.
-    fn backend(self, elements: usize) -> tensor::Result<Box<dyn Backend>> {
-        match self {
-            DeviceName::Cpu => cpu(elements),
-            DeviceName::Cuda(ordinal) => device::cuda(ordinal, elements),
-            DeviceName::Emulate => device::emulate(elements),
+impl Device for DeviceName {
+    fn workspace(&self, kernel: &Kernel) -> usize {
+        match *self {
+            DeviceName::Cpu => Cpu.workspace(kernel),
+            DeviceName::Cuda(ordinal) => Cuda(ordinal).workspace(kernel),
+            DeviceName::Emulate => Emulated.workspace(kernel),
+        }
+    }
+
+    fn open(&self, elements: usize) -> tensor::Result<Box<dyn Backend>> {
+        match *self {
+            DeviceName::Cpu => Cpu.open(elements),
+            DeviceName::Cuda(ordinal) => Cuda(ordinal).open(elements),
+            DeviceName::Emulate => Emulated.open(elements),
         }
     }
 }
@@ -57,23 +63,14 @@ impl DeviceArgs {
     ///
     /// # Errors
     /// A GPU that is not there.
-    pub fn open(
-        &self,
-    ) -> Result<impl Fn(usize) -> tensor::Result<Box<dyn Backend>> + Clone + Send + Sync + 'static>
-    {
-        let name = self.device;
-        if let DeviceName::Cuda(ordinal) = name {
-            device::open(ordinal)?;
+    pub fn open(&self) -> Result<DeviceName> {
+        if let DeviceName::Cuda(ordinal) = self.device {
+            driver(ordinal)?;
         }
-        Ok(move |elements| name.backend(elements))
+        Ok(self.device)
     }
 
-    /// A backend to ask for sizes of scratch memory; no GPU is needed.
-    pub fn sizes(&self) -> Result<Box<dyn Backend>> {
-        Ok(self.device.backend(0)?)
-    }
-
-    /// Which one.
+    /// Which one; it need not be there to be asked for sizes of scratch memory.
     pub fn name(&self) -> DeviceName {
         self.device
     }

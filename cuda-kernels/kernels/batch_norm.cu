@@ -104,11 +104,14 @@ extern "C" __global__ void finish_statistics(const float* parts, float* mean, fl
     }
 }
 
-// inv_std = 1 / sqrt(running_var + eps), for inference; one thread per channel.
-extern "C" __global__ void inverse_std(const float* running_var, float* inv_std, u32 channels,
-                                       float eps) {
+// For inference, mean = running_mean and inv_std = 1 / sqrt(running_var + eps); one thread per
+// channel.
+extern "C" __global__ void take_running(const float* running_mean, const float* running_var,
+                                        float* mean, float* inv_std, u32 channels, float eps) {
     u32 c = element();
-    if (c < channels) inv_std[c] = 1.0f / sqrtf(running_var[c] + eps);
+    if (c >= channels) return;
+    mean[c] = running_mean[c];
+    inv_std[c] = 1.0f / sqrtf(running_var[c] + eps);
 }
 
 // y = relu((x - mean) inv_std weight + bias + residual); without residual where it is null.

@@ -101,16 +101,20 @@ __device__ inline float normal_density(float x) {
     return FACTOR * expf(-0.5f * x * x);
 }
 
+__device__ inline float gelu_of(float x) { return x * normal_cdf(x); }
+
+__device__ inline float gelu_slope(float x) { return fmaf(x, normal_density(x), normal_cdf(x)); }
+
 // y = x Phi(x)
 extern "C" __global__ void gelu(const float* x, float* y, u32 n) {
     u32 i = element();
-    if (i < n) y[i] = x[i] * normal_cdf(x[i]);
+    if (i < n) y[i] = gelu_of(x[i]);
 }
 
 // dx = dy (Phi(x) + x phi(x))
 extern "C" __global__ void gelu_backward(const float* x, const float* dy, float* dx, u32 n) {
     u32 i = element();
-    if (i < n) dx[i] = dy[i] * fmaf(x[i], normal_density(x[i]), normal_cdf(x[i]));
+    if (i < n) dx[i] = dy[i] * gelu_slope(x[i]);
 }
 
 // y[r,c] = x[r,c] + bias[c], with n = rows * columns; y may be x. The bias stays in the cache.
@@ -118,4 +122,18 @@ extern "C" __global__ void add_bias(const float* x, const float* bias, float* y,
                                     u32 columns) {
     u32 i = element();
     if (i < n) y[i] = x[i] + bias[i % columns];
+}
+
+// y[r,c] = gelu(x[r,c] + bias[c])
+extern "C" __global__ void bias_gelu(const float* x, const float* bias, float* y, u32 n,
+                                     u32 columns) {
+    u32 i = element();
+    if (i < n) y[i] = gelu_of(x[i] + bias[i % columns]);
+}
+
+// dx[r,c] = dy[r,c] gelu'(x[r,c] + bias[c])
+extern "C" __global__ void bias_gelu_backward(const float* x, const float* bias, const float* dy,
+                                              float* dx, u32 n, u32 columns) {
+    u32 i = element();
+    if (i < n) dx[i] = dy[i] * gelu_slope(x[i] + bias[i % columns]);
 }

@@ -42,7 +42,7 @@ __device__ inline Place place(u32 i, u32 rows, u32 columns, u32 channels) {
 
 // y = the largest of each window, argmax = its pixel row * W + column, the first on a tie; a NaN
 // wins. Traffic: x once (windows overlap, but in the cache), y and argmax once.
-extern "C" __global__ void max_pool(const float* x, float* y, u32* argmax, u32 n,
+extern "C" __global__ void max_pool2d(const float* x, float* y, u32* argmax, u32 n,
                                     u32 h, u32 w, u32 c, u32 p, u32 q, u32 kernel,
                                     u32 stride, u32 padding) {
     Sizes s = {h, w, c, p, q, kernel, stride, padding};
@@ -69,7 +69,7 @@ extern "C" __global__ void max_pool(const float* x, float* y, u32* argmax, u32 n
 
 // dx = the sum of dy over the windows whose argmax is this pixel.
 // Traffic: dy and argmax once (each is looked at by up to kernel^2 pixels, in the cache), dx once.
-extern "C" __global__ void max_pool_backward(const float* dy, const u32* argmax, float* dx, u32 n,
+extern "C" __global__ void max_pool2d_backward(const float* dy, const u32* argmax, float* dx, u32 n,
                                              u32 h, u32 w, u32 c, u32 p, u32 q, u32 kernel,
                                              u32 stride, u32 padding) {
     Sizes s = {h, w, c, p, q, kernel, stride, padding};
@@ -90,7 +90,7 @@ extern "C" __global__ void max_pool_backward(const float* dy, const u32* argmax,
 }
 
 // y = the sum of each window / kernel^2, padding counted as zeros. Traffic: x once, y once.
-extern "C" __global__ void avg_pool(const float* x, float* y, u32 n,
+extern "C" __global__ void avg_pool2d(const float* x, float* y, u32 n,
                                     u32 h, u32 w, u32 c, u32 p, u32 q, u32 kernel,
                                     u32 stride, u32 padding) {
     Sizes s = {h, w, c, p, q, kernel, stride, padding};
@@ -109,7 +109,7 @@ extern "C" __global__ void avg_pool(const float* x, float* y, u32 n,
 }
 
 // dx = the sum of dy / kernel^2 over the windows that cover the pixel. Traffic: dy once, dx once.
-extern "C" __global__ void avg_pool_backward(const float* dy, float* dx, u32 n,
+extern "C" __global__ void avg_pool2d_backward(const float* dy, float* dx, u32 n,
                                              u32 h, u32 w, u32 c, u32 p, u32 q, u32 kernel,
                                              u32 stride, u32 padding) {
     Sizes s = {h, w, c, p, q, kernel, stride, padding};

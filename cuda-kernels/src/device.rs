@@ -1,46 +1,59 @@
-//! Devices by name: a card, or the emulator.
+//! Devices: a card by its number, the emulator, or any driver.
 
 #[cfg(not(any(feature = "cuda", feature = "cust")))]
 use tensor::Error;
-use tensor::{Backend, Result};
+use tensor::{Backend, Device, Kernel, Result};
 
-use crate::Gpu;
 use crate::driver::Driver;
 use crate::driver::emulator::Emulator;
+use crate::{Gpu, launch};
 
-/// A backend on the card of this number, with an arena of `elements` elements; with 0 elements one
-/// that can be asked for sizes of scratch memory alone.
-///
-/// # Errors
-/// No such card, no driver, too little memory, or a program that was built without either.
-pub fn cuda(ordinal: usize, elements: usize) -> Result<Box<dyn Backend>> {
-    on_driver(elements, || open(ordinal))
+/// The card of this number.
+#[derive(Clone, Copy, Debug)]
+pub struct Cuda(pub usize);
+
+/// The emulator without its sanitizer.
+#[derive(Clone, Copy, Debug)]
+pub struct Emulated;
+
+/// Whatever the driver is that a function opens, once for each arena.
+pub struct OnDriver<F>(pub F);
+
+impl Device for Cuda {
+    fn workspace(&self, kernel: &Kernel) -> usize {
+        launch::workspace(kernel)
+    }
+
+    fn open(&self, elements: usize) -> Result<Box<dyn Backend>> {
+        Ok(Box::new(Gpu::new(driver(self.0)?, elements)?))
+    }
 }
 
-/// A backend on the emulator without its sanitizer, as [`cuda`].
-///
-/// # Errors
-/// Too little memory.
-pub fn emulate(elements: usize) -> Result<Box<dyn Backend>> {
-    on_driver(elements, || Ok(Box::new(Emulator::new())))
+impl Device for Emulated {
+    fn workspace(&self, kernel: &Kernel) -> usize {
+        launch::workspace(kernel)
+    }
+
+    fn open(&self, elements: usize) -> Result<Box<dyn Backend>> {
+        Ok(Box::new(Gpu::new(Box::new(Emulator::new()), elements)?))
+    }
 }
 
-/// A backend on a driver that is opened only if the backend is to run anything.
-///
-/// # Errors
-/// Those of `open`; too little memory.
-pub fn on_driver(
-    elements: usize,
-    open: impl FnOnce() -> Result<Box<dyn Driver>>,
-) -> Result<Box<dyn Backend>> {
-    Ok(Box::new(if elements == 0 { Gpu::sizes() } else { Gpu::new(open()?, elements)? }))
+impl<F: Fn() -> Result<Box<dyn Driver>> + Send + Sync> Device for OnDriver<F> {
+    fn workspace(&self, kernel: &Kernel) -> usize {
+        launch::workspace(kernel)
+    }
+
+    fn open(&self, elements: usize) -> Result<Box<dyn Backend>> {
+        Ok(Box::new(Gpu::new(self.0()?, elements)?))
+    }
 }
 
 /// The driver of a card: cudarc's if it was built in, else cust's.
 ///
 /// # Errors
-/// As [`cuda`].
-pub fn open(ordinal: usize) -> Result<Box<dyn Driver>> {
+/// No such card, no driver, or a program that was built without either.
+pub fn driver(ordinal: usize) -> Result<Box<dyn Driver>> {
     #[cfg(feature = "cuda")]
     return Ok(Box::new(crate::driver::cudarc::Cudarc::new(ordinal)?));
     #[cfg(all(feature = "cust", not(feature = "cuda")))]

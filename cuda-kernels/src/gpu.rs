@@ -6,8 +6,8 @@ use crate::driver::{Arg, Driver, Graph, Launch};
 
 /// Threads of a block in kernels with one thread per element.
 pub const BLOCK: u32 = 256;
-/// Elements of scratch memory behind the arena, for sums whose method has no workspace. Kernels run
-/// one after the other, so all of them share it.
+/// Elements of scratch memory behind the arena, for sums that have no workspace of their own. Kernels
+/// run one after the other, so all of them share it.
 const SCRATCH: usize = 4096;
 
 /// A GPU, or the emulator, as a [`Backend`](tensor::Backend).
@@ -15,7 +15,7 @@ const SCRATCH: usize = 4096;
 /// The trait's methods cannot fail, and a card says late what went wrong: so the first fault is
 /// kept, nothing runs after it, and [`Backend::check`](tensor::Backend::check) reports it.
 pub struct Gpu {
-    driver: Option<Box<dyn Driver>>,
+    driver: Box<dyn Driver>,
     base: u64,
     len: usize,
     fault: Option<Error>,
@@ -40,45 +40,21 @@ impl Gpu {
     /// Too little memory on the device.
     pub fn new(mut driver: Box<dyn Driver>, len: usize) -> Result<Gpu> {
         let base = driver.allocate(4 * (len + SCRATCH))?;
-        Ok(Gpu { base, len, ..Gpu::without(Some(driver)) })
+        Ok(Gpu { driver, base, len, fault: None, sequences: Vec::new(), recording: None })
     }
 
-    /// A backend without a device, to be asked for sizes of scratch memory alone.
-    pub fn sizes() -> Gpu {
-        Gpu::without(None)
+    /// Begins a launch of `kernel` of `module`.
+    pub fn kernel(&mut self, module: &'static str, kernel: &'static str) -> Call<'_> {
+        Call { gpu: self, module, kernel, args: Vec::new(), shared_bytes: 0 }
     }
 
-    /// A backend without an arena.
-    fn without(driver: Option<Box<dyn Driver>>) -> Gpu {
-        let sequences = Vec::new();
-        Gpu { driver, base: 0, len: 0, fault: None, sequences, recording: None }
-    }
-
-    /// The address of a slot, as a kernel's argument.
-    ///
-    /// # Panics
-    /// If the slot lies outside the arena: the planner has laid out the step wrongly.
-    pub fn pointer(&self, slot: Slot) -> Arg {
-        Arg::Pointer(self.address(slot))
-    }
-
-    /// The address of a slot, or 0 (a null pointer) where there is none.
-    pub fn optional(&self, slot: Option<Slot>) -> Arg {
-        Arg::Pointer(slot.map_or(0, |slot| self.address(slot)))
-    }
-
-    /// The scratch memory that all kernels share: what it holds is lost with the next method.
+    /// The scratch memory that all kernels share: what it holds is lost with the next kernel.
     pub fn scratch(&self) -> Slot {
         Slot { offset: self.len, len: SCRATCH }
     }
 
-    /// True if every one of the slots starts at a multiple of `bytes`.
-    pub fn is_aligned(&self, bytes: u64, slots: &[Slot]) -> bool {
-        slots.iter().all(|&slot| self.address(slot).is_multiple_of(bytes))
-    }
-
     /// Launches a kernel; an empty grid is no work. A fault is kept for later.
-    pub fn launch(&mut self, launch: Launch) {
+    fn launch(&mut self, launch: Launch) {
         if self.fault.is_some() || launch.grid.contains(&0) {
             return;
         }
@@ -91,43 +67,9 @@ impl Gpu {
                 "kernel {}: {count} elements are more than its 32-bit counters hold",
                 launch.kernel
             ))),
-            None => self.driver().launch(&launch),
+            None => self.driver.launch(&launch),
         };
         self.keep(result);
-    }
-
-    /// Launches a kernel with one thread for each of `elements` elements (rounded up to whole
-    /// blocks: the kernel checks the bound).
-    pub fn launch_elements(
-        &mut self,
-        module: &'static str,
-        kernel: &'static str,
-        elements: usize,
-        args: &[Arg],
-    ) {
-        let grid = [blocks(elements, BLOCK as usize), 1, 1];
-        self.launch(Launch { module, kernel, grid, block: [BLOCK, 1, 1], shared_bytes: 0, args });
-    }
-
-    /// Launches a kernel with one block of `threads` threads for each of `rows` rows.
-    pub fn launch_rows(
-        &mut self,
-        module: &'static str,
-        kernel: &'static str,
-        rows: usize,
-        threads: u32,
-        args: &[Arg],
-    ) {
-        let grid = [blocks(rows, 1), 1, 1];
-        self.launch(Launch { module, kernel, grid, block: [threads, 1, 1], shared_bytes: 0, args });
-    }
-
-    /// The driver.
-    ///
-    /// # Panics
-    /// If this backend was made to be asked for sizes alone.
-    pub fn driver(&mut self) -> &mut dyn Driver {
-        &mut **self.driver.as_mut().expect("a backend with a device")
     }
 
     /// Copies bytes into a slot.
@@ -135,7 +77,7 @@ impl Gpu {
         assert_eq!(4 * to.len, data.len(), "bytes for slot {to:?}");
         let at = self.address(to);
         if self.fault.is_none() {
-            let result = self.driver().write(at, data);
+            let result = self.driver.write(at, data);
             self.keep(result);
         }
     }
@@ -145,7 +87,7 @@ impl Gpu {
         assert_eq!(4 * from.len, data.len(), "bytes of slot {from:?}");
         let at = self.address(from);
         if self.fault.is_none() {
-            let result = self.driver().read(at, data);
+            let result = self.driver.read(at, data);
             self.keep(result);
         }
         if self.fault.is_some() {
@@ -161,12 +103,12 @@ impl Gpu {
         }
         match self.sequences.iter().find(|(known, _)| *known == id) {
             None => self.sequences.push((id, Sequence::Seen)),
-            Some((_, Sequence::Seen)) => match self.driver().capture() {
+            Some((_, Sequence::Seen)) => match self.driver.capture() {
                 Ok(recording) => self.recording = recording.then_some(id),
                 Err(error) => self.keep(Err(error)),
             },
             Some(&(_, Sequence::Recorded(graph))) => {
-                let result = self.driver().replay(graph);
+                let result = self.driver.replay(graph);
                 self.keep(result);
                 return true;
             }
@@ -177,10 +119,10 @@ impl Gpu {
     /// Ends a sequence; one that was recorded has not run yet, and does now.
     pub(crate) fn end(&mut self) {
         let Some(id) = self.recording.take() else { return };
-        let result = self.driver().end_capture().and_then(|graph| {
+        let result = self.driver.end_capture().and_then(|graph| {
             self.sequences.retain(|(known, _)| *known != id);
             self.sequences.push((id, Sequence::Recorded(graph)));
-            self.driver().replay(graph)
+            self.driver.replay(graph)
         });
         self.keep(result);
     }
@@ -190,18 +132,99 @@ impl Gpu {
         self.fault.clone().map_or(Ok(()), Err)
     }
 
+    /// Waits until the device is idle.
+    pub(crate) fn synchronize(&mut self) {
+        if self.fault.is_none() {
+            let result = self.driver.synchronize();
+            self.keep(result);
+        }
+    }
+
     /// Keeps the error of `result` if it is the first one.
-    pub(crate) fn keep(&mut self, result: Result<()>) {
+    fn keep(&mut self, result: Result<()>) {
         if let Err(error) = result {
             self.fault.get_or_insert(error);
         }
     }
 
+    /// # Panics
+    /// If the slot lies outside the arena: the planner has laid out the step wrongly.
     fn address(&self, slot: Slot) -> u64 {
         // A slot of the arena may not reach into the scratch memory behind it.
         let end = if slot.offset < self.len { self.len } else { self.len + SCRATCH };
         assert!(slot.offset + slot.len <= end, "slot {slot:?} in an arena of {}", self.len);
         self.base + 4 * slot.offset as u64
+    }
+}
+
+/// A launch whose arguments are given in the kernel's order; the last method launches it.
+#[must_use]
+pub struct Call<'a> {
+    gpu: &'a mut Gpu,
+    module: &'static str,
+    kernel: &'static str,
+    args: Vec<Arg>,
+    shared_bytes: u32,
+}
+
+impl Call<'_> {
+    /// Pointers.
+    ///
+    /// # Panics
+    /// If a slot lies outside the arena.
+    pub fn slots(mut self, slots: &[Slot]) -> Self {
+        let gpu = &*self.gpu;
+        self.args.extend(slots.iter().map(|&slot| Arg::Pointer(gpu.address(slot))));
+        self
+    }
+
+    /// A pointer, null where there is no slot.
+    ///
+    /// # Panics
+    /// If the slot lies outside the arena.
+    pub fn optional(mut self, slot: Option<Slot>) -> Self {
+        self.args.push(Arg::Pointer(slot.map_or(0, |slot| self.gpu.address(slot))));
+        self
+    }
+
+    /// Numbers of elements, as `unsigned`.
+    pub fn counts(mut self, counts: &[usize]) -> Self {
+        self.args.extend(counts.iter().map(|&count| Arg::Count(count)));
+        self
+    }
+
+    /// `unsigned` words: bits, flags.
+    pub fn words(mut self, words: &[u32]) -> Self {
+        self.args.extend(words.iter().map(|&word| Arg::U32(word)));
+        self
+    }
+
+    /// `float` numbers.
+    pub fn floats(mut self, floats: &[f32]) -> Self {
+        self.args.extend(floats.iter().map(|&float| Arg::F32(float)));
+        self
+    }
+
+    /// Asks for so many bytes of `extern __shared__` memory.
+    pub fn shared(self, shared_bytes: u32) -> Self {
+        Call { shared_bytes, ..self }
+    }
+
+    /// Launches it on a grid of blocks.
+    pub fn launch(self, grid: [u32; 3], block: [u32; 3]) {
+        let Call { gpu, module, kernel, ref args, shared_bytes } = self;
+        gpu.launch(Launch { module, kernel, grid, block, shared_bytes, args });
+    }
+
+    /// Launches it with one thread for each of `elements` elements (rounded up to whole blocks: the
+    /// kernel checks the bound).
+    pub fn each_element(self, elements: usize) {
+        self.launch([blocks(elements, BLOCK as usize), 1, 1], [BLOCK, 1, 1]);
+    }
+
+    /// Launches it with one block of `threads` threads for each of `rows` rows.
+    pub fn each_row(self, rows: usize, threads: u32) {
+        self.launch([blocks(rows, 1), 1, 1], [threads, 1, 1]);
     }
 }
 

@@ -3,139 +3,87 @@
 mod common;
 
 use common::{Case, uniform};
-use tensor::backend::{BatchNorm, BatchNormSlots};
-use tensor::{Backend, Slot};
+use tensor::geometry::BatchNorm;
+use tensor::{Kernel, Slot};
 
 /// Rows and channels: the fewest, beside a warp and a tile, one group of rows and several.
 const SIZES: [(usize, usize); 8] =
     [(2, 1), (31, 33), (33, 31), (64, 8), (65, 3), (200, 5), (130, 40), (300, 64)];
 
-fn norm(rows: usize, channels: usize, relu: bool) -> BatchNorm {
-    BatchNorm { rows, channels, eps: 1e-5, momentum: 0.1, relu }
+fn norm(rows: usize, channels: usize, [training, relu, residual]: [bool; 3]) -> BatchNorm {
+    BatchNorm { rows, channels, eps: 1e-5, momentum: 0.1, training, relu, residual }
 }
 
-/// Parameters and running statistics.
-fn slots(case: &mut Case, channels: usize) -> BatchNormSlots {
+/// Weight and bias, and the running statistics.
+fn parameters(case: &mut Case, channels: usize) -> ([Slot; 2], [Slot; 2]) {
     let positive: Vec<f32> = uniform(12, channels).iter().map(|x| 1.5 + x).collect();
-    BatchNormSlots {
-        weight: case.input(&uniform(10, channels)),
-        bias: case.input(&uniform(11, channels)),
-        running_mean: case.in_place("running mean", &uniform(13, channels)),
-        running_var: case.in_place("running variance", &positive),
-    }
+    (
+        [case.input(&uniform(10, channels)), case.input(&uniform(11, channels))],
+        [
+            case.in_place("running mean", &uniform(13, channels)),
+            case.in_place("running variance", &positive),
+        ],
+    )
 }
 
-/// Outputs of the backward pass.
-struct Gradients {
-    dx: Slot,
-    dweight: Slot,
-    dbias: Slot,
-    dresidual: Option<Slot>,
-}
-
-fn gradients(case: &mut Case, norm: BatchNorm, with_residual: bool) -> Gradients {
-    let len = norm.rows * norm.channels;
-    Gradients {
-        dx: case.output("dx", len),
-        dweight: case.output("dweight", norm.channels),
-        dbias: case.output("dbias", norm.channels),
-        dresidual: with_residual.then(|| case.output("dresidual", len)),
-    }
-}
-
-fn training(norm: BatchNorm, with_residual: bool, x: &[f32]) {
-    let mut case = Case::shifted(format!("training, {norm:?}, {with_residual}"), norm.rows % 2);
-    let len = x.len();
-    let x = case.input(x);
+/// Forward and backward.
+fn check(norm: BatchNorm) {
+    let BatchNorm { rows, channels, .. } = norm;
+    let len = rows * channels;
+    let mut case = Case::shifted(format!("{norm:?}"), rows % 2);
+    let x = case.input(&uniform(1, len));
     let dy = case.input(&uniform(2, len));
-    let residual = with_residual.then(|| case.input(&uniform(3, len)));
-    let slots = slots(&mut case, norm.channels);
+    let ([weight, bias], [running_mean, running_var]) = parameters(&mut case, channels);
     let y = case.output("y", len);
-    let mean = case.output("mean", norm.channels);
-    let inv_std = case.output("inv_std", norm.channels);
-    let g = gradients(&mut case, norm, with_residual);
-    let workspace = |backend: &dyn Backend| backend.batch_norm_workspace(norm);
-    case.run_with(workspace, |backend, workspace| {
-        backend.batch_norm(norm, x, residual, slots, y, mean, inv_std, workspace);
-        backend.batch_norm_backward(
-            norm,
-            x,
-            y,
-            dy,
-            slots.weight,
-            mean,
-            inv_std,
-            g.dx,
-            g.dweight,
-            g.dbias,
-            g.dresidual,
-            workspace,
-        );
-    });
+    let [mean, inv_std] = ["mean", "inv_std"].map(|name| case.output(name, channels));
+    let mut inputs = vec![x, weight, bias];
+    if norm.residual {
+        inputs.push(case.input(&uniform(3, len)));
+    }
+    case.call(Kernel::BatchNorm(norm), &inputs, &[y, mean, inv_std, running_mean, running_var]);
+
+    let mut outputs = vec![case.output("dx", len)];
+    outputs.extend(["dweight", "dbias"].map(|name| case.output(name, channels)));
+    if norm.residual && norm.relu {
+        outputs.push(case.output("dresidual", len));
+    }
+    let inputs = [x, y, dy, weight, mean, inv_std];
+    case.call(Kernel::BatchNormBackward(norm), &inputs, &outputs);
+    case.run();
 }
 
 #[test]
 fn with_the_statistics_of_the_batch() {
     for (rows, channels) in SIZES {
-        for (relu, with_residual) in [(false, false), (true, true)] {
-            let x = uniform(1, rows * channels);
-            training(norm(rows, channels, relu), with_residual, &x);
-        }
+        check(norm(rows, channels, [true, false, false]));
+        check(norm(rows, channels, [true, true, true]));
     }
-    training(norm(70, 9, true), false, &uniform(1, 630));
-    training(norm(70, 9, false), true, &uniform(1, 630));
+    check(norm(70, 9, [true, true, false]));
+    check(norm(70, 9, [true, false, true]));
 }
 
 #[test]
 fn with_running_statistics() {
     for (rows, channels) in SIZES {
-        for (relu, with_residual) in [(false, true), (true, false)] {
-            let norm = norm(rows, channels, relu);
-            let mut case = Case::new(format!("inference, {norm:?}, {with_residual}"));
-            let len = rows * channels;
-            let x = case.input(&uniform(1, len));
-            let dy = case.input(&uniform(2, len));
-            let residual = with_residual.then(|| case.input(&uniform(3, len)));
-            let slots = slots(&mut case, channels);
-            let y = case.output("y", len);
-            let inv_std = case.output("inv_std", channels);
-            let g = gradients(&mut case, norm, with_residual);
-            let workspace = |backend: &dyn Backend| backend.batch_norm_workspace(norm);
-            case.run_with(workspace, |backend, workspace| {
-                backend.batch_norm_inference(norm, x, residual, slots, y, inv_std);
-                backend.batch_norm_inference_backward(
-                    norm,
-                    x,
-                    y,
-                    dy,
-                    slots.weight,
-                    slots.running_mean,
-                    inv_std,
-                    g.dx,
-                    g.dweight,
-                    g.dbias,
-                    g.dresidual,
-                    workspace,
-                );
-            });
-        }
+        check(norm(rows, channels, [false, false, true]));
+        check(norm(rows, channels, [false, true, false]));
     }
+    check(norm(70, 9, [false, true, true]));
 }
 
 /// With the textbook's sum(x^2) - sum(x)^2 / n in f32, nothing would be left of this variance.
 #[test]
 fn a_large_mean_costs_no_digits() {
     let (rows, channels) = (300, 3);
-    let norm = norm(rows, channels, false);
+    let norm = norm(rows, channels, [true, false, false]);
     let x: Vec<f32> = uniform(1, rows * channels).iter().map(|x| 4096.0 + x).collect();
     let mut case = Case::new("a large mean");
     let x = case.input(&x);
-    let slots = slots(&mut case, channels);
+    let ([weight, bias], [running_mean, running_var]) = parameters(&mut case, channels);
     let y = case.output_within("y", rows * channels, 1e-3);
     let mean = case.output("mean", channels);
     let inv_std = case.output_within("inv_std", channels, 1e-4);
-    let workspace = |backend: &dyn Backend| backend.batch_norm_workspace(norm);
-    case.run_with(workspace, |backend, workspace| {
-        backend.batch_norm(norm, x, None, slots, y, mean, inv_std, workspace);
-    });
+    let outputs = [y, mean, inv_std, running_mean, running_var];
+    case.call(Kernel::BatchNorm(norm), &[x, weight, bias], &outputs);
+    case.run();
 }

@@ -2,10 +2,10 @@
 
 mod common;
 
-use common::{Case, uniform};
+use common::uniform;
 use cuda_kernels::launch;
-use tensor::Shape;
 use tensor::geometry::Conv2d;
+use tensor::{Kernel, Shape};
 
 /// [N,H,W,C], [O,R,S], stride, padding.
 fn conv(x: [usize; 4], [o, r, s]: [usize; 3], stride: usize, padding: usize) -> Conv2d {
@@ -15,29 +15,10 @@ fn conv(x: [usize; 4], [o, r, s]: [usize; 3], stride: usize, padding: usize) -> 
 fn check(conv: Conv2d, shift: usize) {
     let x_len = conv.n * conv.h * conv.w * conv.c;
     let (w_len, y_len) = (conv.o * conv.patch(), conv.rows() * conv.o);
-    let mut case = Case::shifted(format!("{conv:?}"), shift);
-    let x = case.input(&uniform(1, x_len));
-    let w = case.input(&uniform(2, w_len));
-    let dy = case.input(&uniform(3, y_len));
-    let (y, dx, dw) = (case.output("y", y_len), case.output("dx", x_len), case.output("dw", w_len));
-    case.run_with(
-        |backend| {
-            let forward = backend.conv2d_workspace(conv);
-            let input = backend.conv2d_grad_input_workspace(conv);
-            forward.max(input).max(backend.conv2d_grad_weight_workspace(conv))
-        },
-        |backend, all| {
-            let ws = |len| all.part(0, len);
-            let (forward, input, weight) = (
-                backend.conv2d_workspace(conv),
-                backend.conv2d_grad_input_workspace(conv),
-                backend.conv2d_grad_weight_workspace(conv),
-            );
-            backend.conv2d(conv, x, w, y, ws(forward));
-            backend.conv2d_grad_input(conv, dy, w, dx, ws(input));
-            backend.conv2d_grad_weight(conv, x, dy, dw, ws(weight));
-        },
-    );
+    let (x, w, dy) = (uniform(1, x_len), uniform(2, w_len), uniform(3, y_len));
+    common::check(Kernel::Conv2d(conv), shift, &[&x, &w], &[y_len]);
+    common::check(Kernel::Conv2dGradInput(conv), shift, &[&dy, &w], &[x_len]);
+    common::check(Kernel::Conv2dGradWeight(conv), shift, &[&x, &dy], &[w_len]);
 }
 
 #[test]
@@ -64,6 +45,6 @@ fn more_channels_than_a_tile() {
 #[test]
 fn many_pixels_are_cut() {
     let conv = conv([2, 24, 23, 3], [8, 3, 3], 1, 1);
-    assert!(launch::conv2d::conv2d_grad_weight_workspace(conv) > 0);
+    assert!(launch::workspace(&Kernel::Conv2dGradWeight(conv)) > 0);
     check(conv, 1);
 }

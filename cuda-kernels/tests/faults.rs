@@ -3,8 +3,9 @@
 use std::sync::{Arc, Mutex};
 
 use autograd::{Executor, Graph};
-use cuda_kernels::driver::{Arg, Driver, Launch};
-use cuda_kernels::{Gpu, device};
+use cuda_kernels::Gpu;
+use cuda_kernels::device::OnDriver;
+use cuda_kernels::driver::{Driver, Launch};
 use tensor::{Backend, Error, Result, Slot};
 
 /// A driver whose memory is a host's and whose kernels do nothing, but one that fails.
@@ -67,7 +68,7 @@ fn a_fault_names_kernel_and_op_and_is_the_last_thing_that_runs() {
     let driver = Mutex::new(Some(driver));
     let open =
         || -> Result<Box<dyn Driver>> { Ok(Box::new(driver.lock().unwrap().take().unwrap())) };
-    let mut executor = Executor::new(graph, |len| device::on_driver(len, open)).unwrap();
+    let mut executor = Executor::new(graph, &OnDriver(open)).unwrap();
     executor.write(x, &[1.0; 40]);
     let error = executor.run_all().unwrap_err();
     let line = error.to_string();
@@ -91,8 +92,8 @@ fn too_large_is_refused_before_anything_runs() {
 
     let (driver, launched) = failing("");
     let mut gpu = Gpu::new(Box::new(driver), 16).unwrap();
-    let args = [Arg::Count(1 << 33), gpu.pointer(Slot { offset: 0, len: 16 })];
-    gpu.launch_elements("pointwise", "fill", 16, &args);
+    let y = Slot { offset: 0, len: 16 };
+    gpu.kernel("pointwise", "fill").counts(&[1 << 33]).slots(&[y]).each_element(16);
     let error = gpu.check().unwrap_err().to_string();
     assert!(error.contains("kernel fill: 8589934592 elements"), "{error}");
     assert!(launched.lock().unwrap().is_empty());
@@ -102,7 +103,7 @@ fn too_large_is_refused_before_anything_runs() {
 fn an_empty_grid_is_no_work() {
     let (driver, launched) = failing("");
     let mut gpu = Gpu::new(Box::new(driver), 16).unwrap();
-    gpu.launch_elements("pointwise", "fill", 0, &[]);
+    gpu.kernel("pointwise", "fill").each_element(0);
     gpu.finish().unwrap();
     assert!(launched.lock().unwrap().is_empty());
 }

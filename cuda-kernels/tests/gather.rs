@@ -3,6 +3,7 @@
 mod common;
 
 use common::{Case, indices, permutation, uniform};
+use tensor::Kernel;
 
 #[test]
 fn rows_and_their_gradient() {
@@ -17,10 +18,9 @@ fn rows_and_their_gradient() {
         let y = case.exact("y", count * columns);
         // The order of the additions is the CPU's, and so are the bits.
         let dx = case.exact("dx", rows * columns);
-        case.run(|backend| {
-            backend.gather_rows(columns, x, index, y);
-            backend.scatter_add_rows(columns, dy, index, dx);
-        });
+        case.call(Kernel::GatherRows { columns }, &[x, index], &[y]);
+        case.call(Kernel::ScatterAddRows { columns }, &[dy, index], &[dx]);
+        case.run();
     }
 }
 
@@ -35,9 +35,23 @@ fn columns_and_their_gradient() {
         let index = case.indices(&permutation(3, columns));
         let y = case.exact("y", rows * used);
         let dx = case.exact("dx", rows * columns);
-        case.run(|backend| {
-            backend.gather_columns(columns, x, index, y);
-            backend.gather_columns_backward(columns, dy, index, dx);
-        });
+        case.call(Kernel::GatherColumns { columns }, &[x, index], &[y]);
+        case.call(Kernel::GatherColumnsBackward { columns }, &[dy, index], &[dx]);
+        case.run();
+    }
+}
+
+#[test]
+fn rows_side_by_side_and_cut_out() {
+    for (first, second, start, count) in [(1, 1, 0, 1), (31, 300, 20, 33), (600, 5, 0, 605)] {
+        let mut case = Case::shifted(format!("{first} and {second}, {count} of them"), first % 2);
+        let [a, b] = [(1, first), (2, second)].map(|(index, len)| case.input(&uniform(index, len)));
+        let all = case.exact("all", first + second);
+        let part = case.exact("part", count);
+        let back = case.exact("back", first + second);
+        case.call(Kernel::ConcatRows, &[a, b], &[all]);
+        case.call(Kernel::SliceRows { start }, &[all], &[part]);
+        case.call(Kernel::SliceRowsBackward { start }, &[part], &[back]);
+        case.run();
     }
 }

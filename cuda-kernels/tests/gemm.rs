@@ -2,12 +2,11 @@
 
 mod common;
 
-use common::{Case, gpu, uniform};
+use common::{check, gpu, uniform};
 use cuda_kernels::Gpu;
-use cuda_kernels::launch::{self, gemm::Tile};
-use tensor::cpu::Cpu;
+use cuda_kernels::launch::gemm::{Tile, gemm_bf16, gemm_naive, gemm_parts, workspace};
 use tensor::geometry::Gemm;
-use tensor::{Backend, Slot};
+use tensor::{Backend, Kernel, Slot};
 
 fn transposes(m: usize, n: usize, k: usize) -> [Gemm; 4] {
     [(false, false), (false, true), (true, false), (true, true)].map(|(trans_a, trans_b)| Gemm {
@@ -21,14 +20,9 @@ fn transposes(m: usize, n: usize, k: usize) -> [Gemm; 4] {
 
 fn case(gemm: Gemm, shift: usize) {
     let Gemm { m, n, k, .. } = gemm;
-    let mut case = Case::shifted(format!("{gemm:?}"), shift);
-    let a = case.input(&uniform(1, m * k));
-    let b = case.input(&uniform(2, k * n));
-    let c = case.output("c", m * n);
-    case.run_with(
-        |backend| backend.gemm_workspace(gemm),
-        |backend, workspace| backend.gemm(gemm, a, b, c, workspace),
-    );
+    let (a, b, bias) = (uniform(1, m * k), uniform(2, k * n), uniform(3, n));
+    check(Kernel::Gemm(gemm), shift, &[&a, &b], &[m * n]);
+    check(Kernel::GemmBias(gemm), shift, &[&a, &b, &bias], &[m * n]);
 }
 
 #[test]
@@ -47,7 +41,7 @@ fn any_size_and_transpose() {
 #[test]
 fn a_large_inner_size_is_cut() {
     for gemm in transposes(20, 18, 1000) {
-        assert!(launch::gemm::gemm_workspace(gemm) > 0);
+        assert!(workspace(gemm) > 0);
         case(gemm, 1);
     }
     // Not a multiple of the part, and tall and wide tiles.
@@ -56,14 +50,14 @@ fn a_large_inner_size_is_cut() {
 }
 
 /// C by a kernel that is not on the backend's path.
-fn by(kernel: impl Fn(&mut Gpu, Slot, Slot, Slot), a: &[f32], b: &[f32], len: usize) -> Vec<f32> {
+fn by(kernel: impl Fn(&mut Gpu, [Slot; 2], Slot), a: &[f32], b: &[f32], len: usize) -> Vec<f32> {
     let mut gpu = gpu(a.len() + b.len() + len);
     let a_slot = Slot { offset: 0, len: a.len() };
     let b_slot = Slot { offset: a.len(), len: b.len() };
     let c_slot = Slot { offset: a.len() + b.len(), len };
     gpu.write(a_slot, a);
     gpu.write(b_slot, b);
-    kernel(&mut gpu, a_slot, b_slot, c_slot);
+    kernel(&mut gpu, [a_slot, b_slot], c_slot);
     let mut c = vec![0.0; len];
     gpu.read(c_slot, &mut c);
     gpu.finish().unwrap();
@@ -72,7 +66,7 @@ fn by(kernel: impl Fn(&mut Gpu, Slot, Slot, Slot), a: &[f32], b: &[f32], len: us
 
 fn on_cpu(gemm: Gemm, a: &[f32], b: &[f32]) -> Vec<f32> {
     let mut c = vec![0.0; gemm.m * gemm.n];
-    let mut workspace = vec![0.0; Cpu::new(0).unwrap().gemm_workspace(gemm)];
+    let mut workspace = vec![0.0; tensor::cpu::gemm::workspace(gemm)];
     tensor::cpu::gemm::gemm(gemm, a, b, &mut c, &mut workspace);
     c
 }
@@ -90,8 +84,8 @@ fn large_tiles() {
     assert_eq!(Tile::of(2048, 2048), Tile::Large);
     for gemm in transposes(131, 129, 21) {
         let (a, b) = (uniform(1, 131 * 21), uniform(2, 21 * 129));
-        let product = |gpu: &mut Gpu, a, b, c| {
-            launch::gemm::gemm_parts(gpu, gemm, Tile::Large, gemm.k, a, b, c);
+        let product = |gpu: &mut Gpu, factors, c| {
+            gemm_parts(gpu, gemm, Tile::Large, gemm.k, factors, None, c);
         };
         close(gemm, &on_cpu(gemm, &a, &b), &by(product, &a, &b, 131 * 129), 1e-5);
     }
@@ -101,7 +95,8 @@ fn large_tiles() {
 fn the_first_rung() {
     for gemm in transposes(19, 35, 33) {
         let (a, b) = (uniform(1, 19 * 33), uniform(2, 33 * 35));
-        let got = by(|gpu, a, b, c| launch::gemm::gemm_naive(gpu, gemm, a, b, c), &a, &b, 19 * 35);
+        let product = |gpu: &mut Gpu, factors, c| gemm_naive(gpu, gemm, factors, c);
+        let got = by(product, &a, &b, 19 * 35);
         close(gemm, &on_cpu(gemm, &a, &b), &got, 1e-5);
     }
 }
@@ -117,9 +112,7 @@ fn tensor_cores_multiply_what_bf16_keeps() {
     for (m, n, k) in [(1, 1, 1), (33, 31, 17), (64, 64, 64), (65, 70, 95)] {
         for gemm in transposes(m, n, k) {
             let (a, b) = (uniform(1, m * k), uniform(2, k * n));
-            let product = |gpu: &mut Gpu, a, b, c| {
-                launch::gemm::gemm_bf16(gpu, gemm, a, b, c);
-            };
+            let product = |gpu: &mut Gpu, factors, c| gemm_bf16(gpu, gemm, factors, c);
             let got = by(product, &a, &b, m * n);
             let rounded = [&a, &b].map(|x| x.iter().map(|&x| bf16(x)).collect::<Vec<f32>>());
             close(gemm, &on_cpu(gemm, &rounded[0], &rounded[1]), &got, 1e-5);

@@ -3,6 +3,7 @@
 mod common;
 
 use common::{Case, uniform};
+use tensor::Kernel;
 
 fn check(name: String, columns: usize, eps: f32, x: &[f32]) {
     let mut case = Case::shifted(name, columns % 2);
@@ -11,10 +12,9 @@ fn check(name: String, columns: usize, eps: f32, x: &[f32]) {
     let y = case.output("y", x.len);
     let norm = case.output("norm", x.len / columns);
     let dx = case.output("dx", x.len);
-    case.run(|backend| {
-        backend.l2_normalize(columns, eps, x, y, norm);
-        backend.l2_normalize_backward(columns, eps, y, norm, dy, dx);
-    });
+    case.call(Kernel::L2Normalize { columns, eps }, &[x], &[y, norm]);
+    case.call(Kernel::L2NormalizeBackward { columns, eps }, &[y, norm, dy], &[dx]);
+    case.run();
 }
 
 #[test]

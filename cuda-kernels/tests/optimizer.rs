@@ -3,8 +3,8 @@
 mod common;
 
 use common::{Case, uniform};
-use tensor::Slot;
-use tensor::backend::AdamW;
+use tensor::kernel::AdamW;
+use tensor::{Kernel, Slot};
 
 /// One weight, beside a warp, several blocks, several parts of a norm.
 const LENS: [usize; 5] = [1, 31, 33, 1000, 5000];
@@ -21,7 +21,8 @@ fn ema() {
         let m = case.input(&[0.99]);
         let student = case.input(&uniform(1, len));
         let teacher = case.in_place("teacher", &uniform(2, len));
-        case.run(|backend| backend.ema(m, student, teacher));
+        case.call(Kernel::Ema, &[m, student], &[teacher]);
+        case.run();
     }
 }
 
@@ -33,30 +34,64 @@ fn sgd() {
         let grad = case.input(&uniform(1, len));
         let w = case.in_place("w", &uniform(2, len));
         let buffer = case.in_place("buffer", &uniform(3, len));
-        case.run(|backend| (0..3).for_each(|_| backend.sgd(0.9, lr, wd, grad, w, buffer)));
+        for _ in 0..3 {
+            case.call(Kernel::Sgd { momentum: 0.9 }, &[grad, lr, wd], &[w, buffer]);
+        }
+        case.run();
     }
 }
 
-fn lars(name: String, w: &[f32], grad: &[f32], wd: f32) {
+/// Steps of LARS over tensors with these first and last elements.
+fn lars(name: String, ranges: &[u32], w: &[f32], grad: &[f32], wd: f32) {
     let mut case = Case::shifted(name, w.len() % 2);
     let (lr, wd) = settings(&mut case, 0.5, wd);
     let grad = case.input(grad);
     let buffer = case.in_place("buffer", &uniform(3, w.len()));
     let w = case.in_place("w", w);
-    case.run(|backend| (0..3).for_each(|_| backend.lars(0.9, 1e-1, lr, wd, grad, w, buffer)));
+    let kernel = Kernel::Lars { momentum: 0.9, eta: 1e-1, tensors: ranges.len() / 2 };
+    let ranges = case.indices(ranges);
+    for _ in 0..3 {
+        case.call(kernel, &[grad, lr, wd, ranges], &[w, buffer]);
+    }
+    case.run();
+}
+
+/// The same over one tensor.
+fn lars_of_one(name: String, w: &[f32], grad: &[f32], wd: f32) {
+    lars(name, &[0, w.len() as u32], w, grad, wd);
 }
 
 #[test]
 fn lars_scales_by_both_norms() {
     for len in LENS {
-        lars(format!("lars of {len}"), &uniform(2, len), &uniform(1, len), 1e-2);
+        lars_of_one(format!("lars of {len}"), &uniform(2, len), &uniform(1, len), 1e-2);
     }
 }
 
 #[test]
 fn lars_without_a_norm_is_sgd() {
-    lars("weights 0".to_owned(), &[0.0; 33], &uniform(1, 33), 1e-2);
-    lars("gradient 0, no decay".to_owned(), &uniform(2, 33), &[0.0; 33], 0.0);
+    lars_of_one("weights 0".to_owned(), &[0.0; 33], &uniform(1, 33), 1e-2);
+    lars_of_one("gradient 0, no decay".to_owned(), &uniform(2, 33), &[0.0; 33], 0.0);
+}
+
+#[test]
+fn lars_of_a_tensor_that_takes_all_parts() {
+    let len = 270_000;
+    lars_of_one(format!("lars of {len}"), &uniform(2, len), &uniform(1, len), 1e-2);
+}
+
+/// Tensors of other sizes and scales, with gaps between them, which stay as they are.
+#[test]
+fn lars_scales_each_tensor_by_itself() {
+    let mut ranges = Vec::new();
+    let mut len = 3;
+    for tensor in [40, 1, 5000, 33] {
+        ranges.extend([len as u32, (len + tensor) as u32]);
+        len += tensor + 16;
+    }
+    let mut w = uniform(2, len);
+    w[..50].iter_mut().for_each(|w| *w *= 30.0);
+    lars("four tensors".to_owned(), &ranges, &w, &uniform(1, len), 1e-2);
 }
 
 #[test]
@@ -70,10 +105,10 @@ fn adamw() {
         let w = case.in_place("w", &uniform(2, len));
         let first = case.in_place("first", &vec![0.0; len]);
         let second = case.in_place("second", &vec![0.0; len]);
-        case.run(|backend| {
-            for _ in 0..2 {
-                backend.adamw(constants, lr, wd, correction, grad, w, first, second);
-            }
-        });
+        for _ in 0..2 {
+            let inputs = [grad, lr, wd, correction];
+            case.call(Kernel::AdamW(constants), &inputs, &[w, first, second]);
+        }
+        case.run();
     }
 }

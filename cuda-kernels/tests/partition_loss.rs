@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Case, permutation, uniform};
-use tensor::backend::LossSlots;
+use tensor::Kernel;
 use tensor::geometry::PartitionLoss;
 
 /// Views, images, prototypes, partition size.
@@ -20,14 +20,10 @@ fn check(name: &str, sizes: PartitionLoss, student: &[f32], teacher: &[f32], shi
     // sums of large terms.
     let scalars = case.output_within("loss, C and H", 3, 2e-6);
     let [loss, consistency, entropy] = [0, 1, 2].map(|i| scalars.part(i, 1));
-    let terms = LossSlots { loss, consistency, entropy };
     let grad = case.output("gradient", student.len);
-    case.run_with(
-        |backend| backend.partition_loss_workspace(sizes),
-        |backend, workspace| {
-            backend.partition_loss(sizes, student, teacher, order, terms, grad, workspace);
-        },
-    );
+    let outputs = [loss, consistency, entropy, grad];
+    case.call(Kernel::PartitionLoss(sizes), &[student, teacher, order], &outputs);
+    case.run();
 }
 
 fn logits(sizes: PartitionLoss, scale: f32) -> (Vec<f32>, Vec<f32>) {

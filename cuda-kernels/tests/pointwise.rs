@@ -2,8 +2,8 @@
 
 mod common;
 
-use common::{Case, uniform};
-use tensor::{Backend, Slot};
+use common::{Case, check, uniform};
+use tensor::Kernel;
 
 /// One element, beside a warp, and beside several blocks.
 const LENS: [usize; 5] = [1, 31, 33, 256, 1000];
@@ -36,22 +36,15 @@ fn with_edges(index: u64, len: usize) -> Vec<f32> {
     x
 }
 
-fn unary(name: &str, call: impl Fn(&mut dyn Backend, Slot, Slot)) {
+fn unary(kernel: Kernel) {
     for len in LENS {
-        let mut case = Case::shifted(format!("{name} of {len}"), len % 3);
-        let x = case.input(&with_edges(1, len));
-        let y = case.output("y", len);
-        case.run(|backend| call(backend, x, y));
+        check(kernel, len % 3, &[&with_edges(1, len)], &[len]);
     }
 }
 
-fn binary(name: &str, call: impl Fn(&mut dyn Backend, Slot, Slot, Slot)) {
+fn binary(kernel: Kernel) {
     for len in LENS {
-        let mut case = Case::shifted(format!("{name} of {len}"), len % 3);
-        let a = case.input(&with_edges(1, len));
-        let b = case.input(&uniform(2, len));
-        let y = case.output("y", len);
-        case.run(|backend| call(backend, a, b, y));
+        check(kernel, len % 3, &[&with_edges(1, len), &uniform(2, len)], &[len]);
     }
 }
 
@@ -62,48 +55,48 @@ fn fill_and_copy() {
         let x = case.exact("x", len);
         let bits = case.indices(&(0..len as u32).map(|i| 0x7f80_0001 + i).collect::<Vec<_>>());
         let y = case.exact("y", len);
-        case.run(|backend| {
-            backend.fill(x, -1.5);
-            backend.copy(bits, y);
-        });
+        case.call(Kernel::Fill(-1.5), &[], &[x]);
+        case.call(Kernel::Copy, &[bits], &[y]);
+        case.call(Kernel::Copy, &[x], &[x]);
+        case.run();
     }
 }
 
 #[test]
 fn add_and_mul() {
-    binary("add", |backend, a, b, y| backend.add(a, b, y));
-    binary("mul", |backend, a, b, y| backend.mul(a, b, y));
+    binary(Kernel::Add);
+    binary(Kernel::Mul);
     let mut case = Case::new("add in place");
     let y = case.in_place("y", &uniform(1, 300));
     let b = case.input(&uniform(2, 300));
-    case.run(|backend| backend.add(y, b, y));
+    case.call(Kernel::Add, &[y, b], &[y]);
+    case.run();
 }
 
 #[test]
 fn clamp() {
-    unary("clamp", |backend, x, y| backend.clamp(-0.5, 1.0, x, y));
-    binary("clamp_backward", |backend, x, dy, dx| backend.clamp_backward(-0.5, 1.0, x, dy, dx));
+    unary(Kernel::Clamp { low: -0.5, high: 1.0 });
+    binary(Kernel::ClampBackward { low: -0.5, high: 1.0 });
 }
 
 #[test]
 fn ln() {
-    unary("ln", |backend, x, y| backend.ln(x, y));
-    binary("ln_backward", |backend, x, dy, dx| backend.ln_backward(x, dy, dx));
+    unary(Kernel::Ln);
+    binary(Kernel::LnBackward);
 }
 
 #[test]
 fn scale() {
-    unary("scale", |backend, x, y| backend.scale(-3.5, x, y));
+    unary(Kernel::Scale(-3.5));
     for s in [1.0, 0.25] {
         let mut case = Case::new(format!("scale by {s}, in place and not"));
         let factor = case.input(&[s]);
         let x = case.in_place("x", &uniform(1, 77));
         let y = case.output("y", 77);
-        case.run(|backend| {
-            backend.scale_by(factor, x, y);
-            backend.scale_by(factor, x, x);
-            backend.scale(s, x, x);
-        });
+        case.call(Kernel::ScaleBy, &[factor, x], &[y]);
+        case.call(Kernel::ScaleBy, &[factor, x], &[x]);
+        case.call(Kernel::Scale(s), &[x], &[x]);
+        case.run();
     }
 }
 
@@ -116,32 +109,36 @@ fn accumulate() {
         // Where nothing is kept, not even a NaN may come through.
         let before = if keep == 0.0 { vec![f32::NAN; 33] } else { uniform(2, 33) };
         let acc = case.in_place("acc", &before);
-        case.run(|backend| backend.accumulate(factor, x, acc));
+        case.call(Kernel::Accumulate, &[factor, x], &[acc]);
+        case.run();
     }
 }
 
 #[test]
 fn relu() {
-    unary("relu", |backend, x, y| backend.relu(x, y));
-    binary("relu_backward", |backend, y, dy, dx| backend.relu_backward(y, dy, dx));
+    unary(Kernel::Relu);
+    binary(Kernel::ReluBackward);
 }
 
 #[test]
 fn gelu() {
-    unary("gelu", |backend, x, y| backend.gelu(x, y));
-    binary("gelu_backward", |backend, x, dy, dx| backend.gelu_backward(x, dy, dx));
+    unary(Kernel::Gelu);
+    binary(Kernel::GeluBackward);
 }
 
 #[test]
-fn add_bias() {
+fn a_bias_in_every_row() {
     for (rows, columns) in [(1, 1), (1, 33), (31, 1), (33, 31), (5, 300)] {
-        let mut case = Case::new(format!("add_bias {rows}x{columns}"));
-        let x = case.in_place("x", &uniform(1, rows * columns));
+        let mut case = Case::new(format!("bias, {rows}x{columns}"));
+        let len = rows * columns;
+        let x = case.in_place("x", &with_edges(1, len));
         let bias = case.input(&uniform(2, columns));
-        let y = case.output("y", rows * columns);
-        case.run(|backend| {
-            backend.add_bias(x, bias, y);
-            backend.add_bias(x, bias, x);
-        });
+        let dy = case.input(&uniform(3, len));
+        let [sum, y, dx] = ["sum", "y", "dx"].map(|name| case.output(name, len));
+        case.call(Kernel::AddBias, &[x, bias], &[sum]);
+        case.call(Kernel::BiasGelu, &[x, bias], &[y]);
+        case.call(Kernel::BiasGeluBackward, &[x, bias, dy], &[dx]);
+        case.call(Kernel::AddBias, &[x, bias], &[x]);
+        case.run();
     }
 }

@@ -2,9 +2,9 @@
 
 mod common;
 
-use common::{Case, uniform};
-use tensor::Shape;
+use common::{Case, check, uniform};
 use tensor::geometry::Pool2d;
+use tensor::{Kernel, Shape};
 
 /// N,H,W,C, kernel, stride, padding: overlapping windows, gaps between them, padding on all sides,
 /// windows that reach over an edge, one pixel.
@@ -44,10 +44,9 @@ fn max_and_its_gradient() {
         let y = case.exact("y", y_len);
         let argmax = case.exact("argmax", y_len);
         let dx = case.output("dx", x_len);
-        case.run(|backend| {
-            backend.max_pool2d(pool, x, y, argmax);
-            backend.max_pool2d_backward(pool, dy, argmax, dx);
-        });
+        case.call(Kernel::MaxPool2d(pool), &[x], &[y, argmax]);
+        case.call(Kernel::MaxPool2dBackward(pool), &[dy, argmax], &[dx]);
+        case.run();
     }
 }
 
@@ -60,35 +59,25 @@ fn max_of_nan_and_infinities() {
     let x = case.input(&[-inf, -inf, nan, 1.0, 2.0, nan, -inf, -inf, inf, 0.0, nan, 3.0]);
     let y = case.output("y", 3);
     let argmax = case.exact("argmax", 3);
-    case.run(|backend| backend.max_pool2d(pool, x, y, argmax));
+    case.call(Kernel::MaxPool2d(pool), &[x], &[y, argmax]);
+    case.run();
 }
 
 #[test]
 fn average_and_its_gradient() {
     for pool in pools() {
         let (x_len, y_len) = lens(pool);
-        let mut case = Case::shifted(format!("average {pool:?}"), x_len % 2);
-        let x = case.input(&uniform(1, x_len));
-        let dy = case.input(&uniform(2, y_len));
-        let (y, dx) = (case.output("y", y_len), case.output("dx", x_len));
-        case.run(|backend| {
-            backend.avg_pool2d(pool, x, y);
-            backend.avg_pool2d_backward(pool, dy, dx);
-        });
+        let shift = x_len % 2;
+        check(Kernel::AvgPool2d(pool), shift, &[&uniform(1, x_len)], &[y_len]);
+        check(Kernel::AvgPool2dBackward(pool), shift, &[&uniform(2, y_len)], &[x_len]);
     }
 }
 
 #[test]
 fn global_average_and_its_gradient() {
     for (n, pixels, channels) in [(1, 1, 1), (3, 49, 33), (2, 7, 5), (5, 100, 8), (2, 3, 100)] {
-        let mut case = Case::new(format!("global average [{n},{pixels},{channels}]"));
-        let x = case.input(&uniform(1, n * pixels * channels));
-        let dy = case.input(&uniform(2, n * channels));
-        let y = case.output("y", n * channels);
-        let dx = case.output("dx", n * pixels * channels);
-        case.run(|backend| {
-            backend.global_avg_pool(n, pixels, x, y);
-            backend.global_avg_pool_backward(n, pixels, dy, dx);
-        });
+        let (x_len, y_len) = (n * pixels * channels, n * channels);
+        check(Kernel::GlobalAvgPool { n, pixels }, 0, &[&uniform(1, x_len)], &[y_len]);
+        check(Kernel::GlobalAvgPoolBackward { n, pixels }, 0, &[&uniform(2, y_len)], &[x_len]);
     }
 }

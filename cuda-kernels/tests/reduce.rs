@@ -2,8 +2,8 @@
 
 mod common;
 
-use common::{Case, gpu, uniform};
-use tensor::{Backend, Slot};
+use common::{Case, check, gpu, uniform};
+use tensor::{Backend, Kernel, Slot};
 
 /// Rows and columns: one of each, beside a warp and a tile, one part and several.
 const SIZES: [(usize, usize); 11] = [
@@ -28,36 +28,27 @@ fn around_1(index: u64, len: usize) -> Vec<f32> {
 #[test]
 fn sum_rows() {
     for (rows, columns) in SIZES {
-        let mut case = Case::shifted(format!("sum_rows {rows}x{columns}"), rows % 2);
-        let x = case.input(&around_1(1, rows * columns));
-        let y = case.output("y", columns);
-        let workspace = |backend: &dyn Backend| backend.sum_rows_workspace(rows, columns);
-        case.run_with(workspace, |backend, workspace| backend.sum_rows(x, y, workspace));
+        let x = around_1(1, rows * columns);
+        check(Kernel::SumRows { rows, columns }, rows % 2, &[&x], &[columns]);
     }
 }
 
 #[test]
 fn sum_columns_and_its_gradient() {
     for (rows, columns) in SIZES {
-        let mut case = Case::new(format!("sum_columns {rows}x{columns}"));
-        let x = case.input(&around_1(1, rows * columns));
-        let y = case.output("y", rows);
+        check(Kernel::SumColumns { columns }, 0, &[&around_1(1, rows * columns)], &[rows]);
+        let mut case = Case::new(format!("sum_columns_backward {rows}x{columns}"));
         let dx = case.exact("dx", rows * columns);
         let dy = case.input(&uniform(2, rows));
-        case.run(|backend| {
-            backend.sum_columns(columns, x, y);
-            backend.sum_columns_backward(columns, dy, dx);
-        });
+        case.call(Kernel::SumColumnsBackward { columns }, &[dy], &[dx]);
+        case.run();
     }
 }
 
 #[test]
 fn sum_of_all() {
     for len in [1, 31, 33, 255, 257, 2049, 40_001] {
-        let mut case = Case::shifted(format!("sum of {len}"), len % 3);
-        let x = case.input(&around_1(1, len));
-        let y = case.output("y", 1);
-        case.run(|backend| backend.sum(-0.25, x, y));
+        check(Kernel::Sum(-0.25), len % 3, &[&around_1(1, len)], &[1]);
     }
 }
 

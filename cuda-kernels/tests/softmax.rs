@@ -3,6 +3,7 @@
 mod common;
 
 use common::{Case, uniform};
+use tensor::Kernel;
 
 /// Rows and columns: one of each, beside a warp, and rows that take several warps.
 const SIZES: [(usize, usize); 7] =
@@ -12,34 +13,34 @@ fn logits(index: u64, len: usize) -> Vec<f32> {
     uniform(index, len).iter().map(|x| 20.0 * x).collect()
 }
 
-#[test]
-fn softmax_and_its_gradient() {
+fn with_gradient(forward: fn(usize) -> Kernel, backward: fn(usize) -> Kernel) {
     for (rows, columns) in SIZES {
         let len = rows * columns;
-        let mut case = Case::shifted(format!("softmax {rows}x{columns}"), columns % 2);
+        let (forward, backward) = (forward(columns), backward(columns));
+        let mut case = Case::shifted(format!("{forward:?} of {rows} rows"), columns % 2);
         let x = case.input(&logits(1, len));
         let dy = case.input(&uniform(2, len));
         let (y, dx) = (case.output("y", len), case.output("dx", len));
-        case.run(|backend| {
-            backend.softmax(columns, x, y);
-            backend.softmax_backward(columns, y, dy, dx);
-        });
+        case.call(forward, &[x], &[y]);
+        case.call(backward, &[y, dy], &[dx]);
+        case.run();
     }
 }
 
 #[test]
+fn softmax_and_its_gradient() {
+    with_gradient(
+        |columns| Kernel::Softmax { columns },
+        |columns| Kernel::SoftmaxBackward { columns },
+    );
+}
+
+#[test]
 fn log_softmax_and_its_gradient() {
-    for (rows, columns) in SIZES {
-        let len = rows * columns;
-        let mut case = Case::shifted(format!("log_softmax {rows}x{columns}"), columns % 2);
-        let x = case.input(&logits(1, len));
-        let dy = case.input(&uniform(2, len));
-        let (y, dx) = (case.output("y", len), case.output("dx", len));
-        case.run(|backend| {
-            backend.log_softmax(columns, x, y);
-            backend.log_softmax_backward(columns, y, dy, dx);
-        });
-    }
+    with_gradient(
+        |columns| Kernel::LogSoftmax { columns },
+        |columns| Kernel::LogSoftmaxBackward { columns },
+    );
 }
 
 #[test]
@@ -57,8 +58,7 @@ fn large_logits_do_not_overflow_and_faults_show() {
     let mut case = Case::new("rows with edges");
     let x = case.input(&rows.concat());
     let (y, log_y) = (case.output("y", 21), case.output("log y", 21));
-    case.run(|backend| {
-        backend.softmax(3, x, y);
-        backend.log_softmax(3, x, log_y);
-    });
+    case.call(Kernel::Softmax { columns: 3 }, &[x], &[y]);
+    case.call(Kernel::LogSoftmax { columns: 3 }, &[x], &[log_y]);
+    case.run();
 }

@@ -4,7 +4,7 @@ mod common;
 
 use common::{Case, permutation, uniform};
 use cuda_kernels::launch;
-use tensor::backend::{LossSlots, StreamingLossInputs};
+use tensor::Kernel;
 use tensor::geometry::{PartitionLoss, StreamingLoss};
 
 /// Views, images, prototypes, partition size, dimension.
@@ -36,26 +36,22 @@ impl Data {
 
 fn check(name: &str, sizes: StreamingLoss, data: &Data, shift: usize) {
     let mut case = Case::shifted(format!("{name}, {sizes:?}"), shift);
-    let inputs = StreamingLossInputs {
-        student: case.input(&data.student),
-        teacher: case.input(&data.teacher),
-        student_prototypes: case.input(&data.student_prototypes),
-        teacher_prototypes: case.input(&data.teacher_prototypes),
-        permutation: case.indices(&permutation(5, sizes.loss.prototypes)),
-    };
+    let inputs = [
+        case.input(&data.student),
+        case.input(&data.teacher),
+        case.input(&data.student_prototypes),
+        case.input(&data.teacher_prototypes),
+        case.indices(&permutation(5, sizes.loss.prototypes)),
+    ];
     // Together, so that each is compared at the scale of the largest: H near 0 is the small rest of
     // sums of large terms.
     let scalars = case.output_within("loss, C and H", 3, 2e-6);
     let [loss, consistency, entropy] = [0, 1, 2].map(|i| scalars.part(i, 1));
-    let terms = LossSlots { loss, consistency, entropy };
     let grad_student = case.output("gradient of embeddings", data.student.len());
     let grad_prototypes = case.output("gradient of prototypes", data.student_prototypes.len());
-    case.run_with(
-        |backend| backend.streaming_loss_workspace(sizes),
-        |backend, workspace| {
-            backend.streaming_loss(sizes, inputs, terms, grad_student, grad_prototypes, workspace);
-        },
-    );
+    let outputs = [loss, consistency, entropy, grad_student, grad_prototypes];
+    case.call(Kernel::StreamingLoss(sizes), &inputs, &outputs);
+    case.run();
 }
 
 #[test]
@@ -158,8 +154,7 @@ fn a_partition_too_large_for_shared_memory() {
 
 #[test]
 fn memory_does_not_grow_with_the_prototypes() {
-    let workspace = |prototypes| {
-        launch::streaming_loss::streaming_loss_workspace(sizes(8, 64, prototypes, 512, 256))
-    };
+    let workspace =
+        |prototypes| launch::workspace(&Kernel::StreamingLoss(sizes(8, 64, prototypes, 512, 256)));
     assert_eq!(workspace(65_536), workspace(262_144));
 }

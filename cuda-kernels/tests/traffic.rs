@@ -9,34 +9,45 @@ mod common;
 use std::sync::Arc;
 
 use common::uniform;
-use cuda_kernels::Gpu;
 use cuda_kernels::driver::emulator::{Emulator, Profile};
-use tensor::backend::{AdamW, BatchNorm, BatchNormSlots};
-use tensor::geometry::Pool2d;
-use tensor::{Backend, Shape, Slot};
+use cuda_kernels::{Gpu, launch};
+use tensor::geometry::{BatchNorm, Pool2d};
+use tensor::kernel::AdamW;
+use tensor::{Backend, Io, Kernel, Shape, Slot};
 
-/// Slots one after the other in an arena, filled with random numbers above 0.
-struct Arena(usize);
-
-impl Arena {
-    fn slot(&mut self, len: usize) -> Slot {
-        let offset = self.0.next_multiple_of(tensor::arena::ALIGN);
-        self.0 = offset + len;
-        Slot { offset, len }
-    }
-
-    fn slots<const N: usize>(&mut self, len: usize) -> [Slot; N] {
-        [(); N].map(|()| self.slot(len))
-    }
+/// Bytes that a kernel moves, per element of `elements`, with inputs and outputs of these lengths full
+/// of random numbers above 0; and bank conflicts are a failure.
+fn bytes(kernel: Kernel, inputs: &[usize], outputs: &[usize], elements: usize) -> f64 {
+    bytes_by_index(kernel, inputs, &[], outputs, elements)
 }
 
-/// Bytes that `calls` move, per element of `elements`; and bank conflicts are a failure.
-fn bytes(arena: &Arena, elements: usize, calls: impl Fn(&mut Gpu)) -> f64 {
+/// The same of a kernel whose last input is indices.
+fn bytes_by_index(
+    kernel: Kernel,
+    inputs: &[usize],
+    indices: &[u32],
+    outputs: &[usize],
+    elements: usize,
+) -> f64 {
+    let mut end = 0;
+    let mut slot = |len: usize| {
+        let offset = usize::next_multiple_of(end, tensor::arena::ALIGN);
+        end = offset + len;
+        Slot { offset, len }
+    };
+    let mut inputs: Vec<Slot> = inputs.iter().map(|&len| slot(len)).collect();
+    let outputs: Vec<Slot> = outputs.iter().map(|&len| slot(len)).collect();
+    let workspace = slot(launch::workspace(&kernel));
+    let index = slot(indices.len());
     let profile = Profile::default();
-    let mut gpu = Gpu::new(Box::new(Emulator::profiled(Arc::clone(&profile))), arena.0).unwrap();
-    let positive: Vec<f32> = uniform(1, arena.0).iter().map(|x| 1.5 + x).collect();
-    gpu.write(Slot { offset: 0, len: arena.0 }, &positive);
-    calls(&mut gpu);
+    let mut gpu = Gpu::new(Box::new(Emulator::profiled(Arc::clone(&profile))), end).unwrap();
+    let positive: Vec<f32> = uniform(1, end).iter().map(|x| 1.5 + x).collect();
+    gpu.write(Slot { offset: 0, len: end }, &positive);
+    if index.len > 0 {
+        gpu.write_u32(index, indices);
+        inputs.push(index);
+    }
+    gpu.run(&kernel, &Io { inputs: &inputs, outputs: &outputs, workspace });
     gpu.finish().unwrap();
     let profile = profile.lock().unwrap();
     for (kernel, counts) in profile.iter() {
@@ -57,28 +68,30 @@ const LEN: usize = 8192;
 
 #[test]
 fn pointwise() {
-    type Call = fn(&mut Gpu, [Slot; 3], Slot);
-    let calls: [(&str, f64, Call); 14] = [
-        ("fill", 4.0, |gpu, [x, ..], _| gpu.fill(x, 1.0)),
-        ("copy", 8.0, |gpu, [x, y, _], _| gpu.copy(x, y)),
-        ("add", 12.0, |gpu, [x, y, z], _| gpu.add(x, y, z)),
-        ("mul", 12.0, |gpu, [x, y, z], _| gpu.mul(x, y, z)),
-        ("clamp", 8.0, |gpu, [x, y, _], _| gpu.clamp(0.0, 9.0, x, y)),
-        ("clamp_backward", 12.0, |gpu, [x, y, z], _| gpu.clamp_backward(0.0, 9.0, x, y, z)),
-        ("ln", 8.0, |gpu, [x, y, _], _| gpu.ln(x, y)),
-        ("ln_backward", 12.0, |gpu, [x, y, z], _| gpu.ln_backward(x, y, z)),
-        ("scale", 8.0, |gpu, [x, y, _], _| gpu.scale(2.0, x, y)),
-        ("scale_by", 8.0 + 1.0, |gpu, [x, y, _], s| gpu.scale_by(s, x, y)),
-        ("accumulate", 12.0 + 1.0, |gpu, [x, y, _], s| gpu.accumulate(s, x, y)),
-        ("relu_backward", 12.0, |gpu, [x, y, z], _| gpu.relu_backward(x, y, z)),
-        ("gelu", 8.0, |gpu, [x, y, _], _| gpu.gelu(x, y)),
-        ("gelu_backward", 12.0, |gpu, [x, y, z], _| gpu.gelu_backward(x, y, z)),
+    let (low, high, n, columns) = (0.0, 9.0, LEN, 32);
+    let kernels: [(Kernel, &[usize], f64); 18] = [
+        (Kernel::Fill(1.0), &[], 4.0),
+        (Kernel::Copy, &[n], 8.0),
+        (Kernel::Add, &[n, n], 12.0),
+        (Kernel::Mul, &[n, n], 12.0),
+        (Kernel::Clamp { low, high }, &[n], 8.0),
+        (Kernel::ClampBackward { low, high }, &[n, n], 12.0),
+        (Kernel::Ln, &[n], 8.0),
+        (Kernel::LnBackward, &[n, n], 12.0),
+        (Kernel::Scale(2.0), &[n], 8.0),
+        (Kernel::ScaleBy, &[1, n], 8.0 + 1.0),
+        (Kernel::Accumulate, &[1, n], 12.0 + 1.0),
+        (Kernel::Relu, &[n], 8.0),
+        (Kernel::ReluBackward, &[n, n], 12.0),
+        (Kernel::Gelu, &[n], 8.0),
+        (Kernel::GeluBackward, &[n, n], 12.0),
+        // The bias comes from the cache.
+        (Kernel::AddBias, &[n, columns], 8.0 + 4.0),
+        (Kernel::BiasGelu, &[n, columns], 8.0 + 4.0),
+        (Kernel::BiasGeluBackward, &[n, columns, n], 12.0 + 4.0),
     ];
-    for (name, promised, call) in calls {
-        let mut arena = Arena(0);
-        let slots = arena.slots(LEN);
-        let scalar = arena.slot(1);
-        check(name, bytes(&arena, LEN, |gpu| call(gpu, slots, scalar)), promised);
+    for (kernel, inputs, promised) in kernels {
+        check(kernel.name(), bytes(kernel, inputs, &[n], n), promised);
     }
 }
 
@@ -86,110 +99,90 @@ fn pointwise() {
 fn reductions_read_once() {
     let (rows, columns) = (1024, 32);
     let len = rows * columns;
-    let mut arena = Arena(0);
-    let (x, y) = (arena.slot(len), arena.slot(rows));
-    let workspace = arena.slot(Gpu::sizes().sum_rows_workspace(rows, columns));
-    let one = y.part(0, 1);
-    let sum_rows = bytes(&arena, len, |gpu| gpu.sum_rows(x, y.part(0, columns), workspace));
-    check("sum_rows", sum_rows, 4.0 * (1.0 + 2.0 * workspace.len as f64 / len as f64));
+    let sum_rows = Kernel::SumRows { rows, columns };
+    let partial_sums = launch::workspace(&sum_rows) as f64 / len as f64;
+    let got = bytes(sum_rows, &[len], &[columns], len);
+    check("sum_rows", got, 4.0 * (1.0 + 2.0 * partial_sums));
     // A row's sum is one number, but costs a transaction.
-    let sum_columns = bytes(&arena, len, |gpu| gpu.sum_columns(columns, x, y));
-    check("sum_columns", sum_columns, 4.0 + 32.0 / columns as f64);
-    check("sum", bytes(&arena, len, |gpu| gpu.sum(1.0, x, one)), 4.0);
+    let got = bytes(Kernel::SumColumns { columns }, &[len], &[rows], len);
+    check("sum_columns", got, 4.0 + 32.0 / columns as f64);
+    check("sum", bytes(Kernel::Sum(1.0), &[len], &[1], len), 4.0);
 }
 
 #[test]
 fn rows_of_softmax_and_weight_norm() {
-    let (rows, columns) = (8, 1024);
-    let len = rows * columns;
-    let mut arena = Arena(0);
-    let [x, y, z] = arena.slots(len);
-    let norm = arena.slot(rows);
-    // x three times, of which the caches have two.
-    check("softmax", bytes(&arena, len, |gpu| gpu.softmax(columns, x, y)), 16.0);
-    check("log_softmax", bytes(&arena, len, |gpu| gpu.log_softmax(columns, x, y)), 16.0);
-    // y and dy twice, or dy twice and y once.
-    let backward = bytes(&arena, len, |gpu| gpu.softmax_backward(columns, x, y, z));
-    check("softmax_backward", backward, 20.0);
-    let backward = bytes(&arena, len, |gpu| gpu.log_softmax_backward(columns, x, y, z));
-    check("log_softmax_backward", backward, 16.0);
-    let forward = bytes(&arena, len, |gpu| gpu.l2_normalize(columns, 0.0, x, y, norm));
-    check("l2_normalize", forward, 12.0);
-    let backward = bytes(&arena, len, |gpu| {
-        gpu.l2_normalize_backward(columns, 0.0, x, norm, y, z);
-    });
-    check("l2_normalize_backward", backward, 20.0);
+    let (rows, columns, eps) = (8, 1024, 0.0);
+    let n = rows * columns;
+    let kernels: [(Kernel, &[usize], &[usize], f64); 6] = [
+        // x three times, of which the caches have two.
+        (Kernel::Softmax { columns }, &[n], &[n], 16.0),
+        (Kernel::LogSoftmax { columns }, &[n], &[n], 16.0),
+        // y and dy twice, or dy twice and y once.
+        (Kernel::SoftmaxBackward { columns }, &[n, n], &[n], 20.0),
+        (Kernel::LogSoftmaxBackward { columns }, &[n, n], &[n], 16.0),
+        (Kernel::L2Normalize { columns, eps }, &[n], &[n, rows], 12.0),
+        (Kernel::L2NormalizeBackward { columns, eps }, &[n, rows, n], &[n], 20.0),
+    ];
+    for (kernel, inputs, outputs, promised) in kernels {
+        check(kernel.name(), bytes(kernel, inputs, outputs, n), promised);
+    }
 }
 
 #[test]
 fn batch_norm() {
-    let (rows, channels) = (2048, 32);
-    let len = rows * channels;
+    let (rows, channels, eps, momentum) = (2048, 32, 1e-5, 0.1);
+    let (n, c) = (rows * channels, channels);
     // So few rows that a thread has 8 of them, for which it reads 4 and 6 parameters of its channel.
     let (parameters, parameters_backward) = (4.0 * 4.0 / 8.0, 6.0 * 4.0 / 8.0);
-    for (relu, with_residual, forward, backward) in [
+    for (relu, residual, forward, backward) in [
         (false, false, 12.0, 20.0),
         (true, false, 12.0, 28.0),
-        (false, true, 16.0, 24.0),
+        (false, true, 16.0, 20.0),
         (true, true, 16.0, 28.0),
     ] {
-        let norm = BatchNorm { rows, channels, eps: 1e-5, momentum: 0.1, relu };
-        let mut arena = Arena(0);
-        let [x, y, dy, dx, residual] = arena.slots(len);
-        let [weight, bias, running_mean, running_var, mean, inv_std, dweight, dbias] =
-            arena.slots(channels);
-        let workspace = arena.slot(Gpu::sizes().batch_norm_workspace(norm));
-        let slots = BatchNormSlots { weight, bias, running_mean, running_var };
-        let residual = with_residual.then_some(residual);
-        let name = format!("relu {relu}, residual {with_residual}");
-        let got = bytes(&arena, len, |gpu| {
-            gpu.batch_norm(norm, x, residual, slots, y, mean, inv_std, workspace);
-        });
+        let norm = BatchNorm { rows, channels, eps, momentum, training: true, relu, residual };
+        let name = format!("relu {relu}, residual {residual}");
+        let inputs = &[n, c, c, n][..if residual { 4 } else { 3 }];
+        let got = bytes(Kernel::BatchNorm(norm), inputs, &[n, c, c, c, c], n);
         check(&format!("batch_norm, {name}"), got, forward + parameters);
-        let got = bytes(&arena, len, |gpu| {
-            gpu.batch_norm_backward(
-                norm, x, y, dy, weight, mean, inv_std, dx, dweight, dbias, residual, workspace,
-            );
-        });
+        // Without ReLU the gradient behind it is dy itself.
+        let outputs = &[n, c, c, n][..if residual && relu { 4 } else { 3 }];
+        let got = bytes(Kernel::BatchNormBackward(norm), &[n, n, n, c, c, c], outputs, n);
         check(&format!("batch_norm_backward, {name}"), got, backward + parameters_backward);
     }
 }
 
 #[test]
 fn optimizers() {
-    let mut arena = Arena(0);
-    let [grad, w, first, second] = arena.slots(LEN);
-    let [a, b] = arena.slots(1);
-    let correction = arena.slot(2);
-    check("ema", bytes(&arena, LEN, |gpu| gpu.ema(a, grad, w)), 12.0 + 1.0);
-    let sgd = bytes(&arena, LEN, |gpu| gpu.sgd(0.9, a, b, grad, w, first));
-    check("sgd", sgd, 20.0 + 2.0);
-    // First the norms, whose threads read the weight decay once for several elements; then SGD with
-    // three scalars.
-    let lars = bytes(&arena, LEN, |gpu| gpu.lars(0.9, 1e-3, a, b, grad, w, first));
-    check("lars", lars, 8.0 + 20.0 + 3.0);
-    let constants = AdamW { betas: (0.9, 0.999), eps: 1e-8 };
-    let adamw = bytes(&arena, LEN, |gpu| {
-        gpu.adamw(constants, a, b, correction, grad, w, first, second);
-    });
-    check("adamw", adamw, 28.0 + 4.0);
+    let (n, momentum) = (LEN, 0.9);
+    check("ema", bytes(Kernel::Ema, &[1, n], &[n], n), 12.0 + 1.0);
+    let got = bytes(Kernel::Sgd { momentum }, &[n, 1, 1], &[n, n], n);
+    check("sgd", got, 20.0 + 2.0);
+    let adamw = AdamW { betas: (momentum, 0.999), eps: 1e-8 };
+    let got = bytes(Kernel::AdamW(adamw), &[n, 1, 1, 2], &[n, n, n], n);
+    check("adamw", got, 28.0 + 4.0);
+    // First the norms, then SGD's step. A thread has 8 weights, for which it reads where its tensor
+    // begins and ends and the weight decay; then also learning rate and trust. A tensor so large has
+    // work for all blocks.
+    let n = 128 * 2048;
+    let lars = Kernel::Lars { momentum, eta: 1e-3, tensors: 1 };
+    let got = bytes_by_index(lars, &[n, 1, 1], &[0, n as u32], &[n, n], n);
+    check("lars", got, 8.0 + 20.0 + (3.0 + 5.0) / 8.0);
 }
 
 #[test]
 fn pools() {
     let pool = Pool2d::new("pool", Shape::from([2, 16, 16, 32]), 2, 2, 0).unwrap();
-    let (len, out) = (2 * 16 * 16 * 32, pool.y_shape().elements());
-    let mut arena = Arena(0);
-    let (x, y, argmax) = (arena.slot(len), arena.slot(out), arena.slot(out));
+    let (n, pixels) = (2, 256);
+    let (x, y) = (n * pixels * 32, pool.y_shape().elements());
     // Windows side by side: per element of x, x once and a quarter of y and argmax.
-    check("max_pool", bytes(&arena, len, |gpu| gpu.max_pool2d(pool, x, y, argmax)), 6.0);
-    check("avg_pool", bytes(&arena, len, |gpu| gpu.avg_pool2d(pool, x, y)), 5.0);
+    check("max_pool2d", bytes(Kernel::MaxPool2d(pool), &[x], &[y, y], x), 6.0);
+    check("avg_pool2d", bytes(Kernel::AvgPool2d(pool), &[x], &[y], x), 5.0);
     // Each pixel looks at its window's dy: four times, of which the caches have three.
-    check("avg_pool_backward", bytes(&arena, len, |gpu| gpu.avg_pool2d_backward(pool, y, x)), 8.0);
-    let global = bytes(&arena, len, |gpu| gpu.global_avg_pool(2, 256, x, y.part(0, 64)));
-    check("global_avg_pool", global, 4.0);
-    let backward = bytes(&arena, len, |gpu| {
-        gpu.global_avg_pool_backward(2, 256, y.part(0, 64), x);
-    });
-    check("global_avg_pool_backward", backward, 8.0);
+    let got = bytes(Kernel::AvgPool2dBackward(pool), &[y], &[x], x);
+    check("avg_pool2d_backward", got, 8.0);
+    let got = bytes(Kernel::GlobalAvgPool { n, pixels }, &[x], &[n * 32], x);
+    check("global_avg_pool", got, 4.0);
+    let got = bytes(Kernel::GlobalAvgPoolBackward { n, pixels }, &[n * 32], &[x], x);
+    check("global_avg_pool_backward", got, 8.0);
 }

@@ -8,16 +8,17 @@ mod device;
 use std::sync::{Arc, Mutex};
 
 use carp::config::Config;
-use carp::learner::{Device, Learner, NamedTensor, UpdateSettings, cpu};
+use carp::learner::{Learner, NamedTensor, UpdateSettings};
 use cuda_kernels::Driver;
+use cuda_kernels::device::OnDriver;
 use cuda_kernels::driver::{Arg, Graph, Launch};
 use tensor::random::{Purpose, Stream};
-use tensor::{Backend, Result};
+use tensor::{Cpu, Device, Result};
 
 const STEPS: usize = 5;
 const PROTOTYPES: usize = 70;
 
-fn learner(device: Device) -> Learner {
+fn learner(device: &dyn Device) -> Learner {
     let settings = [
         ("model.width", "8"),
         ("model.stem", "imagenet"),
@@ -73,7 +74,7 @@ fn step(learner: &mut Learner, number: usize) -> f32 {
 }
 
 /// Losses of the steps and all tensors after them.
-fn train(device: Device) -> (Vec<f32>, Vec<NamedTensor>) {
+fn train(device: &dyn Device) -> (Vec<f32>, Vec<NamedTensor>) {
     let mut learner = learner(device);
     let losses = (0..STEPS).map(|number| step(&mut learner, number)).collect();
     let tensors = learner.tensors();
@@ -169,19 +170,15 @@ fn watched(
     counts: &Arc<Mutex<Counts>>,
     records: bool,
     driver: fn() -> Box<dyn Driver>,
-) -> impl Fn(usize) -> Result<Box<dyn Backend>> + Sync {
-    move |elements| {
-        let watch = || -> Result<Box<dyn Driver>> {
-            Ok(Box::new(Watched {
-                driver: driver(),
-                counts: Arc::clone(counts),
-                records,
-                recording: None,
-                recorded: Vec::new(),
-            }))
-        };
-        cuda_kernels::device::on_driver(elements, watch)
-    }
+) -> impl Device {
+    let counts = Arc::clone(counts);
+    OnDriver(move || {
+        let counts = Arc::clone(&counts);
+        let driver = driver();
+        let watched =
+            Watched { driver, counts, records, recording: None, recorded: Vec::new() };
+        Ok(Box::new(watched) as Box<dyn Driver>)
+    })
 }
 
 #[test]

@@ -2,12 +2,11 @@
 //! elements. Backward likewise.
 
 use tensor::Slot;
-use tensor::backend::{BatchNorm, BatchNormSlots};
+use tensor::geometry::BatchNorm;
 
 use super::reduce::{rows_per_part, tile, tile_grid};
 use crate::Gpu;
-use crate::driver::{Arg, Launch};
-use crate::gpu::BLOCK;
+use crate::gpu::{BLOCK, Call};
 
 const MODULE: &str = "batch_norm";
 
@@ -22,160 +21,70 @@ fn groups(norm: BatchNorm) -> usize {
     norm.rows.div_ceil(rows_per_part(norm.rows))
 }
 
-/// Launches a kernel with `threads` threads for each of `parts` parts of the rows and each tile of
-/// channels.
-fn launch(
-    gpu: &mut Gpu,
-    kernel: &'static str,
-    norm: BatchNorm,
-    parts: usize,
-    threads: u32,
-    args: &[Arg],
-) {
-    gpu.launch(Launch {
-        module: MODULE,
-        kernel,
-        grid: tile_grid(parts, norm.channels),
-        block: tile(norm.channels, threads),
-        shared_bytes: 0,
-        args,
-    });
-}
-
-/// See [`Backend::batch_norm_workspace`](tensor::Backend::batch_norm_workspace).
-pub fn batch_norm_workspace(norm: BatchNorm) -> usize {
+/// Elements of scratch memory: two sums `[C]` per group of rows.
+pub fn workspace(norm: BatchNorm) -> usize {
     2 * groups(norm) * norm.channels
 }
 
-/// See [`Backend::batch_norm`](tensor::Backend::batch_norm).
-#[allow(clippy::too_many_arguments)]
-pub fn batch_norm(
+/// Launches a kernel with `threads` threads for each of `parts` parts of the rows and each tile of
+/// channels.
+fn launch(call: Call, norm: BatchNorm, parts: usize, threads: u32) {
+    call.launch(tile_grid(parts, norm.channels), tile(norm.channels, threads));
+}
+
+/// y, and the statistics that it was made with.
+pub fn forward(
     gpu: &mut Gpu,
     norm: BatchNorm,
-    x: Slot,
+    [x, weight, bias]: [Slot; 3],
     residual: Option<Slot>,
-    slots: BatchNormSlots,
-    y: Slot,
-    mean: Slot,
-    inv_std: Slot,
+    [y, mean, inv_std, running_mean, running_var]: [Slot; 5],
     workspace: Slot,
 ) {
-    let BatchNormSlots { running_mean, running_var, .. } = slots;
-    let sizes = [norm.rows, norm.channels, rows_per_part(norm.rows)].map(Arg::Count);
-    let args = [&[gpu.pointer(x), gpu.pointer(workspace)], &sizes[..]].concat();
-    launch(gpu, "statistics", norm, groups(norm), BLOCK, &args);
-    let pointers =
-        [workspace, mean, inv_std, running_mean, running_var].map(|slot| gpu.pointer(slot));
-    let constants = [Arg::Count(groups(norm)), Arg::F32(norm.eps), Arg::F32(norm.momentum)];
-    let args = [&pointers[..], &sizes, &constants].concat();
-    launch(gpu, "finish_statistics", norm, 1, 4 * BLOCK, &args);
-    normalise(gpu, norm, x, residual, slots, mean, inv_std, y);
+    let BatchNorm { rows, channels, eps, momentum, .. } = norm;
+    let (parts, per_part, per_block) = (groups(norm), rows_per_part(rows), rows_per_block(rows));
+    if norm.training {
+        let call = gpu.kernel(MODULE, "statistics").slots(&[x, workspace]);
+        launch(call.counts(&[rows, channels, per_part]), norm, parts, BLOCK);
+        let slots = [workspace, mean, inv_std, running_mean, running_var];
+        let call = gpu.kernel(MODULE, "finish_statistics").slots(&slots);
+        let call = call.counts(&[rows, channels, per_part, parts]).floats(&[eps, momentum]);
+        launch(call, norm, 1, 4 * BLOCK);
+    } else {
+        let slots = [running_mean, running_var, mean, inv_std];
+        let call = gpu.kernel(MODULE, "take_running").slots(&slots);
+        call.counts(&[channels]).floats(&[eps]).each_element(channels);
+    }
+    let call = gpu.kernel(MODULE, "normalise").slots(&[x]).optional(residual);
+    let call = call.slots(&[weight, bias, mean, inv_std, y]);
+    let call = call.counts(&[rows, channels, per_block]).words(&[norm.relu.into()]);
+    launch(call, norm, rows.div_ceil(per_block), BLOCK);
 }
 
-/// See [`Backend::batch_norm_inference`](tensor::Backend::batch_norm_inference).
-pub fn batch_norm_inference(
+/// The gradients; `dresidual` is only asked for behind a ReLU.
+pub fn backward(
     gpu: &mut Gpu,
     norm: BatchNorm,
-    x: Slot,
-    residual: Option<Slot>,
-    slots: BatchNormSlots,
-    y: Slot,
-    inv_std: Slot,
-) {
-    let pointers = [slots.running_var, inv_std].map(|slot| gpu.pointer(slot));
-    let args = [&pointers[..], &[Arg::Count(norm.channels), Arg::F32(norm.eps)]].concat();
-    gpu.launch_elements(MODULE, "inverse_std", norm.channels, &args);
-    normalise(gpu, norm, x, residual, slots, slots.running_mean, inv_std, y);
-}
-
-#[allow(clippy::too_many_arguments)]
-fn normalise(
-    gpu: &mut Gpu,
-    norm: BatchNorm,
-    x: Slot,
-    residual: Option<Slot>,
-    slots: BatchNormSlots,
-    mean: Slot,
-    inv_std: Slot,
-    y: Slot,
-) {
-    let inputs = [slots.weight, slots.bias, mean, inv_std, y].map(|slot| gpu.pointer(slot));
-    let per_block = rows_per_block(norm.rows);
-    let sizes = [norm.rows, norm.channels, per_block].map(Arg::Count);
-    let first = [gpu.pointer(x), gpu.optional(residual)];
-    let args = [&first[..], &inputs, &sizes, &[Arg::U32(norm.relu.into())]].concat();
-    launch(gpu, "normalise", norm, norm.rows.div_ceil(per_block), BLOCK, &args);
-}
-
-/// See [`Backend::batch_norm_backward`](tensor::Backend::batch_norm_backward).
-#[allow(clippy::too_many_arguments)]
-pub fn batch_norm_backward(
-    gpu: &mut Gpu,
-    norm: BatchNorm,
-    x: Slot,
-    y: Slot,
-    dy: Slot,
-    weight: Slot,
-    mean: Slot,
-    inv_std: Slot,
-    dx: Slot,
-    dweight: Slot,
-    dbias: Slot,
-    dresidual: Option<Slot>,
-    workspace: Slot,
-) {
-    let share = 1.0 / norm.rows as f32;
-    let inputs = [x, y, dy, weight, mean, inv_std];
-    backward(gpu, norm, share, inputs, [dx, dweight, dbias], dresidual, workspace);
-}
-
-/// See [`Backend::batch_norm_inference_backward`](tensor::Backend::batch_norm_inference_backward).
-#[allow(clippy::too_many_arguments)]
-pub fn batch_norm_inference_backward(
-    gpu: &mut Gpu,
-    norm: BatchNorm,
-    x: Slot,
-    y: Slot,
-    dy: Slot,
-    weight: Slot,
-    running_mean: Slot,
-    inv_std: Slot,
-    dx: Slot,
-    dweight: Slot,
-    dbias: Slot,
-    dresidual: Option<Slot>,
-    workspace: Slot,
-) {
-    let inputs = [x, y, dy, weight, running_mean, inv_std];
-    backward(gpu, norm, 0.0, inputs, [dx, dweight, dbias], dresidual, workspace);
-}
-
-/// The gradients; `share` is 1/rows where the statistics depend on x, 0 where they are constants.
-fn backward(
-    gpu: &mut Gpu,
-    norm: BatchNorm,
-    share: f32,
     [x, y, dy, weight, mean, inv_std]: [Slot; 6],
     [dx, dweight, dbias]: [Slot; 3],
     dresidual: Option<Slot>,
     workspace: Slot,
 ) {
-    let relu = Arg::U32(norm.relu.into());
-    let pointers = [x, y, dy, mean, workspace].map(|slot| gpu.pointer(slot));
-    let sizes = [norm.rows, norm.channels, rows_per_part(norm.rows)].map(Arg::Count);
-    let args = [&pointers[..], &[gpu.optional(dresidual)], &sizes, &[relu]].concat();
-    launch(gpu, "sum_gradients", norm, groups(norm), BLOCK, &args);
+    let BatchNorm { rows, channels, relu, .. } = norm;
+    let (parts, per_part, per_block) = (groups(norm), rows_per_part(rows), rows_per_block(rows));
+    let call = gpu.kernel(MODULE, "sum_gradients").slots(&[x, y, dy, mean, workspace]);
+    let call = call.optional(dresidual).counts(&[rows, channels, per_part]);
+    launch(call.words(&[relu.into()]), norm, parts, BLOCK);
 
-    let pointers = [workspace, inv_std, dweight, dbias].map(|slot| gpu.pointer(slot));
-    let args = [&pointers[..], &[norm.channels, groups(norm)].map(Arg::Count)].concat();
-    launch(gpu, "finish_gradients", norm, 1, 4 * BLOCK, &args);
+    let call = gpu.kernel(MODULE, "finish_gradients").slots(&[workspace, inv_std, dweight, dbias]);
+    launch(call.counts(&[channels, parts]), norm, 1, 4 * BLOCK);
 
     // dresidual is dy behind the ReLU already.
-    let (dy, relu) = dresidual.map_or((dy, relu), |dresidual| (dresidual, Arg::U32(0)));
-    let pointers =
-        [x, y, dy, weight, mean, inv_std, dweight, dbias, dx].map(|slot| gpu.pointer(slot));
-    let per_block = rows_per_block(norm.rows);
-    let sizes = [norm.rows, norm.channels, per_block].map(Arg::Count);
-    let args = [&pointers[..], &sizes, &[Arg::F32(share), relu]].concat();
-    launch(gpu, "gradient", norm, norm.rows.div_ceil(per_block), BLOCK, &args);
+    let (dy, relu) = dresidual.map_or((dy, relu), |dresidual| (dresidual, false));
+    // Running statistics are constants: nothing flows back through them.
+    let share = if norm.training { 1.0 / rows as f32 } else { 0.0 };
+    let slots = [x, y, dy, weight, mean, inv_std, dweight, dbias, dx];
+    let call = gpu.kernel(MODULE, "gradient").slots(&slots);
+    let call = call.counts(&[rows, channels, per_block]).floats(&[share]).words(&[relu.into()]);
+    launch(call, norm, rows.div_ceil(per_block), BLOCK);
 }

@@ -5,7 +5,6 @@ use tensor::Slot;
 use tensor::geometry::Gemm;
 
 use crate::Gpu;
-use crate::driver::{Arg, Launch};
 use crate::gpu::{BLOCK, blocks};
 
 const MODULE: &str = "gemm";
@@ -83,81 +82,78 @@ pub fn part(tile: Tile, m: usize, n: usize, k: usize) -> usize {
     if parts < 2 { k } else { k.div_ceil(parts).next_multiple_of(16) }
 }
 
-/// See [`Backend::gemm`](tensor::Backend::gemm).
-pub fn gemm(gpu: &mut Gpu, gemm: Gemm, a: Slot, b: Slot, c: Slot, workspace: Slot) {
-    let Gemm { m, n, k, .. } = gemm;
-    let tile = Tile::of(m, n);
-    let part = part(tile, m, n, k);
-    let parts = k.div_ceil(part.max(1)).max(1);
-    if parts == 1 {
-        return gemm_parts(gpu, gemm, tile, k, a, b, c);
-    }
-    gemm_parts(gpu, gemm, tile, part, a, b, workspace);
-    sum_parts(gpu, parts, workspace, c);
-}
-
-/// The products of `part` of the inner size each, one `[m,n]` after the other in `c`, by tiles of
-/// one shape.
-pub fn gemm_parts(gpu: &mut Gpu, gemm: Gemm, tile: Tile, part: usize, a: Slot, b: Slot, c: Slot) {
-    let Gemm { m, n, k, .. } = gemm;
-    let sizes = [Arg::Count(m), Arg::Count(n), Arg::Count(k), Arg::Count(part)];
-    let args = [&sizes[..], &steps(gemm), &[gpu.pointer(a), gpu.pointer(b), gpu.pointer(c)]];
-    gpu.launch(Launch {
-        module: MODULE,
-        kernel: tile.kernel(),
-        grid: tile.grid(m, n, k.div_ceil(part.max(1)).max(1)),
-        block: [tile.threads(), 1, 1],
-        shared_bytes: 0,
-        args: &args.concat(),
-    });
-}
-
-/// See [`Backend::gemm_workspace`](tensor::Backend::gemm_workspace).
-pub fn gemm_workspace(gemm: Gemm) -> usize {
+/// Elements of scratch memory for [`gemm`]: the products of all parts, if there are several.
+pub fn workspace(gemm: Gemm) -> usize {
     let Gemm { m, n, k, .. } = gemm;
     let parts = k.div_ceil(part(Tile::of(m, n), m, n, k).max(1));
     if parts > 1 { parts * m * n } else { 0 }
 }
 
-/// c = the sum of `parts` matrices that lie one after the other, in order.
-pub fn sum_parts(gpu: &mut Gpu, parts: usize, x: Slot, c: Slot) {
-    let args = [Arg::Count(parts), Arg::Count(c.len), gpu.pointer(x), gpu.pointer(c)];
-    gpu.launch_elements(MODULE, "gemm_sum_parts", c.len, &args);
+/// C = op(A) op(B), plus the bias in every row.
+pub fn gemm(
+    gpu: &mut Gpu,
+    gemm: Gemm,
+    factors: [Slot; 2],
+    bias: Option<Slot>,
+    c: Slot,
+    workspace: Slot,
+) {
+    let Gemm { m, n, k, .. } = gemm;
+    let tile = Tile::of(m, n);
+    let part = part(tile, m, n, k);
+    let parts = k.div_ceil(part.max(1)).max(1);
+    if parts == 1 {
+        return gemm_parts(gpu, gemm, tile, k, factors, bias, c);
+    }
+    gemm_parts(gpu, gemm, tile, part, factors, None, workspace);
+    sum_parts(gpu, parts, workspace, bias, c);
+}
+
+/// The products of `part` of the inner size each, one `[m,n]` after the other in `c`, by tiles of
+/// one shape.
+pub fn gemm_parts(
+    gpu: &mut Gpu,
+    gemm: Gemm,
+    tile: Tile,
+    part: usize,
+    factors: [Slot; 2],
+    bias: Option<Slot>,
+    c: Slot,
+) {
+    let Gemm { m, n, k, .. } = gemm;
+    let call = gpu.kernel(MODULE, tile.kernel()).counts(&[m, n, k, part]).counts(&steps(gemm));
+    let call = call.slots(&factors).optional(bias).slots(&[c]);
+    call.launch(tile.grid(m, n, k.div_ceil(part.max(1)).max(1)), [tile.threads(), 1, 1]);
+}
+
+/// c = the sum of `parts` matrices that lie one after the other, in order, plus the bias in every
+/// row.
+pub fn sum_parts(gpu: &mut Gpu, parts: usize, x: Slot, bias: Option<Slot>, c: Slot) {
+    let columns = bias.map_or(c.len, |bias| bias.len);
+    let call = gpu.kernel(MODULE, "gemm_sum_parts").counts(&[parts, c.len, columns]);
+    call.slots(&[x]).optional(bias).slots(&[c]).each_element(c.len);
 }
 
 /// C = op(A) op(B), one thread per element of C: to measure and check the others against.
-pub fn gemm_naive(gpu: &mut Gpu, gemm: Gemm, a: Slot, b: Slot, c: Slot) {
-    let sizes = [Arg::Count(gemm.m), Arg::Count(gemm.n), Arg::Count(gemm.k)];
-    let args = [&sizes[..], &steps(gemm), &[gpu.pointer(a), gpu.pointer(b), gpu.pointer(c)]];
+pub fn gemm_naive(gpu: &mut Gpu, gemm: Gemm, [a, b]: [Slot; 2], c: Slot) {
+    let Gemm { m, n, k, .. } = gemm;
     let side = BLOCK.isqrt();
-    gpu.launch(Launch {
-        module: MODULE,
-        kernel: "gemm_naive",
-        grid: [blocks(gemm.n, side as usize), blocks(gemm.m, side as usize), 1],
-        block: [side, side, 1],
-        shared_bytes: 0,
-        args: &args.concat(),
-    });
+    let call = gpu.kernel(MODULE, "gemm_naive").counts(&[m, n, k]).counts(&steps(gemm));
+    let grid = [blocks(n, side as usize), blocks(m, side as usize), 1];
+    call.slots(&[a, b, c]).launch(grid, [side, side, 1]);
 }
 
 /// C = op(A) op(B) on tensor cores: A and B are rounded to bf16, sums are f32.
-pub fn gemm_bf16(gpu: &mut Gpu, gemm: Gemm, a: Slot, b: Slot, c: Slot) {
-    let sizes = [Arg::Count(gemm.m), Arg::Count(gemm.n), Arg::Count(gemm.k)];
-    let args = [&sizes[..], &steps(gemm), &[gpu.pointer(a), gpu.pointer(b), gpu.pointer(c)]];
-    gpu.launch(Launch {
-        module: "gemm_bf16",
-        kernel: "gemm_bf16",
-        grid: Tile::Square.grid(gemm.m, gemm.n, 1),
-        block: [128, 1, 1],
-        shared_bytes: 0,
-        args: &args.concat(),
-    });
+pub fn gemm_bf16(gpu: &mut Gpu, gemm: Gemm, [a, b]: [Slot; 2], c: Slot) {
+    let Gemm { m, n, k, .. } = gemm;
+    let call = gpu.kernel("gemm_bf16", "gemm_bf16").counts(&[m, n, k]).counts(&steps(gemm));
+    call.slots(&[a, b, c]).launch(Tile::Square.grid(m, n, 1), [128, 1, 1]);
 }
 
 /// From a row to the next and from a column to the next, of op(A) and of op(B).
-fn steps(gemm: Gemm) -> [Arg; 4] {
+fn steps(gemm: Gemm) -> [usize; 4] {
     let Gemm { m, n, k, trans_a, trans_b } = gemm;
     let (a_row, a_column) = if trans_a { (1, m) } else { (k, 1) };
     let (b_row, b_column) = if trans_b { (1, k) } else { (n, 1) };
-    [Arg::Count(a_row), Arg::Count(a_column), Arg::Count(b_row), Arg::Count(b_column)]
+    [a_row, a_column, b_row, b_column]
 }

@@ -1,14 +1,205 @@
-//! How each method of the backend calls its kernels: one file per family, named as in `kernels/`.
+//! How each kernel is launched. Those with one thread per element or one block per row are all
+//! alike, and launched from here; the others have a file per family, named as in `kernels/`.
 
 pub mod batch_norm;
 pub mod conv2d;
-pub mod gather;
 pub mod gemm;
-pub mod normalize;
-pub mod optimizer;
+pub mod lars;
 pub mod partition_loss;
-pub mod pointwise;
-pub mod pool;
 pub mod reduce;
-pub mod softmax;
 pub mod streaming_loss;
+
+use tensor::geometry::Pool2d;
+use tensor::kernel::AdamW;
+use tensor::{Io, Kernel, Slot};
+
+use self::reduce::{row_threads, tile, tile_grid};
+use crate::Gpu;
+use crate::gpu::{BLOCK, Call};
+
+/// Threads of a warp.
+const WARP: usize = 32;
+
+/// Elements of scratch memory that a kernel needs on a GPU.
+pub fn workspace(kernel: &Kernel) -> usize {
+    match *kernel {
+        Kernel::Gemm(gemm) | Kernel::GemmBias(gemm) => gemm::workspace(gemm),
+        Kernel::SumRows { rows, columns } => reduce::sum_rows_workspace(rows, columns),
+        Kernel::Conv2dGradWeight(conv) => conv2d::grad_weight_workspace(conv),
+        Kernel::BatchNorm(norm) | Kernel::BatchNormBackward(norm) => batch_norm::workspace(norm),
+        Kernel::PartitionLoss(sizes) => partition_loss::workspace(sizes),
+        Kernel::StreamingLoss(sizes) => streaming_loss::workspace(sizes),
+        Kernel::Lars { tensors, .. } => lars::workspace(tensors),
+        _ => 0,
+    }
+}
+
+/// Launches a kernel.
+///
+/// # Panics
+/// If the call has other numbers of inputs or outputs than the kernel: a bug of the caller.
+pub fn run(gpu: &mut Gpu, kernel: &Kernel, io: &Io) {
+    let Io { inputs, outputs, workspace } = *io;
+    let (y, in_place) = (outputs[0], inputs.first() == outputs.first());
+    let n = y.len;
+    match *kernel {
+        Kernel::Copy | Kernel::Scale(1.0) if in_place => {}
+        Kernel::Fill(value) | Kernel::Scale(value) => {
+            call(gpu, "pointwise", kernel, io, &[value]).counts(&[n]).each_element(n);
+        }
+        Kernel::Clamp { low, high } | Kernel::ClampBackward { low, high } => {
+            call(gpu, "pointwise", kernel, io, &[low, high]).counts(&[n]).each_element(n);
+        }
+        Kernel::AddBias | Kernel::BiasGelu | Kernel::BiasGeluBackward => {
+            call(gpu, "pointwise", kernel, io, &[]).counts(&[n, inputs[1].len]).each_element(n);
+        }
+        Kernel::Copy
+        | Kernel::Add
+        | Kernel::Mul
+        | Kernel::Ln
+        | Kernel::LnBackward
+        | Kernel::ScaleBy
+        | Kernel::Accumulate
+        | Kernel::Relu
+        | Kernel::ReluBackward
+        | Kernel::Gelu
+        | Kernel::GeluBackward => {
+            call(gpu, "pointwise", kernel, io, &[]).counts(&[n]).each_element(n)
+        }
+
+        Kernel::Gemm(gemm) | Kernel::GemmBias(gemm) => {
+            let (factors, bias) = first(inputs);
+            gemm::gemm(gpu, gemm, factors, bias, y, workspace);
+        }
+        Kernel::SumRows { .. } => reduce::sum_rows(gpu, inputs[0], y, workspace),
+        Kernel::SumColumns { columns } => {
+            let call = call(gpu, "reduce", kernel, io, &[]).counts(&[columns]);
+            call.each_row(n, row_threads(columns));
+        }
+        Kernel::SumColumnsBackward { columns } => {
+            call(gpu, "reduce", kernel, io, &[]).counts(&[n, columns]).each_element(n);
+        }
+        Kernel::Sum(alpha) => reduce::sum(gpu, alpha, inputs[0], y),
+
+        Kernel::Conv2d(conv) => conv2d::forward(gpu, conv, all(inputs), y),
+        Kernel::Conv2dGradInput(conv) => conv2d::grad_input(gpu, conv, all(inputs), y),
+        Kernel::Conv2dGradWeight(conv) => {
+            conv2d::grad_weight(gpu, conv, all(inputs), y, workspace);
+        }
+        Kernel::BatchNorm(norm) => {
+            let (inputs, residual) = first(inputs);
+            batch_norm::forward(gpu, norm, inputs, residual, all(outputs), workspace);
+        }
+        Kernel::BatchNormBackward(norm) => {
+            let (outputs, dresidual) = first(outputs);
+            batch_norm::backward(gpu, norm, all(inputs), outputs, dresidual, workspace);
+        }
+
+        Kernel::MaxPool2d(pool)
+        | Kernel::MaxPool2dBackward(pool)
+        | Kernel::AvgPool2d(pool)
+        | Kernel::AvgPool2dBackward(pool) => {
+            let Pool2d { h, w, c, kernel: side, stride, padding, .. } = pool;
+            let sizes = [h, w, c, pool.out_h(), pool.out_w(), side, stride, padding];
+            call(gpu, "pool", kernel, io, &[]).counts(&[n]).counts(&sizes).each_element(n);
+        }
+        Kernel::GlobalAvgPool { n: images, pixels } => {
+            let channels = n / images;
+            let call = call(gpu, "pool", kernel, io, &[]).counts(&[pixels, channels]);
+            call.launch(tile_grid(images, channels), tile(channels, BLOCK));
+        }
+        Kernel::GlobalAvgPoolBackward { n: images, pixels } => {
+            let channels = inputs[0].len / images;
+            call(gpu, "pool", kernel, io, &[]).counts(&[n, pixels, channels]).each_element(n);
+        }
+
+        Kernel::Softmax { columns }
+        | Kernel::SoftmaxBackward { columns }
+        | Kernel::LogSoftmax { columns }
+        | Kernel::LogSoftmaxBackward { columns } => {
+            let call = call(gpu, "softmax", kernel, io, &[]).counts(&[columns]);
+            call.each_row(n / columns, row_threads(columns));
+        }
+        Kernel::L2Normalize { columns, eps } | Kernel::L2NormalizeBackward { columns, eps } => {
+            let call = call(gpu, "normalize", kernel, io, &[eps]).counts(&[columns]);
+            call.each_row(n / columns, row_threads(columns));
+        }
+
+        Kernel::GatherRows { columns } => {
+            call(gpu, "gather", kernel, io, &[]).counts(&[n, columns]).each_element(n);
+        }
+        Kernel::ScatterAddRows { columns } => {
+            let rows = n / columns;
+            let call = call(gpu, "gather", kernel, io, &[]);
+            call.counts(&[rows, columns, inputs[1].len]).each_element(rows * WARP);
+        }
+        Kernel::GatherColumns { columns } => {
+            let used = n / (inputs[0].len / columns);
+            call(gpu, "gather", kernel, io, &[]).counts(&[n, columns, used]).each_element(n);
+        }
+        Kernel::GatherColumnsBackward { columns } => {
+            let rows = n / columns;
+            let call = call(gpu, "gather", kernel, io, &[]);
+            let call = call.counts(&[columns, inputs[0].len / rows]);
+            call.each_row(rows, row_threads(columns));
+        }
+        Kernel::ConcatRows => {
+            let mut start = 0;
+            for &x in inputs {
+                copy(gpu, x, y.part(start, x.len));
+                start += x.len;
+            }
+        }
+        Kernel::SliceRows { start } => copy(gpu, inputs[0].part(start, n), y),
+        Kernel::SliceRowsBackward { start } => {
+            run(gpu, &Kernel::Fill(0.0), &Io { inputs: &[], ..*io });
+            copy(gpu, inputs[0], y.part(start, inputs[0].len));
+        }
+
+        Kernel::PartitionLoss(sizes) => {
+            partition_loss::partition_loss(gpu, sizes, all(inputs), all(outputs), workspace);
+        }
+        Kernel::StreamingLoss(sizes) => {
+            streaming_loss::streaming_loss(gpu, sizes, all(inputs), all(outputs), workspace);
+        }
+
+        Kernel::Ema => call(gpu, "optimizer", kernel, io, &[]).counts(&[n]).each_element(n),
+        Kernel::Sgd { momentum } => {
+            call(gpu, "optimizer", kernel, io, &[momentum]).counts(&[n]).each_element(n)
+        }
+        Kernel::Lars { momentum, eta, .. } => {
+            lars::lars(gpu, [momentum, eta], all(inputs), all(outputs), workspace);
+        }
+        Kernel::AdamW(AdamW { betas: (beta1, beta2), eps }) => {
+            call(gpu, "optimizer", kernel, io, &[beta1, beta2, eps]).counts(&[n]).each_element(n);
+        }
+    }
+}
+
+/// Begins a launch of the kernel's namesake with arguments `scalars.., inputs.., outputs..`; counts
+/// come behind them.
+fn call<'a>(
+    gpu: &'a mut Gpu,
+    module: &'static str,
+    kernel: &Kernel,
+    io: &Io,
+    scalars: &[f32],
+) -> Call<'a> {
+    let call = gpu.kernel(module, kernel.name()).floats(scalars);
+    call.slots(io.inputs).slots(io.outputs)
+}
+
+fn copy(gpu: &mut Gpu, x: Slot, y: Slot) {
+    run(gpu, &Kernel::Copy, &Io { inputs: &[x], outputs: &[y], workspace: Slot::default() });
+}
+
+/// All slots of a call.
+fn all<const N: usize>(slots: &[Slot]) -> [Slot; N] {
+    slots.try_into().expect("as many slots as the kernel has")
+}
+
+/// The first slots of a call, and one more where there is one.
+fn first<const N: usize>(slots: &[Slot]) -> ([Slot; N], Option<Slot>) {
+    let (first, rest) = slots.split_first_chunk().expect("as many slots as the kernel has");
+    (*first, rest.first().copied())
+}

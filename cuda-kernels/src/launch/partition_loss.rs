@@ -1,11 +1,9 @@
 //! CARP's loss over logits.
 
 use tensor::Slot;
-use tensor::backend::LossSlots;
 use tensor::geometry::PartitionLoss;
 
 use crate::Gpu;
-use crate::driver::Arg;
 use crate::gpu::{BLOCK, blocks};
 
 const MODULE: &str = "partition_loss";
@@ -36,22 +34,18 @@ impl Layout {
     }
 }
 
-/// See [`Backend::partition_loss_workspace`](tensor::Backend::partition_loss_workspace).
-pub fn partition_loss_workspace(sizes: PartitionLoss) -> usize {
+/// Elements of scratch memory for [`partition_loss`].
+pub fn workspace(sizes: PartitionLoss) -> usize {
     let Layout { probabilities, g, rows, columns } = Layout::of(sizes);
     probabilities + g + rows + columns
 }
 
-/// See [`Backend::partition_loss`](tensor::Backend::partition_loss).
-#[allow(clippy::too_many_arguments)]
+/// Loss, consistency, entropy and the gradient by the student's logits.
 pub fn partition_loss(
     gpu: &mut Gpu,
     sizes: PartitionLoss,
-    student: Slot,
-    teacher: Slot,
-    permutation: Slot,
-    terms: LossSlots,
-    grad_student: Slot,
+    [student, teacher, permutation]: [Slot; 3],
+    [loss, consistency, entropy, grad_student]: [Slot; 4],
     workspace: Slot,
 ) {
     let layout = Layout::of(sizes);
@@ -61,54 +55,35 @@ pub fn partition_loss(
     let negative_logs = workspace.part(sums, layout.rows);
     let divergences = workspace.part(sums + layout.rows, layout.columns);
 
-    let (rows, student_rows) = (sizes.rows(), sizes.views * sizes.batch);
-    let used = sizes.blocks() * sizes.partition_size;
-    let partition = [
-        Arg::Count(sizes.prototypes),
-        Arg::Count(sizes.blocks()),
-        Arg::Count(sizes.partition_size),
-    ];
-    let pointers = [student, teacher, permutation, probabilities].map(|slot| gpu.pointer(slot));
-    let args = [&[Arg::Count(rows), Arg::Count(student_rows)], &partition[..], &pointers].concat();
-    gpu.launch_elements(MODULE, "partition_softmax", rows * sizes.blocks() * WARP, &args);
+    let PartitionLoss { views, batch, prototypes, partition_size } = sizes;
+    let (rows, student_rows, blocks) = (sizes.rows(), views * batch, sizes.blocks());
+    let partition = [prototypes, blocks, partition_size];
+    let call = gpu.kernel(MODULE, "partition_softmax").counts(&[rows, student_rows]);
+    let call = call.counts(&partition).slots(&[student, teacher, permutation, probabilities]);
+    call.each_element(rows * blocks * WARP);
 
-    let counts = [Arg::Count(rows), Arg::Count(used), Arg::Count(sizes.partition_size)];
-    let pointers = [probabilities, g, divergences].map(|slot| gpu.pointer(slot));
-    let args = [&counts[..], &pointers].concat();
-    gpu.launch_elements(MODULE, "partition_divergence", used, &args);
+    let used = blocks * partition_size;
+    let call = gpu.kernel(MODULE, "partition_divergence").counts(&[rows, used, partition_size]);
+    call.slots(&[probabilities, g, divergences]).each_element(used);
 
-    let views = [Arg::Count(sizes.views), Arg::Count(sizes.batch)];
-    let slots = [probabilities, g, permutation, grad_student, negative_logs];
-    let pointers = slots.map(|slot| gpu.pointer(slot));
-    let args = [&views[..], &partition, &weights(sizes), &pointers].concat();
-    let threads = student_rows * sizes.blocks() * WARP;
-    gpu.launch_elements(MODULE, "partition_gradient", threads, &args);
+    let call = gpu.kernel(MODULE, "partition_gradient").counts(&[views, batch]);
+    let call = call.counts(&partition).floats(&weights(sizes));
+    let call = call.slots(&[probabilities, g, permutation, grad_student, negative_logs]);
+    call.each_element(student_rows * blocks * WARP);
 
-    loss_terms(gpu, sizes, negative_logs, divergences, terms);
+    loss_terms(gpu, sizes, [negative_logs, divergences], [loss, consistency, entropy]);
 }
 
 /// |S| P B and 1 / (P R).
-pub fn weights(sizes: PartitionLoss) -> [Arg; 2] {
+pub fn weights(sizes: PartitionLoss) -> [f32; 2] {
     let terms = (sizes.pairs() * sizes.blocks() * sizes.batch) as f32;
-    [Arg::F32(terms), Arg::F32(1.0 / (sizes.blocks() * sizes.rows()) as f32)]
+    [terms, 1.0 / (sizes.blocks() * sizes.rows()) as f32]
 }
 
-/// C, H and C + H from sums of -ln d and of divergences.
-pub fn loss_terms(
-    gpu: &mut Gpu,
-    sizes: PartitionLoss,
-    negative_logs: Slot,
-    divergences: Slot,
-    terms: LossSlots,
-) {
-    let counts = [
-        Arg::Count(negative_logs.len),
-        Arg::Count(divergences.len),
-        Arg::Count(sizes.pairs() * sizes.blocks() * sizes.batch),
-        Arg::Count(sizes.blocks()),
-    ];
-    let LossSlots { loss, consistency, entropy } = terms;
-    let slots = [negative_logs, divergences, loss, consistency, entropy];
-    let pointers = slots.map(|slot| gpu.pointer(slot));
-    gpu.launch_rows(MODULE, "loss_terms", 1, BLOCK, &[&counts[..], &pointers].concat());
+/// Loss C + H, C and H from sums of -ln d and of divergences.
+pub fn loss_terms(gpu: &mut Gpu, sizes: PartitionLoss, sums: [Slot; 2], terms: [Slot; 3]) {
+    let blocks = sizes.blocks();
+    let pairs = sizes.pairs() * blocks * sizes.batch;
+    let call = gpu.kernel(MODULE, "loss_terms").counts(&[sums[0].len, sums[1].len, pairs, blocks]);
+    call.slots(&sums).slots(&terms).each_row(1, BLOCK);
 }

@@ -1,12 +1,11 @@
 //! CARP's loss from embeddings, block by block.
 
 use tensor::Slot;
-use tensor::backend::{LossSlots, StreamingLossInputs};
 use tensor::geometry::{Gemm, PartitionLoss, StreamingLoss};
 
-use super::{gemm, normalize, partition_loss};
+use super::reduce::row_threads;
+use super::{gemm, partition_loss};
 use crate::Gpu;
-use crate::driver::{Arg, Launch};
 use crate::gpu::{BLOCK, blocks};
 
 const MODULE: &str = "streaming_loss";
@@ -57,67 +56,41 @@ fn slots(sizes: StreamingLoss) -> usize {
     sizes.loss.blocks().min(SLOTS)
 }
 
-/// See [`Backend::streaming_loss_workspace`](tensor::Backend::streaming_loss_workspace): a dz and two
-/// sums for each thread block, whatever K is. Partition sizes too large for shared memory go through
-/// logits instead.
-pub fn streaming_loss_workspace(sizes: StreamingLoss) -> usize {
+/// Elements of scratch memory for [`streaming_loss`]: a dz and two sums for each thread block,
+/// whatever K is. Partition sizes too large for shared memory go through logits instead.
+pub fn workspace(sizes: StreamingLoss) -> usize {
     match tile(sizes) {
         Some(_) => slots(sizes) * (sizes.loss.views * sizes.loss.batch * sizes.dim + 2),
         None => Logits::of(sizes).all(),
     }
 }
 
-/// See [`Backend::streaming_loss`](tensor::Backend::streaming_loss).
+/// Loss, consistency, entropy, and the gradients by the student's embeddings and prototypes.
 pub fn streaming_loss(
     gpu: &mut Gpu,
     sizes: StreamingLoss,
-    inputs: StreamingLossInputs,
-    terms: LossSlots,
-    grad_student: Slot,
-    grad_prototypes: Slot,
+    inputs: [Slot; 5],
+    outputs: [Slot; 5],
     workspace: Slot,
 ) {
     let Some(tile) = tile(sizes) else {
-        let grads = (grad_student, grad_prototypes);
-        return through_logits(gpu, sizes, inputs, terms, grads, workspace);
+        return through_logits(gpu, sizes, inputs, outputs, workspace);
     };
+    let [loss, consistency, entropy, grad_student, grad_prototypes] = outputs;
     let PartitionLoss { views, batch, prototypes, partition_size } = sizes.loss;
     let slots = slots(sizes);
     let partials = workspace.part(0, slots * grad_student.len);
     let sums = workspace.part(partials.len, 2 * slots);
-    let counts = [
-        Arg::Count(views),
-        Arg::Count(batch),
-        Arg::Count(prototypes),
-        Arg::Count(sizes.loss.blocks()),
-        Arg::Count(partition_size),
-        Arg::Count(sizes.dim),
-        Arg::Count(tile.images),
-        Arg::Count(tile.views_at_once),
-        Arg::Count(pitch(partition_size)),
-    ];
-    let pointers = [
-        inputs.student,
-        inputs.teacher,
-        inputs.student_prototypes,
-        inputs.teacher_prototypes,
-        inputs.permutation,
-        partials,
-        grad_prototypes,
-        sums,
-    ]
-    .map(|slot| gpu.pointer(slot));
-    gpu.launch(Launch {
-        module: MODULE,
-        kernel: "streaming_loss",
-        grid: [blocks(slots, 1), 1, 1],
-        block: [BLOCK, 1, 1],
-        shared_bytes: 4 * shared(sizes, tile) as u32,
-        args: &[&counts[..], &partition_loss::weights(sizes.loss), &pointers].concat(),
-    });
-    gemm::sum_parts(gpu, slots, partials, grad_student);
-    let (negative_logs, divergences) = (sums.part(0, slots), sums.part(slots, slots));
-    partition_loss::loss_terms(gpu, sizes.loss, negative_logs, divergences, terms);
+    let call = gpu.kernel(MODULE, "streaming_loss").counts(&[views, batch, prototypes]);
+    let call = call.counts(&[sizes.loss.blocks(), partition_size, sizes.dim]);
+    let call = call.counts(&[tile.images, tile.views_at_once, pitch(partition_size)]);
+    let call = call.floats(&partition_loss::weights(sizes.loss));
+    let call = call.slots(&inputs).slots(&[partials, grad_prototypes, sums]);
+    let call = call.shared(4 * shared(sizes, tile) as u32);
+    call.launch([blocks(slots, 1), 1, 1], [BLOCK, 1, 1]);
+    gemm::sum_parts(gpu, slots, partials, None, grad_student);
+    let sums = [sums.part(0, slots), sums.part(slots, slots)];
+    partition_loss::loss_terms(gpu, sizes.loss, sums, [loss, consistency, entropy]);
 }
 
 /// The parts of the workspace where logits lie in memory.
@@ -134,14 +107,12 @@ struct Logits {
 impl Logits {
     fn of(sizes: StreamingLoss) -> Logits {
         let PartitionLoss { views, batch, prototypes, .. } = sizes.loss;
-        let products = products(sizes).map(gemm::gemm_workspace);
+        let products = products(sizes).map(gemm::workspace);
         Logits {
             prototypes: prototypes * sizes.dim,
             lengths: prototypes,
             rows: (2 * views + 2) * batch * prototypes,
-            scratch: products
-                .into_iter()
-                .fold(partition_loss::partition_loss_workspace(sizes.loss), usize::max),
+            scratch: products.into_iter().fold(partition_loss::workspace(sizes.loss), usize::max),
         }
     }
 
@@ -167,9 +138,8 @@ fn products(sizes: StreamingLoss) -> [Gemm; 4] {
 fn through_logits(
     gpu: &mut Gpu,
     sizes: StreamingLoss,
-    inputs: StreamingLossInputs,
-    terms: LossSlots,
-    (grad_student, grad_prototypes): (Slot, Slot),
+    [student, teacher, student_prototypes, teacher_prototypes, permutation]: [Slot; 5],
+    [loss, consistency, entropy, grad_student, grad_prototypes]: [Slot; 5],
     workspace: Slot,
 ) {
     let layout = Logits::of(sizes);
@@ -181,18 +151,28 @@ fn through_logits(
     };
     let [w, grad_w] = [(); 2].map(|()| take(layout.prototypes));
     let lengths = take(layout.lengths);
-    let [student, grad] = [(); 2].map(|()| take(views * batch * prototypes));
-    let teacher = take(2 * batch * prototypes);
+    let [logits, grad] = [(); 2].map(|()| take(views * batch * prototypes));
+    let teacher_logits = take(2 * batch * prototypes);
     let scratch = take(layout.scratch);
     let [by_student, by_teacher, to_student, to_prototypes] = products(sizes);
 
-    normalize::l2_normalize(gpu, sizes.dim, 0.0, inputs.teacher_prototypes, w, lengths);
-    gemm::gemm(gpu, by_teacher, inputs.teacher, w, teacher, scratch);
-    normalize::l2_normalize(gpu, sizes.dim, 0.0, inputs.student_prototypes, w, lengths);
-    gemm::gemm(gpu, by_student, inputs.student, w, student, scratch);
-    let order = inputs.permutation;
-    partition_loss::partition_loss(gpu, sizes.loss, student, teacher, order, terms, grad, scratch);
-    gemm::gemm(gpu, to_student, grad, w, grad_student, scratch);
-    gemm::gemm(gpu, to_prototypes, grad, inputs.student, grad_w, scratch);
-    normalize::l2_normalize_backward(gpu, sizes.dim, 0.0, w, lengths, grad_w, grad_prototypes);
+    normalize(gpu, sizes, teacher_prototypes, w, lengths);
+    gemm::gemm(gpu, by_teacher, [teacher, w], None, teacher_logits, scratch);
+    normalize(gpu, sizes, student_prototypes, w, lengths);
+    gemm::gemm(gpu, by_student, [student, w], None, logits, scratch);
+    let inputs = [logits, teacher_logits, permutation];
+    let outputs = [loss, consistency, entropy, grad];
+    partition_loss::partition_loss(gpu, sizes.loss, inputs, outputs, scratch);
+    gemm::gemm(gpu, to_student, [grad, w], None, grad_student, scratch);
+    gemm::gemm(gpu, to_prototypes, [grad, student], None, grad_w, scratch);
+    let call = gpu.kernel("normalize", "l2_normalize_backward").floats(&[0.0]);
+    let call = call.slots(&[w, lengths, grad_w, grad_prototypes]).counts(&[sizes.dim]);
+    call.each_row(prototypes, row_threads(sizes.dim));
+}
+
+/// Weight norm of gain 1.
+fn normalize(gpu: &mut Gpu, sizes: StreamingLoss, prototypes: Slot, w: Slot, lengths: Slot) {
+    let call = gpu.kernel("normalize", "l2_normalize").floats(&[0.0]);
+    let call = call.slots(&[prototypes, w, lengths]).counts(&[sizes.dim]);
+    call.each_row(sizes.loss.prototypes, row_threads(sizes.dim));
 }

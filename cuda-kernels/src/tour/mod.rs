@@ -1,19 +1,21 @@
-//! A tour of all kernels: each is launched by the backend's own methods on small random data, so
-//! that one of them can be run, checked, profiled or traced alone, without a network around it.
+//! A tour of all kernels: each is launched as the backend launches it on small random data, so that
+//! one of them can be run, checked, profiled or traced alone, without a network around it.
 
 mod calls;
 
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use tensor::geometry::Gemm;
 use tensor::random::{Purpose, Stream};
-use tensor::{Backend, Error, Result, Slot};
+use tensor::{Backend, Error, Io, Result, Slot};
 
-use crate::Gpu;
+use self::calls::{Call, Input, PRODUCT};
 use crate::driver::emulator::{param, parsed};
 use crate::driver::{Driver, Launch};
 use crate::modules::MODULES;
 use crate::ptx::{self, Fault, Memory, Options, Param, Report, Tracer};
+use crate::{Gpu, launch};
 
 /// Elements of the tour's arena.
 const ARENA: usize = 32 << 20;
@@ -50,7 +52,20 @@ pub fn visit(kernel: &str, options: Options, tracer: Option<&mut Tracer>) -> Res
     let driver =
         Watch { memory: Memory::new(), kernel: kernel.to_owned(), options, log: Arc::clone(&log) };
     let mut tour = Tour { gpu: Gpu::new(Box::new(driver), ARENA)?, end: 0, seed: 0 };
-    calls::family(&mut tour, module, kernel);
+    match kernel {
+        // These are launched by no call of the backend's `run`.
+        "gemm_naive" => tour.product(launch::gemm::gemm_naive),
+        "gemm_bf16" => tour.product(launch::gemm::gemm_bf16),
+        "count_not_finite" => {
+            let x = tour.input(&Input::Random(6600));
+            tour.gpu.all_finite(x);
+        }
+        _ => {
+            for call in calls::of_module(module, kernel == "gemm_128x128") {
+                tour.run(&call);
+            }
+        }
+    }
     let finished = tour.gpu.finish();
     let mut log = log.lock().expect("no thread panics while it logs");
     if let (Some(tracer), Some(record)) = (tracer, log.tracer.take()) {
@@ -152,35 +167,44 @@ impl Tour {
         Slot { offset, len }
     }
 
-    /// Room for a result.
-    fn room(&mut self, len: usize) -> Slot {
-        let slot = self.place(len);
-        self.gpu.write(slot, &vec![0.0; len]);
-        slot
+    /// An input with its contents.
+    fn input(&mut self, input: &Input) -> Slot {
+        match *input {
+            Input::Random(len) => {
+                let slot = self.place(len);
+                let mut stream = Stream::new(1, Purpose::Test, 0, self.seed);
+                let data: Vec<f32> = (0..len).map(|_| stream.range(0.1, 1.0)).collect();
+                self.gpu.write(slot, &data);
+                slot
+            }
+            Input::Order { of, len } => {
+                let slot = self.place(len);
+                let mut order: Vec<u32> = (0..of as u32).collect();
+                Stream::new(1, Purpose::Test, 0, self.seed).shuffle(&mut order);
+                self.gpu.write_u32(slot, &order[..len]);
+                slot
+            }
+            Input::Indices(ref indices) => {
+                let slot = self.place(indices.len());
+                self.gpu.write_u32(slot, indices);
+                slot
+            }
+        }
     }
 
-    /// Random numbers in [0.1, 1): good for weights, variances and logarithms alike.
-    fn random(&mut self, len: usize) -> Slot {
-        let slot = self.place(len);
-        let mut stream = Stream::new(1, Purpose::Test, 0, self.seed);
-        let data: Vec<f32> = (0..len).map(|_| stream.range(0.1, 1.0)).collect();
-        self.gpu.write(slot, &data);
-        slot
+    /// Makes a call. What it updates in place is random at first.
+    fn run(&mut self, Call(kernel, inputs, outputs): &Call) {
+        let inputs: Vec<Slot> = inputs.iter().map(|input| self.input(input)).collect();
+        let outputs: Vec<Slot> =
+            outputs.iter().map(|&len| self.input(&Input::Random(len))).collect();
+        let workspace = self.input(&Input::Random(launch::workspace(kernel)));
+        self.gpu.run(kernel, &Io { inputs: &inputs, outputs: &outputs, workspace });
     }
 
-    /// A scalar on the device.
-    fn scalar(&mut self, value: f32) -> Slot {
-        let slot = self.place(1);
-        self.gpu.write(slot, &[value]);
-        slot
-    }
-
-    /// A random order of `0..len`.
-    fn order(&mut self, len: usize) -> Slot {
-        let slot = self.place(len);
-        let mut order: Vec<u32> = (0..len as u32).collect();
-        Stream::new(1, Purpose::Test, 0, self.seed).shuffle(&mut order);
-        self.gpu.write_u32(slot, &order);
-        slot
+    /// Multiplies two matrices by `gemm`.
+    fn product(&mut self, gemm: fn(&mut Gpu, Gemm, [Slot; 2], Slot)) {
+        let Gemm { m, n, k, .. } = PRODUCT;
+        let [a, b, c] = [m * k, k * n, m * n].map(|len| self.input(&Input::Random(len)));
+        gemm(&mut self.gpu, PRODUCT, [a, b], c);
     }
 }

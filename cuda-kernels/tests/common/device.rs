@@ -5,8 +5,9 @@
 #![allow(dead_code)]
 
 use cuda_kernels::Driver;
+use cuda_kernels::device::OnDriver;
 use cuda_kernels::driver::emulator::Emulator;
-use tensor::{Backend, Result};
+use tensor::Device;
 
 /// Its driver.
 ///
@@ -30,24 +31,18 @@ fn card() -> Option<Box<dyn Driver>> {
         Ok(name) => {
             let number = name.strip_prefix("cuda:").and_then(|number| number.parse().ok());
             let number = number.expect("CARP_TEST_DEVICE should be cuda:0, cuda:1, ...");
-            Some(cuda_kernels::device::open(number).unwrap_or_else(|error| panic!("{error}")))
+            Some(cuda_kernels::device::driver(number).unwrap_or_else(|error| panic!("{error}")))
         }
         Err(_) => None,
     }
 }
 
 /// It as executors and learners want it.
-///
-/// # Errors
-/// Too little memory.
-pub fn device(elements: usize) -> Result<Box<dyn Backend>> {
-    cuda_kernels::device::on_driver(elements, || Ok(driver()))
+pub fn device() -> impl Device {
+    OnDriver(|| Ok(driver()))
 }
 
 /// The same over `fast_driver`.
-///
-/// # Errors
-/// Too little memory.
-pub fn fast_device(elements: usize) -> Result<Box<dyn Backend>> {
-    cuda_kernels::device::on_driver(elements, || Ok(fast_driver()))
+pub fn fast_device() -> impl Device {
+    OnDriver(|| Ok(fast_driver()))
 }

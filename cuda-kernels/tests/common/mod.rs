@@ -1,5 +1,5 @@
 //! One case of a kernel: the same arena on the CPU and on the device, the same calls on both, and
-//! then the same numbers in both.
+//! then the same numbers in both. [`check`] is the shortest one.
 //!
 //! The device is the emulator, whose sanitizer turns any fault into an error.
 
@@ -9,9 +9,8 @@
 mod device;
 
 use cuda_kernels::Gpu;
-use tensor::cpu::Cpu;
 use tensor::random::{Purpose, Stream};
-use tensor::{Backend, Slot};
+use tensor::{Cpu, Device, Io, Kernel, Slot};
 
 /// Largest difference, as a share of the largest wanted number.
 const TOLERANCE: f64 = 1e-5;
@@ -39,6 +38,16 @@ pub fn permutation(index: u64, len: usize) -> Vec<u32> {
     order
 }
 
+/// Runs one kernel on both devices and compares all outputs, which have these lengths. Slots start
+/// `shift` elements behind a multiple of 64 bytes.
+pub fn check(kernel: Kernel, shift: usize, inputs: &[&[f32]], outputs: &[usize]) {
+    let mut case = Case::shifted(format!("{kernel:?}, {outputs:?}"), shift);
+    let inputs: Vec<Slot> = inputs.iter().map(|input| case.input(input)).collect();
+    let outputs: Vec<Slot> = outputs.iter().map(|&len| case.output("output", len)).collect();
+    case.call(kernel, &inputs, &outputs);
+    case.run();
+}
+
 /// How an output is compared.
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
@@ -46,10 +55,11 @@ enum Kind {
     Bits,
 }
 
-/// An arena's contents and which parts of it are compared afterwards.
+/// An arena's contents, what is called on it, and which parts of it are compared afterwards.
 pub struct Case {
     name: String,
     contents: Vec<u32>,
+    calls: Vec<(Kernel, Vec<Slot>, Vec<Slot>)>,
     outputs: Vec<(&'static str, Slot, Kind)>,
     shift: usize,
 }
@@ -57,12 +67,13 @@ pub struct Case {
 impl Case {
     /// A case whose slots start at multiples of 64 bytes, as the planner's do.
     pub fn new(name: impl Into<String>) -> Case {
-        Case { name: name.into(), contents: Vec::new(), outputs: Vec::new(), shift: 0 }
+        Case::shifted(name, 0)
     }
 
     /// A case whose slots start `shift` elements behind such a multiple.
     pub fn shifted(name: impl Into<String>, shift: usize) -> Case {
-        Case { shift, ..Case::new(name) }
+        let name = name.into();
+        Case { name, contents: Vec::new(), calls: Vec::new(), outputs: Vec::new(), shift }
     }
 
     fn place(&mut self, bits: impl IntoIterator<Item = u32>) -> Slot {
@@ -109,49 +120,37 @@ impl Case {
         slot
     }
 
-    /// Makes `calls` on the CPU and twice on the device, and compares.
-    pub fn run(self, calls: impl Fn(&mut dyn Backend)) {
-        self.run_with(|_| 0, |backend, _| calls(backend));
+    /// Calls a kernel, after those called before.
+    pub fn call(&mut self, kernel: Kernel, inputs: &[Slot], outputs: &[Slot]) {
+        self.calls.push((kernel, inputs.to_vec(), outputs.to_vec()));
     }
 
-    /// As `run`, with scratch memory as large as the backend in question asks for.
-    pub fn run_with(
-        mut self,
-        workspace: impl Fn(&dyn Backend) -> usize,
-        calls: impl Fn(&mut dyn Backend, Slot),
-    ) {
-        let end = self.place([]).offset;
-        let mut cpu = Cpu::new(end + workspace(&Cpu::new(0).unwrap())).unwrap();
-        let cpu_workspace = workspace(&Cpu);
-        let want = self.on(&mut cpu, cpu_workspace, &calls);
-
-        let scratch = workspace(&Gpu::sizes());
-        let device = || {
-            let mut gpu = gpu(end + scratch + 1);
-            let got = self.on(&mut gpu, scratch, &calls);
-            gpu.finish().unwrap_or_else(|error| panic!("{}: {error}", self.name));
-            got
-        };
-        let (got, again) = (device(), device());
+    /// Makes the calls on the CPU and twice on the device, and compares.
+    pub fn run(mut self) {
+        self.place([]);
+        let want = self.on(&Cpu);
+        let (got, again) = (self.on(&device::device()), self.on(&device::device()));
         self.compare(&want, &got);
         let differs = got.iter().zip(&again).position(|(a, b)| a != b);
         assert_eq!(differs, None, "{}: a second run gives other bits", self.name);
     }
 
-    /// The arena after `calls`; the workspace lies at its end and is left out.
-    fn on(
-        &self,
-        backend: &mut dyn Backend,
-        workspace: usize,
-        calls: &impl Fn(&mut dyn Backend, Slot),
-    ) -> Vec<u32> {
+    /// The arena after the calls; scratch memory lies at its end, as large as the device in question
+    /// asks for, and is left out.
+    fn on(&self, device: &dyn Device) -> Vec<u32> {
         let all = Slot { offset: 0, len: self.contents.len() };
-        let workspace = Slot { offset: all.len, len: workspace };
+        let len = self.calls.iter().map(|(kernel, ..)| device.workspace(kernel)).max().unwrap_or(0);
+        let scratch = Slot { offset: all.len, len };
+        let mut backend = device.open(all.len + len + 1).unwrap();
         backend.write_u32(all, &self.contents);
-        backend.write_u32(workspace, &vec![UNTOUCHED; workspace.len]);
-        calls(backend, workspace);
+        backend.write_u32(scratch, &vec![UNTOUCHED; len]);
+        for (kernel, inputs, outputs) in &self.calls {
+            let workspace = scratch.part(0, device.workspace(kernel));
+            backend.run(kernel, &Io { inputs, outputs, workspace });
+        }
         let mut after = vec![0.0; all.len];
         backend.read(all, &mut after);
+        backend.finish().unwrap_or_else(|error| panic!("{}: {error}", self.name));
         after.into_iter().map(f32::to_bits).collect()
     }
 

@@ -1,0 +1,38 @@
+//! LARS over many tensors at once: sums of squares of parts of each, then each one's trust, then the
+//! step.
+
+use tensor::Slot;
+
+use crate::Gpu;
+use crate::gpu::{BLOCK, blocks};
+
+const MODULE: &str = "optimizer";
+/// Most blocks of a tensor: `PARTS` in `kernels/optimizer.cu`.
+const PARTS: usize = 128;
+
+/// Elements of scratch memory for [`lars`]: of each tensor two sums per part, and its trust.
+pub fn workspace(tensors: usize) -> usize {
+    tensors * (2 * PARTS + 1)
+}
+
+/// One step of all tensors.
+pub fn lars(
+    gpu: &mut Gpu,
+    [momentum, eta]: [f32; 2],
+    [grad, lr, wd, ranges]: [Slot; 4],
+    [w, buffer]: [Slot; 2],
+    workspace: Slot,
+) {
+    let tensors = ranges.len / 2;
+    let sums = workspace.part(0, tensors * 2 * PARTS);
+    let trust = workspace.part(sums.len, tensors);
+    let grid = [PARTS as u32, blocks(tensors, 1), 1];
+
+    let call = gpu.kernel(MODULE, "lars_norms").slots(&[grad, wd, ranges, w, sums]);
+    call.launch(grid, [BLOCK, 1, 1]);
+    let call = gpu.kernel(MODULE, "lars_trust").floats(&[eta]).slots(&[ranges, sums, trust]);
+    call.each_row(tensors, PARTS as u32);
+    let call = gpu.kernel(MODULE, "lars").floats(&[momentum]);
+    let call = call.slots(&[grad, lr, wd, ranges, trust, w, buffer]);
+    call.launch(grid, [BLOCK, 1, 1]);
+}

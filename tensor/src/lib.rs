@@ -16,6 +16,7 @@ pub mod kernel;
 pub mod math;
 pub mod packing_pool;
 pub mod random;
+pub mod reference;
 pub mod shape;
 
 pub use arena::{Arena, Slot};

@@ -1,0 +1,358 @@
+//! The reference's gradients against central differences of its forward formulas, in f64.
+
+use std::collections::HashSet;
+
+use tensor::Kernel;
+use tensor::geometry::{BatchNorm, Conv2d, Gemm, PartitionLoss, Pool2d, StreamingLoss};
+use tensor::reference::run;
+
+use crate::case::{indices, permutation, uniform};
+use crate::variant;
+use Source::{Dy, Input, Output};
+
+/// Step of the differences: their error is of the order of its square.
+const STEP: f64 = 1e-5;
+
+/// What a backward kernel reads.
+#[derive(Clone, Copy)]
+enum Source {
+    /// The forward kernel's input.
+    Input(usize),
+    /// Its output.
+    Output(usize),
+    /// The gradient of its output 0.
+    Dy,
+}
+
+fn numbers(index: u64, len: usize) -> Vec<f64> {
+    uniform(index, len).into_iter().map(f64::from).collect()
+}
+
+fn widened(indices: Vec<u32>) -> Vec<f64> {
+    indices.into_iter().map(f64::from).collect()
+}
+
+fn outputs(kernel: &Kernel, inputs: &[Vec<f64>], before: &[Vec<f64>]) -> Vec<Vec<f64>> {
+    let inputs: Vec<&[f64]> = inputs.iter().map(Vec::as_slice).collect();
+    let mut outputs = before.to_vec();
+    run(kernel, &inputs, &mut outputs);
+    outputs
+}
+
+fn zeros(lens: &[usize]) -> Vec<Vec<f64>> {
+    lens.iter().map(|&len| vec![0.0; len]).collect()
+}
+
+/// Asserts that `gradient` is that of <dy, output 0> by the input `by`.
+fn assert_gradient(
+    kernel: &Kernel,
+    inputs: &[Vec<f64>],
+    before: &[Vec<f64>],
+    dy: &[f64],
+    by: usize,
+    gradient: &[f64],
+) {
+    assert_eq!(gradient.len(), inputs[by].len(), "{kernel:?}");
+    assert!(gradient.iter().any(|g| *g != 0.0), "{kernel:?} by input {by}: no gradient at all");
+    let scale = gradient.iter().fold(0.0f64, |most, g| most.max(g.abs()));
+    let mut inputs = inputs.to_vec();
+    for (i, got) in gradient.iter().enumerate() {
+        let x = inputs[by][i];
+        let mut at = |x: f64| -> f64 {
+            inputs[by][i] = x;
+            outputs(kernel, &inputs, before)[0].iter().zip(dy).map(|(y, dy)| y * dy).sum()
+        };
+        let want = (at(x + STEP) - at(x - STEP)) / (2.0 * STEP);
+        at(x);
+        assert!((got - want).abs() <= 1e-7 * (scale + 1.0), "{kernel:?} by {by}: {got}, {want}");
+    }
+}
+
+/// A kernel and one of those that make its gradient.
+struct Pair {
+    forward: Kernel,
+    inputs: Vec<Vec<f64>>,
+    /// The outputs beforehand.
+    before: Vec<Vec<f64>>,
+    backward: Kernel,
+    reads: Vec<Source>,
+    /// The inputs whose gradients it writes.
+    by: Vec<usize>,
+}
+
+impl Pair {
+    fn check(&self) {
+        let y = outputs(&self.forward, &self.inputs, &self.before);
+        let dy = numbers(99, y[0].len());
+        let reads = self.reads.iter().map(|from| match *from {
+            Source::Input(i) => self.inputs[i].clone(),
+            Source::Output(i) => y[i].clone(),
+            Source::Dy => dy.clone(),
+        });
+        let reads: Vec<Vec<f64>> = reads.collect();
+        let lens: Vec<usize> = self.by.iter().map(|&by| self.inputs[by].len()).collect();
+        let gradients = outputs(&self.backward, &reads, &zeros(&lens));
+        for (&by, gradient) in self.by.iter().zip(&gradients) {
+            assert_gradient(&self.forward, &self.inputs, &self.before, &dy, by, gradient);
+        }
+    }
+}
+
+/// Kernels with one output of `len` and one backward kernel.
+fn pair(
+    (forward, backward): (Kernel, Kernel),
+    inputs: &[Vec<f64>],
+    len: usize,
+    reads: &[Source],
+    by: &[usize],
+) -> Pair {
+    let (inputs, before) = (inputs.to_vec(), zeros(&[len]));
+    Pair { forward, inputs, before, backward, reads: reads.to_vec(), by: by.to_vec() }
+}
+
+fn pairs() -> Vec<Pair> {
+    let (rows, columns) = (4, 6);
+    let len = rows * columns;
+    let (x, bias) = (numbers(1, len), numbers(2, columns));
+    let wide: Vec<f64> = x.iter().map(|x| 6.0 * x).collect();
+    let positive: Vec<f64> = x.iter().map(|x| x + 1.5).collect();
+    let index = widened(indices(3, 7, rows));
+    let order = widened(permutation(4, columns));
+    let (low, high) = (-0.25, 0.5);
+    let one = |kernels, x: &Vec<f64>, reads: &[Source]| {
+        pair(kernels, std::slice::from_ref(x), len, reads, &[0])
+    };
+    let mut pairs = vec![
+        one(
+            (Kernel::Clamp { low, high }, Kernel::ClampBackward { low, high }),
+            &x,
+            &[Input(0), Dy],
+        ),
+        one((Kernel::Ln, Kernel::LnBackward), &positive, &[Input(0), Dy]),
+        one((Kernel::Relu, Kernel::ReluBackward), &x, &[Output(0), Dy]),
+        one((Kernel::Gelu, Kernel::GeluBackward), &wide, &[Input(0), Dy]),
+        pair(
+            (Kernel::BiasGelu, Kernel::BiasGeluBackward),
+            &[wide, bias.clone()],
+            len,
+            &[Input(0), Input(1), Dy],
+            &[0],
+        ),
+        pair(
+            (Kernel::AddBias, Kernel::SumRows { rows, columns }),
+            &[x.clone(), bias],
+            len,
+            &[Dy],
+            &[1],
+        ),
+        pair(
+            (Kernel::SumColumns { columns }, Kernel::SumColumnsBackward { columns }),
+            &[x.clone()],
+            rows,
+            &[Dy],
+            &[0],
+        ),
+        pair(
+            (
+                Kernel::GlobalAvgPool { n: 2, pixels: 4 },
+                Kernel::GlobalAvgPoolBackward { n: 2, pixels: 4 },
+            ),
+            &[x.clone()],
+            6,
+            &[Dy],
+            &[0],
+        ),
+        one(
+            (Kernel::Softmax { columns }, Kernel::SoftmaxBackward { columns }),
+            &x,
+            &[Output(0), Dy],
+        ),
+        one(
+            (Kernel::LogSoftmax { columns }, Kernel::LogSoftmaxBackward { columns }),
+            &x,
+            &[Output(0), Dy],
+        ),
+        pair(
+            (Kernel::GatherRows { columns }, Kernel::ScatterAddRows { columns }),
+            &[x.clone(), index.clone()],
+            7 * columns,
+            &[Dy, Input(1)],
+            &[0],
+        ),
+        pair(
+            (Kernel::GatherColumns { columns }, Kernel::GatherColumnsBackward { columns }),
+            &[x.clone(), order],
+            4 * rows,
+            &[Dy, Input(1)],
+            &[0],
+        ),
+        pair(
+            (Kernel::SliceRows { start: 5 }, Kernel::SliceRowsBackward { start: 5 }),
+            &[x.clone()],
+            9,
+            &[Dy],
+            &[0],
+        ),
+    ];
+    // Without a least norm, and with one that some of the rows do not reach.
+    for eps in [0.0, 1.4] {
+        pairs.push(Pair {
+            forward: Kernel::L2Normalize { columns, eps },
+            inputs: vec![x.clone()],
+            before: zeros(&[len, rows]),
+            backward: Kernel::L2NormalizeBackward { columns, eps },
+            reads: vec![Output(0), Output(1), Dy],
+            by: vec![0],
+        });
+    }
+    pairs.extend(matrix_products());
+    pairs.extend(images());
+    pairs.extend((0..8).map(batch_norm));
+    pairs
+}
+
+/// By b: op(a)^T dy, or its transpose.
+fn matrix_products() -> Vec<Pair> {
+    let (m, n, k) = (3, 4, 5);
+    let (a, b, bias) = (numbers(1, m * k), numbers(2, k * n), numbers(3, n));
+    let gemm = |m, n, k, trans_a, trans_b| Gemm { m, n, k, trans_a, trans_b };
+    vec![
+        pair(
+            (
+                Kernel::GemmBias(gemm(m, n, k, false, false)),
+                Kernel::Gemm(gemm(k, n, m, true, false)),
+            ),
+            &[a.clone(), b.clone(), bias.clone()],
+            m * n,
+            &[Input(0), Dy],
+            &[1],
+        ),
+        pair(
+            (Kernel::GemmBias(gemm(m, n, k, true, true)), Kernel::Gemm(gemm(n, k, m, true, true))),
+            &[a, b, bias],
+            m * n,
+            &[Dy, Input(0)],
+            &[1],
+        ),
+    ]
+}
+
+fn images() -> Vec<Pair> {
+    let mut pairs = Vec::new();
+    for (stride, padding) in [(1, 0), (2, 1), (3, 2)] {
+        let conv = Conv2d::new([2, 5, 4, 3].into(), [2, 3, 2, 3].into(), stride, padding).unwrap();
+        let (x, weight) = (numbers(1, 2 * 5 * 4 * 3), numbers(2, 2 * 3 * 2 * 3));
+        let (inputs, len) = ([x, weight], conv.y_shape().elements());
+        let forward = Kernel::Conv2d(conv);
+        let by_input = (forward, Kernel::Conv2dGradInput(conv));
+        let by_weight = (forward, Kernel::Conv2dGradWeight(conv));
+        pairs.push(pair(by_input, &inputs, len, &[Dy, Input(1)], &[0]));
+        pairs.push(pair(by_weight, &inputs, len, &[Input(0), Dy], &[1]));
+    }
+    for (kernel, stride, padding) in [(2, 2, 0), (3, 2, 1), (3, 1, 1)] {
+        let pool = Pool2d::new("pool2d", [2, 5, 4, 3].into(), kernel, stride, padding).unwrap();
+        let (x, len) = (numbers(3, 2 * 5 * 4 * 3), pool.y_shape().elements());
+        pairs.push(Pair {
+            forward: Kernel::MaxPool2d(pool),
+            inputs: vec![x.clone()],
+            before: zeros(&[len, len]),
+            backward: Kernel::MaxPool2dBackward(pool),
+            reads: vec![Dy, Output(1)],
+            by: vec![0],
+        });
+        let avg = (Kernel::AvgPool2d(pool), Kernel::AvgPool2dBackward(pool));
+        pairs.push(pair(avg, &[x], len, &[Dy], &[0]));
+    }
+    pairs
+}
+
+/// With training, residual and ReLU where the flags say so.
+fn batch_norm(flags: u32) -> Pair {
+    let [training, residual, relu] = [1, 2, 4].map(|flag| flags & flag != 0);
+    let (rows, channels) = (7, 3);
+    let norm = BatchNorm { rows, channels, eps: 1e-3, momentum: 0.3, training, residual, relu };
+    let len = rows * channels;
+    let mut inputs = vec![numbers(1, len), numbers(2, channels), numbers(3, channels)];
+    let mut by = vec![0, 1, 2];
+    if residual {
+        inputs.push(numbers(4, len));
+        if relu {
+            by.push(3);
+        }
+    }
+    let mut before = zeros(&[len, channels, channels]);
+    before.extend([numbers(5, channels), vec![0.8; channels]]);
+    Pair {
+        forward: Kernel::BatchNorm(norm),
+        inputs,
+        before,
+        backward: Kernel::BatchNormBackward(norm),
+        reads: vec![Input(0), Output(0), Dy, Input(1), Output(1), Output(2)],
+        by,
+    }
+}
+
+#[test]
+fn gradients_are_those_of_the_forward_formulas() {
+    let pairs = pairs();
+    pairs.iter().for_each(Pair::check);
+    let seen: HashSet<_> = pairs.iter().map(|pair| variant(&pair.backward)).collect();
+    let is_gradient = |name: &&&str| name.contains("Backward") || name.contains("Grad");
+    for name in crate::VARIANTS.iter().filter(is_gradient) {
+        assert!(seen.contains(name), "{name} has no forward formula here");
+    }
+}
+
+#[test]
+fn gradients_of_the_loss_are_those_of_its_value() {
+    for (views, batch, prototypes, partition_size) in [(2, 2, 9, 4), (4, 3, 12, 6), (3, 1, 5, 1)] {
+        let loss = PartitionLoss::new(views, batch, prototypes, partition_size).unwrap();
+        // The larger one clamps products and means, from both sides.
+        for scale in [2.0, 40.0] {
+            let scaled = |index, len| -> Vec<f64> {
+                numbers(index, len).iter().map(|x| scale * x).collect()
+            };
+            let order = widened(permutation(1, prototypes));
+            let student = scaled(2, views * batch * prototypes);
+            let inputs = [student, scaled(3, 2 * batch * prototypes), order.clone()];
+            assert_own_gradients(
+                Kernel::PartitionLoss(loss),
+                &inputs,
+                &[(3, 0)],
+                partition_size > 1,
+            );
+
+            let dim = 3;
+            let student = scaled(4, views * batch * dim);
+            let [v, v_teacher] = [6, 7].map(|index| numbers(index, prototypes * dim));
+            let inputs = [student, scaled(5, 2 * batch * dim), v, v_teacher, order];
+            let streaming = StreamingLoss { loss, dim, views_at_once: 1 };
+            assert_own_gradients(
+                Kernel::StreamingLoss(streaming),
+                &inputs,
+                &[(3, 0), (4, 2)],
+                partition_size > 1,
+            );
+        }
+    }
+}
+
+/// Asserts that each output is the gradient of output 0 by the input beside it; it is 0 unless it
+/// `exists`.
+fn assert_own_gradients(
+    kernel: Kernel,
+    inputs: &[Vec<f64>],
+    gradients: &[(usize, usize)],
+    exists: bool,
+) {
+    let mut before = zeros(&[1, 1, 1]);
+    before.extend(gradients.iter().map(|&(_, by)| vec![0.0; inputs[by].len()]));
+    let got = outputs(&kernel, inputs, &before);
+    for &(output, by) in gradients {
+        if exists {
+            assert_gradient(&kernel, inputs, &before, &[1.0], by, &got[output]);
+        } else {
+            assert!(got[output].iter().all(|g| g.abs() < 1e-15), "{kernel:?}");
+        }
+    }
+}

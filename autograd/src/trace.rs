@@ -32,7 +32,8 @@ fn flops(number: u64) -> String {
     human(number as f64, "FLOP", 1000.0)
 }
 
-fn node_flops(graph: &Graph, node: &Node) -> u64 {
+/// Operations of a node: see [`tensor::Kernel::flops`].
+pub fn node_flops(graph: &Graph, node: &Node) -> u64 {
     let (inputs, outputs) = graph.elements(node);
     node.kernel.flops(&inputs, &outputs)
 }

@@ -1,9 +1,9 @@
 //! The ladder of the loss, forward and backward from embeddings.
 
 use autograd::{Executor, Graph, LossInputs};
-use tensor::Cpu;
 use carp::loss::{LossVariant, carp_loss};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use tensor::Cpu;
 use tensor::random::{Purpose, Stream};
 
 const VIEWS: usize = 8;

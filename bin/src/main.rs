@@ -18,6 +18,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use autograd::Passes;
 use carp::config::Config;
 use carp::error::{Error, Result};
 use carp::loss::LossVariant;
@@ -82,6 +83,10 @@ struct ConfigArgs {
     /// How the loss is computed (the same as --set model.loss_variant=NAME).
     #[arg(long, value_name = "NAME", value_parser = loss_variant())]
     loss_variant: Option<LossVariant>,
+    /// Passes of fusion: none, all, or names with commas between them (the same as --set
+    /// train.fuse=NAMES; docs/fusion.md has a page on each).
+    #[arg(long, value_name = "NAMES")]
+    fuse: Option<Passes>,
     /// Make an unreadable image an error instead of skipping it (--set data.strict=true).
     #[arg(long)]
     strict: bool,
@@ -108,6 +113,9 @@ impl ConfigArgs {
         }
         if let Some(variant) = self.loss_variant {
             config.model.loss_variant = variant;
+        }
+        if let Some(passes) = &self.fuse {
+            config.train.fuse = passes.clone();
         }
         config.data.strict |= self.strict;
         Ok(config)

@@ -4,8 +4,8 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use carp::config::Config;
-use carp::learner::cpu;
 use carp::train::Trainer;
+use tensor::Cpu;
 use tensor::packing_pool::PackingPool;
 
 /// Counts what reaches the system, from all threads.
@@ -54,7 +54,7 @@ fn allocations(threads: usize) -> Vec<usize> {
     let config = Config::load("shapes", &settings).unwrap();
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
     pool.install(|| {
-        let mut trainer = Trainer::new(&config, &cpu).unwrap();
+        let mut trainer = Trainer::new(&config, &Cpu).unwrap();
         let mut pipeline = trainer.pipeline(0).unwrap();
         assert_eq!(trainer.steps(), 2 * STEPS);
         let mut counts = Vec::with_capacity(STEPS);

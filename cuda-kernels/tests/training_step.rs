@@ -175,8 +175,7 @@ fn watched(
     OnDriver(move || {
         let counts = Arc::clone(&counts);
         let driver = driver();
-        let watched =
-            Watched { driver, counts, records, recording: None, recorded: Vec::new() };
+        let watched = Watched { driver, counts, records, recording: None, recorded: Vec::new() };
         Ok(Box::new(watched) as Box<dyn Driver>)
     })
 }

@@ -2,8 +2,8 @@
 
 use autograd::Graph;
 use carp::error::Result;
-use tensor::Cpu;
 use rayon::prelude::*;
+use tensor::Cpu;
 use tensor::Shape;
 use tensor::cpu::conv2d::{self, patches::gather};
 use tensor::cpu::gemm::{self, gemm};
@@ -40,10 +40,12 @@ fn with_patches(conv: Conv2d) -> Contender {
     let mut y = vec![0.0; conv.rows() * conv.o];
     let mut workspace = vec![0.0; gemm::workspace(g)];
     let bytes = 4 * (patches.len() + workspace.len());
+    let moved = 4 * (x.len() + weight.len() + y.len()) + 2 * bytes;
     Contender {
         name: name("im2col", conv),
         flops: conv.flops(),
         made: bytes,
+        moved,
         peak: bytes,
         run: Box::new(move || {
             let rows = 256;
@@ -61,10 +63,12 @@ fn in_place(conv: Conv2d) -> Contender {
     let mut y = vec![0.0; conv.rows() * conv.o];
     let mut workspace = vec![0.0; conv2d::forward_workspace(conv)];
     let bytes = 4 * workspace.len();
+    let moved = 4 * (x.len() + weight.len() + y.len());
     Contender {
         name: name("in place", conv),
         flops: conv.flops(),
         made: bytes,
+        moved,
         peak: bytes,
         run: Box::new(move || {
             conv2d::forward(conv, &x, &weight, &mut y, &mut workspace);

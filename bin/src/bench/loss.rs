@@ -122,6 +122,7 @@ fn gemms_alone(sizes: Sizes, prototypes: usize) -> Contender {
         name: "streaming's GEMMs alone".into(),
         flops: products * blocks as u64,
         made: 0,
+        moved: 0,
         peak: 0,
         run: Box::new(move || {
             tasks.par_iter_mut().enumerate().for_each(|(task, (z, dz, w, dw, s))| {

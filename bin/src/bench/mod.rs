@@ -1,6 +1,7 @@
 //! `carp bench`: variants of one computation, run in turn on the same inputs.
 
 mod conv;
+mod fuse;
 mod loss;
 mod norm;
 mod optimizer;
@@ -12,7 +13,7 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use autograd::{Executor, Graph, Value};
+use autograd::{Executor, Graph, Value, trace};
 use carp::error::Result;
 use carp::learner::Device;
 use clap::{Args, Subcommand};
@@ -35,6 +36,8 @@ pub enum BenchCommand {
     Optimizer(RaceArgs),
     /// The whole training step with each variant of the loss.
     Step(step::StepArgs),
+    /// The whole training step unfused, with each pass of fusion alone, and with all.
+    Fuse(fuse::FuseArgs),
 }
 
 /// How to measure.
@@ -53,8 +56,9 @@ pub fn run(command: &BenchCommand) -> Result<ExitCode> {
         BenchCommand::Loss(args) => loss::run(args),
         BenchCommand::Conv(args) => race_and_print(args, conv::contenders),
         BenchCommand::Norm(args) => race_and_print(args, norm::contenders),
-        BenchCommand::Optimizer(args) => race_and_print(args, || Ok(optimizer::contenders())),
+        BenchCommand::Optimizer(args) => race_and_print(args, optimizer::contenders),
         BenchCommand::Step(args) => step::run(args),
+        BenchCommand::Fuse(args) => fuse::run(args),
     }
 }
 
@@ -65,6 +69,8 @@ pub struct Contender {
     flops: u64,
     /// Bytes of everything that a run makes: what an eager framework would allocate.
     made: usize,
+    /// Bytes that its kernels read and write; 0 where nobody counts them.
+    moved: usize,
     /// Bytes that it needs at once beside its inputs and results.
     peak: usize,
     run: Box<dyn FnMut() -> Result<()> + Send>,
@@ -79,14 +85,9 @@ impl Contender {
         device: Device,
     ) -> Result<Contender> {
         results.iter().for_each(|&value| graph.keep(value));
-        let flops = graph
-            .nodes()
-            .iter()
-            .map(|node| {
-                let shapes: Vec<_> = node.outputs.iter().map(|&v| graph.shape(v)).collect();
-                node.op.flops(&shapes)
-            })
-            .sum();
+        let nodes = graph.nodes().iter();
+        let flops = nodes.clone().map(|node| trace::node_flops(&graph, node)).sum();
+        let moved = nodes.map(|node| trace::node_bytes(&graph, node)).sum();
         let result_bytes: usize = results.iter().map(|&v| 4 * graph.shape(v).elements()).sum();
         let mut executor = Executor::new(graph, device)?;
         let plan = executor.plan();
@@ -97,6 +98,7 @@ impl Contender {
             name: name.into(),
             flops,
             made: made - result_bytes,
+            moved,
             peak: peak.saturating_sub(result_bytes),
             run: Box::new(move || {
                 executor.run_all()?;
@@ -133,6 +135,7 @@ pub struct Measured {
     seconds: f64,
     gflops: f64,
     made: usize,
+    moved: usize,
     peak: usize,
 }
 
@@ -156,6 +159,7 @@ fn race(contenders: &mut [Contender], rounds: usize) -> Result<Vec<Measured>> {
             seconds,
             gflops: contender.flops as f64 / seconds / 1e9,
             made: contender.made,
+            moved: contender.moved,
             peak: contender.peak,
         }
     });
@@ -185,6 +189,7 @@ fn cpu_gemm_peak() -> Contender {
         name: "GEMM peak".into(),
         flops: (2 * m * k * n * CALLS * threads) as u64,
         made: 0,
+        moved: 0,
         peak: 0,
         run: Box::new(move || {
             tasks.par_iter_mut().for_each(|(a, b, c)| {
@@ -214,23 +219,27 @@ fn race_and_print(
 /// A row per contender; the last one must be the GEMM peak.
 fn table(measured: &[Measured]) -> String {
     let mut text = format!(
-        "{:<34}{:>12}{:>10}{:>10}{:>14}{:>14}\n",
-        "variant", "median", "GFLOP/s", "of peak", "made", "at once"
+        "{:<34}{:>12}{:>10}{:>10}{:>14}{:>14}{:>14}\n",
+        "variant", "median", "GFLOP/s", "of peak", "moved", "made", "at once"
     );
     let peak = measured.last().map_or(f64::NAN, |peak| peak.gflops);
     for m in measured {
         let _ = writeln!(
             text,
-            "{:<34}{:>9.2} ms{:>10.1}{:>8.0} %{:>14}{:>14}",
+            "{:<34}{:>9.2} ms{:>10.1}{:>8.0} %{:>14}{:>14}{:>14}",
             m.name,
             1e3 * m.seconds,
             m.gflops,
             100.0 * m.gflops / peak,
+            mebibytes(m.moved),
             mebibytes(m.made),
             mebibytes(m.peak),
         );
     }
-    text.push_str("made: bytes of everything a run computes; at once: bytes planned beside inputs and results\n");
+    text.push_str(
+        "moved: bytes that the kernels read and write; made: bytes of everything a run computes; at \
+         once: bytes planned beside inputs and results\n",
+    );
     text
 }
 

@@ -1,4 +1,5 @@
-//! Time and memory of the loss against the number of prototypes, as SVG and PNG.
+//! Pictures of measurements, as SVG and PNG: lines for the loss against the number of prototypes, bars
+//! for the passes of fusion.
 
 use std::path::Path;
 use std::sync::Once;
@@ -19,11 +20,38 @@ const SIZE: (u32, u32) = (1000, 420);
 const COLOURS: [RGBColor; 4] =
     [RGBColor(207, 34, 46), RGBColor(191, 135, 0), RGBColor(9, 105, 218), RGBColor(26, 127, 55)];
 
-/// Draws FILE.svg and FILE.png.
+/// One chart of bars.
+pub struct Bars {
+    pub title: &'static str,
+    /// One for each name.
+    pub values: Vec<f64>,
+}
+
+/// What can draw itself on any backend.
+trait Picture {
+    fn draw<B: DrawingBackend>(
+        &self,
+        area: &DrawingArea<B, Shift>,
+    ) -> std::result::Result<(), DrawingAreaErrorKind<B::ErrorType>>;
+}
+
+/// Draws the loss's lines into FILE.svg and FILE.png.
 ///
 /// # Errors
 /// A file that cannot be written.
 pub fn draw(path: &Path, series: &[Series]) -> Result<()> {
+    save(path, &Lines(series))
+}
+
+/// Draws charts of bars side by side into FILE.svg and FILE.png.
+///
+/// # Errors
+/// A file that cannot be written.
+pub fn draw_bars(path: &Path, names: &[String], charts: &[Bars]) -> Result<()> {
+    save(path, &BarCharts { names, charts })
+}
+
+fn save(path: &Path, picture: &impl Picture) -> Result<()> {
     static FONT: Once = Once::new();
     FONT.call_once(|| {
         // Machines differ in fonts, and some have none: the picture brings its own.
@@ -35,27 +63,76 @@ pub fn draw(path: &Path, series: &[Series]) -> Result<()> {
         source: std::io::Error::other(error),
     };
     let svg = path.with_extension("svg");
-    charts(&SVGBackend::new(&svg, SIZE).into_drawing_area(), series)
+    whole(&SVGBackend::new(&svg, SIZE).into_drawing_area(), picture)
         .map_err(|error| failed(&svg, error))?;
     let png = path.with_extension("png");
     let mut pixels = vec![0; (SIZE.0 * SIZE.1 * 3) as usize];
-    charts(&BitMapBackend::with_buffer(&mut pixels, SIZE).into_drawing_area(), series)
+    whole(&BitMapBackend::with_buffer(&mut pixels, SIZE).into_drawing_area(), picture)
         .map_err(|error| failed(&png, error))?;
     image::save_buffer(&png, &pixels, SIZE.0, SIZE.1, image::ColorType::Rgb8)
         .map_err(|error| failed(&png, error.to_string()))
 }
 
-/// Time at the left, memory at the right, both axes logarithmic.
-fn charts<B: DrawingBackend>(
+fn whole<B: DrawingBackend>(
     area: &DrawingArea<B, Shift>,
-    series: &[Series],
+    picture: &impl Picture,
 ) -> std::result::Result<(), String> {
     let text = |error: DrawingAreaErrorKind<B::ErrorType>| error.to_string();
     area.fill(&WHITE).map_err(text)?;
-    let (left, right) = area.split_horizontally(SIZE.0 / 2);
-    chart(&left, "Time of loss and gradients", "ms", series, |p| p.1).map_err(text)?;
-    chart(&right, "Memory beside inputs and gradients", "MiB", series, |p| p.2).map_err(text)?;
+    picture.draw(area).map_err(text)?;
     area.present().map_err(text)
+}
+
+struct BarCharts<'a> {
+    names: &'a [String],
+    charts: &'a [Bars],
+}
+
+impl Picture for BarCharts<'_> {
+    fn draw<B: DrawingBackend>(
+        &self,
+        area: &DrawingArea<B, Shift>,
+    ) -> std::result::Result<(), DrawingAreaErrorKind<B::ErrorType>> {
+        let parts = area.split_evenly((1, self.charts.len()));
+        for (part, Bars { title, values }) in parts.iter().zip(self.charts) {
+            let most = values.iter().copied().fold(0.0, f64::max);
+            let rows = values.len();
+            // Room at the right of the longest bar for its number.
+            let mut chart = ChartBuilder::on(part)
+                .caption(title, ("sans-serif", 17))
+                .margin(10)
+                .y_label_area_size(112)
+                .build_cartesian_2d(0.0..1.25 * most, 0.0..rows as f64)?;
+            let (_, height) = chart.plotting_area().dim_in_pixel();
+            for (row, (name, value)) in self.names.iter().zip(values).enumerate() {
+                // From the top down.
+                let y = (rows - 1 - row) as f64;
+                let colour = if row == 0 { COLOURS[0] } else { COLOURS[2] };
+                let bar = Rectangle::new([(0.0, y + 0.2), (*value, y + 0.8)], colour.filled());
+                chart.draw_series([bar])?;
+                let number = format!(" {value:.1}");
+                chart.draw_series([Text::new(number, (*value, y + 0.65), ("sans-serif", 13))])?;
+                let top = (row as f64 + 0.35) * f64::from(height) / rows as f64;
+                let place = (12, top as i32 + 38);
+                part.draw(&Text::new(name.as_str(), place, ("sans-serif", 13)))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The loss: time at the left, memory at the right, both axes logarithmic.
+struct Lines<'a>(&'a [Series]);
+
+impl Picture for Lines<'_> {
+    fn draw<B: DrawingBackend>(
+        &self,
+        area: &DrawingArea<B, Shift>,
+    ) -> std::result::Result<(), DrawingAreaErrorKind<B::ErrorType>> {
+        let (left, right) = area.split_horizontally(SIZE.0 / 2);
+        chart(&left, "Time of loss and gradients", "ms", self.0, |p| p.1)?;
+        chart(&right, "Memory beside inputs and gradients", "MiB", self.0, |p| p.2)
+    }
 }
 
 fn chart<B: DrawingBackend>(

@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex};
 
 use autograd::{Executor, Graph, Value};
 use carp::error::Result;
-use cuda_kernels::device::on_driver;
+use cuda_kernels::device::OnDriver;
+use cuda_kernels::driver::Driver;
 use cuda_kernels::driver::emulator::{Counts, Emulator, Profile};
 
 use super::fill_inputs;
@@ -17,7 +18,7 @@ const SECTOR: u64 = 32;
 
 /// What one variant did.
 pub struct Profiled {
-    pub name: &'static str,
+    pub name: String,
     /// Bytes that it needs at once beside its inputs and results.
     pub peak: usize,
     /// Kernels in order of their names.
@@ -25,15 +26,14 @@ pub struct Profiled {
 }
 
 /// Runs a graph once on the emulator.
-pub fn profile(name: &'static str, mut graph: Graph, results: &[Value]) -> Result<Profiled> {
+pub fn profile(name: impl Into<String>, mut graph: Graph, results: &[Value]) -> Result<Profiled> {
     results.iter().for_each(|&value| graph.keep(value));
     let profile = Profile::default();
-    let device = |elements| {
-        let profile = Arc::clone(&profile);
-        on_driver(elements, || Ok(Box::new(Emulator::profiled(profile))))
-    };
+    let counted = Arc::clone(&profile);
+    let device =
+        OnDriver(move || Ok(Box::new(Emulator::profiled(Arc::clone(&counted))) as Box<dyn Driver>));
     let result_bytes: usize = results.iter().map(|&v| 4 * graph.shape(v).elements()).sum();
-    let mut executor = Executor::new(graph, device)?;
+    let mut executor = Executor::new(graph, &device)?;
     let plan = executor.plan();
     let peak = (plan.bytes() - 4 * plan.persistent).saturating_sub(result_bytes);
     fill_inputs(&mut executor);
@@ -41,7 +41,7 @@ pub fn profile(name: &'static str, mut graph: Graph, results: &[Value]) -> Resul
     executor.finish()?;
     let counts: &Mutex<_> = &profile;
     let kernels = counts.lock().expect("no thread panics while it counts").clone();
-    Ok(Profiled { name, peak, kernels: kernels.into_iter().collect() })
+    Ok(Profiled { name: name.into(), peak, kernels: kernels.into_iter().collect() })
 }
 
 impl Profiled {
@@ -62,7 +62,7 @@ impl Profiled {
 /// A row per variant, and if asked one per kernel of it.
 pub fn table(all: &[Profiled], by_kernel: bool) -> String {
     let mut text = format!(
-        "{:<28}{:>9}{:>14}{:>14}{:>12}{:>10}{:>12}{:>12}\n",
+        "{:<34}{:>9}{:>14}{:>14}{:>12}{:>10}{:>12}{:>12}\n",
         "variant",
         "launches",
         "instructions",
@@ -77,7 +77,7 @@ pub fn table(all: &[Profiled], by_kernel: bool) -> String {
         let at_once = peak.map_or(String::new(), super::mebibytes);
         let _ = writeln!(
             text,
-            "{name:<28}{:>9}{:>14}{:>14}{:>12.2}{:>8.0} %{at_once:>12}{:>12}",
+            "{name:<34}{:>9}{:>14}{:>14}{:>12.2}{:>8.0} %{at_once:>12}{:>12}",
             c.launches,
             c.instructions,
             c.transactions,
@@ -87,7 +87,7 @@ pub fn table(all: &[Profiled], by_kernel: bool) -> String {
         );
     };
     for profiled in all {
-        row(profiled.name, &profiled.total(), Some(profiled.peak));
+        row(&profiled.name, &profiled.total(), Some(profiled.peak));
         for (kernel, counts) in profiled.kernels.iter().filter(|_| by_kernel) {
             row(&format!("  {kernel}"), counts, None);
         }

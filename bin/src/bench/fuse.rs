@@ -1,0 +1,94 @@
+//! `carp bench fuse`: the training step of the settings as the layers append it, with each pass of
+//! fusion alone, and with all of them.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use autograd::{Graph, Pass, Passes};
+use carp::error::{Error, Result};
+use carp::step::{Step, StepConfig};
+use clap::Args;
+
+use super::picture::{self, Bars};
+use super::{Contender, Measured, RaceArgs, gemm_peak, profile, race, table};
+use crate::device::{DeviceArgs, DeviceName};
+use crate::{ConfigArgs, on_threads};
+
+#[derive(Args)]
+pub struct FuseArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    #[command(flatten)]
+    race: RaceArgs,
+    #[command(flatten)]
+    device: DeviceArgs,
+    /// Draw time, bytes moved and planned memory into FILE.svg and FILE.png.
+    #[arg(long, value_name = "FILE")]
+    picture: Option<PathBuf>,
+}
+
+/// The step under each choice of passes, those that find nothing in it left out.
+fn steps(config: &StepConfig) -> Result<Vec<(String, Graph)>> {
+    let built = |passes: Passes| Step::new(&StepConfig { passes, ..config.clone() });
+    let (plain, _) = built(Passes::none())?;
+    let mut steps = Vec::new();
+    for passes in Pass::ALL.map(|pass| Passes::new([pass])) {
+        let name = passes.iter().last().map_or("", Pass::name);
+        let (graph, _) = built(passes)?;
+        if graph.nodes().len() < plain.nodes().len() {
+            steps.push((name.to_owned(), graph));
+        } else {
+            eprintln!("{name}: nothing to fuse in this step");
+        }
+    }
+    steps.insert(0, ("none".to_owned(), plain));
+    steps.push(("all".to_owned(), built(Passes::all())?.0));
+    Ok(steps)
+}
+
+pub fn run(args: &FuseArgs) -> Result<ExitCode> {
+    let config = args.config.load()?;
+    let steps = steps(&config.step())?;
+    let named = |(name, graph): (String, Graph)| {
+        (format!("{name} ({} kernels)", graph.nodes().len()), graph)
+    };
+    if args.device.name() == DeviceName::Emulate {
+        if args.picture.is_some() {
+            let detail = "--picture shows times, which --device emulate does not have";
+            return Err(Error::Usage(format!("bench fuse: {detail}")));
+        }
+        let profiles = on_threads(args.race.threads, || {
+            let profiles = steps.into_iter().map(named);
+            profiles
+                .map(|(name, graph)| profile::profile(name, graph, &[]))
+                .collect::<Result<Vec<_>>>()
+        })?;
+        crate::print(&profile::table(&profiles, false));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let device = args.device.open()?;
+    let names: Vec<String> = steps.iter().map(|(name, _)| name.clone()).collect();
+    let measured = on_threads(args.race.threads, || {
+        let contender = |(name, graph)| Contender::graph(name, graph, &[], &device);
+        let mut contenders =
+            steps.into_iter().map(named).map(contender).collect::<Result<Vec<_>>>()?;
+        contenders.push(gemm_peak(&args.device, &device)?);
+        race(&mut contenders, args.race.rounds as usize)
+    })?;
+    crate::print(&table(&measured));
+    if let Some(path) = &args.picture {
+        picture::draw_bars(path, &names, &bars(&measured[..names.len()]))?;
+        println!("picture: {} and .png", path.with_extension("svg").display());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn bars(measured: &[Measured]) -> [Bars; 3] {
+    let mebibytes = |bytes: usize| bytes as f64 / f64::from(1 << 20);
+    let each = |value: &dyn Fn(&Measured) -> f64| measured.iter().map(value).collect();
+    [
+        Bars { title: "Time of a step, ms", values: each(&|m| 1e3 * m.seconds) },
+        Bars { title: "Bytes moved, MiB", values: each(&|m| mebibytes(m.moved)) },
+        Bars { title: "Planned memory, MiB", values: each(&|m| mebibytes(m.peak)) },
+    ]
+}

@@ -25,7 +25,7 @@ fn executor(variant: LossVariant, prototypes: usize) -> autograd::Result<Executo
     graph.backward(&[(terms.loss, seed)], &[inputs.student, inputs.student_prototypes])?;
     let LossInputs { student, teacher, student_prototypes, teacher_prototypes, permutation } =
         inputs;
-    let mut executor = Executor::new(graph, cpu)?;
+    let mut executor = Executor::new(graph, &Cpu)?;
     let mut random = Stream::new(0, Purpose::Test, 0, 0);
     for value in [student, teacher, student_prototypes, teacher_prototypes] {
         let elements = executor.graph().shape(value).elements();

@@ -1,9 +1,9 @@
 //! The ladder of the loss, forward and backward from embeddings.
 
 use autograd::{Executor, Graph, LossInputs};
-use tensor::Cpu;
 use carp::loss::{LossVariant, carp_loss};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use tensor::Cpu;
 use tensor::random::{Purpose, Stream};
 
 const VIEWS: usize = 8;
@@ -25,7 +25,7 @@ fn executor(variant: LossVariant, prototypes: usize) -> autograd::Result<Executo
     graph.backward(&[(terms.loss, seed)], &[inputs.student, inputs.student_prototypes])?;
     let LossInputs { student, teacher, student_prototypes, teacher_prototypes, permutation } =
         inputs;
-    let mut executor = Executor::new(graph, cpu)?;
+    let mut executor = Executor::new(graph, &Cpu)?;
     let mut random = Stream::new(0, Purpose::Test, 0, 0);
     for value in [student, teacher, student_prototypes, teacher_prototypes] {
         let elements = executor.graph().shape(value).elements();

@@ -1,8 +1,8 @@
 //! Batch norm with ReLU and residual in one kernel against the same in three.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use tensor::backend::BatchNorm;
 use tensor::cpu::{batch_norm, pointwise};
+use tensor::geometry::BatchNorm;
 
 fn norm(c: &mut Criterion) {
     let (rows, channels) = (64 * 32 * 32, 16);
@@ -14,22 +14,25 @@ fn norm(c: &mut Criterion) {
     let (weight, bias) = (vec![1.0; channels], vec![0.0; channels]);
     let mut statistics = [(); 4].map(|()| vec![0.0; channels]);
     for fused in [true, false] {
-        let norm = BatchNorm { rows, channels, eps: 1e-5, momentum: 0.1, relu: fused };
+        let norm = BatchNorm {
+            rows,
+            channels,
+            eps: 1e-5,
+            momentum: 0.1,
+            training: true,
+            residual: fused,
+            relu: fused,
+        };
         let mut workspace = vec![0.0; batch_norm::workspace(norm)];
         group.bench_function(if fused { "fused" } else { "three kernels" }, |b| {
             b.iter(|| {
-                let [running_mean, running_var, mean, inv_std] = &mut statistics;
+                let [mean, inv_std, running_mean, running_var] = &mut statistics;
                 batch_norm::forward(
                     norm,
                     &x,
                     fused.then_some(&residual[..]),
-                    &weight,
-                    &bias,
-                    running_mean,
-                    running_var,
-                    &mut y,
-                    mean,
-                    inv_std,
+                    [&weight, &bias],
+                    [&mut y, mean, inv_std, running_mean, running_var],
                     &mut workspace,
                 );
                 if !fused {

@@ -1,8 +1,8 @@
 //! LARS, SGD and AdamW over one large tensor.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use tensor::backend;
-use tensor::cpu::optimizer;
+use tensor::cpu::optimizer::{self, Lars};
+use tensor::kernel::AdamW;
 
 fn optimizers(c: &mut Criterion) {
     let len = 512 * 9 * 512;
@@ -11,12 +11,13 @@ fn optimizers(c: &mut Criterion) {
     let mut group = c.benchmark_group("optimizer");
     group.throughput(Throughput::Elements(len as u64));
     group.bench_function("lars", |b| {
-        b.iter(|| optimizer::lars(0.9, 1e-3, 0.1, 1e-6, &grad, &mut w, &mut first));
+        let lars = Lars { momentum: 0.9, eta: 1e-3, lr: 0.1, wd: 1e-6 };
+        b.iter(|| optimizer::lars(lars, &[0, len as u32], &grad, &mut w, &mut first));
     });
     group.bench_function("sgd", |b| {
         b.iter(|| optimizer::sgd(0.9, 0.1, 1e-6, &grad, &mut w, &mut first));
     });
-    let settings = backend::AdamW { betas: (0.9, 0.999), eps: 1e-8 };
+    let settings = AdamW { betas: (0.9, 0.999), eps: 1e-8 };
     group.bench_function("adamw", |b| {
         b.iter(|| {
             let correction = (0.1, 0.001);

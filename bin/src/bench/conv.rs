@@ -2,8 +2,8 @@
 
 use autograd::Graph;
 use carp::error::Result;
-use tensor::Cpu;
 use rayon::prelude::*;
+use tensor::Cpu;
 use tensor::Shape;
 use tensor::cpu::conv2d::{self, patches::gather};
 use tensor::cpu::gemm::{self, gemm};

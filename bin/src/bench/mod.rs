@@ -14,9 +14,9 @@ use std::time::Instant;
 
 use autograd::{Executor, Graph, Value};
 use carp::error::Result;
-use carp::learner::Device;
 use clap::{Args, Subcommand};
 use rayon::prelude::*;
+use tensor::Device;
 use tensor::cpu::gemm::{Strides, sgemm};
 use tensor::random::{Purpose, Stream};
 
@@ -76,15 +76,15 @@ impl Contender {
         name: impl Into<String>,
         mut graph: Graph,
         results: &[Value],
-        device: Device,
+        device: &dyn Device,
     ) -> Result<Contender> {
         results.iter().for_each(|&value| graph.keep(value));
         let flops = graph
             .nodes()
             .iter()
             .map(|node| {
-                let shapes: Vec<_> = node.outputs.iter().map(|&v| graph.shape(v)).collect();
-                node.op.flops(&shapes)
+                let (inputs, outputs) = graph.elements(node);
+                node.kernel.flops(&inputs, &outputs)
             })
             .sum();
         let result_bytes: usize = results.iter().map(|&v| 4 * graph.shape(v).elements()).sum();
@@ -163,7 +163,7 @@ fn race(contenders: &mut [Contender], rounds: usize) -> Result<Vec<Measured>> {
 }
 
 /// What to measure against: on a GPU our own matrix product at 2048x2048x2048, and on the CPU...
-fn gemm_peak(args: &DeviceArgs, device: Device) -> Result<Contender> {
+fn gemm_peak(args: &DeviceArgs, device: &dyn Device) -> Result<Contender> {
     if args.name() == DeviceName::Cpu {
         return Ok(cpu_gemm_peak());
     }

@@ -1,6 +1,6 @@
 //! `carp bench norm`: batch norm, residual add and ReLU as three ops and as one, with gradients.
 
-use autograd::{BatchNormParams, Graph};
+use autograd::{BatchNormParams, Graph, Passes};
 use carp::error::Result;
 use tensor::Cpu;
 
@@ -27,13 +27,12 @@ fn contender((n, side, channels): (usize, usize, usize), fused: bool) -> Result<
     let [weight, bias] = ["weight", "bias"].map(|name| graph.param(name, [channels]));
     let [running_mean, running_var] = ["mean", "var"].map(|name| graph.state(name, [channels]));
     let params = BatchNormParams { weight, bias, running_mean, running_var };
-    let y = if fused {
-        graph.batch_norm(x, params, Some(residual), true, true, 1e-5, 0.1)?
-    } else {
-        let y = graph.batch_norm(x, params, None, false, true, 1e-5, 0.1)?;
-        let y = graph.add(y, residual)?;
-        graph.relu(y)
-    };
+    let y = graph.batch_norm(x, params, true, 1e-5, 0.1)?;
+    let y = graph.add(y, residual)?;
+    let y = graph.relu(y);
+    if fused {
+        graph.fuse(&Passes::all());
+    }
     let grads = graph.backward(&[(y, dy)], &[x, residual, weight, bias])?;
     let results: Vec<_> = grads.into_iter().flatten().chain([y]).collect();
     let kind = if fused { "one op" } else { "three ops" };

@@ -1,15 +1,12 @@
 //! `carp bench optimizer`: LARS over the convolutions of a ResNet-18, op by op, one op a tensor, and all
 //! tensors in one sweep.
 
-use tensor::cpu::optimizer::{self, Updated};
+use tensor::cpu::optimizer::{Lars, lars};
 use tensor::cpu::{pointwise, reduce};
 
 use super::Contender;
 
-const MOMENTUM: f32 = 0.9;
-const ETA: f32 = 1e-3;
-const LR: f32 = 0.1;
-const WEIGHT_DECAY: f32 = 1e-6;
+const LARS: Lars = Lars { momentum: 0.9, eta: 1e-3, lr: 0.1, wd: 1e-6 };
 
 /// Weight, gradient and momentum buffer.
 struct Tensor {
@@ -18,8 +15,14 @@ struct Tensor {
     buffer: Vec<f32>,
 }
 
-/// The weights of ResNet-18's twenty convolutions, `[O, R*S*C]`.
-fn tensors() -> Vec<Tensor> {
+impl Tensor {
+    fn new(len: usize) -> Tensor {
+        Tensor { weight: vec![0.1; len], grad: vec![0.01; len], buffer: vec![0.0; len] }
+    }
+}
+
+/// Elements of the weights of ResNet-18's twenty convolutions, `[O, R*S*C]`.
+fn sizes() -> Vec<usize> {
     let mut sizes = vec![64 * 7 * 7 * 3];
     for (channels, inputs) in [(64, 64), (128, 64), (256, 128), (512, 256)] {
         sizes.extend([channels * 9 * inputs, channels * 9 * channels]);
@@ -28,21 +31,22 @@ fn tensors() -> Vec<Tensor> {
             sizes.push(channels * inputs);
         }
     }
-    let filled = |len, value| vec![value; len];
     sizes
-        .into_iter()
-        .map(|len| Tensor {
-            weight: filled(len, 0.1),
-            grad: filled(len, 0.01),
-            buffer: filled(len, 0.0),
-        })
-        .collect()
 }
 
 pub fn contenders() -> Vec<Contender> {
-    let (mut unfused, mut fused, mut swept) = (tensors(), tensors(), tensors());
-    let elements: usize = fused.iter().map(|t| t.weight.len()).sum();
-    let longest = fused.iter().map(|t| t.weight.len()).max().unwrap_or_default();
+    let sizes = sizes();
+    let elements = sizes.iter().sum();
+    let longest = sizes.iter().copied().max().unwrap_or_default();
+    let [mut unfused, mut fused] =
+        [(); 2].map(|()| sizes.iter().map(|&len| Tensor::new(len)).collect::<Vec<_>>());
+    let mut swept = Tensor::new(elements);
+    let mut ranges = Vec::new();
+    let mut end = 0;
+    for len in sizes {
+        ranges.extend([end, end + len as u32]);
+        end += len as u32;
+    }
     let mut update = vec![0.0; longest];
     let flops = 10 * elements as u64;
     vec![
@@ -63,7 +67,7 @@ pub fn contenders() -> Vec<Contender> {
             peak: 0,
             run: Box::new(move || {
                 for Tensor { weight, grad, buffer } in &mut fused {
-                    optimizer::lars(MOMENTUM, ETA, LR, WEIGHT_DECAY, grad, weight, buffer);
+                    lars(LARS, &[0, weight.len() as u32], grad, weight, buffer);
                 }
                 Ok(())
             }),
@@ -74,11 +78,8 @@ pub fn contenders() -> Vec<Contender> {
             made: 0,
             peak: 0,
             run: Box::new(move || {
-                let mut all: Vec<Updated> = swept
-                    .iter_mut()
-                    .map(|Tensor { weight, grad, buffer }| Updated { grad, w: weight, buffer })
-                    .collect();
-                optimizer::lars_sweep(MOMENTUM, ETA, LR, WEIGHT_DECAY, &mut all);
+                let Tensor { weight, grad, buffer } = &mut swept;
+                lars(LARS, &ranges, grad, weight, buffer);
                 Ok(())
             }),
         },
@@ -88,13 +89,14 @@ pub fn contenders() -> Vec<Contender> {
 /// u = g + wd w; u = u eta |w| / |u|; buffer = momentum buffer + u; w = w - lr buffer.
 fn op_by_op(tensor: &mut Tensor, update: &mut [f32]) {
     let Tensor { weight, grad, buffer } = tensor;
+    let Lars { momentum, eta, lr, wd } = LARS;
     let update = &mut update[..weight.len()];
-    pointwise::scale(WEIGHT_DECAY, weight, update);
+    pointwise::scale(wd, weight, update);
     pointwise::add_assign(grad, update);
     let [w_norm, u_norm] = [&weight[..], &*update].map(|x| reduce::sum_of_squares(x).sqrt());
-    pointwise::scale_assign((f64::from(ETA) * w_norm / u_norm) as f32, update);
-    pointwise::scale_assign(MOMENTUM, buffer);
+    pointwise::scale_assign((f64::from(eta) * w_norm / u_norm) as f32, update);
+    pointwise::scale_assign(momentum, buffer);
     pointwise::add_assign(update, buffer);
-    pointwise::scale(-LR, buffer, update);
+    pointwise::scale(-lr, buffer, update);
     pointwise::add_assign(update, weight);
 }

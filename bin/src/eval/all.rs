@@ -10,10 +10,10 @@ use carp::eval::all::{
 };
 use carp::eval::linear::ProbeOptimizer;
 use carp::features::NetworkName;
-use tensor::Cpu;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use indicatif::{ProgressBar, ProgressStyle};
+use tensor::Cpu;
 
 use crate::device::DeviceArgs;
 use crate::source::{DataArgs, NetworkArgs, network_name};

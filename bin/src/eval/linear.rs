@@ -9,9 +9,9 @@ use carp::eval::linear::{
     LinearResult, LinearSettings, ProbeOptimizer, linear_of_backbone, linear_of_features,
 };
 use carp::eval::trained::{LabelledSplits, TrainedBackbone};
-use tensor::Cpu;
 use carp::schedule::EpochSchedule;
 use clap::{Args, ValueEnum};
+use tensor::Cpu;
 
 use super::classifier::{Screen, open_checkpoint, print_settings, write_json};
 use crate::on_threads;

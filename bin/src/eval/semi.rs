@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use carp::error::Result;
 use carp::eval::semi::{Labels, SemiResult, SemiSettings, semi};
 use carp::eval::trained::{LabelledSplits, TrainedBackbone};
-use tensor::Cpu;
 use clap::Args;
+use tensor::Cpu;
 
 use super::classifier::{Screen, open_checkpoint, print_settings, write_json};
 use super::linear::ScheduleArg;

@@ -26,11 +26,15 @@ fn norm(c: &mut Criterion) {
         let mut workspace = vec![0.0; batch_norm::workspace(norm)];
         group.bench_function(if fused { "fused" } else { "three kernels" }, |b| {
             b.iter(|| {
-                let [running_mean, running_var, mean, inv_std] =
-                    statistics.each_mut().map(|x| &mut x[..]);
-                let outputs = [&mut y[..], mean, inv_std, running_mean, running_var];
-                let residual = fused.then_some(&residual[..]);
-                batch_norm::forward(norm, &x, residual, [&weight, &bias], outputs, &mut workspace);
+                let [mean, inv_std, running_mean, running_var] = &mut statistics;
+                batch_norm::forward(
+                    norm,
+                    &x,
+                    fused.then_some(&residual[..]),
+                    [&weight, &bias],
+                    [&mut y, mean, inv_std, running_mean, running_var],
+                    &mut workspace,
+                );
                 if !fused {
                     pointwise::add(&y, &residual, &mut sum);
                     pointwise::relu(&sum, &mut y);

@@ -15,9 +15,9 @@ use std::time::Instant;
 
 use autograd::{Executor, Graph, Value, trace};
 use carp::error::Result;
+use carp::learner::Device;
 use clap::{Args, Subcommand};
 use rayon::prelude::*;
-use tensor::Device;
 use tensor::cpu::gemm::{Strides, sgemm};
 use tensor::random::{Purpose, Stream};
 
@@ -82,17 +82,12 @@ impl Contender {
         name: impl Into<String>,
         mut graph: Graph,
         results: &[Value],
-        device: &dyn Device,
+        device: Device,
     ) -> Result<Contender> {
         results.iter().for_each(|&value| graph.keep(value));
-        let flops = graph
-            .nodes()
-            .iter()
-            .map(|node| {
-                let (inputs, outputs) = graph.elements(node);
-                node.kernel.flops(&inputs, &outputs)
-            })
-            .sum();
+        let nodes = graph.nodes().iter();
+        let flops = nodes.clone().map(|node| trace::node_flops(&graph, node)).sum();
+        let moved = nodes.map(|node| trace::node_bytes(&graph, node)).sum();
         let result_bytes: usize = results.iter().map(|&v| 4 * graph.shape(v).elements()).sum();
         let mut executor = Executor::new(graph, device)?;
         let plan = executor.plan();
@@ -172,7 +167,7 @@ fn race(contenders: &mut [Contender], rounds: usize) -> Result<Vec<Measured>> {
 }
 
 /// What to measure against: on a GPU our own matrix product at 2048x2048x2048, and on the CPU...
-fn gemm_peak(args: &DeviceArgs, device: &dyn Device) -> Result<Contender> {
+fn gemm_peak(args: &DeviceArgs, device: Device) -> Result<Contender> {
     if args.name() == DeviceName::Cpu {
         return Ok(cpu_gemm_peak());
     }

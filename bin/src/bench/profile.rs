@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 
 use autograd::{Executor, Graph, Value};
 use carp::error::Result;
-use cuda_kernels::Driver;
 use cuda_kernels::device::OnDriver;
+use cuda_kernels::driver::Driver;
 use cuda_kernels::driver::emulator::{Counts, Emulator, Profile};
 
 use super::fill_inputs;
@@ -29,12 +29,11 @@ pub struct Profiled {
 pub fn profile(name: impl Into<String>, mut graph: Graph, results: &[Value]) -> Result<Profiled> {
     results.iter().for_each(|&value| graph.keep(value));
     let profile = Profile::default();
-    let open = || {
-        let driver = Emulator::profiled(Arc::clone(&profile));
-        Ok(Box::new(driver) as Box<dyn Driver>)
-    };
+    let counted = Arc::clone(&profile);
+    let device =
+        OnDriver(move || Ok(Box::new(Emulator::profiled(Arc::clone(&counted))) as Box<dyn Driver>));
     let result_bytes: usize = results.iter().map(|&v| 4 * graph.shape(v).elements()).sum();
-    let mut executor = Executor::new(graph, &OnDriver(open))?;
+    let mut executor = Executor::new(graph, &device)?;
     let plan = executor.plan();
     let peak = (plan.bytes() - 4 * plan.persistent).saturating_sub(result_bytes);
     fill_inputs(&mut executor);

@@ -9,10 +9,10 @@ use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use datasets::Dataset;
 use rayon::prelude::*;
 use tensor::random::{Purpose, Stream};
 
-use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::views::{Scratch, Views};
 
@@ -68,7 +68,7 @@ impl Pipeline {
     pub fn start(data: Arc<dyn Dataset>, views: Views, config: PipelineConfig) -> Result<Pipeline> {
         if config.batches(data.len()) == 0 {
             let detail = format!("a batch of {} images from {} in all", config.batch, data.len());
-            return Err(Error::Usage(format!("{detail}: set train.batch_size lower")));
+            return Err(Error::usage(format!("{detail}: set train.batch_size lower")));
         }
         let (ready_out, ready) = sync_channel(config.ahead.max(1));
         let (used, used_in) = channel::<Batch>();
@@ -76,7 +76,7 @@ impl Pipeline {
             .num_threads(config.threads.max(1))
             .thread_name(|i| format!("views-{i}"))
             .build()
-            .map_err(|error| Error::Usage(format!("cannot start threads for views: {error}")))?;
+            .map_err(|error| Error::usage(format!("cannot start threads for views: {error}")))?;
         let producer = std::thread::spawn(move || {
             let mut maker = Maker::new(&*data, &views, &config);
             for step in config.first_step..config.steps {

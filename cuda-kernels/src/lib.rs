@@ -11,7 +11,6 @@ pub mod driver;
 pub mod gpu;
 pub mod launch;
 pub mod modules;
-pub mod ptx;
 pub mod tour;
 
 pub use driver::Driver;

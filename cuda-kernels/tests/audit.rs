@@ -35,7 +35,7 @@ fn pytorch_agrees_with_the_kernels() {
     let replay = |file: &PathBuf| {
         let is_large = LARGE.iter().any(|name| file.file_stem().unwrap() == *name);
         let device = if is_large { device::fast_device } else { device::device };
-        let report = carp::audit::audit(file, &device)
+        let report = audit::audit(file, &device)
             .unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         assert!(!report.comparisons.is_empty(), "{} compares nothing", file.display());
         (file.clone(), report)

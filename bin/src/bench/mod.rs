@@ -21,7 +21,7 @@ use tensor::cpu::gemm::{Strides, sgemm};
 use tensor::random::{Purpose, Stream};
 
 use crate::device::{DeviceArgs, DeviceName};
-use crate::on_threads;
+use crate::threads::on_threads;
 
 #[derive(Subcommand)]
 pub enum BenchCommand {
@@ -207,7 +207,7 @@ fn race_and_print(
         contenders.push(cpu_gemm_peak());
         Ok(table(&race(&mut contenders, args.rounds as usize)?))
     })?;
-    crate::print(&text);
+    crate::print::print(&text);
     Ok(ExitCode::SUCCESS)
 }
 

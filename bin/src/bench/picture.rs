@@ -30,10 +30,7 @@ pub fn draw(path: &Path, series: &[Series]) -> Result<()> {
         let font = epaint_default_fonts::UBUNTU_LIGHT;
         let _ = register_font("sans-serif", FontStyle::Normal, font);
     });
-    let failed = |path: &Path, error: String| Error::Io {
-        path: path.to_owned(),
-        source: std::io::Error::other(error),
-    };
+    let failed = |path: &Path, error: String| Error::io(path, std::io::Error::other(error));
     let svg = path.with_extension("svg");
     charts(&SVGBackend::new(&svg, SIZE).into_drawing_area(), series)
         .map_err(|error| failed(&svg, error))?;

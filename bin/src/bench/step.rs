@@ -8,8 +8,9 @@ use carp::step::Step;
 use clap::Args;
 
 use super::{Contender, RaceArgs, gemm_peak, race, table};
+use crate::config_args::ConfigArgs;
 use crate::device::DeviceArgs;
-use crate::{ConfigArgs, on_threads};
+use crate::threads::on_threads;
 
 #[derive(Args)]
 pub struct StepArgs {
@@ -36,6 +37,6 @@ pub fn run(args: &StepArgs) -> Result<ExitCode> {
         contenders.push(gemm_peak(&args.device, &device)?);
         Ok(table(&race(&mut contenders, args.race.rounds as usize)?))
     })?;
-    crate::print(&text);
+    crate::print::print(&text);
     Ok(ExitCode::SUCCESS)
 }

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, LazyLock, Mutex};
 
+use ptx_emulator::{self as ptx, Memory, Module, Options, Param, Report};
 use tensor::{Error, Result};
 
 use super::{Arg, Driver, Launch};
 use crate::modules::MODULES;
-use crate::ptx::{self, Memory, Module, Options, Param, Report};
 
 /// What launches did, by kernel, since the counting began.
 pub type Profile = Arc<Mutex<BTreeMap<&'static str, Counts>>>;

@@ -6,6 +6,7 @@ mod calls;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use ptx_emulator::{self as ptx, Fault, Memory, Options, Param, Report, Tracer};
 use tensor::random::{Purpose, Stream};
 use tensor::{Backend, Error, Result, Slot};
 
@@ -13,7 +14,6 @@ use crate::Gpu;
 use crate::driver::emulator::{param, parsed};
 use crate::driver::{Driver, Launch};
 use crate::modules::MODULES;
-use crate::ptx::{self, Fault, Memory, Options, Param, Report, Tracer};
 
 /// Elements of the tour's arena.
 const ARENA: usize = 32 << 20;

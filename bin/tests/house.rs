@@ -193,7 +193,7 @@ impl Crate {
             for child in &file.children {
                 let flat = folder.join(format!("{child}.rs"));
                 let path = if flat.exists() { flat } else { folder.join(child).join("mod.rs") };
-                open.push(([&module[..], &[child.clone()]].concat(), path));
+                open.push(([&module[..], std::slice::from_ref(child)].concat(), path));
             }
             files.insert(module, file);
         }
@@ -224,7 +224,7 @@ impl Crate {
         let file = self.0.get(module)?;
         let (first, rest) = path.split_first()?;
         if file.children.contains(first) {
-            return self.inside(&[module, &[first.clone()]].concat(), rest, depth + 1);
+            return self.inside(&[module, std::slice::from_ref(first)].concat(), rest, depth + 1);
         }
         if let Some(target) = file.imports.get(first) {
             let whole = [&target[..], rest].concat();
@@ -260,7 +260,9 @@ impl Crate {
             let named = file.imports.values().chain(&file.paths).cloned().chain(globs);
             let mut to: BTreeSet<Module> =
                 named.filter_map(|path| self.definition(module, &path)).collect();
-            to.extend(file.children.iter().map(|c| [&module[..], &[c.clone()]].concat()));
+            to.extend(
+                file.children.iter().map(|c| [&module[..], std::slice::from_ref(c)].concat()),
+            );
             to.remove(module);
             to
         };

@@ -12,8 +12,11 @@ use rayon::prelude::*;
 use serde_json::json;
 use tensor::cpu::gemm::{Strides, sgemm};
 
+use super::contender::Contender;
+use super::peak::gemm_peak;
 use super::picture::{self, Series};
-use super::{Contender, Measured, RaceArgs, gemm_peak, profile, race, table};
+use super::profile;
+use super::race::{Measured, RaceArgs, race, table};
 use crate::device::{DeviceArgs, DeviceName};
 use crate::threads::on_threads;
 

@@ -4,7 +4,7 @@
 use tensor::cpu::optimizer::{self, Updated};
 use tensor::cpu::{pointwise, reduce};
 
-use super::Contender;
+use super::contender::Contender;
 
 const MOMENTUM: f32 = 0.9;
 const ETA: f32 = 1e-3;

@@ -7,7 +7,9 @@ use carp::loss::LossVariant;
 use carp::step::Step;
 use clap::Args;
 
-use super::{Contender, RaceArgs, gemm_peak, race, table};
+use super::contender::Contender;
+use super::peak::gemm_peak;
+use super::race::{RaceArgs, race, table};
 use crate::config_args::ConfigArgs;
 use crate::device::DeviceArgs;
 use crate::threads::on_threads;

@@ -2,7 +2,7 @@
 
 use super::error::{FaultKind, Place};
 use super::exec::{Env, Problem, Step, Trouble, guarded, trouble};
-use super::launch::{Observer, Seen};
+use super::observer::{Observer, Seen};
 use super::ops::{Instruction, NONE, Op, Preset, Reduce};
 use super::types::Class;
 use super::warp::{LANES, State, Warp, lanes};

@@ -15,6 +15,7 @@ use super::error::{Fault, FaultKind};
 use super::exec::{Env, Sanitizer};
 use super::memory::{FIRST, Memory};
 use super::module::Module;
+use super::observer::Observer;
 use super::ops::Kernel;
 use super::profiler::{Profile, Report};
 use super::sanitizer::{Clocks, Shadow};
@@ -69,22 +70,6 @@ impl Default for Options {
         Options { sanitize: false, profile: false, budget: 100_000_000 }
     }
 }
-
-/// An instruction that a warp is about to run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Seen {
-    /// Number of the block in the grid.
-    pub block: u32,
-    /// Number of the warp in the block.
-    pub warp: usize,
-    /// Index of the instruction in the kernel.
-    pub pc: usize,
-    /// Lanes that run it.
-    pub active: u32,
-}
-
-/// Called before each instruction of a traced launch.
-pub type Observer<'a> = &'a mut dyn FnMut(Seen);
 
 /// Runs a kernel. Memory keeps what it wrote, also before a fault.
 pub fn launch(

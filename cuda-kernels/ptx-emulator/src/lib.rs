@@ -9,7 +9,7 @@
 //!
 //! Reading order:
 //! 1. `lexer`, `ast`, `parser`: text to functions made of statements;
-//! 2. `types`, `ops`, `decode`: statements to dense instructions, calls inlined;
+//! 2. `types`, `windows`, `ops`, `decode`: statements to dense instructions, calls inlined;
 //! 3. `cfg`: where lanes meet again; `allocate`: registers to slots;
 //! 4. `warp`: lanes, masks, the stack of ways; `exec`: what each instruction does, a file per
 //!    family, with `numeric` (rounding) and `approx` (the `.approx` functions);
@@ -32,6 +32,7 @@ mod lexer;
 mod memory;
 mod module;
 mod numeric;
+mod observer;
 mod ops;
 mod parser;
 mod profiler;
@@ -39,12 +40,14 @@ mod sanitizer;
 mod trace;
 mod types;
 mod warp;
+mod windows;
 
 pub use block::show_lanes;
 pub use error::{Fault, FaultKind, Place, PtxError};
-pub use launch::{Launch, Observer, Options, Param, Seen, launch, trace};
+pub use launch::{Launch, Options, Param, launch, trace};
 pub use memory::{Memory, MemoryError};
 pub use module::Module;
+pub use observer::{Observer, Seen};
 pub use ops::Kernel;
 pub use profiler::{Count, InstructionClass, Report};
 pub use trace::{TraceStep, Tracer};

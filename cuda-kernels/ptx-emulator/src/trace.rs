@@ -2,9 +2,10 @@
 
 use super::block::show_lanes;
 use super::error::{Fault, Place};
-use super::launch::{Launch, Options, Seen, trace};
+use super::launch::{Launch, Options, trace};
 use super::memory::Memory;
 use super::module::Module;
+use super::observer::Seen;
 use super::profiler::Report;
 
 /// Records the first instructions of the warps that were asked for.

@@ -1,7 +1,7 @@
 //! Integer, float and bit operations.
 
+use super::builder::{Builder, Frame, Result};
 use super::opcode::Opcode;
-use super::{Builder, Frame, Result};
 use crate::ast::Operand;
 use crate::ops::*;
 use crate::types::{Class, Ty};

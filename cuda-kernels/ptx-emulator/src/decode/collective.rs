@@ -1,8 +1,8 @@
 //! What the lanes of a warp or the threads of a block do together.
 
 use super::arithmetic::exactly;
+use super::builder::{Builder, Frame, Result};
 use super::opcode::Opcode;
-use super::{Builder, Frame, Result};
 use crate::ast::Operand;
 use crate::ops::*;
 use crate::types::Ty;

@@ -1,8 +1,8 @@
-//! Jumps, calls and ends.
+//! Jumps and ends.
 
 use super::arithmetic::exactly;
+use super::builder::{Builder, Frame, Result};
 use super::opcode::Opcode;
-use super::{Builder, Frame, Result, Spot};
 use crate::ast::Operand;
 use crate::ops::*;
 use crate::types::Ty;
@@ -55,65 +55,9 @@ impl<'a> Builder<'a> {
                 op.ignore(&["u32"]);
                 self.emit(Instruction::new(Op::Nop))?;
             }
-            "call" => self.call(frame, operands)?,
             _ => return Ok(false),
         }
         op.done()?;
         Ok(true)
-    }
-
-    /// Replaces the call by the callee's body; its formal parameters are the caller's variables.
-    fn call(&mut self, frame: &mut Frame<'a>, operands: &'a [Operand]) -> Result<()> {
-        let (returns, name, arguments): (&[Operand], _, &[Operand]) = match operands {
-            [Operand::List(r), Operand::Symbol(name, 0), Operand::List(a)] => (r, name, a),
-            [Operand::List(r), Operand::Symbol(name, 0)] => (r, name, &[]),
-            [Operand::Symbol(name, 0), Operand::List(a)] => (&[], name, a),
-            [Operand::Symbol(name, 0)] => (&[], name, &[]),
-            _ => return Err("calls through a pointer are not known".to_owned()),
-        };
-        if name == "__assertfail" {
-            self.emit(Instruction::new(Op::Trap))?;
-            return Ok(());
-        }
-        let callee = self.ast.functions.iter().find(|known| known.name == *name && !known.entry);
-        let callee = callee.ok_or_else(|| format!("{name} is not declared"))?;
-        if callee.body.is_none() {
-            return Err(format!("{name} is declared, but its body is not here"));
-        }
-        let pairs = [(returns, &callee.returns), (arguments, &callee.params)];
-        let mut spots = [Vec::new(), Vec::new()];
-        for ((given, formal), spots) in pairs.into_iter().zip(&mut spots) {
-            if given.len() != formal.len() {
-                return Err(format!("{name} is called with {} of {}", given.len(), formal.len()));
-            }
-            for (operand, formal) in given.iter().zip(formal) {
-                let &Operand::Variable(index, 0) = operand else {
-                    return Err(format!("{name} is called with what is no .param variable"));
-                };
-                let bytes = frame.function.variables[index as usize].bytes;
-                if bytes < formal.bytes {
-                    return Err(format!("{name} wants {} bytes, not {bytes}", formal.bytes));
-                }
-                let (spot, _): (Spot, i64) = self.spot(frame, operand)?;
-                spots.push(spot);
-            }
-        }
-        let [returns, params] = spots;
-        let (guard, negated) = self.guard;
-        let skip = match guard {
-            NONE => None,
-            _ => {
-                self.guard = (guard, !negated);
-                Some(self.emit(Instruction::new(Op::Branch))?)
-            }
-        };
-        let place = self.place;
-        self.guard = (NONE, false);
-        self.inline(callee, params, returns)?;
-        self.place = place;
-        if let Some(at) = skip {
-            self.code[at].imm = self.code.len() as i32;
-        }
-        Ok(())
     }
 }

@@ -1,8 +1,8 @@
 //! Loads, stores, atomics, asynchronous copies and matrix fragments.
 
 use super::arithmetic::exactly;
+use super::builder::{Builder, Frame, Result, Spot};
 use super::opcode::Opcode;
-use super::{Builder, Frame, Result, Spot};
 use crate::ast::Operand;
 use crate::ops::*;
 use crate::types::{Class, Space, Ty};

@@ -1,8 +1,8 @@
 //! Moves, packing, conversions of values and of addresses.
 
 use super::arithmetic::exactly;
+use super::builder::{Builder, Frame, Result};
 use super::opcode::Opcode;
-use super::{Builder, Frame, Result};
 use crate::ast::Operand;
 use crate::ops::*;
 use crate::types::{Class, Space, Ty};

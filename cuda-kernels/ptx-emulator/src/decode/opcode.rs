@@ -1,6 +1,6 @@
 //! An opcode's suffixes, taken one by one; what is left over is refused.
 
-use super::Result;
+use super::builder::Result;
 use crate::ops::{Mode, Round};
 use crate::types::Ty;
 

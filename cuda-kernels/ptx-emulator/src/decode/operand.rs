@@ -1,6 +1,6 @@
 //! Operands to registers: immediates, special registers and addresses are registers, too.
 
-use super::{Builder, Frame, Result, Spot};
+use super::builder::{Builder, Frame, Result, Spot};
 use crate::ast::Operand;
 use crate::ops::{Instruction, NONE, Op, Preset, R};
 use crate::types::{Class, Space, Ty};

@@ -1,6 +1,6 @@
 //! Where variables lie: shared memory is laid out first, local memory at first use.
 
-use super::{Builder, Frame, MAX_LOCAL, MAX_SHARED, Result, Spot};
+use super::builder::{Builder, Frame, MAX_LOCAL, MAX_SHARED, Result, Spot};
 use crate::ast::{Function, Operand, Statement, StatementKind, Variable};
 use crate::types::Space;
 

@@ -1,7 +1,7 @@
 //! Atomics, lane by lane.
 
+use super::env::{Env, Trouble, trouble};
 use super::memory::{get, little_endian, same_space, set};
-use super::{Env, Trouble, trouble};
 use crate::error::FaultKind;
 use crate::numeric::{BF16, F16, Format};
 use crate::ops::{Address, Atomic, Instruction, Round};

@@ -1,6 +1,6 @@
 //! What lanes do together: shuffles, votes, matches, reductions.
 
-use super::{Env, Trouble, trouble};
+use super::env::{Env, Trouble, trouble};
 use crate::error::FaultKind;
 use crate::ops::{Instruction, Op, Reduce, Shuffle, Vote};
 use crate::types::{Class, Ty};

@@ -1,6 +1,6 @@
 //! Jumps by index, ends, and who must be at a barrier.
 
-use super::{Env, Trouble, trouble};
+use super::env::{Env, Trouble, trouble};
 use crate::error::FaultKind;
 use crate::ops::Instruction;
 use crate::warp::{Warp, lanes};

@@ -1,7 +1,7 @@
 //! Global memory: finds the allocation, checks, loads and stores.
 
+use super::env::{Env, Trouble, trouble};
 use super::memory::{Access, cut, extend, get, set};
-use super::{Env, Trouble, trouble};
 use crate::error::FaultKind;
 use crate::ops::Instruction;
 use crate::sanitizer::Touch;

@@ -1,11 +1,11 @@
 //! Loads and stores: where an address points to, and the spaces that are a thread's own.
 
-use super::{Env, Trouble, trouble};
-use crate::decode::{LOCAL_BASE, PARAM_BASE, SHARED_BASE, WINDOW};
+use super::env::{Env, Trouble, trouble};
 use crate::error::FaultKind;
 use crate::ops::{Address, Instruction};
 use crate::types::Space;
 use crate::warp::{LANES, Longs, Warp, lanes};
+use crate::windows::{LOCAL_BASE, PARAM_BASE, SHARED_BASE, WINDOW};
 
 /// A load or store as its instruction says it.
 #[derive(Clone, Copy)]

@@ -6,7 +6,7 @@
 //! same depths. tf32 has one value to a register, at depths t and t + 4.
 //! Sums run in f32 over the depth in order; PTX promises at least that precision, no order.
 
-use super::{Env, Trouble, trouble};
+use super::env::{Env, Trouble, trouble};
 use crate::error::FaultKind;
 use crate::numeric::{F16, bits32, half_to_f32};
 use crate::ops::{Address, Instruction, Mma, Round};
@@ -181,7 +181,7 @@ impl Env<'_> {
         let mask = if matrices == 4 { FULL } else { (1 << (8 * matrices)) - 1 };
         // A generic address of shared memory is allowed, too.
         let (_, shared, offsets) = super::memory::same_space(&at, mask);
-        if shared == mask && at[0] >= super::SHARED_BASE {
+        if shared == mask && at[0] >= crate::windows::SHARED_BASE {
             at = offsets;
         }
         self.check_shared(&at, mask, 16)?;

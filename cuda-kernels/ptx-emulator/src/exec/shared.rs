@@ -1,7 +1,7 @@
 //! Shared memory: loads, stores and the copies that arrive there later.
 
+use super::env::{Env, Trouble, trouble};
 use super::memory::{Access, extend, get, little_endian, set};
-use super::{Env, Trouble, trouble};
 use crate::error::FaultKind;
 use crate::ops::{Address, Instruction};
 use crate::sanitizer::Touch;

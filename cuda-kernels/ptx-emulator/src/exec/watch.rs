@@ -1,6 +1,6 @@
 //! Tells the sanitizer and the profiler what memory is touched.
 
-use super::{Env, Sanitizer, Trouble, trouble};
+use super::env::{Env, Sanitizer, Trouble, trouble};
 use crate::error::FaultKind;
 use crate::sanitizer::{Actor, Conflict, Touch};
 use crate::warp::{LANES, Longs, Warp, lanes};

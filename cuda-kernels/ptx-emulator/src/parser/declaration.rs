@@ -1,6 +1,6 @@
 //! Declarations of variables and parameters.
 
-use super::{MAX_VARIABLE, Parser, Result, show};
+use super::state::{MAX_VARIABLE, Parser, Result, show};
 use crate::ast::Variable;
 use crate::lexer::Kind;
 use crate::types::{Space, Ty};

@@ -2,24 +2,13 @@
 
 mod declaration;
 mod operand;
+mod state;
 
-use std::collections::HashMap;
-
+use self::state::{MAX_SCOPES, MAX_TEXT, Name, Parser, Result, Scope, show};
 use crate::ast::{Ast, Function, Statement, StatementKind};
 use crate::error::{Place, PtxError};
-use crate::lexer::{Kind, Token, lex};
+use crate::lexer::{Kind, lex};
 use crate::types::{Space, Ty};
-
-/// Longest text that is looked at.
-const MAX_TEXT: usize = 64 << 20;
-/// Deepest nesting of braces.
-const MAX_SCOPES: usize = 64;
-/// Largest variable.
-const MAX_VARIABLE: usize = 256 << 20;
-/// Registers that a function may use (declaring more is harmless).
-const MAX_REGISTERS: usize = 60_000;
-
-type Result<T> = std::result::Result<T, PtxError>;
 
 /// Parses a text.
 pub fn parse(name: &str, text: &str) -> Result<Ast> {
@@ -33,102 +22,7 @@ pub fn parse(name: &str, text: &str) -> Result<Ast> {
     Ok(parser.ast)
 }
 
-/// What a name stands for inside a function.
-#[derive(Clone, Copy)]
-enum Name {
-    /// A single register.
-    Register(Ty),
-    /// `%r<N>`: N registers that differ in the number behind.
-    Registers(Ty, u64),
-    Variable(u32),
-    Parameter(u32),
-    Return(u32),
-}
-
-/// Names between two braces, and the registers made so far.
-#[derive(Default)]
-struct Scope<'a> {
-    names: HashMap<String, Name>,
-    registers: HashMap<&'a str, u32>,
-}
-
-struct Parser<'a, 'n> {
-    name: &'n str,
-    tokens: Vec<Token<'a>>,
-    at: usize,
-    ast: Ast,
-    place: Place,
-}
-
 impl<'a> Parser<'a, '_> {
-    fn line(&self) -> u32 {
-        let token = self.tokens.get(self.at).or(self.tokens.last());
-        token.map_or(1, |token| token.line)
-    }
-
-    fn error<T>(&self, message: impl Into<String>) -> Result<T> {
-        let message = message.into();
-        Err(PtxError { name: self.name.to_owned(), line: self.line(), message })
-    }
-
-    fn peek(&self) -> Option<Kind<'a>> {
-        self.tokens.get(self.at).map(|token| token.kind)
-    }
-
-    fn next(&mut self) -> Result<Kind<'a>> {
-        match self.peek() {
-            Some(kind) => {
-                self.at += 1;
-                Ok(kind)
-            }
-            None => self.error("the text ends in the middle of a statement"),
-        }
-    }
-
-    /// Takes the sign if it comes next.
-    fn take(&mut self, sign: u8) -> bool {
-        let found = self.peek() == Some(Kind::Sign(sign));
-        self.at += usize::from(found);
-        found
-    }
-
-    fn expect(&mut self, sign: u8) -> Result<()> {
-        if self.take(sign) {
-            return Ok(());
-        }
-        match self.peek() {
-            Some(other) => self.error(format!("'{}' expected, not {}", sign as char, show(other))),
-            None => self.error(format!("the text ends where '{}' should be", sign as char)),
-        }
-    }
-
-    fn word(&mut self) -> Result<&'a str> {
-        match self.next()? {
-            Kind::Word(word) => Ok(word),
-            other => {
-                self.at -= 1;
-                self.error(format!("a name expected, not {}", show(other)))
-            }
-        }
-    }
-
-    fn int(&mut self) -> Result<u64> {
-        match self.next()? {
-            Kind::Int(value) => Ok(value),
-            other => {
-                self.at -= 1;
-                self.error(format!("an integer expected, not {}", show(other)))
-            }
-        }
-    }
-
-    fn skip_line(&mut self) {
-        let line = self.line();
-        while self.at < self.tokens.len() && self.tokens[self.at].line == line {
-            self.at += 1;
-        }
-    }
-
     fn module(&mut self) -> Result<()> {
         let mut version = false;
         while self.at < self.tokens.len() {
@@ -394,16 +288,5 @@ impl<'a> Parser<'a, '_> {
         }
         self.expect(b';')?;
         Ok(found)
-    }
-}
-
-fn show(kind: Kind<'_>) -> String {
-    match kind {
-        Kind::Word(word) => word.chars().take(60).collect(),
-        Kind::Int(value) => value.to_string(),
-        Kind::F32(bits) => format!("0f{bits:08X}"),
-        Kind::F64(bits) => f64::from_bits(bits).to_string(),
-        Kind::Text(text) => format!("\"{}\"", text.chars().take(60).collect::<String>()),
-        Kind::Sign(sign) => format!("'{}'", sign as char),
     }
 }

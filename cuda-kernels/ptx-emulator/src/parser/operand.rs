@@ -1,6 +1,6 @@
 //! Instructions and their operands; what a name means.
 
-use super::{MAX_REGISTERS, Name, Parser, Result, Scope, show};
+use super::state::{MAX_REGISTERS, Name, Parser, Result, Scope, show};
 use crate::ast::{Function, Operand, StatementKind};
 use crate::lexer::Kind;
 use crate::types::Ty;

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use carp::error::{Error, Result};
 use clap::{Args, Subcommand};
-use cuda_kernels::driver::emulator::parsed;
+use cuda_kernels::drivers::emulator::parsed;
 use cuda_kernels::modules;
 use cuda_kernels::tour::{self, Visit};
 use ptx_emulator::{Count, Launch, Memory, Module, Options, Param, Report, Tracer, launch};

@@ -1,12 +1,11 @@
 //! Devices by name: a card, or the emulator.
 
 #[cfg(not(any(feature = "cuda", feature = "cust")))]
-use tensor::Error;
-use tensor::{Backend, Result};
+use tensor::{Backend, Error, Result};
 
 use crate::Gpu;
 use crate::driver::Driver;
-use crate::driver::emulator::Emulator;
+use crate::drivers::emulator::Emulator;
 
 /// A backend on the card of this number, with an arena of `elements` elements; with 0 elements one
 /// that can be asked for sizes of scratch memory alone.
@@ -42,9 +41,9 @@ pub fn on_driver(
 /// As [`cuda`].
 pub fn open(ordinal: usize) -> Result<Box<dyn Driver>> {
     #[cfg(feature = "cuda")]
-    return Ok(Box::new(crate::driver::cudarc::Cudarc::new(ordinal)?));
+    return Ok(Box::new(crate::drivers::cudarc::Cudarc::new(ordinal)?));
     #[cfg(all(feature = "cust", not(feature = "cuda")))]
-    return Ok(Box::new(crate::driver::cust::Cust::new(ordinal)?));
+    return Ok(Box::new(crate::drivers::cust::Cust::new(ordinal)?));
     #[cfg(not(any(feature = "cuda", feature = "cust")))]
     Err(Error::setting(
         "device",

@@ -8,6 +8,7 @@
 pub mod backend;
 pub mod device;
 pub mod driver;
+pub mod drivers;
 pub mod gpu;
 pub mod launch;
 pub mod modules;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use common::uniform;
 use cuda_kernels::Gpu;
-use cuda_kernels::driver::emulator::{Emulator, Profile};
+use cuda_kernels::drivers::emulator::{Emulator, Profile};
 use tensor::backend::{AdamW, BatchNorm, BatchNormSlots};
 use tensor::geometry::Pool2d;
 use tensor::{Backend, Shape, Slot};

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use autograd::{Executor, Graph, Value};
 use carp::error::Result;
 use cuda_kernels::device::on_driver;
-use cuda_kernels::driver::emulator::{Counts, Emulator, Profile};
+use cuda_kernels::drivers::emulator::{Counts, Emulator, Profile};
 
 use super::contender::fill_inputs;
 use super::race::mebibytes;

@@ -11,8 +11,8 @@ use tensor::random::{Purpose, Stream};
 use tensor::{Backend, Error, Result, Slot};
 
 use crate::Gpu;
-use crate::driver::emulator::{param, parsed};
 use crate::driver::{Driver, Launch};
+use crate::drivers::emulator::{param, parsed};
 use crate::modules::MODULES;
 
 /// Elements of the tour's arena.

@@ -5,7 +5,7 @@
 #![allow(dead_code)]
 
 use cuda_kernels::Driver;
-use cuda_kernels::driver::emulator::Emulator;
+use cuda_kernels::drivers::emulator::Emulator;
 use tensor::{Backend, Result};
 
 /// Its driver.

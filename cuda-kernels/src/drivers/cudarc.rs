@@ -17,7 +17,7 @@ use cudarc::nvrtc::Ptx;
 use tensor::{Error, Result};
 
 use super::staging::Staging;
-use super::{Arg, Driver, Graph, Launch};
+use crate::driver::{Arg, Driver, Graph, Launch};
 use crate::modules;
 
 /// Dynamic shared memory that a kernel may use without asking for more, in bytes.

@@ -5,14 +5,6 @@
 
 use tensor::Result;
 
-#[cfg(feature = "cuda")]
-pub mod cudarc;
-#[cfg(feature = "cust")]
-pub mod cust;
-pub mod emulator;
-#[cfg(feature = "cuda")]
-mod staging;
-
 /// An argument of a kernel.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Arg {

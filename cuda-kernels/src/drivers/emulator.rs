@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 use ptx_emulator::{self as ptx, Memory, Module, Options, Param, Report};
 use tensor::{Error, Result};
 
-use super::{Arg, Driver, Launch};
+use crate::driver::{Arg, Driver, Launch};
 use crate::modules::MODULES;
 
 /// What launches did, by kernel, since the counting began.

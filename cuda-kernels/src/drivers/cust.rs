@@ -15,7 +15,7 @@ use cust::stream::{Stream, StreamFlags};
 use cust::sys;
 use tensor::{Error, Result};
 
-use super::{Arg, Driver, Launch};
+use crate::driver::{Arg, Driver, Launch};
 use crate::modules;
 
 /// Dynamic shared memory that a kernel may use without asking for more, in bytes.

@@ -10,7 +10,7 @@ use carp::train::Monitor;
 use datasets::{Dataset, Splits, Subset};
 
 use crate::features::{Encoder, Labelled, POOLED, pixels};
-use crate::knn::{KnnAccuracy, knn};
+use crate::knn::knn;
 use crate::neighbour_sheet::{Row, draw_neighbours};
 use crate::neighbours::neighbours;
 
@@ -88,7 +88,7 @@ impl OnlineKnn {
         let bank = self.encoder.features(&*self.bank, |_| ())?;
         let queries = self.encoder.features(&*self.queries, |_| ())?;
         let dim = self.encoder.dim();
-        let accuracy = self.accuracies(&bank, &queries, dim, &[self.k])?[0].top1;
+        let accuracy = self.accuracy(&bank, &queries, dim)?;
         Ok(Quality { accuracy, bank, queries, dim })
     }
 
@@ -96,32 +96,19 @@ impl OnlineKnn {
     ///
     /// # Errors
     /// An image that cannot be read.
-    pub fn pixels(&self) -> Result<f64> {
+    fn pixels(&self) -> Result<f64> {
         let transform = self.encoder.transform();
         let (bank, queries) = (pixels(transform, &*self.bank)?, pixels(transform, &*self.queries)?);
-        Ok(self.accuracies(&bank, &queries, transform.values(), &[self.k])?[0].top1)
+        self.accuracy(&bank, &queries, transform.values())
     }
 
-    /// k-NN accuracy of features `[bank, dim]` and `[queries, dim]` for several k.
-    ///
-    /// # Errors
-    /// A k of 0.
-    pub fn accuracies(
-        &self,
-        bank: &[f32],
-        queries: &[f32],
-        dim: usize,
-        ks: &[usize],
-    ) -> Result<Vec<KnnAccuracy>> {
+    /// k-NN accuracy of features `[bank, dim]` and `[queries, dim]`.
+    fn accuracy(&self, bank: &[f32], queries: &[f32], dim: usize) -> Result<f64> {
         let (bank_labels, query_labels) = (labels(&*self.bank), labels(&*self.queries));
-        knn(
-            Labelled { features: bank, labels: &bank_labels },
-            Labelled { features: queries, labels: &query_labels },
-            dim,
-            self.classes,
-            ks,
-            self.temperature,
-        )
+        let bank = Labelled { features: bank, labels: &bank_labels };
+        let queries = Labelled { features: queries, labels: &query_labels };
+        let accuracies = knn(bank, queries, dim, self.classes, &[self.k], self.temperature)?;
+        Ok(accuracies[0].top1)
     }
 
     /// Rows for the picture of a run: the first queries of as many classes as there are (at most

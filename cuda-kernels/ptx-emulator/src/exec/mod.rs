@@ -2,6 +2,7 @@
 
 mod atomic;
 mod bits;
+mod carry;
 mod collective;
 mod control;
 mod convert;

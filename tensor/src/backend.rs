@@ -34,7 +34,8 @@ pub trait Backend: Send {
     /// Reports a fault of the device that has shown by now. After one, kernels do nothing.
     ///
     /// # Errors
-    /// The first fault. A card reports it late: the line may name a later kernel than the one at fault.
+    /// The first fault. A card reports one late: the line may name a kernel that came after the one
+    /// at fault.
     fn check(&mut self) -> Result<()> {
         Ok(())
     }

@@ -34,14 +34,15 @@ pub trait Backend: Send {
     /// Reports a fault of the device that has shown by now. After one, kernels do nothing.
     ///
     /// # Errors
-    /// The first fault, which names the kernel.
+    /// The first fault. A card reports one late: the line may name a kernel that came after the one
+    /// at fault.
     fn check(&mut self) -> Result<()> {
         Ok(())
     }
     /// Waits until the device is idle, then as `check`.
     ///
     /// # Errors
-    /// The first fault, which names the kernel.
+    /// As `check`.
     fn finish(&mut self) -> Result<()> {
         self.check()
     }

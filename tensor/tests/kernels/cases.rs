@@ -21,6 +21,7 @@ pub fn elementwise() -> Vec<Case> {
         let two = |kernel, x: &Vec<f32>, y: &Vec<f32>| {
             Case::new(kernel).reads(x.clone()).reads(y.clone()).writes(len, ULPS)
         };
+        let sum = Case::new(Kernel::Accumulate).reads(vec![0.5]).reads(x.clone());
         let (low, high) = (-0.25, 0.5);
         cases.extend([
             Case::new(Kernel::Fill(-2.5)).writes(len, 0.0),
@@ -36,10 +37,7 @@ pub fn elementwise() -> Vec<Case> {
             two(Kernel::ScaleBy, &vec![1.7], &x),
             // Without a share of the old value, it may be anything.
             two(Kernel::Accumulate, &vec![0.0], &x),
-            Case::new(Kernel::Accumulate)
-                .reads(vec![0.5])
-                .reads(x.clone())
-                .updates(dy.clone(), ULPS),
+            sum.updates(dy.clone(), ULPS),
             one(Kernel::Relu, &x),
             two(Kernel::ReluBackward, &x, &dy),
             one(Kernel::Gelu, &wide),
@@ -229,12 +227,11 @@ pub fn reductions() -> Vec<Case> {
     ];
     for columns in [1, 7, 513] {
         let rows = x.len() / columns;
-        let x = x[..rows * columns].to_vec();
-        let dy = uniform(62, rows);
+        let (x, dy) = (x[..rows * columns].to_vec(), uniform(62, rows));
         cases.extend([
+            Case::new(Kernel::SumColumnsBackward { columns }).reads(dy).writes(rows * columns, 0.0),
             Case::new(Kernel::SumRows { rows, columns }).reads(x.clone()).writes(columns, 1e-5),
             Case::new(Kernel::SumColumns { columns }).reads(x).writes(rows, 1e-6),
-            Case::new(Kernel::SumColumnsBackward { columns }).reads(dy).writes(rows * columns, 0.0),
         ]);
     }
     cases
@@ -259,13 +256,11 @@ pub fn rows() -> Vec<Case> {
             }
         }
         // Rows shorter than the largest eps and rows longer than it, by turns.
-        let x = uniform(1, len).into_iter().enumerate();
-        let x = x.map(|(i, x)| if i / columns % 2 == 0 { 3.0 * x } else { x / 3.0 });
-        let x: Vec<f32> = x.collect();
+        let scales = (0..len).map(|i| if i / columns % 2 == 0 { 3.0 } else { 0.3 });
+        let x: Vec<f32> = uniform(1, len).iter().zip(scales).map(|(x, scale)| scale * x).collect();
         for eps in [0.0, 1e-12, (columns as f32 / 3.0).sqrt()] {
             let forward = Kernel::L2Normalize { columns, eps };
-            let forward = Case::new(forward).reads(x.clone()).writes(len, 1e-6);
-            let forward = forward.writes(rows, 1e-6);
+            let forward = Case::new(forward).reads(x.clone()).writes(len, 1e-6).writes(rows, 1e-6);
             let [y, norm] = forward.wanted_data().try_into().unwrap();
             let backward = Kernel::L2NormalizeBackward { columns, eps };
             let backward = Case::new(backward).reads(y).reads(norm).reads(dy.clone());
@@ -322,7 +317,12 @@ pub fn losses() -> Vec<Case> {
         (2, 1, 24, 24),
         (3, 8, 600, 37),
     ];
-    let mut cases = Vec::new();
+    // The last prototype's mean probability, 1e-7, is just below the clamp.
+    let rare = [0.0, 0.0, -15.42].repeat(2);
+    let loss = PartitionLoss::new(2, 1, 3, 3).unwrap();
+    let case = Case::new(Kernel::PartitionLoss(loss)).reads(rare.clone()).reads(rare);
+    let case = case.reads(vec![0, 1, 2]).writes(1, 2e-6).writes(1, 2e-6).writes(1, 2e-6);
+    let mut cases = vec![case.writes(6, 1e-5)];
     for (views, batch, prototypes, partition_size) in sizes {
         let loss = PartitionLoss::new(views, batch, prototypes, partition_size).unwrap();
         let order = permutation(1, prototypes);

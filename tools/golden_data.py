@@ -1,5 +1,5 @@
 """Makes fixtures/data: small files in the formats of data sets' indices, as their makers' programs
-write them (Python's pickle, SciPy's savemat), for carp/tests/pickle.rs and catalogue*.rs.
+write them (Python's pickle, SciPy's savemat), for the tests of the crates pickle and datasets.
 
 Usage: python tools/golden_data.py OUT_FOLDER
 """

@@ -13,7 +13,7 @@ import nvidia.cuda_runtime
 CRATE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../cuda-kernels")
 KERNELS = os.path.join(CRATE, "kernels")
 # Small kernels with planted faults, which the emulator must find.
-MUTANTS = os.path.join(CRATE, "tests/mutants")
+MUTANTS = os.path.join(CRATE, "ptx-emulator/tests/mutants")
 # One baseline, compute_80: every card since Ampere (2020) runs it.
 OPTIONS = os.path.join(KERNELS, "nvrtc.options")
 

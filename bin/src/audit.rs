@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use carp::audit::{Report, audit};
+use audit::{AuditReport, audit};
 use carp::error::Result;
 use clap::Args;
 
@@ -43,7 +43,7 @@ pub fn run(args: &AuditArgs) -> Result<ExitCode> {
     Ok(ExitCode::from(code))
 }
 
-fn print_comparisons(report: &Report, all: bool) {
+fn print_comparisons(report: &AuditReport, all: bool) {
     for comparison in report.comparisons.iter().filter(|c| all || !c.passed()) {
         let sign = if comparison.passed() { "<=" } else { "> " };
         println!(

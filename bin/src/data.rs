@@ -3,14 +3,15 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use carp::data::DataConfig;
-use carp::data::catalogue::check::{Progress, SplitReport, check};
-use carp::data::catalogue::{self, table};
 use carp::error::Result;
 use clap::{Args, Subcommand};
+use datasets::DataConfig;
+use datasets::catalogue::check::{CheckProgress, SplitReport, check};
+use datasets::catalogue::{self, table};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::{on_threads, print};
+use crate::print::print;
+use crate::threads::on_threads;
 
 #[derive(Subcommand)]
 pub enum DataCommand {
@@ -63,10 +64,11 @@ fn run_check(args: &CheckArgs) -> Result<ExitCode> {
         .expect("a valid template");
     let bar = ProgressBar::new(0).with_style(style);
     let report = on_threads(args.threads, || {
-        check(set, &config, |progress| match progress {
-            Progress::Images(count) => bar.set_length(count as u64),
-            Progress::Opened => bar.inc(1),
-        })
+        let report = check(set, &config, |progress| match progress {
+            CheckProgress::Images(count) => bar.set_length(count as u64),
+            CheckProgress::Opened => bar.inc(1),
+        })?;
+        Ok(report)
     });
     bar.finish_and_clear();
     let report = report?;

@@ -4,14 +4,16 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use carp::data::{Change, Changed, Dataset};
 use carp::error::{Error, Result};
-use carp::eval::feature_set::{FeatureSet, Labels};
-use carp::features::{AnySize, NetworkName, POOLED, SCALES, Source};
 use clap::Args;
+use datasets::{Change, Changed, Dataset, Labels};
+use evaluations::features::{AnySize, FeatureSet, POOLED, SCALES};
+use evaluations::network_file::{NetworkFile, NetworkName};
 
-use crate::on_threads;
-use crate::source::{DataArgs, ImageBar, NetworkArgs};
+use crate::data_args::DataArgs;
+use crate::image_bar::ImageBar;
+use crate::network_args::NetworkArgs;
+use crate::threads::on_threads;
 
 #[derive(Args)]
 pub struct FeaturesArgs {
@@ -42,7 +44,7 @@ pub struct FeaturesArgs {
 
 pub fn run(args: &FeaturesArgs) -> Result<ExitCode> {
     if !args.out.parent().is_none_or(|folder| folder.as_os_str().is_empty() || folder.is_dir()) {
-        return Err(Error::Usage(format!("{}: no such folder", args.out.display())));
+        return Err(Error::usage(format!("{}: no such folder", args.out.display())));
     }
     let mut source = args.network.open()?;
     tell(&source, args.network.network)?;
@@ -52,7 +54,7 @@ pub fn run(args: &FeaturesArgs) -> Result<ExitCode> {
             let change = Change::Crop(args.data.query_boxes(&source)?);
             if args.split != "queries" {
                 let detail = "--query-boxes is for --split queries";
-                return Err(Error::Usage(detail.to_owned()));
+                return Err(Error::usage(detail.to_owned()));
             }
             data = Arc::new(Changed { data, change });
         }
@@ -74,7 +76,7 @@ pub fn run(args: &FeaturesArgs) -> Result<ExitCode> {
 }
 
 /// Prints which network was found.
-pub fn tell(source: &Source, network: NetworkName) -> Result<()> {
+pub fn tell(source: &NetworkFile, network: NetworkName) -> Result<()> {
     let path = source.path().display();
     if network == NetworkName::Pixels {
         println!("{path}: no network, pixels alone");
@@ -95,7 +97,7 @@ pub fn tell(source: &Source, network: NetworkName) -> Result<()> {
 
 fn extract(
     args: &FeaturesArgs,
-    source: &mut Source,
+    source: &mut NetworkFile,
     data: Arc<dyn Dataset>,
 ) -> Result<(FeatureSet, f64)> {
     let bar = ImageBar::new("features", data.len());
@@ -103,7 +105,7 @@ fn extract(
     let set = if args.multi_scale || args.fit.is_some() {
         if args.network.layer != POOLED || network == NetworkName::Pixels {
             let detail = "--fit and --multi-scale are for a network's last layer alone";
-            return Err(Error::Usage(detail.to_owned()));
+            return Err(Error::usage(detail.to_owned()));
         }
         let data = match args.fit {
             Some(most) => Arc::new(Changed { data, change: Change::Fit(most) }),

@@ -4,13 +4,15 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use crate::device::DeviceArgs;
-use crate::{ConfigArgs, on_threads};
 use autograd::{Graph, Plan, memory_map, trace as table};
 use carp::error::{Error, Result};
 use carp::learner::Learner;
 use carp::step::Step;
 use clap::Args;
+
+use crate::config_args::ConfigArgs;
+use crate::device::DeviceArgs;
+use crate::threads::on_threads;
 
 #[derive(Args)]
 pub struct TraceArgs {
@@ -52,7 +54,7 @@ pub fn trace(args: &TraceArgs) -> Result<ExitCode> {
     let (graph, plan) = planned(&args.config, &args.device)?;
     let text =
         if args.summary { table::summary(&graph, None) } else { table::table(&graph, &plan) };
-    crate::print(&text);
+    crate::print::print(&text);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -78,16 +80,16 @@ fn measure(args: &ConfigArgs, device: &DeviceArgs, steps: usize) -> Result<ExitC
         let summary = table::summary(executor.graph(), Some(&times));
         Ok(format!("{summary}median {:.4} s a step of {steps}\n", whole[steps / 2]))
     })?;
-    crate::print(&text);
+    crate::print::print(&text);
     Ok(ExitCode::SUCCESS)
 }
 
 pub fn plan(args: &PlanArgs) -> Result<ExitCode> {
     let (graph, plan) = planned(&args.config, &args.device)?;
-    crate::print(&memory_map::report(&graph, &plan));
+    crate::print::print(&memory_map::report(&graph, &plan));
     if let Some(path) = &args.svg {
         std::fs::write(path, memory_map::svg(&graph, &plan))
-            .map_err(|source| Error::Io { path: path.clone(), source })?;
+            .map_err(|source| Error::io(path, source))?;
         println!("memory map: {}", path.display());
     }
     Ok(ExitCode::SUCCESS)

@@ -1,29 +1,28 @@
 //! The command `carp`: trains, evaluates and looks inside. Everything that another program would
-//! want to call is in the library `carp`.
+//! want to call is in the libraries `carp`, `evaluations`, `datasets`, `weights` and `audit`; here
+//! are arguments and what is printed.
 
 mod audit;
 mod bench;
+mod config_args;
 mod data;
+mod data_args;
 mod device;
 mod eval;
 mod features;
+mod image_bar;
 mod inspect;
+mod network_args;
+mod print;
 mod ptx;
-mod source;
+mod threads;
 mod train;
 mod weights;
 
 use std::alloc::System;
-use std::io::Write;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use autograd::Passes;
-use carp::config::Config;
-use carp::error::{Error, Result};
-use carp::loss::LossVariant;
-use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 use tensor::packing_pool::PackingPool;
 
 /// Keeps GEMM's packing buffers from step to step, so that a step asks the system for no memory.
@@ -68,66 +67,6 @@ enum Command {
     Audit(audit::AuditArgs),
 }
 
-/// Where the settings come from.
-#[derive(Args)]
-struct ConfigArgs {
-    /// A preset's name (shapes, fashion-mnist, cifar10, stl10, folder, imagenet) or a TOML file.
-    #[arg(long, default_value = "shapes")]
-    preset: String,
-    /// Override one setting, such as train.epochs=10; can be given many times.
-    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
-    sets: Vec<(String, String)>,
-    /// The folder with the data (the same as --set data.path=DIR).
-    #[arg(long, value_name = "DIR")]
-    data: Option<PathBuf>,
-    /// How the loss is computed (the same as --set model.loss_variant=NAME).
-    #[arg(long, value_name = "NAME", value_parser = loss_variant())]
-    loss_variant: Option<LossVariant>,
-    /// Passes of fusion: none, all, or names with commas between them (the same as --set
-    /// train.fuse=NAMES; docs/fusion.md has a page on each).
-    #[arg(long, value_name = "NAMES")]
-    fuse: Option<Passes>,
-    /// Make an unreadable image an error instead of skipping it (--set data.strict=true).
-    #[arg(long)]
-    strict: bool,
-}
-
-fn key_value(text: &str) -> std::result::Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-        _ => Err("should be KEY=VALUE".to_owned()),
-    }
-}
-
-/// Knows the variants of the loss by their names.
-fn loss_variant() -> impl TypedValueParser<Value = LossVariant> {
-    PossibleValuesParser::new(LossVariant::ALL.map(LossVariant::name))
-        .map(|name| LossVariant::from_name(&name).expect("one of the possible values"))
-}
-
-impl ConfigArgs {
-    fn load(&self) -> Result<Config> {
-        let mut config = Config::load(&self.preset, &self.sets)?;
-        if let Some(path) = &self.data {
-            config.data.path = Some(path.clone());
-        }
-        if let Some(variant) = self.loss_variant {
-            config.model.loss_variant = variant;
-        }
-        if let Some(passes) = &self.fuse {
-            config.train.fuse = passes.clone();
-        }
-        config.data.strict |= self.strict;
-        Ok(config)
-    }
-
-    /// What a run with this preset is called.
-    fn preset_name(&self) -> String {
-        let path = std::path::Path::new(&self.preset);
-        path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
-    }
-}
-
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Train(args) => train::run(&args),
@@ -145,19 +84,4 @@ fn main() -> ExitCode {
         eprintln!("error: {error}");
         ExitCode::from(error.exit_code())
     })
-}
-
-/// Prints a long text; a reader that has seen enough (`| head`) may close the pipe.
-fn print(text: &str) {
-    let _ = std::io::stdout().write_all(text.as_bytes());
-}
-
-/// Runs `work` on a pool of so many threads (0: one per core). The main thread is not one of them,
-/// so that the whole of `work`, not only its parallel parts, runs on the pool.
-fn on_threads<T: Send>(threads: usize, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
-    rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .build()
-        .map_err(|error| Error::Usage(format!("cannot start {threads} threads: {error}")))?
-        .install(work)
 }

@@ -8,13 +8,13 @@ use std::time::Instant;
 
 use carp::error::{Error, Result};
 use clap::{Args, Subcommand};
-use cuda_kernels::driver::emulator::parsed;
+use cuda_kernels::drivers::emulator::parsed;
 use cuda_kernels::modules;
-use cuda_kernels::ptx::{Count, Launch, Memory, Module, Options, Param, Report, Tracer, launch};
 use cuda_kernels::tour::{self, Visit};
+use ptx_emulator::{Count, Launch, Memory, Module, Options, Param, Report, Tracer, launch};
 use tensor::random::{Purpose, Stream};
 
-/// Source lines that a profile lists.
+/// NetworkFile lines that a profile lists.
 const HOT_LINES: usize = 12;
 /// Values of a buffer that `run` prints.
 const SHOWN: usize = 8;
@@ -96,22 +96,22 @@ pub fn run(command: &PtxCommand) -> Result<ExitCode> {
         PtxCommand::Run(args) => {
             let run = start(args, Options::default(), None)?;
             let text = describe(args, &run)? + &run.buffers;
-            crate::print(&text);
+            crate::print::print(&text);
         }
         PtxCommand::Check(args) => {
             let run = start(args, Options { sanitize: true, ..Options::default() }, None)?;
             let text = describe(args, &run)?;
-            crate::print(&format!("{text}nothing found\n"));
+            crate::print::print(&format!("{text}nothing found\n"));
         }
         PtxCommand::Profile(args) => {
             let run = start(args, Options { profile: true, ..Options::default() }, None)?;
             let text = describe(args, &run)?;
-            crate::print(&(text + &profile(args, &run)));
+            crate::print::print(&(text + &profile(args, &run)));
         }
         PtxCommand::Trace(TraceArgs { args, in_block, warp, limit }) => {
             let mut tracer = Tracer::new(*limit, *in_block, Some(*warp));
             let run = start(args, Options::default(), Some(&mut tracer))?;
-            crate::print(&tracer.show(&run.ptx, &sources(args, &run)));
+            crate::print::print(&tracer.show(&run.ptx, &sources(args, &run)));
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -145,13 +145,13 @@ fn from_file(
     options: Options,
     tracer: Option<&mut Tracer>,
 ) -> Result<Run> {
-    let io = |source| Error::Io { path: file.to_owned(), source };
+    let io = |source| Error::io(file, source);
     let ptx = std::fs::read_to_string(file).map_err(io)?;
     let module = Module::parse(&file.display().to_string(), &ptx)
         .map_err(|error| Error::Tensor(tensor::Error::device(error.to_string())))?;
     let Some(sizes) = module.kernel(kernel).map(|kernel| kernel.params.clone()) else {
         let names: Vec<&str> = module.kernels().collect();
-        return Err(Error::Usage(format!(
+        return Err(Error::usage(format!(
             "{} has no kernel {kernel}; there are {}",
             file.display(),
             names.join(", ")
@@ -202,7 +202,7 @@ fn from_file(
 type Parameter = (Param, Option<(u64, usize, bool)>);
 
 fn parameter(text: &str, size: usize, index: u64, memory: &mut Memory) -> Result<Parameter> {
-    let wrong = || Error::Usage(format!("--arg {text}: should be 7, 0.5, f32:N, u32:N or zeros:N"));
+    let wrong = || Error::usage(format!("--arg {text}: should be 7, 0.5, f32:N, u32:N or zeros:N"));
     if let Some((kind, len)) = text.split_once(':') {
         let len: u32 = len.parse().map_err(|_| wrong())?;
         let mut stream = Stream::new(1, Purpose::Test, 0, index);

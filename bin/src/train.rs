@@ -6,14 +6,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use carp::checkpoint::Checkpoint;
+use carp::config::Config;
 use carp::error::{Error, Result};
 use carp::run_folder::{RunFolder, RunResult, checkpoint_path};
-use carp::train::{Event, Outcome, train};
+use carp::train::{Monitor, Outcome, TrainEvent, Trainer, train};
 use clap::Args;
+use evaluations::online_knn::OnlineKnn;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::config_args::ConfigArgs;
 use crate::device::DeviceArgs;
-use crate::{ConfigArgs, on_threads};
+use crate::threads::on_threads;
 
 #[derive(Args)]
 pub struct TrainArgs {
@@ -38,30 +41,26 @@ pub fn run(args: &TrainArgs) -> Result<ExitCode> {
         }
         None => (args.config.load()?, None),
     };
-    let mut path = PathBuf::new();
-    let open_folder = || {
-        let folder = match (&args.resume, &resume) {
-            (Some(path), Some(checkpoint)) => RunFolder::reopen(path, checkpoint.progress()?)?,
-            _ => RunFolder::create(args.out.as_deref(), &args.config.preset_name(), &config)?,
-        };
-        folder.path().clone_into(&mut path);
-        println!("run folder: {}", path.display());
-        Ok(folder)
-    };
-
     let stop = Arc::new(AtomicBool::new(false));
     let asked = Arc::clone(&stop);
     ctrlc::set_handler(move || asked.store(true, Ordering::Relaxed))
-        .map_err(|error| Error::Usage(format!("cannot listen for Ctrl-C: {error}")))?;
+        .map_err(|error| Error::usage(format!("cannot listen for Ctrl-C: {error}")))?;
 
     let mut screen = Screen::default();
     let outcome = on_threads(config.train.threads, || {
-        train(&config, open_folder, resume.as_ref(), &device, &stop, &mut |event| {
-            screen.show(event)
-        })
+        let trainer = Trainer::new(&config, &device)?;
+        let mut knn = OnlineKnn::new(&config, trainer.splits(), &device)?;
+        // Last of all: a run that cannot start leaves nothing behind.
+        let folder = open_folder(args, &config, resume.as_ref())?;
+        let path = folder.path().to_owned();
+        println!("run folder: {}", path.display());
+        let monitor = knn.as_mut().map(|knn| knn as &mut dyn Monitor);
+        let show = &mut |event: TrainEvent| screen.show(event);
+        Ok((train(trainer, monitor, folder, resume.as_ref(), &stop, show)?, path))
     });
     screen.bar.finish_and_clear();
-    match outcome? {
+    let (outcome, path) = outcome?;
+    match outcome {
         Outcome::Finished(result) => print_result(&result),
         Outcome::Stopped { step } => {
             println!(
@@ -71,6 +70,18 @@ pub fn run(args: &TrainArgs) -> Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A new folder, or that of the run to go on with.
+fn open_folder(
+    args: &TrainArgs,
+    config: &Config,
+    resume: Option<&Checkpoint>,
+) -> Result<RunFolder> {
+    match (&args.resume, resume) {
+        (Some(path), Some(checkpoint)) => RunFolder::reopen(path, checkpoint.progress()?),
+        _ => RunFolder::create(args.out.as_deref(), &args.config.preset_name(), config),
+    }
 }
 
 /// The terminal during a run.
@@ -85,9 +96,9 @@ impl Default for Screen {
 }
 
 impl Screen {
-    fn show(&mut self, event: Event) {
+    fn show(&mut self, event: TrainEvent) {
         match event {
-            Event::Start { first_step, steps, planned_bytes } => {
+            TrainEvent::Start { first_step, steps, planned_bytes } => {
                 let mebibytes = planned_bytes as f64 / f64::from(1 << 20);
                 self.line(&format!("one step needs {mebibytes:.1} MiB, planned beforehand"));
                 self.bar = ProgressBar::new(steps as u64).with_position(first_step as u64);
@@ -95,10 +106,10 @@ impl Screen {
                 let style = "{bar:24} {pos}/{len}  {msg}  ETA {eta}";
                 self.bar.set_style(ProgressStyle::with_template(style).expect("a valid template"));
             }
-            Event::Knn { step, accuracy } => {
+            TrainEvent::Knn { step, accuracy } => {
                 self.line(&format!("step {step:>6}: k-NN accuracy {:.2} %", 100.0 * accuracy));
             }
-            Event::Step(metrics) => {
+            TrainEvent::Step(metrics) => {
                 self.bar.set_position(metrics.step as u64);
                 self.bar.set_message(format!(
                     "loss {:.3} = consistency {:.3} + entropy {:.3}  {:.0} images/s  waiting \
@@ -114,7 +125,7 @@ impl Screen {
                     println!("step {:>6}: {}", metrics.step, self.bar.message());
                 }
             }
-            Event::Warning(line) => self.line(&format!("warning: {line}")),
+            TrainEvent::Warning(line) => self.line(&format!("warning: {line}")),
         }
     }
 

@@ -5,12 +5,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use carp::error::Result;
-use carp::features::{NetworkName, Source};
 use carp::run_folder::checkpoint_path;
-use carp::weights::{Role, WeightsFile, candidates, choose, compare, export};
 use clap::{Args, Subcommand};
+use evaluations::backbone::{Role, candidates, choose, compare};
+use evaluations::export::export;
+use evaluations::network_file::{NetworkFile, NetworkName};
+use weights::WeightsFile;
 
-use crate::print;
+use crate::print::print;
 
 /// Names of a list that are printed.
 const SHOWN: usize = 8;
@@ -111,7 +113,7 @@ fn listed(names: &[String]) -> String {
 }
 
 fn export_weights(args: &ExportArgs) -> Result<ExitCode> {
-    let mut source = Source::open(&args.checkpoint, args.prefix.as_deref())?;
+    let mut source = NetworkFile::open(&args.checkpoint, args.prefix.as_deref())?;
     let network = if args.student { NetworkName::Student } else { NetworkName::Teacher };
     crate::features::tell(&source, network)?;
     let backbone = source.backbone(network)?;

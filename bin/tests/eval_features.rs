@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use carp::eval::feature_set::{FeatureSet, Labels};
+use datasets::Labels;
+use evaluations::features::FeatureSet;
 use serde_json::Value;
 use tempfile::TempDir;
 use tensor::random::{Purpose, Stream};

@@ -3,9 +3,9 @@
 //! function of seed and step, so a resumed run goes on with the same bits.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use files::write_atomically;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -31,27 +31,6 @@ pub struct Checkpoint {
     path: PathBuf,
     tensors: BTreeMap<String, (Vec<usize>, Vec<f32>)>,
     metadata: HashMap<String, String>,
-}
-
-/// Writes `bytes` so that the file is either the old one or the whole new one.
-///
-/// # Errors
-/// What the system says.
-pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".partial");
-    let partial = path.with_file_name(name);
-    let write = || {
-        let mut file = std::fs::File::create(&partial)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        std::fs::rename(&partial, path)
-    };
-    write().map_err(|source| {
-        // What is there of it is of no use; that it cannot be removed either is no news.
-        let _ = std::fs::remove_file(&partial);
-        Error::io(path, source)
-    })
 }
 
 /// Writes a checkpoint, whole or not at all.
@@ -80,7 +59,7 @@ pub fn save(
     .into();
     let file = safetensors::serialize(views, Some(metadata))
         .map_err(|error| Error::data(path, format!("cannot be written: {error}")))?;
-    write_atomically(path, &file)
+    Ok(write_atomically(path, &file)?)
 }
 
 fn little_endian(data: &[f32]) -> impl Iterator<Item = u8> + '_ {
@@ -243,25 +222,6 @@ mod tests {
         let checkpoint = Checkpoint::load(&path).unwrap();
         let lacks = [checkpoint.config().unwrap_err(), checkpoint.progress().unwrap_err()];
         assert!(lacks.iter().all(|error| error.to_string().contains("lacks carp.")));
-    }
-
-    #[test]
-    fn a_failed_write_leaves_the_old_file_and_nothing_else() {
-        let folder = tempfile::tempdir().unwrap();
-        let names = || -> Vec<_> {
-            let entries = std::fs::read_dir(folder.path()).unwrap();
-            entries.map(|entry| entry.unwrap().file_name()).collect()
-        };
-        let path = written(folder.path());
-        assert_eq!(names(), ["checkpoint.safetensors"]);
-        write_atomically(&path, b"new").unwrap();
-        assert_eq!((std::fs::read(&path).unwrap(), names().len()), (b"new".to_vec(), 1));
-        // A file cannot take a folder's place.
-        let taken = folder.path().join("taken");
-        std::fs::create_dir(&taken).unwrap();
-        std::fs::write(taken.join("inside"), "kept").unwrap();
-        assert!(write_atomically(&taken, b"new").unwrap_err().to_string().contains("taken"));
-        assert_eq!((names().len(), taken.join("inside").exists()), (2, true));
     }
 
     #[test]

@@ -2,28 +2,12 @@
 
 use std::path::PathBuf;
 
-/// An error of this crate.
+/// An error of this crate, and of those that use it.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A setting or an argument that is not right.
-    #[error("{0}")]
-    Usage(String),
-    /// A file whose content is not right.
-    #[error("{}: {detail}", path.display())]
-    Data {
-        /// The file or folder.
-        path: PathBuf,
-        /// What is wrong, where in the file, and what would be right.
-        detail: String,
-    },
-    /// A file that cannot be read or written.
-    #[error("{}: {source}", path.display())]
-    Io {
-        /// The file or folder.
-        path: PathBuf,
-        /// What the system says.
-        source: std::io::Error,
-    },
+    /// A setting or a file that is not right.
+    #[error(transparent)]
+    File(#[from] files::Error),
     /// Shapes or settings that an op refuses.
     #[error("{0}")]
     Tensor(#[from] tensor::Error),
@@ -43,23 +27,28 @@ pub enum Error {
 }
 
 impl Error {
-    /// An [`Error::Data`].
-    pub fn data(path: impl Into<PathBuf>, detail: impl Into<String>) -> Error {
-        Error::Data { path: path.into(), detail: detail.into() }
+    /// A [`files::Error::Usage`].
+    pub fn usage(detail: impl Into<String>) -> Error {
+        Error::File(files::Error::Usage(detail.into()))
     }
 
-    /// An [`Error::Io`].
+    /// A [`files::Error::Data`].
+    pub fn data(path: impl Into<PathBuf>, detail: impl Into<String>) -> Error {
+        Error::File(files::Error::data(path, detail))
+    }
+
+    /// A [`files::Error::Io`].
     pub fn io(path: impl Into<PathBuf>, source: std::io::Error) -> Error {
-        Error::Io { path: path.into(), source }
+        Error::File(files::Error::io(path, source))
     }
 
     /// The exit code of a program that ends with this error: 2 for what the user asked for (a
     /// setting, also one that only an op can refuse), 1 for the rest.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Error::Tensor(tensor::Error::Device(_)) => 1,
-            Error::Usage(_) | Error::Tensor(_) => 2,
-            Error::Data { .. } | Error::Io { .. } | Error::NonFinite { .. } => 1,
+            Error::File(error) => error.exit_code(),
+            Error::Tensor(tensor::Error::Device(_)) | Error::NonFinite { .. } => 1,
+            Error::Tensor(_) => 2,
         }
     }
 }

@@ -173,7 +173,7 @@ impl Learner {
         let want = layout::pytorch_shape(&self.executor.graph().shape(value));
         if want != shape {
             let detail = format!("{name} is {shape:?}, the network has {want:?}");
-            return Err(Error::Usage(detail));
+            return Err(Error::usage(detail));
         }
         self.executor.write(value, &layout::from_pytorch(shape, data));
         Ok(true)

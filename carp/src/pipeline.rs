@@ -10,11 +10,11 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use datasets::Dataset;
 use rayon::prelude::*;
 use tensor::random::{Purpose, Stream};
 
 use self::exchange::{End, exchange};
-use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::views::{Scratch, Views};
 
@@ -71,13 +71,13 @@ impl Pipeline {
     pub fn start(data: Arc<dyn Dataset>, views: Views, config: PipelineConfig) -> Result<Pipeline> {
         if config.batches(data.len()) == 0 {
             let detail = format!("a batch of {} images from {} in all", config.batch, data.len());
-            return Err(Error::Usage(format!("{detail}: set train.batch_size lower")));
+            return Err(Error::usage(format!("{detail}: set train.batch_size lower")));
         }
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(config.threads.max(1))
             .thread_name(|i| format!("views-{i}"))
             .build()
-            .map_err(|error| Error::Usage(format!("cannot start threads for views: {error}")))?;
+            .map_err(|error| Error::usage(format!("cannot start threads for views: {error}")))?;
         let groups = view_groups(&views, data.channels());
         let images = config.batch.min(data.len());
         let batch = || Batch {

@@ -5,9 +5,10 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use files::write_atomically;
 use serde::Serialize;
 
-use crate::checkpoint::{self, Progress, write_atomically};
+use crate::checkpoint::{self, Progress};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::learner::NamedTensor;
@@ -82,7 +83,7 @@ impl RunFolder {
             None => next_free(Path::new("runs"), name),
         };
         if checkpoint_path(&path).exists() {
-            return Err(Error::Usage(format!(
+            return Err(Error::usage(format!(
                 "{} holds a checkpoint: go on with it by --resume, or choose another --out",
                 path.display()
             )));
@@ -165,7 +166,7 @@ impl RunFolder {
     /// What the system says.
     pub fn write_result(&self, result: &RunResult) -> Result<()> {
         let json = serde_json::to_string_pretty(result).expect("plain numbers") + "\n";
-        write_atomically(&self.path.join("result.json"), json.as_bytes())
+        Ok(write_atomically(&self.path.join("result.json"), json.as_bytes())?)
     }
 }
 

@@ -1,26 +1,25 @@
 //! The training loop (paper, algorithm 1; spec 1.7).
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use datasets::Splits;
 use tensor::random::{Purpose, Stream};
 
 use crate::checkpoint::{Checkpoint, Progress, weights_sha256};
 use crate::collapse::CollapseWatch;
 use crate::config::Config;
-use crate::data::Splits;
 use crate::error::{Error, Result};
-use crate::evaluation::Evaluation;
 use crate::learner::{Device, Learner, Terms, UpdateSettings};
 use crate::pipeline::{Batch, Pipeline, PipelineConfig};
-use crate::report;
 use crate::run_folder::{Metrics, RunFolder, RunResult, peak_rss_bytes};
 use crate::schedule::Cosine;
 
 /// What happens during a run, for whoever shows it.
 #[derive(Debug)]
-pub enum Event<'a> {
+pub enum TrainEvent<'a> {
     /// Before the first step.
     Start {
         /// Step to begin with: above 0 in a resumed run.
@@ -41,6 +40,24 @@ pub enum Event<'a> {
     Step(&'a Metrics),
     /// One line that the user should read.
     Warning(String),
+}
+
+/// Measures the teacher's backbone by k-NN before, during and after a run. It is the caller's: how
+/// features are judged is no part of the method.
+pub trait Monitor {
+    /// Fraction of held-out images whose class k-NN finds by a backbone's features; the backbone is
+    /// pairs of torchvision's names and numbers in this project's layout.
+    ///
+    /// # Errors
+    /// An image that cannot be read.
+    fn knn(&mut self, backbone: &[(String, Vec<f32>)]) -> Result<f64>;
+
+    /// After the last measurement: writes what is to be seen into the run's folder, and gives the
+    /// same fraction for the pixels themselves.
+    ///
+    /// # Errors
+    /// An image that cannot be read, a file that cannot be written.
+    fn finish(&mut self, folder: &Path) -> Result<f64>;
 }
 
 /// How a run ended.
@@ -100,7 +117,7 @@ impl<'a> Trainer<'a> {
         let batch = step_config.batch;
         let steps_per_epoch = splits.pretrain.len() / batch;
         if steps_per_epoch == 0 {
-            return Err(Error::Usage(format!(
+            return Err(Error::usage(format!(
                 "train.batch_size is {batch}, {} has {} images: set train.batch_size lower",
                 splits.pretrain.name(),
                 splits.pretrain.len()
@@ -112,6 +129,11 @@ impl<'a> Trainer<'a> {
         let schedules = Schedules::new(config, steps, steps_per_epoch);
         let permutation = vec![0; config.model.prototypes];
         Ok(Trainer { config, splits, learner, schedules, steps, steps_per_epoch, permutation })
+    }
+
+    /// The data that it learns from, and the labelled parts beside.
+    pub fn splits(&self) -> &Splits {
+        &self.splits
     }
 
     /// Steps in all: micro-batches of all epochs.
@@ -207,32 +229,26 @@ impl<'a> Trainer<'a> {
     }
 }
 
-/// Neighbours and rows in the picture of a run.
-const PICTURE: (usize, usize) = (6, 10);
-
-/// Trains and writes everything into the folder that `open_folder` gives; that is asked once data,
-/// network and evaluation are there, so that a run that cannot start leaves nothing behind. `resume`
-/// goes on from a checkpoint of that folder. `stop` ends the run after the step at hand.
+/// Trains to the end and writes everything into `folder`. `resume` goes on from a checkpoint of that
+/// folder. Without labelled data there is no `monitor`. `stop` ends the run after the step at hand.
 ///
 /// # Errors
-/// Settings, data or files that are not right; a loss that is not finite.
+/// Data or files that are not right; a loss that is not finite.
 pub fn train(
-    config: &Config,
-    open_folder: impl FnOnce() -> Result<RunFolder>,
+    mut trainer: Trainer,
+    mut monitor: Option<&mut dyn Monitor>,
+    mut folder: RunFolder,
     resume: Option<&Checkpoint>,
-    device: Device,
     stop: &AtomicBool,
-    show: &mut dyn FnMut(Event),
+    show: &mut dyn FnMut(TrainEvent),
 ) -> Result<Outcome> {
-    let mut trainer = Trainer::new(config, device)?;
-    let mut evaluation = Evaluation::new(config, &trainer.splits, device)?;
-    let mut folder = open_folder()?;
+    let config = trainer.config;
     let mut measure = |learner: &mut Learner| {
-        let backbone = learner.teacher_backbone();
-        evaluation.as_mut().map(|evaluation| evaluation.measure(&backbone)).transpose()
+        let monitor = monitor.as_mut();
+        monitor.map(|monitor| monitor.knn(&learner.teacher_backbone())).transpose()
     };
     // The initial weights are a function of the seed: a resumed run measures them anew.
-    let before = measure(&mut trainer.learner)?;
+    let knn_before = measure(&mut trainer.learner)?;
     let mut progress = Progress::default();
     if let Some(checkpoint) = resume {
         progress = checkpoint.progress()?;
@@ -240,9 +256,9 @@ pub fn train(
     }
     let (first_step, steps) = (progress.step, trainer.steps);
     let planned_bytes = trainer.learner.executor().plan().bytes();
-    show(Event::Start { first_step, steps, planned_bytes });
-    if let Some(quality) = &before {
-        show(Event::Knn { step: 0, accuracy: quality.accuracy });
+    show(TrainEvent::Start { first_step, steps, planned_bytes });
+    if let Some(accuracy) = knn_before {
+        show(TrainEvent::Knn { step: 0, accuracy });
     }
 
     let mut pipeline = trainer.pipeline(first_step)?;
@@ -255,9 +271,9 @@ pub fn train(
         progress = Progress { step: step + 1, seconds: progress.seconds + elapsed.as_secs_f64() };
         let metrics = trainer.metrics(step, terms, elapsed, waited);
         folder.append(&metrics)?;
-        show(Event::Step(&metrics));
+        show(TrainEvent::Step(&metrics));
         if let Some(line) = watch.observe(terms) {
-            show(Event::Warning(line));
+            show(TrainEvent::Warning(line));
         }
 
         let is_last = progress.step == steps;
@@ -270,31 +286,28 @@ pub fn train(
         }
         if !is_last
             && trainer.is_due(config.knn.every_epochs, progress)
-            && let Some(quality) = measure(&mut trainer.learner)?
+            && let Some(accuracy) = measure(&mut trainer.learner)?
         {
-            folder.append_knn(progress.step, quality.accuracy)?;
-            show(Event::Knn { step: progress.step, accuracy: quality.accuracy });
+            folder.append_knn(progress.step, accuracy)?;
+            show(TrainEvent::Knn { step: progress.step, accuracy });
         }
     }
     drop(pipeline);
 
-    let after = measure(&mut trainer.learner)?;
-    let mut knn_pixels = None;
-    if let (Some(evaluation), Some(before), Some(after)) = (&evaluation, &before, &after) {
-        folder.append_knn(steps, after.accuracy)?;
-        show(Event::Knn { step: steps, accuracy: after.accuracy });
-        knn_pixels = Some(evaluation.pixels()?);
-        let rows = evaluation.rows(before, after, PICTURE.1, PICTURE.0)?;
-        report::neighbours(&folder.path().join("neighbours.png"), &rows)?;
+    let knn_after = measure(&mut trainer.learner)?;
+    if let Some(accuracy) = knn_after {
+        folder.append_knn(steps, accuracy)?;
+        show(TrainEvent::Knn { step: steps, accuracy });
     }
+    let knn_pixels = monitor.map(|monitor| monitor.finish(folder.path())).transpose()?;
     let skipped = trainer.splits.pretrain.skipped();
     if skipped > 0 {
-        show(Event::Warning(format!("{skipped} times an unreadable image was skipped")));
+        show(TrainEvent::Warning(format!("{skipped} times an unreadable image was skipped")));
     }
     let images = (steps * config.train.batch_size) as f64;
     let result = RunResult {
-        knn_before: before.map(|quality| quality.accuracy),
-        knn_after: after.map(|quality| quality.accuracy),
+        knn_before,
+        knn_after,
         knn_pixels,
         weights_sha256: weights_sha256(&trainer.learner.tensors()),
         steps,

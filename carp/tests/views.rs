@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use carp::data::Image;
 use carp::views::{
-    Crop, EvalTransform, Filter, ResizeScratch, Scratch, adjust_brightness, adjust_contrast,
-    adjust_hue, adjust_saturation, gaussian_blur, greyscale, resize, solarise,
+    EvalTransform, Scratch, adjust_brightness, adjust_contrast, adjust_hue, adjust_saturation,
+    gaussian_blur, solarise,
 };
+use datasets::{Crop, Filter, Image, ResizeScratch, greyscale, resize};
 use safetensors::SafeTensors;
 
 /// What the recorded transformation `name` makes of an image.

@@ -5,7 +5,7 @@ use tensor::Error;
 use tensor::{Backend, Device, Kernel, Result};
 
 use crate::driver::Driver;
-use crate::driver::emulator::Emulator;
+use crate::drivers::emulator::Emulator;
 use crate::{Gpu, launch};
 
 /// The card of this number.
@@ -55,9 +55,9 @@ impl<F: Fn() -> Result<Box<dyn Driver>> + Send + Sync> Device for OnDriver<F> {
 /// No such card, no driver, or a program that was built without either.
 pub fn driver(ordinal: usize) -> Result<Box<dyn Driver>> {
     #[cfg(feature = "cuda")]
-    return Ok(Box::new(crate::driver::cudarc::Cudarc::new(ordinal)?));
+    return Ok(Box::new(crate::drivers::cudarc::Cudarc::new(ordinal)?));
     #[cfg(all(feature = "cust", not(feature = "cuda")))]
-    return Ok(Box::new(crate::driver::cust::Cust::new(ordinal)?));
+    return Ok(Box::new(crate::drivers::cust::Cust::new(ordinal)?));
     #[cfg(not(any(feature = "cuda", feature = "cust")))]
     Err(Error::setting(
         "device",

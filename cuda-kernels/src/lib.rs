@@ -8,10 +8,10 @@
 pub mod backend;
 pub mod device;
 pub mod driver;
+pub mod drivers;
 pub mod gpu;
 pub mod launch;
 pub mod modules;
-pub mod ptx;
 pub mod tour;
 
 pub use driver::Driver;

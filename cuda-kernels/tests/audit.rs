@@ -37,7 +37,7 @@ fn pytorch_agrees_with_the_kernels() {
         let is_large = LARGE.iter().any(|name| file.file_stem().unwrap() == *name);
         let (fast, checked) = (device::fast_device(), device::device());
         let device: &dyn Device = if is_large { &fast } else { &checked };
-        let report = carp::audit::audit(file, device)
+        let report = audit::audit(file, device)
             .unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         assert!(!report.comparisons.is_empty(), "{} compares nothing", file.display());
         (file.clone(), report)

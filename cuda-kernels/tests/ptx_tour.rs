@@ -1,8 +1,8 @@
 //! Every kernel, launched as the backend launches it: the sanitizer finds nothing, the profiler
 //! counts, a trace begins where the kernel begins.
 
-use cuda_kernels::ptx::{InstructionClass, Launch, Memory, Module, Options, Param, Tracer, launch};
 use cuda_kernels::tour;
+use ptx_emulator::{InstructionClass, Launch, Memory, Module, Options, Param, Tracer, launch};
 
 #[test]
 fn every_kernel_is_visited_and_clean() {

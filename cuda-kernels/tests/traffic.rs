@@ -9,7 +9,7 @@ mod common;
 use std::sync::Arc;
 
 use common::uniform;
-use cuda_kernels::driver::emulator::{Emulator, Profile};
+use cuda_kernels::drivers::emulator::{Emulator, Profile};
 use cuda_kernels::{Gpu, launch};
 use tensor::geometry::{BatchNorm, Pool2d};
 use tensor::kernel::AdamW;

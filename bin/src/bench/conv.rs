@@ -9,7 +9,7 @@ use tensor::cpu::conv2d::{self, patches::gather};
 use tensor::cpu::gemm::{self, gemm};
 use tensor::geometry::{Conv2d, Gemm};
 
-use super::Contender;
+use super::contender::Contender;
 
 /// Images, side, input and output channels of 3x3 convolutions, as in a ResNet for small pictures
 /// and in one for large ones.

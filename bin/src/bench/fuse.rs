@@ -9,10 +9,15 @@ use carp::error::{Error, Result};
 use carp::step::{Step, StepConfig};
 use clap::Args;
 
+use super::contender::Contender;
+use super::peak::gemm_peak;
 use super::picture::{self, Bars};
-use super::{Contender, Measured, RaceArgs, gemm_peak, profile, race, table};
+use super::profile;
+use super::race::{Measured, RaceArgs, race, table};
+use crate::config_args::ConfigArgs;
 use crate::device::{DeviceArgs, DeviceName};
-use crate::{ConfigArgs, on_threads};
+use crate::print::print;
+use crate::threads::on_threads;
 
 #[derive(Args)]
 pub struct FuseArgs {
@@ -55,7 +60,7 @@ pub fn run(args: &FuseArgs) -> Result<ExitCode> {
     if args.device.name() == DeviceName::Emulate {
         if args.picture.is_some() {
             let detail = "--picture shows times, which --device emulate does not have";
-            return Err(Error::Usage(format!("bench fuse: {detail}")));
+            return Err(Error::usage(format!("bench fuse: {detail}")));
         }
         let profiles = on_threads(args.race.threads, || {
             let profiles = steps.into_iter().map(named);
@@ -63,7 +68,7 @@ pub fn run(args: &FuseArgs) -> Result<ExitCode> {
                 .map(|(name, graph)| profile::profile(name, graph, &[]))
                 .collect::<Result<Vec<_>>>()
         })?;
-        crate::print(&profile::table(&profiles, false));
+        print(&profile::table(&profiles, false));
         return Ok(ExitCode::SUCCESS);
     }
     let device = args.device.open()?;
@@ -75,7 +80,7 @@ pub fn run(args: &FuseArgs) -> Result<ExitCode> {
         contenders.push(gemm_peak(&args.device, &device)?);
         race(&mut contenders, args.race.rounds as usize)
     })?;
-    crate::print(&table(&measured));
+    print(&table(&measured));
     if let Some(path) = &args.picture {
         picture::draw_bars(path, &names, &bars(&measured[..names.len()]))?;
         println!("picture: {} and .png", path.with_extension("svg").display());

@@ -12,11 +12,13 @@ use rayon::prelude::*;
 use serde_json::json;
 use tensor::cpu::gemm::{Strides, sgemm};
 
+use super::contender::Contender;
+use super::peak::gemm_peak;
 use super::picture::{self, Series};
 use super::profile;
-use super::{Contender, Measured, RaceArgs, gemm_peak, race, table};
+use super::race::{Measured, RaceArgs, race, table};
 use crate::device::{DeviceArgs, DeviceName};
-use crate::on_threads;
+use crate::threads::on_threads;
 
 #[derive(Args)]
 pub struct LossArgs {
@@ -85,7 +87,7 @@ impl LossArgs {
 }
 
 fn variant_parser() -> impl TypedValueParser<Value = LossVariant> {
-    crate::loss_variant()
+    crate::config_args::loss_variant()
 }
 
 /// Loss and gradients as a graph, and what it is run for.
@@ -145,7 +147,7 @@ pub fn run(args: &LossArgs) -> Result<ExitCode> {
     let (sizes, all_prototypes) = args.sizes();
     if sizes.views < 2 || sizes.batch == 0 || sizes.dim == 0 {
         let detail = "needs at least 2 views, 1 image and a dimension";
-        return Err(Error::Usage(format!("bench loss: {detail}")));
+        return Err(Error::usage(format!("bench loss: {detail}")));
     }
     let all = LossVariant::ALL.to_vec();
     let variants = if args.variants.is_empty() { &all } else { &args.variants };
@@ -174,7 +176,7 @@ pub fn run(args: &LossArgs) -> Result<ExitCode> {
             race(&mut contenders, args.race.rounds as usize)
         })?;
         print_sizes(sizes, prototypes);
-        crate::print(&table(&measured));
+        crate::print::print(&table(&measured));
         println!();
         for (series, m) in series.iter_mut().zip(&measured) {
             series.points.push((prototypes, 1e3 * m.seconds, m.peak as f64 / f64::from(1 << 20)));
@@ -200,7 +202,7 @@ fn emulate(
 ) -> Result<ExitCode> {
     if args.picture.is_some() || args.json.is_some() {
         let detail = "--picture and --json show times, which --device emulate does not have";
-        return Err(Error::Usage(format!("bench loss: {detail}")));
+        return Err(Error::usage(format!("bench loss: {detail}")));
     }
     for &prototypes in all_prototypes {
         let profiles = on_threads(args.race.threads, || {
@@ -211,7 +213,7 @@ fn emulate(
             variants.iter().map(profile).collect::<Result<Vec<_>>>()
         })?;
         print_sizes(sizes, prototypes);
-        crate::print(&profile::table(&profiles, args.by_kernel));
+        crate::print::print(&profile::table(&profiles, args.by_kernel));
         println!();
     }
     Ok(ExitCode::SUCCESS)
@@ -228,5 +230,5 @@ fn write_json(path: &PathBuf, measured: &[Measured]) -> Result<()> {
         .map(|m| (m.name.clone(), json!({ "seconds": m.seconds, "peak_bytes": m.peak })))
         .collect();
     std::fs::write(path, serde_json::Value::Object(rows).to_string())
-        .map_err(|source| Error::Io { path: path.clone(), source })
+        .map_err(|source| Error::io(path, source))
 }

@@ -4,7 +4,7 @@ use autograd::{BatchNormParams, Graph, Passes};
 use carp::error::Result;
 use tensor::Cpu;
 
-use super::Contender;
+use super::contender::Contender;
 
 /// Images, side and channels at three depths of a ResNet for small pictures.
 const SIZES: [(usize, usize, usize); 3] = [(64, 32, 16), (64, 16, 32), (64, 4, 128)];

@@ -6,7 +6,7 @@ use carp::error::Result;
 use tensor::Cpu;
 use tensor::cpu::{pointwise, reduce};
 
-use super::Contender;
+use super::contender::Contender;
 
 const MOMENTUM: f32 = 0.9;
 const ETA: f32 = 1e-3;

@@ -58,10 +58,7 @@ fn save(path: &Path, picture: &impl Picture) -> Result<()> {
         let font = epaint_default_fonts::UBUNTU_LIGHT;
         let _ = register_font("sans-serif", FontStyle::Normal, font);
     });
-    let failed = |path: &Path, error: String| Error::Io {
-        path: path.to_owned(),
-        source: std::io::Error::other(error),
-    };
+    let failed = |path: &Path, error: String| Error::io(path, std::io::Error::other(error));
     let svg = path.with_extension("svg");
     whole(&SVGBackend::new(&svg, SIZE).into_drawing_area(), picture)
         .map_err(|error| failed(&svg, error))?;

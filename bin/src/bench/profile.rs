@@ -9,9 +9,10 @@ use autograd::{Executor, Graph, Value};
 use carp::error::Result;
 use cuda_kernels::device::OnDriver;
 use cuda_kernels::driver::Driver;
-use cuda_kernels::driver::emulator::{Counts, Emulator, Profile};
+use cuda_kernels::drivers::emulator::{Counts, Emulator, Profile};
 
-use super::fill_inputs;
+use super::contender::fill_inputs;
+use super::race::mebibytes;
 
 /// Bytes of a transaction with global memory.
 const SECTOR: u64 = 32;
@@ -74,7 +75,7 @@ pub fn table(all: &[Profiled], by_kernel: bool) -> String {
     );
     let mut row = |name: &str, c: &Counts, peak: Option<usize>| {
         let moved = c.transactions * SECTOR;
-        let at_once = peak.map_or(String::new(), super::mebibytes);
+        let at_once = peak.map_or(String::new(), mebibytes);
         let _ = writeln!(
             text,
             "{name:<34}{:>9}{:>14}{:>14}{:>12.2}{:>8.0} %{at_once:>12}{:>12}",

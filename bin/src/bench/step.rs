@@ -7,9 +7,12 @@ use carp::loss::LossVariant;
 use carp::step::Step;
 use clap::Args;
 
-use super::{Contender, RaceArgs, gemm_peak, race, table};
+use super::contender::Contender;
+use super::peak::gemm_peak;
+use super::race::{RaceArgs, race, table};
+use crate::config_args::ConfigArgs;
 use crate::device::DeviceArgs;
-use crate::{ConfigArgs, on_threads};
+use crate::threads::on_threads;
 
 #[derive(Args)]
 pub struct StepArgs {
@@ -36,6 +39,6 @@ pub fn run(args: &StepArgs) -> Result<ExitCode> {
         contenders.push(gemm_peak(&args.device, &device)?);
         Ok(table(&race(&mut contenders, args.race.rounds as usize)?))
     })?;
-    crate::print(&text);
+    crate::print::print(&text);
     Ok(ExitCode::SUCCESS)
 }

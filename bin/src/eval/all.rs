@@ -4,20 +4,22 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use carp::error::{Error, Result};
-use carp::eval::all::{
-    AllSettings, Event, Look, Protocol, Recorder, Report, evaluate_catalogue, evaluate_own,
-    markdown,
-};
-use carp::eval::linear::ProbeOptimizer;
-use carp::features::NetworkName;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use evaluations::all::{
+    AllSettings, EvaluationEvent, EvaluationReport, Look, Protocol, Recorder, evaluate_own,
+    evaluate_paper_sets, markdown,
+};
+use evaluations::linear::ProbeOptimizer;
+use evaluations::network_file::NetworkName;
 use indicatif::{ProgressBar, ProgressStyle};
 use tensor::Cpu;
 
+use crate::data_args::DataArgs;
 use crate::device::DeviceArgs;
-use crate::source::{DataArgs, NetworkArgs, network_name};
-use crate::{on_threads, print};
+use crate::network_args::{NetworkArgs, network_name};
+use crate::print::print;
+use crate::threads::on_threads;
 
 #[derive(Args)]
 pub struct AllArgs {
@@ -129,7 +131,7 @@ impl AllArgs {
         match &self.out {
             Some(folder) => Ok(folder.clone()),
             None if self.checkpoint.is_dir() => Ok(self.checkpoint.join("eval")),
-            None => Err(Error::Usage("give a folder for the results: --out DIR".to_owned())),
+            None => Err(Error::usage("give a folder for the results: --out DIR".to_owned())),
         }
     }
 }
@@ -145,7 +147,7 @@ pub fn run(args: &AllArgs) -> Result<ExitCode> {
         let transform = network.transform(&source)?;
         let default = source.config().map_or(64, |config| config.knn.batch_size);
         let batch = args.batch_size.unwrap_or(default).max(1);
-        let mut show = |event: Event| screen.show(event);
+        let mut show = |event: EvaluationEvent| screen.show(event);
         let mut recorder = Recorder::new(&path, &settings, &folder, &mut show)?;
         let all = [NetworkName::Pixels, NetworkName::Untrained, NetworkName::Teacher];
         let default = if args.data_root.is_some() { &all[2..] } else { &all[..] };
@@ -156,7 +158,7 @@ pub fn run(args: &AllArgs) -> Result<ExitCode> {
             }
             let look = Look { transform, fixed: source.config().is_some() };
             let look = (&look, batch);
-            evaluate_catalogue(&mut recorder, &mut source, networks, root, look, &Cpu)?;
+            evaluate_paper_sets(&mut recorder, &mut source, networks, root, look, &Cpu)?;
         } else {
             let (data, seed) = args.data.config(&source)?;
             let look = (&transform, batch);
@@ -172,7 +174,7 @@ pub fn run(args: &AllArgs) -> Result<ExitCode> {
 }
 
 /// Something wrong in a part is told by the exit code, though the rest is there.
-fn exit_code(report: &Report) -> ExitCode {
+fn exit_code(report: &EvaluationReport) -> ExitCode {
     let faults = report.skipped.iter().any(|skipped| skipped.is_fault);
     ExitCode::from(u8::from(faults))
 }
@@ -190,9 +192,9 @@ impl Screen {
         Screen { bar }
     }
 
-    fn show(&mut self, event: Event) {
+    fn show(&mut self, event: EvaluationEvent) {
         match event {
-            Event::Features { what, done, images } => {
+            EvaluationEvent::Features { what, done, images } => {
                 if done == 0 {
                     self.bar.reset();
                     self.bar.set_length(images as u64);
@@ -200,17 +202,17 @@ impl Screen {
                 }
                 self.bar.set_position(done as u64);
             }
-            Event::Start { data, network, protocol } => {
+            EvaluationEvent::Start { data, network, protocol } => {
                 self.bar.set_message(format!("{data}, {network}: {}", protocol.title()));
             }
-            Event::Done(entry) => {
+            EvaluationEvent::Done(entry) => {
                 let first = entry.scores.first();
                 let first = first.map_or(String::new(), |s| format!("{} {:.2} %", s.name, s.value));
                 let title = entry.protocol.title();
                 let (data, network, seconds) = (&entry.data, entry.network, entry.seconds);
                 self.line(&format!("{data}, {network}, {title}: {first} ({seconds:.1} s)"));
             }
-            Event::Skipped(skipped) => {
+            EvaluationEvent::Skipped(skipped) => {
                 let what = skipped.protocol.map_or(String::new(), |p| format!(", {}", p.title()));
                 let kind = if skipped.is_fault { "failed" } else { "left out" };
                 self.line(&format!("{}{what} {kind}: {}", skipped.data, skipped.why));

@@ -3,11 +3,12 @@
 
 use std::path::{Path, PathBuf};
 
-use carp::checkpoint::{Checkpoint, write_atomically};
+use carp::checkpoint::Checkpoint;
 use carp::config::Config;
 use carp::error::Result;
-use carp::eval::linear::{EpochResult, Event};
 use carp::run_folder::checkpoint_path;
+use evaluations::linear::{ClassifierEvent, EpochResult};
+use files::write_atomically;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value, json};
 
@@ -48,13 +49,13 @@ impl Screen {
     }
 
     /// Shows what happens.
-    pub fn show(&mut self, event: Event) {
+    pub fn show(&mut self, event: ClassifierEvent) {
         match event {
-            Event::Step { step, steps } => {
+            ClassifierEvent::Step { step, steps } => {
                 self.bar.set_length(steps as u64);
                 self.bar.set_position(step as u64);
             }
-            Event::Epoch(results) => {
+            ClassifierEvent::Epoch(results) => {
                 let best = results.iter().zip(&self.lr);
                 let most = |a: &(&EpochResult, &f64), b: &(&EpochResult, &f64)| {
                     a.0.test.top1.total_cmp(&b.0.test.top1)
@@ -120,5 +121,5 @@ pub fn write_json(
     let result = serde_json::to_value(result).expect("plain numbers");
     let whole_map = whole.as_object_mut().expect("an object");
     whole_map.extend(result.as_object().expect("a struct").clone());
-    write_atomically(path, format!("{whole:#}\n").as_bytes())
+    Ok(write_atomically(path, format!("{whole:#}\n").as_bytes())?)
 }

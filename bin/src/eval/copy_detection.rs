@@ -4,15 +4,15 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use carp::error::Result;
-use carp::eval::copy_detection::{
+use clap::Args;
+use evaluations::copy_detection::{
     CopyDetectionOptions, CopyFeatures, CopyNames, HEADLINE, evaluate,
 };
-use carp::eval::feature_set::FeatureSet;
-use clap::Args;
+use evaluations::features::FeatureSet;
 use serde_json::json;
 
 use super::feature_source::{Output, wanted};
-use crate::on_threads;
+use crate::threads::on_threads;
 
 #[derive(Args)]
 pub struct CopyDetectionArgs {

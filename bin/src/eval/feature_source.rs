@@ -2,15 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
-use carp::checkpoint::write_atomically;
 use carp::error::{Error, Result};
-use carp::eval::feature_set::FeatureSet;
-use carp::features::{NetworkName, Source};
 use clap::Args;
+use evaluations::features::FeatureSet;
+use evaluations::network_file::{NetworkFile, NetworkName};
+use files::write_atomically;
 use serde_json::Value;
 
+use crate::data_args::DataArgs;
 use crate::device::DeviceArgs;
-use crate::source::{DataArgs, ImageBar, NetworkArgs, network_name};
+use crate::image_bar::ImageBar;
+use crate::network_args::{NetworkArgs, network_name};
 
 /// A checkpoint, or files of features that any program made.
 #[derive(Args)]
@@ -52,7 +54,7 @@ impl Output {
         let Some(path) = &self.json else { return Ok(()) };
         result["protocol"] = protocol.into();
         let text = serde_json::to_string_pretty(&result).expect("plain numbers and names");
-        write_atomically(path, (text + "\n").as_bytes())
+        Ok(write_atomically(path, (text + "\n").as_bytes())?)
     }
 }
 
@@ -79,7 +81,7 @@ impl FeatureSource {
     }
 
     /// The network's features of training and test data.
-    fn extract(&self, mut source: Source) -> Result<(FeatureSet, FeatureSet)> {
+    fn extract(&self, mut source: NetworkFile) -> Result<(FeatureSet, FeatureSet)> {
         let network = NetworkArgs::new(source.path(), self.network, self.device);
         let mut encoder = network.encoder(&mut source, self.network)?;
         let mut features = |split| {
@@ -99,6 +101,6 @@ impl FeatureSource {
 
 /// A file that cannot be done without.
 pub fn wanted<'a>(file: &'a Option<PathBuf>, flag: &str, what: &str) -> Result<&'a Path> {
-    let line = || Error::Usage(format!("{flag} FILE is missing: give {what}"));
+    let line = || Error::usage(format!("{flag} FILE is missing: give {what}"));
     file.as_deref().ok_or_else(line)
 }

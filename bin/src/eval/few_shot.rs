@@ -3,14 +3,14 @@
 use std::process::ExitCode;
 
 use carp::error::Result;
-use carp::eval::average_precision::Interpolation;
-use carp::eval::few_shot::{Difficult, FewShotOptions, evaluate};
-use carp::eval::linear_svm::SvmOptions;
 use clap::{Args, ValueEnum};
+use evaluations::average_precision::Interpolation;
+use evaluations::few_shot::{Difficult, FewShotOptions, evaluate};
+use evaluations::linear_svm::SvmOptions;
 use serde_json::json;
 
 use super::feature_source::FeatureSource;
-use crate::on_threads;
+use crate::threads::on_threads;
 
 #[derive(Args)]
 pub struct FewShotArgs {

@@ -3,13 +3,13 @@
 use std::process::ExitCode;
 
 use carp::error::Result;
-use carp::eval::clustering::{ClusteringOptions, evaluate};
-use carp::eval::kmeans::{KmeansOptions, Start};
 use clap::{Args, ValueEnum};
+use evaluations::clustering::{ClusteringOptions, evaluate};
+use evaluations::kmeans::{KmeansOptions, Start};
 use serde_json::json;
 
 use super::feature_source::FeatureSource;
-use crate::on_threads;
+use crate::threads::on_threads;
 
 #[derive(Args)]
 pub struct KmeansArgs {

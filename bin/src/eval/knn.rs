@@ -4,12 +4,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use carp::error::Result;
-use carp::eval::knn::{KnnOptions, evaluate};
 use clap::Args;
+use evaluations::knn::{KnnOptions, evaluate};
 use serde_json::json;
 
 use super::feature_source::FeatureSource;
-use crate::on_threads;
+use crate::threads::on_threads;
 
 #[derive(Args)]
 pub struct KnnArgs {

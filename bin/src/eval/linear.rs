@@ -4,17 +4,17 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use carp::error::Result;
-use carp::eval::feature_set::FeatureSet;
-use carp::eval::linear::{
-    LinearResult, LinearSettings, ProbeOptimizer, linear_of_backbone, linear_of_features,
-};
-use carp::eval::trained::{LabelledSplits, TrainedBackbone};
 use carp::schedule::EpochSchedule;
 use clap::{Args, ValueEnum};
+use evaluations::features::FeatureSet;
+use evaluations::linear::{
+    LinearResult, LinearSettings, ProbeOptimizer, linear_of_backbone, linear_of_features,
+};
+use evaluations::trained::{LabelledSplits, TrainedBackbone};
 use tensor::Cpu;
 
 use super::classifier::{Screen, open_checkpoint, print_settings, write_json};
-use crate::on_threads;
+use crate::threads::on_threads;
 
 #[derive(Args)]
 pub struct LinearArgs {
@@ -159,7 +159,7 @@ pub fn run(args: &LinearArgs) -> Result<ExitCode> {
             ];
             let result = on_threads(args.threads.unwrap_or(0), || {
                 let (a, b) = (FeatureSet::load(train)?, FeatureSet::load(test)?);
-                let show = &mut |event: carp::eval::linear::Event| screen.show(event);
+                let show = &mut |event: evaluations::linear::ClassifierEvent| screen.show(event);
                 linear_of_features(&settings, (&a, train), (&b, test), &Cpu, show)
             });
             (source, result)
@@ -176,14 +176,14 @@ pub fn run(args: &LinearArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-type Source = Vec<(&'static str, String)>;
+type NetworkFile = Vec<(&'static str, String)>;
 
 fn of_checkpoint(
     args: &LinearArgs,
     path: &std::path::Path,
     settings: &LinearSettings,
     screen: &mut Screen,
-) -> Result<(Source, Result<LinearResult>)> {
+) -> Result<(NetworkFile, Result<LinearResult>)> {
     let (checkpoint, mut config) = open_checkpoint(path, args.data.as_ref())?;
     config.train.threads = args.threads.unwrap_or(config.train.threads);
     let crop_scale = (!args.no_augment).then_some(args.crop_scale);
@@ -194,13 +194,13 @@ fn of_checkpoint(
         let splits = LabelledSplits::new(&config.data.open(config.seed)?)?;
         source.insert(1, ("training images of", splits.train.name().to_owned()));
         source.insert(2, ("test images of", splits.test.name().to_owned()));
-        let show = &mut |event: carp::eval::linear::Event| screen.show(event);
+        let show = &mut |event: evaluations::linear::ClassifierEvent| screen.show(event);
         linear_of_backbone(settings, crop_scale, &backbone, &splits, show)
     });
     Ok((source, result))
 }
 
-fn print(source: &Source, result: &LinearResult) {
+fn print(source: &NetworkFile, result: &LinearResult) {
     print_settings(source, &result.settings);
     let LinearResult { train_images, test_images, classes, dim, .. } = result;
     println!(

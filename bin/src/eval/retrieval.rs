@@ -4,13 +4,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use carp::error::Result;
-use carp::eval::feature_set::FeatureSet;
-use carp::eval::retrieval::{Relevance, RetrievalOptions, evaluate};
 use clap::Args;
+use evaluations::features::FeatureSet;
+use evaluations::retrieval::{Relevance, RetrievalOptions, evaluate};
 use serde_json::json;
 
 use super::feature_source::{Output, wanted};
-use crate::on_threads;
+use crate::threads::on_threads;
 
 #[derive(Args)]
 pub struct RetrievalArgs {

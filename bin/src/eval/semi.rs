@@ -4,14 +4,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use carp::error::Result;
-use carp::eval::semi::{Labels, SemiResult, SemiSettings, semi};
-use carp::eval::trained::{LabelledSplits, TrainedBackbone};
 use clap::Args;
+use evaluations::semi::{KnownLabels, SemiResult, SemiSettings, semi};
+use evaluations::trained::{LabelledSplits, TrainedBackbone};
 use tensor::Cpu;
 
 use super::classifier::{Screen, open_checkpoint, print_settings, write_json};
 use super::linear::ScheduleArg;
-use crate::on_threads;
+use crate::threads::on_threads;
 
 /// The authors published no settings: the defaults are those of SwAV's published script.
 #[derive(Args)]
@@ -77,7 +77,7 @@ impl SemiArgs {
         let swav = SemiSettings::swav(share);
         SemiSettings {
             labels: match &self.list {
-                Some(path) => Labels::List { path: path.clone() },
+                Some(path) => KnownLabels::List { path: path.clone() },
                 None => swav.labels,
             },
             lr: self.lr.unwrap_or(swav.lr),
@@ -102,7 +102,7 @@ pub fn run(args: &SemiArgs) -> Result<ExitCode> {
         let splits = LabelledSplits::new(&config.data.open(config.seed)?)?;
         let share = match &args.list {
             Some(path) => {
-                let listed = carp::eval::subset::listed(path, &*splits.train)?.len();
+                let listed = evaluations::label_subset::listed(path, &*splits.train)?.len();
                 listed as f64 / splits.train.len() as f64
             }
             None => args.percent / 100.0,

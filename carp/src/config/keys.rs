@@ -5,28 +5,28 @@ use std::path::Path;
 
 use toml::{Table, Value};
 
-use super::Config;
+use super::settings::Config;
 use crate::error::{Error, Result};
 
 /// Keys that settings may have though the defaults leave them out.
 const OPTIONAL: [&str; 3] = ["data.path", "data.train", "data.test"];
 
 /// The paper's settings as a table, in which every key stands that there is.
-pub(super) fn defaults() -> Result<Table> {
+pub fn defaults() -> Result<Table> {
     Table::try_from(Config::default())
-        .map_err(|error| Error::Usage(format!("default settings: {}", one_line(&error))))
+        .map_err(|error| Error::usage(format!("default settings: {}", one_line(&error))))
 }
 
 /// The text of the preset file `preset`, which is none of the presets `names`.
 ///
 /// # Errors
 /// A file that cannot be read; a name without a file.
-pub(super) fn read_preset(preset: &str, names: &[&str]) -> Result<String> {
+pub fn read_preset(preset: &str, names: &[&str]) -> Result<String> {
     let path = Path::new(preset);
     if path.is_file() || path.extension().is_some() || path.components().count() > 1 {
         return std::fs::read_to_string(path).map_err(|source| Error::io(path, source));
     }
-    Err(Error::Usage(format!(
+    Err(Error::usage(format!(
         "unknown preset {preset:?}{}; presets: {}, or a TOML file",
         nearest(preset, names.iter().copied()),
         names.join(", ")
@@ -37,16 +37,16 @@ pub(super) fn read_preset(preset: &str, names: &[&str]) -> Result<String> {
 ///
 /// # Errors
 /// Text that is not TOML: names the line.
-pub(super) fn parse_text(text: &str, origin: &str) -> Result<Table> {
+pub fn parse_text(text: &str, origin: &str) -> Result<Table> {
     text.parse().map_err(|error: toml::de::Error| {
         let start = error.span().map_or(0, |span| span.start);
         let line = 1 + text.bytes().take(start).filter(|&byte| byte == b'\n').count();
-        Error::Usage(format!("{origin}, line {line}: {}", one_line(&error.message())))
+        Error::usage(format!("{origin}, line {line}: {}", one_line(&error.message())))
     })
 }
 
 /// The table with the one setting that `--set key=value` changes.
-pub(super) fn one_setting(key: &str, value: &str) -> Table {
+pub fn one_setting(key: &str, value: &str) -> Table {
     let mut parts = key.rsplit('.');
     let name = parts.next().unwrap_or_default();
     let setting = Table::from_iter([(name.to_owned(), parse_value(key, value))]);
@@ -67,8 +67,8 @@ fn parse_value(key: &str, text: &str) -> Value {
 ///
 /// # Errors
 /// An unknown key, or a value of another type than the one it replaces.
-pub(super) fn merge(table: &mut Table, changes: Table, prefix: &str, origin: &str) -> Result<()> {
-    let usage = |detail: String| Err(Error::Usage(format!("{origin}: {detail}")));
+pub fn merge(table: &mut Table, changes: Table, prefix: &str, origin: &str) -> Result<()> {
+    let usage = |detail: String| Err(Error::usage(format!("{origin}: {detail}")));
     for (name, change) in changes {
         let key = joined(prefix, &name);
         match (table.get_mut(&name), change) {
@@ -138,6 +138,6 @@ fn nearest<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> String {
         .map_or_else(String::new, |known| format!(" (did you mean {known:?}?)"))
 }
 
-pub(super) fn one_line(error: &impl std::fmt::Display) -> String {
+pub fn one_line(error: &impl std::fmt::Display) -> String {
     error.to_string().lines().map(str::trim).collect::<Vec<_>>().join(" ")
 }

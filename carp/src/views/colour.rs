@@ -1,11 +1,7 @@
 //! Changes of colour, as Pillow and torchvision make them on 8-bit pixels. On grey images (one
 //! channel) saturation, hue and greyscale do nothing.
 
-/// Luma of ITU-R 601 in 16-bit fixed point.
-fn luma(pixel: &[u8]) -> u8 {
-    let [r, g, b] = [pixel[0], pixel[1], pixel[2]].map(u32::from);
-    ((19595 * r + 38470 * g + 7471 * b + 0x8000) >> 16) as u8
-}
+use datasets::luma;
 
 /// `from + factor (to - from)`, cut to 0..255 and rounded towards zero: Pillow's `Image.blend`.
 fn blend(from: u8, to: u8, factor: f32) -> u8 {
@@ -90,13 +86,6 @@ fn hsv_to_rgb([h, s, v]: [u8; 3]) -> [u8; 3] {
         3 => [p, q, v],
         4 => [t, p, v],
         _ => [v, p, q],
-    }
-}
-
-/// Every channel becomes the luma.
-pub fn greyscale(pixels: &mut [u8], channels: usize) {
-    if channels == 3 {
-        pixels.chunks_exact_mut(3).for_each(|pixel| pixel.fill(luma(pixel)));
     }
 }
 

@@ -1,40 +1,8 @@
 //! Random crops of random area and aspect, as torchvision's `RandomResizedCrop` draws them.
 
+use datasets::Crop;
 use tensor::math;
 use tensor::random::Stream;
-
-/// A part of an image, in pixels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Crop {
-    /// First row.
-    pub top: usize,
-    /// First column.
-    pub left: usize,
-    /// Rows.
-    pub height: usize,
-    /// Columns.
-    pub width: usize,
-}
-
-impl Crop {
-    /// The whole image.
-    pub fn whole(height: usize, width: usize) -> Crop {
-        Crop { top: 0, left: 0, height, width }
-    }
-
-    /// The part of this size in the middle; half a pixel is rounded to the even one, as
-    /// torchvision does.
-    pub fn centre(height: usize, width: usize, crop: (usize, usize)) -> Crop {
-        let middle =
-            |size: usize, part: usize| ((size - part) as f64 / 2.0).round_ties_even() as usize;
-        Crop {
-            top: middle(height, crop.0),
-            left: middle(width, crop.1),
-            height: crop.0,
-            width: crop.1,
-        }
-    }
-}
 
 const ASPECT: (f32, f32) = (3.0 / 4.0, 4.0 / 3.0);
 const TRIES: usize = 10;
@@ -71,4 +39,27 @@ pub fn random_resized_crop(
         (height, width)
     };
     Crop::centre(height, width, (h.max(1), w.max(1)))
+}
+
+#[cfg(test)]
+mod tests {
+    use tensor::random::Purpose;
+
+    use super::*;
+
+    #[test]
+    fn crops_lie_inside_and_have_the_area_drawn() {
+        let mut stream = Stream::new(1, Purpose::Test, 0, 0);
+        for _ in 0..2000 {
+            let crop = random_resized_crop(40, 60, (0.2, 0.5), &mut stream);
+            assert!(crop.top + crop.height <= 40 && crop.left + crop.width <= 60);
+            let share = (crop.height * crop.width) as f32 / 2400.0;
+            assert!((0.18..0.53).contains(&share), "{share}");
+            let aspect = crop.width as f32 / crop.height as f32;
+            assert!((0.7..1.43).contains(&aspect), "{aspect}");
+        }
+        // No draw fits a line of pixels: the fallback is in its middle.
+        let crop = random_resized_crop(1, 100, (0.9, 1.0), &mut stream);
+        assert_eq!((crop.height, crop.width, crop.left), (1, 1, 50));
+    }
 }

@@ -6,13 +6,17 @@
 mod blur;
 mod colour;
 mod crop;
+mod eval_transform;
+mod normalise;
 mod policy;
-mod resample;
+mod random_views;
+mod scratch;
+mod turn;
 
 pub use blur::gaussian_blur;
-pub use colour::{
-    adjust_brightness, adjust_contrast, adjust_hue, adjust_saturation, greyscale, solarise,
-};
-pub use crop::{Crop, random_resized_crop};
-pub use policy::{EvalTransform, Scratch, ViewKind, ViewPolicy, Views};
-pub use resample::{Filter, ResizeScratch, resize};
+pub use colour::{adjust_brightness, adjust_contrast, adjust_hue, adjust_saturation, solarise};
+pub use crop::random_resized_crop;
+pub use eval_transform::EvalTransform;
+pub use policy::{ViewKind, ViewPolicy};
+pub use random_views::Views;
+pub use scratch::Scratch;

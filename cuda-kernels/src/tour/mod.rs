@@ -6,15 +6,15 @@ mod calls;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use ptx_emulator::{self as ptx, Fault, Memory, Options, Param, Report, Tracer};
 use tensor::geometry::Gemm;
 use tensor::random::{Purpose, Stream};
 use tensor::{Backend, Error, Io, Result, Slot};
 
 use self::calls::{Call, Input, PRODUCT};
-use crate::driver::emulator::{param, parsed};
 use crate::driver::{Driver, Launch};
+use crate::drivers::emulator::{param, parsed};
 use crate::modules::MODULES;
-use crate::ptx::{self, Fault, Memory, Options, Param, Report, Tracer};
 use crate::{Gpu, launch};
 
 /// Elements of the tour's arena.

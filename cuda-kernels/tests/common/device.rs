@@ -6,7 +6,7 @@
 
 use cuda_kernels::Driver;
 use cuda_kernels::device::OnDriver;
-use cuda_kernels::driver::emulator::Emulator;
+use cuda_kernels::drivers::emulator::Emulator;
 use tensor::Device;
 
 /// Its driver.

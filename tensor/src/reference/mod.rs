@@ -16,6 +16,7 @@ use crate::kernel::Kernel;
 
 /// Runs a kernel. Inputs and outputs come in the order that the variant's comment gives; indices are
 /// whole numbers. Outputs have their lengths beforehand, and values where they are updated in place.
+/// The formulas are for finite numbers: what becomes of a NaN is not theirs to say.
 ///
 /// # Panics
 /// Numbers of inputs and outputs, or lengths, that are not the kernel's.

@@ -3,55 +3,29 @@
 //! central differences and PyTorch.
 
 mod case;
+mod cases;
 mod gradients;
 mod pytorch;
+mod variants;
 
 use std::collections::HashSet;
 
-use case::{Case, indices, permutation, scaled, uniform};
-use tensor::geometry::{BatchNorm, Conv2d, Gemm, PartitionLoss, Pool2d, StreamingLoss};
-use tensor::kernel::AdamW;
+use case::{Case, uniform};
+use tensor::geometry::{BatchNorm, Conv2d, Gemm, Pool2d};
 use tensor::{Cpu, Device, Error, Kernel, Shape, Slot};
-
-/// A few units in the last place of f32.
-const ULPS: f64 = 5e-7;
-
-/// The variants of `Kernel`: one that is missing here does not compile.
-macro_rules! variants {
-    ($($name:ident)*) => {
-        const VARIANTS: &[&str] = &[$(stringify!($name)),*];
-
-        fn variant(kernel: &Kernel) -> &'static str {
-            match kernel {
-                $(Kernel::$name { .. } => stringify!($name),)*
-            }
-        }
-    };
-}
-
-variants! {
-    Fill Copy Add Mul Clamp ClampBackward Ln LnBackward Scale ScaleBy Accumulate
-    Relu ReluBackward Gelu GeluBackward AddBias BiasGelu BiasGeluBackward
-    Gemm GemmBias SumRows SumColumns SumColumnsBackward Sum
-    Conv2d Conv2dGradInput Conv2dGradWeight BatchNorm BatchNormBackward
-    MaxPool2d MaxPool2dBackward AvgPool2d AvgPool2dBackward GlobalAvgPool GlobalAvgPoolBackward
-    Softmax SoftmaxBackward LogSoftmax LogSoftmaxBackward L2Normalize L2NormalizeBackward
-    GatherRows ScatterAddRows GatherColumns GatherColumnsBackward
-    ConcatRows SliceRows SliceRowsBackward
-    PartitionLoss StreamingLoss Ema Sgd Lars AdamW
-}
+use variants::{VARIANTS, variant};
 
 /// One test for each family of kernels, and one that no variant is without a case.
 macro_rules! families {
     ($($test:ident: $cases:ident,)*) => {
         $(#[test]
         fn $test() {
-            $cases().iter().for_each(Case::check);
+            cases::$cases().iter().for_each(Case::check);
         })*
 
         #[test]
         fn every_variant_has_a_case() {
-            let cases = [$($cases()),*];
+            let cases = [$(cases::$cases()),*];
             let seen: HashSet<_> = cases.iter().flatten().map(|case| variant(&case.kernel)).collect();
             let missing: Vec<_> = VARIANTS.iter().filter(|name| !seen.contains(*name)).collect();
             assert!(missing.is_empty(), "no case of {missing:?}");
@@ -73,126 +47,20 @@ families! {
     optimizers_over_several_tensors: optimizers,
 }
 
-fn elementwise() -> Vec<Case> {
-    let mut cases = Vec::new();
-    // Three chunks and a rest; rows for the biases.
-    for (rows, columns) in [(1, 1), (7, 5), (1639, 30)] {
-        let len = rows * columns;
-        let (x, dy, bias) = (uniform(1, len), uniform(2, len), uniform(3, columns));
-        let wide = scaled(6.0, 1, len);
-        let positive: Vec<f32> = x.iter().map(|x| 1.01 + x).collect();
-        let one = |kernel, x: &Vec<f32>| Case::new(kernel).reads(x.clone()).writes(len, ULPS);
-        let two = |kernel, x: &Vec<f32>, y: &Vec<f32>| {
-            Case::new(kernel).reads(x.clone()).reads(y.clone()).writes(len, ULPS)
-        };
-        let (low, high) = (-0.25, 0.5);
-        cases.extend([
-            Case::new(Kernel::Fill(-2.5)).writes(len, 0.0),
-            one(Kernel::Copy, &x),
-            two(Kernel::Add, &x, &dy),
-            two(Kernel::Mul, &x, &dy),
-            one(Kernel::Clamp { low, high }, &x),
-            two(Kernel::ClampBackward { low, high }, &x, &dy),
-            one(Kernel::Ln, &positive),
-            two(Kernel::LnBackward, &positive, &dy),
-            one(Kernel::Scale(1.0), &x),
-            one(Kernel::Scale(-0.3), &x),
-            two(Kernel::ScaleBy, &vec![1.7], &x),
-            // Without a share of the old value, it may be anything.
-            two(Kernel::Accumulate, &vec![0.0], &x),
-            Case::new(Kernel::Accumulate)
-                .reads(vec![0.5])
-                .reads(x.clone())
-                .updates(dy.clone(), ULPS),
-            one(Kernel::Relu, &x),
-            two(Kernel::ReluBackward, &x, &dy),
-            one(Kernel::Gelu, &wide),
-            two(Kernel::GeluBackward, &wide, &dy),
-            two(Kernel::AddBias, &x, &bias),
-            two(Kernel::BiasGelu, &wide, &bias),
-            Case::new(Kernel::BiasGeluBackward).reads(wide).reads(bias).reads(dy).writes(len, ULPS),
-        ]);
-    }
-    cases
-}
-
-fn products() -> Vec<Case> {
-    // The larger ones are cut, by rows or by the inner size.
-    let sizes = [
-        (1, 1, 1),
-        (3, 5, 7),
-        (65, 33, 17),
-        (700, 40, 90),
-        (8, 9, 5000),
-        (40, 24, 3001),
-        (300, 1, 1500),
-        (1, 300, 2500),
-    ];
-    let mut cases = Vec::new();
-    for (m, n, k) in sizes {
-        let (a, b, bias) = (uniform(1, m * k), uniform(2, k * n), uniform(3, n));
-        for (trans_a, trans_b) in [(false, false), (false, true), (true, false), (true, true)] {
-            let gemm = Gemm { m, n, k, trans_a, trans_b };
-            let case = |kernel| Case::new(kernel).reads(a.clone()).reads(b.clone());
-            cases.push(case(Kernel::Gemm(gemm)).writes(m * n, 1e-5));
-            cases.push(case(Kernel::GemmBias(gemm)).reads(bias.clone()).writes(m * n, 1e-5));
-        }
-    }
-    cases
-}
-
 #[test]
 fn a_bias_in_the_product_gives_the_bits_of_one_behind_it() {
-    // Cut by rows and by the inner size.
-    for (gemm, parts) in [((700, 40, 90), false), ((40, 24, 3001), true)]
-        .map(|((m, n, k), parts)| (Gemm { m, n, k, trans_a: false, trans_b: true }, parts))
-    {
-        assert_eq!(Cpu.workspace(&Kernel::GemmBias(gemm)) > 0, parts);
-        let (a, b) = (uniform(1, gemm.m * gemm.k), uniform(2, gemm.k * gemm.n));
-        let (bias, len) = (uniform(3, gemm.n), gemm.m * gemm.n);
-        let case = |kernel| Case::new(kernel).reads(a.clone()).reads(b.clone());
-        let [c] = case(Kernel::Gemm(gemm)).writes(len, 0.0).run(None).try_into().unwrap();
-        let c: Vec<f32> = c.into_iter().map(f32::from_bits).collect();
-        let apart = Case::new(Kernel::AddBias).reads(c).reads(bias.clone()).writes(len, 0.0);
-        let together = case(Kernel::GemmBias(gemm)).reads(bias).writes(len, 0.0);
-        assert!(together.run(None) == apart.run(None), "{gemm:?}");
+    // Cut by rows, and by the inner size.
+    for (m, n, k, is_inner) in [(700, 40, 90, false), (40, 24, 3001, true)] {
+        let gemm = Gemm { m, n, k, trans_a: false, trans_b: true };
+        assert_eq!(Cpu.workspace(&Kernel::GemmBias(gemm)) > 0, is_inner);
+        let bias = uniform(3, n);
+        let case = |kernel| Case::new(kernel).reads(uniform(1, m * k)).reads(uniform(2, k * n));
+        let product = case(Kernel::Gemm(gemm)).writes(m * n, 0.0).run(None).remove(0);
+        let product: Vec<f32> = product.into_iter().map(f32::from_bits).collect();
+        let apart = Case::new(Kernel::AddBias).reads(product).reads(bias.clone());
+        let together = case(Kernel::GemmBias(gemm)).reads(bias).writes(m * n, 0.0);
+        assert!(together.run(None) == apart.writes(m * n, 0.0).run(None), "{gemm:?}");
     }
-}
-
-fn convolutions() -> Vec<Case> {
-    // N,H,W,C, O,R,S, stride, padding: the first ones fill several chunks of several tasks.
-    let sizes: [([usize; 4], [usize; 3], usize, usize); 12] = [
-        ([33, 9, 9, 16], [8, 3, 3], 1, 1),
-        ([20, 12, 10, 40], [6, 3, 3], 2, 1),
-        ([3, 31, 33, 3], [16, 7, 7], 2, 3),
-        ([40, 6, 6, 70], [24, 1, 1], 1, 0),
-        ([17, 8, 8, 20], [12, 1, 1], 2, 0),
-        ([2, 5, 7, 3], [4, 5, 3], 1, 2),
-        ([1, 1, 1, 1], [1, 1, 1], 1, 0),
-        ([2, 3, 3, 4], [5, 3, 3], 1, 0),
-        ([1, 2, 2, 3], [2, 5, 5], 1, 2),
-        ([4, 7, 5, 1], [3, 2, 2], 3, 1),
-        ([2, 4, 4, 3], [2, 3, 3], 1, 3),
-        ([1, 5, 5, 2], [1, 3, 3], 3, 0),
-    ];
-    let mut cases = Vec::new();
-    for (i, (x_shape, [o, r, s], stride, padding)) in (0..).zip(sizes) {
-        let weight_shape = Shape::from([o, r, s, x_shape[3]]);
-        let conv = Conv2d::new(Shape::from(x_shape), weight_shape, stride, padding).unwrap();
-        let x = uniform(3 * i, x_shape.iter().product());
-        let weight = uniform(3 * i + 1, weight_shape.elements());
-        let dy = uniform(3 * i + 2, conv.y_shape().elements());
-        let lens = (x.len(), weight.len(), dy.len());
-        let case = |kernel, a: &Vec<f32>, b: &Vec<f32>, len| {
-            Case::new(kernel).reads(a.clone()).reads(b.clone()).writes(len, 1e-5)
-        };
-        cases.extend([
-            case(Kernel::Conv2d(conv), &x, &weight, lens.2),
-            case(Kernel::Conv2dGradInput(conv), &dy, &weight, lens.0),
-            case(Kernel::Conv2dGradWeight(conv), &x, &dy, lens.1),
-        ]);
-    }
-    cases
 }
 
 #[test]
@@ -208,114 +76,6 @@ fn wrong_convolutions_name_both_shapes() {
     assert!(matches!(pool, Err(Error::Setting { op: "max_pool2d", .. })));
 }
 
-fn large_means() -> Vec<Case> {
-    // Rows that fill several groups; channels that are widened, that are not, that are many.
-    let sizes = [(5000, 3), (4099, 16), (3000, 1), (700, 64), (257, 130), (2, 5)];
-    let cases = (0..).zip(sizes).map(|(i, (rows, channels))| {
-        let x: Vec<f32> = uniform(i, rows * channels).iter().map(|x| 100.0 + x).collect();
-        let (training, residual, relu) = (true, false, false);
-        let norm = BatchNorm { rows, channels, eps: 1e-5, momentum: 0.1, training, residual, relu };
-        Case::new(Kernel::BatchNorm(norm))
-            .reads(x)
-            .reads(uniform(40, channels))
-            .reads(uniform(41, channels))
-            // The mean itself is rounded to f32: 4e-6 of 100, and so are all x.
-            .writes(rows * channels, 2e-5)
-            // Sums of a group are f32: a few units in the last place.
-            .writes(channels, 5e-6)
-            .writes(channels, 5e-6)
-            .updates(vec![0.0; channels], 5e-6)
-            .updates(vec![1.0; channels], 5e-6)
-    });
-    cases.collect()
-}
-
-/// Forward and backward with and without training, residual and ReLU.
-fn batch_norms() -> Vec<Case> {
-    let mut cases = Vec::new();
-    for (rows, channels) in [(1, 4), (3, 5), (700, 3), (257, 130), (900, 64)] {
-        for flags in 0..8 {
-            let [training, residual, relu] = [1, 2, 4].map(|flag| flags & flag != 0);
-            if training && rows == 1 {
-                continue;
-            }
-            let norm =
-                BatchNorm { rows, channels, eps: 1e-3, momentum: 0.3, training, residual, relu };
-            let len = rows * channels;
-            let (x, weight, bias) = (uniform(1, len), uniform(2, channels), uniform(3, channels));
-            let mut forward = Case::new(Kernel::BatchNorm(norm))
-                .reads(x.clone())
-                .reads(weight.clone())
-                .reads(bias);
-            if residual {
-                forward = forward.reads(uniform(4, len));
-            }
-            let running_var = uniform(6, channels).iter().map(|x| 1.5 + x).collect::<Vec<f32>>();
-            forward = forward
-                .writes(len, 5e-6)
-                .writes(channels, 5e-6)
-                .writes(channels, 5e-6)
-                .updates(uniform(5, channels), 5e-6)
-                .updates(running_var, 5e-6);
-            let [y, mean, inv_std, ..] = &forward.wanted_data()[..] else { unreachable!() };
-            let mut backward = Case::new(Kernel::BatchNormBackward(norm))
-                .reads(x)
-                .reads(y.clone())
-                .reads(uniform(7, len))
-                .reads(weight)
-                .reads(mean.clone())
-                .reads(inv_std.clone())
-                .writes(len, 1e-5)
-                .writes(channels, 1e-5)
-                .writes(channels, 1e-5);
-            if residual && relu {
-                backward = backward.writes(len, 0.0);
-            }
-            cases.extend([forward, backward]);
-        }
-    }
-    cases
-}
-
-fn pools() -> Vec<Case> {
-    // N,H,W,C, kernel, stride, padding.
-    let sizes = [
-        ([2, 7, 9, 5], 3, 2, 1),
-        ([1, 5, 5, 3], 2, 2, 0),
-        ([3, 4, 4, 17], 3, 1, 1),
-        ([1, 2, 2, 1], 2, 1, 1),
-        ([2, 6, 5, 4], 5, 1, 2),
-        ([1, 1, 1, 1], 1, 1, 0),
-        ([2, 5, 6, 3], 2, 3, 0),
-    ];
-    let mut cases = Vec::new();
-    for (shape, kernel, stride, padding) in sizes {
-        let pool = Pool2d::new("pool2d", Shape::from(shape), kernel, stride, padding).unwrap();
-        let (x_len, y_len) = (shape.iter().product(), pool.y_shape().elements());
-        let (x, dy) = (uniform(1, x_len), uniform(2, y_len));
-        // So coarse that windows have several largest elements.
-        let coarse: Vec<f32> = x.iter().map(|x| (2.0 * x).round()).collect();
-        for x in [&x, &coarse] {
-            let max = Case::new(Kernel::MaxPool2d(pool)).reads(x.clone()).writes(y_len, 0.0);
-            let max = max.writes_indices(y_len);
-            let back = Case::new(Kernel::MaxPool2dBackward(pool)).reads(dy.clone());
-            cases.push(back.reads(max.wanted_data()[1].clone()).writes(x_len, ULPS));
-            cases.push(max);
-        }
-        let [n, h, w, c] = shape;
-        let (global, dy_global) = ((n, h * w), uniform(3, n * c));
-        let (n, pixels) = global;
-        let case = |kernel, x: Vec<f32>, len| Case::new(kernel).reads(x).writes(len, ULPS);
-        cases.extend([
-            case(Kernel::AvgPool2d(pool), x.clone(), y_len),
-            case(Kernel::AvgPool2dBackward(pool), dy, x_len),
-            case(Kernel::GlobalAvgPool { n, pixels }, x, n * c),
-            case(Kernel::GlobalAvgPoolBackward { n, pixels }, dy_global, x_len),
-        ]);
-    }
-    cases
-}
-
 #[test]
 fn pools_prefer_the_first_maximum_and_hand_on_nan() {
     let pool = Pool2d::new("max_pool2d", Shape::from([1, 2, 4, 1]), 2, 2, 0).unwrap();
@@ -328,51 +88,24 @@ fn pools_prefer_the_first_maximum_and_hand_on_nan() {
 
 #[test]
 fn a_nan_stays_visible() {
-    let (rows, channels) = (1, 3);
-    let (training, residual) = (false, false);
-    let norm =
-        BatchNorm { rows, channels, eps: 0.0, momentum: 0.1, training, residual, relu: true };
+    let (rows, channels, training, residual, relu) = (1, 3, false, false, true);
+    let norm = BatchNorm { rows, channels, eps: 0.0, momentum: 0.1, training, residual, relu };
+    let case = |kernel| Case::new(kernel).reads(vec![1.0, f32::NAN, 2.0]);
+    let norm = case(Kernel::BatchNorm(norm)).reads(vec![1.0; 3]).reads(vec![0.0; 3]);
+    let norm = norm.writes(3, 0.0).writes(3, 0.0).writes(3, 0.0);
+    let mut cases = vec![norm.updates(vec![0.0; 3], 0.0).updates(vec![1.0; 3], 0.0)];
     let kernels = [
-        Kernel::Relu,
         Kernel::Clamp { low: -1.0, high: 1.0 },
-        Kernel::Gelu,
         Kernel::Ln,
+        Kernel::Relu,
+        Kernel::Gelu,
         Kernel::Softmax { columns: 3 },
         Kernel::LogSoftmax { columns: 3 },
-        Kernel::BatchNorm(norm),
     ];
-    for kernel in kernels {
-        let mut case = Case::new(kernel).reads(vec![1.0, f32::NAN, 2.0]);
-        if let Kernel::BatchNorm(_) = kernel {
-            case = case.reads(vec![1.0; 3]).reads(vec![0.0; 3]);
-        }
-        case = case.writes(3, 0.0);
-        if let Kernel::BatchNorm(_) = kernel {
-            case = case.writes(3, 0.0).writes(3, 0.0);
-            case = case.updates(vec![0.0; 3], 0.0).updates(vec![1.0; 3], 0.0);
-        }
-        assert!(f32::from_bits(case.run(None)[0][1]).is_nan(), "{kernel:?}");
+    cases.extend(kernels.map(|kernel| case(kernel).writes(3, 0.0)));
+    for case in cases {
+        assert!(f32::from_bits(case.run(None)[0][1]).is_nan(), "{:?}", case.kernel);
     }
-}
-
-fn reductions() -> Vec<Case> {
-    let x = uniform(60, 100_003);
-    let mut cases = vec![
-        Case::new(Kernel::Sum(1.0)).reads(x.clone()).writes(1, 5e-6),
-        Case::new(Kernel::Sum(-0.25)).reads(x.clone()).writes(1, 5e-6),
-        Case::new(Kernel::Sum(1.0)).reads(uniform(61, 1)).writes(1, 0.0),
-    ];
-    for columns in [1, 7, 513] {
-        let rows = x.len() / columns;
-        let x = x[..rows * columns].to_vec();
-        let dy = uniform(62, rows);
-        cases.extend([
-            Case::new(Kernel::SumRows { rows, columns }).reads(x.clone()).writes(columns, 1e-5),
-            Case::new(Kernel::SumColumns { columns }).reads(x).writes(rows, 1e-6),
-            Case::new(Kernel::SumColumnsBackward { columns }).reads(dy).writes(rows * columns, 0.0),
-        ]);
-    }
-    cases
 }
 
 #[test]
@@ -386,195 +119,4 @@ fn all_finite_sees_a_single_bad_number() {
         backend.write(slot.part(77_777, 1), &[bad]);
         assert!(!backend.all_finite(slot));
     }
-}
-
-fn rows() -> Vec<Case> {
-    let mut cases = Vec::new();
-    for (rows, columns) in [(1, 1), (3, 7), (130, 33), (40, 512), (2, 3001), (500, 64)] {
-        let len = rows * columns;
-        let dy = uniform(2, len);
-        // Rows of almost one-hot probabilities have gradients of almost 0.
-        for (scale, by_logits) in [(1.0, 1e-5), (40.0, 1e-4)] {
-            let x = scaled(scale, 1, len);
-            for (forward, backward) in [
-                (Kernel::Softmax { columns }, Kernel::SoftmaxBackward { columns }),
-                (Kernel::LogSoftmax { columns }, Kernel::LogSoftmaxBackward { columns }),
-            ] {
-                let forward = Case::new(forward).reads(x.clone()).writes(len, 1e-5);
-                let y = forward.wanted_data().remove(0);
-                let backward = Case::new(backward).reads(y).reads(dy.clone());
-                cases.extend([forward, backward.writes(len, by_logits)]);
-            }
-        }
-        // Rows shorter than the largest eps and rows longer than it, by turns.
-        let x = uniform(1, len).into_iter().enumerate();
-        let x = x.map(|(i, x)| if i / columns % 2 == 0 { 3.0 * x } else { x / 3.0 });
-        let x: Vec<f32> = x.collect();
-        for eps in [0.0, 1e-12, (columns as f32 / 3.0).sqrt()] {
-            let forward = Kernel::L2Normalize { columns, eps };
-            let forward = Case::new(forward).reads(x.clone()).writes(len, 1e-6);
-            let forward = forward.writes(rows, 1e-6);
-            let [y, norm] = forward.wanted_data().try_into().unwrap();
-            let backward = Kernel::L2NormalizeBackward { columns, eps };
-            let backward = Case::new(backward).reads(y).reads(norm).reads(dy.clone());
-            cases.extend([forward, backward.writes(len, 1e-5)]);
-        }
-    }
-    cases
-}
-
-fn gathers() -> Vec<Case> {
-    let mut cases = Vec::new();
-    // R rows of `columns`, of which M rows or columns are taken.
-    for (rows, columns, m) in [(5, 2, 4), (1, 1, 1), (70, 33, 300), (9, 513, 200)] {
-        let x = uniform(1, rows * columns);
-        // An index may come more than once.
-        let index = indices(2, m, rows);
-        let dy = uniform(3, m * columns);
-        cases.extend([
-            Case::new(Kernel::GatherRows { columns })
-                .reads(x.clone())
-                .reads(index.clone())
-                .writes(m * columns, 0.0),
-            Case::new(Kernel::ScatterAddRows { columns })
-                .reads(dy)
-                .reads(index)
-                .writes(rows * columns, 1e-6),
-        ]);
-        // The last columns of the permutation are not taken.
-        let used = m.min(columns.div_ceil(2));
-        let order = permutation(4, columns);
-        cases.extend([
-            Case::new(Kernel::GatherColumns { columns })
-                .reads(x.clone())
-                .reads(order.clone())
-                .writes(rows * used, 0.0),
-            Case::new(Kernel::GatherColumnsBackward { columns })
-                .reads(uniform(5, rows * used))
-                .reads(order)
-                .writes(rows * columns, 0.0),
-        ]);
-        let start = columns / 2;
-        let taken = (rows * columns).div_ceil(2);
-        cases.extend([
-            Case::new(Kernel::ConcatRows).reads(x.clone()).writes(x.len(), 0.0),
-            Case::new(Kernel::ConcatRows)
-                .reads(x.clone())
-                .reads(uniform(6, columns))
-                .reads(uniform(7, 3 * columns))
-                .writes(x.len() + 4 * columns, 0.0),
-            Case::new(Kernel::SliceRows { start }).reads(x.clone()).writes(taken, 0.0),
-            Case::new(Kernel::SliceRowsBackward { start })
-                .reads(uniform(8, taken))
-                .writes(start + taken + 3, 0.0),
-        ]);
-    }
-    cases
-}
-
-fn losses() -> Vec<Case> {
-    // V, B, K, N_B: surplus prototypes, one block, blocks of one, one image.
-    let sizes = [
-        (2, 3, 32, 8),
-        (4, 5, 50, 16),
-        (8, 3, 64, 64),
-        (3, 4, 10, 1),
-        (2, 1, 24, 24),
-        (3, 8, 600, 37),
-    ];
-    let mut cases = Vec::new();
-    for (views, batch, prototypes, partition_size) in sizes {
-        let sizes = PartitionLoss::new(views, batch, prototypes, partition_size).unwrap();
-        let order = permutation(1, prototypes);
-        // At the start, in training, and so certain that most terms are clamped.
-        for scale in [0.01, 3.0, 60.0] {
-            // Embeddings times gradients of logits, of which only the rounding is left at the end.
-            let by_prototypes = 1e-5 * f64::from(scale).max(1.0);
-            let (student, teacher) = (views * batch * prototypes, 2 * batch * prototypes);
-            cases.push(
-                Case::new(Kernel::PartitionLoss(sizes))
-                    .reads(scaled(scale, 2, student))
-                    .reads(scaled(scale, 3, teacher))
-                    .reads(order.clone())
-                    .writes(1, 2e-6)
-                    .writes(1, 2e-6)
-                    .writes(1, 1e-4)
-                    .writes(student, 1e-5),
-            );
-            for (dim, views_at_once) in [(7, 1), (32, 2), (16, views)] {
-                let prototypes = prototypes * dim;
-                let (student, teacher) = (views * batch * dim, 2 * batch * dim);
-                cases.push(
-                    Case::new(Kernel::StreamingLoss(StreamingLoss {
-                        loss: sizes,
-                        dim,
-                        views_at_once,
-                    }))
-                    .reads(scaled(scale, 2, student))
-                    .reads(scaled(scale, 3, teacher))
-                    .reads(uniform(4, prototypes))
-                    .reads(uniform(5, prototypes))
-                    .reads(order.clone())
-                    .writes(1, 2e-6)
-                    .writes(1, 2e-6)
-                    .writes(1, 1e-4)
-                    .writes(student, 1e-5)
-                    .writes(prototypes, by_prototypes),
-                );
-            }
-        }
-    }
-    cases
-}
-
-fn optimizers() -> Vec<Case> {
-    let mut cases = Vec::new();
-    let (lr, wd, momentum) = (vec![0.5], vec![1e-2], 0.9);
-    for len in [1, 49_157] {
-        let (grad, w, state) = (uniform(1, len), uniform(2, len), uniform(3, len));
-        let positive: Vec<f32> = state.iter().map(|x| x.abs()).collect();
-        cases.push(
-            Case::new(Kernel::Ema).reads(vec![0.99]).reads(grad.clone()).updates(w.clone(), ULPS),
-        );
-        let step =
-            |kernel| Case::new(kernel).reads(grad.clone()).reads(lr.clone()).reads(wd.clone());
-        let sgd = step(Kernel::Sgd { momentum }).updates(w.clone(), ULPS);
-        cases.push(sgd.updates(state.clone(), ULPS));
-        let adamw = AdamW { betas: (0.9, 0.999), eps: 1e-8 };
-        cases.push(
-            step(Kernel::AdamW(adamw))
-                .reads(vec![0.271, 0.003])
-                .updates(w, 1e-6)
-                .updates(state, ULPS)
-                .updates(positive, ULPS),
-        );
-    }
-    cases.push(lars(&[1, 40, 49_157, 700, 9], lr.clone(), wd));
-    // Without weight decay, a tensor without gradient is not scaled.
-    cases.push(lars(&[33], lr.clone(), vec![0.0]));
-    cases.push(lars(&[3, 5], lr, vec![0.0]));
-    cases
-}
-
-/// Tensors at multiples of 16 elements; what lies between them keeps its value. The last but one has
-/// weights of 0 and the last gradients of 0.
-fn lars(lens: &[usize], lr: Vec<f32>, wd: Vec<f32>) -> Case {
-    let mut ranges = Vec::new();
-    let mut end = 0;
-    for len in lens {
-        ranges.extend([end as u32, (end + len) as u32]);
-        end += len.next_multiple_of(16);
-    }
-    let [mut grad, mut w, buffer] = [1, 2, 3].map(|index| uniform(index, end));
-    if let [.., start, middle, last, finish] = ranges[..] {
-        w[start as usize..middle as usize].fill(0.0);
-        grad[last as usize..finish as usize].fill(0.0);
-    }
-    Case::new(Kernel::Lars { momentum: 0.9, eta: 0.02, tensors: lens.len() })
-        .reads(grad)
-        .reads(lr)
-        .reads(wd)
-        .reads(ranges)
-        .updates(w, ULPS)
-        .updates(buffer, ULPS)
 }

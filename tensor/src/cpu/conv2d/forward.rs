@@ -8,7 +8,7 @@
 
 use rayon::prelude::*;
 
-use super::{CHUNK, TASKS, is_plain_gemm};
+use super::chunks::{CHUNK, TASKS, is_plain_gemm};
 use crate::cpu::gemm;
 use crate::geometry::{Conv2d, Gemm};
 

@@ -3,8 +3,9 @@
 
 use rayon::prelude::*;
 
+use super::chunks::{CHUNK, TASKS, is_plain_gemm};
+use super::forward::{forward, forward_workspace};
 use super::patches::scatter_add;
-use super::{CHUNK, TASKS, forward, forward_workspace, is_plain_gemm};
 use crate::cpu::gemm::{self, Strides, sgemm};
 use crate::geometry::{Conv2d, Gemm};
 

@@ -2,8 +2,8 @@
 
 use rayon::prelude::*;
 
+use super::chunks::{CHUNK, is_plain_gemm};
 use super::patches::gather;
-use super::{CHUNK, is_plain_gemm};
 use crate::cpu::gemm::{self, Strides, sgemm};
 use crate::cpu::reduce;
 use crate::geometry::{Conv2d, Gemm};

@@ -6,6 +6,7 @@
 //! of rows; both pieces are small enough to stay in L2. A fixed number of tasks, each with scratch
 //! memory of its own, share the pieces.
 
+mod chunks;
 mod forward;
 mod grad_input;
 mod grad_weight;
@@ -14,15 +15,3 @@ pub mod patches;
 pub use forward::{forward, forward_workspace};
 pub use grad_input::{grad_input, grad_input_workspace};
 pub use grad_weight::{grad_weight, grad_weight_workspace};
-
-use crate::geometry::Conv2d;
-
-/// Elements of a chunk of patches: half a megabyte, half of a core's L2.
-const CHUNK: usize = 128 * 1024;
-/// Tasks that share the chunks.
-const TASKS: usize = 16;
-
-/// A 1x1 convolution that reads every pixel: its patches are the input itself.
-fn is_plain_gemm(conv: Conv2d) -> bool {
-    conv.r == 1 && conv.s == 1 && conv.stride == 1 && conv.padding == 0
-}

@@ -1,0 +1,76 @@
+//! What takes part in a race.
+
+use autograd::graph::{DType, Kind};
+use autograd::{Executor, Graph, Value, trace};
+use carp::error::Result;
+use carp::learner::Device;
+use tensor::random::{Purpose, Stream};
+
+/// A variant under measurement.
+pub struct Contender {
+    /// As the table names it.
+    pub name: String,
+    /// Floating-point operations of a run.
+    pub flops: u64,
+    /// Bytes of everything that a run makes: what an eager framework would allocate.
+    pub made: usize,
+    /// Bytes that its kernels read and write; 0 where nobody counts them.
+    pub moved: usize,
+    /// Bytes that it needs at once beside its inputs and results.
+    pub peak: usize,
+    /// Runs it once.
+    pub run: Box<dyn FnMut() -> Result<()> + Send>,
+}
+
+impl Contender {
+    /// A graph with its inputs filled with numbers from -1 to 1; `results` are what it is run for.
+    pub fn graph(
+        name: impl Into<String>,
+        mut graph: Graph,
+        results: &[Value],
+        device: Device,
+    ) -> Result<Contender> {
+        results.iter().for_each(|&value| graph.keep(value));
+        let nodes = graph.nodes().iter();
+        let flops = nodes.clone().map(|node| trace::node_flops(&graph, node)).sum();
+        let moved = nodes.map(|node| trace::node_bytes(&graph, node)).sum();
+        let result_bytes: usize = results.iter().map(|&v| 4 * graph.shape(v).elements()).sum();
+        let mut executor = Executor::new(graph, device)?;
+        let plan = executor.plan();
+        let made = plan.blocks.iter().map(|block| 4 * block.slot.len).sum::<usize>();
+        let peak = plan.bytes() - 4 * plan.persistent;
+        fill_inputs(&mut executor);
+        Ok(Contender {
+            name: name.into(),
+            flops,
+            made: made - result_bytes,
+            moved,
+            peak: peak.saturating_sub(result_bytes),
+            run: Box::new(move || {
+                executor.run_all()?;
+                Ok(executor.finish()?)
+            }),
+        })
+    }
+}
+
+/// Writes every f32 value that lives throughout; indices become the identity.
+pub fn fill_inputs(executor: &mut Executor) {
+    let mut random = Stream::new(0, Purpose::Test, 0, 0);
+    let values: Vec<_> = executor
+        .graph()
+        .values()
+        .filter(|(_, info)| !matches!(info.kind, Kind::Temp | Kind::Constant))
+        .map(|(value, info)| (value, info.dtype, info.shape.elements()))
+        .collect();
+    for (value, dtype, elements) in values {
+        if dtype == DType::U32 {
+            let mut order: Vec<u32> = (0..elements as u32).collect();
+            random.shuffle(&mut order);
+            executor.write_u32(value, &order);
+        } else {
+            let data: Vec<f32> = (0..elements).map(|_| random.range(-1.0, 1.0)).collect();
+            executor.write(value, &data);
+        }
+    }
+}

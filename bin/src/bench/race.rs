@@ -1,0 +1,88 @@
+//! Runs contenders in turn and prints what came of it.
+
+use std::fmt::Write as _;
+use std::time::Instant;
+
+use carp::error::Result;
+use clap::Args;
+
+use super::contender::Contender;
+
+/// How to measure.
+#[derive(Args)]
+pub struct RaceArgs {
+    /// Rounds; each runs every variant once, and the median counts.
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..))]
+    pub rounds: u32,
+    /// Threads; 0: one per core.
+    #[arg(long, default_value_t = 0)]
+    pub threads: usize,
+}
+
+/// What was measured of a contender.
+pub struct Measured {
+    pub name: String,
+    pub seconds: f64,
+    pub gflops: f64,
+    pub made: usize,
+    pub moved: usize,
+    pub peak: usize,
+}
+
+/// Runs all contenders in turn, `rounds` times after one round to warm up, on the pool's threads.
+pub fn race(contenders: &mut [Contender], rounds: usize) -> Result<Vec<Measured>> {
+    let mut times = vec![Vec::new(); contenders.len()];
+    for round in 0..=rounds {
+        for (contender, times) in contenders.iter_mut().zip(&mut times) {
+            let start = Instant::now();
+            (contender.run)()?;
+            if round > 0 {
+                times.push(start.elapsed().as_secs_f64());
+            }
+        }
+    }
+    let measured = contenders.iter().zip(times).map(|(contender, mut times)| {
+        times.sort_by(f64::total_cmp);
+        let seconds = times[rounds / 2];
+        Measured {
+            name: contender.name.clone(),
+            seconds,
+            gflops: contender.flops as f64 / seconds / 1e9,
+            made: contender.made,
+            moved: contender.moved,
+            peak: contender.peak,
+        }
+    });
+    Ok(measured.collect())
+}
+
+/// A row per contender; the last one must be the GEMM peak.
+pub fn table(measured: &[Measured]) -> String {
+    let mut text = format!(
+        "{:<34}{:>12}{:>10}{:>10}{:>14}{:>14}{:>14}\n",
+        "variant", "median", "GFLOP/s", "of peak", "moved", "made", "at once"
+    );
+    let peak = measured.last().map_or(f64::NAN, |peak| peak.gflops);
+    for m in measured {
+        let _ = writeln!(
+            text,
+            "{:<34}{:>9.2} ms{:>10.1}{:>8.0} %{:>14}{:>14}{:>14}",
+            m.name,
+            1e3 * m.seconds,
+            m.gflops,
+            100.0 * m.gflops / peak,
+            mebibytes(m.moved),
+            mebibytes(m.made),
+            mebibytes(m.peak),
+        );
+    }
+    text.push_str(
+        "moved: bytes that the kernels read and write; made: bytes of everything a run computes; at \
+         once: bytes planned beside inputs and results\n",
+    );
+    text
+}
+
+pub fn mebibytes(bytes: usize) -> String {
+    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
+}

@@ -1,0 +1,74 @@
+//! `--preset`, `--set` and their kin: the settings of a run.
+
+use std::path::{Path, PathBuf};
+
+use autograd::Passes;
+use carp::config::Config;
+use carp::error::Result;
+use carp::loss::LossVariant;
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+
+/// Where the settings come from.
+#[derive(Args)]
+pub struct ConfigArgs {
+    /// A preset's name (shapes, fashion-mnist, cifar10, stl10, folder, imagenet) or a TOML file.
+    #[arg(long, default_value = "shapes")]
+    preset: String,
+    /// Override one setting, such as train.epochs=10; can be given many times.
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
+    sets: Vec<(String, String)>,
+    /// The folder with the data (the same as --set data.path=DIR).
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// How the loss is computed (the same as --set model.loss_variant=NAME).
+    #[arg(long, value_name = "NAME", value_parser = loss_variant())]
+    loss_variant: Option<LossVariant>,
+    /// Passes of fusion: none, all, or names with commas between them (the same as --set
+    /// train.fuse=NAMES; docs/fusion.md has a page on each).
+    #[arg(long, value_name = "NAMES")]
+    fuse: Option<Passes>,
+    /// Make an unreadable image an error instead of skipping it (--set data.strict=true).
+    #[arg(long)]
+    strict: bool,
+}
+
+fn key_value(text: &str) -> std::result::Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("should be KEY=VALUE".to_owned()),
+    }
+}
+
+/// Knows the variants of the loss by their names.
+pub fn loss_variant() -> impl TypedValueParser<Value = LossVariant> {
+    PossibleValuesParser::new(LossVariant::ALL.map(LossVariant::name))
+        .map(|name| LossVariant::from_name(&name).expect("one of the possible values"))
+}
+
+impl ConfigArgs {
+    /// The settings.
+    ///
+    /// # Errors
+    /// Those of [`Config::load`].
+    pub fn load(&self) -> Result<Config> {
+        let mut config = Config::load(&self.preset, &self.sets)?;
+        if let Some(path) = &self.data {
+            config.data.path = Some(path.clone());
+        }
+        if let Some(variant) = self.loss_variant {
+            config.model.loss_variant = variant;
+        }
+        if let Some(passes) = &self.fuse {
+            config.train.fuse = passes.clone();
+        }
+        config.data.strict |= self.strict;
+        Ok(config)
+    }
+
+    /// What a run with this preset is called.
+    pub fn preset_name(&self) -> String {
+        let path = Path::new(&self.preset);
+        path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+    }
+}

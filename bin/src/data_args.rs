@@ -1,0 +1,94 @@
+//! Arguments that say which pictures.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use carp::config::Config;
+use carp::error::{Error, Result};
+use clap::Args;
+use datasets::{Crop, DataConfig, Dataset, Reading, catalogue};
+use evaluations::all::box_of;
+use evaluations::network_file::NetworkFile;
+
+/// Pictures.
+#[derive(Args, Clone)]
+pub struct DataArgs {
+    /// The data of this preset in place of the run's own.
+    #[arg(long, value_name = "NAME")]
+    pub preset: Option<String>,
+    /// One of the paper's data sets (`carp data list`) in place of the run's own; --data names its
+    /// folder.
+    #[arg(long, value_name = "NAME", requires = "data", conflicts_with = "preset")]
+    pub dataset: Option<String>,
+    /// The folder with the data.
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Make an unreadable image an error instead of skipping it.
+    #[arg(long)]
+    pub strict: bool,
+}
+
+impl DataArgs {
+    /// Which data, and the seed that built-in data is made with.
+    pub fn config(&self, source: &NetworkFile) -> Result<(DataConfig, u64)> {
+        let config = match (&self.preset, source.config()) {
+            (Some(preset), _) => Config::load(preset, &[])?,
+            (None, Some(config)) => config.clone(),
+            // Of weights of others nothing is known: a folder of images.
+            (None, None) => Config::default(),
+        };
+        let mut data = config.data;
+        if let Some(name) = &self.dataset {
+            let kind = catalogue::of_name(name)?.kind;
+            data = DataConfig { kind, ..DataConfig::default() };
+        }
+        if self.data.is_some() {
+            data.path.clone_from(&self.data);
+        }
+        data.strict |= self.strict;
+        Ok((data, config.seed))
+    }
+
+    /// One split: train, test, pretrain, or what a data set of the paper calls its own.
+    pub fn open(&self, source: &NetworkFile, split: &str) -> Result<Arc<dyn Dataset>> {
+        let (data, seed) = self.config(source)?;
+        if let Some(set) = catalogue::of_kind(data.kind) {
+            let name = match split {
+                "train" if !set.train.is_empty() => data.train.as_deref().unwrap_or(set.train),
+                "test" if !set.test.is_empty() => data.test.as_deref().unwrap_or(set.test),
+                "pretrain" => set.pretrain,
+                other => other,
+            };
+            let reading = Reading { strict: data.strict, cache: 0 };
+            return Ok(set.contents(&data)?.dataset(name, reading)?);
+        }
+        let splits = data.open(seed)?;
+        let name = splits.pretrain.name().to_owned();
+        let found = match split {
+            "train" => splits.train,
+            "test" => splits.test,
+            "pretrain" => Some(splits.pretrain),
+            _ => {
+                let detail = format!("split {split:?}: {name} has train, test and pretrain");
+                return Err(Error::usage(detail));
+            }
+        };
+        found.ok_or_else(|| {
+            Error::usage(format!("{name} has no labelled split {split}; there is pretrain"))
+        })
+    }
+
+    /// The query boxes of a retrieval data set.
+    pub fn query_boxes(&self, source: &NetworkFile) -> Result<Vec<Crop>> {
+        let (data, _) = self.config(source)?;
+        let queries = match catalogue::of_kind(data.kind) {
+            Some(set) => set.contents(&data)?.queries,
+            None => vec![],
+        };
+        if queries.is_empty() {
+            let detail = "--query-boxes is for split `queries` of roxford5k and rparis6k";
+            return Err(Error::usage(detail.to_owned()));
+        }
+        Ok(queries.iter().map(box_of).collect())
+    }
+}

@@ -1,0 +1,137 @@
+//! Arguments that say which network, and how it looks at pictures.
+
+use std::path::{Path, PathBuf};
+
+use carp::error::{Error, Result};
+use carp::views::EvalTransform;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, ValueEnum};
+use datasets::Filter;
+use evaluations::features::{Encoder, POOLED};
+use evaluations::network_file::{NetworkFile, NetworkName};
+
+use crate::device::DeviceArgs;
+
+/// A network and how it looks at pictures.
+#[derive(Args, Clone)]
+pub struct NetworkArgs {
+    /// A run folder, a checkpoint, or weights of others: safetensors, or .pth of PyTorch.
+    #[arg(long, value_name = "FILE")]
+    pub checkpoint: PathBuf,
+    /// Which network of it; `pixels` takes the pixels for features.
+    #[arg(long, value_name = "NAME", default_value = "teacher", value_parser = network_name())]
+    pub network: NetworkName,
+    /// What stands before torchvision's names, where it is not found by itself.
+    #[arg(long, value_name = "PREFIX")]
+    pub prefix: Option<String>,
+    /// Stop at this layer (conv1, maxpool, layer1 to layer4, layer2.0, ...), averaged over its pixels.
+    #[arg(long, value_name = "NAME", default_value = POOLED)]
+    pub layer: String,
+    /// How pictures are prepared: as the run's k-NN did, or ImageNet's 256/224. With weights of
+    /// others always the latter.
+    #[arg(long, value_enum, default_value = "run")]
+    pub transform: TransformName,
+    /// Short side that pictures are resized to.
+    #[arg(long, value_name = "PIXELS")]
+    pub resize: Option<usize>,
+    /// Side of the square in the middle that the network sees.
+    #[arg(long, value_name = "PIXELS")]
+    pub size: Option<usize>,
+    /// How pictures are resized.
+    #[arg(long, value_enum, default_value = "bicubic")]
+    pub filter: FilterName,
+    /// Pictures that the network sees at once.
+    #[arg(long, value_name = "B")]
+    pub batch_size: Option<usize>,
+    /// Threads; 0 is one per core.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub threads: usize,
+    #[command(flatten)]
+    pub device: DeviceArgs,
+}
+
+/// Preparations of pictures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TransformName {
+    /// As the run's k-NN did.
+    Run,
+    /// Short side 256, the middle 224, ImageNet's mean and deviation.
+    Imagenet,
+}
+
+/// Filters for resizing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FilterName {
+    Bilinear,
+    Bicubic,
+}
+
+/// Knows the networks by their names.
+pub fn network_name() -> impl TypedValueParser<Value = NetworkName> {
+    PossibleValuesParser::new(NetworkName::ALL.map(NetworkName::name)).map(|given| {
+        let is_given = |name: &NetworkName| name.name() == given;
+        NetworkName::ALL.into_iter().find(is_given).expect("one of the possible values")
+    })
+}
+
+impl NetworkArgs {
+    /// A network of a checkpoint with nothing else said.
+    pub fn new(checkpoint: &Path, network: NetworkName, device: DeviceArgs) -> NetworkArgs {
+        NetworkArgs {
+            checkpoint: checkpoint.to_owned(),
+            network,
+            prefix: None,
+            layer: POOLED.to_owned(),
+            transform: TransformName::Run,
+            resize: None,
+            size: None,
+            filter: FilterName::Bicubic,
+            batch_size: None,
+            threads: 0,
+            device,
+        }
+    }
+
+    /// Opens the checkpoint.
+    pub fn open(&self) -> Result<NetworkFile> {
+        NetworkFile::open(&self.checkpoint, self.prefix.as_deref())
+    }
+
+    /// How pictures are prepared.
+    pub fn transform(&self, source: &NetworkFile) -> Result<EvalTransform> {
+        let mut transform = match self.transform {
+            TransformName::Run => source.transform()?,
+            TransformName::Imagenet => {
+                EvalTransform::imagenet(Filter::Bicubic, source.resnet()?.in_channels)
+            }
+        };
+        transform.filter = match self.filter {
+            FilterName::Bilinear => Filter::Bilinear,
+            FilterName::Bicubic => Filter::Bicubic,
+        };
+        transform.size = self.size.unwrap_or(transform.size);
+        transform.resize = self.resize.unwrap_or(transform.resize.max(transform.size));
+        if transform.size == 0 || transform.size > transform.resize {
+            let EvalTransform { size, resize, .. } = transform;
+            return Err(Error::usage(format!(
+                "--size is {size}, should be 1 to --resize = {resize}"
+            )));
+        }
+        Ok(transform)
+    }
+
+    /// The network, ready for pictures; `network` in place of the one asked for, if given.
+    pub fn encoder(&self, source: &mut NetworkFile, network: NetworkName) -> Result<Encoder> {
+        let transform = self.transform(source)?;
+        if network == NetworkName::Pixels {
+            return Ok(Encoder::of_pixels(transform));
+        }
+        let default = source.config().map_or(64, |config| config.knn.batch_size);
+        let batch = self.batch_size.unwrap_or(default);
+        if batch == 0 {
+            return Err(Error::usage("--batch-size is 0, should be at least 1".to_owned()));
+        }
+        let backbone = source.backbone(network)?;
+        Encoder::new(&backbone, transform, &self.layer, batch, &self.device.open()?)
+    }
+}

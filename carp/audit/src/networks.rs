@@ -1,0 +1,277 @@
+//! Replays whole networks: a ResNet forward and backward, and CARP training steps.
+
+use autograd::{Executor, Graph, Passes, Phase, Value};
+use carp::error::Result;
+use carp::layout;
+use carp::learner::{Device, Learner, UpdateSettings};
+use carp::loss::LossVariant;
+use carp::nn::{HeadConfig, Params, ResNet, ResNetConfig};
+use carp::step::{Optimizer, StepConfig};
+
+use crate::file::{Array, Inputs, Numbers, Outputs};
+
+/// PyTorch's batch norms count their training passes; nothing here depends on it.
+const COUNTER: &str = "num_batches_tracked";
+
+fn resnet_config(inputs: &Inputs) -> Result<ResNetConfig> {
+    Ok(ResNetConfig {
+        arch: inputs.word("arch", "resnet18, resnet34 or resnet50")?,
+        stem: inputs.word("stem", "imagenet or cifar")?,
+        width: inputs.count("width")?,
+        in_channels: inputs.count("in_channels")?,
+        zero_init_residual: false,
+    })
+}
+
+/// The counters `PREFIX*.num_batches_tracked` of the file, each raised by `passes(name)`, as
+/// outputs `PREFIX_OUT*`.
+fn counters(
+    inputs: &Inputs,
+    prefix: &str,
+    prefix_out: &str,
+    passes: impl Fn(&str) -> i64,
+) -> Result<Outputs> {
+    let mut outputs = Vec::new();
+    for name in inputs.names(prefix).into_iter().filter(|name| name.ends_with(COUNTER)) {
+        let array = inputs.array(name)?;
+        let &[count] = &array.to_f64()[..] else {
+            return Err(inputs.invalid(&format!("in.{name} is not one number")));
+        };
+        let numbers = Numbers::I64(vec![count as i64 + passes(name)]);
+        let name = format!("{prefix_out}{}", &name[prefix.len()..]);
+        outputs.push((name, Array { shape: array.shape.clone(), numbers }));
+    }
+    Ok(outputs)
+}
+
+pub fn resnet(inputs: &Inputs, device: Device) -> Result<Outputs> {
+    let config = resnet_config(inputs)?;
+    let training = inputs.flag("training")?;
+    let (x_shape, x) = inputs.f32("x")?;
+    if x_shape.len() != 4 {
+        return Err(inputs.invalid(&format!("in.x {x_shape:?} is not [N,C,H,W]")));
+    }
+    let (mut graph, mut params) = (Graph::new(), Params::new(true));
+    let resnet = ResNet::new(&mut graph, &mut params, &config);
+    let images = graph.input("x", &layout::own_shape(x_shape)[..]);
+    let y = resnet.forward(&mut graph, images, training)?;
+    graph.keep(y);
+    graph.fuse(&Passes::all());
+    let weights: Vec<Value> = params.weights().map(|param| param.value).collect();
+    let grad_y = graph.input("grad_y", graph.shape(y));
+    let grads: Vec<Value> = graph
+        .backward(&[(y, grad_y)], &weights)?
+        .into_iter()
+        .map(|grad| grad.expect("every weight reaches the features"))
+        .collect();
+    grads.iter().for_each(|&grad| graph.keep(grad));
+
+    let mut executor = Executor::new(graph, device)?;
+    executor.write(images, &layout::from_pytorch(x_shape, x));
+    let has_gradient = inputs.optional("grad_y").is_some();
+    if has_gradient {
+        write(&mut executor, grad_y, inputs, "grad_y")?;
+    }
+    for param in params.all() {
+        let name = executor.graph().info(param.value).name.clone();
+        write(&mut executor, param.value, inputs, &format!("w.{name}"))?;
+    }
+    executor.run(Phase::Forward)?;
+    if has_gradient {
+        executor.run(Phase::Backward)?;
+    }
+    executor.finish()?;
+
+    let mut outputs = counters(inputs, "w.", "buffer.", |_| if training { 1 } else { 0 })?;
+    outputs.push(("y".into(), read(&mut executor, y)));
+    for param in params.all().iter().filter(|param| param.is_buffer) {
+        let name = executor.graph().info(param.value).name.clone();
+        outputs.push((format!("buffer.{name}"), read(&mut executor, param.value)));
+    }
+    if has_gradient {
+        for (&weight, &grad) in weights.iter().zip(&grads) {
+            let name = executor.graph().info(weight).name.clone();
+            outputs.push((format!("grad.{name}"), read(&mut executor, grad)));
+        }
+    }
+    Ok(outputs)
+}
+
+fn write(executor: &mut Executor, value: Value, inputs: &Inputs, name: &str) -> Result<()> {
+    let (shape, data) = inputs.f32(name)?;
+    let want = layout::pytorch_shape(&executor.graph().shape(value));
+    if shape != want {
+        return Err(inputs.invalid(&format!("in.{name} is {shape:?}, should be {want:?}")));
+    }
+    executor.write(value, &layout::from_pytorch(shape, data));
+    Ok(())
+}
+
+fn read(executor: &mut Executor, value: Value) -> Array {
+    let data = executor.read(value);
+    let (shape, data) = layout::to_pytorch(&executor.graph().shape(value), data);
+    Array::f32(&shape, data)
+}
+
+/// The settings of `carp_step` that are lists, one entry per step.
+struct Schedules {
+    lr: Vec<f64>,
+    teacher_momentum: Vec<f64>,
+    weight_decay: f64,
+}
+
+pub fn carp_step(inputs: &Inputs, device: Device) -> Result<Outputs> {
+    let schedules = Schedules {
+        lr: inputs.list("lr")?,
+        teacher_momentum: inputs.list("teacher_momentum")?,
+        weight_decay: inputs.number("weight_decay")?,
+    };
+    let steps = schedules.lr.len();
+    if steps == 0 || schedules.teacher_momentum.len() != steps {
+        let detail = format!(
+            "settings lr and teacher_momentum list {steps} and {} steps: should be equally many",
+            schedules.teacher_momentum.len()
+        );
+        return Err(inputs.invalid(&detail));
+    }
+    // The step is always a training step.
+    inputs.ignore("training");
+    let config = step_config(inputs)?;
+    let mut learner = Learner::new(&config, device)?;
+    let mut tensors = 0;
+    for name in inputs.names("student.").into_iter().filter(|name| !name.ends_with(COUNTER)) {
+        let (shape, data) = inputs.f32(name)?;
+        let known = learner
+            .set_tensor(name, shape, data)
+            .map_err(|error| inputs.invalid(&format!("in.{error}")))?;
+        if !known {
+            return Err(inputs.invalid(&format!("in.{name} is not a tensor of this network")));
+        }
+        tensors += 1;
+    }
+    let of_student = |(name, _, _): &carp::learner::NamedTensor| name.starts_with("student.");
+    let wanted = learner.tensors();
+    if tensors < wanted.iter().filter(|tensor| of_student(tensor)).count() {
+        let given = inputs.names("student.");
+        let missing = wanted.iter().find(|t| of_student(t) && !given.contains(&t.0.as_str()));
+        let name = missing.map_or("", |(name, _, _)| name);
+        return Err(inputs.invalid(&format!("in.{name} is missing")));
+    }
+    learner.copy_student_to_teacher();
+    run_steps(inputs, &config, &schedules, &mut learner)
+}
+
+/// Sizes and settings of the step; the sizes of the views are those of the first step's.
+fn step_config(inputs: &Inputs) -> Result<StepConfig> {
+    let optimizer: String = inputs.word("optimizer", "lars or sgd")?;
+    let momentum = inputs.number("momentum")? as f32;
+    let optimizer = match optimizer.as_str() {
+        "lars" => Optimizer::Lars { momentum, eta: inputs.number("eta")? as f32 },
+        "sgd" => {
+            inputs.ignore("eta");
+            Optimizer::Sgd { momentum }
+        }
+        other => {
+            let detail = format!("setting optimizer is {other:?}, should be lars or sgd");
+            return Err(inputs.invalid(&detail));
+        }
+    };
+    let resnet = resnet_config(inputs)?;
+    let mut view_sizes = Vec::new();
+    let mut batch = 0;
+    while let Some(view) = inputs.optional(&format!("view.0.{}", view_sizes.len())) {
+        let &[b, c, h, w] = &view.shape[..] else {
+            return Err(inputs.invalid(&format!("in.view.0.{} has not 4 sizes", view_sizes.len())));
+        };
+        if h != w || c != resnet.in_channels || (b != batch && !view_sizes.is_empty()) {
+            let detail = format!(
+                "in.view.0.{} {:?} is not [B,{},S,S] with one B for all views",
+                view_sizes.len(),
+                view.shape,
+                resnet.in_channels
+            );
+            return Err(inputs.invalid(&detail));
+        }
+        batch = b;
+        view_sizes.push(h);
+    }
+    Ok(StepConfig {
+        resnet,
+        head: HeadConfig {
+            hidden: inputs.count("hidden")?,
+            bottleneck: inputs.count("bottleneck")?,
+            prototypes: inputs.count("prototypes")?,
+        },
+        partition_size: inputs.count("partition_size")?,
+        loss_variant: LossVariant::Streaming,
+        passes: Passes::all(),
+        batch,
+        view_sizes,
+        accumulation: 1,
+        optimizer,
+    })
+}
+
+fn run_steps(
+    inputs: &Inputs,
+    config: &StepConfig,
+    schedules: &Schedules,
+    learner: &mut Learner,
+) -> Result<Outputs> {
+    let steps = schedules.lr.len();
+    let groups = learner.view_groups().to_vec();
+    let (mut loss, mut consistency, mut entropy) = (Vec::new(), Vec::new(), Vec::new());
+    for t in 0..steps {
+        for (index, group) in groups.iter().enumerate() {
+            let mut pixels = Vec::new();
+            for view in group.first..group.first + group.count {
+                let name = format!("view.{t}.{view}");
+                let (shape, data) = inputs.f32(&name)?;
+                let want = [config.batch, config.resnet.in_channels, group.size, group.size];
+                if shape != want {
+                    let detail = format!("in.{name} is {shape:?}, should be {want:?}");
+                    return Err(inputs.invalid(&detail));
+                }
+                pixels.extend(layout::from_pytorch(shape, data));
+            }
+            learner.write_group(index, &pixels);
+        }
+        let permutation = inputs.permutation(&format!("permutation.{t}"))?;
+        if permutation.len() != config.head.prototypes {
+            let detail = format!(
+                "in.permutation.{t} has {} numbers, should have {}",
+                permutation.len(),
+                config.head.prototypes
+            );
+            return Err(inputs.invalid(&detail));
+        }
+        let terms = learner.forward(t, &permutation)?;
+        loss.push(terms.loss);
+        consistency.push(terms.consistency);
+        entropy.push(terms.entropy);
+        learner.backward(true)?;
+        learner.update(UpdateSettings {
+            lr: schedules.lr[t] as f32,
+            weight_decay: schedules.weight_decay as f32,
+            teacher_momentum: schedules.teacher_momentum[t] as f32,
+            number: t + 1,
+        })?;
+    }
+    learner.executor_mut().finish()?;
+
+    let mut outputs = vec![
+        ("loss".to_owned(), Array::f32(&[steps], loss)),
+        ("consistency".to_owned(), Array::f32(&[steps], consistency)),
+        ("entropy".to_owned(), Array::f32(&[steps], entropy)),
+    ];
+    let groups = |views: &[usize]| views.chunk_by(|a, b| a == b).count() as i64;
+    let passes = |name: &str, views: &[usize]| {
+        steps as i64 * if name.contains(".backbone.") { groups(views) } else { 1 }
+    };
+    let views = &config.view_sizes;
+    outputs.extend(counters(inputs, "student.", "student.", |n| passes(n, views))?);
+    outputs.extend(counters(inputs, "student.", "teacher.", |n| passes(n, &views[..2]))?);
+    let tensors = learner.tensors().into_iter().filter(|(name, _, _)| !name.starts_with("optim"));
+    outputs.extend(tensors.map(|(name, shape, data)| (name, Array::f32(&shape, data))));
+    Ok(outputs)
+}

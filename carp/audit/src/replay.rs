@@ -1,0 +1,69 @@
+//! Replays a record and compares every output.
+
+use std::path::Path;
+
+use carp::error::Result;
+use carp::learner::Device;
+
+use crate::file::{Array, Inputs, Outputs, Record};
+use crate::report::{AuditReport, Comparison};
+use crate::{losses, networks, ops, optimizers};
+
+/// Replays `path` on a device and compares every output that it records.
+///
+/// # Errors
+/// A file that cannot be read or is not a valid audit file: unknown kind, setting or tensor,
+/// missing inputs, shapes that do not fit. A fault of the device.
+pub fn audit(path: &Path, device: Device) -> Result<AuditReport> {
+    let record = Record::read(path)?;
+    let mut inputs = Inputs::new(&record);
+    let got = replay(&record.kind, &mut inputs, device)?;
+    inputs.finish()?;
+    let mut comparisons = Vec::new();
+    for (name, want) in &record.outputs {
+        let Some((_, got)) = got.iter().find(|(known, _)| known == name) else {
+            return Err(record.invalid(&format!(
+                "out.{name} is not known for kind {}, or lacks an input that it needs (grad_y)",
+                record.kind
+            )));
+        };
+        if got.shape != want.shape {
+            let detail = format!("out.{name} is {:?}, should be {:?}", want.shape, got.shape);
+            return Err(record.invalid(&detail));
+        }
+        comparisons.push(compare(name, got, want, &record));
+    }
+    Ok(AuditReport { kind: record.kind.clone(), comparisons })
+}
+
+fn replay(kind: &str, inputs: &mut Inputs, device: Device) -> Result<Outputs> {
+    match kind {
+        "conv2d" => ops::conv2d(inputs, device),
+        "batch_norm" => ops::batch_norm(inputs, device),
+        "gelu" => ops::pointwise(inputs, device, |graph, x| graph.gelu(x)),
+        "relu" => ops::pointwise(inputs, device, |graph, x| graph.relu(x)),
+        "max_pool2d" => ops::pool(inputs, device, true),
+        "avg_pool2d" => ops::pool(inputs, device, false),
+        "linear" => ops::linear(inputs, device),
+        "weight_norm_linear" => ops::weight_norm_linear(inputs, device),
+        "carp_loss" => losses::from_logits(inputs, device),
+        "carp_loss_embeddings" => losses::from_embeddings(inputs, device),
+        "lars" | "sgd" | "adamw" => optimizers::optimizer(kind, inputs, device),
+        "schedule" => optimizers::schedule(inputs),
+        "resnet" => networks::resnet(inputs, device),
+        "carp_step" => networks::carp_step(inputs, device),
+        _ => Err(inputs.invalid(&format!("unknown kind {kind:?}"))),
+    }
+}
+
+fn compare(name: &str, got: &Array, want: &Array, record: &Record) -> Comparison {
+    let (got, want) = (got.to_f64(), want.to_f64());
+    let largest = want.iter().fold(0.0f64, |most, w| most.max(w.abs()));
+    // A NaN on either side makes the difference NaN: that counts as infinitely far.
+    let distance = |(g, w): (&f64, &f64)| {
+        let error = (g - w).abs();
+        if error.is_nan() { if g == w { 0.0 } else { f64::INFINITY } } else { error }
+    };
+    let error = got.iter().zip(&want).map(distance).fold(0.0, f64::max);
+    Comparison { name: name.to_owned(), error, allowed: record.abs + record.rel * largest }
+}

@@ -1,0 +1,35 @@
+//! How recorded and replayed numbers compare.
+
+/// How one output compares.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Comparison {
+    /// Name without `out.`.
+    pub name: String,
+    /// Largest |got - want|.
+    pub error: f64,
+    /// What that may be: abs + rel * max |want|.
+    pub allowed: f64,
+}
+
+impl Comparison {
+    /// True if the output is within tolerance.
+    pub fn passed(&self) -> bool {
+        self.error <= self.allowed
+    }
+}
+
+/// How one file compares.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AuditReport {
+    /// The recorded computation.
+    pub kind: String,
+    /// One entry per `out.*` tensor, in order of names.
+    pub comparisons: Vec<Comparison>,
+}
+
+impl AuditReport {
+    /// True if all outputs are within tolerance.
+    pub fn passed(&self) -> bool {
+        self.comparisons.iter().all(Comparison::passed)
+    }
+}

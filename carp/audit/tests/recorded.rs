@@ -1,0 +1,123 @@
+//! Every recorded computation of PyTorch is replayed and compared.
+
+use std::path::{Path, PathBuf};
+
+use tensor::Cpu;
+
+fn fixtures() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/audit");
+    let mut files: Vec<_> = std::fs::read_dir(&folder)
+        .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|end| end == "safetensors"))
+        .collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn pytorch_agrees_on_every_fixture() {
+    let files = fixtures();
+    let mut kinds = std::collections::BTreeSet::new();
+    let mut failures = Vec::new();
+    for file in &files {
+        let report = audit::audit(file, &Cpu).unwrap_or_else(|error| panic!("{error}"));
+        assert!(!report.comparisons.is_empty(), "{} compares nothing", file.display());
+        for comparison in report.comparisons.iter().filter(|comparison| !comparison.passed()) {
+            failures.push(format!("{}: {comparison:?}", file.display()));
+        }
+        kinds.insert(report.kind);
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+    let all = [
+        "adamw",
+        "avg_pool2d",
+        "batch_norm",
+        "carp_loss",
+        "carp_loss_embeddings",
+        "carp_step",
+        "conv2d",
+        "gelu",
+        "lars",
+        "linear",
+        "max_pool2d",
+        "relu",
+        "resnet",
+        "schedule",
+        "sgd",
+        "weight_norm_linear",
+    ];
+    assert_eq!(kinds.iter().map(String::as_str).collect::<Vec<_>>(), all);
+}
+
+/// Writes a record of `y = max(x, 0)` with the given header and extra tensors.
+fn record(header: &str, tensors: &[(&str, Vec<usize>, Vec<f32>)]) -> tempfile::NamedTempFile {
+    use safetensors::tensor::{Dtype, TensorView};
+    let bytes: Vec<Vec<u8>> =
+        tensors.iter().map(|t| t.2.iter().flat_map(|x| x.to_le_bytes()).collect()).collect();
+    let views = tensors.iter().zip(&bytes).map(|((name, shape, _), bytes)| {
+        (*name, TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap())
+    });
+    let metadata = [("carp.audit".to_owned(), header.to_owned())].into();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), safetensors::serialize(views, Some(metadata)).unwrap()).unwrap();
+    file
+}
+
+const RELU: &str = r#"{"kind": "relu", "settings": {}, "tolerance": {"abs": 1e-6, "rel": 1e-5}}"#;
+
+#[test]
+fn an_output_out_of_tolerance_is_seen() {
+    let x = || ("in.x", vec![3], vec![-1.0, 0.5, 2.0]);
+    let audit = |want: Vec<f32>| {
+        let file = record(RELU, &[x(), ("out.y", vec![3], want)]);
+        audit::audit(file.path(), &Cpu).unwrap()
+    };
+    assert!(audit(vec![0.0, 0.5, 2.0]).passed());
+    assert!(audit(vec![0.0, 0.5, 2.00002]).passed());
+    let report = audit(vec![0.0, 0.5, 2.0001]);
+    assert!(!report.passed());
+    assert!((report.comparisons[0].error - 1e-4).abs() < 1e-6, "{report:?}");
+    assert!(!audit(vec![0.0, f32::NAN, 2.0]).passed());
+}
+
+#[test]
+fn invalid_records_are_one_line_that_names_the_fault() {
+    let x = || ("in.x", vec![3], vec![-1.0, 0.5, 2.0]);
+    let y = || ("out.y", vec![3], vec![0.0, 0.5, 2.0]);
+    let tolerance = r#""tolerance": {"abs": 0, "rel": 0}"#;
+    let other = |kind: &str, settings: &str| {
+        format!(r#"{{"kind": "{kind}", "settings": {settings}, {tolerance}}}"#)
+    };
+    let pool = |settings: &str| other("max_pool2d", settings);
+    let cases = [
+        (other("rellu", "{}"), vec![x(), y()], "unknown kind \"rellu\""),
+        (other("relu", r#"{"slope": 1}"#), vec![x(), y()], "settings.slope is not known"),
+        (RELU.into(), vec![y()], "in.x is missing"),
+        (RELU.into(), vec![x(), ("in.z", vec![1], vec![1.0])], "in.z is not known"),
+        (RELU.into(), vec![x(), ("out.z", vec![1], vec![1.0])], "out.z is not known"),
+        (RELU.into(), vec![x(), ("out.grad_x", vec![3], vec![0.0; 3])], "out.grad_x"),
+        (RELU.into(), vec![x(), ("x", vec![1], vec![1.0])], "starts neither with in. nor"),
+        (RELU.into(), vec![x(), ("out.y", vec![1], vec![0.0])], "should be [3]"),
+        (pool(r#"{"kernel": 2, "stride": 1}"#), vec![x()], "setting padding is missing"),
+        (
+            pool(r#"{"kernel": "2", "stride": 1, "padding": 0}"#),
+            vec![x()],
+            "setting kernel is \"2\", should be a whole number",
+        ),
+        (pool(r#"{"kernel": 2, "stride": 1, "padding": 0}"#), vec![x()], "is not [N,H,W,C]"),
+        (r#"{"kind": "relu", "tolerance": {"abs": 0}}"#.into(), vec![x()], "tolerance.rel"),
+        ("[]".into(), vec![x()], "not a JSON object"),
+        ("{".into(), vec![x()], "not JSON"),
+    ];
+    for (header, tensors, part) in cases {
+        let file = record(&header, &tensors);
+        let error = audit::audit(file.path(), &Cpu).unwrap_err().to_string();
+        assert!(error.contains(part), "{part:?} is not in {error:?}");
+        assert_eq!(error.lines().count(), 1, "{error}");
+    }
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), b"not safetensors").unwrap();
+    let error = audit::audit(file.path(), &Cpu).unwrap_err().to_string();
+    assert!(error.contains("not a safetensors file"), "{error}");
+}

@@ -1,0 +1,87 @@
+//! Reading of binary data files, with errors that name file, offset and sizes.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use files::{Error, Result};
+use flate2::read::GzDecoder;
+
+/// The whole file, unpacked where its name ends in `.gz`.
+///
+/// # Errors
+/// No such file, or broken gzip.
+pub fn read(path: &Path) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut file = File::open(path).map_err(|source| Error::io(path, source))?;
+    if path.extension().is_some_and(|end| end == "gz") {
+        GzDecoder::new(file)
+            .read_to_end(&mut bytes)
+            .map_err(|error| Error::data(path, format!("broken gzip: {error}")))?;
+    } else {
+        file.read_to_end(&mut bytes).map_err(|source| Error::io(path, source))?;
+    }
+    Ok(bytes)
+}
+
+/// The first of `names` that is a file in `folder`.
+///
+/// # Errors
+/// If there is none.
+pub fn find(folder: &Path, names: &[&str]) -> Result<PathBuf> {
+    if !folder.is_dir() {
+        return Err(Error::data(folder, "no such folder"));
+    }
+    names
+        .iter()
+        .map(|name| folder.join(name))
+        .find(|path| path.is_file())
+        .ok_or_else(|| Error::data(folder, format!("has no {}", names.join(" or "))))
+}
+
+/// Errors unless the file has the length that its format asks for.
+///
+/// # Errors
+/// Names both lengths.
+pub fn expect_len(path: &Path, found: u64, expected: u64) -> Result<()> {
+    if found == expected {
+        return Ok(());
+    }
+    let what = if found < expected { "truncated" } else { "too long" };
+    Err(Error::data(path, format!("{what}: {found} bytes, expected {expected}")))
+}
+
+/// Errors if a label is not below the number of classes.
+///
+/// # Errors
+/// Names the first one with its place.
+pub fn check_labels(path: &Path, labels: &[u32], classes: usize) -> Result<()> {
+    match labels.iter().position(|&label| label as usize >= classes) {
+        None => Ok(()),
+        Some(at) => {
+            let detail = format!("label {} of image {at} is out of range 0..{classes}", labels[at]);
+            Err(Error::data(path, detail))
+        }
+    }
+}
+
+/// Class names from a text file of one per line, or the numbers where there is no such file.
+pub fn class_names(path: &Path, classes: usize) -> Vec<String> {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let names: Vec<String> =
+        text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect();
+    if names.len() == classes { names } else { numbered(classes) }
+}
+
+/// "0", "1", ...
+pub fn numbered(classes: usize) -> Vec<String> {
+    (0..classes).map(|class| class.to_string()).collect()
+}
+
+/// Pixels of a picture that is stored as one plane per channel, as H,W,C.
+pub fn interleave(planes: &[u8], channels: usize, pixels: &mut Vec<u8>) {
+    let plane = planes.len() / channels;
+    for at in 0..plane {
+        pixels.extend((0..channels).map(|channel| planes[channel * plane + at]));
+    }
+}

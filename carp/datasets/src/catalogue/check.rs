@@ -1,0 +1,110 @@
+//! Whether a data set is whole: the counts of its splits, and every image opened.
+
+use std::path::Path;
+
+use files::{Error, Result};
+use rayon::prelude::*;
+
+use crate::catalogue::contents::Split;
+use crate::catalogue::description::{DataSet, Part};
+use crate::data_config::DataConfig;
+use crate::file_dataset::Reading;
+
+/// What was found in one split.
+pub struct SplitReport {
+    /// Its name.
+    pub name: &'static str,
+    /// Images that the index names, or `None` where the split is not there.
+    pub found: Option<usize>,
+    /// Official number of images; more than one where several versions are official.
+    pub expected: &'static [usize],
+    /// A line for each image that cannot be read, in the order of the index.
+    pub broken: Vec<String>,
+}
+
+/// What was found.
+pub struct CheckReport {
+    /// In the order of the description.
+    pub splits: Vec<SplitReport>,
+    /// Classes found.
+    pub classes: usize,
+    /// Official number of classes.
+    pub expected_classes: usize,
+}
+
+impl SplitReport {
+    /// The official number of images, or not there at all.
+    pub fn is_complete(&self) -> bool {
+        self.found.is_none_or(|found| self.expected.contains(&found))
+    }
+}
+
+impl CheckReport {
+    /// True if all counts are official and every image can be read.
+    pub fn is_good(&self) -> bool {
+        let good = |split: &SplitReport| split.is_complete() && split.broken.is_empty();
+        self.classes == self.expected_classes && self.splits.iter().all(good)
+    }
+}
+
+/// What a check has come to.
+pub enum CheckProgress {
+    /// So many images are to be opened.
+    Images(usize),
+    /// One more was.
+    Opened,
+}
+
+/// Counts and opens everything; `progress` hears how far it is, from any thread.
+///
+/// # Errors
+/// An index that cannot be read.
+pub fn check(
+    set: &DataSet,
+    config: &DataConfig,
+    progress: impl Fn(CheckProgress) + Sync,
+) -> Result<CheckReport> {
+    let contents = set.contents(config)?;
+    progress(CheckProgress::Images(contents.splits.iter().map(Split::len).sum()));
+    let strict = Reading { strict: true, cache: 0 };
+    let split = |part: &Part| {
+        let (name, expected) = (part.name, part.images);
+        let Some(split) = contents.split(name) else {
+            return Ok(SplitReport { name, found: None, expected, broken: vec![] });
+        };
+        let mut broken = Vec::new();
+        if !split.is_empty() {
+            let data = contents.dataset(name, strict)?;
+            let open = |index| {
+                let result = data.image(index).and_then(|_| match data.file(index) {
+                    Some(file) => whole_jpeg(file),
+                    None => Ok(()),
+                });
+                progress(CheckProgress::Opened);
+                result.err().map(|error| error.to_string())
+            };
+            broken = (0..data.len()).into_par_iter().filter_map(open).collect();
+        }
+        Ok(SplitReport { name, found: Some(split.len()), expected, broken })
+    };
+    let splits = set.parts.iter().map(split).collect::<Result<_>>()?;
+    let (classes, expected_classes) = (contents.classes.len(), set.classes);
+    Ok(CheckReport { splits, classes, expected_classes })
+}
+
+/// A JPEG that was cut off may still be decoded, its missing rows grey: so its end marker must stand
+/// behind its last scan. (Inside a scan neither marker can stand.)
+///
+/// # Errors
+/// A JPEG without end.
+fn whole_jpeg(path: &Path) -> Result<()> {
+    let bytes = std::fs::read(path).map_err(|source| Error::io(path, source))?;
+    if !bytes.starts_with(&[0xff, 0xd8]) {
+        return Ok(());
+    }
+    let last = |marker: u8| bytes.windows(2).rposition(|pair| pair == [0xff, marker]);
+    match (last(0xda), last(0xd9)) {
+        (Some(scan), Some(end)) if end > scan => Ok(()),
+        _ => Err(Error::data(path, "truncated: a JPEG without its end marker")),
+    }
+}

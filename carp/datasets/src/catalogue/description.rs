@@ -1,0 +1,106 @@
+//! The description of a data set: what to download, which folder it becomes, its official splits
+//! with their counts, and how its index is read.
+
+use std::sync::Arc;
+
+use files::{Error, Result};
+
+use super::index::Location;
+use crate::catalogue::contents::Contents;
+use crate::data_config::{DataConfig, DataKind};
+use crate::dataset::Dataset;
+use crate::file_dataset::Reading;
+use crate::splits::Splits;
+
+/// The description of a data set.
+pub struct DataSet {
+    /// As `data.kind` has it.
+    pub kind: DataKind,
+    /// The same as text: the name for commands.
+    pub name: &'static str,
+    /// Name in full.
+    pub title: &'static str,
+    /// Where its makers offer it.
+    pub page: &'static str,
+    /// The files to download from there.
+    pub archives: &'static [&'static str],
+    /// What lies in the folder once they are unpacked.
+    pub layout: &'static [&'static str],
+    /// The official splits.
+    pub parts: &'static [Part],
+    /// Number of classes; 0 where there are none.
+    pub classes: usize,
+    /// The split to learn from without labels, where that is not `train`.
+    pub pretrain: &'static str,
+    /// The labelled splits to train and to test with; empty where there are no classes.
+    pub train: &'static str,
+    /// See `train`.
+    pub test: &'static str,
+    /// The evaluations that the paper does on it.
+    pub protocols: &'static [&'static str],
+    /// Reads the index; the folder exists.
+    pub(super) read: fn(&Location) -> Result<Contents>,
+}
+
+/// An official split.
+pub struct Part {
+    /// Its name.
+    pub name: &'static str,
+    /// Number of images; more than one where its makers published several versions.
+    pub images: &'static [usize],
+    /// Need not be there.
+    pub optional: bool,
+}
+
+impl Part {
+    pub(super) const fn new(name: &'static str, images: &'static [usize]) -> Part {
+        Part { name, images, optional: false }
+    }
+
+    pub(super) const fn optional(name: &'static str, images: &'static [usize]) -> Part {
+        Part { name, images, optional: true }
+    }
+}
+
+impl DataSet {
+    /// Reads the index of the data set in the folder `config.path`; images are not opened.
+    ///
+    /// # Errors
+    /// Files of the layout that are missing, or not as they should be.
+    pub fn contents(&self, config: &DataConfig) -> Result<Contents> {
+        let folder = config.folder()?;
+        if !folder.is_dir() {
+            let archives = self.archives.join(", ");
+            let detail = format!("no such folder: unpack {archives} ({}) there", self.page);
+            return Err(Error::data(folder, detail));
+        }
+        let mut contents = (self.read)(&Location { folder, partition: config.partition })?;
+        contents.title = self.title;
+        Ok(contents)
+    }
+
+    /// Opens the data set as a run uses it.
+    ///
+    /// # Errors
+    /// Those of [`DataSet::contents`]; a `data.train` or `data.test` that is none of its splits.
+    pub fn open(&self, config: &DataConfig) -> Result<Splits> {
+        let contents = self.contents(config)?;
+        // All splits share the memory.
+        let reading = Reading { strict: config.strict, cache: config.cache_mib * 1024 * 1024 / 2 };
+        let open = |given: &Option<String>, default: &str| -> Result<Option<Arc<dyn Dataset>>> {
+            match (given.as_deref().unwrap_or(default), default) {
+                (_, "") | ("", _) => Ok(None),
+                (names, _) => contents.dataset(names, reading).map(Some),
+            }
+        };
+        let (train, test) = (open(&config.train, self.train)?, open(&config.test, self.test)?);
+        let pretrain = match (contents.split(self.pretrain), &train) {
+            (None, Some(train)) => Arc::clone(train),
+            _ => contents.dataset(self.pretrain, reading)?,
+        };
+        // k-NN needs one class per image.
+        let single = |data: &Arc<dyn Dataset>| data.label(0).is_some();
+        let (train, test) = (train.filter(single), test.filter(single));
+        Ok(Splits { pretrain, train, test })
+    }
+}

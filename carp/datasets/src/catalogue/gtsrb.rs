@@ -1,0 +1,83 @@
+//! German Traffic Sign Recognition Benchmark (Stallkamp et al., 2012). Each class folder of the
+//! training set has its own `GT-000xx.csv`; the test set has one. Fields are separated by `;`, the
+//! first is the file, the last the class.
+
+use std::path::{Path, PathBuf};
+
+use files::{Error, Result};
+
+use crate::catalogue::contents::{Contents, Split};
+use crate::catalogue::description::{DataSet, Part};
+use crate::catalogue::index::{Location, bad_line, need, sorted};
+use crate::data_config::DataKind;
+
+const CLASSES: usize = 43;
+
+pub const GTSRB: DataSet = DataSet {
+    kind: DataKind::Gtsrb,
+    name: "gtsrb",
+    title: "GTSRB",
+    page: "https://benchmark.ini.rub.de/gtsrb_dataset.html",
+    archives: &[
+        "GTSRB_Final_Training_Images.zip (or the contest's GTSRB-Training_fixed.zip)",
+        "GTSRB_Final_Test_Images.zip",
+        "GTSRB_Final_Test_GT.zip",
+    ],
+    layout: &[
+        "GTSRB/Final_Training/Images/00000/*.ppm, GT-00000.csv ... (or GTSRB/Training/00000/...)",
+        "GTSRB/Final_Test/Images/00000.ppm ...",
+        "GT-final_test.csv",
+    ],
+    parts: &[Part::new("train", &[39_209, 26_640]), Part::new("test", &[12_630])],
+    classes: CLASSES,
+    pretrain: "train",
+    train: "train",
+    test: "test",
+    protocols: &["knn", "kmeans"],
+    read,
+};
+
+fn read(source: &Location) -> Result<Contents> {
+    let root = source.inner(&["GTSRB"]);
+    let train = ["Final_Training/Images", "Training"];
+    let train = need(&root, &train, "GTSRB_Final_Training_Images.zip")?;
+    let entries = std::fs::read_dir(&train).map_err(|source| Error::io(&train, source))?;
+    let entries = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let mut images = Vec::new();
+    for class in sorted(entries.filter(|name| train.join(name).is_dir())) {
+        let folder = train.join(&class);
+        let index = need(&folder, &[&format!("GT-{class}.csv")], "the training images")?;
+        images.extend(rows(&index, &folder)?);
+    }
+    let folder = need(&root, &["Final_Test/Images"], "GTSRB_Final_Test_Images.zip")?;
+    let index = ["GT-final_test.csv", "../GT-final_test.csv", "Final_Test/GT-final_test.csv"];
+    let index = need(&root, &index, "GTSRB_Final_Test_GT.zip")?;
+    let splits =
+        vec![Split::single("train", images), Split::single("test", rows(&index, &folder)?)];
+    Ok(Contents::new((0..CLASSES).map(|class| format!("{class:05}")).collect(), splits))
+}
+
+fn rows(index: &Path, folder: &Path) -> Result<Vec<(PathBuf, u32)>> {
+    let mut reader = csv::ReaderBuilder::new()
+        .delimiter(b';')
+        .from_path(index)
+        .map_err(|error| Error::data(index, format!("cannot be read: {error}")))?;
+    let mut images = Vec::new();
+    for (at, record) in (2..).zip(reader.records()) {
+        let record = record.map_err(|error| {
+            let line = error.position().map_or(at, |position| position.line() as usize);
+            bad_line(index, line, format!("no row of {CLASSES} classes' csv: {error}"))
+        })?;
+        let line = record.position().map_or(at, |position| position.line() as usize);
+        let class = record.get(record.len() - 1).unwrap_or_default();
+        let label = class.trim().parse().ok().filter(|&label: &u32| label < CLASSES as u32);
+        let label = label.ok_or_else(|| {
+            bad_line(index, line, format!("class {class:?} is out of range 0..{CLASSES}"))
+        })?;
+        images.push((folder.join(&record[0]), label));
+    }
+    if images.is_empty() {
+        return Err(Error::data(index, "has no rows"));
+    }
+    Ok(images)
+}

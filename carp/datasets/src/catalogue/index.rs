@@ -1,0 +1,121 @@
+//! Helpers for reading indices: where files are, lines, class folders. Each error names the file,
+//! and the line where there is one.
+
+use std::path::{Path, PathBuf};
+
+use files::{Error, Result};
+
+use crate::catalogue::contents::Split;
+use crate::image_folder::Listing;
+
+/// Where a data set lies.
+pub struct Location<'a> {
+    /// The folder that the user gave.
+    pub folder: &'a Path,
+    /// Which of several official partitions, from 1.
+    pub partition: usize,
+}
+
+impl Location<'_> {
+    /// The folder that the archive unpacks to: one of `names` below the given one, or that itself.
+    pub fn inner(&self, names: &[&str]) -> PathBuf {
+        let below = names.iter().map(|name| self.folder.join(name)).find(|path| path.is_dir());
+        below.unwrap_or_else(|| self.folder.to_owned())
+    }
+}
+
+/// The first of `names` that is there, below `folder`.
+///
+/// # Errors
+/// None is: names the first and the archive that has it.
+pub fn need(folder: &Path, names: &[&str], archive: &str) -> Result<PathBuf> {
+    let found = names.iter().map(|name| folder.join(name)).find(|path| path.exists());
+    found.ok_or_else(|| {
+        let detail = format!("no such file or folder: it comes with {archive}");
+        Error::data(folder.join(names[0]), detail)
+    })
+}
+
+/// An error in a line of a text file.
+pub fn bad_line(path: &Path, line: usize, detail: impl std::fmt::Display) -> Error {
+    Error::data(path, format!("line {line}: {detail}"))
+}
+
+/// The text of a file.
+///
+/// # Errors
+/// No such file, or not UTF-8.
+pub fn text(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).map_err(|source| Error::io(path, source))
+}
+
+/// What `parse` makes of each line that is not empty; a `None` of it is an error that says what a
+/// line should be.
+///
+/// # Errors
+/// No such file, no lines, or a line that is not as it should be.
+pub fn lines<T>(path: &Path, wanted: &str, parse: impl Fn(&str) -> Option<T>) -> Result<Vec<T>> {
+    let mut all = Vec::new();
+    for (line, content) in (1..).zip(text(path)?.lines()) {
+        let content = content.trim();
+        if content.is_empty() || content.starts_with('#') {
+            continue;
+        }
+        all.push(parse(content).ok_or_else(|| {
+            let shown: String = content.chars().take(80).collect();
+            bad_line(path, line, format!("{shown:?} should be {wanted}"))
+        })?);
+    }
+    if all.is_empty() {
+        return Err(Error::data(path, "has no lines"));
+    }
+    Ok(all)
+}
+
+/// The names on the lines of a file, sorted, each once.
+pub fn sorted(names: impl Iterator<Item = String>) -> Vec<String> {
+    let mut names: Vec<String> = names.collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// A number from 1 as a label from 0; nothing where it is not one of `classes`.
+pub fn from_one(number: f64, classes: usize) -> Option<u32> {
+    (number.fract() == 0.0 && number >= 1.0 && number <= classes as f64).then(|| number as u32 - 1)
+}
+
+/// A split that is a folder per class, whose names are those of `classes`; the first split fills
+/// them.
+///
+/// # Errors
+/// No images, images outside of class folders, other classes.
+pub fn class_folders(
+    name: &'static str,
+    folder: &Path,
+    classes: &mut Vec<String>,
+) -> Result<Split> {
+    let listing = Listing::new(folder)?;
+    if listing.classes.is_empty() {
+        return Err(Error::data(folder, "should have a folder per class with its images"));
+    }
+    if classes.is_empty() {
+        *classes = listing.classes;
+    } else if let Some(other) = differing(classes, &listing.classes) {
+        return Err(Error::data(folder, other));
+    }
+    Ok(Split::single(name, listing.files.into_iter().zip(listing.labels).collect()))
+}
+
+/// The first class that only one of the two lists has.
+fn differing(expected: &[String], found: &[String]) -> Option<String> {
+    let missing = expected.iter().find(|class| !found.contains(class));
+    let strange = found.iter().find(|class| !expected.contains(class));
+    match (missing, strange) {
+        (_, Some(class)) => {
+            Some(format!("its class folder {class:?} is none of the other split's"))
+        }
+        (Some(class), None) => Some(format!("has no images of the class {class:?}")),
+        (None, None) => None,
+    }
+}

@@ -1,0 +1,34 @@
+//! The 17 data sets of the paper, as they lie on disk when unpacked from their makers' archives.
+//!
+//! Each file here describes one data set: what to download, which folder it becomes, its official
+//! splits with their counts, and how its index is read. The rest is shared: what a
+//! description says (`description`), what an index holds (`contents`) and helpers to read one
+//! (`index`), checking ([`check`]), and the table of all ([`table`]).
+
+mod aircraft;
+mod all;
+mod cars;
+pub mod check;
+mod cifar;
+mod cifar_batches;
+mod contents;
+mod copydays;
+mod country211;
+mod description;
+mod dtd;
+mod flowers102;
+mod food101;
+mod gtsrb;
+mod imagenet;
+mod inat2018;
+mod index;
+mod pets;
+mod revisited;
+mod stl10;
+mod stl10_binary;
+pub mod table;
+mod voc2007;
+
+pub use self::all::{ALL, of_kind, of_name};
+pub use self::contents::{Contents, Pictures, Query, Split};
+pub use self::description::{DataSet, Part};

@@ -1,0 +1,119 @@
+//! The `[data]` section of a run's settings: which data, and where it lies.
+
+use std::path::{Path, PathBuf};
+
+use files::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+/// Which format the data has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DataKind {
+    /// The built-in procedural pictures.
+    Shapes,
+    /// IDX files: MNIST, Fashion-MNIST.
+    Idx,
+    /// A folder of image files.
+    Folder,
+    /// ImageNet (ILSVRC 2012).
+    ImageNet,
+    /// STL-10.
+    Stl10,
+    /// Oxford-IIIT Pets.
+    Pets,
+    /// FGVC-Aircraft, by variant.
+    Aircraft,
+    /// Stanford Cars.
+    Cars,
+    /// Oxford Flowers-102.
+    Flowers102,
+    /// Food-101.
+    Food101,
+    /// Country211.
+    Country211,
+    /// German Traffic Sign Recognition Benchmark.
+    Gtsrb,
+    /// CIFAR-10.
+    Cifar10,
+    /// CIFAR-100, fine labels.
+    Cifar100,
+    /// Describable Textures.
+    Dtd,
+    /// PASCAL VOC 2007, any number of classes per picture.
+    Voc2007,
+    /// iNaturalist 2018.
+    INat2018,
+    /// Oxford5k with the revisited ground truth.
+    ROxford5k,
+    /// Paris6k with the revisited ground truth.
+    RParis6k,
+    /// INRIA Copydays.
+    Copydays,
+}
+
+/// The `[data]` section of a preset.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DataConfig {
+    /// Format.
+    pub kind: DataKind,
+    /// Folder; not needed for `shapes`, nor for `idx` where Debian's dataset-fashion-mnist is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<PathBuf>,
+    /// Split of one of the [`catalogue`](crate::catalogue)'s data sets to train with, or several ("train+val"), where
+    /// not the usual one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub train: Option<String>,
+    /// The same for testing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test: Option<String>,
+    /// Which of the ten official partitions of `dtd`, from 1.
+    pub partition: usize,
+    /// Stop at the first unreadable image instead of skipping it.
+    pub strict: bool,
+    /// Training pictures of `shapes`.
+    pub train_size: usize,
+    /// Test pictures of `shapes`.
+    pub test_size: usize,
+    /// Memory for decoded image files, in MiB.
+    pub cache_mib: usize,
+}
+
+impl Default for DataConfig {
+    fn default() -> DataConfig {
+        DataConfig {
+            kind: DataKind::Folder,
+            path: None,
+            train: None,
+            test: None,
+            partition: 1,
+            strict: false,
+            train_size: 10_000,
+            test_size: 2_000,
+            cache_mib: 1024,
+        }
+    }
+}
+
+impl DataConfig {
+    /// Channels of the pictures, known without opening them.
+    pub fn channels(&self) -> usize {
+        if self.kind == DataKind::Idx { 1 } else { 3 }
+    }
+
+    /// The folder.
+    ///
+    /// # Errors
+    /// If none is given.
+    pub fn folder(&self) -> Result<&Path> {
+        self.path.as_deref().ok_or_else(|| {
+            let kind = self.kind_name();
+            Error::Usage(format!("data.kind {kind} needs a folder: give --data DIR"))
+        })
+    }
+
+    /// The kind as settings have it.
+    pub fn kind_name(&self) -> String {
+        format!("{:?}", self.kind).to_lowercase()
+    }
+}

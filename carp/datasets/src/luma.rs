@@ -1,0 +1,14 @@
+//! Grey from colours, as Pillow makes it.
+
+/// Luma of ITU-R 601 in 16-bit fixed point.
+pub fn luma(pixel: &[u8]) -> u8 {
+    let [r, g, b] = [pixel[0], pixel[1], pixel[2]].map(u32::from);
+    ((19595 * r + 38470 * g + 7471 * b + 0x8000) >> 16) as u8
+}
+
+/// Every channel becomes the luma.
+pub fn greyscale(pixels: &mut [u8], channels: usize) {
+    if channels == 3 {
+        pixels.chunks_exact_mut(3).for_each(|pixel| pixel.fill(luma(pixel)));
+    }
+}

@@ -1,0 +1,60 @@
+//! A data set whose pictures, all of one size, lie in memory.
+
+use std::sync::Arc;
+
+use files::Result;
+
+use crate::dataset::Dataset;
+use crate::image::Image;
+
+/// Pictures that are decoded once and then only lent.
+pub struct MemoryDataset {
+    name: String,
+    channels: usize,
+    images: Vec<Arc<Image>>,
+    labels: Vec<u32>,
+    classes: Vec<String>,
+}
+
+impl MemoryDataset {
+    /// Pictures of size (height, width, channels), whose `pixels` lie one after the other, H,W,C
+    /// each; one label per picture, or none at all, and the names of the classes. `name` is for
+    /// messages.
+    pub fn new(
+        name: String,
+        (height, width, channels): (usize, usize, usize),
+        pixels: &[u8],
+        labels: Vec<u32>,
+        classes: Vec<String>,
+    ) -> MemoryDataset {
+        let image = |pixels: &[u8]| Image { height, width, channels, pixels: pixels.to_vec() };
+        let images = pixels.chunks_exact(height * width * channels).map(image).map(Arc::new);
+        MemoryDataset { name, channels, images: images.collect(), labels, classes }
+    }
+}
+
+impl Dataset for MemoryDataset {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn len(&self) -> usize {
+        self.images.len()
+    }
+
+    fn channels(&self) -> usize {
+        self.channels
+    }
+
+    fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    fn label(&self, index: usize) -> Option<u32> {
+        self.labels.get(index).copied()
+    }
+
+    fn image(&self, index: usize) -> Result<Arc<Image>> {
+        Ok(Arc::clone(&self.images[index]))
+    }
+}

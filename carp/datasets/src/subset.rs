@@ -1,0 +1,61 @@
+//! Some of the pictures of a data set.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use files::Result;
+
+use crate::dataset::Dataset;
+use crate::image::Image;
+
+/// The pictures of `data` that `indices` names, in that order.
+pub struct Subset {
+    /// The whole.
+    pub data: Arc<dyn Dataset>,
+    /// Which of its pictures.
+    pub indices: Vec<u32>,
+}
+
+impl Subset {
+    fn place(&self, index: usize) -> usize {
+        self.indices[index] as usize
+    }
+}
+
+impl Dataset for Subset {
+    fn name(&self) -> &str {
+        self.data.name()
+    }
+
+    fn len(&self) -> usize {
+        self.indices.len()
+    }
+
+    fn channels(&self) -> usize {
+        self.data.channels()
+    }
+
+    fn classes(&self) -> &[String] {
+        self.data.classes()
+    }
+
+    fn label(&self, index: usize) -> Option<u32> {
+        self.data.label(self.place(index))
+    }
+
+    fn shown(&self, index: usize) -> Option<&[i32]> {
+        self.data.shown(self.place(index))
+    }
+
+    fn file(&self, index: usize) -> Option<&Path> {
+        self.data.file(self.place(index))
+    }
+
+    fn image(&self, index: usize) -> Result<Arc<Image>> {
+        self.data.image(self.place(index))
+    }
+
+    fn skipped(&self) -> usize {
+        self.data.skipped()
+    }
+}

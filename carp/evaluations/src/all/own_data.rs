@@ -1,0 +1,174 @@
+//! Every classification protocol on a run's own data.
+
+use std::path::Path;
+
+use carp::error::Result;
+use carp::learner::Device;
+use carp::views::EvalTransform;
+use datasets::{DataConfig, Dataset};
+
+use super::headlines;
+use super::protocol::Protocol;
+use super::recorder::{EvaluationEvent, Recorder};
+use super::report::Measured;
+use super::settings::AllSettings;
+use crate::features::{Encoder, FeatureSet, POOLED};
+use crate::linear::{linear_of_backbone, linear_of_features};
+use crate::network_file::{NetworkFile, NetworkName};
+use crate::semi::{SemiSettings, semi};
+use crate::trained::{LabelledSplits, TrainedBackbone};
+
+/// Training and test features of one network.
+pub struct Pair {
+    pub train: FeatureSet,
+    pub test: FeatureSet,
+}
+
+/// The network of a source, ready for the protocols that run it, or `None` for pixels.
+pub fn backbone<'a>(
+    source: &mut NetworkFile,
+    network: NetworkName,
+    transform: &EvalTransform,
+    batch: usize,
+    device: Device<'a>,
+) -> Result<Option<TrainedBackbone<'a>>> {
+    if network == NetworkName::Pixels {
+        return Ok(None);
+    }
+    let found = source.backbone(network)?;
+    Ok(Some(TrainedBackbone {
+        resnet: found.config,
+        tensors: found.tensors,
+        transform: transform.clone(),
+        batch,
+        threads: rayon::current_num_threads(),
+        device,
+    }))
+}
+
+/// Features of a data set by a network, or the pixels without one.
+pub fn features(
+    backbone: Option<&TrainedBackbone>,
+    transform: &EvalTransform,
+    data: &dyn Dataset,
+    name: &str,
+    recorder: &mut Recorder,
+) -> Result<FeatureSet> {
+    let mut encoder = match backbone {
+        None => Encoder::of_pixels(transform.clone()),
+        Some(TrainedBackbone { resnet, tensors, batch, device, .. }) => {
+            let transform = transform.clone();
+            let mut encoder = Encoder::without_weights(resnet, transform, POOLED, *batch, *device)?;
+            encoder.load(tensors)?;
+            encoder
+        }
+    };
+    let (what, images) = (format!("{}, {name}", data.name()), data.len());
+    encoder.feature_set(data, |done| {
+        recorder.show(EvaluationEvent::Features { what: what.clone(), done, images });
+    })
+}
+
+/// Those of training and test images.
+pub fn pair(
+    backbone: Option<&TrainedBackbone>,
+    transform: &EvalTransform,
+    (train, test): (&dyn Dataset, &dyn Dataset),
+    name: &str,
+    recorder: &mut Recorder,
+) -> Result<Pair> {
+    let train = features(backbone, transform, train, name, recorder)?;
+    let test = features(backbone, transform, test, name, recorder)?;
+    Ok(Pair { train, test })
+}
+
+/// Runs the classification protocols on the data of a run, once for each network.
+///
+/// # Errors
+/// Data that cannot be opened or has no labels; a file that cannot be written. What goes wrong in a
+/// protocol is recorded in the report, and the others go on.
+pub fn evaluate_own(
+    recorder: &mut Recorder,
+    source: &mut NetworkFile,
+    networks: &[NetworkName],
+    (data, seed): (&DataConfig, u64),
+    (transform, batch): (&EvalTransform, usize),
+    device: Device,
+) -> Result<()> {
+    let splits = LabelledSplits::new(&data.open(seed)?)?;
+    let title = splits.train.name().to_owned();
+    // "Fashion-MNIST, train" is called by what stands before the split.
+    let title = title.split(',').next().unwrap_or(&title).to_owned();
+    for &network in networks {
+        let name = network.name();
+        let backbone = backbone(source, network, transform, batch, device)?;
+        let sets = (&*splits.train, &*splits.test);
+        let features = pair(backbone.as_ref(), transform, sets, name, recorder)?;
+        for protocol in [Protocol::Linear, Protocol::Knn, Protocol::FewShot, Protocol::Kmeans] {
+            if recorder.wants(protocol) {
+                recorder.measure((&title, name, protocol), |settings| match protocol {
+                    Protocol::Linear => {
+                        linear(settings, backbone.as_ref(), &splits, Some(&features), device)
+                    }
+                    Protocol::Knn => headlines::knn(&features.train, &features.test, settings),
+                    Protocol::FewShot => {
+                        headlines::few_shot(&features.train, &features.test, settings)
+                    }
+                    _ => headlines::kmeans(&features.train, &features.test, settings),
+                })?;
+            }
+        }
+        drop(features);
+        if let (Some(backbone), true) = (&backbone, recorder.wants(Protocol::Semi)) {
+            recorder.measure((&title, name, Protocol::Semi), |settings| {
+                fine_tuned(settings, backbone, &splits)
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// The linear probe: on random crops where the settings have them and there is a network to see
+/// them, else on features, those given or new ones.
+pub fn linear(
+    settings: &AllSettings,
+    backbone: Option<&TrainedBackbone>,
+    splits: &LabelledSplits,
+    features: Option<&Pair>,
+    device: Device,
+) -> Result<Measured> {
+    let show = &mut |_: crate::linear::ClassifierEvent| ();
+    let crop_scale = settings.crop_scale.filter(|_| backbone.is_some());
+    let result = match (backbone, features) {
+        (Some(backbone), None) => {
+            linear_of_backbone(&settings.linear, crop_scale, backbone, splits, show)?
+        }
+        (Some(backbone), Some(_)) if crop_scale.is_some() => {
+            linear_of_backbone(&settings.linear, crop_scale, backbone, splits, show)?
+        }
+        (_, Some(features)) => linear_of_features(
+            &settings.linear,
+            (&features.train, Path::new("training features")),
+            (&features.test, Path::new("test features")),
+            device,
+            show,
+        )?,
+        (None, None) => unreachable!("pixels come as features"),
+    };
+    Ok(headlines::linear(&result, crop_scale))
+}
+
+/// Fine-tuning with each share of the labels.
+pub fn fine_tuned(
+    settings: &AllSettings,
+    backbone: &TrainedBackbone,
+    splits: &LabelledSplits,
+) -> Result<Measured> {
+    let mut results = Vec::new();
+    for &share in &settings.semi_shares {
+        let (epochs, seed) = (settings.semi_epochs, settings.seed);
+        let semi_settings = SemiSettings { epochs, seed, ..SemiSettings::swav(share) };
+        results.push(semi(&semi_settings, backbone, splits, &mut |_| ())?);
+    }
+    Ok(headlines::semi(&results))
+}

@@ -1,0 +1,135 @@
+//! Runs protocols, and keeps and shows what each says.
+
+use std::path::Path;
+use std::time::Instant;
+
+use carp::error::{Error, Result};
+use files::write_atomically;
+
+use super::protocol::Protocol;
+use super::report::{Entry, EvaluationReport, Measured, Skipped};
+use super::settings::AllSettings;
+use super::table::markdown;
+
+/// What happens, for whoever shows it.
+#[derive(Debug)]
+pub enum EvaluationEvent<'a> {
+    /// Features of so many images are being made.
+    Features {
+        /// Of which data set and network.
+        what: String,
+        /// Done.
+        done: usize,
+        /// In all.
+        images: usize,
+    },
+    /// A protocol begins.
+    Start {
+        /// Data set.
+        data: &'a str,
+        /// Network.
+        network: &'static str,
+        /// Protocol.
+        protocol: Protocol,
+    },
+    /// A protocol is done.
+    Done(&'a Entry),
+    /// Something was left out.
+    Skipped(&'a Skipped),
+}
+
+/// A report under way: every entry is on the disk as soon as it is there.
+pub struct Recorder<'a> {
+    report: EvaluationReport,
+    folder: &'a Path,
+    show: &'a mut dyn FnMut(EvaluationEvent),
+}
+
+impl<'a> Recorder<'a> {
+    /// An empty report, to be written to `folder`, which is made if need be.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn new(
+        checkpoint: &Path,
+        settings: &AllSettings,
+        folder: &'a Path,
+        show: &'a mut dyn FnMut(EvaluationEvent),
+    ) -> Result<Recorder<'a>> {
+        std::fs::create_dir_all(folder).map_err(|source| Error::io(folder, source))?;
+        let report = EvaluationReport {
+            checkpoint: checkpoint.display().to_string(),
+            settings: settings.clone(),
+            entries: vec![],
+            skipped: vec![],
+        };
+        Ok(Recorder { report, folder, show })
+    }
+
+    /// True if this protocol is wanted.
+    pub(super) fn wants(&self, protocol: Protocol) -> bool {
+        self.report.settings.protocols.contains(&protocol)
+    }
+
+    pub(super) fn show(&mut self, event: EvaluationEvent) {
+        (self.show)(event);
+    }
+
+    /// Runs `measure` and records what it says; its error is recorded too, and the rest goes on.
+    pub(super) fn measure(
+        &mut self,
+        (data, network, protocol): (&str, &'static str, Protocol),
+        measure: impl FnOnce(&AllSettings) -> Result<Measured>,
+    ) -> Result<()> {
+        self.show(EvaluationEvent::Start { data, network, protocol });
+        let start = Instant::now();
+        match measure(&self.report.settings) {
+            Ok(Measured { settings, scores, result }) => {
+                let seconds = start.elapsed().as_secs_f64();
+                let data = data.to_owned();
+                let entry = Entry { data, network, protocol, settings, scores, seconds, result };
+                self.show(EvaluationEvent::Done(&entry));
+                self.report.entries.push(entry);
+                self.save()
+            }
+            Err(error) => {
+                self.skip(data, Some(network), Some(protocol), error.to_string(), true);
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) fn skip(
+        &mut self,
+        data: &str,
+        network: Option<&'static str>,
+        protocol: Option<Protocol>,
+        why: String,
+        is_fault: bool,
+    ) {
+        let skipped = Skipped { data: data.to_owned(), network, protocol, why, is_fault };
+        self.show(EvaluationEvent::Skipped(&skipped));
+        self.report.skipped.push(skipped);
+    }
+
+    fn save(&self) -> Result<()> {
+        let json = serde_json::to_string_pretty(&self.report).expect("plain numbers") + "\n";
+        write_atomically(&self.folder.join("results.json"), json.as_bytes())?;
+        let table = markdown(&self.report);
+        Ok(write_atomically(&self.folder.join("results.md"), table.as_bytes())?)
+    }
+
+    /// What the evaluations are run with.
+    pub(super) fn settings(&self) -> &AllSettings {
+        &self.report.settings
+    }
+
+    /// Writes what there is; the report.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn finish(self) -> Result<EvaluationReport> {
+        self.save()?;
+        Ok(self.report)
+    }
+}

@@ -1,0 +1,263 @@
+//! Finds a ResNet with torchvision's names among the tensors of a file: under which prefix, which
+//! one, and what is missing or left over.
+
+use autograd::Graph;
+use carp::error::{Error, Result};
+use carp::layout;
+use carp::nn::{Arch, Params, ResNet, ResNetConfig, Stem};
+use weights::{StoredTensor, WeightsFile};
+
+/// A backbone's settings and weights.
+#[derive(Clone, Debug)]
+pub struct Backbone {
+    /// Which ResNet.
+    pub config: ResNetConfig,
+    /// Pairs of torchvision's names and numbers in this project's layout.
+    pub tensors: Vec<(String, Vec<f32>)>,
+}
+
+impl Backbone {
+    /// The backbone of a new run with this seed: what a training with these settings starts from.
+    pub fn untrained(config: &ResNetConfig, seed: u64) -> Backbone {
+        let (mut graph, mut params) = (Graph::new(), Params::new(false));
+        ResNet::new(&mut graph, &mut params, config);
+        let tensors = params.all().iter().enumerate().map(|(index, param)| {
+            let info = graph.info(param.value);
+            (info.name.clone(), params.initial(index, info.shape.elements(), seed))
+        });
+        Backbone { config: *config, tensors: tensors.collect() }
+    }
+}
+
+/// Which of two networks in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The one that gradients train: student, online network, query encoder.
+    Student,
+    /// Its moving average: teacher, target, key encoder.
+    Teacher,
+}
+
+/// Parts of prefixes that tell the role of a network.
+const TEACHERS: [&str; 5] = ["teacher", "momentum_encoder", "encoder_k", "target", "ema"];
+const STUDENTS: [&str; 4] = ["student", "base_encoder", "encoder_q", "online"];
+
+fn role_of(prefix: &str) -> Option<Role> {
+    let has = |words: &[&str]| {
+        prefix.split('.').any(|part| words.iter().any(|word| part.starts_with(word)))
+    };
+    if has(&TEACHERS) { Some(Role::Teacher) } else { has(&STUDENTS).then_some(Role::Student) }
+}
+
+/// How the layers are called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Naming {
+    /// conv1, bn1, layer1 to layer4.
+    Torchvision,
+    /// 0, 1, 4 to 7: the children of torchvision's network in a Sequential.
+    Sequential,
+}
+
+impl Naming {
+    /// What a tensor is called after the prefix.
+    fn given(self, name: &str) -> String {
+        let Naming::Sequential = self else { return name.to_owned() };
+        let (first, rest) = name.split_once('.').expect("a layer and a tensor");
+        let number = match first {
+            "conv1" => "0",
+            "bn1" => "1",
+            "layer1" => "4",
+            "layer2" => "5",
+            "layer3" => "6",
+            _ => "7",
+        };
+        format!("{number}.{rest}")
+    }
+}
+
+/// A network in a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// What stands before torchvision's names.
+    pub prefix: String,
+    /// Student or teacher, where the prefix tells.
+    pub role: Option<Role>,
+    naming: Naming,
+}
+
+/// All backbones of a file, in its order.
+pub fn candidates(file: &WeightsFile) -> Vec<Candidate> {
+    let mut found = Vec::new();
+    for tensor in file.tensors() {
+        for naming in [Naming::Torchvision, Naming::Sequential] {
+            let first = naming.given("conv1.weight");
+            let Some(prefix) = tensor.name.strip_suffix(&first) else { continue };
+            let has = |name: &str| file.find(&(prefix.to_owned() + &naming.given(name))).is_some();
+            let is_whole = prefix.is_empty() || prefix.ends_with('.');
+            if is_whole && has("bn1.running_mean") && has("layer1.0.conv1.weight") {
+                found.push(Candidate { prefix: prefix.to_owned(), role: role_of(prefix), naming });
+            }
+        }
+    }
+    found
+}
+
+/// The backbone that is meant: of `role`, or of exactly this prefix. Without either the network
+/// that the methods' own evaluations take: the teacher of a student, else the query encoder.
+///
+/// # Errors
+/// None there, or none of this role or prefix: names those that are there.
+pub fn choose(file: &WeightsFile, role: Option<Role>, prefix: Option<&str>) -> Result<Candidate> {
+    let all = candidates(file);
+    let refuse = |detail: String| Err(Error::data(file.path(), detail));
+    if all.is_empty() {
+        return refuse(
+            "no ResNet in it: no conv1.weight with bn1 and layer1 beside it under any prefix"
+                .to_owned(),
+        );
+    }
+    let prefixes: Vec<&str> = all.iter().map(|candidate| candidate.prefix.as_str()).collect();
+    let listed = format!("{prefixes:?}");
+    if let Some(prefix) = prefix {
+        let same = |candidate: &&Candidate| {
+            candidate.prefix.trim_end_matches('.') == prefix.trim_end_matches('.')
+        };
+        return match all.iter().find(same) {
+            Some(candidate) => Ok(candidate.clone()),
+            None => refuse(format!("no ResNet under {prefix:?}; there is one under {listed}")),
+        };
+    }
+    // With a teacher named so, its evaluations use it; of a query and a key encoder, the former.
+    let rank = |candidate: &Candidate| match (candidate.role, role) {
+        (own, Some(wanted)) if own == Some(wanted) => 0,
+        (Some(_), Some(_)) => 9,
+        _ if candidate.prefix.split('.').any(|part| part == "teacher") => 1,
+        (None, _) => 2,
+        (Some(Role::Student), _) => 3,
+        (Some(Role::Teacher), _) => 4,
+    };
+    let best = all.iter().min_by_key(|candidate| rank(candidate)).expect("not empty");
+    if rank(best) == 9 {
+        let wanted = if role == Some(Role::Teacher) { "teacher" } else { "student" };
+        return refuse(format!("no {wanted} in it; there is a ResNet under {listed}"));
+    }
+    Ok(best.clone())
+}
+
+/// What a file holds of the chosen backbone.
+pub struct Match {
+    /// Which ResNet the shapes belong to.
+    pub config: ResNetConfig,
+    /// Torchvision's name, name in the file; in this project's order.
+    pub tensors: Vec<(String, String)>,
+    /// Names that the ResNet needs and the file lacks.
+    pub missing: Vec<String>,
+    /// Names below the prefix that the ResNet has no place for, such as `fc.weight`.
+    pub left_over: Vec<String>,
+    /// How many tensors the file has beside this prefix.
+    pub elsewhere: usize,
+}
+
+/// Compares the tensors under a prefix with the ResNet that their shapes belong to.
+///
+/// # Errors
+/// Shapes of no ResNet-18, -34 or -50: names the tensor.
+pub fn compare(file: &WeightsFile, candidate: &Candidate) -> Result<Match> {
+    let Candidate { prefix, naming, .. } = candidate;
+    let given = |name: &str| prefix.clone() + &naming.given(name);
+    let config = detect(|name| file.find(&given(name)))
+        .map_err(|detail| Error::data(file.path(), format!("under {prefix:?}: {detail}")))?;
+    let (mut graph, mut params) = (Graph::new(), Params::new(false));
+    ResNet::new(&mut graph, &mut params, &config);
+    let (mut tensors, mut missing) = (Vec::new(), Vec::new());
+    for param in params.all() {
+        let info = graph.info(param.value);
+        let stored = given(&info.name);
+        let want = layout::pytorch_shape(&info.shape);
+        match file.find(&stored) {
+            None => missing.push(info.name.clone()),
+            Some(tensor) if tensor.shape == want => tensors.push((info.name.clone(), stored)),
+            Some(tensor) => {
+                let (arch, width) = (config.arch.name(), config.width);
+                return Err(Error::data(
+                    file.path(),
+                    format!(
+                        "{stored} is {:?}, a {arch} of width {width} has {want:?}",
+                        tensor.shape
+                    ),
+                ));
+            }
+        }
+    }
+    let used = |name: &str| tensors.iter().any(|(_, stored)| stored == name);
+    let below = |tensor: &&StoredTensor| tensor.name.starts_with(prefix.as_str());
+    let left_over = file
+        .tensors()
+        .iter()
+        .filter(below)
+        .filter(|tensor| !used(&tensor.name) && !tensor.name.ends_with("num_batches_tracked"))
+        .map(|tensor| tensor.name[prefix.len()..].to_owned())
+        .collect();
+    let elsewhere = file.tensors().len() - file.tensors().iter().filter(below).count();
+    Ok(Match { config, tensors, missing, left_over, elsewhere })
+}
+
+/// Reads the weights of a match.
+///
+/// # Errors
+/// Missing tensors, or a file that is damaged where one lies.
+pub fn read(file: &mut WeightsFile, found: &Match) -> Result<Backbone> {
+    if let Some(first) = found.missing.first() {
+        let (count, arch) = (found.missing.len(), found.config.arch.name());
+        let detail = format!("{count} tensors of a {arch} are missing, the first is {first}");
+        return Err(Error::data(file.path(), detail));
+    }
+    let mut tensors = Vec::with_capacity(found.tensors.len());
+    for (name, stored) in &found.tensors {
+        let data = file.read(stored)?;
+        let shape = &file.find(stored).expect("matched by name").shape;
+        if let Some(at) = data.iter().position(|number| !number.is_finite()) {
+            let detail = format!("number {at} of {stored} is {}", data[at]);
+            return Err(Error::data(file.path(), detail));
+        }
+        tensors.push((name.clone(), layout::from_pytorch(shape, &data)));
+    }
+    Ok(Backbone { config: found.config, tensors })
+}
+
+/// The ResNet whose shapes these are, as far as its first layers and its depth tell.
+fn detect<'a>(
+    find: impl Fn(&str) -> Option<&'a StoredTensor>,
+) -> std::result::Result<ResNetConfig, String> {
+    let stem = find("conv1.weight").ok_or("no conv1.weight")?;
+    let &[width, in_channels, height, kernel] = &stem.shape[..] else {
+        return Err(format!("conv1.weight is {:?}, should have 4 dimensions", stem.shape));
+    };
+    let stem = match (height, kernel) {
+        (7, 7) => Stem::ImageNet,
+        (3, 3) => Stem::Cifar,
+        _ => {
+            return Err(format!(
+                "conv1.weight is {:?}: its kernel is neither 7x7 nor 3x3",
+                stem.shape
+            ));
+        }
+    };
+    if width == 0 || in_channels == 0 {
+        return Err("conv1.weight is empty".to_owned());
+    }
+    let blocks_of = |stage: usize| {
+        (0..).take_while(|b| find(&format!("layer{stage}.{b}.conv1.weight")).is_some()).count()
+    };
+    let blocks = [1, 2, 3, 4].map(blocks_of);
+    let is_bottleneck = find("layer1.0.conv3.weight").is_some();
+    let known = [Arch::ResNet18, Arch::ResNet34, Arch::ResNet50];
+    let arch = known
+        .into_iter()
+        .find(|arch| arch.blocks() == blocks && (arch.expansion() > 1) == is_bottleneck);
+    let Some(arch) = arch else {
+        let kind = if is_bottleneck { "bottleneck" } else { "basic" };
+        return Err(format!("{kind} blocks {blocks:?} are no ResNet-18, -34 or -50"));
+    };
+    Ok(ResNetConfig { arch, stem, width, in_channels, zero_init_residual: true })
+}

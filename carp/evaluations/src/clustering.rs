@@ -1,0 +1,168 @@
+//! The clustering protocol: k-means on training features, scored on test features by their nearest
+//! centroids (spec, section 2).
+
+use carp::error::Result;
+use rayon::prelude::*;
+use serde::Serialize;
+use tensor::random::{Purpose, Stream};
+
+use super::clustering_scores::{ClusteringScores, clustering_scores};
+use super::kmeans::{kmeans, nearest_centroids};
+use crate::features::FeatureSet;
+use crate::kmeans_options::{KmeansOptions, Start};
+
+/// Rows that one task adds up.
+const ROWS: usize = 1024;
+
+/// How to cluster features. The default is the authors' script: faiss's spherical k-means with
+/// faiss's own defaults, on standardised features.
+#[derive(Clone, Debug, Serialize)]
+pub struct ClusteringOptions {
+    /// Of k-means; 0 clusters are as many as there are classes.
+    #[serde(flatten)]
+    pub kmeans: KmeansOptions,
+    /// Features less the training mean, over the training standard deviation.
+    pub standardize: bool,
+    /// Training features per cluster at most, drawn; 0 takes all.
+    pub max_points_per_centroid: usize,
+}
+
+impl Default for ClusteringOptions {
+    fn default() -> ClusteringOptions {
+        ClusteringOptions {
+            kmeans: KmeansOptions {
+                clusters: 0,
+                spherical: true,
+                start: Start::Random,
+                starts: 10,
+                iterations: 100,
+                seed: 0,
+            },
+            standardize: true,
+            max_points_per_centroid: 256,
+        }
+    }
+}
+
+/// What [`evaluate`] found, with all that it depends on.
+#[derive(Clone, Debug, Serialize)]
+pub struct ClusteringResult {
+    /// The settings, with the clusters that were made.
+    #[serde(flatten)]
+    pub options: ClusteringOptions,
+    /// Features clustered.
+    pub points: usize,
+    /// Features scored.
+    pub scored: usize,
+    /// Which they were: `test` or, without test features, `train`.
+    pub scored_split: &'static str,
+    /// D.
+    pub dim: usize,
+    /// Of the best start, on the points clustered; lower is better.
+    pub objective: f64,
+    /// Iterations that the best start took.
+    pub best_start_iterations: usize,
+    /// The scores.
+    pub scores: ClusteringScores,
+}
+
+/// Clusters `train` and scores `test`, or `train` itself without one. Takes the sets, since it
+/// standardises them in place.
+///
+/// # Errors
+/// No class per scored image, features of different length, more clusters than points.
+pub fn evaluate(
+    mut train: FeatureSet,
+    mut test: Option<FeatureSet>,
+    mut options: ClusteringOptions,
+) -> Result<ClusteringResult> {
+    if let Some(test) = &test {
+        train.same_dim(test)?;
+    }
+    let classes = match &test {
+        Some(test) => test.classes("test features".as_ref())?,
+        None => train.classes("training features".as_ref())?,
+    }
+    .to_vec();
+    let dim = train.dim;
+    if options.kmeans.clusters == 0 {
+        let train = train.classes("training features".as_ref()).unwrap_or(&[]);
+        let most = classes.iter().chain(train).max().expect("features are not empty");
+        options.kmeans.clusters = *most as usize + 1;
+    }
+    if options.standardize {
+        let (mean, scale) = moments(&train.features, dim);
+        for set in [Some(&mut train), test.as_mut()].into_iter().flatten() {
+            standardize(&mut set.features, &mean, &scale);
+        }
+    }
+    let most = options.max_points_per_centroid.saturating_mul(options.kmeans.clusters);
+    let sample = (most > 0 && most < train.rows()).then(|| sample(&train, most, &options.kmeans));
+    let points = sample.as_deref().unwrap_or(&train.features);
+    let found = kmeans(points, dim, &options.kmeans)?;
+    let scored = test.as_ref().unwrap_or(&train);
+    let clusters =
+        nearest_centroids(&scored.features, dim, &found.centroids, options.kmeans.spherical);
+    Ok(ClusteringResult {
+        points: points.len() / dim,
+        scored: classes.len(),
+        scored_split: if test.is_some() { "test" } else { "train" },
+        dim,
+        objective: found.objective,
+        best_start_iterations: found.iterations,
+        scores: clustering_scores(&classes, &clusters),
+        options,
+    })
+}
+
+/// So many rows, drawn without replacement.
+fn sample(train: &FeatureSet, most: usize, options: &KmeansOptions) -> Vec<f32> {
+    let mut rows: Vec<u32> = (0..train.rows() as u32).collect();
+    Stream::new(options.seed, Purpose::Evaluation, 0, 1).shuffle(&mut rows);
+    let row = |&row: &u32| &train.features[row as usize * train.dim..][..train.dim];
+    rows[..most].iter().flat_map(row).copied().collect()
+}
+
+/// Mean and 1 / standard deviation (over N) of each column; 1 where a column is constant up to
+/// rounding, as in scikit-learn.
+fn moments(features: &[f32], dim: usize) -> (Vec<f64>, Vec<f64>) {
+    let n = (features.len() / dim) as f64;
+    let mean = column_means(features, &vec![0.0; dim], |x, _| x);
+    let variance = column_means(features, &mean, |x, mean| (x - mean) * (x - mean));
+    let scale = |(&mean, &variance): (&f64, &f64)| {
+        let rounding = n * f64::EPSILON * variance + (n * mean * f64::EPSILON).powi(2);
+        if variance <= rounding { 1.0 } else { 1.0 / variance.sqrt() }
+    };
+    let scale = mean.iter().zip(&variance).map(scale).collect();
+    (mean, scale)
+}
+
+/// The mean over rows of `f(x, centre)`, column by column, in double precision.
+fn column_means(features: &[f32], centre: &[f64], f: fn(f64, f64) -> f64) -> Vec<f64> {
+    let dim = centre.len();
+    let part = |rows: &[f32]| {
+        let mut sums = vec![0.0f64; dim];
+        for row in rows.chunks_exact(dim) {
+            for ((sum, &x), &centre) in sums.iter_mut().zip(row).zip(centre) {
+                *sum += f(x.into(), centre);
+            }
+        }
+        sums
+    };
+    let parts: Vec<Vec<f64>> = features.par_chunks(ROWS * dim).map(part).collect();
+    let mut means = vec![0.0; dim];
+    for part in parts {
+        means.iter_mut().zip(part).for_each(|(mean, part)| *mean += part);
+    }
+    let n = (features.len() / dim) as f64;
+    means.iter_mut().for_each(|mean| *mean /= n);
+    means
+}
+
+fn standardize(features: &mut [f32], mean: &[f64], scale: &[f64]) {
+    features.par_chunks_mut(mean.len()).for_each(|row| {
+        for ((x, mean), scale) in row.iter_mut().zip(mean).zip(scale) {
+            *x = ((f64::from(*x) - mean) * scale) as f32;
+        }
+    });
+}

@@ -1,0 +1,190 @@
+//! Copy detection by the protocol of Copydays (Douze et al., 2009), as self-supervised methods
+//! report it: edited copies look for their originals among originals and distractors.
+//!
+//! An original is right for a query if both names begin with the same four characters. Average
+//! precision by trapezoids over the best `top` of the ranking; mean over the queries of a block (a
+//! kind of edit).
+
+use std::path::Path;
+
+use carp::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+use super::average_precision::trapezoid_average_precision;
+use super::whitening::Whitening;
+use crate::features::FeatureSet;
+use crate::neighbours::neighbours;
+
+/// The block that is reported first.
+pub const HEADLINE: &str = "strong";
+
+/// Queries of one kind of edit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CopyBlock {
+    /// Such as `strong`, `jpegqual/15` or `crops/50`.
+    pub name: String,
+    /// File names.
+    pub queries: Vec<String>,
+}
+
+/// The file names behind the features.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CopyNames {
+    /// Of the rows of the database features.
+    pub originals: Vec<String>,
+    /// Of the rows of the query features, block after block.
+    pub blocks: Vec<CopyBlock>,
+}
+
+impl CopyNames {
+    /// Reads `{"originals": [name, ...], "blocks": [{"name": ..., "queries": [name, ...]}, ...]}`.
+    ///
+    /// # Errors
+    /// No such file, or another content.
+    pub fn load(path: &Path) -> Result<CopyNames> {
+        let text = std::fs::read_to_string(path).map_err(|source| Error::io(path, source))?;
+        let wrong = |error| {
+            let form = "should be {\"originals\": [name, ...], \"blocks\": [{\"name\": ..., \
+                        \"queries\": [name, ...]}, ...]}";
+            Error::data(path, format!("{form}: {error}"))
+        };
+        serde_json::from_str(&text).map_err(wrong)
+    }
+}
+
+/// How to look.
+#[derive(Clone, Debug, Serialize)]
+pub struct CopyDetectionOptions {
+    /// Of the ranking, what counts; 0 is all of it.
+    pub top: usize,
+    /// Power of the eigenvalues, where features are whitened.
+    pub whitening_power: f64,
+}
+
+impl Default for CopyDetectionOptions {
+    fn default() -> CopyDetectionOptions {
+        CopyDetectionOptions { top: 20, whitening_power: 0.5 }
+    }
+}
+
+/// What a block gave.
+#[derive(Clone, Debug, Serialize)]
+pub struct BlockScore {
+    /// Its name.
+    pub name: String,
+    /// Queries.
+    pub queries: usize,
+    /// Mean average precision, a fraction.
+    pub map: f64,
+}
+
+/// What [`evaluate`] found, with all that it depends on.
+#[derive(Clone, Debug, Serialize)]
+pub struct CopyDetectionResult {
+    /// The settings.
+    #[serde(flatten)]
+    pub options: CopyDetectionOptions,
+    /// Originals.
+    pub originals: usize,
+    /// Distractors.
+    pub distractors: usize,
+    /// Features that the whitening was learned from; none if it was not.
+    pub whitened_by: Option<usize>,
+    /// D.
+    pub dim: usize,
+    /// Mean average precision of the block `strong`, where there is one.
+    pub strong: Option<f64>,
+    /// All blocks.
+    pub blocks: Vec<BlockScore>,
+}
+
+/// What is compared.
+pub struct CopyFeatures {
+    /// Originals, in the order of their names.
+    pub originals: FeatureSet,
+    /// Queries, in the order of their names.
+    pub queries: FeatureSet,
+    /// Further images of the database, right for no query.
+    pub distractors: Option<FeatureSet>,
+    /// Images to learn the whitening from.
+    pub whitening: Option<FeatureSet>,
+}
+
+/// Scores each block. Takes the features, since it whitens them in place.
+///
+/// # Errors
+/// Features of different length or not as many as names, a query without an original.
+pub fn evaluate(
+    features: CopyFeatures,
+    names: &CopyNames,
+    options: CopyDetectionOptions,
+) -> Result<CopyDetectionResult> {
+    let CopyFeatures { originals: mut database, mut queries, distractors, whitening } = features;
+    let originals = database.rows();
+    let query_names = || names.blocks.iter().flat_map(|block| &block.queries);
+    for (what, set, names) in
+        [("original", &database, names.originals.len()), ("query", &queries, query_names().count())]
+    {
+        if set.rows() != names {
+            let wrong = format!("{} {what} features, {names} {what} names", set.rows());
+            return Err(Error::usage(format!("copy detection: {wrong}")));
+        }
+    }
+    if let Some(block) = names.blocks.iter().find(|block| block.queries.is_empty()) {
+        let wrong = format!("copy detection: block {} has no queries", block.name);
+        return Err(Error::usage(wrong));
+    }
+    database.same_dim(&queries)?;
+    if let Some(distractors) = &distractors {
+        database.same_dim(distractors)?;
+        database.features.extend_from_slice(&distractors.features);
+    }
+    if let Some(set) = &whitening {
+        database.same_dim(set)?;
+        let whitening = Whitening::learn(set, options.whitening_power);
+        whitening.apply(&mut database);
+        whitening.apply(&mut queries);
+    }
+    let top = if options.top == 0 { database.rows() } else { options.top };
+    let rankings = neighbours(&database.features, &queries.features, database.dim, top);
+    let precision = |(name, ranking): (&String, &Vec<(f32, u32)>)| {
+        let is_right = |original: &String| beginning(original).eq(beginning(name));
+        let positives = names.originals.iter().filter(|original| is_right(original)).count();
+        if positives == 0 {
+            let wrong = format!("copy detection: no original begins like {name}");
+            return Err(Error::usage(wrong));
+        }
+        let found = ranking
+            .iter()
+            .enumerate()
+            .filter(|(_, (_, row))| names.originals.get(*row as usize).is_some_and(is_right));
+        let ranks: Vec<usize> = found.map(|(rank, _)| rank).collect();
+        Ok(trapezoid_average_precision(&ranks, positives))
+    };
+    let precisions: Vec<f64> =
+        query_names().zip(&rankings).map(precision).collect::<Result<_>>()?;
+    let mut rest = precisions.as_slice();
+    let score = |block: &CopyBlock| {
+        let (own, others) = rest.split_at(block.queries.len());
+        rest = others;
+        let map = own.iter().sum::<f64>() / own.len() as f64;
+        BlockScore { name: block.name.clone(), queries: own.len(), map }
+    };
+    let blocks: Vec<BlockScore> = names.blocks.iter().map(score).collect();
+    Ok(CopyDetectionResult {
+        options,
+        originals,
+        distractors: database.rows() - originals,
+        whitened_by: whitening.map(|set| set.rows()),
+        dim: database.dim,
+        strong: blocks.iter().find(|block| block.name == HEADLINE).map(|block| block.map),
+        blocks,
+    })
+}
+
+/// What tells which original a copy is of.
+fn beginning(name: &str) -> impl Iterator<Item = char> + '_ {
+    name.chars().take(4)
+}

@@ -1,0 +1,113 @@
+//! A frozen backbone in inference mode.
+
+use autograd::{Executor, Graph, Passes, Phase, Value};
+use carp::error::{Error, Result};
+use carp::learner::Device;
+use carp::nn::{Params, ResNet, ResNetConfig};
+
+/// The last layer of a backbone: its global average pool.
+pub const POOLED: &str = "avgpool";
+
+/// A backbone without gradients, whose batch norms use the running statistics.
+pub struct FeatureExtractor {
+    executor: Executor,
+    tensors: Vec<(String, Value)>,
+    images: Value,
+    features: Value,
+    batch: usize,
+}
+
+impl FeatureExtractor {
+    /// A backbone for batches of `batch` images of `size` x `size` pixels, with its average pool.
+    ///
+    /// # Errors
+    /// Images too small for the backbone; those of `device`.
+    pub fn new(
+        config: &ResNetConfig,
+        batch: usize,
+        size: usize,
+        device: Device,
+    ) -> Result<FeatureExtractor> {
+        FeatureExtractor::of_layer(config, batch, (size, size), POOLED, device)
+    }
+
+    /// As [`FeatureExtractor::new`], for images of (height, width), up to the layer of this name:
+    /// see [`ResNet::forward_to`]. What is not [`POOLED`] is averaged over its pixels.
+    ///
+    /// # Errors
+    /// Images too small for the backbone, or no such layer.
+    pub fn of_layer(
+        config: &ResNetConfig,
+        batch: usize,
+        (height, width): (usize, usize),
+        layer: &str,
+        device: Device,
+    ) -> Result<FeatureExtractor> {
+        let (mut graph, mut params) = (Graph::new(), Params::new(false));
+        let resnet = ResNet::new(&mut graph, &mut params, config);
+        let images = graph.input("images", [batch, height, width, config.in_channels]);
+        let features = if layer == POOLED {
+            resnet.forward(&mut graph, images, false)?
+        } else {
+            let spatial = resnet.forward_to(&mut graph, images, layer, false)?;
+            graph.global_avg_pool(spatial)?
+        };
+        graph.keep(features);
+        graph.fuse(&Passes::all());
+        let name = |value: Value| (graph.info(value).name.clone(), value);
+        let tensors = params.all().iter().map(|param| name(param.value)).collect();
+        let executor = Executor::new(graph, device)?;
+        Ok(FeatureExtractor { executor, tensors, images, features, batch })
+    }
+
+    /// Sets the weights: pairs of torchvision's names and numbers in this project's layout.
+    ///
+    /// # Errors
+    /// A missing tensor.
+    pub fn load(&mut self, backbone: &[(String, Vec<f32>)]) -> Result<()> {
+        for (name, value) in &self.tensors {
+            let Some((_, data)) = backbone.iter().find(|(given, _)| given == name) else {
+                return Err(Error::usage(format!("the backbone's weights lack {name}")));
+            };
+            self.executor.write(*value, data);
+        }
+        Ok(())
+    }
+
+    /// Bytes of its memory on the device.
+    pub fn bytes(&self) -> usize {
+        4 * self.executor.plan().total
+    }
+
+    /// The length of a feature vector.
+    pub fn dim(&self) -> usize {
+        self.executor.graph().shape(self.features)[1]
+    }
+
+    /// Features `[count, dim]` of `count` images; `prepare(first, pixels)` writes the images from
+    /// number `first` on into `pixels`, which has room for as many as are still wanted of a batch.
+    ///
+    /// # Errors
+    /// Those of `prepare`; a fault of the device.
+    pub fn extract(
+        &mut self,
+        count: usize,
+        mut prepare: impl FnMut(usize, &mut [f32]) -> Result<()>,
+    ) -> Result<Vec<f32>> {
+        let dim = self.dim();
+        let image = self.executor.graph().shape(self.images).elements() / self.batch;
+        let mut pixels = vec![0.0; self.batch * image];
+        let mut features = vec![0.0; self.batch * dim];
+        let mut all = Vec::with_capacity(count * dim);
+        for first in (0..count).step_by(self.batch) {
+            let rows = self.batch.min(count - first);
+            prepare(first, &mut pixels[..rows * image])?;
+            self.executor.write(self.images, &pixels);
+            self.executor.run(Phase::Forward)?;
+            self.executor.read_into(self.features, &mut features);
+            self.executor.finish()?;
+            all.extend_from_slice(&features[..rows * dim]);
+        }
+        Ok(all)
+    }
+}

@@ -1,0 +1,273 @@
+//! Features with their labels, as a safetensors file: what `carp features` writes and what every
+//! protocol reads, also where another program made it.
+//!
+//! `features` is `[N,D]` of f32. `labels` is `[N]`, one class each (i64, i32 or u32), or `[N,C]`,
+//! where a number above 0 says that an image shows class c. Without labels the file lacks it.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
+
+use carp::error::{Error, Result};
+use datasets::Labels;
+use files::write_atomically;
+use safetensors::tensor::{Dtype, Metadata, TensorInfo, TensorView};
+
+/// Features of images, `[N,D]`, and their labels.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FeatureSet {
+    /// Row by row.
+    pub features: Vec<f32>,
+    /// D.
+    pub dim: usize,
+    /// One row each.
+    pub labels: Labels,
+}
+
+impl FeatureSet {
+    /// N.
+    pub fn rows(&self) -> usize {
+        self.features.len() / self.dim
+    }
+
+    /// One class per image.
+    ///
+    /// # Errors
+    /// Labels of another kind; `path` is where the set came from.
+    pub fn classes(&self, path: &Path) -> Result<&[u32]> {
+        match &self.labels {
+            Labels::Single(labels) => Ok(labels),
+            Labels::None => Err(Error::data(path, "has no `labels`; this protocol needs [N]")),
+            Labels::Multi { classes, .. } => {
+                let detail =
+                    format!("labels are [N,{classes}]; this protocol needs one class, [N]");
+                Err(Error::data(path, detail))
+            }
+        }
+    }
+
+    /// That both sets may be compared.
+    ///
+    /// # Errors
+    /// Features of another length.
+    pub fn same_dim(&self, other: &FeatureSet) -> Result<()> {
+        if self.dim == other.dim {
+            return Ok(());
+        }
+        let (a, b) = (self.dim, other.dim);
+        Err(Error::usage(format!("features of {a} and of {b} numbers: take both of one network")))
+    }
+
+    /// Reads a file; features go straight to their place, so that the peak is their own size.
+    ///
+    /// # Errors
+    /// No such file, not safetensors or cut short, tensors that are missing, of another type or
+    /// shape, features that are not finite, labels below 0.
+    pub fn load(path: &Path) -> Result<FeatureSet> {
+        let mut file = TensorFile::open(path)?;
+        let Some(info) = file.header.info("features").cloned() else {
+            let detail = "has no tensor `features`: [N,D] of f32 is wanted";
+            return Err(Error::data(path, detail));
+        };
+        let &[rows, dim] = info.shape.as_slice() else {
+            let detail = format!("features are {:?}, should be [N,D]", info.shape);
+            return Err(Error::data(path, detail));
+        };
+        if info.dtype != Dtype::F32 || rows == 0 || dim == 0 {
+            let detail = format!(
+                "features are {:?} of {:?}, should be [N,D] of F32 and not empty",
+                info.shape, info.dtype
+            );
+            return Err(Error::data(path, detail));
+        }
+        let mut features = Vec::with_capacity(rows * dim);
+        file.read(&info, |bytes| {
+            let number = |bytes: &[u8]| f32::from_le_bytes(bytes.try_into().expect("4 bytes"));
+            features.extend(bytes.chunks_exact(4).map(number));
+        })?;
+        if let Some(at) = features.iter().position(|feature| !feature.is_finite()) {
+            let detail = format!("features[{},{}] is {}", at / dim, at % dim, features[at]);
+            return Err(Error::data(path, detail));
+        }
+        let labels = match file.header.info("labels").cloned() {
+            Some(info) => {
+                let mut data = Vec::new();
+                file.read(&info, |bytes| data.extend_from_slice(bytes))?;
+                read_labels(path, &info, &data, rows)?
+            }
+            None => Labels::None,
+        };
+        Ok(FeatureSet { features, dim, labels })
+    }
+
+    /// Writes a file, whole or not at all; labels as i64.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        let rows = self.rows();
+        let features: Vec<u8> = self.features.iter().flat_map(|x| x.to_le_bytes()).collect();
+        let (shape, labels): (Vec<usize>, Vec<i64>) = match &self.labels {
+            Labels::None => (vec![], vec![]),
+            Labels::Single(labels) => (vec![rows], labels.iter().map(|&x| x.into()).collect()),
+            Labels::Multi { classes, shown } => {
+                (vec![rows, *classes], shown.iter().map(|&x| x.into()).collect())
+            }
+        };
+        let labels: Vec<u8> = labels.iter().flat_map(|x| x.to_le_bytes()).collect();
+        let view = |dtype, shape, bytes| {
+            TensorView::new(dtype, shape, bytes).expect("as many bytes as the shape says")
+        };
+        let mut views = vec![("features", view(Dtype::F32, vec![rows, self.dim], &features))];
+        if !shape.is_empty() {
+            views.push(("labels", view(Dtype::I64, shape, &labels)));
+        }
+        let file = safetensors::serialize(views, None)
+            .map_err(|error| Error::data(path, format!("cannot be written: {error}")))?;
+        Ok(write_atomically(path, &file)?)
+    }
+}
+
+/// A safetensors file of which only the header is in memory.
+struct TensorFile<'a> {
+    path: &'a Path,
+    file: File,
+    header: Metadata,
+    /// Where the tensors begin.
+    start: u64,
+}
+
+impl TensorFile<'_> {
+    fn open(path: &Path) -> Result<TensorFile<'_>> {
+        let io = |source| Error::io(path, source);
+        let broken =
+            |why: String| Error::data(path, format!("not a whole safetensors file: {why}"));
+        let mut file = File::open(path).map_err(io)?;
+        let size = file.metadata().map_err(io)?.len();
+        let mut length = [0; 8];
+        if size < 8 {
+            return Err(broken(format!("{size} bytes hold no header")));
+        }
+        file.read_exact(&mut length).map_err(io)?;
+        let length = u64::from_le_bytes(length);
+        if length > size - 8 {
+            return Err(broken(format!("a header of {length} bytes in a file of {size}")));
+        }
+        let mut header = vec![0; length as usize];
+        file.read_exact(&mut header).map_err(io)?;
+        let header: Metadata =
+            serde_json::from_slice(&header).map_err(|error| broken(error.to_string()))?;
+        let (start, tensors) = (8 + length, header.data_len() as u64);
+        if start + tensors != size {
+            let why = format!("its header tells of {tensors} bytes, {} are there", size - start);
+            return Err(broken(why));
+        }
+        Ok(TensorFile { path, file, header, start })
+    }
+
+    /// Gives the bytes of a tensor to `take`, part by part, each of whole numbers.
+    fn read(&mut self, info: &TensorInfo, mut take: impl FnMut(&[u8])) -> Result<()> {
+        const PART: usize = 1 << 20;
+        let io = |source| Error::io(self.path, source);
+        let (first, end) = info.data_offsets;
+        self.file.seek(SeekFrom::Start(self.start + first as u64)).map_err(io)?;
+        let mut part = vec![0; PART.min(end - first)];
+        for first in (first..end).step_by(PART) {
+            let part = &mut part[..PART.min(end - first)];
+            self.file.read_exact(part).map_err(io)?;
+            take(part);
+        }
+        Ok(())
+    }
+}
+
+fn read_labels(path: &Path, info: &TensorInfo, data: &[u8], rows: usize) -> Result<Labels> {
+    let numbers: Vec<i64> = match info.dtype {
+        Dtype::I64 => data
+            .chunks_exact(8)
+            .map(|bytes| i64::from_le_bytes(bytes.try_into().expect("8 bytes")))
+            .collect(),
+        Dtype::I32 => data
+            .chunks_exact(4)
+            .map(|bytes| i32::from_le_bytes(bytes.try_into().expect("4 bytes")).into())
+            .collect(),
+        Dtype::U32 => data
+            .chunks_exact(4)
+            .map(|bytes| u32::from_le_bytes(bytes.try_into().expect("4 bytes")).into())
+            .collect(),
+        Dtype::U8 | Dtype::BOOL => data.iter().map(|&byte| byte.into()).collect(),
+        other => {
+            let detail = format!("labels are {other:?}, should be I64, I32, U32 or U8");
+            return Err(Error::data(path, detail));
+        }
+    };
+    match *info.shape {
+        [n] if n == rows => {
+            let bad = numbers.iter().position(|&label| u32::try_from(label).is_err());
+            if let Some(row) = bad {
+                let detail = format!("labels[{row}] is {}, should be a class from 0", numbers[row]);
+                return Err(Error::data(path, detail));
+            }
+            Ok(Labels::Single(numbers.iter().map(|&label| label as u32).collect()))
+        }
+        [n, classes] if n == rows && classes > 0 => {
+            let shown = numbers.iter().map(|&label| label.signum() as i32).collect();
+            Ok(Labels::Multi { classes, shown })
+        }
+        _ => {
+            let detail = format!(
+                "labels are {:?}, features have {rows} rows: should be [{rows}] or [{rows},C]",
+                info.shape
+            );
+            Err(Error::data(path, detail))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(labels: Labels) -> FeatureSet {
+        FeatureSet { features: vec![1.0, -2.0, 0.5, 4.0, 0.0, 3.0], dim: 2, labels }
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("features.safetensors");
+        let multi = Labels::Multi { classes: 2, shown: vec![1, -1, 0, 1, -1, -1] };
+        for labels in [Labels::None, Labels::Single(vec![4, 0, 7]), multi] {
+            let set = written(labels);
+            set.save(&path).unwrap();
+            assert_eq!(FeatureSet::load(&path).unwrap(), set);
+        }
+        let line = written(Labels::None).classes(&path).unwrap_err().to_string();
+        assert!(line.ends_with("has no `labels`; this protocol needs [N]"), "{line}");
+    }
+
+    #[test]
+    fn faults_are_one_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("features.safetensors");
+        let fault = |tensors: Vec<(&str, Dtype, Vec<usize>, Vec<u8>)>| {
+            let views = tensors.iter().map(|(name, dtype, shape, bytes)| {
+                (*name, TensorView::new(*dtype, shape.clone(), bytes).unwrap())
+            });
+            std::fs::write(&path, safetensors::serialize(views, None).unwrap()).unwrap();
+            FeatureSet::load(&path).unwrap_err().to_string()
+        };
+        let features = || ("features", Dtype::F32, vec![2, 1], vec![0; 8]);
+        assert!(fault(vec![]).contains("no tensor `features`"));
+        assert!(fault(vec![("features", Dtype::F32, vec![2], vec![0; 8])]).contains("[2]"));
+        assert!(fault(vec![("features", Dtype::F16, vec![2, 1], vec![0; 4])]).contains("F16"));
+        let nan = f32::NAN.to_le_bytes().repeat(2);
+        assert!(fault(vec![("features", Dtype::F32, vec![2, 1], nan)]).contains("[0,0] is NaN"));
+        let labels = |bytes: Vec<u8>| ("labels", Dtype::I32, vec![bytes.len() / 4], bytes);
+        assert!(fault(vec![features(), labels(vec![0; 12])]).contains("should be [2] or [2,C]"));
+        assert!(fault(vec![features(), labels(vec![255; 8])]).contains("labels[0] is -1"));
+        std::fs::write(&path, [1, 2, 3]).unwrap();
+        let line = FeatureSet::load(&path).unwrap_err().to_string();
+        assert!(line.contains("not a whole safetensors file"), "{line}");
+    }
+}

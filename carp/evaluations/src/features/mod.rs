@@ -1,0 +1,15 @@
+//! Features of images (spec, section 2): [`Encoder`] turns the images of a data set into features,
+//! [`AnySize`] those of images of any size at several scales, as retrieval wants it; a [`FeatureSet`]
+//! holds them with their labels.
+
+mod any_size;
+mod encoder;
+mod extractor;
+mod feature_set;
+mod labelled;
+
+pub use self::any_size::{AnySize, SCALES};
+pub use self::encoder::{Encoder, labels, network_features, pixels};
+pub use self::extractor::{FeatureExtractor, POOLED};
+pub use self::feature_set::FeatureSet;
+pub use self::labelled::Labelled;

@@ -1,0 +1,339 @@
+//! k-means by Lloyd's iterations, with restarts.
+//!
+//! ```text
+//! Euclidean: y[n] = argmin_c |x_n - m_c|^2 = argmax_c <x_n, m_c> - |m_c|^2 / 2;  m_c = mean of its x
+//! spherical: y[n] = argmax_c <x_n, m_c>;  m_c = mean of its x, scaled to length 1
+//! ```
+//!
+//! Points `[N,D]` are taken as they are: the spherical kind, like faiss's, scales centroids only.
+//! A cluster that loses all its points takes half of another, as in faiss.
+
+use carp::error::{Error, Result};
+use rayon::prelude::*;
+use tensor::cpu::gemm::{Strides, sgemm};
+use tensor::cpu::reduce::dot;
+use tensor::random::{Purpose, Stream};
+
+use super::kmeans_start::{first_centroids, scale_to_length_1};
+pub use crate::kmeans_options::{KmeansOptions, Start};
+
+/// Points whose products with the centroids one task holds.
+const ROWS: usize = 256;
+/// Points that one task adds up.
+const SEGMENT: usize = 256;
+/// By how much the halves of a split cluster differ.
+const SPLIT: f32 = 1.0 / 1024.0;
+
+/// A clustering.
+#[derive(Clone, Debug)]
+pub struct Kmeans {
+    /// `[K,D]`.
+    pub centroids: Vec<f32>,
+    /// Of each point, its cluster.
+    pub labels: Vec<u32>,
+    /// Euclidean: the inertia, sum of squared distances to the centroids. Spherical: the sum of the
+    /// inner products, negated. Lower is better.
+    pub objective: f64,
+    /// Iterations of the best start.
+    pub iterations: usize,
+}
+
+/// The best clustering of several starts; the same bits on any number of threads.
+///
+/// # Errors
+/// Fewer points than clusters, or a setting of 0.
+pub fn kmeans(points: &[f32], dim: usize, options: &KmeansOptions) -> Result<Kmeans> {
+    let (n, k) = (points.len() / dim.max(1), options.clusters);
+    if k == 0 || options.starts == 0 || options.iterations == 0 {
+        let wrong = "k-means: clusters, starts and iterations should be at least 1";
+        return Err(Error::usage(wrong.to_owned()));
+    }
+    if n < k {
+        return Err(Error::usage(format!("k-means: {n} points cannot make {k} clusters")));
+    }
+    let mut lloyd = Lloyd::new(points, dim, options);
+    let mut best: Option<Kmeans> = None;
+    for start in 0..options.starts as u64 {
+        let mut stream = Stream::new(options.seed, Purpose::Evaluation, start, 0);
+        let iterations = lloyd.run(&mut stream);
+        let objective = lloyd.objective();
+        if best.as_ref().is_none_or(|best| objective < best.objective) {
+            let (centroids, labels) = (lloyd.centroids.clone(), lloyd.labels.clone());
+            best = Some(Kmeans { centroids, labels, objective, iterations });
+        }
+    }
+    Ok(best.expect("at least one start"))
+}
+
+/// The nearest centroid of each point.
+pub fn nearest_centroids(
+    points: &[f32],
+    dim: usize,
+    centroids: &[f32],
+    spherical: bool,
+) -> Vec<u32> {
+    let mut labels = vec![0; points.len() / dim];
+    assign(points, dim, centroids, spherical, &mut labels);
+    labels
+}
+
+/// Sets the label of each point; true if one changed. Ties go to the first centroid.
+fn assign(
+    points: &[f32],
+    dim: usize,
+    centroids: &[f32],
+    spherical: bool,
+    labels: &mut [u32],
+) -> bool {
+    let half = |centroid| if spherical { 0.0 } else { 0.5 * dot(centroid, centroid) };
+    let halves: Vec<f32> = centroids.chunks_exact(dim).map(half).collect();
+    let k = halves.len();
+    let (by_row, by_column) = (Strides::new(dim, false), Strides::new(dim, true));
+    let nearest = |scratch: &mut Vec<f32>, (labels, points): (&mut [u32], &[f32])| {
+        let n = labels.len();
+        scratch.resize(k * n, 0.0);
+        // [K,n] rather than [n,K]: the search below then runs along whole vectors of points.
+        sgemm((k, dim, n), (centroids, by_row), (points, by_column), 0.0, scratch);
+        let (mut best, mut arg) = ([f32::NEG_INFINITY; ROWS], [0u32; ROWS]);
+        for ((c, products), half) in (0..).zip(scratch.chunks_exact(n)).zip(&halves) {
+            for ((best, arg), product) in best.iter_mut().zip(&mut arg).zip(products) {
+                let score = product - half;
+                let is_nearer = score > *best;
+                *best = if is_nearer { score } else { *best };
+                *arg = if is_nearer { c } else { *arg };
+            }
+        }
+        let changed = *labels != arg[..n];
+        labels.copy_from_slice(&arg[..n]);
+        changed
+    };
+    labels
+        .par_chunks_mut(ROWS)
+        .zip(points.par_chunks(ROWS * dim))
+        .map_init(Vec::new, nearest)
+        .reduce(|| false, |a, b| a | b)
+}
+
+/// Points, centroids and what the iterations need.
+struct Lloyd<'a> {
+    points: &'a [f32],
+    dim: usize,
+    options: &'a KmeansOptions,
+    centroids: Vec<f32>,
+    labels: Vec<u32>,
+    /// Points, cluster by cluster.
+    order: Vec<u32>,
+    /// Sums of segments of the order, `[segments,D]`.
+    sums: Vec<f32>,
+}
+
+impl<'a> Lloyd<'a> {
+    fn new(points: &'a [f32], dim: usize, options: &'a KmeansOptions) -> Lloyd<'a> {
+        let n = points.len() / dim;
+        Lloyd {
+            points,
+            dim,
+            options,
+            centroids: Vec::new(),
+            labels: vec![0; n],
+            order: vec![0; n],
+            sums: Vec::new(),
+        }
+    }
+
+    /// One start: iterates until nothing changes or it is enough; how often it did.
+    fn run(&mut self, stream: &mut Stream) -> usize {
+        let KmeansOptions { clusters, spherical, iterations, .. } = *self.options;
+        self.centroids = first_centroids(self.points, self.dim, self.options, stream);
+        // A label that no point has: the first assignment is a change.
+        self.labels.fill(clusters as u32);
+        let mut done = 0;
+        while done < iterations {
+            let changed =
+                assign(self.points, self.dim, &self.centroids, spherical, &mut self.labels);
+            if !changed {
+                return done;
+            }
+            let mut counts = self.update();
+            // What the split drew may not stand: the next assignment must count as a change.
+            if self.split_empty(&mut counts, stream) {
+                self.labels.fill(clusters as u32);
+            }
+            if spherical {
+                self.centroids.chunks_exact_mut(self.dim).for_each(scale_to_length_1);
+            }
+            done += 1;
+        }
+        assign(self.points, self.dim, &self.centroids, spherical, &mut self.labels);
+        done
+    }
+
+    /// Centroids to the means of their points, which are counted. A cluster's points are added up
+    /// in segments, whose sums are added in order in double precision.
+    fn update(&mut self) -> Vec<usize> {
+        let (k, dim, points) = (self.options.clusters, self.dim, self.points);
+        let mut counts = vec![0; k];
+        for &label in &self.labels {
+            counts[label as usize] += 1;
+        }
+        let mut place = 0;
+        let mut next: Vec<usize> = counts
+            .iter()
+            .map(|count| {
+                place += count;
+                place - count
+            })
+            .collect();
+        let firsts = next.clone();
+        for (point, &label) in (0..).zip(&self.labels) {
+            self.order[next[label as usize]] = point;
+            next[label as usize] += 1;
+        }
+        let segments: Vec<&[u32]> = firsts
+            .iter()
+            .zip(&counts)
+            .flat_map(|(&first, &count)| self.order[first..first + count].chunks(SEGMENT))
+            .collect();
+        self.sums.resize(segments.len() * dim, 0.0);
+        self.sums.par_chunks_mut(dim).zip(&segments).for_each(|(sum, segment)| {
+            sum.fill(0.0);
+            for &point in *segment {
+                let point = &points[point as usize * dim..][..dim];
+                sum.iter_mut().zip(point).for_each(|(sum, x)| *sum += x);
+            }
+        });
+        let mut sums = self.sums.chunks_exact(dim);
+        let mut mean = vec![0.0f64; dim];
+        for (centroid, &count) in self.centroids.chunks_exact_mut(dim).zip(&counts) {
+            mean.fill(0.0);
+            for sum in sums.by_ref().take(count.div_ceil(SEGMENT)) {
+                mean.iter_mut().zip(sum).for_each(|(mean, &sum)| *mean += f64::from(sum));
+            }
+            if count > 0 {
+                let mean = mean.iter().map(|mean| (mean / count as f64) as f32);
+                centroid.iter_mut().zip(mean).for_each(|(centroid, mean)| *centroid = mean);
+            }
+        }
+        counts
+    }
+
+    /// Each empty cluster takes half of one that is drawn by its size; true if there was one.
+    fn split_empty(&mut self, counts: &mut [usize], stream: &mut Stream) -> bool {
+        let (n, k, dim) = (self.labels.len(), self.options.clusters, self.dim);
+        let empty: Vec<usize> = (0..k).filter(|&c| counts[c] == 0).collect();
+        for &taker in &empty {
+            let mut giver = 0;
+            while stream.uniform() >= (counts[giver] as f32 - 1.0) / (n - k) as f32
+                || counts[giver] < 2
+            {
+                giver = (giver + 1) % k;
+            }
+            for d in 0..dim {
+                let x = self.centroids[giver * dim + d];
+                let step = if d % 2 == 0 { SPLIT } else { -SPLIT };
+                self.centroids[taker * dim + d] = x * (1.0 + step);
+                self.centroids[giver * dim + d] = x * (1.0 - step);
+            }
+            counts[taker] = counts[giver] / 2;
+            counts[giver] -= counts[taker];
+        }
+        !empty.is_empty()
+    }
+
+    /// See [`Kmeans::objective`].
+    fn objective(&self) -> f64 {
+        let (dim, spherical) = (self.dim, self.options.spherical);
+        let part = |(labels, points): (&[u32], &[f32])| -> f64 {
+            let point = |(&label, x): (&u32, &[f32])| -> f64 {
+                let m = &self.centroids[label as usize * dim..][..dim];
+                if spherical {
+                    return -f64::from(dot(x, m));
+                }
+                // In single precision by lanes, in double across points.
+                let mut lanes = [0.0f32; 16];
+                for (x, m) in x.chunks(16).zip(m.chunks(16)) {
+                    for ((lane, x), m) in lanes.iter_mut().zip(x).zip(m) {
+                        *lane += (x - m) * (x - m);
+                    }
+                }
+                lanes.iter().map(|&lane| f64::from(lane)).sum()
+            };
+            labels.iter().zip(points.chunks_exact(dim)).map(point).sum()
+        };
+        let points = self.points.par_chunks(ROWS * dim);
+        let parts: Vec<f64> = self.labels.par_chunks(ROWS).zip(points).map(part).collect();
+        parts.iter().sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(clusters: usize, spherical: bool, start: Start) -> KmeansOptions {
+        KmeansOptions { clusters, spherical, start, starts: 5, iterations: 100, seed: 0 }
+    }
+
+    /// Points around `clusters` far centres.
+    fn clouds(n: usize, dim: usize, clusters: usize) -> Vec<f32> {
+        let mut stream = Stream::new(1, Purpose::Test, 0, 0);
+        let centres: Vec<f32> = (0..clusters * dim).map(|_| 10.0 * stream.normal()).collect();
+        let point = |i: usize| centres[i % clusters * dim..][..dim].to_vec();
+        (0..n).flat_map(point).map(|x| x + stream.normal()).collect()
+    }
+
+    #[test]
+    fn clouds_are_found() {
+        let points = clouds(700, 5, 7);
+        for spherical in [false, true] {
+            for start in [Start::Random, Start::PlusPlus] {
+                let found = kmeans(&points, 5, &options(7, spherical, start)).unwrap();
+                let alike = |i: usize| found.labels[i] == found.labels[i % 7];
+                let share = (0..700).filter(|&i| alike(i)).count();
+                assert!(share == 700 || spherical && share > 600, "{share} {spherical} {start:?}");
+                let again = nearest_centroids(&points, 5, &found.centroids, spherical);
+                assert_eq!(found.labels, again);
+                assert!(found.iterations < 100);
+            }
+        }
+    }
+
+    #[test]
+    fn threads_change_nothing() {
+        let points = clouds(3000, 33, 20);
+        let with = |threads: usize, start| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let options = KmeansOptions { starts: 2, ..options(30, false, start) };
+            let found = pool.install(|| kmeans(&points, 33, &options)).unwrap();
+            (found.centroids, found.labels, found.objective)
+        };
+        for start in [Start::Random, Start::PlusPlus] {
+            assert_eq!(with(1, start), with(3, start));
+        }
+    }
+
+    #[test]
+    fn an_empty_cluster_takes_half_of_another() {
+        // Two places, of which the random start takes one twice.
+        let points: Vec<f32> = (0..20).map(|i| if i < 19 { 1.0 } else { 5.0 }).collect();
+        let found = kmeans(&points, 1, &options(2, false, Start::Random)).unwrap();
+        assert_eq!(found.objective, 0.0);
+        // As many clusters as points, all equal: it ends.
+        let equal = kmeans(&[2.0; 6], 2, &options(3, false, Start::PlusPlus)).unwrap();
+        assert!(equal.objective < 1e-4);
+    }
+
+    #[test]
+    fn bad_settings_are_one_line() {
+        let line = |points: &[f32], options| kmeans(points, 1, &options).unwrap_err().to_string();
+        let good = options(2, false, Start::Random);
+        assert_eq!(line(&[1.0], good.clone()), "k-means: 1 points cannot make 2 clusters");
+        for bad in [
+            KmeansOptions { clusters: 0, ..good.clone() },
+            KmeansOptions { starts: 0, ..good.clone() },
+            KmeansOptions { iterations: 0, ..good },
+        ] {
+            assert!(line(&[1.0, 2.0], bad).ends_with("should be at least 1"));
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! The first centroids of k-means.
+
+use rayon::prelude::*;
+use tensor::cpu::reduce::dot;
+use tensor::random::Stream;
+
+use crate::kmeans_options::{KmeansOptions, Start};
+
+/// Points that one task looks at.
+const ROWS: usize = 1024;
+
+/// `[K,D]`.
+pub(super) fn first_centroids(
+    points: &[f32],
+    dim: usize,
+    options: &KmeansOptions,
+    stream: &mut Stream,
+) -> Vec<f32> {
+    let n = points.len() / dim;
+    let chosen = match options.start {
+        Start::Random => {
+            let mut all: Vec<u32> = (0..n as u32).collect();
+            stream.shuffle(&mut all);
+            all.truncate(options.clusters);
+            all
+        }
+        Start::PlusPlus => plus_plus(points, dim, options, stream),
+    };
+    let point = |&i: &u32| &points[i as usize * dim..][..dim];
+    let mut centroids: Vec<f32> = chosen.iter().flat_map(point).copied().collect();
+    if options.spherical {
+        centroids.chunks_exact_mut(dim).for_each(scale_to_length_1);
+    }
+    centroids
+}
+
+/// A row of zeros stays.
+pub(super) fn scale_to_length_1(row: &mut [f32]) {
+    let length = row.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt();
+    if length > 0.0 {
+        row.iter_mut().for_each(|x| *x = (f64::from(*x) / length) as f32);
+    }
+}
+
+/// Each further point is drawn with a probability in proportion to its distance from the nearest
+/// chosen one: squared, or between the points scaled to length 1 (`2 - 2 cos`). Of 2 + ln K
+/// draws the one that leaves the smallest sum of distances is taken.
+fn plus_plus(points: &[f32], dim: usize, options: &KmeansOptions, stream: &mut Stream) -> Vec<u32> {
+    let n = points.len() / dim;
+    let draws = 2 + (options.clusters as f64).ln() as usize;
+    let squares: Vec<f32> = points.par_chunks(dim).map(|x| dot(x, x)).collect();
+    let from = |chosen: u32, nearest: &[f32]| -> Vec<f32> {
+        let chosen = chosen as usize;
+        let (c, c2) = (&points[chosen * dim..][..dim], squares[chosen]);
+        let distance = |((x, &x2), &nearest): ((&[f32], &f32), &f32)| {
+            let product = dot(x, c);
+            let distance = if !options.spherical {
+                x2 + c2 - 2.0 * product
+            } else if x2 * c2 > 0.0 {
+                2.0 - 2.0 * product / (x2.sqrt() * c2.sqrt())
+            } else {
+                2.0
+            };
+            distance.max(0.0).min(nearest)
+        };
+        points.par_chunks(dim).zip(&squares).zip(nearest).map(distance).collect()
+    };
+    let mut chosen = vec![stream.below(n as u32)];
+    let mut nearest = from(chosen[0], &vec![f32::INFINITY; n]);
+    while chosen.len() < options.clusters {
+        let total = sum(&nearest);
+        let mut best: Option<(f64, u32, Vec<f32>)> = None;
+        for _ in 0..draws {
+            // All 53 bits: a uniform of 24 would miss points among millions.
+            let high = f64::from(stream.next_u32()) + f64::from(stream.next_u32()) / 2f64.powi(32);
+            let candidate = place(&nearest, high / 2f64.powi(32) * total);
+            let left = from(candidate, &nearest);
+            let sum = sum(&left);
+            if best.as_ref().is_none_or(|(least, ..)| sum < *least) {
+                best = Some((sum, candidate, left));
+            }
+        }
+        let (_, candidate, left) = best.expect("at least two draws");
+        chosen.push(candidate);
+        nearest = left;
+    }
+    chosen
+}
+
+/// In parts of a fixed size, added in order.
+fn sum(x: &[f32]) -> f64 {
+    let part = |x: &[f32]| x.iter().map(|&x| f64::from(x)).sum::<f64>();
+    let parts: Vec<f64> = x.par_chunks(ROWS).map(part).collect();
+    parts.iter().sum()
+}
+
+/// The first point up to which the weights add up to more than `target`.
+fn place(weights: &[f32], target: f64) -> u32 {
+    let mut sum = 0.0;
+    let mut last = 0;
+    for (i, &weight) in (0..).zip(weights) {
+        sum += f64::from(weight);
+        if weight > 0.0 {
+            last = i;
+            if sum > target {
+                break;
+            }
+        }
+    }
+    last
+}

@@ -1,0 +1,36 @@
+//! What a trained backbone is worth (spec, section 2): the protocols that self-supervised methods
+//! report.
+//!
+//! The method is in the crate `carp`, which knows nothing of this one: here a backbone is frozen, or
+//! trained on labels. In reading order: [`network_file`] opens a checkpoint, in which [`backbone`]
+//! finds a ResNet whatever its method called it, and [`export`] writes one; [`features`] come from
+//! it; [`accuracy`], [`average_precision`] and [`clustering_scores`] are the scores; [`knn`],
+//! [`linear`], [`semi`], [`few_shot`], [`clustering`], [`retrieval`] and [`copy_detection`] the
+//! protocols; [`all`] runs them together, [`online_knn`] one of them during training.
+
+pub mod accuracy;
+pub mod all;
+pub mod average_precision;
+pub mod backbone;
+pub mod clustering;
+pub mod clustering_scores;
+pub mod copy_detection;
+pub mod export;
+pub mod features;
+pub mod few_shot;
+pub mod heads;
+pub mod kmeans;
+mod kmeans_options;
+mod kmeans_start;
+pub mod knn;
+pub mod label_subset;
+pub mod linear;
+pub mod linear_svm;
+pub mod neighbour_sheet;
+pub mod neighbours;
+pub mod network_file;
+pub mod online_knn;
+pub mod retrieval;
+pub mod semi;
+pub mod trained;
+pub mod whitening;

@@ -1,0 +1,148 @@
+//! Trains classifiers side by side and tests them after every epoch.
+
+use carp::error::{Error, Result};
+use carp::learner::Device;
+use carp::step::Optimizer;
+
+use super::batches::{Batches, FeatureBatch};
+use super::result::{ClassifierEvent, EpochResult, HeadResult, LinearResult};
+use super::settings::{LinearSettings, ProbeOptimizer};
+use crate::accuracy::{Accuracy, Counter};
+use crate::features::Labelled;
+use crate::heads::{Heads, HeadsConfig};
+
+/// Errors unless classes and test images fit the training images: at least two classes among
+/// those, and none that only test images have. Both label lists hold classes below `classes`.
+///
+/// # Errors
+/// Names the first class that is not right.
+pub fn check_classes(train: &[u32], test: &[u32], classes: usize) -> Result<()> {
+    let mut trained = vec![false; classes];
+    train.iter().for_each(|&label| trained[label as usize] = true);
+    if trained.iter().filter(|&&trained| trained).count() < 2 {
+        let count = train.len();
+        return Err(Error::usage(format!(
+            "the {count} training images are of fewer than two classes: nothing to tell apart"
+        )));
+    }
+    match test.iter().position(|&label| !trained.get(label as usize).copied().unwrap_or(false)) {
+        None => Ok(()),
+        Some(at) => Err(Error::usage(format!(
+            "class {} of test image {at} is that of no training image",
+            test[at]
+        ))),
+    }
+}
+
+/// Trains and tests classifiers on `train`'s batches of features of length `dim`. The test set is
+/// not empty and its labels are below `classes`: see [`check_classes`].
+///
+/// # Errors
+/// Settings out of range, an image that cannot be read, or a loss that is not finite with every
+/// learning rate.
+pub fn linear(
+    settings: &LinearSettings,
+    train: &mut dyn Batches,
+    test: Labelled,
+    (dim, classes): (usize, usize),
+    device: Device,
+    show: &mut dyn FnMut(ClassifierEvent),
+) -> Result<LinearResult> {
+    settings.check()?;
+    let rows = train.rows();
+    let mut settings = settings.clone();
+    settings.batch_size = settings.batch_size.min(rows);
+    let LinearSettings { momentum, trust, weight_decay, epochs, batch_size, seed, .. } = settings;
+    let mut heads = Heads::new(
+        &HeadsConfig {
+            dim,
+            classes,
+            batch: batch_size,
+            heads: settings.lr.len(),
+            optimizer: match settings.optimizer {
+                ProbeOptimizer::Lars => {
+                    Optimizer::Lars { momentum: momentum as f32, eta: trust as f32 }
+                }
+                ProbeOptimizer::Sgd => Optimizer::Sgd { momentum: momentum as f32 },
+            },
+            weight_decay: weight_decay as f32,
+        },
+        device,
+    )?;
+    heads.initialize(seed);
+
+    let steps_per_epoch = rows.div_ceil(batch_size);
+    let steps = epochs * steps_per_epoch;
+    let mut history: Vec<Vec<EpochResult>> = vec![Vec::new(); settings.lr.len()];
+    let mut batch = FeatureBatch::default();
+    for epoch in 0..epochs {
+        let rate = |&lr: &f64| settings.schedule.at(lr, epoch, epochs) as f32;
+        let rates: Vec<f32> = settings.lr.iter().map(rate).collect();
+        let mut losses = vec![0.0; rates.len()];
+        for step in 1..=steps_per_epoch {
+            train.next(batch_size, &mut batch)?;
+            let share = batch.labels.len() as f64 / rows as f64;
+            let batch_losses = heads.step(&batch.features, &batch.labels, &rates)?;
+            for (loss, batch_loss) in losses.iter_mut().zip(batch_losses) {
+                *loss += share * f64::from(batch_loss);
+            }
+            show(ClassifierEvent::Step { step: epoch * steps_per_epoch + step, steps });
+        }
+        if losses.iter().all(|loss| !loss.is_finite()) {
+            let epoch = epoch + 1;
+            return Err(Error::usage(format!(
+                "the loss is not finite in epoch {epoch} with learning rate {:?}: choose lower ones",
+                settings.lr
+            )));
+        }
+        let accuracies = accuracies(&mut heads, test, (dim, classes), settings.lr.len())?;
+        let results: Vec<EpochResult> = losses
+            .into_iter()
+            .zip(accuracies)
+            .map(|(loss, test)| EpochResult { epoch: epoch + 1, loss, test })
+            .collect();
+        show(ClassifierEvent::Epoch(&results));
+        history.iter_mut().zip(results).for_each(|(epochs, result)| epochs.push(result));
+    }
+
+    let heads: Vec<HeadResult> =
+        settings.lr.iter().zip(history).map(|(&lr, epochs)| head_result(lr, epochs)).collect();
+    let best_head = first_of_most(heads.iter().map(|head| head.best.test.top1));
+    let test_images = test.labels.len();
+    Ok(LinearResult { settings, train_images: rows, test_images, classes, dim, heads, best_head })
+}
+
+fn head_result(lr: f64, epochs: Vec<EpochResult>) -> HeadResult {
+    let last = *epochs.last().expect("at least one epoch");
+    HeadResult { lr, best: best_epoch(&epochs), last, epochs }
+}
+
+/// The first epoch of the highest top-1 accuracy.
+pub(crate) fn best_epoch(epochs: &[EpochResult]) -> EpochResult {
+    epochs[first_of_most(epochs.iter().map(|epoch| epoch.test.top1))]
+}
+
+fn first_of_most(values: impl Iterator<Item = f64>) -> usize {
+    let better = |best: (usize, f64), next: (usize, f64)| if next.1 > best.1 { next } else { best };
+    values.enumerate().fold((0, f64::NEG_INFINITY), better).0
+}
+
+/// Test accuracy of each of the `count` heads.
+pub(crate) fn accuracies(
+    heads: &mut Heads,
+    test: Labelled,
+    (dim, classes): (usize, usize),
+    count: usize,
+) -> Result<Vec<Accuracy>> {
+    /// Test images whose logits are held at once.
+    const ROWS: usize = 4096;
+    let mut counters = vec![Counter::default(); count];
+    for (features, labels) in test.features.chunks(ROWS * dim).zip(test.labels.chunks(ROWS)) {
+        let logits = heads.logits(features)?;
+        for (logits, &label) in logits.chunks_exact(count * classes).zip(labels) {
+            let by_head = logits.chunks_exact(classes).zip(&mut counters);
+            by_head.for_each(|(logits, counter)| counter.add(logits, label));
+        }
+    }
+    Ok(counters.iter().map(Counter::accuracy).collect())
+}

@@ -1,0 +1,95 @@
+//! The linear probe of feature sets and of a trained backbone.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use carp::error::{Error, Result};
+use carp::learner::Device;
+use datasets::{Dataset, Subset};
+
+use super::batches::{AugmentedBatches, StoredBatches};
+use super::probe::{check_classes, linear};
+use super::result::{ClassifierEvent, LinearResult};
+use super::settings::LinearSettings;
+use crate::features::{FeatureSet, Labelled};
+use crate::label_subset;
+use crate::trained::{LabelledSplits, TrainedBackbone};
+
+/// The probe of features that are there; the paths are for errors alone.
+///
+/// # Errors
+/// Sets that do not fit together, and those of [`linear`].
+pub fn linear_of_features(
+    settings: &LinearSettings,
+    (train, train_path): (&FeatureSet, &Path),
+    (test, test_path): (&FeatureSet, &Path),
+    device: Device,
+    show: &mut dyn FnMut(ClassifierEvent),
+) -> Result<LinearResult> {
+    if train.dim != test.dim {
+        let detail = format!(
+            "features of {}, those of {} are of {}: both must come from one network",
+            test.dim,
+            train_path.display(),
+            train.dim
+        );
+        return Err(Error::data(test_path, detail));
+    }
+    let (train_labels, test_labels) = (train.classes(train_path)?, test.classes(test_path)?);
+    let classes = train_labels.iter().max().map_or(0, |&label| label as usize + 1);
+    check_classes(train_labels, test_labels, classes)?;
+    let set = Labelled { features: &train.features, labels: train_labels };
+    let rows = chosen(settings, train_labels, classes)?;
+    let mut batches = StoredBatches::new(set, train.dim, rows, settings.seed);
+    let test = Labelled { features: &test.features, labels: test_labels };
+    linear(settings, &mut batches, test, (train.dim, classes), device, show)
+}
+
+/// The probe of a frozen backbone, in inference mode. With a `crop_scale` it sees every training
+/// image anew in every epoch, as [`TrainedBackbone::training_view`] makes it; without, once, as test
+/// images are seen.
+///
+/// # Errors
+/// Images that cannot be read, and those of [`linear`].
+pub fn linear_of_backbone(
+    settings: &LinearSettings,
+    crop_scale: Option<(f32, f32)>,
+    backbone: &TrainedBackbone,
+    splits: &LabelledSplits,
+    show: &mut dyn FnMut(ClassifierEvent),
+) -> Result<LinearResult> {
+    let LabelledSplits { train, train_labels, test, test_labels, classes } = splits;
+    check_classes(train_labels, test_labels, *classes)?;
+    settings.check()?;
+    let views = crop_scale.map(|scale| backbone.training_view(scale)).transpose()?;
+    let indices = chosen(settings, train_labels, *classes)?;
+    let labels: Vec<u32> = indices.iter().map(|&index| train_labels[index as usize]).collect();
+    let rows = indices.len();
+    let train: Arc<dyn Dataset> = Arc::new(Subset { data: Arc::clone(train), indices });
+
+    let mut extractor = backbone.extractor()?;
+    let sizes = (extractor.dim(), *classes);
+    let test_features = backbone.features(&mut extractor, test)?;
+    let test = Labelled { features: &test_features, labels: test_labels };
+    let device = backbone.device;
+    let Some(views) = views else {
+        let features = backbone.features(&mut extractor, &train)?;
+        let set = Labelled { features: &features, labels: &labels };
+        let all = (0..rows as u32).collect();
+        let mut batches = StoredBatches::new(set, sizes.0, all, settings.seed);
+        return linear(settings, &mut batches, test, sizes, device, show);
+    };
+    let batch = backbone.batch.min(rows);
+    let steps = settings.epochs * rows.div_ceil(batch);
+    let pipeline = backbone.pipeline(settings.seed, batch, true, steps);
+    let mut batches = AugmentedBatches::new(train, &mut extractor, views, pipeline)?;
+    linear(settings, &mut batches, test, sizes, device, show)
+}
+
+/// Which training images are used.
+fn chosen(settings: &LinearSettings, labels: &[u32], classes: usize) -> Result<Vec<u32>> {
+    match settings.images_per_class {
+        None => Ok((0..labels.len() as u32).collect()),
+        Some(k) => label_subset::per_class(labels, classes, k, settings.seed),
+    }
+}

@@ -1,0 +1,113 @@
+//! The nearest features by cosine. Queries and bank meet block by block in a GEMM; of each query only
+//! the best so far stay, so memory is that of the features themselves.
+
+use rayon::prelude::*;
+use tensor::cpu::gemm::{Strides, sgemm};
+use tensor::cpu::reduce::dot;
+
+/// Queries that one task compares at once, at most: fewer where there are few, for all to work.
+const QUERIES: usize = 1024;
+/// Tasks that there are if the queries suffice.
+const TASKS: usize = 8;
+/// Training features that they are compared with at once. Both sides of a product are packed anew
+/// for every product: larger ones pack less.
+const BANK: usize = 2048;
+/// Similarities that are held against the threshold together.
+const GROUP: usize = 32;
+/// A training feature near a query: similarity and index.
+pub type Neighbour = (f32, u32);
+
+/// For each query its `most` nearest training features by cosine, the nearest first. A feature of
+/// zeros has cosine 0 with all.
+pub fn neighbours(bank: &[f32], queries: &[f32], dim: usize, most: usize) -> Vec<Vec<Neighbour>> {
+    let scales: Vec<f32> = bank.par_chunks(dim).map(inverse_length).collect();
+    let compare = |queries: &[f32]| {
+        let mut unit = queries.to_vec();
+        for query in unit.chunks_exact_mut(dim) {
+            let scale = inverse_length(query);
+            query.iter_mut().for_each(|x| *x *= scale);
+        }
+        let count = queries.len() / dim;
+        let mut best: Vec<Best> = (0..count).map(|_| Best::new(most)).collect();
+        let mut similarities = vec![0.0; count * BANK.min(scales.len())];
+        let (by_row, by_column) = (Strides::new(dim, false), Strides::new(dim, true));
+        let blocks = bank.chunks(BANK * dim).zip(scales.chunks(BANK));
+        for (block, (bank, scales)) in blocks.enumerate() {
+            let n = scales.len();
+            let similarities = &mut similarities[..count * n];
+            sgemm((count, dim, n), (&unit, by_row), (bank, by_column), 0.0, similarities);
+            for (row, best) in similarities.chunks_exact(n).zip(&mut best) {
+                best.take(row, scales, (block * BANK) as u32);
+            }
+        }
+        best.into_iter().map(Best::sorted).collect::<Vec<_>>()
+    };
+    let rows = (queries.len() / dim / TASKS).clamp(8, QUERIES);
+    queries.par_chunks(rows * dim).flat_map_iter(compare).collect()
+}
+
+/// 1 / |x|, with |x| at least 1e-12; in double precision where the squares need its range.
+fn inverse_length(x: &[f32]) -> f32 {
+    let square = dot(x, x);
+    if square.is_normal() {
+        return 1.0 / square.sqrt().max(1e-12);
+    }
+    let square: f64 = x.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
+    (1.0 / square.sqrt().max(1e-12)) as f32
+}
+
+/// The nearest of the training features seen so far. Those that may belong to them are gathered;
+/// when twice as many as wanted are there, the worse half goes and the threshold rises.
+struct Best {
+    most: usize,
+    found: Vec<Neighbour>,
+    /// Whatever is not above cannot belong to the nearest any more.
+    threshold: f32,
+}
+
+impl Best {
+    fn new(most: usize) -> Best {
+        Best { most, found: Vec::new(), threshold: f32::NEG_INFINITY }
+    }
+
+    /// Looks at one query's products with a block of the bank, of which `scales` are 1 / length.
+    fn take(&mut self, products: &[f32], scales: &[f32], first: u32) {
+        let groups = products.chunks(GROUP).zip(scales.chunks(GROUP));
+        for (first, (products, scales)) in (first..).step_by(GROUP).zip(groups) {
+            let similarities = products.iter().zip(scales).map(|(product, scale)| product * scale);
+            // Hardly ever true once the threshold is high; without a branch it is vector code.
+            if !similarities.clone().fold(false, |any, s| any | (s > self.threshold)) {
+                continue;
+            }
+            for (index, similarity) in (first..).zip(similarities) {
+                if similarity > self.threshold {
+                    self.found.push((similarity, index));
+                }
+            }
+            if self.found.len() >= 2 * self.most.max(GROUP) {
+                self.shrink();
+            }
+        }
+    }
+
+    fn shrink(&mut self) {
+        if self.found.len() > self.most {
+            self.found.select_nth_unstable_by(self.most - 1, nearer);
+            self.found.truncate(self.most);
+            // Later features of the same similarity come after: only larger ones may enter.
+            self.threshold = self.found[self.most - 1].0;
+        }
+    }
+
+    fn sorted(mut self) -> Vec<Neighbour> {
+        self.shrink();
+        self.found.sort_unstable_by(nearer);
+        self.found.shrink_to_fit();
+        self.found
+    }
+}
+
+/// The nearer first; of equals the earlier training feature.
+fn nearer(a: &Neighbour, b: &Neighbour) -> std::cmp::Ordering {
+    b.0.total_cmp(&a.0).then(a.1.cmp(&b.1))
+}

@@ -1,0 +1,134 @@
+//! Where a network comes from: the folder or checkpoint of a run, or weights that others trained.
+
+use std::path::Path;
+
+use carp::config::Config;
+use carp::error::{Error, Result};
+use carp::nn::ResNetConfig;
+use carp::run_folder::checkpoint_path;
+use carp::views::EvalTransform;
+use datasets::Filter;
+use weights::WeightsFile;
+
+use crate::backbone::{Backbone, Candidate, Match, Role, choose, compare, read};
+
+/// Which network of a checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NetworkName {
+    /// The teacher, where there is one: what the paper evaluates.
+    Teacher,
+    /// The student.
+    Student,
+    /// The same network as its training began.
+    Untrained,
+    /// None: the pixels themselves are the features.
+    Pixels,
+}
+
+impl NetworkName {
+    /// All of them.
+    pub const ALL: [NetworkName; 4] =
+        [NetworkName::Teacher, NetworkName::Student, NetworkName::Untrained, NetworkName::Pixels];
+
+    /// As commands name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            NetworkName::Teacher => "teacher",
+            NetworkName::Student => "student",
+            NetworkName::Untrained => "untrained",
+            NetworkName::Pixels => "pixels",
+        }
+    }
+}
+
+/// An open checkpoint.
+pub struct NetworkFile {
+    file: WeightsFile,
+    config: Option<Config>,
+    prefix: Option<String>,
+}
+
+impl NetworkFile {
+    /// Opens a run folder, a checkpoint of this program, or a file of weights in any format that
+    /// [`WeightsFile`] knows. `prefix` says under which names the network is, where it is not found
+    /// by itself.
+    ///
+    /// # Errors
+    /// Those of [`WeightsFile::open`], or settings of a run that are not right.
+    pub fn open(path: &Path, prefix: Option<&str>) -> Result<NetworkFile> {
+        let path = if path.is_dir() { checkpoint_path(path) } else { path.to_owned() };
+        let file = WeightsFile::open(&path)?;
+        let config = match file.metadata("carp.config") {
+            Some(text) => Some(Config::parse(text, &path.display().to_string())?),
+            None => None,
+        };
+        Ok(NetworkFile { file, config, prefix: prefix.map(str::to_owned) })
+    }
+
+    /// The checkpoint's file.
+    pub fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    /// The settings of the run, where one of this program wrote it.
+    pub fn config(&self) -> Option<&Config> {
+        self.config.as_ref()
+    }
+
+    /// Where in the file the network is, and what is there.
+    ///
+    /// # Errors
+    /// None there, or of unknown shapes.
+    pub fn find(&self, name: NetworkName) -> Result<(Candidate, Match)> {
+        // Weights of others may be one network without a role: the default takes it.
+        let role = match (name, &self.config) {
+            (NetworkName::Student, _) => Some(Role::Student),
+            (_, Some(_)) => Some(Role::Teacher),
+            _ => None,
+        };
+        let role = if self.prefix.is_some() { None } else { role };
+        let chosen = choose(&self.file, role, self.prefix.as_deref())?;
+        let mut found = compare(&self.file, &chosen)?;
+        if let Some(config) = &self.config {
+            found.config.zero_init_residual = config.model.zero_init_residual;
+        }
+        Ok((chosen, found))
+    }
+
+    /// The network, with the settings that its shapes tell.
+    ///
+    /// # Errors
+    /// Those of [`NetworkFile::find`]; tensors that are missing; [`NetworkName::Pixels`], which is none.
+    pub fn backbone(&mut self, name: NetworkName) -> Result<Backbone> {
+        let (_, found) = self.find(name)?;
+        match name {
+            NetworkName::Pixels => {
+                Err(Error::usage("pixels are no network: there are no weights".to_owned()))
+            }
+            NetworkName::Untrained => {
+                let seed = self.config.as_ref().map_or(0, |config| config.seed);
+                Ok(Backbone::untrained(&found.config, seed))
+            }
+            NetworkName::Teacher | NetworkName::Student => read(&mut self.file, &found),
+        }
+    }
+
+    /// The settings of the network, whichever of the checkpoint's.
+    ///
+    /// # Errors
+    /// Those of [`NetworkFile::find`].
+    pub fn resnet(&self) -> Result<ResNetConfig> {
+        Ok(self.find(NetworkName::Teacher)?.1.config)
+    }
+
+    /// How evaluations look at images: as the run's k-NN did, or with weights of others "256/224".
+    ///
+    /// # Errors
+    /// Those of [`NetworkFile::find`].
+    pub fn transform(&self) -> Result<EvalTransform> {
+        match &self.config {
+            Some(config) => Ok(config.eval_transform()),
+            None => Ok(EvalTransform::imagenet(Filter::Bicubic, self.resnet()?.in_channels)),
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! k-NN accuracy of a backbone during and after training, on a held-out split.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use carp::config::Config;
+use carp::error::Result;
+use carp::learner::Device;
+use carp::train::Monitor;
+use datasets::{Dataset, Splits, Subset};
+
+use crate::features::{Encoder, Labelled, POOLED, pixels};
+use crate::knn::knn;
+use crate::neighbour_sheet::{Row, draw_neighbours};
+use crate::neighbours::neighbours;
+
+/// Rows in the picture of a run.
+const ROWS: usize = 10;
+/// Neighbours in each row, by either network.
+const NEIGHBOURS: usize = 6;
+
+/// What k-NN says of a backbone.
+struct Quality {
+    /// Fraction of queries whose class k-NN found.
+    accuracy: f64,
+    /// Features of the bank, `[bank, dim]`.
+    bank: Vec<f32>,
+    /// Features of the queries, `[queries, dim]`.
+    queries: Vec<f32>,
+    /// Length of a feature vector.
+    dim: usize,
+}
+
+/// A labelled bank and labelled queries, with a network to find their features.
+pub struct OnlineKnn {
+    bank: Arc<dyn Dataset>,
+    queries: Arc<dyn Dataset>,
+    classes: usize,
+    k: usize,
+    temperature: f32,
+    encoder: Encoder,
+    /// The first and the last measurement.
+    first: Option<Quality>,
+    last: Option<Quality>,
+}
+
+/// At most `most` images, or all if that is 0: evenly spaced, since folders come class by class.
+fn part(data: &Arc<dyn Dataset>, most: usize) -> Arc<dyn Dataset> {
+    let len = data.len();
+    if most == 0 || most >= len {
+        return Arc::clone(data);
+    }
+    let indices = (0..most).map(|number| (number * len / most) as u32).collect();
+    Arc::new(Subset { data: Arc::clone(data), indices })
+}
+
+fn labels(data: &dyn Dataset) -> Vec<u32> {
+    (0..data.len()).map(|number| data.label(number).unwrap_or(0)).collect()
+}
+
+impl OnlineKnn {
+    /// The evaluation of a run, or `None` where the data has no labels.
+    ///
+    /// # Errors
+    /// Images too small for the backbone.
+    pub fn new(config: &Config, splits: &Splits, device: Device) -> Result<Option<OnlineKnn>> {
+        let (Some(train), Some(test)) = (&splits.train, &splits.test) else { return Ok(None) };
+        let (resnet, knn) = (config.step().resnet, &config.knn);
+        let transform = config.eval_transform();
+        Ok(Some(OnlineKnn {
+            bank: part(train, knn.bank),
+            queries: part(test, knn.queries),
+            classes: train.classes().len(),
+            k: knn.k,
+            temperature: knn.temperature,
+            encoder: Encoder::without_weights(&resnet, transform, POOLED, knn.batch_size, device)?,
+            first: None,
+            last: None,
+        }))
+    }
+
+    /// Features and k-NN accuracy of a backbone (torchvision's names, this project's layout).
+    ///
+    /// # Errors
+    /// A missing weight, or an image that cannot be read.
+    fn measure(&mut self, backbone: &[(String, Vec<f32>)]) -> Result<Quality> {
+        self.encoder.load(backbone)?;
+        let bank = self.encoder.features(&*self.bank, |_| ())?;
+        let queries = self.encoder.features(&*self.queries, |_| ())?;
+        let dim = self.encoder.dim();
+        let accuracy = self.accuracy(&bank, &queries, dim)?;
+        Ok(Quality { accuracy, bank, queries, dim })
+    }
+
+    /// k-NN accuracy of the pixels themselves, as evaluations see them.
+    ///
+    /// # Errors
+    /// An image that cannot be read.
+    fn pixels(&self) -> Result<f64> {
+        let transform = self.encoder.transform();
+        let (bank, queries) = (pixels(transform, &*self.bank)?, pixels(transform, &*self.queries)?);
+        self.accuracy(&bank, &queries, transform.values())
+    }
+
+    /// k-NN accuracy of features `[bank, dim]` and `[queries, dim]`.
+    fn accuracy(&self, bank: &[f32], queries: &[f32], dim: usize) -> Result<f64> {
+        let (bank_labels, query_labels) = (labels(&*self.bank), labels(&*self.queries));
+        let bank = Labelled { features: bank, labels: &bank_labels };
+        let queries = Labelled { features: queries, labels: &query_labels };
+        let accuracies = knn(bank, queries, dim, self.classes, &[self.k], self.temperature)?;
+        Ok(accuracies[0].top1)
+    }
+
+    /// Rows for the picture of a run: the first queries of as many classes as there are (at most
+    /// `rows`), each with its `most` nearest training pictures by either network.
+    ///
+    /// # Errors
+    /// An image that cannot be read.
+    fn rows(
+        &self,
+        before: &Quality,
+        after: &Quality,
+        rows: usize,
+        most: usize,
+    ) -> Result<Vec<Row>> {
+        let labels = labels(&*self.queries);
+        let first_of = |class: u32| labels.iter().position(|&label| label == class);
+        let chosen = (0..self.classes as u32).filter_map(first_of).take(rows);
+        let near = |quality: &Quality, query: usize| -> Result<Vec<_>> {
+            let row = &quality.queries[query * quality.dim..][..quality.dim];
+            let nearest = neighbours(&quality.bank, row, quality.dim, most);
+            let picture = |&(_, index): &(f32, u32)| {
+                let index = index as usize;
+                let is_right = self.bank.label(index) == Some(labels[query]);
+                Ok((Arc::unwrap_or_clone(self.bank.image(index)?), is_right))
+            };
+            nearest[0].iter().map(picture).collect()
+        };
+        chosen
+            .map(|query| {
+                Ok(Row {
+                    query: Arc::unwrap_or_clone(self.queries.image(query)?),
+                    before: near(before, query)?,
+                    after: near(after, query)?,
+                })
+            })
+            .collect()
+    }
+}
+
+impl Monitor for OnlineKnn {
+    fn knn(&mut self, backbone: &[(String, Vec<f32>)]) -> Result<f64> {
+        // The last measurement makes room before the next one.
+        self.last = None;
+        let quality = self.measure(backbone)?;
+        let accuracy = quality.accuracy;
+        if self.first.is_none() {
+            self.first = Some(quality)
+        } else {
+            self.last = Some(quality)
+        }
+        Ok(accuracy)
+    }
+
+    fn finish(&mut self, folder: &Path) -> Result<f64> {
+        if let (Some(first), Some(last)) = (&self.first, &self.last) {
+            let rows = self.rows(first, last, ROWS, NEIGHBOURS)?;
+            draw_neighbours(&folder.join("neighbours.png"), &rows)?;
+        }
+        self.pixels()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use datasets::MemoryDataset;
+
+    use super::*;
+
+    #[test]
+    fn a_part_of_the_data_has_all_classes() {
+        // Ten pictures each of three classes, class by class as folders have them.
+        let data: Arc<dyn Dataset> = Arc::new(MemoryDataset::new(
+            "test".to_owned(),
+            (1, 1, 1),
+            &Vec::from_iter(0..30),
+            (0..30).map(|i| i / 10).collect(),
+            ["a", "b", "c"].map(str::to_owned).to_vec(),
+        ));
+        assert_eq!(labels(&*part(&data, 6)), [0, 0, 1, 1, 2, 2]);
+        assert_eq!(labels(&*part(&data, 4)), [0, 0, 1, 2]);
+        for all in [0, 30, 31] {
+            assert_eq!(part(&data, all).len(), 30);
+        }
+        let some = part(&data, 6);
+        let pixels = |number| some.image(number).unwrap().pixels.clone();
+        assert_eq!((pixels(1), pixels(5)), (vec![5], vec![25]));
+    }
+}

@@ -1,0 +1,255 @@
+//! Semi-supervised fine-tuning: the whole network, from its trained weights, on the few images whose
+//! labels are known.
+//!
+//! The authors published no script for it. The defaults are those of SwAV's published one
+//! (`eval_semisup.py` and its README): SGD with momentum 0.9 without weight decay, 20 epochs, times
+//! 0.2 after 12 and 16 of them, batches of 256; learning rates 0.02 (backbone) and 5 (classifier)
+//! for 1 % of the labels, 0.01 and 0.2 for 10 %; random resized crop and flip; the best epoch is
+//! reported. Where this differs: the classifier starts at N(0, 0.01) and 0 as in the linear probe,
+//! and images of an epoch that do not fill a batch are left out, since a batch norm of few images
+//! is another one.
+
+mod tuner;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use carp::error::{Error, Result};
+use carp::pipeline::Pipeline;
+use carp::schedule::EpochSchedule;
+use carp::step::Optimizer;
+use datasets::{Dataset, Subset};
+use serde::Serialize;
+
+pub use self::tuner::{FineTuner, FineTunerConfig};
+use crate::accuracy::Accuracy;
+use crate::features::{FeatureExtractor, Labelled};
+use crate::heads::{Heads, HeadsConfig};
+use crate::label_subset;
+use crate::linear::{ClassifierEvent, EpochResult, accuracies, best_epoch, check_classes};
+use crate::trained::{LabelledSplits, TrainedBackbone};
+
+/// Whose labels are known.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase", tag = "kind")]
+pub enum KnownLabels {
+    /// Those of a share of the images, as many of each class, chosen by the seed.
+    Share {
+        /// Above 0, at most 1.
+        share: f64,
+    },
+    /// Those of the images in a list: see [`label_subset::listed`].
+    List {
+        /// The list.
+        path: PathBuf,
+    },
+}
+
+/// The settings of fine-tuning.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SemiSettings {
+    /// Whose labels are known.
+    pub labels: KnownLabels,
+    /// Learning rate of the backbone; not scaled by the batch.
+    pub lr: f64,
+    /// Learning rate of the classifier.
+    pub head_lr: f64,
+    /// Decay of the momentum buffer.
+    pub momentum: f64,
+    /// Weight decay of all tensors.
+    pub weight_decay: f64,
+    /// How both learning rates move.
+    pub schedule: EpochSchedule,
+    /// Passes over the images.
+    pub epochs: usize,
+    /// Images per update.
+    pub batch_size: usize,
+    /// Least and largest share of the image in a random crop.
+    pub crop_scale: (f32, f32),
+    /// Seed of the choice, the classifier's first weights, order and views.
+    pub seed: u64,
+}
+
+impl SemiSettings {
+    /// SwAV's for so many of the labels: those for 1 % below 3 %, those for 10 % from there on.
+    pub fn swav(share: f64) -> SemiSettings {
+        let (lr, head_lr) = if share < 0.03 { (0.02, 5.0) } else { (0.01, 0.2) };
+        SemiSettings {
+            labels: KnownLabels::Share { share },
+            lr,
+            head_lr,
+            momentum: 0.9,
+            weight_decay: 0.0,
+            schedule: EpochSchedule::Multistep { milestones: vec![12, 16], factor: 0.2 },
+            epochs: 20,
+            batch_size: 256,
+            crop_scale: (0.08, 1.0),
+            seed: 0,
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        let fault = |line: String| Err(Error::usage(line));
+        for (name, lr) in [("backbone", self.lr), ("classifier", self.head_lr)] {
+            if !(lr > 0.0 && lr.is_finite()) {
+                return fault(format!("learning rate {lr} of the {name}: choose above 0"));
+            }
+        }
+        if self.epochs == 0 || self.batch_size < 2 {
+            let SemiSettings { epochs, batch_size, .. } = self;
+            return fault(format!(
+                "{epochs} epochs in batches of {batch_size}: at least 1 epoch, in batches of 2"
+            ));
+        }
+        if !(0.0..1.0).contains(&self.momentum) {
+            return fault(format!("momentum {}: choose from 0 to below 1", self.momentum));
+        }
+        if !(self.weight_decay >= 0.0 && self.weight_decay.is_finite()) {
+            return fault(format!("weight decay {}: choose 0 or more", self.weight_decay));
+        }
+        Ok(())
+    }
+}
+
+/// What fine-tuning says.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SemiResult {
+    /// With which settings; a batch is never larger than the images.
+    pub settings: SemiSettings,
+    /// Images whose labels were used.
+    pub train_images: usize,
+    /// Images of an epoch that did not fill a batch and were left out, other ones in each epoch.
+    pub left_out: usize,
+    /// Test images.
+    pub test_images: usize,
+    /// Classes.
+    pub classes: usize,
+    /// The first epoch of the highest top-1 accuracy.
+    pub best: EpochResult,
+    /// The last epoch.
+    pub last: EpochResult,
+    /// All epochs.
+    pub epochs: Vec<EpochResult>,
+}
+
+/// Fine-tunes a copy of the backbone and tests it after every epoch.
+///
+/// # Errors
+/// Settings out of range, labels that do not do, an image that cannot be read, a loss that is not
+/// finite.
+pub fn semi(
+    settings: &SemiSettings,
+    backbone: &TrainedBackbone,
+    splits: &LabelledSplits,
+    show: &mut dyn FnMut(ClassifierEvent),
+) -> Result<SemiResult> {
+    settings.check()?;
+    let LabelledSplits { train, train_labels, test, test_labels, classes } = splits;
+    let classes = *classes;
+    let indices = match &settings.labels {
+        KnownLabels::Share { share } => {
+            label_subset::balanced(train_labels, classes, *share, settings.seed)?
+        }
+        KnownLabels::List { path } => label_subset::listed(path, &**train)?,
+    };
+    let labels: Vec<u32> = indices.iter().map(|&index| train_labels[index as usize]).collect();
+    check_classes(&labels, test_labels, classes)?;
+    let images = labels.len();
+    let train: Arc<dyn Dataset> = Arc::new(Subset { data: Arc::clone(train), indices });
+
+    let mut settings = settings.clone();
+    settings.batch_size = settings.batch_size.min(images);
+    let SemiSettings { momentum, weight_decay, epochs, batch_size: batch, seed, .. } = settings;
+    let config = FineTunerConfig {
+        resnet: backbone.resnet,
+        classes,
+        batch,
+        size: backbone.transform.size,
+        momentum: momentum as f32,
+        weight_decay: weight_decay as f32,
+    };
+    let mut tuner = FineTuner::new(&config, backbone.device)?;
+    tuner.load(&backbone.tensors);
+    tuner.initialize(seed);
+    let mut test = Tester::new(backbone, (test, test_labels), classes)?;
+
+    let per_epoch = images / batch;
+    let steps = epochs * per_epoch;
+    let views = backbone.training_view(settings.crop_scale)?;
+    let pipeline = backbone.pipeline(seed, batch, false, steps);
+    let mut pipeline = Pipeline::start(train, views, pipeline)?;
+    let mut history = Vec::new();
+    for epoch in 0..epochs {
+        let rate = |lr: f64| settings.schedule.at(lr, epoch, epochs) as f32;
+        let rates = [rate(settings.lr), rate(settings.head_lr)];
+        let mut loss = 0.0;
+        for step in 1..=per_epoch {
+            let views = pipeline.next_batch()?;
+            let label = |&sample: &u32| labels[sample as usize];
+            let batch_labels: Vec<u32> = views.samples.iter().map(label).collect();
+            let batch_loss = tuner.step(&views.groups[0], &batch_labels, rates)?;
+            loss += f64::from(batch_loss) / per_epoch as f64;
+            if !batch_loss.is_finite() {
+                let (epoch, SemiSettings { lr, head_lr, .. }) = (epoch + 1, &settings);
+                return Err(Error::usage(format!(
+                    "the loss is {batch_loss} in epoch {epoch} with learning rates {lr} (backbone) \
+                     and {head_lr} (classifier): choose lower ones"
+                )));
+            }
+            show(ClassifierEvent::Step { step: epoch * per_epoch + step, steps });
+        }
+        let result = EpochResult { epoch: epoch + 1, loss, test: test.measure(&tuner.tensors())? };
+        show(ClassifierEvent::Epoch(&[result]));
+        history.push(result);
+    }
+    Ok(SemiResult {
+        settings,
+        train_images: images,
+        left_out: images % batch,
+        test_images: test_labels.len(),
+        classes,
+        best: best_epoch(&history),
+        last: *history.last().expect("at least one epoch"),
+        epochs: history,
+    })
+}
+
+/// Measures a fine-tuned network, in inference mode.
+struct Tester<'a> {
+    backbone: &'a TrainedBackbone<'a>,
+    extractor: FeatureExtractor,
+    heads: Heads,
+    data: &'a Arc<dyn Dataset>,
+    labels: &'a [u32],
+    classes: usize,
+}
+
+impl<'a> Tester<'a> {
+    fn new(
+        backbone: &'a TrainedBackbone<'a>,
+        (data, labels): (&'a Arc<dyn Dataset>, &'a [u32]),
+        classes: usize,
+    ) -> Result<Tester<'a>> {
+        let extractor = backbone.extractor()?;
+        let config = HeadsConfig {
+            dim: extractor.dim(),
+            classes,
+            batch: backbone.batch,
+            heads: 1,
+            optimizer: Optimizer::Sgd { momentum: 0.0 },
+            weight_decay: 0.0,
+        };
+        let heads = Heads::new(&config, backbone.device)?;
+        Ok(Tester { backbone, extractor, heads, data, labels, classes })
+    }
+
+    /// `tensors` end with the classifier's weight and bias.
+    fn measure(&mut self, tensors: &[(String, Vec<f32>)]) -> Result<Accuracy> {
+        let [.., (_, weight), (_, bias)] = tensors else { unreachable!("a classifier") };
+        self.extractor.load(tensors)?;
+        self.heads.set(0, weight, bias);
+        let features = self.backbone.features(&mut self.extractor, self.data)?;
+        let test = Labelled { features: &features, labels: self.labels };
+        Ok(accuracies(&mut self.heads, test, (self.extractor.dim(), self.classes), 1)?[0])
+    }
+}

@@ -1,0 +1,245 @@
+//! Checkpoints of PyTorch and of published methods: what is found in them, and features equal to
+//! PyTorch's (`tools/golden_weights.py`).
+
+use std::path::{Path, PathBuf};
+
+use carp::nn::{Arch, Stem};
+use evaluations::backbone::{Backbone, Candidate, Role, candidates, choose, compare, read};
+use evaluations::export::export;
+use evaluations::features::{AnySize, FeatureExtractor, SCALES};
+use safetensors::SafeTensors;
+use tensor::Cpu;
+use weights::{Format, WeightsFile};
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/weights").join(name)
+}
+
+fn open(name: &str) -> (WeightsFile, Candidate) {
+    let file = WeightsFile::open(&fixture(name)).unwrap();
+    let chosen = choose(&file, None, None).unwrap();
+    (file, chosen)
+}
+
+fn backbone(name: &str) -> Backbone {
+    let (mut file, chosen) = open(name);
+    let found = compare(&file, &chosen).unwrap();
+    read(&mut file, &found).unwrap()
+}
+
+/// Every layer of every file, for images that are not square.
+#[test]
+fn features_are_pytorchs() {
+    let bytes = std::fs::read(fixture("expected.safetensors")).unwrap();
+    let expected = SafeTensors::deserialize(&bytes).unwrap();
+    let numbers = |name: &str| -> (Vec<usize>, Vec<f32>) {
+        let view = expected.tensor(name).unwrap();
+        let number = |bytes: &[u8]| f32::from_le_bytes(bytes.try_into().unwrap());
+        (view.shape().to_vec(), view.data().chunks_exact(4).map(number).collect())
+    };
+    let mut compared = 0;
+    for name in [
+        "torchvision.pth",
+        "carp.pth",
+        "moco_v3.pth",
+        "moco_v2.pth.tar",
+        "sequential.safetensors",
+        "bottleneck.safetensors",
+    ] {
+        let Backbone { config, tensors } = backbone(name);
+        let (shape, images) = numbers(&format!("{name}.images"));
+        for layer in
+            ["conv1", "maxpool", "layer1", "layer2.0", "layer2", "layer3", "layer4", "avgpool"]
+        {
+            let size = (shape[1], shape[2]);
+            let mut extractor =
+                FeatureExtractor::of_layer(&config, shape[0], size, layer, &Cpu).unwrap();
+            extractor.load(&tensors).unwrap();
+            let got = extractor
+                .extract(shape[0], |_, pixels| {
+                    pixels.copy_from_slice(&images);
+                    Ok(())
+                })
+                .unwrap();
+            let (_, want) = numbers(&format!("{name}.{layer}"));
+            assert_eq!(got.len(), want.len(), "{name} {layer}");
+            for (got, want) in got.iter().zip(&want) {
+                let error = (got - want).abs() / want.abs().max(1.0);
+                assert!(error < 1e-5, "{name} {layer}: {got} instead of {want}");
+                compared += 1;
+            }
+        }
+    }
+    // Retrieval's features, one image after the other at three scales.
+    let mut any_size = AnySize::new(backbone("torchvision.pth"), &Cpu);
+    let (shape, images) = numbers("torchvision.pth.images");
+    let (_, want) = numbers("torchvision.pth.multi_scale");
+    let size = (shape[1], shape[2]);
+    for (image, want) in images.chunks(images.len() / shape[0]).zip(want.chunks(any_size.dim())) {
+        let got = any_size.multi_scale(image, size, &SCALES).unwrap();
+        let error = got.iter().zip(want).map(|(got, want)| (got - want).abs()).fold(0.0, f32::max);
+        assert!(error < 1e-5, "{error}");
+        compared += want.len();
+    }
+    assert!(compared > 660, "{compared}");
+    let size = FeatureExtractor::of_layer(&backbone("carp.pth").config, 1, (8, 8), "fc", &Cpu);
+    assert!(size.err().unwrap().to_string().contains("the network has no fc"));
+}
+
+#[test]
+fn prefixes_and_sizes_are_found() {
+    for (name, format, prefix, arch, stem, (width, in_channels)) in [
+        ("torchvision.pth", Format::TorchZip, "", Arch::ResNet18, Stem::ImageNet, (4, 3)),
+        (
+            "carp.pth",
+            Format::TorchZip,
+            "teacher.module.backbone.",
+            Arch::ResNet18,
+            Stem::ImageNet,
+            (1, 3),
+        ),
+        (
+            "moco_v3.pth",
+            Format::TorchZip,
+            "state_dict.module.base_encoder.",
+            Arch::ResNet18,
+            Stem::ImageNet,
+            (1, 3),
+        ),
+        (
+            "moco_v2.pth.tar",
+            Format::TorchLegacy,
+            "state_dict.module.encoder_q.",
+            Arch::ResNet18,
+            Stem::ImageNet,
+            (1, 3),
+        ),
+        (
+            "sequential.safetensors",
+            Format::SafeTensors,
+            "backbone.",
+            Arch::ResNet34,
+            Stem::ImageNet,
+            (1, 3),
+        ),
+        (
+            "bottleneck.safetensors",
+            Format::SafeTensors,
+            "encoder.",
+            Arch::ResNet50,
+            Stem::Cifar,
+            (1, 1),
+        ),
+    ] {
+        let (file, chosen) = open(name);
+        assert_eq!((file.format(), &chosen.prefix[..]), (format, prefix));
+        let config = compare(&file, &chosen).unwrap().config;
+        let got = (config.arch, config.stem, config.width, config.in_channels);
+        assert_eq!(got, (arch, stem, width, in_channels), "{name}");
+    }
+}
+
+#[test]
+fn what_is_left_over_is_told() {
+    let left_over = |name: &str| {
+        let (file, chosen) = open(name);
+        let found = compare(&file, &chosen).unwrap();
+        assert!(found.missing.is_empty(), "{name}: {:?}", found.missing);
+        found.left_over
+    };
+    assert_eq!(left_over("torchvision.pth"), ["fc.weight", "fc.bias"]);
+    assert_eq!(left_over("moco_v3.pth"), ["fc.0.weight"]);
+    assert!(left_over("carp.pth").is_empty());
+    // The optimizer's state and the student are elsewhere in the file.
+    let (file, chosen) = open("carp.pth");
+    assert!(compare(&file, &chosen).unwrap().elsewhere > 100);
+}
+
+#[test]
+fn student_and_teacher_are_told_apart() {
+    let (file, _) = open("carp.pth");
+    let prefixes: Vec<_> = candidates(&file).into_iter().map(|c| (c.prefix, c.role)).collect();
+    let own = |prefix: &str, role| (format!("{prefix}.module.backbone."), Some(role));
+    assert_eq!(prefixes, [own("student", Role::Student), own("teacher", Role::Teacher)]);
+    let of = |name: &str, role, prefix| {
+        choose(&WeightsFile::open(&fixture(name)).unwrap(), role, prefix).map(|c| c.prefix)
+    };
+    let student = of("carp.pth", Some(Role::Student), None).unwrap();
+    assert_eq!(student, "student.module.backbone.");
+    let teacher = of("moco_v3.pth", Some(Role::Teacher), None).unwrap();
+    assert_eq!(teacher, "state_dict.module.momentum_encoder.");
+    let given = of("carp.pth", None, Some("student.module.backbone")).unwrap();
+    assert_eq!(given, "student.module.backbone.");
+    let none = of("carp.pth", None, Some("module")).unwrap_err().to_string();
+    assert!(none.contains("there is one under [\"student.module.backbone.\""), "{none}");
+    let none = of("moco_v2.pth.tar", Some(Role::Teacher), None).unwrap_err().to_string();
+    assert!(none.contains("no teacher in it"), "{none}");
+}
+
+/// Opens a file of these bytes and reads its backbone; the error is one line that names the file.
+fn refused(bytes: &[u8]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("damaged.pth");
+    std::fs::write(&path, bytes).unwrap();
+    let read = || {
+        let mut file = WeightsFile::open(&path)?;
+        let found = compare(&file, &choose(&file, None, None)?)?;
+        read(&mut file, &found)
+    };
+    let line = read().map(|_| ()).expect_err("should be refused").to_string();
+    assert!(line.contains("damaged.pth") && line.lines().count() == 1, "{line}");
+    line
+}
+
+/// Whatever byte is wrong: a result or one line, never a panic, never endless.
+#[test]
+fn no_single_damaged_byte_of_the_objects_is_a_panic() {
+    let legacy = std::fs::read(fixture("moco_v2.pth.tar")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x");
+    for at in (0..16_000).step_by(23) {
+        let mut damaged = legacy.clone();
+        damaged[at] = damaged[at].wrapping_add(1 + (at % 251) as u8);
+        std::fs::write(&path, &damaged).unwrap();
+        if let Ok(file) = WeightsFile::open(&path) {
+            let _ = choose(&file, None, None).and_then(|chosen| compare(&file, &chosen));
+        }
+    }
+}
+
+#[test]
+fn networks_that_are_none_of_ours_are_refused() {
+    let expected = WeightsFile::open(&fixture("expected.safetensors")).unwrap();
+    let line = choose(&expected, None, None).unwrap_err().to_string();
+    assert!(line.contains("no ResNet in it"), "{line}");
+    // A ResNet-34 that has lost a tensor, and one whose shapes are another's.
+    let bytes = std::fs::read(fixture("sequential.safetensors")).unwrap();
+    let swap = |from: &str, to: &str| {
+        let text = from.as_bytes();
+        let at = bytes.windows(text.len()).position(|part| part == text).unwrap();
+        let mut swapped = bytes.clone();
+        swapped[at..at + text.len()].copy_from_slice(to.as_bytes());
+        swapped
+    };
+    let line = refused(&swap("backbone.5.1.bn2.bias", "backbone.5.1.bn2.bass"));
+    assert!(line.contains("1 tensors of a resnet34 are missing"), "{line}");
+    assert!(line.contains("layer2.1.bn2.bias"), "{line}");
+    let line = refused(&swap("backbone.7.2.conv1.weight", "backbone.8.2.conv1.weight"));
+    assert!(line.contains("[3, 4, 6, 2] are no ResNet"), "{line}");
+}
+
+#[test]
+fn what_is_exported_is_read_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out.safetensors");
+    for name in ["carp.pth", "bottleneck.safetensors"] {
+        let first = backbone(name);
+        export(&first, &path).unwrap();
+        let mut file = WeightsFile::open(&path).unwrap();
+        assert_eq!(file.metadata("format"), Some("pt"));
+        let found = compare(&file, &choose(&file, None, None).unwrap()).unwrap();
+        assert!(found.left_over.is_empty());
+        let second = read(&mut file, &found).unwrap();
+        assert_eq!((second.config, &second.tensors), (first.config, &first.tensors));
+    }
+}

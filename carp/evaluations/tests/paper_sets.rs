@@ -1,0 +1,129 @@
+//! Every evaluation on every layout: `carp eval all --data-root`.
+
+use std::path::{Path, PathBuf};
+
+use carp::views::EvalTransform;
+use datasets::Filter;
+use datasets::catalogue::ALL;
+use evaluations::all::{
+    AllSettings, EvaluationEvent, EvaluationReport, Look, Protocol, Recorder, evaluate_paper_sets,
+    markdown,
+};
+use evaluations::network_file::{NetworkFile, NetworkName};
+use tempfile::TempDir;
+use tensor::Cpu;
+
+#[expect(dead_code, reason = "the data sets' own tests use the rest")]
+#[path = "../../datasets/tests/catalogue/trees.rs"]
+mod trees;
+
+use trees::tree;
+
+fn weights() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/weights/torchvision.pth")
+}
+
+/// What the tiny trees have images enough for.
+fn settings() -> AllSettings {
+    let mut settings = AllSettings::default();
+    settings.linear.epochs = 2;
+    settings.few_shot.shots = vec![1];
+    settings.few_shot.draws = 2;
+    settings.semi_shares = vec![1.0];
+    settings.semi_epochs = 1;
+    settings.imagenet_clustered = 1.0;
+    (settings.fit, settings.copy_side) = (40, 36);
+    settings
+}
+
+fn evaluate(root: &Path, out: &Path, settings: &AllSettings) -> EvaluationReport {
+    let mut source = NetworkFile::open(&weights(), None).unwrap();
+    let imagenet = EvalTransform::imagenet(Filter::Bicubic, 3);
+    let transform = EvalTransform { resize: 40, size: 36, ..imagenet };
+    let look = Look { transform, fixed: false };
+    let mut done = 0;
+    let mut show =
+        |event: EvaluationEvent| done += usize::from(matches!(event, EvaluationEvent::Done(_)));
+    let mut recorder = Recorder::new(&weights(), settings, out, &mut show).unwrap();
+    let networks = [NetworkName::Teacher];
+    evaluate_paper_sets(&mut recorder, &mut source, &networks, root, (&look, 4), &Cpu).unwrap();
+    let report = recorder.finish().unwrap();
+    assert_eq!(done, report.entries.len());
+    report
+}
+
+/// A root with all 17 trees.
+fn all_trees() -> TempDir {
+    let root = TempDir::new().unwrap();
+    for set in &ALL {
+        let (folder, _) = tree(set.name);
+        std::fs::rename(folder.keep(), root.path().join(set.name)).unwrap();
+    }
+    root
+}
+
+#[test]
+fn every_protocol_runs_on_every_data_set_that_is_there() {
+    let root = all_trees();
+    std::fs::remove_dir_all(root.path().join("food101")).unwrap();
+    let out = TempDir::new().unwrap();
+    let report = evaluate(root.path(), out.path(), &settings());
+    // Some trees have fewer images than these need: they are named, and nothing else is.
+    let too_small = |name: &str, protocol: &str| match protocol {
+        "kmeans" => ["gtsrb", "cifar10", "cifar100", "dtd"].contains(&name),
+        "few-shot" => name == "voc2007",
+        _ => false,
+    };
+    for set in &ALL {
+        for &protocol in set.protocols {
+            let has = |entry: &evaluations::all::Entry| {
+                entry.data == set.name && entry.protocol.name() == protocol
+            };
+            let found = report.entries.iter().any(has);
+            let is_wanted = set.name != "food101" && !too_small(set.name, protocol);
+            assert_eq!(found, is_wanted, "{} {protocol}: {:?}", set.name, report.skipped);
+        }
+    }
+    let (faults, absent): (Vec<_>, Vec<_>) =
+        report.skipped.iter().partition(|skipped| skipped.is_fault);
+    for fault in &faults {
+        let protocol = fault.protocol.unwrap().name();
+        assert!(too_small(&fault.data, protocol), "{fault:?}");
+        let reason = ["points cannot make", "images of class"];
+        assert!(reason.iter().any(|part| fault.why.contains(part)), "{fault:?}");
+    }
+    assert_eq!(faults.len(), 5);
+    let [absent] = absent[..] else { panic!("{absent:?}") };
+    assert!(absent.data == "food101" && absent.why.contains("food101"));
+    for score in report.entries.iter().flat_map(|entry| &entry.scores) {
+        assert!((-100.0..=100.0 + 1e-9).contains(&score.value), "{score:?}");
+    }
+
+    // What is written is what is returned; the paper's numbers stand beside ImageNet's.
+    let json = std::fs::read_to_string(out.path().join("results.json")).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["entries"].as_array().unwrap().len(), report.entries.len());
+    let text = std::fs::read_to_string(out.path().join("results.md")).unwrap();
+    assert_eq!(text, markdown(&report));
+    assert!(text.contains("| imagenet | paper: ResNet-50, 400 epochs, 2x224 + 6x96 | 75.3 |"));
+    assert!(text.contains("- food101: no folder"), "{text}");
+}
+
+#[test]
+fn a_broken_data_set_is_named_and_the_others_go_on() {
+    let root = TempDir::new().unwrap();
+    for name in ["pets", "copydays", "cifar10"] {
+        let (folder, _) = tree(name);
+        std::fs::rename(folder.keep(), root.path().join(name)).unwrap();
+    }
+    std::fs::remove_file(root.path().join("pets/annotations/test.txt")).unwrap();
+    let out = TempDir::new().unwrap();
+    let mut settings = settings();
+    settings.protocols = vec![Protocol::Knn, Protocol::CopyDetection];
+    let report = evaluate(root.path(), out.path(), &settings);
+    let faults: Vec<_> = report.skipped.iter().filter(|skipped| skipped.is_fault).collect();
+    let [fault] = faults[..] else { panic!("{:?}", report.skipped) };
+    assert!(fault.data == "pets" && fault.why.contains("test.txt"), "{fault:?}");
+    let [entry] = &report.entries[..] else { panic!("{:?}", report.entries) };
+    assert_eq!((entry.protocol, entry.data.as_str()), (Protocol::CopyDetection, "copydays"));
+}

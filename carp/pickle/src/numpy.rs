@@ -1,0 +1,101 @@
+//! NumPy's arrays and scalars in pickles: read from the calls that NumPy writes down.
+//!
+//! An array is `_reconstruct(ndarray, (0,), b'b')` with the state (version, shape, dtype, is
+//! Fortran order, bytes); a scalar is `scalar(dtype, bytes)`; a dtype is `dtype('i8', ...)` with the
+//! state (version, byte order, ...).
+
+use std::borrow::Cow;
+
+use crate::value::{Item, Node};
+
+/// The globals of NumPy's arrays and scalars, before and since NumPy 2.
+pub const GLOBALS: [(&str, &str); 7] = [
+    ("numpy", "dtype"),
+    ("numpy", "ndarray"),
+    ("numpy.core.multiarray", "_reconstruct"),
+    ("numpy.core.multiarray", "scalar"),
+    ("numpy._core.multiarray", "_reconstruct"),
+    ("numpy._core.multiarray", "scalar"),
+    ("_codecs", "encode"),
+];
+
+/// An array in C order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Array<'p> {
+    /// Its shape; `[]` of a scalar.
+    pub shape: Vec<usize>,
+    /// Type of the elements: 'u', 'i', 'f' or 'b' and their bytes, such as "i8".
+    pub dtype: &'p str,
+    /// The elements, little-endian.
+    pub bytes: Cow<'p, [u8]>,
+}
+
+impl<'p> Item<'p> {
+    /// Of NumPy's array or scalar; nothing where it is not that, is not whole, is big-endian or in
+    /// Fortran order.
+    pub fn array(self) -> Option<Array<'p>> {
+        let (global, args) = self.call()?;
+        let mut args = args.items()?;
+        let (shape, dtype, bytes) = match global {
+            ("numpy.core.multiarray" | "numpy._core.multiarray", "scalar") => {
+                (vec![], args.next()?, args.next()?.bytes()?)
+            }
+            ("numpy.core.multiarray" | "numpy._core.multiarray", "_reconstruct") => {
+                let state: Vec<Item> = self.state()?.items()?.collect();
+                let &[_version, shape, dtype, fortran, bytes] = state.as_slice() else {
+                    return None;
+                };
+                let size = |item: Item| usize::try_from(item.int()?).ok();
+                let shape: Vec<usize> = shape.items()?.map(size).collect::<Option<_>>()?;
+                let flat = shape.iter().filter(|&&size| size != 1).count() < 2;
+                if !flat && *fortran.node() != Node::Bool(false) {
+                    return None;
+                }
+                (shape, dtype, bytes.bytes()?)
+            }
+            _ => return None,
+        };
+        let (("numpy", "dtype"), dtype_args) = dtype.call()? else { return None };
+        let order = dtype.state()?.items()?.nth(1)?.text()?;
+        let dtype = dtype_args.items()?.next()?.text()?;
+        if !matches!(order, "<" | "|" | "=") || !dtype.starts_with(['u', 'i', 'f', 'b']) {
+            return None;
+        }
+        let element: usize = dtype.get(1..)?.parse().ok()?;
+        let elements = shape.iter().try_fold(1usize, |all, &size| all.checked_mul(size))?;
+        (elements.checked_mul(element)? == bytes.len()).then_some(Array { shape, dtype, bytes })
+    }
+
+    /// Numbers of a list, a tuple, an array of one dimension, or of NumPy's scalars in a list.
+    pub fn numbers(self) -> Option<Vec<f64>> {
+        if let Some(array) = self.array() {
+            return if array.shape.len() == 1 { array.numbers() } else { None };
+        }
+        let number = |item: Item<'p>| match item.float() {
+            Some(value) => Some(value),
+            None => item.array()?.numbers()?.first().copied(),
+        };
+        self.items()?.map(number).collect()
+    }
+}
+
+impl Array<'_> {
+    /// All elements as f64.
+    fn numbers(&self) -> Option<Vec<f64>> {
+        let read: fn(&[u8]) -> f64 = match self.dtype {
+            "u1" | "b1" => |b| u8::from_le_bytes(b.try_into().expect("1 byte")).into(),
+            "i1" => |b| i8::from_le_bytes(b.try_into().expect("1 byte")).into(),
+            "u2" => |b| u16::from_le_bytes(b.try_into().expect("2 bytes")).into(),
+            "i2" => |b| i16::from_le_bytes(b.try_into().expect("2 bytes")).into(),
+            "u4" => |b| u32::from_le_bytes(b.try_into().expect("4 bytes")).into(),
+            "i4" => |b| i32::from_le_bytes(b.try_into().expect("4 bytes")).into(),
+            "u8" => |b| u64::from_le_bytes(b.try_into().expect("8 bytes")) as f64,
+            "i8" => |b| i64::from_le_bytes(b.try_into().expect("8 bytes")) as f64,
+            "f4" => |b| f32::from_le_bytes(b.try_into().expect("4 bytes")).into(),
+            "f8" => |b| f64::from_le_bytes(b.try_into().expect("8 bytes")),
+            _ => return None,
+        };
+        let element = self.dtype[1..].parse().ok()?;
+        Some(self.bytes.chunks_exact(element).map(read).collect())
+    }
+}

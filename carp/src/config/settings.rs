@@ -1,0 +1,285 @@
+//! The settings and the paper's values of them.
+
+use autograd::Passes;
+use datasets::{DataConfig, Filter};
+use serde::{Deserialize, Serialize};
+use tensor::kernel::AdamW;
+use toml::Value;
+
+use crate::loss::LossVariant;
+use crate::nn::{Arch, HeadConfig, ResNetConfig, Stem};
+use crate::step::{Optimizer, StepConfig};
+use crate::views::{EvalTransform, ViewPolicy};
+
+/// All settings of a run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Seed of everything random.
+    pub seed: u64,
+    /// Where the pictures come from.
+    pub data: DataConfig,
+    /// The network.
+    pub model: ModelConfig,
+    /// The optimizer and its schedules.
+    pub optimizer: OptimizerConfig,
+    /// The teacher.
+    pub teacher: TeacherConfig,
+    /// The loop.
+    pub train: TrainConfig,
+    /// The evaluation during and after training.
+    pub knn: KnnConfig,
+    /// The views of an image.
+    pub views: ViewPolicy,
+}
+
+/// The `[model]` section.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelConfig {
+    /// resnet18, resnet34 or resnet50.
+    pub arch: Arch,
+    /// imagenet or cifar.
+    pub stem: Stem,
+    /// Channels of the first stage.
+    pub width: usize,
+    /// Start residual blocks as the identity.
+    pub zero_init_residual: bool,
+    /// Width of the head's hidden layers.
+    pub hidden: usize,
+    /// D, length of an embedding.
+    pub bottleneck: usize,
+    /// K, number of prototypes.
+    pub prototypes: usize,
+    /// N_B, prototypes in a block.
+    pub partition_size: usize,
+    /// unfused, fused-softmax, streaming or streaming-tiled: the same numbers, see docs/fusion.md.
+    pub loss_variant: LossVariant,
+}
+
+impl Default for ModelConfig {
+    fn default() -> ModelConfig {
+        ModelConfig {
+            arch: Arch::ResNet50,
+            stem: Stem::ImageNet,
+            width: 64,
+            zero_init_residual: true,
+            hidden: 2048,
+            bottleneck: 256,
+            prototypes: 65536,
+            partition_size: 512,
+            loss_variant: LossVariant::Streaming,
+        }
+    }
+}
+
+/// Which optimizer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OptimizerName {
+    /// Layer-wise adaptive rate scaling.
+    Lars,
+    /// SGD with momentum.
+    Sgd,
+    /// Adam with decoupled weight decay.
+    AdamW,
+}
+
+/// The `[optimizer]` section.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OptimizerConfig {
+    /// lars, sgd or adamw.
+    pub name: OptimizerName,
+    /// Learning rate for 256 images per update; scaled with their number.
+    pub base_lr: f64,
+    /// Learning rate that the cosine falls to; not scaled.
+    pub final_lr: f64,
+    /// Epochs of linear warm-up.
+    pub warmup_epochs: usize,
+    /// Learning rate at the start of the warm-up.
+    pub warmup_start_lr: f64,
+    /// Decay of the momentum buffer (lars, sgd).
+    pub momentum: f32,
+    /// Weight decay of tensors with more than one dimension.
+    pub weight_decay: f64,
+    /// Weight decay that the cosine goes to.
+    pub final_weight_decay: f64,
+    /// Trust coefficient (lars).
+    pub eta: f32,
+    /// Decay rates of the moments (adamw).
+    pub betas: (f32, f32),
+    /// Added to the root of the second moment (adamw).
+    pub eps: f32,
+}
+
+impl Default for OptimizerConfig {
+    fn default() -> OptimizerConfig {
+        OptimizerConfig {
+            name: OptimizerName::Lars,
+            base_lr: 0.45,
+            final_lr: 0.0048,
+            warmup_epochs: 0,
+            warmup_start_lr: 0.0,
+            momentum: 0.9,
+            weight_decay: 1e-6,
+            final_weight_decay: 1e-6,
+            eta: 0.001,
+            betas: (0.9, 0.999),
+            eps: 1e-8,
+        }
+    }
+}
+
+/// The `[teacher]` section.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TeacherConfig {
+    /// m of the moving average at first.
+    pub momentum: f64,
+    /// m that the cosine rises to.
+    pub final_momentum: f64,
+}
+
+impl Default for TeacherConfig {
+    fn default() -> TeacherConfig {
+        TeacherConfig { momentum: 0.99, final_momentum: 1.0 }
+    }
+}
+
+/// The `[train]` section.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainConfig {
+    /// Passes over the data.
+    pub epochs: usize,
+    /// B, images in a micro-batch.
+    pub batch_size: usize,
+    /// Micro-batches per update.
+    pub accumulation: usize,
+    /// Threads for the step, and as many for views; 0 is one per core.
+    pub threads: usize,
+    /// Epochs between checkpoints; 0 saves at the end only.
+    pub checkpoint_every_epochs: usize,
+    /// Batches made ahead of the step.
+    pub prefetch: usize,
+    /// Passes of fusion: all, none, or names with commas between them; see docs/fusion.md.
+    #[serde(with = "super::passes")]
+    pub fuse: Passes,
+}
+
+impl Default for TrainConfig {
+    fn default() -> TrainConfig {
+        TrainConfig {
+            epochs: 100,
+            batch_size: 32,
+            accumulation: 1,
+            threads: 0,
+            checkpoint_every_epochs: 1,
+            prefetch: 4,
+            fuse: Passes::all(),
+        }
+    }
+}
+
+/// The `[knn]` section.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KnnConfig {
+    /// Neighbours that vote.
+    pub k: usize,
+    /// T in the weight exp(similarity / T) of a vote.
+    pub temperature: f32,
+    /// Epochs between measurements; 0 measures before and after training only.
+    pub every_epochs: usize,
+    /// Images that the backbone sees at once.
+    pub batch_size: usize,
+    /// Training images in the bank; 0 is all.
+    pub bank: usize,
+    /// Test images asked about; 0 is all.
+    pub queries: usize,
+    /// Short side that images are resized to.
+    pub resize: usize,
+    /// Side of the square in the middle that the backbone sees.
+    pub size: usize,
+}
+
+impl Default for KnnConfig {
+    fn default() -> KnnConfig {
+        KnnConfig {
+            k: 20,
+            temperature: 0.07,
+            every_epochs: 0,
+            batch_size: 64,
+            bank: 0,
+            queries: 0,
+            resize: 256,
+            size: 224,
+        }
+    }
+}
+
+impl Config {
+    /// All settings as TOML.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("settings are plain TOML values")
+    }
+
+    /// The value of a key such as `model.width`, as TOML.
+    pub(super) fn value_of(&self, key: &str) -> Option<String> {
+        let table = Value::try_from(self).ok()?;
+        let value = key.split('.').try_fold(&table, |value, name| value.get(name))?;
+        Some(value.to_string())
+    }
+
+    /// The learning rate after warm-up: `base_lr * B * accumulation / 256`.
+    pub fn lr(&self) -> f64 {
+        let images = self.train.batch_size * self.train.accumulation;
+        self.optimizer.base_lr * images as f64 / 256.0
+    }
+
+    /// Threads for the step.
+    pub fn threads(&self) -> usize {
+        match self.train.threads {
+            0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            threads => threads,
+        }
+    }
+
+    /// What decides the step's graph.
+    pub fn step(&self) -> StepConfig {
+        let ModelConfig { arch, stem, width, zero_init_residual, .. } = self.model;
+        let in_channels = self.data.channels();
+        let OptimizerConfig { momentum, eta, betas, eps, .. } = self.optimizer;
+        StepConfig {
+            resnet: ResNetConfig { arch, stem, width, in_channels, zero_init_residual },
+            head: HeadConfig {
+                hidden: self.model.hidden,
+                bottleneck: self.model.bottleneck,
+                prototypes: self.model.prototypes,
+            },
+            partition_size: self.model.partition_size,
+            loss_variant: self.model.loss_variant,
+            passes: self.train.fuse.clone(),
+            batch: self.train.batch_size,
+            view_sizes: self.views.sizes(),
+            accumulation: self.train.accumulation,
+            optimizer: match self.optimizer.name {
+                OptimizerName::Lars => Optimizer::Lars { momentum, eta },
+                OptimizerName::Sgd => Optimizer::Sgd { momentum },
+                OptimizerName::AdamW => Optimizer::AdamW(AdamW { betas, eps }),
+            },
+        }
+    }
+
+    /// How evaluations look at an image.
+    pub fn eval_transform(&self) -> EvalTransform {
+        EvalTransform {
+            resize: self.knn.resize,
+            size: self.knn.size,
+            filter: Filter::Bicubic,
+            mean: self.views.mean.clone(),
+            std: self.views.std.clone(),
+        }
+    }
+}

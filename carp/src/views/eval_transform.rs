@@ -1,0 +1,73 @@
+//! How evaluations look at an image: nothing random.
+
+use datasets::{Crop, Filter, Image, resize};
+
+use super::normalise::normalise;
+use super::policy::ViewPolicy;
+use super::scratch::Scratch;
+
+/// How evaluations look at an image: its short side resized to `resize`, the middle `size` x `size`
+/// pixels, normalised. Images of that very size stay as they are.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EvalTransform {
+    /// Short side after resizing, in pixels.
+    pub resize: usize,
+    /// Side of the square in the middle, in pixels.
+    pub size: usize,
+    /// How images are resized.
+    pub filter: Filter,
+    /// As in [`ViewPolicy`]; as many as the network's images have channels.
+    pub mean: Vec<f32>,
+    /// As in [`ViewPolicy`].
+    pub std: Vec<f32>,
+}
+
+impl EvalTransform {
+    /// "256/224" with ImageNet's mean and deviation, which a grey picture has of all three colours.
+    pub fn imagenet(filter: Filter, channels: usize) -> EvalTransform {
+        let ViewPolicy { mean, std, .. } = ViewPolicy::default();
+        let of_channels = |colours: Vec<f32>| match channels {
+            3 => colours,
+            _ => vec![colours.iter().sum::<f32>() / 3.0; channels],
+        };
+        let (mean, std) = (of_channels(mean), of_channels(std));
+        EvalTransform { resize: 256, size: 224, filter, mean, std }
+    }
+
+    /// Numbers of an image after it: size x size x channels.
+    pub fn values(&self) -> usize {
+        self.size * self.size * self.mean.len()
+    }
+
+    /// Writes the image as `[size,size,C]`.
+    pub fn apply(&self, image: &Image, view: &mut [f32], scratch: &mut Scratch) {
+        normalise(self.pixels(image, scratch), &self.mean, &self.std, view);
+    }
+
+    /// A whole image of any size, normalised: `[H,W,C]`.
+    pub fn normalised(&self, image: &Image) -> Vec<f32> {
+        let image = image.with_channels(self.mean.len());
+        let mut view = vec![0.0; image.pixels.len()];
+        normalise(&image.pixels, &self.mean, &self.std, &mut view);
+        view
+    }
+
+    /// The 8-bit pixels before normalising.
+    pub fn pixels<'a>(&self, image: &Image, scratch: &'a mut Scratch) -> &'a [u8] {
+        let image = image.with_channels(self.mean.len());
+        let Image { height, width, channels, .. } = *image;
+        let short = height.min(width);
+        // The long side is rounded down, as torchvision's Resize does.
+        let (tall, wide) = (self.resize * height / short, self.resize * width / short);
+        let Scratch { resize: resize_scratch, pixels, blur: resized } = scratch;
+        let source = (&image.pixels[..], width, channels);
+        let whole = Crop::whole(height, width);
+        resize(self.filter, source, whole, (tall, wide), resize_scratch, resized);
+        let crop = Crop::centre(tall, wide, (self.size, self.size));
+        pixels.clear();
+        for row in resized.chunks_exact(wide * channels).skip(crop.top).take(crop.height) {
+            pixels.extend_from_slice(&row[crop.left * channels..][..crop.width * channels]);
+        }
+        pixels
+    }
+}

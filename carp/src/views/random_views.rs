@@ -1,0 +1,229 @@
+//! Draws the transformations of each view and makes it.
+
+use datasets::{Filter, Image, ResizeScratch, greyscale, resize};
+use tensor::random::Stream;
+
+use super::blur::{SCRATCH_LINES, gaussian_blur};
+use super::colour::{adjust_brightness, adjust_contrast, adjust_hue, adjust_saturation, solarise};
+use super::crop::random_resized_crop;
+use super::normalise::normalise;
+use super::policy::{ViewKind, ViewPolicy};
+use super::scratch::Scratch;
+use super::turn::{flip, quarter_turn};
+
+impl ViewPolicy {
+    /// What [`crate::pipeline`] makes of each image.
+    pub fn views(&self) -> Views {
+        Views {
+            kinds: self.kinds().cloned().collect(),
+            filter: Filter::Bicubic,
+            mean: self.mean.clone(),
+            std: self.std.clone(),
+        }
+    }
+}
+
+/// Views to make of an image, in order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Views {
+    /// One per view.
+    pub kinds: Vec<ViewKind>,
+    /// How crops are resized.
+    pub filter: Filter,
+    /// As in [`ViewPolicy`].
+    pub mean: Vec<f32>,
+    /// As in [`ViewPolicy`].
+    pub std: Vec<f32>,
+}
+
+impl Views {
+    /// One view, a random resized crop that is mirrored half of the time: what classifiers train on.
+    pub fn crop_and_flip(
+        size: usize,
+        scale: (f32, f32),
+        filter: Filter,
+        (mean, std): (&[f32], &[f32]),
+    ) -> Views {
+        let kind =
+            ViewKind { jitter: 0.0, greyscale: 0.0, ..ViewKind::paper(size, scale, 0.0, 0.0) };
+        Views { kinds: vec![kind], filter, mean: mean.to_vec(), std: std.to_vec() }
+    }
+
+    /// Sides of all views in order.
+    pub fn sizes(&self) -> Vec<usize> {
+        self.kinds.iter().map(|kind| kind.size).collect()
+    }
+
+    /// Scratch memory with room for any of the views; the size of images adds to it.
+    pub fn scratch(&self) -> Scratch {
+        let side = self.kinds.iter().map(|kind| kind.size).max().unwrap_or(0);
+        let row_len = side * self.mean.len();
+        Scratch {
+            resize: ResizeScratch::default(),
+            pixels: Vec::with_capacity(side * row_len),
+            blur: Vec::with_capacity(SCRATCH_LINES * row_len),
+        }
+    }
+
+    /// Draws and writes all views of `image`, `[S,S,C]` each, in order.
+    ///
+    /// # Panics
+    /// If `views` are not as many and as long as [`Views::sizes`] says.
+    pub fn make(
+        &self,
+        image: &Image,
+        stream: &mut Stream,
+        views: &mut [&mut [f32]],
+        scratch: &mut Scratch,
+    ) {
+        assert_eq!(views.len(), self.kinds.len(), "one slice per view");
+        for (kind, view) in self.kinds.iter().zip(views) {
+            self.make_view(kind, image, stream, view, scratch);
+        }
+    }
+
+    fn make_view(
+        &self,
+        kind: &ViewKind,
+        image: &Image,
+        stream: &mut Stream,
+        view: &mut [f32],
+        scratch: &mut Scratch,
+    ) {
+        let Image { height, width, channels, .. } = *image;
+        let source = (&image.pixels[..], width, channels);
+        let crop = random_resized_crop(height, width, kind.scale, stream);
+        let Scratch { resize: resize_scratch, pixels, blur } = scratch;
+        let size = (kind.size, kind.size);
+        resize(self.filter, source, crop, size, resize_scratch, pixels);
+        if stream.chance(kind.flip) {
+            flip(pixels, kind.size, channels);
+        }
+        if stream.chance(kind.quarter_turn) {
+            for _ in 0..=stream.below(3) {
+                quarter_turn(pixels, kind.size, channels);
+            }
+        }
+        if stream.chance(kind.jitter) {
+            jitter(kind, pixels, channels, stream);
+        }
+        if stream.chance(kind.greyscale) {
+            greyscale(pixels, channels);
+        }
+        if stream.chance(kind.blur) {
+            let sigma = stream.range(kind.blur_sigma.0, kind.blur_sigma.1);
+            gaussian_blur(pixels, (kind.size, kind.size, channels), sigma, blur);
+        }
+        if stream.chance(kind.solarise) {
+            solarise(pixels);
+        }
+        normalise(pixels, &self.mean, &self.std, view);
+    }
+}
+
+/// The four changes in random order, each by a factor of its own.
+fn jitter(kind: &ViewKind, pixels: &mut [u8], channels: usize, stream: &mut Stream) {
+    let mut order = [0, 1, 2, 3];
+    stream.shuffle(&mut order);
+    let mut factor = |strength: f32| stream.range((1.0 - strength).max(0.0), 1.0 + strength);
+    let brightness = factor(kind.brightness);
+    let contrast = factor(kind.contrast);
+    let saturation = factor(kind.saturation);
+    let hue = stream.range(-kind.hue, kind.hue);
+    for change in order {
+        match change {
+            0 => adjust_brightness(pixels, brightness),
+            1 => adjust_contrast(pixels, channels, contrast),
+            2 => adjust_saturation(pixels, channels, saturation),
+            _ => adjust_hue(pixels, channels, hue),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use datasets::ResizeScratch;
+    use tensor::random::Purpose;
+
+    use super::*;
+
+    fn image() -> Image {
+        let pixels = (0..20 * 24 * 3).map(|i| (i * 7 % 251) as u8).collect();
+        Image { height: 20, width: 24, channels: 3, pixels }
+    }
+
+    fn views(policy: &ViewPolicy, index: u64) -> Vec<Vec<f32>> {
+        let mut views: Vec<Vec<f32>> =
+            policy.sizes().iter().map(|size| vec![f32::NAN; size * size * 3]).collect();
+        let mut slices: Vec<&mut [f32]> = views.iter_mut().map(|view| &mut view[..]).collect();
+        let mut stream = Stream::new(0, Purpose::Views, 0, index);
+        policy.views().make(&image(), &mut stream, &mut slices, &mut Scratch::default());
+        views
+    }
+
+    fn small() -> ViewPolicy {
+        let mut policy = ViewPolicy::default();
+        (policy.global1.size, policy.global2.size, policy.local.size) = (16, 16, 7);
+        policy
+    }
+
+    #[test]
+    fn views_are_a_function_of_the_stream() {
+        let policy = small();
+        assert_eq!(policy.sizes(), [16, 16, 7, 7, 7, 7, 7, 7]);
+        let first = views(&policy, 3);
+        assert_eq!(first, views(&policy, 3));
+        assert_ne!(first, views(&policy, 4));
+        assert_ne!(first[0], first[1]);
+        assert!(first.iter().flatten().all(|x| x.is_finite()));
+    }
+
+    #[test]
+    fn without_chances_a_view_is_crop_resize_and_normalise() {
+        let mut policy = small();
+        policy.local_count = 0;
+        for kind in [&mut policy.global1, &mut policy.global2] {
+            (kind.flip, kind.jitter, kind.greyscale, kind.blur, kind.solarise) =
+                (0.0, 0.0, 0.0, 0.0, 0.0);
+        }
+        let got = views(&policy, 0);
+        let mut stream = Stream::new(0, Purpose::Views, 0, 0);
+        let image = image();
+        let crop = random_resized_crop(20, 24, (0.2, 1.0), &mut stream);
+        let (mut pixels, mut scratch) = (Vec::new(), ResizeScratch::default());
+        let source = (&image.pixels[..], 24, 3);
+        resize(Filter::Bicubic, source, crop, (16, 16), &mut scratch, &mut pixels);
+        for (i, (&got, &pixel)) in got[0].iter().zip(&pixels).enumerate() {
+            let want = (f32::from(pixel) / 255.0 - policy.mean[i % 3]) / policy.std[i % 3];
+            assert_eq!(got, want);
+        }
+    }
+
+    #[test]
+    fn a_classifier_sees_a_crop_mirrored_half_of_the_time() {
+        let (mean, std) = (vec![0.0; 3], vec![1.0; 3]);
+        let views = Views::crop_and_flip(5, (0.3, 1.0), Filter::Bilinear, (&mean, &std));
+        assert_eq!(views.sizes(), [5]);
+        let image = image();
+        let mut flipped = 0;
+        for index in 0..200 {
+            let mut view = vec![0.0; 75];
+            let mut stream = Stream::new(0, Purpose::Views, 0, index);
+            views.make(&image, &mut stream, &mut [&mut view], &mut Scratch::default());
+            let mut stream = Stream::new(0, Purpose::Views, 0, index);
+            let crop = random_resized_crop(20, 24, (0.3, 1.0), &mut stream);
+            let (mut pixels, mut scratch) = (Vec::new(), ResizeScratch::default());
+            let source = (&image.pixels[..], 24, 3);
+            resize(Filter::Bilinear, source, crop, (5, 5), &mut scratch, &mut pixels);
+            let normalised = |pixels: &[u8]| -> Vec<f32> {
+                pixels.iter().map(|&pixel| f32::from(pixel) / 255.0).collect()
+            };
+            if view != normalised(&pixels) {
+                flip(&mut pixels, 5, 3);
+                assert_eq!(view, normalised(&pixels));
+                flipped += 1;
+            }
+        }
+        assert!((75..125).contains(&flipped), "{flipped}");
+    }
+}

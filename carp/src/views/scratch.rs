@@ -1,0 +1,11 @@
+//! Memory for making views.
+
+use datasets::ResizeScratch;
+
+/// Memory that is kept from image to image.
+#[derive(Default)]
+pub struct Scratch {
+    pub(super) resize: ResizeScratch,
+    pub(super) pixels: Vec<u8>,
+    pub(super) blur: Vec<u8>,
+}

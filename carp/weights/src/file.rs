@@ -1,0 +1,146 @@
+//! Files of named tensors: safetensors, and what `torch.save` writes, by whatever program.
+//!
+//! Opening reads names, shapes and types; numbers are read when they are asked for, so that an
+//! optimizer's state in the same file costs nothing.
+
+use std::fs::File;
+use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use files::{Error, Result};
+
+use crate::dtype::DType;
+use crate::stored_tensor::{Contents, Place, Storage, StoredTensor, check, gather};
+use crate::{safetensors_file, torch_legacy, torch_zip};
+
+/// How a file is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// safetensors.
+    SafeTensors,
+    /// `torch.save` since PyTorch 1.6: a zip archive.
+    TorchZip,
+    /// `torch.save` before that: pickles, then numbers.
+    TorchLegacy,
+}
+
+impl Format {
+    /// As it is printed.
+    pub fn name(self) -> &'static str {
+        match self {
+            Format::SafeTensors => "safetensors",
+            Format::TorchZip => "PyTorch, zip archive",
+            Format::TorchLegacy => "PyTorch before 1.6",
+        }
+    }
+}
+
+/// An open file of weights.
+pub struct WeightsFile {
+    path: PathBuf,
+    format: Format,
+    file: BufReader<File>,
+    contents: Contents,
+    /// The storage that was read last: parameters can share one.
+    last: Option<(usize, Vec<u8>)>,
+}
+
+impl WeightsFile {
+    /// Opens a file of any of the formats, told apart by its first bytes.
+    ///
+    /// # Errors
+    /// No such file, one of another format or cut short, a pickle that wants more than weights
+    /// need, tensors that reach outside of their storage.
+    pub fn open(path: &Path) -> Result<WeightsFile> {
+        let io = |source| Error::io(path, source);
+        let mut file = BufReader::new(File::open(path).map_err(io)?);
+        let mut start = Vec::new();
+        (&mut file).take(265).read_to_end(&mut start).map_err(io)?;
+        file.rewind().map_err(io)?;
+        let data = |detail: String| Error::data(path, detail);
+        let (format, contents) = if start.starts_with(b"PK\x03\x04") {
+            (Format::TorchZip, torch_zip::contents(path, &mut file)?)
+        } else if start.first() == Some(&0x80) {
+            (Format::TorchLegacy, torch_legacy::contents(path, &std::fs::read(path).map_err(io)?)?)
+        } else if start.get(257..262) == Some(b"ustar") {
+            return Err(data(
+                "a tar archive of PyTorch before 0.4: load it there, then torch.save it with a \
+                 newer one"
+                    .to_owned(),
+            ));
+        } else {
+            (Format::SafeTensors, safetensors_file::contents(&mut file).map_err(data)?)
+        };
+        for tensor in &contents.tensors {
+            check(tensor, contents.storages[tensor.storage].len).map_err(data)?;
+        }
+        Ok(WeightsFile { path: path.to_owned(), format, file, contents, last: None })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// How it is made.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// All tensors, in the order of the file.
+    pub fn tensors(&self) -> &[StoredTensor] {
+        &self.contents.tensors
+    }
+
+    /// A tensor by its name.
+    pub fn find(&self, name: &str) -> Option<&StoredTensor> {
+        self.tensors().iter().find(|tensor| tensor.name == name)
+    }
+
+    /// The number type of a tensor.
+    pub fn dtype(&self, tensor: &StoredTensor) -> DType {
+        self.contents.storages[tensor.storage].dtype
+    }
+
+    /// safetensors' metadata of this key.
+    pub fn metadata(&self, key: &str) -> Option<&str> {
+        self.contents.metadata.get(key).map(String::as_str)
+    }
+
+    /// The numbers of a tensor in the order of its shape, whatever its strides.
+    ///
+    /// # Errors
+    /// No such tensor, or a file that is cut short or damaged there.
+    pub fn read(&mut self, name: &str) -> Result<Vec<f32>> {
+        let tensor = self.find(name).cloned();
+        let tensor =
+            tensor.ok_or_else(|| Error::data(&self.path, format!("has no tensor {name}")))?;
+        let storage = self.contents.storages[tensor.storage].clone();
+        if self.last.as_ref().is_none_or(|(number, _)| *number != tensor.storage) {
+            let bytes = self.bytes(&storage).map_err(|detail| {
+                Error::data(&self.path, format!("the numbers of {name}: {detail}"))
+            })?;
+            self.last = Some((tensor.storage, bytes));
+        }
+        let (_, bytes) = self.last.as_ref().expect("just read");
+        Ok(gather(&tensor, storage.dtype, bytes))
+    }
+
+    fn bytes(&mut self, storage: &Storage) -> std::result::Result<Vec<u8>, String> {
+        let want = storage.len * storage.dtype.size();
+        match &storage.place {
+            Place::Offset(offset) => {
+                self.file.seek(SeekFrom::Start(*offset)).map_err(|error| error.to_string())?;
+                let mut bytes = Vec::new();
+                let read = (&mut self.file).take(want as u64).read_to_end(&mut bytes);
+                read.map_err(|error| error.to_string())?;
+                if bytes.len() < want {
+                    let found = bytes.len();
+                    return Err(format!("cut short: {found} bytes at {offset}, expected {want}"));
+                }
+                Ok(bytes)
+            }
+            Place::Entry(entry) => torch_zip::entry(&mut self.file, entry, want),
+        }
+    }
+}

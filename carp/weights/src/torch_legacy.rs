@@ -1,0 +1,88 @@
+//! What `torch.save` wrote before PyTorch 1.6: five pickles (a magic number, the version, facts of
+//! the machine, the values, the keys of the storages), then for each key how many numbers it has
+//! (i64) and the numbers. Many published checkpoints are such files.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use files::{Error, Result};
+use pickle::{Node, Pickle};
+
+use crate::state_dict::{self, GLOBALS};
+use crate::stored_tensor::{Contents, Place};
+
+const MAGIC: i128 = 0x1950_a86a_20f9_469c_fc6c;
+/// The only version there was.
+const VERSION: i128 = 1001;
+
+/// Names, shapes and places of all tensors of a file of these `bytes`.
+///
+/// # Errors
+/// Not such a file, cut short, or what [`Pickle::read`] refuses.
+pub fn contents(path: &Path, bytes: &[u8]) -> Result<Contents> {
+    let refuse = |detail: &str| Error::data(path, detail);
+    let mut at = 0;
+    let mut next = || {
+        let pickle = Pickle::read(path, &bytes[at..], &GLOBALS)?;
+        at += pickle.end();
+        Ok::<_, Error>((pickle, at))
+    };
+    let no_magic = |_| refuse("a pickle, but none of torch.save");
+    let (magic, _) = next().map_err(no_magic)?;
+    if magic.root().int() != Some(MAGIC) {
+        return Err(refuse("a pickle, but none of torch.save"));
+    }
+    let (version, _) = next()?;
+    if version.root().int() != Some(VERSION) {
+        let detail = format!("version {:?} of torch.save's format", version.root().node());
+        return Err(refuse(&format!("{detail}, only {VERSION} is read")));
+    }
+    let (machine, _) = next()?;
+    let little = machine.root().get("little_endian");
+    if little.is_some_and(|little| little.node() == &Node::Bool(false)) {
+        return Err(refuse("big-endian: only little-endian files are read"));
+    }
+    let (values, _) = next()?;
+    let (keys, start) = next()?;
+    let data = |detail| Error::data(path, detail);
+    let places = places(&values, &keys, bytes, start).map_err(data)?;
+    let place = |key: &str, _, _| {
+        let start = places.get(key).copied();
+        start.map(Place::Offset).ok_or_else(|| format!("has no storage {key}"))
+    };
+    state_dict::contents(&values, place).map_err(data)
+}
+
+/// Where the numbers of each storage begin. How large one is depends on its type, which only the
+/// values tell.
+fn places(
+    values: &Pickle,
+    keys: &Pickle,
+    bytes: &[u8],
+    start: usize,
+) -> std::result::Result<HashMap<String, u64>, String> {
+    let mut described = HashMap::new();
+    for storage in values.all().filter(|item| item.persistent().is_some()) {
+        let storage = state_dict::description(storage)?;
+        described.insert(storage.key, (storage.dtype, storage.len));
+    }
+    let mut places = HashMap::new();
+    let mut at = start;
+    for key in keys.root().items().ok_or("its storages are no list")? {
+        let key = key.text().ok_or("a storage without a name")?;
+        let (dtype, len) = described.get(key).ok_or_else(|| format!("no type of storage {key}"))?;
+        let cut = || format!("cut short in storage {key}: {} bytes in all", bytes.len());
+        let numbers = bytes.get(at..at + 8).ok_or_else(cut)?;
+        let numbers = u64::from_le_bytes(numbers.try_into().expect("8 bytes"));
+        if numbers != *len as u64 {
+            return Err(format!("storage {key} has {numbers} numbers, expected {len}"));
+        }
+        at += 8;
+        places.insert(key.to_owned(), at as u64);
+        at = len.checked_mul(dtype.size()).and_then(|size| at.checked_add(size)).ok_or_else(cut)?;
+        if at > bytes.len() {
+            return Err(cut());
+        }
+    }
+    Ok(places)
+}

@@ -1,0 +1,381 @@
+//! A block: its warps take turns, and wait for each other at barriers.
+
+use super::error::{FaultKind, Place};
+use super::exec::{Env, Problem, Step, Trouble, guarded, trouble};
+use super::observer::{Observer, Seen};
+use super::ops::{Instruction, NONE, Op, Preset, Reduce};
+use super::types::Class;
+use super::warp::{LANES, State, Warp, lanes};
+
+/// Barriers of a block.
+const BARRIERS: usize = 16;
+/// Instructions that a warp runs before the next warp's turn, so that none waits forever for
+/// what another would do.
+const TURN: u64 = 16_384;
+
+/// A barrier that some warps have come to.
+#[derive(Debug, Default)]
+struct Barrier {
+    /// Warps that wait, with the instruction and the lanes that came.
+    waiting: Vec<(usize, u32, u32)>,
+    /// Warps that came, and their clocks behind the barrier.
+    came: Vec<(usize, u32)>,
+    /// Threads that are waited for, if the instruction says so.
+    wanted: Option<u32>,
+}
+
+/// The shape of a launch.
+#[derive(Debug, Clone, Copy)]
+pub struct Geometry {
+    /// Blocks.
+    pub grid: [u32; 3],
+    /// Threads of a block.
+    pub block: [u32; 3],
+    /// Bytes of dynamic shared memory.
+    pub dynamic_shared: u32,
+}
+
+impl Geometry {
+    /// Threads of a block.
+    pub fn threads(&self) -> usize {
+        self.block.iter().map(|&side| side as usize).product()
+    }
+
+    /// `%tid` of a thread by its number in the block.
+    pub fn tid(&self, thread: usize) -> [u32; 3] {
+        let [x, y, _] = self.block.map(|side| side as usize);
+        [thread % x, thread / x % y, thread / (x * y)].map(|at| at as u32)
+    }
+
+    /// `%ctaid` of a block by its number in the grid.
+    pub fn ctaid(&self, block: u64) -> [u32; 3] {
+        let [x, y, _] = self.grid.map(u64::from);
+        [block % x, block / x % y, block / (x * y)].map(|at| at as u32)
+    }
+}
+
+/// A block being run; used again for the next block.
+pub struct Block<'a, 'o> {
+    /// What its warps work on.
+    pub env: Env<'a>,
+    /// Its warps.
+    pub warps: Vec<Warp>,
+    barriers: [Barrier; BARRIERS],
+    /// Addresses of the module's variables.
+    variables: &'a [u64],
+    geometry: Geometry,
+    budget: u64,
+    /// Instructions run, per thread and per warp.
+    pub instructions: [u64; 2],
+    /// Called before each instruction.
+    pub observer: Option<Observer<'o>>,
+}
+
+/// A problem and where it happened.
+pub struct Located {
+    /// What.
+    pub problem: Problem,
+    /// Where in the text.
+    pub place: Place,
+    /// `%ctaid`.
+    pub block: [u32; 3],
+    /// `%tid`.
+    pub thread: [u32; 3],
+}
+
+impl<'a> Block<'a, '_> {
+    /// A block of a launch, not yet at any place of the grid.
+    pub fn new(env: Env<'a>, variables: &'a [u64], geometry: Geometry, budget: u64) -> Self {
+        let kernel = env.kernel;
+        let warps = geometry.threads().div_ceil(LANES);
+        let warps = (0..warps).map(|_| Warp::new(kernel.slots, kernel.local_bytes)).collect();
+        Block {
+            env,
+            warps,
+            barriers: Default::default(),
+            variables,
+            geometry,
+            budget,
+            instructions: [0; 2],
+            observer: None,
+        }
+    }
+
+    /// Runs the block with this number.
+    pub fn run(&mut self, number: u64) -> Result<(), Box<Located>> {
+        self.start(number);
+        let mut error = None;
+        'all: loop {
+            let mut moved = false;
+            for w in 0..self.warps.len() {
+                if self.warps[w].state != State::Ready {
+                    continue;
+                }
+                moved = true;
+                if let Err(problem) = self.turn(w) {
+                    error = Some((w, problem));
+                    break 'all;
+                }
+            }
+            if self.warps.iter().all(|warp| warp.state == State::Done) {
+                break;
+            }
+            if !moved {
+                let w =
+                    self.warps.iter().position(|warp| warp.state == State::Waiting).unwrap_or(0);
+                error = Some((w, self.deadlock(w)));
+                break;
+            }
+        }
+        let Some((w, problem)) = error else { return Ok(()) };
+        let thread = w * LANES + problem.lane;
+        Err(Box::new(Located {
+            place: self.env.kernel.places.get(self.env.pc as usize).copied().unwrap_or_default(),
+            block: self.geometry.ctaid(number),
+            thread: self.geometry.tid(thread.min(self.geometry.threads() - 1)),
+            problem: *problem,
+        }))
+    }
+
+    fn start(&mut self, number: u64) {
+        let threads = self.geometry.threads();
+        self.env.block = number as u32;
+        self.env.shared.fill(0);
+        self.barriers = Default::default();
+        let count = self.warps.len();
+        if let Some(sanitizer) = &mut self.env.sanitizer {
+            sanitizer.written.fill(false);
+            sanitizer.clocks.reset(count, 0);
+        }
+        for w in 0..count {
+            let here = (threads - w * LANES).min(LANES);
+            self.warps[w].reset(if here == LANES { u32::MAX } else { (1 << here) - 1 });
+            self.fill(w, number);
+        }
+    }
+
+    /// Fills the registers that have a value at the start.
+    fn fill(&mut self, w: usize, number: u64) {
+        let Geometry { grid, block, dynamic_shared } = self.geometry;
+        let ctaid = self.geometry.ctaid(number);
+        for &(class, slot, preset) in &self.env.kernel.presets {
+            let warp = &mut self.warps[w];
+            let slot = slot as usize;
+            let lane_bit = |lane: usize| 1u32 << lane;
+            let row: [u32; LANES] = match preset {
+                Preset::Word(value) => [value; LANES],
+                Preset::Long(value) => {
+                    warp.longs[slot] = [value; LANES];
+                    continue;
+                }
+                Preset::Global(variable, offset) => {
+                    let at = self.variables[variable as usize].wrapping_add(offset as u64);
+                    warp.longs[slot] = [at; LANES];
+                    continue;
+                }
+                Preset::True | Preset::False => {
+                    warp.preds[slot] = if preset == Preset::True { u32::MAX } else { 0 };
+                    continue;
+                }
+                Preset::Tid(axis) => {
+                    std::array::from_fn(|lane| self.geometry.tid(w * LANES + lane)[axis as usize])
+                }
+                Preset::Ntid(axis) => [block[axis as usize]; LANES],
+                Preset::Ctaid(axis) => [ctaid[axis as usize]; LANES],
+                Preset::Nctaid(axis) => [grid[axis as usize]; LANES],
+                Preset::LaneId => std::array::from_fn(|lane| lane as u32),
+                Preset::WarpId => [w as u32; LANES],
+                Preset::NumWarps => [self.warps.len() as u32; LANES],
+                Preset::LanesEq => std::array::from_fn(lane_bit),
+                Preset::LanesLt => std::array::from_fn(|lane| lane_bit(lane) - 1),
+                Preset::LanesLe => {
+                    std::array::from_fn(|lane| (lane_bit(lane) - 1) | lane_bit(lane))
+                }
+                Preset::LanesGe => std::array::from_fn(|lane| !(lane_bit(lane) - 1)),
+                Preset::LanesGt => {
+                    std::array::from_fn(|lane| !((lane_bit(lane) - 1) | lane_bit(lane)))
+                }
+                Preset::DynamicShared => [dynamic_shared; LANES],
+                Preset::TotalShared => [self.env.shared.len() as u32; LANES],
+            };
+            debug_assert_eq!(class, Class::Word);
+            self.warps[w].words[slot] = row;
+        }
+    }
+
+    /// Lets a warp run until it waits, ends, or its turn is over.
+    fn turn(&mut self, w: usize) -> Result<(), Trouble> {
+        let kernel = self.env.kernel;
+        self.env.warp = w as u16;
+        let end = self.warps[w].steps + TURN;
+        loop {
+            let warp = &mut self.warps[w];
+            if warp.steps >= self.budget.min(end) {
+                if warp.steps < self.budget {
+                    return Ok(());
+                }
+                let lane = warp.way.mask.trailing_zeros() as usize & 31;
+                let detail = format!("more than {} instructions of one thread", self.budget);
+                return Err(trouble(FaultKind::Budget, lane, detail));
+            }
+            let pc = warp.way.pc;
+            let i = &kernel.code[pc as usize];
+            let active = guarded(warp, i);
+            self.env.pc = pc;
+            warp.steps += 1;
+            let count = u64::from(active.count_ones());
+            self.instructions[0] += count;
+            self.instructions[1] += 1;
+            if let Some(profile) = &mut self.env.profile {
+                profile.counts[pc as usize].warps += 1;
+                profile.counts[pc as usize].threads += count;
+            }
+            if let Some(observer) = &mut self.observer {
+                observer(Seen { block: self.env.block, warp: w, pc: pc as usize, active });
+            }
+            match self.env.step(warp, i, active)? {
+                Step::On => {}
+                Step::Barrier => self.arrive(w, i, pc, active)?,
+            }
+            match self.warps[w].state {
+                State::Ready => {}
+                State::Waiting => return Ok(()),
+                State::Done => return self.release_all(),
+            }
+        }
+    }
+
+    /// A warp comes to a barrier.
+    fn arrive(&mut self, w: usize, i: &Instruction, pc: u32, active: u32) -> Result<(), Trouble> {
+        let lane = active.trailing_zeros() as usize;
+        let warp = &mut self.warps[w];
+        let number = warp.words[i.a as usize][lane];
+        let wanted = (i.b != NONE).then(|| warp.words[i.b as usize][lane]);
+        let Some(barrier) = self.barriers.get_mut(number as usize) else {
+            let detail = format!("barrier {number} of {BARRIERS}");
+            return Err(trouble(FaultKind::BarrierDivergence, lane, detail));
+        };
+        if wanted.is_some_and(|wanted| wanted == 0 || wanted % LANES as u32 != 0) {
+            let detail = format!("barrier {number} waits for {} threads", wanted.unwrap_or(0));
+            return Err(trouble(FaultKind::BarrierDivergence, lane, detail));
+        }
+        let waits = !matches!(i.op, Op::Barrier { arrive: true, .. });
+        if let Some(&(other, its_pc, _)) = barrier.waiting.first() {
+            let place = self.env.kernel.places[its_pc as usize];
+            if barrier.wanted != wanted {
+                let detail = format!(
+                    "barrier {number} is waited for with another number of threads at line {}",
+                    place.line
+                );
+                return Err(trouble(FaultKind::BarrierDivergence, lane, detail));
+            }
+            // Two places in the text are one barrier to the hardware, but hardly to the author.
+            if self.env.sanitizer.is_some() && wanted.is_none() && its_pc != pc {
+                let detail = format!(
+                    "warp {other} waits at another barrier instruction, line {}",
+                    place.line
+                );
+                return Err(trouble(FaultKind::BarrierDivergence, lane, detail));
+            }
+        }
+        warp.clock += 1;
+        barrier.wanted = wanted;
+        barrier.came.push((w, warp.clock));
+        if waits {
+            barrier.waiting.push((w, pc, active));
+            if warp.state == State::Ready {
+                warp.state = State::Waiting;
+            }
+        }
+        self.release(number as usize);
+        Ok(())
+    }
+
+    /// A warp has ended: barriers may have waited for it alone.
+    fn release_all(&mut self) -> Result<(), Trouble> {
+        for number in 0..BARRIERS {
+            if !self.barriers[number].waiting.is_empty() {
+                self.release(number);
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets the warps at a barrier go on if all have come.
+    fn release(&mut self, number: usize) {
+        let barrier = &self.barriers[number];
+        let complete = match barrier.wanted {
+            Some(wanted) => barrier.came.len() * LANES >= wanted as usize,
+            None => {
+                let running = self.warps.iter().filter(|warp| warp.state == State::Ready).count();
+                let waiting = self.warps.iter().filter(|warp| warp.state == State::Waiting).count();
+                running == 0 && waiting == barrier.waiting.len()
+            }
+        };
+        if !complete {
+            return;
+        }
+        let barrier = std::mem::take(&mut self.barriers[number]);
+        if let Some(sanitizer) = &mut self.env.sanitizer {
+            let learn: Vec<usize> = barrier.waiting.iter().map(|&(w, ..)| w).collect();
+            sanitizer.clocks.meet(&barrier.came, &learn);
+        }
+        self.reduce(&barrier);
+        for &(w, ..) in &barrier.waiting {
+            if self.warps[w].state == State::Waiting {
+                self.warps[w].state = State::Ready;
+            }
+        }
+    }
+
+    /// The results of `bar.red`.
+    fn reduce(&mut self, barrier: &Barrier) {
+        let code = &self.env.kernel.code;
+        let (mut set, mut all) = (0, 0);
+        for &(w, pc, active) in &barrier.waiting {
+            if let Op::BarrierReduce { negated, .. } = code[pc as usize].op {
+                let bits = self.warps[w].preds[code[pc as usize].c as usize];
+                let bits = if negated { !bits } else { bits };
+                set += (bits & active).count_ones();
+                all += active.count_ones();
+            }
+        }
+        for &(w, pc, active) in &barrier.waiting {
+            let i = &code[pc as usize];
+            let Op::BarrierReduce { reduce, .. } = i.op else { continue };
+            let holds = if reduce == Reduce::And { set == all } else { set > 0 };
+            match reduce {
+                Reduce::Popc => self.warps[w].set_words(i.d, active, [set; LANES]),
+                _ => self.warps[w].set_pred(i.d, active, if holds { u32::MAX } else { 0 }),
+            }
+        }
+    }
+
+    /// No warp can run: they wait at different barriers, or for threads that never come.
+    fn deadlock(&mut self, w: usize) -> Trouble {
+        let mut places = Vec::new();
+        let mut lane = 0;
+        for (number, barrier) in self.barriers.iter().enumerate() {
+            for &(warp, pc, active) in &barrier.waiting {
+                if warp == w {
+                    self.env.pc = pc;
+                    lane = active.trailing_zeros() as usize;
+                }
+                if places.len() < 4 {
+                    let line = self.env.kernel.places[pc as usize].line;
+                    places.push(format!("warp {warp} at barrier {number}, line {line}"));
+                }
+            }
+        }
+        let detail = format!("all warps wait and none can go on: {}", places.join("; "));
+        trouble(FaultKind::BarrierDivergence, lane, detail)
+    }
+}
+
+/// Lanes in words, for traces: all, or which.
+pub fn show_lanes(mask: u32) -> String {
+    if mask == u32::MAX {
+        return "all".to_owned();
+    }
+    lanes(mask).map(|lane| lane.to_string()).collect::<Vec<_>>().join(" ")
+}

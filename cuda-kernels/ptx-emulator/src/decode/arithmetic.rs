@@ -1,0 +1,398 @@
+//! Integer, float and bit operations.
+
+use super::builder::{Builder, Frame, Result};
+use super::opcode::Opcode;
+use crate::ast::Operand;
+use crate::ops::*;
+use crate::types::{Class, Ty};
+
+const HALVES: [Ty; 4] = [Ty::F16, Ty::F16x2, Ty::Bf16, Ty::Bf16x2];
+
+/// Takes exactly N operands.
+pub fn exactly<const N: usize>(operands: &[Operand]) -> Result<&[Operand; N]> {
+    operands.try_into().map_err(|_| format!("{} operands where {N} are expected", operands.len()))
+}
+
+impl<'a> Builder<'a> {
+    /// Decodes an arithmetic instruction; false if it is none.
+    pub(super) fn arithmetic(
+        &mut self,
+        frame: &mut Frame<'a>,
+        mut op: Opcode<'a>,
+        operands: &'a [Operand],
+    ) -> Result<bool> {
+        match op.name {
+            "add" | "sub" | "addc" | "subc" | "mad" | "madc" | "mul" | "div" | "min" | "max"
+            | "neg" | "abs" | "rem" | "fma" => {
+                let ty = op.ty()?;
+                if ty.is_float() {
+                    self.float(frame, op, ty, operands)?;
+                } else {
+                    self.integer(frame, op, ty, operands)?;
+                }
+            }
+            "rcp" | "sqrt" | "rsqrt" | "ex2" | "lg2" | "sin" | "cos" | "tanh" | "copysign" => {
+                let ty = op.ty()?;
+                self.float(frame, op, ty, operands)?;
+            }
+            "and" | "or" | "xor" | "not" => self.logic(frame, op, operands)?,
+            "shl" | "shr" | "popc" | "clz" | "brev" | "bfind" | "cnot" | "mul24" | "mad24"
+            | "sad" | "bfe" | "bfi" | "shf" | "prmt" | "lop3" | "fns" | "bmsk" | "szext"
+            | "dp4a" | "dp2a" => self.bits(frame, op, operands)?,
+            "setp" | "set" | "selp" | "slct" | "testp" => self.comparison(frame, op, operands)?,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    fn logic(
+        &mut self,
+        frame: &mut Frame<'a>,
+        mut op: Opcode<'a>,
+        operands: &[Operand],
+    ) -> Result<()> {
+        let ty = op.ty()?;
+        op.done()?;
+        let logic = match op.name {
+            "and" => Logic::And,
+            "or" => Logic::Or,
+            "xor" => Logic::Xor,
+            _ => Logic::Not,
+        };
+        let mut instruction = Instruction::new(Op::Logic(logic, ty.class()));
+        if logic == Logic::Not {
+            let [d, a] = exactly(operands)?;
+            instruction.a = self.read(frame, a, ty)?;
+            instruction.d = self.write(frame, d, ty)?;
+            if ty.bits() == 16 {
+                instruction.op = Op::Logic(Logic::Xor, Class::Word);
+                instruction.b = self.preset(Preset::Word(0xffff), Class::Word)?;
+            }
+        } else {
+            let [d, a, b] = exactly(operands)?;
+            instruction.a = self.read(frame, a, ty)?;
+            instruction.b = self.read(frame, b, ty)?;
+            instruction.d = self.write(frame, d, ty)?;
+        }
+        self.emit(instruction)?;
+        Ok(())
+    }
+
+    fn integer(
+        &mut self,
+        frame: &mut Frame<'a>,
+        mut op: Opcode<'a>,
+        ty: Ty,
+        operands: &[Operand],
+    ) -> Result<()> {
+        if ty.bits() < 16 || ty == Ty::Pred {
+            return Err(format!("{} on {} bits", op.name, ty.bits()));
+        }
+        let (hi, wide) = (op.flag("hi"), op.flag("wide"));
+        let lo = op.flag("lo");
+        let (sat, cc) = (op.flag("sat"), op.flag("cc"));
+        op.done()?;
+        let carry_in = matches!(op.name, "addc" | "subc" | "madc");
+        if cc || carry_in {
+            let carry = match op.name {
+                "add" | "addc" => Carry::Add,
+                "sub" | "subc" => Carry::Sub,
+                _ if hi => Carry::MadHi,
+                _ => Carry::MadLo,
+            };
+            let mut i = Instruction::new(Op::Carry { op: carry, ty, carry_in, carry_out: cc });
+            i.a = self.read(frame, operands.get(1).ok_or("an operand is missing")?, ty)?;
+            i.b = self.read(frame, operands.get(2).ok_or("an operand is missing")?, ty)?;
+            if matches!(carry, Carry::MadHi | Carry::MadLo) {
+                let [_, _, _, c] = exactly(operands)?;
+                i.c = self.read(frame, c, ty)?;
+            } else {
+                exactly::<3>(operands)?;
+            }
+            i.d = self.write(frame, &operands[0], ty)?;
+            self.emit(i)?;
+            return Ok(());
+        }
+        if wide && ty.bits() > 32 {
+            return Err(format!("{} of 64 bits", op.text));
+        }
+        let to = match (wide, ty) {
+            (false, _) => ty,
+            (_, Ty::U16) => Ty::U32,
+            (_, Ty::S16) => Ty::S32,
+            (_, Ty::U32) => Ty::U64,
+            _ => Ty::S64,
+        };
+        if op.name == "mad" {
+            let [d, a, b, c] = exactly(operands)?;
+            let int = match (hi, wide) {
+                (true, _) if sat => Int3::MadHiSat,
+                (true, _) => Int3::MadHi,
+                (_, true) => Int3::MadWide,
+                _ if lo => Int3::MadLo,
+                _ => return Err(format!("{} without .lo, .hi or .wide", op.text)),
+            };
+            let mut i = Instruction::new(Op::Int3(int, ty));
+            i.a = self.read(frame, a, ty)?;
+            i.b = self.read(frame, b, ty)?;
+            i.c = self.read(frame, c, to)?;
+            i.d = self.write(frame, d, to)?;
+            self.emit(i)?;
+            return Ok(());
+        }
+        let int = match op.name {
+            "add" if sat => Int::AddSat,
+            "add" => Int::Add,
+            "sub" if sat => Int::SubSat,
+            "sub" => Int::Sub,
+            "mul" if hi => Int::MulHi,
+            "mul" if wide => Int::MulWide,
+            "mul" if lo => Int::MulLo,
+            "mul" => return Err(format!("{} without .lo, .hi or .wide", op.text)),
+            "div" => Int::Div,
+            "rem" => Int::Rem,
+            "min" => Int::Min,
+            "max" => Int::Max,
+            "neg" => Int::Neg,
+            "abs" => Int::Abs,
+            _ => return Err(format!("{} on integers", op.text)),
+        };
+        let mut i = Instruction::new(Op::Int(int, ty));
+        if matches!(int, Int::Neg | Int::Abs) {
+            let [d, a] = exactly(operands)?;
+            i.a = self.read(frame, a, ty)?;
+            i.b = i.a;
+            i.d = self.write(frame, d, ty)?;
+        } else {
+            let [d, a, b] = exactly(operands)?;
+            i.a = self.read(frame, a, ty)?;
+            i.b = self.read(frame, b, ty)?;
+            i.d = self.write(frame, d, to)?;
+        }
+        self.emit(i)?;
+        Ok(())
+    }
+
+    fn bits(
+        &mut self,
+        frame: &mut Frame<'a>,
+        mut op: Opcode<'a>,
+        operands: &'a [Operand],
+    ) -> Result<()> {
+        let mut i = Instruction::new(Op::Nop);
+        if matches!(op.name, "dp4a" | "dp2a") {
+            let signed_a = op.ty()?.is_signed();
+            let signed_b = op.find(Ty::from_name).map_or(signed_a, Ty::is_signed);
+            let (high, _) = (op.flag("hi"), op.flag("lo"));
+            let [d, a, b, c] = exactly(operands)?;
+            i.a = self.read(frame, a, Ty::B32)?;
+            i.b = self.read(frame, b, Ty::B32)?;
+            i.c = self.read(frame, c, Ty::B32)?;
+            i.d = self.write(frame, d, Ty::B32)?;
+            let ways = if op.name == "dp4a" { 4 } else { 2 };
+            i.op = Op::Dot { ways, signed_a, signed_b, high };
+            op.done()?;
+            self.emit(i)?;
+            return Ok(());
+        }
+        let ty = op.ty()?;
+        let shift = matches!(op.name, "shl" | "shr");
+        let (hi, lo, amount) = (op.flag("hi"), op.flag("lo"), op.flag("shiftamt"));
+        match op.name {
+            "shl" | "shr" | "mul24" => {
+                let [d, a, b] = exactly(operands)?;
+                i.a = self.read(frame, a, ty)?;
+                // A shift's amount has 32 bits whatever is shifted.
+                i.b = self.read(frame, b, if shift { Ty::U32 } else { ty })?;
+                i.d = self.write(frame, d, ty)?;
+                let int = match op.name {
+                    "shl" => Int::Shl,
+                    "shr" => Int::Shr,
+                    _ if hi => Int::Mul24Hi,
+                    _ if lo => Int::Mul24Lo,
+                    _ => return Err(format!("{} without .lo or .hi", op.text)),
+                };
+                i.op = Op::Int(int, ty);
+            }
+            "popc" | "clz" | "brev" | "bfind" | "cnot" => {
+                let [d, a] = exactly(operands)?;
+                i.a = self.read(frame, a, ty)?;
+                i.b = i.a;
+                let same = matches!(op.name, "brev" | "cnot");
+                i.d = self.write(frame, d, if same { ty } else { Ty::U32 })?;
+                let int = match op.name {
+                    "popc" => Int::Popc,
+                    "clz" => Int::Clz,
+                    "brev" => Int::Brev,
+                    "cnot" => Int::Cnot,
+                    _ if amount => Int::BfindShift,
+                    _ => Int::Bfind,
+                };
+                i.op = Op::Int(int, ty);
+            }
+            "bfe" | "bmsk" | "szext" => {
+                let int = match op.name {
+                    "bfe" => Int3::Bfe,
+                    "bmsk" => pick(&mut op, Int3::BmskWrap, Int3::Bmsk)?,
+                    _ => pick(&mut op, Int3::SzextWrap, Int3::Szext)?,
+                };
+                i.op = Op::Int3(int, ty);
+                i.a = self.read(frame, operands.get(1).ok_or("an operand is missing")?, ty)?;
+                i.b = self.read(frame, operands.get(2).ok_or("an operand is missing")?, Ty::U32)?;
+                i.c = i.b;
+                if op.name == "bfe" {
+                    let [_, _, _, c] = exactly(operands)?;
+                    i.c = self.read(frame, c, Ty::U32)?;
+                } else {
+                    exactly::<3>(operands)?;
+                }
+                i.d = self.write(frame, &operands[0], ty)?;
+            }
+            "bfi" => {
+                let [d, a, b, c, len] = exactly(operands)?;
+                i.op = Op::Int3(Int3::Bfi, ty);
+                i.a = self.read(frame, a, ty)?;
+                i.b = self.read(frame, b, ty)?;
+                i.c = self.read(frame, c, Ty::U32)?;
+                let len = self.read(frame, len, Ty::U32)?;
+                i.ins = self.list(&[len]);
+                i.d = self.write(frame, d, ty)?;
+            }
+            _ => {
+                let mut immediate = operands;
+                let int = match op.name {
+                    "mad24" if hi => Int3::Mad24Hi,
+                    "mad24" if lo => Int3::Mad24Lo,
+                    "sad" => Int3::Sad,
+                    "fns" => Int3::Fns,
+                    "lop3" => {
+                        let [.., Operand::Int(table)] = operands else {
+                            return Err("lop3 wants its table as a number".to_owned());
+                        };
+                        if *table > 255 {
+                            return Err(format!("{table} is no table of lop3"));
+                        }
+                        i.imm = *table as i32;
+                        immediate = &operands[..operands.len() - 1];
+                        Int3::Lop3
+                    }
+                    "shf" => {
+                        let left = op.flag("l");
+                        if !left && !op.flag("r") {
+                            return Err(format!("{} without .l or .r", op.text));
+                        }
+                        match (left, pick(&mut op, true, false)?) {
+                            (true, true) => Int3::ShfLeftWrap,
+                            (true, false) => Int3::ShfLeftClamp,
+                            (false, true) => Int3::ShfRightWrap,
+                            (false, false) => Int3::ShfRightClamp,
+                        }
+                    }
+                    "prmt" => op.find(prmt).unwrap_or(Int3::Prmt),
+                    _ => return Err(format!("{} lacks a suffix", op.text)),
+                };
+                let [d, a, b, c] = exactly(immediate)?;
+                i.op = Op::Int3(int, ty);
+                i.a = self.read(frame, a, ty)?;
+                i.b = self.read(frame, b, ty)?;
+                i.c = self.read(frame, c, ty)?;
+                i.d = self.write(frame, d, ty)?;
+            }
+        }
+        op.done()?;
+        self.emit(i)?;
+        Ok(())
+    }
+
+    fn float(
+        &mut self,
+        frame: &mut Frame<'a>,
+        mut op: Opcode<'a>,
+        ty: Ty,
+        operands: &[Operand],
+    ) -> Result<()> {
+        let (approx, full) = (op.flag("approx"), op.flag("full"));
+        let approx = approx || full;
+        let rounds = op.round_stated();
+        let mut mode = op.mode();
+        mode.round = rounds.unwrap_or(Round::Nearest);
+        let nan = op.flag("NaN");
+        let xor = op.flag("xorsign") && op.flag("abs");
+        op.flag("noftz");
+        op.done()?;
+        let half = HALVES.contains(&ty);
+        let float = match op.name {
+            "add" => Float::Add,
+            "sub" => Float::Sub,
+            "mul" => Float::Mul,
+            "fma" => Float::Fma,
+            "mad" if !half => Float::Fma,
+            "div" if approx && ty == Ty::F32 => Float::DivApprox,
+            "div" if !half && rounds.is_some() => Float::Div,
+            "rcp" if approx && !half => Float::RcpApprox,
+            "rcp" if !half && rounds.is_some() => Float::Rcp,
+            "sqrt" if approx && ty == Ty::F32 => Float::SqrtApprox,
+            "sqrt" if !half && rounds.is_some() => Float::Sqrt,
+            "rsqrt" if approx && !half => Float::RsqrtApprox,
+            "ex2" if approx && ty != Ty::F64 => Float::Ex2,
+            "tanh" if approx && ty != Ty::F64 => Float::Tanh,
+            "lg2" if approx && ty == Ty::F32 => Float::Lg2,
+            "sin" if approx && ty == Ty::F32 => Float::Sin,
+            "cos" if approx && ty == Ty::F32 => Float::Cos,
+            "min" if xor => Float::MinXor,
+            "max" if xor => Float::MaxXor,
+            "min" if nan => Float::MinNan,
+            "max" if nan => Float::MaxNan,
+            "min" => Float::Min,
+            "max" => Float::Max,
+            "neg" => Float::Neg,
+            "abs" => Float::Abs,
+            "copysign" if !half => Float::CopySign,
+            _ => return Err(format!("{} is not known", op.text)),
+        };
+        if ty == Ty::Tf32 || mode.round == Round::Away || xor && nan {
+            return Err(format!("{} is not known", op.text));
+        }
+        let mut i = Instruction::new(Op::Float(float, ty, mode));
+        let count = operands.len();
+        let wanted = match float {
+            Float::Fma => 4,
+            Float::Add | Float::Sub | Float::Mul | Float::Div | Float::DivApprox => 3,
+            Float::Min | Float::Max | Float::MinNan | Float::MaxNan => 3,
+            Float::MinXor | Float::MaxXor | Float::CopySign => 3,
+            _ => 2,
+        };
+        if count != wanted {
+            return Err(format!("{count} operands where {wanted} are expected"));
+        }
+        i.a = self.read(frame, &operands[1], ty)?;
+        i.b = if wanted > 2 { self.read(frame, &operands[2], ty)? } else { i.a };
+        i.c = if wanted > 3 { self.read(frame, &operands[3], ty)? } else { i.a };
+        i.d = self.write(frame, &operands[0], ty)?;
+        self.emit(i)?;
+        Ok(())
+    }
+}
+
+/// `.wrap` or `.clamp`.
+fn pick<T>(op: &mut Opcode<'_>, wrap: T, clamp: T) -> Result<T> {
+    if op.flag("wrap") {
+        Ok(wrap)
+    } else if op.flag("clamp") {
+        Ok(clamp)
+    } else {
+        Err(format!("{} without .wrap or .clamp", op.text))
+    }
+}
+
+fn prmt(name: &str) -> Option<Int3> {
+    Some(match name {
+        "f4e" => Int3::PrmtF4e,
+        "b4e" => Int3::PrmtB4e,
+        "rc8" => Int3::PrmtRc8,
+        "ecl" => Int3::PrmtEcl,
+        "ecr" => Int3::PrmtEcr,
+        "rc16" => Int3::PrmtRc16,
+        _ => return None,
+    })
+}

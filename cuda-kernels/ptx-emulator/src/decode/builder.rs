@@ -1,0 +1,105 @@
+//! A kernel while it is decoded: the code so far, and the bodies that are being inlined.
+
+use std::collections::HashMap;
+
+use crate::ast::{Ast, Function};
+use crate::error::Place;
+use crate::ops::{Instruction, List, NONE, Preset, R};
+use crate::types::{Class, Space};
+
+/// Most instructions of a kernel with its calls inlined.
+pub(super) const MAX_CODE: usize = 1 << 18;
+/// Deepest nesting of calls.
+pub(super) const MAX_DEPTH: usize = 64;
+/// Most shared memory of a block in bytes (228 KiB, of sm_90, the most there is).
+pub const MAX_SHARED: usize = 228 << 10;
+/// Most local memory of a thread in bytes.
+pub(super) const MAX_LOCAL: usize = 64 << 10;
+/// Most bytes of parameters.
+pub(super) const MAX_PARAMS: usize = 32_764;
+
+/// What a decoder of one opcode says when it refuses; the line is added by the caller.
+pub(super) type Result<T> = std::result::Result<T, String>;
+
+/// Where a variable lies.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Spot {
+    pub(super) space: Space,
+    /// Offset in the space, or the index of a module's variable.
+    pub(super) at: u64,
+}
+
+/// A function's body being inlined.
+pub(super) struct Frame<'a> {
+    pub(super) function: &'a Function,
+    pub(super) registers: Vec<R>,
+    pub(super) variables: Vec<Option<Spot>>,
+    pub(super) params: Vec<Spot>,
+    pub(super) returns: Vec<Spot>,
+    pub(super) labels: HashMap<&'a str, u32>,
+    /// Jumps and the labels that they want.
+    pub(super) jumps: Vec<(usize, &'a str)>,
+    /// Tables and the labels that they want.
+    pub(super) tables: Vec<(usize, &'a [String])>,
+    pub(super) targets: HashMap<&'a str, &'a [String]>,
+    /// Jumps to the end of the body (`ret` of a callee).
+    pub(super) ends: Vec<usize>,
+}
+
+/// Decodes one kernel.
+pub(super) struct Builder<'a> {
+    pub(super) ast: &'a Ast,
+    pub(super) code: Vec<Instruction>,
+    pub(super) places: Vec<Place>,
+    pub(super) lists: Vec<R>,
+    pub(super) tables: Vec<Vec<u32>>,
+    pub(super) classes: Vec<Class>,
+    pub(super) presets: HashMap<Preset, R>,
+    pub(super) shared: HashMap<String, u64>,
+    pub(super) shared_end: u64,
+    /// Where arrays begin whose size the launch gives.
+    pub(super) dynamic: u64,
+    pub(super) local_end: u64,
+    pub(super) place: Place,
+    pub(super) guard: (R, bool),
+    /// Functions that are being inlined, innermost last.
+    pub(super) inside: Vec<&'a str>,
+}
+
+impl<'a> Builder<'a> {
+    /// Adds an instruction under the present guard.
+    pub(super) fn emit(&mut self, mut instruction: Instruction) -> Result<usize> {
+        if self.code.len() == MAX_CODE {
+            return Err(format!("more than {MAX_CODE} instructions with calls inlined"));
+        }
+        (instruction.guard, instruction.negated) = self.guard;
+        self.code.push(instruction);
+        self.places.push(self.place);
+        Ok(self.code.len() - 1)
+    }
+
+    pub(super) fn list(&mut self, registers: &[R]) -> List {
+        let start = self.lists.len() as u32;
+        self.lists.extend(registers);
+        List { start, len: registers.len() as u8 }
+    }
+
+    /// A new register of the kernel.
+    pub(super) fn fresh(&mut self, class: Class) -> Result<R> {
+        let register = self.classes.len();
+        if register >= NONE as usize {
+            return Err("more than 65534 registers with calls inlined".to_owned());
+        }
+        self.classes.push(class);
+        Ok(register as R)
+    }
+
+    pub(super) fn preset(&mut self, preset: Preset, class: Class) -> Result<R> {
+        if let Some(&register) = self.presets.get(&preset) {
+            return Ok(register);
+        }
+        let register = self.fresh(class)?;
+        self.presets.insert(preset, register);
+        Ok(register)
+    }
+}

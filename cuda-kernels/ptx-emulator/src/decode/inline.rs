@@ -1,0 +1,164 @@
+//! Function bodies, statement by statement; a call is replaced by the callee's body.
+
+use std::collections::HashMap;
+
+use super::builder::{Builder, Frame, MAX_DEPTH, Result, Spot};
+use super::opcode::Opcode;
+use crate::ast::{Function, Operand, Statement, StatementKind};
+use crate::ops::{Instruction, NONE, Op};
+
+impl<'a> Builder<'a> {
+    /// Puts the body of `function` behind the code so far.
+    pub(super) fn inline(
+        &mut self,
+        function: &'a Function,
+        params: Vec<Spot>,
+        returns: Vec<Spot>,
+    ) -> Result<()> {
+        let Some(body) = &function.body else {
+            return Err(format!("{} has no body", function.name));
+        };
+        if self.inside.contains(&function.name.as_str()) {
+            return Err(format!("{} calls itself; recursion is not known", function.name));
+        }
+        if self.inside.len() == MAX_DEPTH {
+            return Err(format!("calls nested deeper than {MAX_DEPTH}"));
+        }
+        self.inside.push(&function.name);
+        let registers = vec![NONE; function.registers.len()];
+        let mut frame = Frame {
+            function,
+            registers,
+            variables: vec![None; function.variables.len()],
+            params,
+            returns,
+            labels: HashMap::new(),
+            jumps: Vec::new(),
+            tables: Vec::new(),
+            targets: HashMap::new(),
+            ends: Vec::new(),
+        };
+        for statement in body {
+            if let StatementKind::Targets(label, targets) = &statement.kind {
+                frame.targets.insert(label, targets);
+            }
+        }
+        for statement in body {
+            self.place = statement.place;
+            self.statement(&mut frame, statement)?;
+        }
+        for &(at, label) in &frame.jumps {
+            self.place = self.places[at];
+            let goal = frame.labels.get(label).ok_or_else(|| format!("no label {label}"))?;
+            self.code[at].imm = *goal as i32;
+        }
+        for &(table, labels) in &frame.tables {
+            for label in labels {
+                let goal = frame.labels.get(label.as_str());
+                let goal = goal.ok_or_else(|| format!("no label {label}"))?;
+                self.tables[table].push(*goal);
+            }
+        }
+        let end = self.code.len() as i32;
+        for at in frame.ends {
+            self.code[at].imm = end;
+        }
+        self.inside.pop();
+        Ok(())
+    }
+
+    fn statement(&mut self, frame: &mut Frame<'a>, statement: &'a Statement) -> Result<()> {
+        match &statement.kind {
+            StatementKind::Label(label) => {
+                let here = self.code.len() as u32;
+                if frame.labels.insert(label, here).is_some() {
+                    return Err(format!("label {label} stands twice"));
+                }
+            }
+            StatementKind::Targets(..) => {}
+            StatementKind::Instruction { guard, opcode, operands } => {
+                self.guard = match *guard {
+                    Some((register, negated)) => (self.register(frame, register)?, negated),
+                    None => (NONE, false),
+                };
+                self.instruction(frame, Opcode::new(opcode), operands)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn instruction(
+        &mut self,
+        frame: &mut Frame<'a>,
+        opcode: Opcode<'a>,
+        operands: &'a [Operand],
+    ) -> Result<()> {
+        if opcode.name == "call" {
+            let mut opcode = opcode;
+            opcode.flag("uni");
+            self.call(frame, operands)?;
+            return opcode.done();
+        }
+        let known = self.arithmetic(frame, opcode.clone(), operands)?
+            || self.moves(frame, opcode.clone(), operands)?
+            || self.memory(frame, opcode.clone(), operands)?
+            || self.collective(frame, opcode.clone(), operands)?
+            || self.control(frame, opcode.clone(), operands)?;
+        if known { Ok(()) } else { Err(format!("unknown instruction {}", opcode.text)) }
+    }
+
+    /// Replaces the call by the callee's body; its formal parameters are the caller's variables.
+    fn call(&mut self, frame: &mut Frame<'a>, operands: &'a [Operand]) -> Result<()> {
+        let (returns, name, arguments): (&[Operand], _, &[Operand]) = match operands {
+            [Operand::List(r), Operand::Symbol(name, 0), Operand::List(a)] => (r, name, a),
+            [Operand::List(r), Operand::Symbol(name, 0)] => (r, name, &[]),
+            [Operand::Symbol(name, 0), Operand::List(a)] => (&[], name, a),
+            [Operand::Symbol(name, 0)] => (&[], name, &[]),
+            _ => return Err("calls through a pointer are not known".to_owned()),
+        };
+        if name == "__assertfail" {
+            self.emit(Instruction::new(Op::Trap))?;
+            return Ok(());
+        }
+        let callee = self.ast.functions.iter().find(|known| known.name == *name && !known.entry);
+        let callee = callee.ok_or_else(|| format!("{name} is not declared"))?;
+        if callee.body.is_none() {
+            return Err(format!("{name} is declared, but its body is not here"));
+        }
+        let pairs = [(returns, &callee.returns), (arguments, &callee.params)];
+        let mut spots = [Vec::new(), Vec::new()];
+        for ((given, formal), spots) in pairs.into_iter().zip(&mut spots) {
+            if given.len() != formal.len() {
+                return Err(format!("{name} is called with {} of {}", given.len(), formal.len()));
+            }
+            for (operand, formal) in given.iter().zip(formal) {
+                let &Operand::Variable(index, 0) = operand else {
+                    return Err(format!("{name} is called with what is no .param variable"));
+                };
+                let bytes = frame.function.variables[index as usize].bytes;
+                if bytes < formal.bytes {
+                    return Err(format!("{name} wants {} bytes, not {bytes}", formal.bytes));
+                }
+                let (spot, _): (Spot, i64) = self.spot(frame, operand)?;
+                spots.push(spot);
+            }
+        }
+        let [returns, params] = spots;
+        let (guard, negated) = self.guard;
+        let skip = match guard {
+            NONE => None,
+            _ => {
+                self.guard = (guard, !negated);
+                Some(self.emit(Instruction::new(Op::Branch))?)
+            }
+        };
+        let place = self.place;
+        self.guard = (NONE, false);
+        self.inline(callee, params, returns)?;
+        self.place = place;
+        if let Some(at) = skip {
+            self.code[at].imm = self.code.len() as i32;
+        }
+        Ok(())
+    }
+}

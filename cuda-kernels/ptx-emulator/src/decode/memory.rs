@@ -1,0 +1,369 @@
+//! Loads, stores, atomics, asynchronous copies and matrix fragments.
+
+use super::arithmetic::exactly;
+use super::builder::{Builder, Frame, Result, Spot};
+use super::opcode::Opcode;
+use crate::ast::Operand;
+use crate::ops::*;
+use crate::types::{Class, Space, Ty};
+
+/// Suffixes that say how far an access is seen or cached: one device, nothing is cached.
+const HINTS: &[&str] =
+    &["cta", "cluster", "gpu", "sys", "ca", "cg", "cs", "lu", "cv", "wb", "wt", "nc", "noftz"];
+
+impl<'a> Builder<'a> {
+    /// Decodes a memory instruction; false if it is none.
+    pub(super) fn memory(
+        &mut self,
+        frame: &mut Frame<'a>,
+        mut op: Opcode<'a>,
+        operands: &'a [Operand],
+    ) -> Result<bool> {
+        match op.name {
+            "ld" | "ldu" => self.load(frame, op, operands)?,
+            "st" => self.store(frame, op, operands)?,
+            "atom" | "red" => self.atomic(frame, op, operands)?,
+            "prefetch" | "prefetchu" | "discard" | "applypriority" => {
+                self.emit(Instruction::new(Op::Nop))?;
+            }
+            "cp" => self.copy_async(frame, op, operands)?,
+            "ldmatrix" | "stmatrix" => {
+                let load = op.name == "ldmatrix";
+                let count = op.need("count", |s| {
+                    Some(match s {
+                        "x1" => 1,
+                        "x2" => 2,
+                        "x4" => 4,
+                        _ => return None,
+                    })
+                })?;
+                let transposed = op.flag("trans");
+                let shared = op.need("space", Space::from_name)? == Space::Shared;
+                if !(op.flag("sync")
+                    && op.flag("aligned")
+                    && op.flag("m8n8")
+                    && op.flag("b16")
+                    && shared)
+                {
+                    return Err(format!("{} is not known", op.text));
+                }
+                op.done()?;
+                let [first, second] = exactly(operands)?;
+                let (vector, address) = if load { (first, second) } else { (second, first) };
+                let mut i = Instruction::new(Op::Nop);
+                let address = self.address(frame, address, Space::Shared, &mut i)?.1;
+                let registers = self.vector(frame, vector, Ty::B32, count, load)?;
+                if load {
+                    i.outs = self.list(&registers);
+                    i.op = Op::LoadMatrix { transposed, address };
+                } else {
+                    i.ins = self.list(&registers);
+                    i.op = Op::StoreMatrix { transposed, address };
+                }
+                self.emit(i)?;
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// `[base + offset]`: sets `a` and `imm` of the instruction, gives the space that is meant.
+    fn address(
+        &mut self,
+        frame: &mut Frame<'a>,
+        operand: &Operand,
+        space: Space,
+        i: &mut Instruction,
+    ) -> Result<(Space, Address)> {
+        let Operand::Address(base, offset) = operand else {
+            return Err("an address in brackets expected".to_owned());
+        };
+        let narrow =
+            |offset: i64| i32::try_from(offset).map_err(|_| format!("an offset of {offset} bytes"));
+        match &**base {
+            &Operand::Register(register) => {
+                let ty = frame.function.registers[register as usize];
+                i.a = self.register(frame, register)?;
+                i.imm = narrow(*offset)?;
+                match ty.bits() {
+                    64 => Ok((space, Address::Long)),
+                    32 => Ok((space, Address::Word)),
+                    bits => Err(format!("an address of {bits} bits")),
+                }
+            }
+            &Operand::Int(at) => {
+                i.a = self.preset(Preset::Long(at.wrapping_add(*offset as u64)), Class::Long)?;
+                Ok((space, Address::Long))
+            }
+            named => {
+                let (Spot { space: at_space, at }, inner) = self.spot(frame, named)?;
+                let offset = offset.wrapping_add(inner);
+                let same = at_space == space
+                    || space == Space::Param && at_space == Space::Local
+                    || space == Space::Generic && matches!(at_space, Space::Global | Space::Const);
+                if !same {
+                    return Err(format!("a variable of another space in {space:?} access"));
+                }
+                if matches!(at_space, Space::Global | Space::Const) {
+                    i.a = self.preset(Preset::Global(at as u32, offset), Class::Long)?;
+                    return Ok((space, Address::Long));
+                }
+                i.imm = narrow((at as i64).wrapping_add(offset))?;
+                Ok((at_space, Address::Fixed))
+            }
+        }
+    }
+
+    fn vector(
+        &mut self,
+        frame: &mut Frame<'a>,
+        operand: &Operand,
+        ty: Ty,
+        count: usize,
+        write: bool,
+    ) -> Result<Vec<R>> {
+        let single = std::slice::from_ref(operand);
+        let parts = match operand {
+            Operand::Vector(parts) => parts.as_slice(),
+            _ => single,
+        };
+        if parts.len() != count {
+            return Err(format!("{} registers where {count} are expected", parts.len()));
+        }
+        let mut registers = Vec::new();
+        for part in parts {
+            registers.push(match write {
+                true => self.write(frame, part, ty)?,
+                false => self.read(frame, part, ty)?,
+            });
+        }
+        Ok(registers)
+    }
+
+    fn load(
+        &mut self,
+        frame: &mut Frame<'a>,
+        mut op: Opcode<'a>,
+        operands: &[Operand],
+    ) -> Result<()> {
+        let strong = op.flag("volatile") | op.flag("relaxed") | op.flag("acquire");
+        op.flag("weak");
+        op.ignore(HINTS);
+        let space = op.find(Space::from_name).unwrap_or(Space::Generic);
+        let count = op.find(count).unwrap_or(1);
+        let ty = op.ty()?;
+        op.done()?;
+        let [d, a] = exactly(operands)?;
+        let mut i = Instruction::new(Op::Nop);
+        let (space, address) = self.address(frame, a, space, &mut i)?;
+        let (registers, wide) = self.elements(frame, d, ty, count, true)?;
+        i.outs = self.list(&registers);
+        i.op = Op::Load {
+            space,
+            bytes: ty.bytes() as u8,
+            signed: ty.is_signed(),
+            wide,
+            address,
+            weak: !strong,
+        };
+        self.emit(i)?;
+        Ok(())
+    }
+
+    fn store(
+        &mut self,
+        frame: &mut Frame<'a>,
+        mut op: Opcode<'a>,
+        operands: &[Operand],
+    ) -> Result<()> {
+        let strong = op.flag("volatile") | op.flag("relaxed") | op.flag("release");
+        op.flag("weak");
+        op.ignore(HINTS);
+        let space = op.find(Space::from_name).unwrap_or(Space::Generic);
+        let count = op.find(count).unwrap_or(1);
+        let ty = op.ty()?;
+        op.done()?;
+        if space == Space::Const {
+            return Err("a store to constant memory".to_owned());
+        }
+        let [a, value] = exactly(operands)?;
+        let mut i = Instruction::new(Op::Nop);
+        let (space, address) = self.address(frame, a, space, &mut i)?;
+        if space == Space::Param {
+            return Err("a store to a kernel's parameter".to_owned());
+        }
+        let (registers, wide) = self.elements(frame, value, ty, count, false)?;
+        i.ins = self.list(&registers);
+        i.op = Op::Store { space, bytes: ty.bytes() as u8, wide, address, weak: !strong };
+        self.emit(i)?;
+        Ok(())
+    }
+
+    /// Registers of a load or store, all in the same file; they may be wider than the type.
+    fn elements(
+        &mut self,
+        frame: &mut Frame<'a>,
+        operand: &Operand,
+        ty: Ty,
+        count: usize,
+        write: bool,
+    ) -> Result<(Vec<R>, bool)> {
+        if ty == Ty::Pred || ty.bytes() * count > 16 {
+            return Err(format!("{count} elements of {} bits", ty.bits()));
+        }
+        let parts = match operand {
+            Operand::Vector(parts) => parts.as_slice(),
+            single => std::slice::from_ref(single),
+        };
+        if parts.len() != count {
+            return Err(format!("{} registers where {count} are expected", parts.len()));
+        }
+        // What has no width of its own (a sink, a number) takes that of the registers beside it.
+        let mut wide = ty.class() == Class::Long;
+        for part in parts {
+            if let &Operand::Register(register) = part {
+                wide |= frame.function.registers[register as usize].class() == Class::Long;
+            }
+        }
+        let mut registers = Vec::new();
+        for part in parts {
+            let wanted = if wide { Ty::B64 } else { ty };
+            let (register, is_wide) = match (write, part) {
+                (_, Operand::Register(_)) => self.read_wide(frame, part, ty)?,
+                (true, _) => self.write_wide(frame, part, wanted)?,
+                (false, _) => (self.value(frame, part, wanted)?, wide),
+            };
+            if is_wide != wide {
+                return Err("registers of different widths in one access".to_owned());
+            }
+            registers.push(register);
+        }
+        Ok((registers, wide))
+    }
+
+    fn atomic(
+        &mut self,
+        frame: &mut Frame<'a>,
+        mut op: Opcode<'a>,
+        operands: &[Operand],
+    ) -> Result<()> {
+        for order in ["relaxed", "acquire", "release", "acq_rel"] {
+            op.flag(order);
+        }
+        op.ignore(HINTS);
+        let space = op.find(Space::from_name).unwrap_or(Space::Generic);
+        let atomic = op.need("operation", |name| {
+            Some(match name {
+                "add" => Atomic::Add,
+                "min" => Atomic::Min,
+                "max" => Atomic::Max,
+                "and" => Atomic::And,
+                "or" => Atomic::Or,
+                "xor" => Atomic::Xor,
+                "exch" => Atomic::Exch,
+                "cas" => Atomic::Cas,
+                "inc" => Atomic::Inc,
+                "dec" => Atomic::Dec,
+                _ => return None,
+            })
+        })?;
+        let ty = op.ty()?;
+        op.done()?;
+        if !matches!(space, Space::Generic | Space::Global | Space::Shared) {
+            return Err(format!("{} in a space that has no atomics", op.text));
+        }
+        let float_only =
+            matches!(ty, Ty::F16 | Ty::F16x2 | Ty::Bf16 | Ty::Bf16x2 | Ty::F32 | Ty::F64);
+        if ty.bytes() < 2 || (float_only && atomic != Atomic::Add) || ty == Ty::Tf32 {
+            return Err(format!("{} is not known", op.text));
+        }
+        if ty.bytes() == 2 && !float_only && atomic != Atomic::Cas {
+            return Err(format!("{} is not known", op.text));
+        }
+        let returns = op.name == "atom";
+        let (d, rest) = match (returns, operands) {
+            (true, [d, rest @ ..]) => (d, rest),
+            (false, rest) => (&Operand::Sink, rest),
+            _ => return Err("operands are missing".to_owned()),
+        };
+        let mut i = Instruction::new(Op::Nop);
+        let (a, b, c) = match (rest, atomic) {
+            ([a, b, c], Atomic::Cas) => (a, b, c),
+            ([a, b], _) if atomic != Atomic::Cas => (a, b, b),
+            _ => return Err(format!("{} operands of {}", operands.len(), op.text)),
+        };
+        let (space, address) = self.address(frame, a, space, &mut i)?;
+        i.b = self.read(frame, b, ty)?;
+        i.c = self.read(frame, c, ty)?;
+        // Without a result nothing shows the order of integer operations: `e` says so.
+        i.d = self.write(frame, d, ty)?;
+        i.e = if returns && *d != Operand::Sink { i.d } else { NONE };
+        i.op = Op::Atomic { op: atomic, space, ty, address };
+        self.emit(i)?;
+        Ok(())
+    }
+
+    fn copy_async(
+        &mut self,
+        frame: &mut Frame<'a>,
+        mut op: Opcode<'a>,
+        operands: &[Operand],
+    ) -> Result<()> {
+        if !op.flag("async") || op.flag("bulk") || op.flag("mbarrier") {
+            return Err(format!("{} is not known", op.text));
+        }
+        let mut i = Instruction::new(Op::CopyCommit);
+        if op.flag("commit_group") {
+            exactly::<0>(operands)?;
+        } else if op.flag("wait_all") {
+            exactly::<0>(operands)?;
+            i.op = Op::CopyWait;
+            i.imm = -1;
+        } else if op.flag("wait_group") {
+            let [Operand::Int(groups)] = operands else {
+                return Err("cp.async.wait_group wants a number".to_owned());
+            };
+            i.op = Op::CopyWait;
+            i.imm = i32::try_from(*groups).map_err(|_| format!("{groups} groups"))?;
+        } else {
+            let (ca, cg) = (op.flag("ca"), op.flag("cg"));
+            let spaces = (op.find(Space::from_name), op.find(Space::from_name));
+            if spaces != (Some(Space::Shared), Some(Space::Global)) || ca == cg {
+                return Err(format!("{} is not known", op.text));
+            }
+            op.ignore(&[]);
+            let [to, from, Operand::Int(bytes), rest @ ..] = operands else {
+                return Err("cp.async wants two addresses and a size".to_owned());
+            };
+            if !matches!(bytes, 4 | 8 | 16) || (cg && *bytes != 16) {
+                return Err(format!("{} of {bytes} bytes", op.text));
+            }
+            let mut source = Instruction::new(Op::Nop);
+            let (_, from) = self.address(frame, from, Space::Global, &mut source)?;
+            if from != Address::Long {
+                return Err("the source of cp.async needs a 64-bit address".to_owned());
+            }
+            i.b = source.a;
+            let offset = self.preset(Preset::Word(source.imm as u32), Class::Word)?;
+            i.ins = self.list(&[offset]);
+            i.c = match rest {
+                [] => self.preset(Preset::Word(*bytes as u32), Class::Word)?,
+                [size] => self.read(frame, size, Ty::B32)?,
+                _ => return Err("operands of cp.async that are not known".to_owned()),
+            };
+            let (_, address) = self.address(frame, to, Space::Shared, &mut i)?;
+            i.op = Op::CopyAsync { bytes: *bytes as u8, address };
+        }
+        op.done()?;
+        self.emit(i)?;
+        Ok(())
+    }
+}
+
+fn count(name: &str) -> Option<usize> {
+    match name {
+        "v2" => Some(2),
+        "v4" => Some(4),
+        _ => None,
+    }
+}

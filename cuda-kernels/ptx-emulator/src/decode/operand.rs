@@ -1,0 +1,159 @@
+//! Operands to registers: immediates, special registers and addresses are registers, too.
+
+use super::builder::{Builder, Frame, Result, Spot};
+use crate::ast::Operand;
+use crate::ops::{Instruction, NONE, Op, Preset, R};
+use crate::types::{Class, Space, Ty};
+
+impl<'a> Builder<'a> {
+    /// The kernel's number of a function's register.
+    pub(super) fn register(&mut self, frame: &mut Frame<'a>, register: u32) -> Result<R> {
+        let known = frame.registers[register as usize];
+        if known != NONE {
+            return Ok(known);
+        }
+        let new = self.fresh(frame.function.registers[register as usize].class())?;
+        frame.registers[register as usize] = new;
+        Ok(new)
+    }
+
+    /// A register read as `ty`, of exactly its width.
+    pub(super) fn read(&mut self, frame: &mut Frame<'a>, operand: &Operand, ty: Ty) -> Result<R> {
+        if let &Operand::Register(register) = operand {
+            fits(frame.function.registers[register as usize], ty)?;
+            return self.register(frame, register);
+        }
+        self.value(frame, operand, ty)
+    }
+
+    /// A register read as `ty` that may be wider; says whether it has 64 bits.
+    pub(super) fn read_wide(
+        &mut self,
+        frame: &mut Frame<'a>,
+        operand: &Operand,
+        ty: Ty,
+    ) -> Result<(R, bool)> {
+        if let &Operand::Register(register) = operand {
+            let has = frame.function.registers[register as usize];
+            if has == Ty::Pred || has.bits() < ty.bits() {
+                return Err(format!("a register of {} bits for {} bits", has.bits(), ty.bits()));
+            }
+            return Ok((self.register(frame, register)?, has.class() == Class::Long));
+        }
+        Ok((self.value(frame, operand, ty)?, ty.class() == Class::Long))
+    }
+
+    pub(super) fn write(&mut self, frame: &mut Frame<'a>, operand: &Operand, ty: Ty) -> Result<R> {
+        match *operand {
+            Operand::Register(register) => {
+                fits(frame.function.registers[register as usize], ty)?;
+                self.register(frame, register)
+            }
+            Operand::Sink => self.fresh(ty.class()),
+            _ => Err("the result must be a register".to_owned()),
+        }
+    }
+
+    pub(super) fn write_wide(
+        &mut self,
+        frame: &mut Frame<'a>,
+        operand: &Operand,
+        ty: Ty,
+    ) -> Result<(R, bool)> {
+        match operand {
+            Operand::Register(_) => self.read_wide(frame, operand, ty),
+            Operand::Sink => Ok((self.fresh(ty.class())?, ty.class() == Class::Long)),
+            _ => Err("the result must be a register".to_owned()),
+        }
+    }
+
+    /// What is no register: numbers, special registers, addresses.
+    pub(super) fn value(&mut self, frame: &mut Frame<'a>, operand: &Operand, ty: Ty) -> Result<R> {
+        let class = ty.class();
+        let bits = match *operand {
+            Operand::Int(value) => match ty {
+                Ty::Pred => {
+                    let preset = if value != 0 { Preset::True } else { Preset::False };
+                    return self.preset(preset, Class::Pred);
+                }
+                _ if ty.bits() == 64 => value,
+                _ => value & ((1 << ty.bits()) - 1),
+            },
+            Operand::F32(bits) if ty.bits() == 32 => bits.into(),
+            Operand::F32(bits) if ty == Ty::F64 => f64::from(f32::from_bits(bits)).to_bits(),
+            Operand::F64(bits) if ty.bits() == 64 => bits,
+            Operand::F64(bits) if ty == Ty::F32 => (f64::from_bits(bits) as f32).to_bits().into(),
+            Operand::Special(ref name) => return self.special(name, ty),
+            Operand::Variable(..)
+            | Operand::Parameter(..)
+            | Operand::Return(..)
+            | Operand::Symbol(..) => {
+                let (spot, offset) = self.spot(frame, operand)?;
+                return self.address_of(spot, offset, ty);
+            }
+            Operand::Register(_) => return self.read(frame, operand, ty),
+            _ => return Err("this operand is not known here".to_owned()),
+        };
+        match class {
+            Class::Long => self.preset(Preset::Long(bits), class),
+            _ => self.preset(Preset::Word(bits as u32), class),
+        }
+    }
+
+    /// The address of a variable in its own space.
+    fn address_of(&mut self, spot: Spot, offset: i64, ty: Ty) -> Result<R> {
+        let at = spot.at.wrapping_add(offset as u64);
+        match (spot.space, ty.bits()) {
+            (Space::Global | Space::Const, 64) => {
+                self.preset(Preset::Global(spot.at as u32, offset), Class::Long)
+            }
+            (Space::Shared | Space::Param | Space::Local, 64) => {
+                self.preset(Preset::Long(at), Class::Long)
+            }
+            (Space::Shared | Space::Param | Space::Local, 32) => {
+                self.preset(Preset::Word(at as u32), Class::Word)
+            }
+            _ => Err(format!("an address in {} bits", ty.bits())),
+        }
+    }
+
+    fn special(&mut self, name: &str, ty: Ty) -> Result<R> {
+        let axis = |name: &str| "xyz".find(&name[name.len() - 1..]).map(|axis| axis as u8);
+        let preset = match name {
+            "%tid.x" | "%tid.y" | "%tid.z" => Preset::Tid(axis(name).unwrap_or(0)),
+            "%ntid.x" | "%ntid.y" | "%ntid.z" => Preset::Ntid(axis(name).unwrap_or(0)),
+            "%ctaid.x" | "%ctaid.y" | "%ctaid.z" => Preset::Ctaid(axis(name).unwrap_or(0)),
+            "%nctaid.x" | "%nctaid.y" | "%nctaid.z" => Preset::Nctaid(axis(name).unwrap_or(0)),
+            "%laneid" => Preset::LaneId,
+            "%warpid" => Preset::WarpId,
+            "%nwarpid" => Preset::NumWarps,
+            "%lanemask_eq" => Preset::LanesEq,
+            "%lanemask_le" => Preset::LanesLe,
+            "%lanemask_lt" => Preset::LanesLt,
+            "%lanemask_ge" => Preset::LanesGe,
+            "%lanemask_gt" => Preset::LanesGt,
+            "%dynamic_smem_size" => Preset::DynamicShared,
+            "%total_smem_size" => Preset::TotalShared,
+            "%smid" | "%gridid" => Preset::Word(0),
+            "%nsmid" => Preset::Word(1),
+            "%clock" | "%clock_hi" | "%clock64" | "%globaltimer" => {
+                let class = ty.class();
+                let d = self.fresh(class)?;
+                self.emit(Instruction { d, ..Instruction::new(Op::Clock(class)) })?;
+                return Ok(d);
+            }
+            _ => return Err(format!("{name} is neither declared nor a special register")),
+        };
+        match ty.bits() {
+            32 | 16 => self.preset(preset, Class::Word),
+            bits => Err(format!("{name} has 32 bits, not {bits}")),
+        }
+    }
+}
+
+fn fits(has: Ty, ty: Ty) -> Result<()> {
+    if has.bits() == ty.bits() && (has == Ty::Pred) == (ty == Ty::Pred) {
+        return Ok(());
+    }
+    Err(format!("a register of {} bits where {} are meant", has.bits(), ty.bits()))
+}

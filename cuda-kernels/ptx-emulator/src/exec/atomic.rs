@@ -1,0 +1,123 @@
+//! Atomics, lane by lane.
+
+use super::env::{Env, Trouble, trouble};
+use super::memory::{get, little_endian, same_space, set};
+use crate::error::FaultKind;
+use crate::numeric::{BF16, F16, Format};
+use crate::ops::{Address, Atomic, Instruction, Round};
+use crate::sanitizer::Touch;
+use crate::types::{Space, Ty};
+use crate::warp::{Warp, lanes};
+
+impl Env<'_> {
+    /// Atomics, lane by lane in order.
+    pub fn atomic(
+        &mut self,
+        warp: &mut Warp,
+        i: &Instruction,
+        (op, ty): (Atomic, Ty),
+        (space, address): (Space, Address),
+        active: u32,
+    ) -> Result<(), Trouble> {
+        let bytes = ty.bytes();
+        let wide = bytes == 8;
+        let at = warp.addresses(i, address);
+        let mut rest = active;
+        while rest != 0 {
+            let (space, mask, at) = match space {
+                Space::Generic => same_space(&at, rest),
+                space => (space, rest, at),
+            };
+            rest &= !mask;
+            match space {
+                Space::Global => {
+                    let places = self.each_global(&at, mask, bytes as u64)?;
+                    if self.watches() {
+                        self.profile_global(&at, mask, bytes as u64);
+                        self.watch_global(warp, &at, &places, mask, bytes as u64, Touch::Atomic)?;
+                    }
+                    for lane in lanes(mask) {
+                        let (index, offset) = places[lane];
+                        let Some(allocation) = self.memory.allocation(index) else { continue };
+                        let (b, c) = (get(warp, i.b, lane, wide), get(warp, i.c, lane, wide));
+                        let old = allocation.update(offset, bytes, |old| change(op, ty, old, b, c));
+                        set(warp, i.d, lane, old, wide);
+                    }
+                }
+                Space::Shared => {
+                    self.check_shared(&at, mask, bytes as u64)?;
+                    if self.watches_shared() {
+                        self.profile_shared(&at, mask, bytes);
+                    }
+                    for lane in lanes(mask) {
+                        if self.watches_shared() {
+                            self.watch_shared(warp, at[lane], lane, bytes, Touch::Atomic, false)?;
+                        }
+                        let (b, c) = (get(warp, i.b, lane, wide), get(warp, i.c, lane, wide));
+                        let cell = &mut self.shared[at[lane] as usize..][..bytes];
+                        let old = little_endian(cell);
+                        let new = change(op, ty, old, b, c);
+                        cell.copy_from_slice(&new.to_le_bytes()[..bytes]);
+                        set(warp, i.d, lane, old, wide);
+                    }
+                }
+                _ => {
+                    let lane = mask.trailing_zeros() as usize;
+                    return Err(trouble(FaultKind::OutOfBounds, lane, "an atomic on local memory"));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What an atomic makes of the old value.
+fn change(op: Atomic, ty: Ty, old: u64, b: u64, c: u64) -> u64 {
+    let half = |format: Format, old: u64, b: u64| {
+        let sum = format.to_f64(old & 0xffff) + format.to_f64(b & 0xffff);
+        format.round_f64(sum, Round::Nearest)
+    };
+    match (op, ty) {
+        (Atomic::Add, Ty::F32) => {
+            let sum = f32::from_bits(old as u32) + f32::from_bits(b as u32);
+            crate::numeric::bits32(sum).into()
+        }
+        (Atomic::Add, Ty::F64) => (f64::from_bits(old) + f64::from_bits(b)).to_bits(),
+        (Atomic::Add, Ty::F16) => half(F16, old, b),
+        (Atomic::Add, Ty::Bf16) => half(BF16, old, b),
+        (Atomic::Add, Ty::F16x2) => half(F16, old, b) | half(F16, old >> 16, b >> 16) << 16,
+        (Atomic::Add, Ty::Bf16x2) => half(BF16, old, b) | half(BF16, old >> 16, b >> 16) << 16,
+        (Atomic::Add, _) => old.wrapping_add(b),
+        (Atomic::Min, Ty::S32) => (old as i32).min(b as i32) as u32 as u64,
+        (Atomic::Max, Ty::S32) => (old as i32).max(b as i32) as u32 as u64,
+        (Atomic::Min, Ty::S64) => (old as i64).min(b as i64) as u64,
+        (Atomic::Max, Ty::S64) => (old as i64).max(b as i64) as u64,
+        (Atomic::Min, _) => old.min(b),
+        (Atomic::Max, _) => old.max(b),
+        (Atomic::And, _) => old & b,
+        (Atomic::Or, _) => old | b,
+        (Atomic::Xor, _) => old ^ b,
+        (Atomic::Exch, _) => b,
+        (Atomic::Cas, _) => {
+            if old == b {
+                c
+            } else {
+                old
+            }
+        }
+        (Atomic::Inc, _) => {
+            if old >= b {
+                0
+            } else {
+                old + 1
+            }
+        }
+        (Atomic::Dec, _) => {
+            if old == 0 || old > b {
+                b
+            } else {
+                old - 1
+            }
+        }
+    }
+}

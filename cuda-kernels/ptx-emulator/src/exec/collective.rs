@@ -1,0 +1,203 @@
+//! What lanes do together: shuffles, votes, matches, reductions.
+
+use super::env::{Env, Trouble, trouble};
+use crate::error::FaultKind;
+use crate::ops::{Instruction, Op, Reduce, Shuffle, Vote};
+use crate::types::{Class, Ty};
+use crate::warp::{LANES, Warp, Words, lanes};
+
+impl Env<'_> {
+    /// Do the lanes that are here fit their member masks? Each must be in its own, and all that
+    /// it names must be here, or have ended. Without the sanitizer all is taken as it comes.
+    pub(super) fn check_members(
+        &self,
+        warp: &Warp,
+        active: u32,
+        masks: &Words,
+    ) -> Result<(), Trouble> {
+        if self.sanitizer.is_none() {
+            return Ok(());
+        }
+        for lane in lanes(active) {
+            let mask = masks[lane];
+            if mask >> lane & 1 == 0 {
+                let detail =
+                    format!("the member mask {mask:#010x} does not name lane {lane} itself");
+                return Err(trouble(FaultKind::WarpDivergence, lane, detail));
+            }
+            let missing = mask & warp.live & !active & !self.at_end(warp);
+            if missing != 0 {
+                let detail = format!(
+                    "the member mask {mask:#010x} names lane {}, which goes another way",
+                    missing.trailing_zeros()
+                );
+                return Err(trouble(FaultKind::WarpDivergence, lane, detail));
+            }
+        }
+        Ok(())
+    }
+
+    /// Lanes put aside that do nothing more than end.
+    fn at_end(&self, warp: &Warp) -> u32 {
+        let (mut known, mut ended) = (warp.way.mask, 0);
+        for way in warp.aside.iter().rev() {
+            let here = way.mask & !known;
+            known |= way.mask;
+            let next = self.kernel.code.get(way.pc as usize);
+            if next.is_some_and(|i| matches!(i.op, Op::Exit)) {
+                ended |= here;
+            }
+        }
+        ended
+    }
+
+    /// `shfl.sync`: the segment is that of `c`'s bits 8 to 12, the clamp its bits 0 to 4.
+    pub(super) fn shuffle(
+        &mut self,
+        warp: &mut Warp,
+        i: &Instruction,
+        shuffle: Shuffle,
+        active: u32,
+    ) -> Result<(), Trouble> {
+        let masks = warp.words[self.kernel.lists[i.ins.start as usize] as usize];
+        self.check_members(warp, active, &masks)?;
+        let (a, b, c) =
+            (warp.words[i.a as usize], warp.words[i.b as usize], warp.words[i.c as usize]);
+        let (mut row, mut inside) = ([0; LANES], 0);
+        for lane in 0..LANES {
+            let (segment, clamp) = (c[lane] >> 8 & 31, c[lane] & 31);
+            let (own, offset) = (lane as u32, b[lane] & 31);
+            let most = (own & segment) | (clamp & !segment);
+            let least = own & segment;
+            let (source, valid) = match shuffle {
+                Shuffle::Up => {
+                    (own.wrapping_sub(offset), own as i32 - offset as i32 >= most as i32)
+                }
+                Shuffle::Down => (own + offset, own + offset <= most),
+                Shuffle::Bfly => (own ^ offset, own ^ offset <= most),
+                Shuffle::Idx => {
+                    let source = least | (offset & !segment);
+                    (source, source <= most)
+                }
+            };
+            let source = if valid { source as usize } else { lane };
+            row[lane] = a[source];
+            inside |= u32::from(valid) << lane;
+            let takes_part = active >> lane & 1 == 1;
+            if takes_part && active >> source & 1 == 0 && self.sanitizer.is_some() {
+                let detail = format!("lane {lane} reads lane {source}, which is not there");
+                return Err(trouble(FaultKind::WarpDivergence, lane, detail));
+            }
+        }
+        warp.set_words(i.d, active, row);
+        warp.set_pred(i.e, active, inside);
+        Ok(())
+    }
+
+    pub(super) fn vote(
+        &mut self,
+        warp: &mut Warp,
+        i: &Instruction,
+        vote: Vote,
+        active: u32,
+    ) -> Result<(), Trouble> {
+        let masks = warp.words[i.b as usize];
+        self.check_members(warp, active, &masks)?;
+        let bits = warp.preds[i.a as usize] ^ if i.imm == 1 { u32::MAX } else { 0 };
+        if vote == Vote::Ballot {
+            let row = masks.map(|mask| bits & mask & active);
+            warp.set_words(i.d, active, row);
+            return Ok(());
+        }
+        let mut result = 0;
+        for lane in lanes(active) {
+            let members = masks[lane] & active;
+            let set = bits & members;
+            let holds = match vote {
+                Vote::All => set == members,
+                Vote::Any => set != 0,
+                _ => set == members || set == 0,
+            };
+            result |= u32::from(holds) << lane;
+        }
+        warp.set_pred(i.d, active, result);
+        Ok(())
+    }
+
+    fn values(warp: &Warp, i: &Instruction, class: Class) -> [u64; LANES] {
+        match class {
+            Class::Long => warp.longs[i.a as usize],
+            _ => warp.words[i.a as usize].map(u64::from),
+        }
+    }
+
+    pub(super) fn match_any(
+        &mut self,
+        warp: &mut Warp,
+        i: &Instruction,
+        class: Class,
+        active: u32,
+    ) -> Result<(), Trouble> {
+        let masks = warp.words[i.b as usize];
+        self.check_members(warp, active, &masks)?;
+        let values = Self::values(warp, i, class);
+        let row = std::array::from_fn(|lane| {
+            lanes(masks[lane] & active)
+                .filter(|&other| values[other] == values[lane])
+                .fold(0, |mask, other| mask | 1 << other)
+        });
+        warp.set_words(i.d, active, row);
+        Ok(())
+    }
+
+    pub(super) fn match_all(
+        &mut self,
+        warp: &mut Warp,
+        i: &Instruction,
+        class: Class,
+        active: u32,
+    ) -> Result<(), Trouble> {
+        let masks = warp.words[i.b as usize];
+        self.check_members(warp, active, &masks)?;
+        let values = Self::values(warp, i, class);
+        let (mut row, mut bits) = ([0; LANES], 0);
+        for lane in lanes(active) {
+            let members = masks[lane] & active;
+            if lanes(members).all(|other| values[other] == values[lane]) {
+                row[lane] = members;
+                bits |= 1 << lane;
+            }
+        }
+        warp.set_words(i.d, active, row);
+        warp.set_pred(i.e, active, bits);
+        Ok(())
+    }
+
+    pub(super) fn redux(
+        &mut self,
+        warp: &mut Warp,
+        i: &Instruction,
+        reduce: Reduce,
+        ty: Ty,
+        active: u32,
+    ) -> Result<(), Trouble> {
+        let masks = warp.words[i.b as usize];
+        self.check_members(warp, active, &masks)?;
+        let values = warp.words[i.a as usize];
+        let two = |a: u32, b: u32| match reduce {
+            Reduce::Add => a.wrapping_add(b),
+            Reduce::And => a & b,
+            Reduce::Or => a | b,
+            Reduce::Xor => a ^ b,
+            Reduce::Min if ty.is_signed() => (a as i32).min(b as i32) as u32,
+            Reduce::Max if ty.is_signed() => (a as i32).max(b as i32) as u32,
+            Reduce::Min => a.min(b),
+            _ => a.max(b),
+        };
+        let row = std::array::from_fn(|lane| {
+            lanes(masks[lane] & active).map(|other| values[other]).reduce(two).unwrap_or(0)
+        });
+        warp.set_words(i.d, active, row);
+        Ok(())
+    }
+}

@@ -1,0 +1,85 @@
+//! What a warp works on, and what can go wrong.
+
+use crate::error::FaultKind;
+use crate::memory::Memory;
+use crate::ops::{Instruction, Kernel, NONE};
+use crate::profiler::Profile;
+use crate::sanitizer::{Clocks, Shadow};
+use crate::warp::{FULL, Warp};
+
+/// What went wrong, before the launch adds where.
+#[derive(Debug)]
+pub struct Problem {
+    /// What kind.
+    pub kind: FaultKind,
+    /// Which lane.
+    pub lane: usize,
+    /// In words.
+    pub detail: String,
+}
+
+/// A problem, boxed: the good case should cost nothing.
+pub type Trouble = Box<Problem>;
+
+/// Makes a problem.
+pub fn trouble(kind: FaultKind, lane: usize, detail: impl Into<String>) -> Trouble {
+    Box::new(Problem { kind, lane, detail: detail.into() })
+}
+
+/// The sanitizer's state.
+#[derive(Debug)]
+pub struct Sanitizer {
+    /// Shadow of shared memory.
+    pub shared: Shadow,
+    /// Shadow of global memory.
+    pub global: Shadow,
+    /// What warps know of each other.
+    pub clocks: Clocks,
+    /// Which bytes of shared memory this block wrote.
+    pub written: Vec<bool>,
+}
+
+/// All that a warp works on but its own registers.
+pub struct Env<'a> {
+    /// The kernel.
+    pub kernel: &'a Kernel,
+    /// Device memory.
+    pub memory: &'a Memory,
+    /// The parameters.
+    pub params: &'a [u8],
+    /// The block's shared memory.
+    pub shared: Vec<u8>,
+    /// Set if the launch is checked.
+    pub sanitizer: Option<Box<Sanitizer>>,
+    /// Set if the launch is profiled.
+    pub profile: Option<Box<Profile>>,
+    /// The allocation that was used last.
+    pub hint: usize,
+    /// Number of the block in the grid.
+    pub block: u32,
+    /// Number of the warp in the block.
+    pub warp: u16,
+    /// The instruction that runs.
+    pub pc: u32,
+    /// Does memory watch what was written?
+    pub watched: bool,
+}
+
+/// What the warp does after an instruction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Goes on.
+    On,
+    /// Has come to a barrier of the block (the instruction says which).
+    Barrier,
+}
+
+/// Lanes of a way that an instruction's guard lets take part.
+#[inline(always)]
+pub fn guarded(warp: &Warp, i: &Instruction) -> u32 {
+    if i.guard == NONE {
+        return warp.way.mask;
+    }
+    let bits = warp.preds[i.guard as usize] ^ if i.negated { FULL } else { 0 };
+    warp.way.mask & bits
+}

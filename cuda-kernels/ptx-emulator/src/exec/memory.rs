@@ -1,0 +1,246 @@
+//! Loads and stores: where an address points to, and the spaces that are a thread's own.
+
+use super::env::{Env, Trouble, trouble};
+use crate::error::FaultKind;
+use crate::ops::{Address, Instruction};
+use crate::types::Space;
+use crate::warp::{LANES, Longs, Warp, lanes};
+use crate::windows::{LOCAL_BASE, PARAM_BASE, SHARED_BASE, WINDOW};
+
+/// A load or store as its instruction says it.
+#[derive(Clone, Copy)]
+pub struct Access {
+    /// Where.
+    pub space: Space,
+    /// Bytes of one element.
+    pub bytes: usize,
+    /// Is a narrow element extended with its sign?
+    pub signed: bool,
+    /// Are the registers 64 bits wide?
+    pub wide: bool,
+    /// How the address is given.
+    pub address: Address,
+    /// Is it a plain access, which races?
+    pub weak: bool,
+}
+
+impl Warp {
+    /// The lanes' addresses.
+    #[inline(always)]
+    pub fn addresses(&self, i: &Instruction, address: Address) -> Longs {
+        let mut row = [i.imm as i64 as u64; LANES];
+        match address {
+            Address::Fixed => {}
+            Address::Long => {
+                for (row, base) in row.iter_mut().zip(&self.longs[i.a as usize]) {
+                    *row = row.wrapping_add(*base);
+                }
+            }
+            Address::Word => {
+                for (row, base) in row.iter_mut().zip(&self.words[i.a as usize]) {
+                    *row = u64::from(base.wrapping_add(i.imm as u32));
+                }
+            }
+        }
+        row
+    }
+}
+
+/// The window that a generic address falls into, and its offset there.
+fn place_of(at: u64) -> (Space, u64) {
+    match at {
+        SHARED_BASE.. if at < SHARED_BASE + WINDOW => (Space::Shared, at - SHARED_BASE),
+        LOCAL_BASE.. if at < LOCAL_BASE + WINDOW => (Space::Local, at - LOCAL_BASE),
+        PARAM_BASE.. if at < PARAM_BASE + WINDOW => (Space::Param, at - PARAM_BASE),
+        _ => (Space::Global, at),
+    }
+}
+
+/// Lanes of a generic access that mean the same space as the first lane, and their offsets.
+pub fn same_space(at: &Longs, active: u32) -> (Space, u32, Longs) {
+    let (space, _) = place_of(at[active.trailing_zeros() as usize & 31]);
+    let (mut mask, mut row) = (0, *at);
+    for lane in lanes(active) {
+        let (its, offset) = place_of(at[lane]);
+        if its == space {
+            mask |= 1 << lane;
+            row[lane] = offset;
+        }
+    }
+    (space, mask, row)
+}
+
+/// Sign extension of a narrow element, to 64 bits.
+pub(super) fn extend(value: u64, bytes: usize, signed: bool) -> u64 {
+    let unused = 64 - 8 * bytes as u32;
+    if signed { ((value << unused) as i64 >> unused) as u64 } else { value }
+}
+
+pub(super) fn little_endian(bytes: &[u8]) -> u64 {
+    bytes.iter().rev().fold(0, |all, &byte| all << 8 | u64::from(byte))
+}
+
+impl Env<'_> {
+    /// `outs = [address]`.
+    pub fn load(
+        &mut self,
+        warp: &mut Warp,
+        i: &Instruction,
+        access: Access,
+        active: u32,
+    ) -> Result<(), Trouble> {
+        let at = warp.addresses(i, access.address);
+        let mut rest = active;
+        while rest != 0 {
+            let (space, mask, at) = match access.space {
+                Space::Generic => same_space(&at, rest),
+                Space::Const => (Space::Global, rest, at),
+                Space::Param if at[rest.trailing_zeros() as usize] >= LOCAL_BASE => {
+                    same_space(&at, rest)
+                }
+                space => (space, rest, at),
+            };
+            let access = Access { space, ..access };
+            match space {
+                Space::Global => self.load_global(warp, i, access, mask, &at)?,
+                Space::Shared => self.load_shared(warp, i, access, mask, &at)?,
+                Space::Param => self.load_param(warp, i, access, mask, &at)?,
+                _ => self.load_local(warp, i, access, mask, &at)?,
+            }
+            rest &= !mask;
+        }
+        Ok(())
+    }
+
+    /// `[address] = ins`.
+    pub fn store(
+        &mut self,
+        warp: &mut Warp,
+        i: &Instruction,
+        access: Access,
+        active: u32,
+    ) -> Result<(), Trouble> {
+        let at = warp.addresses(i, access.address);
+        let mut rest = active;
+        while rest != 0 {
+            let (space, mask, at) = match access.space {
+                Space::Generic => same_space(&at, rest),
+                space => (space, rest, at),
+            };
+            match space {
+                Space::Global => self.store_global(warp, i, access, mask, &at)?,
+                Space::Shared => self.store_shared(warp, i, access, mask, &at)?,
+                Space::Local => self.store_local(warp, i, access, mask, &at)?,
+                _ => {
+                    let lane = mask.trailing_zeros() as usize;
+                    return Err(trouble(
+                        FaultKind::OutOfBounds,
+                        lane,
+                        "a store to a kernel's parameter",
+                    ));
+                }
+            }
+            rest &= !mask;
+        }
+        Ok(())
+    }
+
+    fn load_param(
+        &mut self,
+        warp: &mut Warp,
+        i: &Instruction,
+        access: Access,
+        active: u32,
+        at: &Longs,
+    ) -> Result<(), Trouble> {
+        let kernel = self.kernel;
+        let registers = &kernel.lists[i.outs.range()];
+        let total = access.bytes * registers.len();
+        for lane in lanes(active) {
+            check_plain("a kernel's parameters", at[lane], total, self.params.len(), lane)?;
+            for (k, &register) in registers.iter().enumerate() {
+                let at = at[lane] as usize + k * access.bytes;
+                let value = little_endian(&self.params[at..at + access.bytes]);
+                set(warp, register, lane, extend(value, access.bytes, access.signed), access.wide);
+            }
+        }
+        Ok(())
+    }
+
+    fn load_local(
+        &mut self,
+        warp: &mut Warp,
+        i: &Instruction,
+        access: Access,
+        active: u32,
+        at: &Longs,
+    ) -> Result<(), Trouble> {
+        let kernel = self.kernel;
+        let registers = &kernel.lists[i.outs.range()];
+        let total = access.bytes * registers.len();
+        for lane in lanes(active) {
+            check_plain("local memory", at[lane], total, kernel.local_bytes, lane)?;
+            let start = lane * kernel.local_bytes + at[lane] as usize;
+            for (k, &register) in registers.iter().enumerate() {
+                let at = start + k * access.bytes;
+                let value = little_endian(&warp.local[at..at + access.bytes]);
+                set(warp, register, lane, extend(value, access.bytes, access.signed), access.wide);
+            }
+        }
+        Ok(())
+    }
+
+    fn store_local(
+        &mut self,
+        warp: &mut Warp,
+        i: &Instruction,
+        access: Access,
+        active: u32,
+        at: &Longs,
+    ) -> Result<(), Trouble> {
+        let kernel = self.kernel;
+        let registers = &kernel.lists[i.ins.range()];
+        let total = access.bytes * registers.len();
+        for lane in lanes(active) {
+            check_plain("local memory", at[lane], total, kernel.local_bytes, lane)?;
+            let start = lane * kernel.local_bytes + at[lane] as usize;
+            for (k, &register) in registers.iter().enumerate() {
+                let value = get(warp, register, lane, access.wide);
+                warp.local[start + k * access.bytes..][..access.bytes]
+                    .copy_from_slice(&value.to_le_bytes()[..access.bytes]);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn check_plain(what: &str, at: u64, total: usize, size: usize, lane: usize) -> Result<(), Trouble> {
+    if at.saturating_add(total as u64) > size as u64 {
+        let detail = format!("{total} bytes at byte {} of {size} bytes of {what}", at as i64);
+        return Err(trouble(FaultKind::OutOfBounds, lane, detail));
+    }
+    if !at.is_multiple_of(total as u64) {
+        let detail = format!("{total} bytes at byte {at} of {what}");
+        return Err(trouble(FaultKind::Misaligned, lane, detail));
+    }
+    Ok(())
+}
+
+pub(super) fn get(warp: &Warp, register: u16, lane: usize, wide: bool) -> u64 {
+    match wide {
+        true => warp.longs[register as usize][lane],
+        false => warp.words[register as usize][lane].into(),
+    }
+}
+
+pub(super) fn set(warp: &mut Warp, register: u16, lane: usize, value: u64, wide: bool) {
+    match wide {
+        true => warp.longs[register as usize][lane] = value,
+        false => warp.words[register as usize][lane] = value as u32,
+    }
+}
+
+/// The low bytes of a value.
+pub(super) fn cut(value: u64, bytes: usize) -> u64 {
+    if bytes == 8 { value } else { value & ((1 << (8 * bytes)) - 1) }
+}

@@ -1,0 +1,222 @@
+//! Runs decoded instructions: one warp, one instruction, all its lanes.
+
+mod atomic;
+mod bits;
+mod carry;
+mod collective;
+mod control;
+mod convert;
+mod env;
+mod float;
+mod global;
+mod integer;
+pub mod memory;
+mod mma;
+mod shared;
+mod watch;
+
+pub use self::env::{Env, Problem, Sanitizer, Step, Trouble, guarded, trouble};
+use self::memory::Access;
+use super::error::FaultKind;
+use super::ops::{Address, Instruction, Op};
+use super::types::{Class, Space};
+use super::warp::{LANES, Warp};
+use super::windows::{SHARED_BASE, WINDOW, base_of};
+
+impl Env<'_> {
+    /// Runs the instruction at the warp's program counter and moves that on.
+    #[inline(always)]
+    pub fn step(&mut self, warp: &mut Warp, i: &Instruction, active: u32) -> Result<Step, Trouble> {
+        if active == 0 {
+            warp.way.pc += 1;
+            warp.meet_again();
+            return Ok(Step::On);
+        }
+        match i.op {
+            Op::Float(op, ty, mode) => warp.float(i, op, ty, mode, active),
+            Op::Int(op, ty) => warp.integer(i, op, ty, active),
+            Op::Logic(op, class) => warp.logic(i, op, class, active),
+            Op::Int3(op, ty) => {
+                let fourth = self.kernel.lists[i.ins.range()].first().copied();
+                warp.integer3(i, op, ty, fourth, active);
+            }
+            Op::Load { space, bytes, signed, wide, address, weak } => {
+                if let (Space::Param, Address::Fixed) = (space, address)
+                    && self.load_uniform(warp, i, bytes.into(), signed, wide, active)
+                {
+                    // All lanes got the same value.
+                } else {
+                    let bytes = bytes as usize;
+                    let access = Access { space, bytes, signed, wide, address, weak };
+                    self.load(warp, i, access, active)?;
+                }
+            }
+            Op::Store { space, bytes, wide, address, weak } => {
+                let bytes = bytes as usize;
+                let access = Access { space, bytes, signed: false, wide, address, weak };
+                self.store(warp, i, access, active)?;
+            }
+            Op::Branch => {
+                let goal = i.imm as u32;
+                if active == warp.way.mask {
+                    warp.way.pc = goal;
+                    warp.meet_again();
+                } else {
+                    if let Some(profile) = &mut self.profile {
+                        profile.counts[self.pc as usize].divergent += 1;
+                    }
+                    let kernel = self.kernel;
+                    let meet = kernel.meets[self.pc as usize];
+                    // Lanes that go to the end without meeting others there go first: the rest
+                    // then is the whole warp, as barriers want it.
+                    let goal_first = !kernel.collective_ahead[goal as usize];
+                    warp.part(active, goal, meet, goal_first);
+                }
+                return Ok(Step::On);
+            }
+            Op::SetP { compare, ty, combine, negated, ftz } => {
+                warp.set_predicate(i, (compare, ty, ftz), (combine, negated), active);
+            }
+            Op::Select(class) => warp.select(i, class, active),
+            Op::Convert { to, from, mode, integral, wide_to, wide_from } => {
+                warp.convert(i, (to, from), mode, integral, [wide_to, wide_from], active);
+            }
+            Op::Exit => {
+                if self.kernel.code.len() as u32 > warp.way.pc {
+                    warp.way.pc += 1;
+                }
+                self.copy_wait_exit(warp, active);
+                warp.exit(active);
+                if warp.way.mask != 0 {
+                    warp.meet_again();
+                }
+                return Ok(Step::On);
+            }
+            Op::Barrier { .. } | Op::BarrierReduce { .. } => {
+                self.check_barrier(warp, active)?;
+                warp.way.pc += 1;
+                warp.meet_again();
+                return Ok(Step::Barrier);
+            }
+            _ => self.rare(warp, i, active)?,
+        }
+        if let Op::BranchIndex = i.op {
+            return Ok(Step::On);
+        }
+        warp.way.pc += 1;
+        warp.meet_again();
+        Ok(Step::On)
+    }
+
+    #[inline(never)]
+    fn rare(&mut self, warp: &mut Warp, i: &Instruction, active: u32) -> Result<(), Trouble> {
+        let kernel = self.kernel;
+        match i.op {
+            Op::Carry { op, ty, carry_in, carry_out } => {
+                warp.with_carry(i, op, ty, [carry_in, carry_out], active);
+            }
+            Op::Set { compare, ty, to, combine, negated, ftz } => {
+                warp.set_value(i, to, (compare, ty, ftz), (combine, negated), active);
+            }
+            Op::TestP(test, ty) => warp.test(i, test, ty, active),
+            Op::ConvertPair { to, mode } => warp.convert_pair(i, to, mode, active),
+            Op::Pack { bits, class } => warp.pack(i, &kernel.lists, bits, class, active),
+            Op::Unpack { bits, class } => {
+                warp.unpack(i, i.outs, &kernel.lists, bits, class, active)
+            }
+            Op::Dot { ways, signed_a, signed_b, high } => {
+                warp.dot(i, ways, [signed_a, signed_b], high, active);
+            }
+            Op::Atomic { op, space, ty, address } => {
+                self.atomic(warp, i, (op, ty), (space, address), active)?;
+            }
+            Op::CopyAsync { bytes, address } => self.copy_async(warp, i, bytes, address, active)?,
+            Op::CopyCommit => warp.copies.push_back(Vec::new()),
+            Op::CopyWait => self.copy_wait(warp, i.imm),
+            Op::Shuffle(shuffle) => self.shuffle(warp, i, shuffle, active)?,
+            Op::Vote(vote) => self.vote(warp, i, vote, active)?,
+            Op::MatchAny(class) => self.match_any(warp, i, class, active)?,
+            Op::MatchAll(class) => self.match_all(warp, i, class, active)?,
+            Op::Redux(reduce, ty) => self.redux(warp, i, reduce, ty, active)?,
+            Op::ActiveMask => warp.set_words(i.d, active, [active; LANES]),
+            Op::WarpBarrier => {
+                let mask = warp.words[i.a as usize];
+                self.check_members(warp, active, &mask)?;
+                warp.clock += 1;
+            }
+            Op::Mma(mma) => self.matrix_product(warp, i, mma, active)?,
+            Op::LoadMatrix { transposed, address } => {
+                self.load_matrix(warp, i, transposed, address, active)?;
+            }
+            Op::StoreMatrix { transposed, address } => {
+                self.store_matrix(warp, i, transposed, address, active)?;
+            }
+            Op::ToGeneric(space, address) => {
+                let base = base_of(space);
+                match address {
+                    Address::Word => warp.word1(i, active, |a| a),
+                    _ => warp.long1(i, active, |a| a.wrapping_add(base)),
+                }
+            }
+            Op::FromGeneric(space, class) => {
+                let base = base_of(space);
+                match class {
+                    Class::Word => warp.word1(i, active, |a| a),
+                    _ => warp.long1(i, active, |a| a.wrapping_sub(base)),
+                }
+            }
+            Op::IsSpace(space) => {
+                let base = base_of(space);
+                let row = &warp.longs[i.a as usize];
+                let mut bits = 0;
+                for (lane, &at) in row.iter().enumerate() {
+                    let inside = match space {
+                        Space::Global | Space::Const => at < SHARED_BASE,
+                        _ => at.wrapping_sub(base) < WINDOW,
+                    };
+                    bits |= u32::from(inside) << lane;
+                }
+                warp.set_pred(i.d, active, bits);
+            }
+            Op::Clock(Class::Word) => warp.set_words(i.d, active, [warp.steps as u32; LANES]),
+            Op::Clock(_) => warp.set_longs(i.d, active, [warp.steps; LANES]),
+            Op::BranchIndex => self.branch_index(warp, i, active)?,
+            Op::Trap => {
+                let lane = active.trailing_zeros() as usize;
+                return Err(trouble(FaultKind::Trap, lane, "the kernel gave up"));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// A parameter at a fixed place: read once for all lanes.
+    fn load_uniform(
+        &self,
+        warp: &mut Warp,
+        i: &Instruction,
+        bytes: usize,
+        signed: bool,
+        wide: bool,
+        active: u32,
+    ) -> bool {
+        let registers = &self.kernel.lists[i.outs.range()];
+        let at = i.imm as usize;
+        let Some(data) = self.params.get(at..at.saturating_add(bytes * registers.len())) else {
+            return false;
+        };
+        if i.imm < 0 || !at.is_multiple_of(bytes * registers.len()) {
+            return false;
+        }
+        for (&register, data) in registers.iter().zip(data.chunks(bytes)) {
+            let value = data.iter().rev().fold(0u64, |all, &byte| all << 8 | u64::from(byte));
+            let unused = 64 - 8 * bytes as u32;
+            let value = if signed { ((value << unused) as i64 >> unused) as u64 } else { value };
+            match wide {
+                true => warp.set_longs(register, active, [value; LANES]),
+                false => warp.set_words(register, active, [value as u32; LANES]),
+            }
+        }
+        true
+    }
+}

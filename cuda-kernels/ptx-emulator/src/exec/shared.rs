@@ -1,0 +1,197 @@
+//! Shared memory: loads, stores and the copies that arrive there later.
+
+use super::env::{Env, Trouble, trouble};
+use super::memory::{Access, extend, get, little_endian, set};
+use crate::error::FaultKind;
+use crate::ops::{Address, Instruction};
+use crate::sanitizer::Touch;
+use crate::warp::{Copy, FULL, LANES, Longs, Warp, lanes};
+
+impl Env<'_> {
+    /// Checks that the lanes' bytes lie in shared memory.
+    #[inline(always)]
+    pub(super) fn check_shared(&self, at: &Longs, active: u32, total: u64) -> Result<(), Trouble> {
+        let size = self.shared.len() as u64;
+        let mut bad = 0u64;
+        for lane in 0..LANES {
+            let off = u64::from(active >> lane & 1 == 0);
+            let at = if off == 1 { 0 } else { at[lane] };
+            bad |= u64::from(at.saturating_add(total) > size) & (1 - off);
+            bad |= at & (total - 1);
+        }
+        if bad == 0 {
+            return Ok(());
+        }
+        for lane in lanes(active) {
+            let at = at[lane];
+            if at.saturating_add(total) > size {
+                let detail = format!("{total} bytes at byte {at} of {size} bytes of shared memory");
+                return Err(trouble(FaultKind::OutOfBounds, lane, detail));
+            }
+            if !at.is_multiple_of(total) {
+                let detail = format!("{total} bytes at byte {at} of shared memory");
+                return Err(trouble(FaultKind::Misaligned, lane, detail));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn load_shared(
+        &mut self,
+        warp: &mut Warp,
+        i: &Instruction,
+        access: Access,
+        active: u32,
+        at: &Longs,
+    ) -> Result<(), Trouble> {
+        let kernel = self.kernel;
+        let registers = &kernel.lists[i.outs.range()];
+        let total = access.bytes * registers.len();
+        self.check_shared(at, active, total as u64)?;
+        if self.watches_shared() {
+            let touch = if access.weak { Touch::Read } else { Touch::AtomicRead };
+            for lane in lanes(active) {
+                self.watch_shared(warp, at[lane], lane, total, touch, false)?;
+            }
+            self.profile_shared(at, active, total);
+        }
+        let shared = &self.shared[..];
+        if access.bytes == 4 && !access.wide {
+            for (k, &register) in registers.iter().enumerate() {
+                let row = &mut warp.words[register as usize];
+                let read = |at: u64| {
+                    let at = at as usize + 4 * k;
+                    let bytes = shared[at..at + 4].try_into();
+                    u32::from_le_bytes(bytes.unwrap_or_default())
+                };
+                if active == FULL {
+                    for (row, &at) in row.iter_mut().zip(at) {
+                        *row = read(at);
+                    }
+                } else {
+                    for lane in lanes(active) {
+                        row[lane] = read(at[lane]);
+                    }
+                }
+            }
+            return Ok(());
+        }
+        for (k, &register) in registers.iter().enumerate() {
+            for lane in lanes(active) {
+                let at = at[lane] as usize + k * access.bytes;
+                let value = little_endian(&shared[at..at + access.bytes]);
+                set(warp, register, lane, extend(value, access.bytes, access.signed), access.wide);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn store_shared(
+        &mut self,
+        warp: &mut Warp,
+        i: &Instruction,
+        access: Access,
+        active: u32,
+        at: &Longs,
+    ) -> Result<(), Trouble> {
+        let kernel = self.kernel;
+        let registers = &kernel.lists[i.ins.range()];
+        let total = access.bytes * registers.len();
+        self.check_shared(at, active, total as u64)?;
+        let watches = self.watches_shared();
+        if watches {
+            self.profile_shared(at, active, total);
+        }
+        if !watches && access.bytes == 4 && !access.wide {
+            for (k, &register) in registers.iter().enumerate() {
+                let row = &warp.words[register as usize];
+                for lane in lanes(active) {
+                    let at = at[lane] as usize + 4 * k;
+                    self.shared[at..at + 4].copy_from_slice(&row[lane].to_le_bytes());
+                }
+            }
+            return Ok(());
+        }
+        for lane in lanes(active) {
+            let start = at[lane] as usize;
+            let mut data = [0; 16];
+            for (k, &register) in registers.iter().enumerate() {
+                let value = get(warp, register, lane, access.wide);
+                data[k * access.bytes..][..access.bytes]
+                    .copy_from_slice(&value.to_le_bytes()[..access.bytes]);
+            }
+            if watches {
+                let touch = if access.weak { Touch::Write } else { Touch::AtomicWrite };
+                let same = self.shared[start..start + total] == data[..total];
+                self.watch_shared(warp, at[lane], lane, total, touch, same)?;
+            }
+            self.shared[start..start + total].copy_from_slice(&data[..total]);
+        }
+        Ok(())
+    }
+
+    /// Starts copies from global to shared memory; they arrive when they are waited for.
+    pub fn copy_async(
+        &mut self,
+        warp: &mut Warp,
+        i: &Instruction,
+        bytes: u8,
+        address: Address,
+        active: u32,
+    ) -> Result<(), Trouble> {
+        let to = warp.addresses(i, address);
+        let kernel = self.kernel;
+        let offset =
+            warp.words[kernel.lists[i.ins.start as usize] as usize][0] as i32 as i64 as u64;
+        let from = warp.longs[i.b as usize].map(|from| from.wrapping_add(offset));
+        let total = u64::from(bytes);
+        self.check_shared(&to, active, total)?;
+        // A copy of no source bytes does not look at its source.
+        let sizes = warp.words[i.c as usize];
+        let reads =
+            lanes(active).filter(|&lane| sizes[lane] > 0).fold(0, |all, lane| all | 1 << lane);
+        let places = self.each_global(&from, reads, total)?;
+        if self.watches() && reads != 0 {
+            self.profile_global(&from, reads, total);
+            self.watch_global(warp, &from, &places, reads, total, Touch::Read)?;
+        }
+        for lane in lanes(active) {
+            let mut data = [0; 16];
+            if let Some(allocation) = self.memory.allocation(places[lane].0)
+                && reads >> lane & 1 == 1
+            {
+                let count = (sizes[lane] as usize).min(bytes.into());
+                for (at, byte) in data[..count].iter_mut().enumerate() {
+                    *byte = allocation.load(places[lane].1 + at as u64, 1) as u8;
+                }
+            }
+            if self.watches_shared() {
+                self.touch_shared(warp, to[lane], lane, bytes.into(), Touch::Write, false)?;
+            }
+            let copy = Copy { to: to[lane] as u32, data, bytes, lane: lane as u8 };
+            if let Some(group) = warp.copies.back_mut() {
+                group.push(copy);
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets copies arrive until at most so many groups are under way; all for a negative number.
+    pub fn copy_wait(&mut self, warp: &mut Warp, groups: i32) {
+        // The last group is open: it counts only where all copies are waited for.
+        let keep = if groups < 0 { 0 } else { groups as usize + 1 };
+        while warp.copies.len() > keep {
+            for copy in warp.copies.pop_front().into_iter().flatten() {
+                let bytes = copy.bytes as usize;
+                let range = copy.to as usize..copy.to as usize + bytes;
+                self.shared[range.clone()].copy_from_slice(&copy.data[..bytes]);
+                if let Some(sanitizer) = &mut self.sanitizer {
+                    sanitizer.written[range].fill(true);
+                }
+            }
+        }
+        if warp.copies.is_empty() {
+            warp.copies.push_back(Vec::new());
+        }
+    }
+}

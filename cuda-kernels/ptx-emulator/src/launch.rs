@@ -1,0 +1,250 @@
+//! Launching: checks geometry and parameters, runs the blocks, sums the report up.
+//!
+//! Blocks run on rayon's threads, unless order shows: with the sanitizer, and where a kernel has
+//! atomics on global memory whose result depends on the order. So every launch gives the same
+//! bits on any number of threads. Of several faults the one of the lowest block is reported.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use rayon::prelude::*;
+
+use super::block::{Block, Geometry, Located};
+use super::decode::MAX_SHARED;
+use super::error::{Fault, FaultKind};
+use super::exec::{Env, Sanitizer};
+use super::memory::{FIRST, Memory};
+use super::module::Module;
+use super::observer::Observer;
+use super::ops::Kernel;
+use super::profiler::{Profile, Report};
+use super::sanitizer::{Clocks, Shadow};
+
+/// Most threads of a block.
+const MAX_THREADS: u64 = 1024;
+
+/// A parameter of a kernel.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Param {
+    /// A pointer or another 64-bit integer.
+    U64(u64),
+    /// A 32-bit integer; also for parameters of 1 and 2 bytes.
+    U32(u32),
+    /// An f32.
+    F32(f32),
+    /// An f64.
+    F64(f64),
+    /// A structure.
+    Bytes(Vec<u8>),
+}
+
+/// What to launch.
+#[derive(Debug, Clone, Copy)]
+pub struct Launch<'a> {
+    /// The kernel's name.
+    pub kernel: &'a str,
+    /// Blocks along x, y and z.
+    pub grid: [u32; 3],
+    /// Threads of a block along x, y and z.
+    pub block: [u32; 3],
+    /// Bytes of dynamic shared memory.
+    pub shared_bytes: u32,
+    /// Parameters in the kernel's order.
+    pub params: &'a [Param],
+}
+
+/// How to launch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// Check for races, uninitialised shared memory and wrong member masks. Bounds, alignment
+    /// and barriers are always checked.
+    pub sanitize: bool,
+    /// Count transactions, conflicts and instructions by class.
+    pub profile: bool,
+    /// Most instructions that one thread may run.
+    pub budget: u64,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options { sanitize: false, profile: false, budget: 100_000_000 }
+    }
+}
+
+/// Runs a kernel. Memory keeps what it wrote, also before a fault.
+pub fn launch(
+    module: &Module,
+    memory: &mut Memory,
+    launch: &Launch<'_>,
+    options: &Options,
+) -> Result<Report, Fault> {
+    run(module, memory, launch, options, None)
+}
+
+/// The same block by block, with a call before each instruction.
+pub fn trace(
+    module: &Module,
+    memory: &mut Memory,
+    launch: &Launch<'_>,
+    options: &Options,
+    observer: Observer<'_>,
+) -> Result<Report, Fault> {
+    run(module, memory, launch, options, Some(observer))
+}
+
+fn run(
+    module: &Module,
+    memory: &mut Memory,
+    launch: &Launch<'_>,
+    options: &Options,
+    observer: Option<Observer<'_>>,
+) -> Result<Report, Fault> {
+    let refuse = |detail: String| Fault {
+        kind: FaultKind::Launch,
+        kernel: launch.kernel.to_owned(),
+        module: module.name().into(),
+        line: 0,
+        source: "".into(),
+        source_line: 0,
+        block: [0; 3],
+        thread: [0; 3],
+        detail,
+    };
+    let kernel = module
+        .kernel(launch.kernel)
+        .ok_or_else(|| refuse(format!("{} has no such kernel", module.name())))?;
+    check_geometry(kernel, launch).map_err(refuse)?;
+    let params = lay_out(kernel, launch.params).map_err(refuse)?;
+    let variables = module.place_variables(memory);
+    let memory = &*memory;
+    let geometry =
+        Geometry { grid: launch.grid, block: launch.block, dynamic_shared: launch.shared_bytes };
+    // Dynamic memory begins behind the static variables, aligned.
+    let shared_bytes = match launch.shared_bytes {
+        0 => kernel.shared_bytes,
+        bytes => kernel.dynamic_shared + bytes as usize,
+    };
+    let environment = || {
+        let sanitizer = options.sanitize.then(|| {
+            Box::new(Sanitizer {
+                shared: Shadow::new(kernel.shared_grain, false, 0),
+                global: Shadow::new(kernel.global_grain, true, FIRST),
+                clocks: Clocks::default(),
+                written: vec![false; shared_bytes],
+            })
+        });
+        Env {
+            kernel,
+            memory,
+            params: &params,
+            shared: vec![0; shared_bytes],
+            sanitizer,
+            profile: options.profile.then(|| Box::new(Profile::new(kernel))),
+            hint: 0,
+            block: 0,
+            warp: 0,
+            pc: 0,
+            watched: memory.is_watched(),
+        }
+    };
+    let blocks: u64 = launch.grid.iter().map(|&side| u64::from(side)).product();
+    let traced = observer.is_some();
+    let workers = match options.sanitize || kernel.ordered || traced {
+        true => 1,
+        false => rayon::current_num_threads().min(blocks as usize).max(1),
+    };
+    let next = AtomicU64::new(0);
+    let lowest = AtomicU64::new(u64::MAX);
+    let fault: Mutex<Option<Box<Located>>> = Mutex::new(None);
+    let work = |observer: Option<Observer<'_>>| {
+        let mut block = Block::new(environment(), &variables, geometry, options.budget);
+        block.observer = observer;
+        loop {
+            let number = next.fetch_add(1, Relaxed);
+            if number >= blocks || number > lowest.load(Relaxed) {
+                break;
+            }
+            if let Err(located) = block.run(number) {
+                let mut fault = fault.lock().unwrap_or_else(|poison| poison.into_inner());
+                if number < lowest.load(Relaxed) {
+                    lowest.store(number, Relaxed);
+                    *fault = Some(located);
+                }
+            }
+        }
+        (block.instructions, block.env.profile)
+    };
+    let results: Vec<_> = match workers {
+        1 => vec![work(observer)],
+        workers => (0..workers).into_par_iter().map(|_| work(None)).collect(),
+    };
+    if let Some(located) = fault.into_inner().unwrap_or_else(|poison| poison.into_inner()) {
+        let Located { problem, place, block, thread } = *located;
+        return Err(Fault {
+            kind: problem.kind,
+            line: place.line,
+            source: module.source(place.file).into(),
+            source_line: place.source_line,
+            block,
+            thread,
+            ..refuse(problem.detail)
+        });
+    }
+    let mut instructions = [0; 2];
+    let mut profile: Option<Profile> = options.profile.then(|| Profile::new(kernel));
+    for (counts, part) in results {
+        instructions = [instructions[0] + counts[0], instructions[1] + counts[1]];
+        if let (Some(profile), Some(part)) = (&mut profile, part) {
+            profile.add(&part);
+        }
+    }
+    Ok(Report::new(kernel, instructions, profile.as_ref()))
+}
+
+fn check_geometry(kernel: &Kernel, launch: &Launch<'_>) -> Result<(), String> {
+    let Launch { grid, block, .. } = *launch;
+    let threads = block.iter().fold(1u64, |all, &side| all.saturating_mul(side.into()));
+    if threads == 0 || threads > MAX_THREADS || block[2] > 64 {
+        return Err(format!("a block of {block:?} threads; 1 to {MAX_THREADS} are possible"));
+    }
+    if grid.contains(&0) || grid[0] > i32::MAX as u32 || grid[1] > 65_535 || grid[2] > 65_535 {
+        return Err(format!("a grid of {grid:?} blocks"));
+    }
+    if kernel.max_threads.is_some_and(|most| threads > most) {
+        let most = kernel.max_threads.unwrap_or_default();
+        return Err(format!("{threads} threads; the kernel is made for at most {most}"));
+    }
+    if kernel.required_threads.is_some_and(|required| required != block) {
+        return Err(format!(
+            "a block of {block:?}; the kernel wants {:?}",
+            kernel.required_threads
+        ));
+    }
+    let shared = kernel.dynamic_shared as u64 + u64::from(launch.shared_bytes);
+    if shared > MAX_SHARED as u64 {
+        return Err(format!("{shared} bytes of shared memory; at most {MAX_SHARED}"));
+    }
+    Ok(())
+}
+
+/// The bytes of the parameters, as the kernel declares them.
+fn lay_out(kernel: &Kernel, params: &[Param]) -> Result<Vec<u8>, String> {
+    if params.len() != kernel.params.len() {
+        return Err(format!("{} parameters; the kernel has {}", params.len(), kernel.params.len()));
+    }
+    let mut bytes = vec![0; kernel.param_bytes];
+    for (at, (param, &(offset, size, _))) in params.iter().zip(&kernel.params).enumerate() {
+        let (data, fits): (Vec<u8>, _) = match param {
+            Param::U64(value) => (value.to_le_bytes().into(), size == 8),
+            Param::F64(value) => (value.to_le_bytes().into(), size == 8),
+            Param::U32(value) => (value.to_le_bytes().into(), matches!(size, 1 | 2 | 4)),
+            Param::F32(value) => (value.to_le_bytes().into(), size == 4),
+            Param::Bytes(data) => (data.clone(), data.len() == size),
+        };
+        if !fits {
+            return Err(format!("parameter {at} is {param:?}; the kernel wants {size} bytes"));
+        }
+        bytes[offset..offset + size].copy_from_slice(&data[..size]);
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,54 @@
+//! An emulator of PTX: parses the text that NVRTC emits and runs it on the CPU.
+//!
+//! A launch is a grid of blocks; a block is up to 1024 threads that share a small memory and can
+//! wait for each other at barriers; 32 threads of a block form a warp. A warp fetches one
+//! instruction and runs it for all its threads ("lanes") at once. Where a jump is taken by some
+//! lanes only, the warp runs one way with a mask of the lanes that took it, then the other, and
+//! joins them where both ways meet. That is all the magic there is: the emulator does the same,
+//! with a register being a row of 32 numbers and an instruction a loop over rows.
+//!
+//! Reading order:
+//! 1. `lexer`, `ast`, `parser`: text to functions made of statements;
+//! 2. `types`, `windows`, `ops`, `decode`: statements to dense instructions, calls inlined;
+//! 3. `cfg`: where lanes meet again; `allocate`: registers to slots;
+//! 4. `warp`: lanes, masks, the stack of ways; `exec`: what each instruction does, a file per
+//!    family, with `numeric` (rounding) and `approx` (the `.approx` functions);
+//! 5. `block`: turns and barriers; `launch`: blocks on threads; `memory`;
+//! 6. `sanitizer`: races; `profiler`: transactions, conflicts, classes; `trace`.
+//!
+//! What is not known is refused when the text is parsed, with its line. Here is no kernel and nothing
+//! that starts one of ours: those are in the crate `cuda-kernels`.
+
+mod allocate;
+mod approx;
+mod ast;
+mod block;
+mod cfg;
+mod decode;
+mod error;
+mod exec;
+mod launch;
+mod lexer;
+mod memory;
+mod module;
+mod numeric;
+mod observer;
+mod ops;
+mod parser;
+mod profiler;
+mod sanitizer;
+mod trace;
+mod types;
+mod warp;
+mod windows;
+
+pub use block::show_lanes;
+pub use error::{Fault, FaultKind, Place, PtxError};
+pub use launch::{Launch, Options, Param, launch, trace};
+pub use memory::{Memory, MemoryError};
+pub use module::Module;
+pub use observer::{Observer, Seen};
+pub use ops::Kernel;
+pub use profiler::{Count, InstructionClass, Report};
+pub use trace::{TraceStep, Tracer};
+pub use warp::Warp;

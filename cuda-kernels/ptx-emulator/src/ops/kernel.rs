@@ -1,0 +1,75 @@
+//! A kernel ready to run.
+
+use super::instruction::{Instruction, R};
+use crate::error::Place;
+use crate::types::{Class, Ty};
+
+/// A value that a register has before the first instruction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(missing_docs)]
+pub enum Preset {
+    Word(u32),
+    Long(u64),
+    Tid(u8),
+    Ntid(u8),
+    Ctaid(u8),
+    Nctaid(u8),
+    LaneId,
+    WarpId,
+    NumWarps,
+    LanesEq,
+    LanesLe,
+    LanesLt,
+    LanesGe,
+    LanesGt,
+    DynamicShared,
+    TotalShared,
+    /// Address of module variable, plus offset.
+    Global(u32, i64),
+    /// All lanes on.
+    True,
+    False,
+}
+
+/// A kernel ready to run.
+#[derive(Debug)]
+pub struct Kernel {
+    /// Its name.
+    pub name: String,
+    /// Instructions; a jump's goal is an index.
+    pub code: Vec<Instruction>,
+    /// Where each instruction came from.
+    pub places: Vec<Place>,
+    /// Longer operand lists.
+    pub lists: Vec<R>,
+    /// Goals of `brx.idx`: each `imm` names a list here.
+    pub tables: Vec<Vec<u32>>,
+    /// Where lanes that part at an instruction meet again; `u32::MAX`: nowhere.
+    pub meets: Vec<u32>,
+    /// Can a thread that stands here still come to a barrier or another collective?
+    pub collective_ahead: Vec<bool>,
+    /// Slots of the register files: words, longs, predicates.
+    pub slots: [usize; 3],
+    /// Registers with a value at the start: class, slot, value.
+    pub presets: Vec<(Class, R, Preset)>,
+    /// Offset and type of parameters.
+    pub params: Vec<(usize, usize, Ty)>,
+    /// Bytes of all parameters.
+    pub param_bytes: usize,
+    /// Bytes of static shared memory.
+    pub shared_bytes: usize,
+    /// Where dynamic shared memory begins, if the kernel uses it.
+    pub dynamic_shared: usize,
+    /// Bytes of local memory of a thread.
+    pub local_bytes: usize,
+    /// Smallest access to shared memory in bytes: what the race check tells apart.
+    pub shared_grain: usize,
+    /// The same of global memory.
+    pub global_grain: usize,
+    /// Must blocks run one after the other, because order shows in a result?
+    pub ordered: bool,
+    /// Most threads of a block.
+    pub max_threads: Option<u64>,
+    /// The only block shape allowed.
+    pub required_threads: Option<[u32; 3]>,
+}

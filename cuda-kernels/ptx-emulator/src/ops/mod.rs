@@ -1,0 +1,12 @@
+//! Decoded kernels: dense instructions whose operands are slots of register files.
+//!
+//! Immediates, special registers and addresses of variables are registers too, filled before a
+//! thread starts; so an instruction never asks what kind its operands are.
+
+mod instruction;
+mod kernel;
+mod operation;
+
+pub use self::instruction::{Instruction, List, NONE, Op, R};
+pub use self::kernel::{Kernel, Preset};
+pub use self::operation::*;

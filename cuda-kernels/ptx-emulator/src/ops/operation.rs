@@ -1,0 +1,265 @@
+//! What each family of instructions can do.
+
+use crate::types::Ty;
+
+/// Which way a result that does not fit is rounded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Round {
+    /// To nearest, ties to even.
+    Nearest,
+    /// To nearest, ties away from zero.
+    Away,
+    /// Towards zero.
+    Zero,
+    /// Towards minus infinity.
+    Down,
+    /// Towards plus infinity.
+    Up,
+}
+
+/// Bit operations and moves of any width: the result's low bits depend on the same bits only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Logic {
+    And,
+    Or,
+    Xor,
+    Not,
+    Mov,
+}
+
+/// Integer operations of one result and one or two operands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Int {
+    Add,
+    Sub,
+    AddSat,
+    SubSat,
+    MulLo,
+    MulHi,
+    MulWide,
+    Mul24Lo,
+    Mul24Hi,
+    Div,
+    Rem,
+    Min,
+    Max,
+    Neg,
+    Abs,
+    Shl,
+    Shr,
+    Popc,
+    Clz,
+    Brev,
+    Bfind,
+    BfindShift,
+    Cnot,
+}
+
+/// Integer operations of three or four operands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Int3 {
+    MadLo,
+    MadHi,
+    MadHiSat,
+    MadWide,
+    Mad24Lo,
+    Mad24Hi,
+    Sad,
+    Bfe,
+    Bfi,
+    ShfLeftClamp,
+    ShfLeftWrap,
+    ShfRightClamp,
+    ShfRightWrap,
+    Prmt,
+    PrmtF4e,
+    PrmtB4e,
+    PrmtRc8,
+    PrmtEcl,
+    PrmtEcr,
+    PrmtRc16,
+    Lop3,
+    Slct,
+    SlctF,
+    SlctFtz,
+    Fns,
+    Bmsk,
+    BmskWrap,
+    Szext,
+    SzextWrap,
+}
+
+/// Additions and products with the carry flag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Carry {
+    Add,
+    Sub,
+    MadLo,
+    MadHi,
+}
+
+/// Floating-point operations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Float {
+    Add,
+    Sub,
+    Mul,
+    Fma,
+    Div,
+    DivApprox,
+    Rcp,
+    RcpApprox,
+    Sqrt,
+    SqrtApprox,
+    RsqrtApprox,
+    Ex2,
+    Lg2,
+    Sin,
+    Cos,
+    Tanh,
+    Min,
+    Max,
+    MinNan,
+    MaxNan,
+    MinXor,
+    MaxXor,
+    Neg,
+    Abs,
+    CopySign,
+}
+
+/// How a float operation rounds and clamps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mode {
+    /// Rounding.
+    pub round: Round,
+    /// Are subnormal numbers zero (`.ftz`)?
+    pub ftz: bool,
+    /// Clamp to [0, 1], NaN to 0 (`.sat`)?
+    pub sat: bool,
+    /// Clamp below at 0, NaN stays (`.relu`)?
+    pub relu: bool,
+}
+
+impl Mode {
+    /// To nearest, nothing else.
+    pub const PLAIN: Mode = Mode { round: Round::Nearest, ftz: false, sat: false, relu: false };
+}
+
+/// Comparisons.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Compare {
+    Eq,
+    Ne,
+    Lt,
+    Le,
+    Gt,
+    Ge,
+    Equ,
+    Neu,
+    Ltu,
+    Leu,
+    Gtu,
+    Geu,
+    Num,
+    Nan,
+}
+
+/// How a comparison's result is combined with a predicate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Combine {
+    None,
+    And,
+    Or,
+    Xor,
+}
+
+/// What an atomic does to memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Atomic {
+    Add,
+    Min,
+    Max,
+    And,
+    Or,
+    Xor,
+    Exch,
+    Cas,
+    Inc,
+    Dec,
+}
+
+/// Which lane a shuffle reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Shuffle {
+    Up,
+    Down,
+    Bfly,
+    Idx,
+}
+
+/// What a vote asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Vote {
+    All,
+    Any,
+    Uniform,
+    Ballot,
+}
+
+/// What `redux.sync` or `bar.red` reduces by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Reduce {
+    Add,
+    Min,
+    Max,
+    And,
+    Or,
+    Xor,
+    Popc,
+}
+
+/// The element type and depth of a matrix product `m16n8kK`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mma {
+    /// Type of A and B: bf16, f16 or tf32.
+    pub ty: Ty,
+    /// Depth K.
+    pub k: u8,
+    /// Is the accumulator f16 instead of f32?
+    pub half: bool,
+}
+
+/// What `testp` asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Test {
+    Finite,
+    Infinite,
+    Number,
+    NotANumber,
+    Normal,
+    Subnormal,
+}
+
+/// How an address is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Address {
+    /// In a 64-bit register plus `imm`.
+    Long,
+    /// In a 32-bit register plus `imm`.
+    Word,
+    /// `imm` alone.
+    Fixed,
+}

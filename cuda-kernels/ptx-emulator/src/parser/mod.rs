@@ -1,0 +1,292 @@
+//! Tokens to [`Ast`]: declarations, scopes of registers and variables, statements.
+
+mod declaration;
+mod operand;
+mod state;
+
+use self::state::{MAX_SCOPES, MAX_TEXT, Name, Parser, Result, Scope, show};
+use crate::ast::{Ast, Function, Statement, StatementKind};
+use crate::error::{Place, PtxError};
+use crate::lexer::{Kind, lex};
+use crate::types::{Space, Ty};
+
+/// Parses a text.
+pub fn parse(name: &str, text: &str) -> Result<Ast> {
+    if text.len() > MAX_TEXT {
+        let message = format!("{} bytes of PTX; at most {MAX_TEXT} are read", text.len());
+        return Err(PtxError { name: name.to_owned(), line: 1, message });
+    }
+    let tokens = lex(name, text)?;
+    let mut parser = Parser { name, tokens, at: 0, ast: Ast::default(), place: Place::default() };
+    parser.module()?;
+    Ok(parser.ast)
+}
+
+impl<'a> Parser<'a, '_> {
+    fn module(&mut self) -> Result<()> {
+        let mut version = false;
+        while self.at < self.tokens.len() {
+            let word = self.word()?;
+            match word {
+                ".version" => {
+                    version = true;
+                    match self.next()? {
+                        Kind::F64(bits) if f64::from_bits(bits) < 10.0 => {}
+                        other => return self.error(format!("version {} of PTX", show(other))),
+                    }
+                }
+                _ if !version => {
+                    self.at -= 1;
+                    return self.error(format!("{word} before .version: is this PTX?"));
+                }
+                ".target" => {
+                    let target = self.word()?;
+                    if !target.starts_with("sm_") {
+                        return self.error(format!("target {target}; an sm_NN is expected"));
+                    }
+                    while self.take(b',') {
+                        self.word()?;
+                    }
+                }
+                ".address_size" => {
+                    if self.int()? != 64 {
+                        return self.error("only 64-bit addresses are known");
+                    }
+                }
+                ".file" => self.file()?,
+                ".section" => self.section()?,
+                ".loc" | ".pragma" => {
+                    self.at -= 1;
+                    self.skip_line();
+                }
+                ".visible" | ".weak" | ".common" => {}
+                ".extern" => {
+                    if matches!(self.peek(), Some(Kind::Word(".func"))) {
+                        continue;
+                    }
+                    let variable = self.variable_after_linkage(true)?;
+                    self.ast.variables.extend(variable);
+                }
+                ".entry" | ".func" => self.function(word == ".entry")?,
+                _ if word.get(1..).and_then(Space::from_name).is_some() => {
+                    self.at -= 1;
+                    let variables = self.variable_after_linkage(false)?;
+                    self.ast.variables.extend(variables);
+                }
+                _ => {
+                    self.at -= 1;
+                    return self.error(format!("unknown directive {word}"));
+                }
+            }
+        }
+        if version { Ok(()) } else { self.error("no .version: is this PTX?") }
+    }
+
+    fn file(&mut self) -> Result<()> {
+        let index = self.int()?;
+        let Kind::Text(path) = self.next()? else {
+            return self.error(".file without a path");
+        };
+        let index = u32::try_from(index).unwrap_or(0);
+        self.ast.files.push((index, path.to_owned()));
+        while self.take(b',') {
+            self.int()?;
+        }
+        Ok(())
+    }
+
+    fn section(&mut self) -> Result<()> {
+        self.word()?;
+        self.expect(b'{')?;
+        while !self.take(b'}') {
+            self.next()?;
+        }
+        Ok(())
+    }
+
+    fn function(&mut self, entry: bool) -> Result<()> {
+        let returns = if entry { Vec::new() } else { self.parameters()? };
+        let line = self.line();
+        let name = self.word()?.to_owned();
+        let params = self.parameters()?;
+        let mut function = Function {
+            name,
+            entry,
+            params,
+            returns,
+            variables: Vec::new(),
+            registers: Vec::new(),
+            body: None,
+            line,
+            max_threads: None,
+            required_threads: None,
+        };
+        loop {
+            match self.next()? {
+                Kind::Sign(b';') => break,
+                Kind::Sign(b'{') => {
+                    self.body(&mut function)?;
+                    break;
+                }
+                Kind::Word(word @ (".maxntid" | ".reqntid")) => {
+                    let mut shape = [1; 3];
+                    for (i, side) in shape.iter_mut().enumerate() {
+                        if i > 0 && !self.take(b',') {
+                            break;
+                        }
+                        *side = u32::try_from(self.int()?).unwrap_or(u32::MAX);
+                    }
+                    if word == ".reqntid" {
+                        function.required_threads = Some(shape);
+                    }
+                    let product =
+                        shape.iter().fold(1u64, |all, &side| all.saturating_mul(side.into()));
+                    function.max_threads = Some(product);
+                }
+                Kind::Word(".minnctapersm" | ".maxnreg") => {
+                    self.int()?;
+                }
+                Kind::Word(".noreturn") => {}
+                Kind::Word(".pragma") => {
+                    self.next()?;
+                    self.expect(b';')?;
+                }
+                other => {
+                    self.at -= 1;
+                    return self.error(format!("{} behind a function's name", show(other)));
+                }
+            }
+        }
+        let known = self.ast.functions.iter().position(|known| known.name == function.name);
+        match known {
+            Some(index) if self.ast.functions[index].body.is_none() => {
+                self.ast.functions[index] = function;
+            }
+            Some(_) if function.body.is_none() => {}
+            Some(_) => return self.error(format!("{} is defined twice", function.name)),
+            None => self.ast.functions.push(function),
+        }
+        Ok(())
+    }
+
+    fn body(&mut self, function: &mut Function) -> Result<()> {
+        let mut outer = Scope::default();
+        let mut body = Vec::new();
+        for (i, param) in function.params.iter().enumerate() {
+            outer.names.insert(param.name.clone(), Name::Parameter(i as u32));
+        }
+        for (i, param) in function.returns.iter().enumerate() {
+            outer.names.insert(param.name.clone(), Name::Return(i as u32));
+        }
+        let mut scopes = vec![outer];
+        self.place = Place::default();
+        while let Some(scope) = scopes.last_mut() {
+            self.place.line = self.line();
+            match self.next()? {
+                Kind::Sign(b'{') => {
+                    if scopes.len() == MAX_SCOPES {
+                        return self.error(format!("more than {MAX_SCOPES} braces in braces"));
+                    }
+                    scopes.push(Scope::default());
+                }
+                Kind::Sign(b'}') => {
+                    scopes.pop();
+                }
+                Kind::Sign(b';') => {}
+                Kind::Word(".reg") => {
+                    for (name, what) in self.registers()? {
+                        scope.names.insert(name.to_owned(), what);
+                    }
+                }
+                Kind::Word(".loc") => self.location()?,
+                Kind::Word(".pragma") => {
+                    self.next()?;
+                    self.expect(b';')?;
+                }
+                Kind::Word(".file") => self.file()?,
+                Kind::Word(word) if word.get(1..).and_then(Space::from_name).is_some() => {
+                    self.at -= 1;
+                    for variable in self.variable_after_linkage(false)? {
+                        let index = function.variables.len() as u32;
+                        scope.names.insert(variable.name.clone(), Name::Variable(index));
+                        function.variables.push(variable);
+                    }
+                }
+                Kind::Word(word) if word.starts_with('.') => {
+                    self.at -= 1;
+                    return self.error(format!("unknown directive {word}"));
+                }
+                Kind::Word(label) if self.take(b':') => {
+                    let kind = match self.peek() {
+                        Some(Kind::Word(".branchtargets")) => self.targets(label)?,
+                        Some(Kind::Word(".callprototype" | ".calltargets")) => {
+                            return self.error("calls through a pointer are not known");
+                        }
+                        _ => StatementKind::Label(label.to_owned()),
+                    };
+                    body.push(Statement { place: self.place, kind });
+                }
+                Kind::Word(_) | Kind::Sign(b'@') => {
+                    self.at -= 1;
+                    let kind = self.instruction(&mut scopes, function)?;
+                    body.push(Statement { place: self.place, kind });
+                }
+                other => {
+                    self.at -= 1;
+                    return self.error(format!("{} where a statement should be", show(other)));
+                }
+            }
+        }
+        function.body = Some(body);
+        Ok(())
+    }
+
+    fn targets(&mut self, label: &str) -> Result<StatementKind> {
+        self.at += 1;
+        let mut labels = Vec::new();
+        loop {
+            labels.push(self.word()?.to_owned());
+            if !self.take(b',') {
+                break;
+            }
+        }
+        self.expect(b';')?;
+        Ok(StatementKind::Targets(label.to_owned(), labels))
+    }
+
+    /// `.loc FILE LINE COLUMN`, with `, function_name ...` behind where code was inlined.
+    fn location(&mut self) -> Result<()> {
+        let line = self.tokens[self.at - 1].line;
+        let (file, source_line) = (self.int()?, self.int()?);
+        self.place.file = u32::try_from(file).unwrap_or(0);
+        self.place.source_line = u32::try_from(source_line).unwrap_or(0);
+        while self.tokens.get(self.at).is_some_and(|token| token.line == line) {
+            self.at += 1;
+        }
+        Ok(())
+    }
+
+    /// `.reg .f32 %f<10>, a, b;`
+    fn registers(&mut self) -> Result<Vec<(&'a str, Name)>> {
+        let word = self.word()?;
+        let Some(ty) = word.strip_prefix('.').and_then(Ty::from_name) else {
+            self.at -= 1;
+            return self.error(format!("{word} is no type of a register"));
+        };
+        let mut found = Vec::new();
+        loop {
+            let name = self.word()?;
+            if self.take(b'<') {
+                found.push((name, Name::Registers(ty, self.int()?)));
+                self.expect(b'>')?;
+            } else {
+                found.push((name, Name::Register(ty)));
+            }
+            if !self.take(b',') {
+                break;
+            }
+        }
+        self.expect(b';')?;
+        Ok(found)
+    }
+}

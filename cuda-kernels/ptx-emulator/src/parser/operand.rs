@@ -1,0 +1,169 @@
+//! Instructions and their operands; what a name means.
+
+use super::state::{MAX_REGISTERS, Name, Parser, Result, Scope, show};
+use crate::ast::{Function, Operand, StatementKind};
+use crate::lexer::Kind;
+use crate::types::Ty;
+
+impl<'a> Parser<'a, '_> {
+    pub(super) fn instruction(
+        &mut self,
+        scopes: &mut [Scope<'a>],
+        function: &mut Function,
+    ) -> Result<StatementKind> {
+        let mut guard = None;
+        if self.take(b'@') {
+            let negated = self.take(b'!');
+            let name = self.word()?;
+            match self.resolve(name, scopes, function)? {
+                Operand::Register(register)
+                    if function.registers[register as usize] == Ty::Pred =>
+                {
+                    guard = Some((register, negated));
+                }
+                _ => return self.error(format!("{name} guards, but is no predicate")),
+            }
+        }
+        let opcode = self.word()?.to_owned();
+        let mut operands = Vec::new();
+        if !self.take(b';') {
+            loop {
+                operands.push(self.operand(scopes, function, 0)?);
+                if self.take(b';') {
+                    break;
+                }
+                self.expect(b',')?;
+            }
+        }
+        Ok(StatementKind::Instruction { guard, opcode, operands })
+    }
+
+    fn operand(
+        &mut self,
+        scopes: &mut [Scope<'a>],
+        function: &mut Function,
+        depth: usize,
+    ) -> Result<Operand> {
+        if depth > 2 {
+            return self.error("operand nested too deep");
+        }
+        let operand = match self.next()? {
+            Kind::Word("_") => Operand::Sink,
+            Kind::Word(name) => self.resolve(name, scopes, function)?,
+            Kind::Int(value) => Operand::Int(value),
+            Kind::F32(bits) => Operand::F32(bits),
+            Kind::F64(bits) => Operand::F64(bits),
+            Kind::Sign(b'-') => match self.next()? {
+                Kind::Int(value) => Operand::Int(value.wrapping_neg()),
+                Kind::F32(bits) => Operand::F32(bits ^ 1 << 31),
+                Kind::F64(bits) => Operand::F64(bits ^ 1 << 63),
+                other => return self.error(format!("{} behind a minus", show(other))),
+            },
+            Kind::Sign(b'!') => {
+                let name = self.word()?;
+                match self.resolve(name, scopes, function)? {
+                    Operand::Register(register) => Operand::Not(register),
+                    _ => return self.error(format!("{name} is negated, but is no predicate")),
+                }
+            }
+            Kind::Sign(b'[') => {
+                let base = self.operand(scopes, function, depth + 1)?;
+                let offset = self.offset()?;
+                self.expect(b']')?;
+                return Ok(Operand::Address(Box::new(base), offset));
+            }
+            Kind::Sign(open @ (b'{' | b'(')) => {
+                let close = if open == b'{' { b'}' } else { b')' };
+                let mut list = Vec::new();
+                while !self.take(close) {
+                    list.push(self.operand(scopes, function, depth + 1)?);
+                    if !self.take(b',') {
+                        self.expect(close)?;
+                        break;
+                    }
+                }
+                return Ok(if open == b'{' { Operand::Vector(list) } else { Operand::List(list) });
+            }
+            other => {
+                self.at -= 1;
+                return self.error(format!("{} where an operand should be", show(other)));
+            }
+        };
+        if self.take(b'|') {
+            let second = self.operand(scopes, function, depth + 1)?;
+            return Ok(Operand::Pair(Box::new(operand), Box::new(second)));
+        }
+        if depth == 0 {
+            let offset = self.offset()?;
+            match operand {
+                _ if offset == 0 => {}
+                Operand::Variable(v, at) => {
+                    return Ok(Operand::Variable(v, at.wrapping_add(offset)));
+                }
+                Operand::Symbol(name, at) => {
+                    return Ok(Operand::Symbol(name, at.wrapping_add(offset)));
+                }
+                Operand::Parameter(v, at) => {
+                    return Ok(Operand::Parameter(v, at.wrapping_add(offset)));
+                }
+                _ => return self.error("an offset is added to what is no variable"),
+            }
+        }
+        Ok(operand)
+    }
+
+    /// `+4`, `+-4`, `-4` or nothing.
+    fn offset(&mut self) -> Result<i64> {
+        if self.take(b'-') {
+            return Ok((self.int()? as i64).wrapping_neg());
+        }
+        if !self.take(b'+') {
+            return Ok(0);
+        }
+        let negative = self.take(b'-');
+        let value = self.int()? as i64;
+        Ok(if negative { value.wrapping_neg() } else { value })
+    }
+
+    /// What a name means here: inner scopes first.
+    fn resolve(
+        &mut self,
+        name: &'a str,
+        scopes: &mut [Scope<'a>],
+        function: &mut Function,
+    ) -> Result<Operand> {
+        let digits = name.bytes().rev().take_while(u8::is_ascii_digit).count();
+        let (prefix, number) = name.split_at(name.len() - digits);
+        for scope in scopes.iter_mut().rev() {
+            if let Some(&register) = scope.registers.get(name) {
+                return Ok(Operand::Register(register));
+            }
+            let ty = match (scope.names.get(name), scope.names.get(prefix)) {
+                (Some(&Name::Variable(index)), _) => return Ok(Operand::Variable(index, 0)),
+                (Some(&Name::Parameter(index)), _) => return Ok(Operand::Parameter(index, 0)),
+                (Some(&Name::Return(index)), _) => return Ok(Operand::Return(index, 0)),
+                (Some(&Name::Register(ty)), _) => ty,
+                (_, Some(&Name::Registers(ty, count))) if digits > 0 => {
+                    if number.parse().is_ok_and(|number: u64| number < count) {
+                        ty
+                    } else {
+                        self.at -= 1;
+                        return self.error(format!("{name} of {prefix}<{count}>"));
+                    }
+                }
+                _ => continue,
+            };
+            if function.registers.len() == MAX_REGISTERS {
+                return self.error(format!("more than {MAX_REGISTERS} registers in use"));
+            }
+            let register = function.registers.len() as u32;
+            function.registers.push(ty);
+            scope.registers.insert(name, register);
+            return Ok(Operand::Register(register));
+        }
+        if name.starts_with('%') {
+            return Ok(Operand::Special(name.to_owned()));
+        }
+        Ok(Operand::Symbol(name.to_owned(), 0))
+    }
+}

@@ -1,0 +1,325 @@
+//! Broken and malicious texts: an error with a line, never a panic, an endless loop or a huge
+//! allocation.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use ptx_emulator::{FaultKind, Launch, Memory, Module, Options, Param, PtxError, launch};
+
+/// Name and text of the real kernels, in the order of their names.
+fn kernels() -> Vec<(String, String)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../kernels");
+    let mut paths: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|end| end == "ptx"))
+        .collect();
+    paths.sort();
+    assert!(!paths.is_empty());
+    let read = |path: PathBuf| {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        (name, std::fs::read_to_string(path).unwrap())
+    };
+    paths.into_iter().map(read).collect()
+}
+
+const HEADER: &str = ".version 8.0\n.target sm_80\n.address_size 64\n";
+
+fn parse(body: &str) -> Result<Module, PtxError> {
+    let start = Instant::now();
+    let result = Module::parse("hostile.ptx", &format!("{HEADER}{body}"));
+    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+    result
+}
+
+fn kernel(body: &str) -> Result<Module, PtxError> {
+    parse(&format!(
+        ".visible .entry k()\n{{\n.reg .b32 %r<9>; .reg .b64 %rd<9>; .reg .pred %p<9>; .reg .b16 %h<9>; \
+         .reg .f32 %f<9>;\n{body}\n}}\n"
+    ))
+}
+
+#[track_caller]
+fn refused(result: Result<Module, PtxError>, line: u32, what: &str) {
+    let error = match result {
+        Ok(_) => panic!("accepted, though: {what}"),
+        Err(error) => error,
+    };
+    let text = error.to_string();
+    assert!(text.contains(what), "{text}");
+    assert_eq!(text.lines().count(), 1, "{text}");
+    assert_eq!(error.line, line, "{text}");
+}
+
+/// Runs a kernel without parameters; it must end in a fault.
+#[track_caller]
+fn faults(body: &str, kind: FaultKind) {
+    let module = kernel(body).unwrap_or_else(|error| panic!("{error}"));
+    for sanitize in [false, true] {
+        let options = Options { sanitize, profile: true, budget: 10_000 };
+        let shape = Launch {
+            kernel: "k",
+            grid: [2, 1, 1],
+            block: [33, 1, 1],
+            shared_bytes: 0,
+            params: &[],
+        };
+        let fault = launch(&module, &mut Memory::new(), &shape, &options).unwrap_err();
+        assert_eq!(fault.kind, kind, "{fault}");
+    }
+}
+
+#[test]
+fn what_is_no_ptx() {
+    let parse = |text: &str| Module::parse("x", text).map(|_| ()).unwrap_err().to_string();
+    for text in ["", "hello", "\u{0}\u{0}", "// only a comment", "\u{7f}ELF", "{}", ";"] {
+        assert!(parse(text).starts_with("x:1: "), "{text:?}");
+    }
+    assert!(parse("/* no end").contains("comment without an end"));
+    assert!(parse(".version 8.0\n.file 1 \"no end").contains("x:2: text without a closing quote"));
+    assert!(parse(".version 99.0").contains("version 99"));
+    assert!(parse(".version 8.0\n.target nothing").contains("target nothing"));
+    assert!(parse(".version 8.0\n.address_size 32").contains("64-bit"));
+    assert!(parse(".version 8.0\n.entry k()\n{ é }").contains("x:3: unexpected character 'é'"));
+}
+
+#[test]
+fn what_is_not_known_is_refused_with_its_line() {
+    refused(kernel("\nfrobnicate.u32 %r1, %r2;"), 8, "unknown instruction frobnicate.u32");
+    refused(kernel("add.u32 %r1, %r2;"), 7, "2 operands where 3 are expected");
+    refused(kernel("add.u32 %r1, %r2, %rd1;"), 7, "64 bits where 32 are meant");
+    refused(kernel("add.u33 %r1, %r2, %r3;"), 7, "names no type");
+    refused(kernel("add.bogus.u32 %r1, %r2, %r3;"), 7, ".bogus");
+    refused(kernel("add.u32 %r1, %r2, %r99;"), 7, "%r99 of %r<9>");
+    refused(kernel("add.u32 %r1, %r2, %zzz;"), 7, "%zzz is neither declared");
+    refused(kernel("mov.u32 5, %r2;"), 7, "the result must be a register");
+    refused(kernel("@%r1 add.u32 %r1, %r2, %r3;"), 7, "no predicate");
+    refused(kernel("bra NOWHERE;"), 7, "no label NOWHERE");
+    refused(kernel("L: L: ret;"), 7, "stands twice");
+    refused(kernel("tex.2d.v4.f32.f32 {%f1,%f2,%f3,%f4}, [t, {%f1,%f2}];"), 7, "");
+    refused(kernel("ld.global.u32 %r1, %rd1;"), 7, "an address in brackets");
+    refused(kernel("ld.global.v4.u32 {%r1, %r2}, [%rd1];"), 7, "2 registers where 4");
+    refused(
+        kernel("ld.global.v4.f64 {%rd1, %rd2, %rd3, %rd4}, [%rd1];"),
+        7,
+        "4 elements of 64 bits",
+    );
+    refused(kernel("lop3.b32 %r1, %r2, %r3, %r4, 300;"), 7, "no table of lop3");
+    refused(
+        kernel("mma.sync.aligned.m8n8k4.row.col.f64.f64.f64.f64 {%rd1}, {%rd1}, {%rd1}, {%rd1};"),
+        7,
+        "not known",
+    );
+    refused(kernel("call missing, ();"), 7, "missing is not declared");
+    refused(kernel("{ {"), 8, "ends");
+    refused(kernel("brx.idx %r1, TABLE;"), 7, "no such list");
+}
+
+#[test]
+fn huge_numbers_are_refused_or_harmless() {
+    // Declared registers cost nothing until they are used.
+    let many = ".entry k() { .reg .b32 %r<4294967295>; .reg .b64 %q<18446744073709551615>; \
+                mov.u32 %r4294967294, 1; ret; }";
+    assert!(parse(many).is_ok());
+    refused(parse(".global .b8 x[99999999999999];"), 4, "at most");
+    refused(parse(".global .b8 x[99999999][99999999][99999999];"), 4, "at most");
+    refused(parse(".entry k() { .shared .b8 s[999999]; ret; }"), 4, "of shared memory; at most");
+    refused(
+        parse(".entry k() { .local .b8 l[999999]; .reg .b64 %a; mov.u64 %a, l; }"),
+        4,
+        "local memory; at most",
+    );
+    refused(parse(".entry k(.param .b8 p[99999]) { ret; }"), 4, "of parameters; at most");
+    refused(parse(".global .align 3 .b8 x[4];"), 4, "alignment");
+    refused(parse(".global .u32 x[2] = {1, 2, 3};"), 4, "more values than elements");
+    refused(parse(&"{".repeat(1_000_000)), 4, "");
+    refused(parse(&format!(".entry k() {{ {} }}", "{".repeat(1_000_000))), 4, "braces in braces");
+    refused(
+        parse(&format!(".entry k() {{ mov.u32 {} ; }}", "{".repeat(100_000))),
+        4,
+        "nested too deep",
+    );
+    refused(parse(".entry k() { mov.u32 %r1, 99999999999999999999999; }"), 4, "no number");
+}
+
+#[test]
+fn calls_that_never_end() {
+    let own = ".func f() { call f; ret; }\n.entry k() { call f; ret; }";
+    refused(parse(own), 4, "calls itself");
+    let pair = ".func g();\n.func f() { call g; ret; }\n.func g() { call f; ret; }\n.entry k() { call f; ret; }";
+    refused(parse(pair), 6, "calls itself");
+    // Each function calls the next twice: 2^40 instructions if all were inlined.
+    let mut bomb = String::from(".func f0() { ret; }\n");
+    for i in 1..40 {
+        bomb += &format!(".func f{i}() {{ call f{}; call f{}; ret; }}\n", i - 1, i - 1);
+    }
+    bomb += ".entry k() { call f39; ret; }";
+    let error = parse(&bomb).unwrap_err().to_string();
+    assert!(error.contains("instructions with calls inlined"), "{error}");
+    let mut deep = String::from(".func f0() { ret; }\n");
+    for i in 1..1000 {
+        deep += &format!(".func f{i}() {{ call f{}; ret; }}\n", i - 1);
+    }
+    deep += ".entry k() { call f999; ret; }";
+    assert!(parse(&deep).unwrap_err().to_string().contains("nested deeper"), "{deep}");
+}
+
+#[test]
+fn wild_runs_end_in_faults() {
+    faults("L: bra L;", FaultKind::Budget);
+    faults(
+        "L: mov.u32 %r1, %tid.x; setp.lt.u32 %p1, %r1, 3; @%p1 bra L; bra L;",
+        FaultKind::Budget,
+    );
+    faults("L: bar.sync 0; bra L;", FaultKind::Budget);
+    faults("mov.u64 %rd1, 0; ld.global.u32 %r1, [%rd1];", FaultKind::OutOfBounds);
+    faults("mov.u64 %rd1, 0xffffffffffffffff; st.global.u8 [%rd1], 1;", FaultKind::OutOfBounds);
+    faults(
+        "mov.u64 %rd1, 0xfffffffffffffffc; ld.global.v4.u32 {%r1,%r2,%r3,%r4}, [%rd1];",
+        FaultKind::OutOfBounds,
+    );
+    faults("mov.u64 %rd1, 0x700000000000; ld.u32 %r1, [%rd1];", FaultKind::OutOfBounds);
+    faults("mov.u64 %rd1, 0x710000000000; st.u32 [%rd1+-4], 1;", FaultKind::OutOfBounds);
+    faults("mov.u64 %rd1, 0x720000000000; ld.u32 %r1, [%rd1];", FaultKind::OutOfBounds);
+    faults("mov.u32 %r1, 0xfffffffc; ld.shared.u32 %r2, [%r1+8];", FaultKind::OutOfBounds);
+    faults("atom.global.add.u32 %r1, [%rd1], 1;", FaultKind::OutOfBounds);
+    faults("mov.u32 %r1, 7; brx.idx %r1, T; T: .branchtargets A; A: ret;", FaultKind::OutOfBounds);
+    faults("mov.u32 %r1, 77; bar.sync %r1;", FaultKind::BarrierDivergence);
+    faults("bar.sync 0, 33;", FaultKind::BarrierDivergence);
+    faults("bar.sync 0, 1024;", FaultKind::BarrierDivergence);
+    faults("trap;", FaultKind::Trap);
+    faults(
+        "mma.sync.aligned.m16n8k8.row.col.f32.bf16.bf16.f32 {%f1,%f2,%f3,%f4}, {%r1,%r2}, {%r3}, {%f1,%f2,%f3,%f4};",
+        FaultKind::WarpDivergence,
+    );
+    faults(
+        "mov.u32 %r1, 4; ldmatrix.sync.aligned.m8n8.x1.shared.b16 {%r2}, [%r1];",
+        FaultKind::OutOfBounds,
+    );
+}
+
+#[test]
+fn launches_that_do_not_fit() {
+    let module = parse(".entry k(.param .u64 p, .param .u32 n) .maxntid 64 { ret; }").unwrap();
+    let good = [Param::U64(0), Param::U32(0)];
+    let try_it =
+        |name: &str, grid: [u32; 3], block: [u32; 3], shared_bytes: u32, params: &[Param]| {
+            let shape = Launch { kernel: name, grid, block, shared_bytes, params };
+            launch(&module, &mut Memory::new(), &shape, &Options::default()).map(|_| ())
+        };
+    assert!(try_it("k", [1; 3], [64, 1, 1], 0, &good).is_ok());
+    for fault in [
+        try_it("other", [1; 3], [1; 3], 0, &good),
+        try_it("k", [0, 1, 1], [1; 3], 0, &good),
+        try_it("k", [1, 70_000, 1], [1; 3], 0, &good),
+        try_it("k", [1; 3], [0, 1, 1], 0, &good),
+        try_it("k", [1; 3], [65, 1, 1], 0, &good),
+        try_it("k", [1; 3], [u32::MAX, u32::MAX, u32::MAX], 0, &good),
+        try_it("k", [1; 3], [1; 3], u32::MAX, &good),
+        try_it("k", [1; 3], [1; 3], 0, &good[..1]),
+        try_it("k", [1; 3], [1; 3], 0, &[Param::U32(0), Param::U32(0)]),
+        try_it("k", [1; 3], [1; 3], 0, &[Param::U64(0), Param::Bytes(vec![0; 3])]),
+    ] {
+        let fault = fault.unwrap_err();
+        assert_eq!(fault.kind, FaultKind::Launch);
+        assert_eq!(fault.to_string().lines().count(), 1, "{fault}");
+    }
+}
+
+/// Real texts, cut off anywhere or with a character changed, give an error or another kernel.
+#[test]
+fn real_texts_truncated_and_corrupted() {
+    let mut state = 1u32;
+    let mut next = |below: usize| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) as usize % below
+    };
+    for (name, text) in &kernels() {
+        assert!(text.is_ascii(), "{name} is cut between any two bytes");
+        // Some kilobytes of each are enough, and quick.
+        let text = &text[..text.len().min(24_000)];
+        for _ in 0..20 {
+            let cut = next(text.len());
+            let _ = Module::parse(name, &text[..cut]);
+            let at = next(text.len() - 1);
+            let strange =
+                ["{", "}", ";", "%r1", "99999999999", ".", "[", "bra", "\"", "-"][next(10)];
+            let end = (at + 1 + next(6)).min(text.len());
+            let _ = Module::parse(name, &format!("{}{strange}{}", &text[..at], &text[end..]));
+        }
+    }
+}
+
+/// Behind the last instruction a thread ends, also where that one is guarded.
+#[test]
+fn a_guarded_end_is_an_end() {
+    for body in ["@%p1 ret;", "@%p1 bra L; L:", "@!%p1 exit;", "@%p1 trap;", ""] {
+        let module = kernel(body).unwrap_or_else(|error| panic!("{error}"));
+        let shape =
+            Launch { kernel: "k", grid: [1; 3], block: [40, 1, 1], shared_bytes: 0, params: &[] };
+        let done = launch(&module, &mut Memory::new(), &shape, &Options::default());
+        assert!(done.is_ok(), "{body}: {done:?}");
+    }
+}
+
+/// Real kernels with lines exchanged, doubled, guarded or retyped run or end in a fault.
+#[test]
+fn real_kernels_mutated_and_run() {
+    let mut state = 7u32;
+    let mut next = |below: usize| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) as usize % below
+    };
+    let types = [
+        ("s32", "u16"),
+        ("f32", "f64"),
+        ("u32", "s64"),
+        ("add", "min"),
+        ("global", "shared"),
+        ("shared", "global"),
+        ("ret", "bar.sync 0"),
+        ("mul", "sub"),
+        ("+4", "+-4"),
+    ];
+    let kernels = kernels();
+    let mut ran = 0;
+    for _ in 0..600 {
+        let (_, text) = &kernels[next(kernels.len())];
+        let starts: Vec<usize> =
+            text.match_indices(".visible .entry").map(|found| found.0).collect();
+        let at = next(starts.len());
+        let end = starts.get(at + 1).copied().unwrap_or(text.len());
+        let mut lines: Vec<String> = text[starts[at]..end].lines().map(str::to_owned).collect();
+        for _ in 0..1 + next(2) {
+            let (a, b) = (next(lines.len()), next(lines.len()));
+            let (from, to) = types[next(types.len())];
+            match next(5) {
+                0 => drop(lines.remove(a)),
+                1 => lines.swap(a, b),
+                2 => lines.insert(a, lines[b].clone()),
+                3 => lines[a] = lines[a].replace(from, to),
+                _ => lines[a] = format!("@%p1 {}", lines[a].trim()),
+            }
+        }
+        let Ok(module) = parse(&lines.join("\n")) else { continue };
+        for name in module.kernels() {
+            let mut memory = Memory::new();
+            let buffer = memory.alloc(4096);
+            let sizes = module.kernel(name).unwrap().params.iter();
+            let params: Vec<Param> = sizes
+                .map(|&(_, size, _)| match size {
+                    8 => Param::U64(buffer + 4 * next(3) as u64),
+                    4 => Param::U32([0, 1, 33, 1000, u32::MAX][next(5)]),
+                    size => Param::Bytes(vec![1; size]),
+                })
+                .collect();
+            let options = Options { sanitize: next(2) == 0, profile: next(2) == 0, budget: 2000 };
+            let block = [[1, 33, 64, 256][next(4)], 1, 1];
+            let shape =
+                Launch { kernel: name, grid: [2, 1, 1], block, shared_bytes: 64, params: &params };
+            let _ = launch(&module, &mut memory, &shape, &options);
+            ran += 1;
+        }
+    }
+    assert!(ran > 100, "only {ran} kernels could be run");
+}

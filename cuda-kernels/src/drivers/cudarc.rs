@@ -1,0 +1,228 @@
+//! A card through cudarc, which loads libcuda when the program runs.
+//!
+//! One stream carries everything in order. A kernel's launch costs the host some microseconds, and
+//! a step has hundreds: so a phase is recorded once as a CUDA graph and then launched whole.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use cudarc::driver::sys::{
+    CUfunction_attribute_enum, CUgraphInstantiate_flags, CUstreamCaptureMode,
+};
+use cudarc::driver::{
+    CudaContext, CudaFunction, CudaGraph, CudaModule, CudaSlice, CudaStream, DevicePtr,
+    DriverError, LaunchConfig, PushKernelArg,
+};
+use cudarc::nvrtc::Ptx;
+use tensor::{Error, Result};
+
+use super::staging::Staging;
+use crate::driver::{Arg, Driver, Graph, Launch};
+use crate::modules;
+
+/// Dynamic shared memory that a kernel may use without asking for more, in bytes.
+const SHARED_LIMIT: u32 = 48 << 10;
+
+/// A card of NVIDIA's.
+pub struct Cudarc {
+    name: String,
+    context: Arc<CudaContext>,
+    stream: Arc<CudaStream>,
+    staging: Staging,
+    memory: Vec<(u64, CudaSlice<u8>)>,
+    modules: HashMap<&'static str, Arc<CudaModule>>,
+    functions: HashMap<&'static str, CudaFunction>,
+    /// `None` where a phase has no kernels.
+    graphs: Vec<Option<CudaGraph>>,
+}
+
+// SAFETY: the one member that is not Send by itself is `CudaGraph`, because graphs must not be used
+// by two threads at once; all use of it is through `&mut self`, and each call binds the context to
+// the calling thread first.
+unsafe impl Send for Cudarc {}
+
+impl Cudarc {
+    /// The card of this number.
+    ///
+    /// # Errors
+    /// No libcuda on this machine, or no such card.
+    pub fn new(ordinal: usize) -> Result<Cudarc> {
+        // SAFETY: loads libcuda and lets it go again; its initialisers have no preconditions.
+        if !unsafe { cudarc::driver::sys::is_culib_present() } {
+            let detail = "libcuda is not on this machine: install NVIDIA's driver";
+            return Err(Error::device(format!("cuda:{ordinal}: {detail}, or use --device cpu")));
+        }
+        Cudarc::open(ordinal).map_err(|error| {
+            let cards = CudaContext::device_count().unwrap_or(0);
+            let detail = format!("cuda:{ordinal}: {}; cards found: {cards}", words(error));
+            Error::device(detail)
+        })
+    }
+
+    fn open(ordinal: usize) -> std::result::Result<Cudarc, DriverError> {
+        let context = CudaContext::new(ordinal)?;
+        // SAFETY: events are for ordering several streams; this driver has one stream per arena and
+        // never hands memory from one to another.
+        unsafe { context.disable_event_tracking() };
+        let stream = context.new_stream()?;
+        Ok(Cudarc {
+            name: format!("{} (cuda:{ordinal})", context.name()?),
+            staging: Staging::new(&context)?,
+            stream,
+            context,
+            memory: Vec::new(),
+            modules: HashMap::new(),
+            functions: HashMap::new(),
+            graphs: Vec::new(),
+        })
+    }
+
+    /// Loads a kernel at its first launch; the driver turns the PTX into the card's own code.
+    fn function(&mut self, module: &'static str, kernel: &'static str) -> Result<CudaFunction> {
+        if let Some(function) = self.functions.get(kernel) {
+            return Ok(function.clone());
+        }
+        let loaded = match self.modules.get(module) {
+            Some(loaded) => Arc::clone(loaded),
+            None => {
+                let ptx = modules::ptx(module)
+                    .ok_or_else(|| Error::device(format!("{module}.ptx is not embedded")))?;
+                let loaded = self
+                    .context
+                    .load_module(Ptx::from_src(ptx))
+                    .map_err(|error| fault(&format!("loading {module}.ptx"), error))?;
+                self.modules.insert(module, Arc::clone(&loaded));
+                loaded
+            }
+        };
+        let function = loaded
+            .load_function(kernel)
+            .map_err(|error| fault(&format!("kernel {kernel} of {module}.ptx"), error))?;
+        self.functions.insert(kernel, function.clone());
+        Ok(function)
+    }
+
+    /// The allocation that holds `len` bytes from `at` on, and where in it they lie.
+    fn range(&mut self, at: u64, len: usize) -> Result<(&mut CudaSlice<u8>, usize)> {
+        self.memory
+            .iter_mut()
+            .find_map(|(base, slice)| {
+                let start = usize::try_from(at.checked_sub(*base)?).ok()?;
+                (start + len <= slice.len()).then_some((slice, start))
+            })
+            .ok_or_else(|| Error::device(format!("{len} bytes at {at:#x} are not allocated")))
+    }
+}
+
+impl Driver for Cudarc {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn allocate(&mut self, bytes: usize) -> Result<u64> {
+        let slice = self.stream.alloc_zeros::<u8>(bytes.max(1)).map_err(|error| {
+            let free = self.context.mem_get_info().map_or(0, |(free, _)| free);
+            let detail = format!("{} wants {bytes} bytes, {free} are free", self.name);
+            fault(&detail, error)
+        })?;
+        let base = slice.device_ptr(&self.stream).0;
+        self.memory.push((base, slice));
+        Ok(base)
+    }
+
+    fn write(&mut self, at: u64, data: &[u8]) -> Result<()> {
+        self.range(at, data.len())?;
+        self.staging.write(&self.stream, at, data).map_err(|error| fault("copy to", error))
+    }
+
+    fn read(&mut self, at: u64, data: &mut [u8]) -> Result<()> {
+        let stream = Arc::clone(&self.stream);
+        let (slice, start) = self.range(at, data.len())?;
+        let view = slice.slice(start..start + data.len());
+        stream
+            .memcpy_dtoh(&view, data)
+            .and_then(|()| stream.synchronize())
+            .map_err(|error| fault("copy from the device, or a kernel before it", error))
+    }
+
+    fn launch(&mut self, launch: &Launch) -> Result<()> {
+        let function = self.function(launch.module, launch.kernel)?;
+        let kernel = format!("kernel {}", launch.kernel);
+        if launch.shared_bytes > SHARED_LIMIT {
+            let key = CUfunction_attribute_enum::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
+            function
+                .set_attribute(key, launch.shared_bytes as i32)
+                .map_err(|error| fault(&kernel, error))?;
+        }
+        let counts: Vec<u32> = launch.args.iter().map(|&arg| count(arg)).collect();
+        let mut builder = self.stream.launch_builder(&function);
+        for (arg, count) in launch.args.iter().zip(&counts) {
+            match arg {
+                Arg::Pointer(value) | Arg::U64(value) => builder.arg(value),
+                Arg::U32(value) => builder.arg(value),
+                Arg::F32(value) => builder.arg(value),
+                Arg::Count(_) => builder.arg(count),
+            };
+        }
+        let config = LaunchConfig {
+            grid_dim: launch.grid.into(),
+            block_dim: launch.block.into(),
+            shared_mem_bytes: launch.shared_bytes,
+        };
+        // SAFETY: number and sizes of the arguments are those of the kernel, and what it reads and
+        // writes lies in the slots that it was given: the emulator's sanitizer checks both for
+        // every kernel. All slots are in memory that lives as long as the stream.
+        unsafe { builder.launch(config) }.map(|_| ()).map_err(|error| fault(&kernel, error))
+    }
+
+    fn synchronize(&mut self) -> Result<()> {
+        self.stream.synchronize().map_err(|error| fault(&format!("{}, a kernel", self.name), error))
+    }
+
+    fn capture(&mut self) -> Result<bool> {
+        let mode = CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
+        self.stream.begin_capture(mode).map_err(|error| fault("recording a phase", error))?;
+        Ok(true)
+    }
+
+    fn end_capture(&mut self) -> Result<Graph> {
+        let graph = self
+            .stream
+            .end_capture(CUgraphInstantiate_flags(0))
+            .map_err(|error| fault("recording a phase", error))?;
+        self.graphs.push(graph);
+        Ok(Graph(self.graphs.len() - 1))
+    }
+
+    fn replay(&mut self, graph: Graph) -> Result<()> {
+        let Some(graph) = &self.graphs[graph.0] else { return Ok(()) };
+        graph.launch().map_err(|error| fault("replaying a phase", error))
+    }
+}
+
+impl Drop for Cudarc {
+    fn drop(&mut self) {
+        // Nothing may still run when the memory goes; a fault has been reported by now.
+        let _ = self.stream.synchronize();
+    }
+}
+
+/// A count as the kernel takes it; 0 for other arguments.
+fn count(arg: Arg) -> u32 {
+    match arg {
+        Arg::Count(count) => u32::try_from(count).unwrap_or(u32::MAX),
+        _ => 0,
+    }
+}
+
+fn fault(what: &str, error: DriverError) -> Error {
+    Error::device(format!("{what}: {}", words(error)))
+}
+
+/// The driver's own words on one line.
+fn words(error: DriverError) -> String {
+    match (error.error_name(), error.error_string()) {
+        (Ok(name), Ok(text)) => format!("{} ({})", text.to_string_lossy(), name.to_string_lossy()),
+        _ => format!("CUDA error {:?}", error.0),
+    }
+}

@@ -1,0 +1,173 @@
+//! A card through cust, which links libcuda when the program is built.
+//!
+//! The plain driver: copies wait for the kernels before them, and phases are not recorded. It is
+//! here so that the choice of binding stays a choice; cudarc's driver is the one to measure with.
+
+use std::collections::HashMap;
+use std::ffi::c_void;
+
+use cust::context::{Context, CurrentContext};
+use cust::device::Device;
+use cust::error::CudaError;
+use cust::memory::{CopyDestination, DeviceBuffer, DevicePointer, DeviceSlice};
+use cust::module::Module;
+use cust::stream::{Stream, StreamFlags};
+use cust::sys;
+use tensor::{Error, Result};
+
+use crate::driver::{Arg, Driver, Launch};
+use crate::modules;
+
+/// Dynamic shared memory that a kernel may use without asking for more, in bytes.
+const SHARED_LIMIT: u32 = 48 << 10;
+
+/// A card of NVIDIA's. Members go in this order, so the context goes last.
+pub struct Cust {
+    name: String,
+    modules: HashMap<&'static str, Module>,
+    memory: Vec<DeviceBuffer<u8>>,
+    stream: Stream,
+    context: Context,
+}
+
+// SAFETY: CUDA's handles may be used from any thread that has their context current; every call
+// sets it first, and `&mut self` keeps two threads from calling at once.
+unsafe impl Send for Cust {}
+
+impl Cust {
+    /// The card of this number.
+    ///
+    /// # Errors
+    /// No such card.
+    pub fn new(ordinal: usize) -> Result<Cust> {
+        Cust::open(ordinal).map_err(|error| fault(&format!("cuda:{ordinal}"), error))
+    }
+
+    fn open(ordinal: usize) -> std::result::Result<Cust, CudaError> {
+        cust::init(cust::CudaFlags::empty())?;
+        let device = Device::get_device(u32::try_from(ordinal).unwrap_or(u32::MAX))?;
+        let context = Context::new(device)?;
+        let name = format!("{} (cuda:{ordinal})", device.name()?);
+        // The default flags order the stream after copies, which go through the null stream.
+        let stream = Stream::new(StreamFlags::DEFAULT, None)?;
+        Ok(Cust { name, modules: HashMap::new(), memory: Vec::new(), stream, context })
+    }
+
+    fn bind(&self) -> Result<()> {
+        CurrentContext::set_current(&self.context).map_err(|error| fault(&self.name, error))
+    }
+
+    /// The allocated bytes from `at` on.
+    fn slice(&self, at: u64, len: usize) -> Result<DeviceSlice<u8>> {
+        let end = at + len as u64;
+        let holds = |buffer: &DeviceBuffer<u8>| {
+            let base = buffer.as_device_ptr().as_raw();
+            base <= at && end <= base + buffer.len() as u64
+        };
+        if !self.memory.iter().any(holds) {
+            return Err(Error::device(format!("{len} bytes at {at:#x} are not allocated")));
+        }
+        // SAFETY: the bytes lie inside a buffer of this driver, as was just checked; the slice is
+        // dropped (which frees nothing) before the buffer can be.
+        Ok(unsafe { DeviceSlice::from_raw_parts(DevicePointer::from_raw(at), len) })
+    }
+}
+
+impl Driver for Cust {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn allocate(&mut self, bytes: usize) -> Result<u64> {
+        self.bind()?;
+        let detail = format!("{} wants {bytes} bytes", self.name);
+        let buffer =
+            DeviceBuffer::<u8>::zeroed(bytes.max(1)).map_err(|error| fault(&detail, error))?;
+        let base = buffer.as_device_ptr().as_raw();
+        self.memory.push(buffer);
+        Ok(base)
+    }
+
+    fn write(&mut self, at: u64, data: &[u8]) -> Result<()> {
+        self.bind()?;
+        self.slice(at, data.len())?.copy_from(data).map_err(|error| fault("copy to", error))
+    }
+
+    fn read(&mut self, at: u64, data: &mut [u8]) -> Result<()> {
+        self.synchronize()?;
+        let slice = self.slice(at, data.len())?;
+        slice.copy_to(data).map_err(|error| fault("copy from the device", error))
+    }
+
+    fn launch(&mut self, launch: &Launch) -> Result<()> {
+        self.bind()?;
+        let kernel = format!("kernel {}", launch.kernel);
+        if !self.modules.contains_key(launch.module) {
+            let ptx = modules::ptx(launch.module)
+                .ok_or_else(|| Error::device(format!("{}.ptx is not embedded", launch.module)))?;
+            let loaded = Module::from_ptx(ptx, &[])
+                .map_err(|error| fault(&format!("loading {}.ptx", launch.module), error))?;
+            self.modules.insert(launch.module, loaded);
+        }
+        let function = self.modules[launch.module]
+            .get_function(launch.kernel)
+            .map_err(|error| fault(&kernel, error))?;
+        if launch.shared_bytes > SHARED_LIMIT {
+            let key =
+                sys::CUfunction_attribute_enum::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
+            // SAFETY: the handle is that of a function of a loaded module.
+            let code = unsafe {
+                sys::cuFuncSetAttribute(function.to_raw(), key, launch.shared_bytes as i32)
+            };
+            if code != sys::cudaError_enum::CUDA_SUCCESS {
+                let bytes = launch.shared_bytes;
+                let detail = format!("{kernel}: {bytes} bytes of shared memory: {code:?}");
+                return Err(Error::device(detail));
+            }
+        }
+        // Eight bytes for each argument, of which the kernel reads as many as it declares.
+        let values: Vec<u64> = launch.args.iter().map(|&arg| bits(arg)).collect();
+        let pointers: Vec<*mut c_void> =
+            values.iter().map(|value| std::ptr::from_ref(value).cast_mut().cast()).collect();
+        let ([gx, gy, gz], [bx, by, bz]) = (launch.grid, launch.block);
+        // SAFETY: number and sizes of the arguments are those of the kernel, and what it reads and
+        // writes lies in the slots that it was given: the emulator's sanitizer checks both for
+        // every kernel. CUDA copies the arguments before the call returns.
+        unsafe {
+            self.stream.launch(
+                &function,
+                (gx, gy, gz),
+                (bx, by, bz),
+                launch.shared_bytes,
+                &pointers,
+            )
+        }
+        .map_err(|error| fault(&kernel, error))
+    }
+
+    fn synchronize(&mut self) -> Result<()> {
+        self.bind()?;
+        self.stream.synchronize().map_err(|error| fault(&format!("{}, a kernel", self.name), error))
+    }
+}
+
+impl Drop for Cust {
+    fn drop(&mut self) {
+        // Nothing may still run when the memory goes; a fault has been reported by now.
+        let _ = self.synchronize();
+    }
+}
+
+/// An argument's bytes at the start of eight (little endian).
+fn bits(arg: Arg) -> u64 {
+    match arg {
+        Arg::Pointer(value) | Arg::U64(value) => value,
+        Arg::U32(value) => u64::from(value),
+        Arg::F32(value) => u64::from(value.to_bits()),
+        Arg::Count(value) => u64::from(u32::try_from(value).unwrap_or(u32::MAX)),
+    }
+}
+
+fn fault(what: &str, error: CudaError) -> Error {
+    Error::device(format!("{what}: {error}"))
+}

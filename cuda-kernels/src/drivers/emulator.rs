@@ -1,0 +1,145 @@
+//! The emulator as a driver: executes the PTX on the CPU.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, LazyLock, Mutex};
+
+use ptx_emulator::{self as ptx, Memory, Module, Options, Param, Report};
+use tensor::{Error, Result};
+
+use crate::driver::{Arg, Driver, Launch};
+use crate::modules::MODULES;
+
+/// What launches did, by kernel, since the counting began.
+pub type Profile = Arc<Mutex<BTreeMap<&'static str, Counts>>>;
+
+/// What the launches of one kernel did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Launches.
+    pub launches: u64,
+    /// Instructions, counted per thread.
+    pub instructions: u64,
+    /// Transactions of 32 bytes with global memory.
+    pub transactions: u64,
+    /// Bytes that threads asked of global memory.
+    pub bytes_asked: u64,
+    /// Warp accesses to shared memory.
+    pub shared_requests: u64,
+    /// Extra turns of shared memory because of bank conflicts.
+    pub bank_conflicts: u64,
+    /// Jumps at which the lanes of a warp parted.
+    pub divergent_branches: u64,
+}
+
+impl Counts {
+    /// Adds one launch.
+    fn add(&mut self, report: &Report) {
+        self.launches += 1;
+        self.instructions += report.instructions;
+        self.transactions += report.load_sectors + report.store_sectors;
+        self.bytes_asked += report.load_bytes + report.store_bytes;
+        self.shared_requests += report.shared_requests;
+        self.bank_conflicts += report.bank_conflicts;
+        self.divergent_branches += report.divergent_branches;
+    }
+}
+
+/// The embedded PTX, parsed once for all devices of the program.
+static PARSED: LazyLock<HashMap<&'static str, Result<Module>>> = LazyLock::new(|| {
+    let parse = |&(name, text): &(&'static str, &str)| {
+        let module = Module::parse(&format!("{name}.ptx"), text);
+        (name, module.map_err(|error| Error::device(error.to_string())))
+    };
+    MODULES.iter().map(parse).collect()
+});
+
+/// The embedded PTX of this file.
+///
+/// # Errors
+/// No such file.
+pub fn parsed(module: &str) -> Result<&'static Module> {
+    let found = PARSED.get(module);
+    let found = found.ok_or_else(|| Error::device(format!("{module}.ptx is not embedded")))?;
+    found.as_ref().map_err(Clone::clone)
+}
+
+/// The emulator and its memory.
+pub struct Emulator {
+    memory: Memory,
+    options: Options,
+    profile: Option<Profile>,
+}
+
+impl Default for Emulator {
+    fn default() -> Emulator {
+        Emulator::new()
+    }
+}
+
+impl Emulator {
+    /// An emulated device. Accesses outside its memory are faults.
+    pub fn new() -> Emulator {
+        Emulator::with(Options::default(), None)
+    }
+
+    /// One that also looks for races and for reads of shared memory that nobody wrote, and so takes
+    /// several times as long.
+    pub fn checked() -> Emulator {
+        Emulator::with(Options { sanitize: true, ..Options::default() }, None)
+    }
+
+    /// One that counts what kernels do into `profile`.
+    pub fn profiled(profile: Profile) -> Emulator {
+        let options = Options { profile: true, ..Options::default() };
+        Emulator::with(options, Some(profile))
+    }
+
+    fn with(options: Options, profile: Option<Profile>) -> Emulator {
+        Emulator { memory: Memory::new(), options, profile }
+    }
+}
+
+impl Driver for Emulator {
+    fn name(&self) -> String {
+        "PTX emulator".to_owned()
+    }
+
+    fn allocate(&mut self, bytes: usize) -> Result<u64> {
+        Ok(self.memory.alloc(bytes))
+    }
+
+    fn write(&mut self, at: u64, data: &[u8]) -> Result<()> {
+        self.memory.write(at, data).map_err(|error| Error::device(format!("copy to: {error}")))
+    }
+
+    fn read(&mut self, at: u64, data: &mut [u8]) -> Result<()> {
+        self.memory.read(at, data).map_err(|error| Error::device(format!("copy from: {error}")))
+    }
+
+    fn launch(&mut self, launch: &Launch) -> Result<()> {
+        let module = parsed(launch.module)?;
+        let params: Vec<Param> = launch.args.iter().map(|&arg| param(arg)).collect();
+        let Launch { kernel, grid, block, shared_bytes, .. } = *launch;
+        let launch = ptx::Launch { kernel, grid, block, shared_bytes, params: &params };
+        let report = ptx::launch(module, &mut self.memory, &launch, &self.options)
+            .map_err(|fault| Error::device(format!("kernel {fault}")))?;
+        if let Some(profile) = &self.profile {
+            let mut profile = profile.lock().expect("no thread panics while it counts");
+            profile.entry(kernel).or_default().add(&report);
+        }
+        Ok(())
+    }
+
+    fn synchronize(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
+
+pub(crate) fn param(arg: Arg) -> Param {
+    match arg {
+        Arg::Pointer(value) | Arg::U64(value) => Param::U64(value),
+        Arg::U32(value) => Param::U32(value),
+        Arg::F32(value) => Param::F32(value),
+        Arg::Count(value) => Param::U32(u32::try_from(value).unwrap_or(u32::MAX)),
+    }
+}

@@ -1,0 +1,13 @@
+//! How the work on patches is cut into pieces.
+
+use crate::geometry::Conv2d;
+
+/// Elements of a chunk of patches: half a megabyte, half of a core's L2.
+pub const CHUNK: usize = 128 * 1024;
+/// Tasks that share the chunks.
+pub const TASKS: usize = 16;
+
+/// A 1x1 convolution that reads every pixel: its patches are the input itself.
+pub fn is_plain_gemm(conv: Conv2d) -> bool {
+    conv.r == 1 && conv.s == 1 && conv.stride == 1 && conv.padding == 0
+}

@@ -1,7 +1,8 @@
 //! Devices by name: a card, or the emulator.
 
 #[cfg(not(any(feature = "cuda", feature = "cust")))]
-use tensor::{Backend, Error, Result};
+use tensor::Error;
+use tensor::{Backend, Result};
 
 use crate::Gpu;
 use crate::driver::Driver;

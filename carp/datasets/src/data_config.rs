@@ -60,8 +60,8 @@ pub struct DataConfig {
     /// Folder; not needed for `shapes`, nor for `idx` where Debian's dataset-fashion-mnist is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
-    /// Split of one of the [`catalogue`](crate::catalogue)'s data sets to train with, or several ("train+val"), where
-    /// not the usual one.
+    /// Split of one of the data sets of the [`catalogue`](crate::catalogue) to train with, or several
+    /// ("train+val"), where not the usual one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub train: Option<String>,
     /// The same for testing.

@@ -302,7 +302,7 @@ fn copydays_copies_know_their_originals() {
 
 #[test]
 fn the_page_of_the_documentation_is_the_table() {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/datasets.md");
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/datasets.md");
     let written = std::fs::read_to_string(page).unwrap();
     assert!(written == table::markdown(), "docs/datasets.md: carp data list --markdown > it");
     for set in &ALL {

@@ -15,12 +15,9 @@ pub mod reduce;
 pub mod rows;
 pub mod softmax;
 
-use tensor::{Error, Kernel, Result};
+use tensor::{Error, Kernel};
 
-use crate::graph::{Graph, Node, Value};
-
-/// A gradient for each input; none where it is zero or not wanted.
-type Gradients = Result<Vec<Option<Value>>>;
+use crate::graph::{Gradients, Graph, Node, Value};
 
 /// The vector-Jacobian product: appends kernels that turn `dy`, the gradient of a node's first
 /// output, into gradients of its inputs. `wanted` says which inputs need one.

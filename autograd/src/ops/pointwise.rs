@@ -10,8 +10,7 @@
 use tensor::kernel::Unary;
 use tensor::{Error, Kernel, Result, Shape};
 
-use super::Gradients;
-use crate::graph::{Graph, Node, Value};
+use crate::graph::{Gradients, Graph, Node, Value};
 
 impl Graph {
     /// A tensor with one value everywhere.

@@ -39,11 +39,13 @@ pub enum Unary {
     /// f(x) = x Phi(x) with the normal distribution function Phi, exact by erf;
     /// f'(x) = Phi(x) + x phi(x).
     Gelu,
+    /// f(x) = x s(x) with the sigmoid s(x) = 1 / (1 + exp(-x)); f'(x) = s(x) (1 + x (1 - s(x))).
+    Silu,
 }
 
 impl Unary {
     /// All of them.
-    pub const ALL: [Unary; 3] = [Unary::Ln, Unary::Relu, Unary::Gelu];
+    pub const ALL: [Unary; 4] = [Unary::Ln, Unary::Relu, Unary::Gelu, Unary::Silu];
 
     /// Names of the kernel and of its gradient.
     pub fn names(self) -> [&'static str; 2] {
@@ -51,6 +53,7 @@ impl Unary {
             Unary::Ln => ["ln", "ln_backward"],
             Unary::Relu => ["relu", "relu_backward"],
             Unary::Gelu => ["gelu", "gelu_backward"],
+            Unary::Silu => ["silu", "silu_backward"],
         }
     }
 

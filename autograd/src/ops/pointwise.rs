@@ -93,6 +93,11 @@ impl Graph {
         self.unary(Unary::Gelu, x)
     }
 
+    /// x s(x) with the sigmoid s, elementwise.
+    pub fn silu(&mut self, x: Value) -> Value {
+        self.unary(Unary::Silu, x)
+    }
+
     /// The natural logarithm of every element.
     pub fn ln(&mut self, x: Value) -> Value {
         self.unary(Unary::Ln, x)

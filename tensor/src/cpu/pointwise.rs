@@ -150,6 +150,7 @@ pub fn unary(function: Unary, x: &[f32], y: &mut [f32]) {
         // NaN where x is: a fault upstream must stay visible.
         Unary::Relu => map(x, y, |x| if x < 0.0 { 0.0 } else { x }),
         Unary::Gelu => map(x, y, gelu_of),
+        Unary::Silu => map(x, y, |x| x * sigmoid(x)),
     }
 }
 
@@ -159,7 +160,15 @@ pub fn unary_backward(function: Unary, saved: &[f32], dy: &[f32], dx: &mut [f32]
         Unary::Ln => map2(saved, dy, dx, |x, dy| dy / x),
         Unary::Relu => map2(saved, dy, dx, |y, dy| if y > 0.0 { dy } else { 0.0 }),
         Unary::Gelu => map2(saved, dy, dx, |x, dy| dy * gelu_slope(x)),
+        Unary::Silu => map2(saved, dy, dx, |x, dy| {
+            let s = sigmoid(x);
+            dy * (s * x.mul_add(1.0 - s, 1.0))
+        }),
     }
+}
+
+fn sigmoid(x: f32) -> f32 {
+    1.0 / (1.0 + math::exp(-x))
 }
 
 fn gelu_of(x: f32) -> f32 {

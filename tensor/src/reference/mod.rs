@@ -47,6 +47,10 @@ pub fn run(kernel: &Kernel, inputs: &[&[f64]], outputs: &mut [Vec<f64>]) {
         (Kernel::UnaryBackward(Unary::Gelu), [x, dy], [dx]) => {
             *dx = map2(dy, x, |dy, x| dy * gelu_slope(x));
         }
+        (Kernel::Unary(Unary::Silu), [x], [y]) => *y = map(x, |x| x * sigmoid(x)),
+        (Kernel::UnaryBackward(Unary::Silu), [x, dy], [dx]) => {
+            *dx = map2(dy, x, |dy, x| dy * sigmoid(x) * (1.0 + x * (1.0 - sigmoid(x))));
+        }
         (Kernel::AddBias, [x, bias], [y]) => *y = map2(x, bias, |x, bias| x + bias),
         (Kernel::BiasGelu, [x, bias], [y]) => *y = map2(x, bias, |x, bias| gelu(x + bias)),
         (Kernel::BiasGeluBackward, [x, bias, dy], [dx]) => {
@@ -216,4 +220,8 @@ pub fn run(kernel: &Kernel, inputs: &[&[f64]], outputs: &mut [Vec<f64>]) {
     }
     let lens_now = outputs.iter().map(Vec::len);
     assert!(lens_now.eq(lens), "lengths of the outputs of {}", kernel.name());
+}
+
+fn sigmoid(x: f64) -> f64 {
+    1.0 / (1.0 + (-x).exp())
 }

@@ -165,7 +165,7 @@ impl Executor {
             let kind = match info.kind {
                 Kind::Input => "input",
                 Kind::Param => "parameter",
-                Kind::State | Kind::Constant | Kind::Temp => continue,
+                Kind::State | Kind::Constant | Kind::Temp | Kind::Span => continue,
             };
             if info.dtype == DType::F32 && !self.backend.all_finite(slot) {
                 return Some((kind, info.name.clone()));

@@ -11,7 +11,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use tensor::Kernel;
-use tensor::geometry::{PartitionLoss, StreamingLoss};
+use tensor::geometry::{Gemm, PartitionLoss, StreamingLoss};
 use tensor::kernel::Unary;
 
 use crate::graph::{DType, Graph, Kind, Node, Phase, Value};
@@ -311,7 +311,7 @@ fn streaming_loss(g: &mut Graph, at: usize) -> Option<(usize, Node)> {
     let [teacher_norm, teacher, norm, student, loss] = g.window(at)?;
     let (
         Kernel::L2Normalize { eps: 0.0, .. },
-        Kernel::Gemm(_),
+        Kernel::Gemm(teacher_product),
         Kernel::L2Normalize { eps: 0.0, .. },
         Kernel::Gemm(product),
         Kernel::PartitionLoss(sizes),
@@ -319,7 +319,10 @@ fn streaming_loss(g: &mut Graph, at: usize) -> Option<(usize, Node)> {
     else {
         return None;
     };
-    let flows = teacher.inputs[1] == teacher_norm.outputs[0]
+    let is_logits = |gemm: Gemm| !gemm.trans_a && gemm.trans_b;
+    let flows = is_logits(teacher_product)
+        && is_logits(product)
+        && teacher.inputs[1] == teacher_norm.outputs[0]
         && student.inputs[1] == norm.outputs[0]
         && loss.inputs[..2] == [student.outputs[0], teacher.outputs[0]];
     let inner = [teacher_norm, teacher, norm, student].into_iter().flat_map(|node| &node.outputs);
@@ -368,6 +371,8 @@ fn flat_update(g: &mut Graph, at: usize) -> Option<(usize, Node)> {
         return None;
     }
     let ranges = g.ranges(&places[0]);
+    // They are indices.
+    u32::try_from(ranges.last()?.1).ok()?;
     let flat: Vec<Value> = places.into_iter().map(|members| g.span("", members)).collect();
     let mut inputs = first.inputs.clone();
     inputs[tensor] = flat[0];
@@ -380,14 +385,18 @@ fn flat_update(g: &mut Graph, at: usize) -> Option<(usize, Node)> {
     Some((run.len(), Node { kernel, inputs, outputs: flat[1..].to_vec(), ..first }))
 }
 
-/// Values of one kind, each once, none of them laid out otherwise already.
+/// Values of one kind, each once, whose order agrees with that of the spans there are.
 fn can_lie_flat(g: &Graph, members: &[Value]) -> bool {
     let kind = g.info(members[0]).kind;
     let mut sorted = members.to_vec();
     sorted.sort_unstable();
     sorted.dedup();
-    let temp = |value: &Value| g.spans.iter().any(|span| span.members.contains(value));
+    let is_run = |long: &[Value], short: &[Value]| long.windows(short.len()).any(|w| w == short);
+    let agrees = |span: &[Value]| {
+        let apart = !span.iter().any(|value| members.contains(value));
+        apart || kind != Kind::Temp && (is_run(span, members) || is_run(members, span))
+    };
     sorted.len() == members.len()
         && members.iter().all(|&value| g.info(value).kind == kind)
-        && (kind != Kind::Temp || !members.iter().any(temp))
+        && g.spans.iter().all(|span| agrees(&span.members))
 }

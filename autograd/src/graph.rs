@@ -28,6 +28,8 @@ pub enum Kind {
     Constant,
     /// Made by one kernel and dead after its last use.
     Temp,
+    /// Covers others, of one of the kinds above, that lie one behind the other.
+    Span,
 }
 
 /// What the 4 bytes of an element are.
@@ -181,8 +183,7 @@ impl Graph {
     /// If there are none.
     pub(crate) fn span(&mut self, name: &str, members: Vec<Value>) -> Value {
         let (_, end) = *self.ranges(&members).last().expect("a span has members");
-        let kind = self.info(members[0]).kind;
-        let whole = self.value(name, Shape::from([end]), kind, DType::F32);
+        let whole = self.value(name, Shape::from([end]), Kind::Span, DType::F32);
         self.spans.push(Span { whole, members });
         whole
     }

@@ -9,7 +9,7 @@
 use tensor::arena::ALIGN;
 use tensor::{Device, Slot};
 
-use crate::graph::{Graph, Kind};
+use crate::graph::{Graph, Kind, Span};
 
 /// A layout of a graph's values, in elements of 4 bytes.
 pub struct Plan {
@@ -94,13 +94,16 @@ fn aligned(len: usize) -> usize {
     len.next_multiple_of(ALIGN)
 }
 
+fn is_temp(graph: &Graph, span: &Span) -> bool {
+    graph.info(span.members[0]).kind == Kind::Temp
+}
+
 /// Gives every persistent value its slot; returns their end.
 fn place_persistent(graph: &Graph, slots: &mut [Slot]) -> usize {
     let mut end = 0;
     let mut placed = vec![false; slots.len()];
-    let is_whole = |v: usize| graph.spans.iter().any(|span| span.whole.index() == v);
     for (v, info) in graph.values.iter().enumerate() {
-        if info.kind == Kind::Temp || is_whole(v) {
+        if matches!(info.kind, Kind::Temp | Kind::Span) {
             continue;
         }
         // A tensor can be in two spans, all weights and all matrices: the longer one decides.
@@ -116,7 +119,7 @@ fn place_persistent(graph: &Graph, slots: &mut [Slot]) -> usize {
             }
         }
     }
-    for span in graph.spans.iter().filter(|span| graph.info(span.whole).kind != Kind::Temp) {
+    for span in graph.spans.iter().filter(|span| !is_temp(graph, span)) {
         let first = slots[span.members[0].index()].offset;
         let ranges = graph.ranges(&span.members);
         for (member, (start, _)) in span.members.iter().zip(&ranges) {
@@ -148,7 +151,7 @@ impl Temps {
         }
         let places = vec![None; graph.values.len()];
         let mut temps = Temps { blocks: Vec::new(), places, last_use };
-        for span in graph.spans.iter().filter(|span| graph.info(span.whole).kind == Kind::Temp) {
+        for span in graph.spans.iter().filter(|span| is_temp(graph, span)) {
             let len = graph.shape(span.whole).elements();
             let members = span.members.iter().chain([&span.whole]);
             let last = members.map(|v| temps.last_use[v.index()]).max().unwrap_or(0);

@@ -55,7 +55,7 @@ impl Graph {
     /// A step of LARS on `w`; `buffer` is its momentum, zero at first.
     ///
     /// # Errors
-    /// If the shapes differ.
+    /// If the shapes differ, or have more elements than a u32 counts.
     pub fn lars(
         &mut self,
         (momentum, eta): (f32, f32),
@@ -66,7 +66,11 @@ impl Graph {
     ) -> Result<()> {
         self.same_shape("lars", grad, w)?;
         self.same_shape("lars", w, buffer)?;
-        let ranges = self.constant_u32("range", vec![0, self.shape(w).elements() as u32]);
+        let Ok(end) = u32::try_from(self.shape(w).elements()) else {
+            let detail = format!("{} has more elements than a u32 counts", self.shape(w));
+            return Err(Error::shape("lars", detail));
+        };
+        let ranges = self.constant_u32("range", vec![0, end]);
         let kernel = Kernel::Lars { momentum, eta, tensors: 1 };
         self.push_node(kernel, &[grad, lr, wd, ranges], &[w, buffer]);
         Ok(())

@@ -26,7 +26,7 @@ pub const IMAGENET: DataSet = DataSet {
         "ILSVRC2012_devkit_t12.tar.gz (or Kaggle's imagenet-object-localization-challenge.zip)",
     ],
     layout: &[
-        "train/n01440764/*.JPEG ... (the tar of each class in its own folder)",
+        "train/n01440764/*.JPEG ... (each class's tar in its own folder)",
         "val/n01440764/*.JPEG ..., or val/ILSVRC2012_val_00000001.JPEG ... with one of:",
         "ILSVRC2012_devkit_t12/data/ILSVRC2012_validation_ground_truth.txt, meta.mat",
         "LOC_val_solution.csv (images in ILSVRC/Data/CLS-LOC/train, val)",

@@ -25,7 +25,7 @@ pub const INAT2018: DataSet = DataSet {
         "train_val2018/Aves/2761/*.jpg ...",
         "train2018.json",
         "val2018.json",
-        "categories.json (names of the classes; need not be there)",
+        "categories.json (class names; optional)",
     ],
     parts: &[Part::new("train", &[437_513]), Part::new("val", &[24_426])],
     classes: 8142,

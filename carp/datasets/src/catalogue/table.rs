@@ -62,11 +62,11 @@ pub fn plain() -> String {
 /// The page docs/datasets.md.
 pub fn markdown() -> String {
     let mut text = "# Data sets\n\n\
-        The data sets of the paper, read as they lie on disk when unpacked from their makers'\n\
-        archives. This page is the output of `carp data list --markdown`.\n\n\
+        The paper's data sets, read in the layout that their official archives unpack to. This\n\
+        page is the output of `carp data list --markdown`.\n\n\
         `carp data check NAME DIR` counts the images of each split and opens every one;\n\
-        `--set data.kind=NAME --data DIR` trains on it. Where the table names several splits,\n\
-        `--set data.train=train+val` and `--set data.test=...` choose others than the usual ones.\n\n\
+        `--set data.kind=NAME --data DIR` trains on it. If the table names several splits,\n\
+        `--set data.train=train+val` and `--set data.test=...` override the default ones.\n\n\
         | name | data set | splits and images | classes | used by |\n\
         |---|---|---|---|---|\n"
         .to_owned();

@@ -167,14 +167,18 @@ pub fn unary_backward(function: Unary, saved: &[f32], dy: &[f32], dx: &mut [f32]
     }
 }
 
+// Inlined, or the loops around them are not vector code.
+#[inline(always)]
 fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + math::exp(-x))
 }
 
+#[inline(always)]
 fn gelu_of(x: f32) -> f32 {
     x * normal_cdf(x)
 }
 
+#[inline(always)]
 fn gelu_slope(x: f32) -> f32 {
     x.mul_add(normal_density(x), normal_cdf(x))
 }

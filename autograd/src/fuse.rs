@@ -12,6 +12,7 @@ use std::str::FromStr;
 
 use tensor::Kernel;
 use tensor::geometry::{PartitionLoss, StreamingLoss};
+use tensor::kernel::Unary;
 
 use crate::graph::{DType, Graph, Kind, Node, Phase, Value};
 use crate::ops::carp_loss;
@@ -217,7 +218,8 @@ fn batch_norm_add(g: &mut Graph, at: usize) -> Option<(usize, Node)> {
 
 fn batch_norm_relu(g: &mut Graph, at: usize) -> Option<(usize, Node)> {
     let [norm, relu] = pair(g, at)?;
-    let (Kernel::BatchNorm(mut sizes), Kernel::Relu) = (norm.kernel, relu.kernel) else {
+    let (Kernel::BatchNorm(mut sizes), Kernel::Unary(Unary::Relu)) = (norm.kernel, relu.kernel)
+    else {
         return None;
     };
     if sizes.relu {
@@ -229,7 +231,9 @@ fn batch_norm_relu(g: &mut Graph, at: usize) -> Option<(usize, Node)> {
 
 fn bias_gelu(g: &mut Graph, at: usize) -> Option<(usize, Node)> {
     let [bias, gelu] = pair(g, at)?;
-    let (Kernel::AddBias, Kernel::Gelu) = (bias.kernel, gelu.kernel) else { return None };
+    let (Kernel::AddBias, Kernel::Unary(Unary::Gelu)) = (bias.kernel, gelu.kernel) else {
+        return None;
+    };
     Some((2, merged(bias, Kernel::BiasGelu, &bias.inputs, gelu.outputs[0])))
 }
 

@@ -89,6 +89,9 @@ pub(crate) struct Span {
     pub members: Vec<Value>,
 }
 
+/// A node's gradients by its inputs; none where it is zero or not wanted.
+pub(crate) type Gradients = Result<Vec<Option<Value>>>;
+
 /// A static graph: values and the kernels between them, in the order in which they run.
 #[derive(Clone, Default)]
 pub struct Graph {

@@ -3,6 +3,7 @@
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use tensor::cpu::{batch_norm, pointwise};
 use tensor::geometry::BatchNorm;
+use tensor::kernel::Unary;
 
 fn norm(c: &mut Criterion) {
     let (rows, channels) = (64 * 32 * 32, 16);
@@ -37,7 +38,7 @@ fn norm(c: &mut Criterion) {
                 );
                 if !fused {
                     pointwise::add(&y, &residual, &mut sum);
-                    pointwise::relu(&sum, &mut y);
+                    pointwise::unary(Unary::Relu, &sum, &mut y);
                 }
             });
         });

@@ -319,7 +319,8 @@ fn one_kernel_is_run_checked_profiled_and_traced() {
     assert!(stdout(&carp(temp.path(), &["ptx", "check", "softmax"])).contains("nothing found"));
     fails(&carp(temp.path(), &["ptx", "run", "nothing"]), 2, &["no kernel nothing", "softmax"]);
 
-    let mutants = Path::new(env!("CARGO_MANIFEST_DIR")).join("../cuda-kernels/tests/mutants");
+    let mutants =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../cuda-kernels/ptx-emulator/tests/mutants");
     let text = std::fs::read(mutants.join("off_by_one.ptx")).unwrap();
     std::fs::write(temp.path().join("k.ptx"), text).unwrap();
     let launch =

@@ -117,6 +117,23 @@ extern "C" __global__ void gelu_backward(const float* x, const float* dy, float*
     if (i < n) dx[i] = dy[i] * gelu_slope(x[i]);
 }
 
+// s(x) = 1 / (1 + exp(-x))
+__device__ inline float sigmoid(float x) { return 1.0f / (1.0f + expf(-x)); }
+
+// y = x s(x)
+extern "C" __global__ void silu(const float* x, float* y, u32 n) {
+    u32 i = element();
+    if (i < n) y[i] = x[i] * sigmoid(x[i]);
+}
+
+// dx = dy s(x) (1 + x (1 - s(x)))
+extern "C" __global__ void silu_backward(const float* x, const float* dy, float* dx, u32 n) {
+    u32 i = element();
+    if (i >= n) return;
+    float s = sigmoid(x[i]);
+    dx[i] = dy[i] * (s * fmaf(x[i], 1.0f - s, 1.0f));
+}
+
 // y[r,c] = x[r,c] + bias[c], with n = rows * columns; y may be x. The bias stays in the cache.
 extern "C" __global__ void add_bias(const float* x, const float* bias, float* y, u32 n,
                                     u32 columns) {

@@ -4,6 +4,7 @@ mod common;
 
 use common::{Case, check, uniform};
 use tensor::Kernel;
+use tensor::kernel::Unary;
 
 /// One element, beside a warp, and beside several blocks.
 const LENS: [usize; 5] = [1, 31, 33, 256, 1000];
@@ -80,9 +81,11 @@ fn clamp() {
 }
 
 #[test]
-fn ln() {
-    unary(Kernel::Ln);
-    binary(Kernel::LnBackward);
+fn functions_of_one_number() {
+    for function in Unary::ALL {
+        unary(Kernel::Unary(function));
+        binary(Kernel::UnaryBackward(function));
+    }
 }
 
 #[test]
@@ -112,18 +115,6 @@ fn accumulate() {
         case.call(Kernel::Accumulate, &[factor, x], &[acc]);
         case.run();
     }
-}
-
-#[test]
-fn relu() {
-    unary(Kernel::Relu);
-    binary(Kernel::ReluBackward);
-}
-
-#[test]
-fn gelu() {
-    unary(Kernel::Gelu);
-    binary(Kernel::GeluBackward);
 }
 
 #[test]

@@ -68,7 +68,7 @@ fn staleness(ptx: &Path) -> Option<String> {
 #[test]
 fn ptx_is_that_of_the_source() {
     let mut stale = Vec::new();
-    for folder in ["kernels", "tests/mutants"] {
+    for folder in ["kernels", "ptx-emulator/tests/mutants"] {
         for name in files(folder, "cu") {
             let ptx = crate_folder().join(folder).join(name).with_extension("ptx");
             stale.extend(staleness(&ptx));

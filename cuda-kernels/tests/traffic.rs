@@ -12,7 +12,7 @@ use common::uniform;
 use cuda_kernels::drivers::emulator::{Emulator, Profile};
 use cuda_kernels::{Gpu, launch};
 use tensor::geometry::{BatchNorm, Pool2d};
-use tensor::kernel::AdamW;
+use tensor::kernel::{AdamW, Unary};
 use tensor::{Backend, Io, Kernel, Shape, Slot};
 
 /// Bytes that a kernel moves, per element of `elements`, with inputs and outputs of these lengths full
@@ -69,28 +69,26 @@ const LEN: usize = 8192;
 #[test]
 fn pointwise() {
     let (low, high, n, columns) = (0.0, 9.0, LEN, 32);
-    let kernels: [(Kernel, &[usize], f64); 18] = [
+    let unary = Unary::ALL.into_iter().flat_map(|function| {
+        let backward = (Kernel::UnaryBackward(function), &[LEN, LEN][..], 12.0);
+        [(Kernel::Unary(function), &[LEN][..], 8.0), backward]
+    });
+    let kernels: [(Kernel, &[usize], f64); 12] = [
         (Kernel::Fill(1.0), &[], 4.0),
         (Kernel::Copy, &[n], 8.0),
         (Kernel::Add, &[n, n], 12.0),
         (Kernel::Mul, &[n, n], 12.0),
         (Kernel::Clamp { low, high }, &[n], 8.0),
         (Kernel::ClampBackward { low, high }, &[n, n], 12.0),
-        (Kernel::Ln, &[n], 8.0),
-        (Kernel::LnBackward, &[n, n], 12.0),
         (Kernel::Scale(2.0), &[n], 8.0),
         (Kernel::ScaleBy, &[1, n], 8.0 + 1.0),
         (Kernel::Accumulate, &[1, n], 12.0 + 1.0),
-        (Kernel::Relu, &[n], 8.0),
-        (Kernel::ReluBackward, &[n, n], 12.0),
-        (Kernel::Gelu, &[n], 8.0),
-        (Kernel::GeluBackward, &[n, n], 12.0),
         // The bias comes from the cache.
         (Kernel::AddBias, &[n, columns], 8.0 + 4.0),
         (Kernel::BiasGelu, &[n, columns], 8.0 + 4.0),
         (Kernel::BiasGeluBackward, &[n, columns, n], 12.0 + 4.0),
     ];
-    for (kernel, inputs, promised) in kernels {
+    for (kernel, inputs, promised) in kernels.into_iter().chain(unary) {
         check(kernel.name(), bytes(kernel, inputs, &[n], n), promised);
     }
 }

@@ -29,6 +29,40 @@ pub struct AdamW {
     pub eps: f32,
 }
 
+/// A function of one number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unary {
+    /// f(x) = ln x; f'(x) = 1 / x.
+    Ln,
+    /// f(x) = max(x, 0); f'(x) = 1 where f(x) > 0, else 0.
+    Relu,
+    /// f(x) = x Phi(x) with the normal distribution function Phi, exact by erf;
+    /// f'(x) = Phi(x) + x phi(x).
+    Gelu,
+    /// f(x) = x s(x) with the sigmoid s(x) = 1 / (1 + exp(-x)); f'(x) = s(x) (1 + x (1 - s(x))).
+    Silu,
+}
+
+impl Unary {
+    /// All of them.
+    pub const ALL: [Unary; 4] = [Unary::Ln, Unary::Relu, Unary::Gelu, Unary::Silu];
+
+    /// Names of the kernel and of its gradient.
+    pub fn names(self) -> [&'static str; 2] {
+        match self {
+            Unary::Ln => ["ln", "ln_backward"],
+            Unary::Relu => ["relu", "relu_backward"],
+            Unary::Gelu => ["gelu", "gelu_backward"],
+            Unary::Silu => ["silu", "silu_backward"],
+        }
+    }
+
+    /// The gradient reads y, so that x may die: f'(x) is known from f(x).
+    pub fn by_output(self) -> bool {
+        self == Unary::Relu
+    }
+}
+
 /// A kernel. Scalars that change from step to step are inputs `[1]` on the device.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kernel {
@@ -54,24 +88,16 @@ pub enum Kernel {
         /// As in the forward kernel.
         high: f32,
     },
-    /// `x -> y`: y = ln x.
-    Ln,
-    /// `x, dy -> dx`: dx = dy / x.
-    LnBackward,
     /// `x -> y`: y = alpha x.
     Scale(f32),
     /// `s, x -> y`: y = s x with the scalar s.
     ScaleBy,
     /// `keep, x -> acc`: acc = x + keep acc; just x where the scalar keep is 0.
     Accumulate,
-    /// `x -> y`: y = max(x, 0).
-    Relu,
-    /// `y, dy -> dx`: dx = dy where y > 0, else 0.
-    ReluBackward,
-    /// `x -> y`: y = x Phi(x) with the normal distribution function Phi, exact by erf.
-    Gelu,
-    /// `x, dy -> dx`: dx = dy (Phi(x) + x phi(x)).
-    GeluBackward,
+    /// `x -> y`: y = f(x).
+    Unary(Unary),
+    /// `x, dy -> dx`: dx = dy f'(x); `y, dy -> dx` where [`Unary::by_output`] says so.
+    UnaryBackward(Unary),
     /// `x, bias -> y`: `y[r,c] = x[r,c] + bias[c]`.
     AddBias,
     /// `x, bias -> y`: `y[r,c] = gelu(x[r,c] + bias[c])`.
@@ -252,15 +278,11 @@ impl Kernel {
             Kernel::Mul => "mul",
             Kernel::Clamp { .. } => "clamp",
             Kernel::ClampBackward { .. } => "clamp_backward",
-            Kernel::Ln => "ln",
-            Kernel::LnBackward => "ln_backward",
             Kernel::Scale(_) => "scale",
             Kernel::ScaleBy => "scale_by",
             Kernel::Accumulate => "accumulate",
-            Kernel::Relu => "relu",
-            Kernel::ReluBackward => "relu_backward",
-            Kernel::Gelu => "gelu",
-            Kernel::GeluBackward => "gelu_backward",
+            Kernel::Unary(function) => function.names()[0],
+            Kernel::UnaryBackward(function) => function.names()[1],
             Kernel::AddBias => "add_bias",
             Kernel::BiasGelu => "bias_gelu",
             Kernel::BiasGeluBackward => "bias_gelu_backward",

@@ -13,8 +13,7 @@
 use tensor::geometry::BatchNorm;
 use tensor::{Error, Kernel, Result};
 
-use super::Gradients;
-use crate::graph::{DType, Graph, Node, Value};
+use crate::graph::{DType, Gradients, Graph, Node, Value};
 
 /// What belongs to one batch norm layer, `[C]` each.
 #[derive(Clone, Copy, Debug)]

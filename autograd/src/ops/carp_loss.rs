@@ -14,8 +14,7 @@
 use tensor::geometry::PartitionLoss;
 use tensor::{Error, Kernel, Result};
 
-use super::Gradients;
-use crate::graph::{DType, Graph, Node, Value};
+use crate::graph::{DType, Gradients, Graph, Node, Value};
 
 /// What CARP's loss is computed from.
 #[derive(Clone, Copy, Debug)]

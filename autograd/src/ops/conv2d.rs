@@ -8,8 +8,7 @@
 use tensor::geometry::Conv2d;
 use tensor::{Kernel, Result};
 
-use super::Gradients;
-use crate::graph::{Graph, Node, Value};
+use crate::graph::{Gradients, Graph, Node, Value};
 
 impl Graph {
     /// Convolution without bias: x `[N,H,W,C]`, weight `[O,R,S,C]`, result `[N,P,Q,O]`.

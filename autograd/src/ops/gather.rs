@@ -3,8 +3,7 @@
 
 use tensor::{Error, Kernel, Result, Shape};
 
-use super::Gradients;
-use crate::graph::{DType, Graph, Node, Value};
+use crate::graph::{DType, Gradients, Graph, Node, Value};
 
 impl Graph {
     /// The columns of x `[N,C]` that the first `count` of the distinct indices `index` `[M]` name:

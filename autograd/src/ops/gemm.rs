@@ -6,8 +6,7 @@
 use tensor::geometry::Gemm;
 use tensor::{Error, Kernel, Result, Shape};
 
-use super::Gradients;
-use crate::graph::{Graph, Node, Value};
+use crate::graph::{Gradients, Graph, Node, Value};
 
 impl Graph {
     /// op(A) op(B): `[m,k]` (`[k,m]` if `trans_a`) by `[k,n]` (`[n,k]` if `trans_b`) to `[m,n]`.

@@ -15,12 +15,9 @@ pub mod reduce;
 pub mod rows;
 pub mod softmax;
 
-use tensor::{Error, Kernel, Result};
+use tensor::{Error, Kernel};
 
-use crate::graph::{Graph, Node, Value};
-
-/// A gradient for each input; none where it is zero or not wanted.
-type Gradients = Result<Vec<Option<Value>>>;
+use crate::graph::{Gradients, Graph, Node, Value};
 
 /// The vector-Jacobian product: appends kernels that turn `dy`, the gradient of a node's first
 /// output, into gradients of its inputs. `wanted` says which inputs need one.
@@ -39,9 +36,8 @@ pub(crate) fn vjp(g: &mut Graph, node: &Node, dy: Value, wanted: &[bool]) -> Gra
         Kernel::Scale(alpha) => Ok(vec![Some(g.scale(dy, alpha))]),
         Kernel::AddBias => pointwise::add_bias_vjp(g, dy, wanted),
         Kernel::BiasGelu => pointwise::bias_gelu_vjp(g, node, dy, wanted),
-        Kernel::Relu => by_y(g, Kernel::ReluBackward),
-        Kernel::Gelu => by_x(g, Kernel::GeluBackward),
-        Kernel::Ln => by_x(g, Kernel::LnBackward),
+        Kernel::Unary(f) if f.by_output() => by_y(g, Kernel::UnaryBackward(f)),
+        Kernel::Unary(f) => by_x(g, Kernel::UnaryBackward(f)),
         Kernel::Clamp { low, high } => by_x(g, Kernel::ClampBackward { low, high }),
         Kernel::Softmax { columns } => by_y(g, Kernel::SoftmaxBackward { columns }),
         Kernel::LogSoftmax { columns } => by_y(g, Kernel::LogSoftmaxBackward { columns }),

@@ -4,8 +4,7 @@
 
 use tensor::{Kernel, Shape};
 
-use super::Gradients;
-use crate::graph::{Graph, Node, Value};
+use crate::graph::{Gradients, Graph, Node, Value};
 
 impl Graph {
     /// Each row of `[.., C]` divided by the larger of its length and `eps`.

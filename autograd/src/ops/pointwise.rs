@@ -4,15 +4,13 @@
 //! - scale: `y = alpha x` with a constant alpha, or with a scalar of the graph, which is a constant
 //!   for the gradient; `dx = alpha dy`
 //! - add_bias: `y[r,c] = x[r,c] + bias[c]`; `dx = dy`, `dbias[c] = sum over r of dy[r,c]`
-//! - relu: `y = max(x, 0)`; `dx = dy where y > 0`: needs y, not x
-//! - gelu: `y = x Phi(x)` with the normal distribution Phi, exact; `dx = dy (Phi(x) + x phi(x))`
-//! - ln: `y = ln x`; `dx = dy / x`
+//! - unary: `y = f(x)`; `dx = dy f'(x)`, with the functions and derivatives of [`Unary`]
 //! - clamp: `y = min(max(x, low), high)`; `dx = dy where low <= x <= high`, as in PyTorch
 
+use tensor::kernel::Unary;
 use tensor::{Error, Kernel, Result, Shape};
 
-use super::Gradients;
-use crate::graph::{Graph, Node, Value};
+use crate::graph::{Gradients, Graph, Node, Value};
 
 impl Graph {
     /// A tensor with one value everywhere.
@@ -80,19 +78,29 @@ impl Graph {
         Ok(self.apply(Kernel::AddBias, &[x, bias], sx))
     }
 
+    /// f(x), elementwise.
+    pub fn unary(&mut self, function: Unary, x: Value) -> Value {
+        self.apply(Kernel::Unary(function), &[x], self.shape(x))
+    }
+
     /// max(x, 0), elementwise.
     pub fn relu(&mut self, x: Value) -> Value {
-        self.apply(Kernel::Relu, &[x], self.shape(x))
+        self.unary(Unary::Relu, x)
     }
 
     /// x Phi(x), elementwise, exact.
     pub fn gelu(&mut self, x: Value) -> Value {
-        self.apply(Kernel::Gelu, &[x], self.shape(x))
+        self.unary(Unary::Gelu, x)
+    }
+
+    /// x s(x) with the sigmoid s, elementwise.
+    pub fn silu(&mut self, x: Value) -> Value {
+        self.unary(Unary::Silu, x)
     }
 
     /// The natural logarithm of every element.
     pub fn ln(&mut self, x: Value) -> Value {
-        self.apply(Kernel::Ln, &[x], self.shape(x))
+        self.unary(Unary::Ln, x)
     }
 
     /// x with everything below `low` raised to it and everything above `high` lowered to it.

@@ -7,8 +7,7 @@
 use tensor::geometry::Pool2d;
 use tensor::{Error, Kernel, Result, Shape};
 
-use super::Gradients;
-use crate::graph::{DType, Graph, Node, Value};
+use crate::graph::{DType, Gradients, Graph, Node, Value};
 
 impl Graph {
     /// Largest value of each window.

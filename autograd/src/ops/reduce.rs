@@ -5,8 +5,7 @@
 
 use tensor::{Kernel, Shape};
 
-use super::Gradients;
-use crate::graph::{Graph, Node, Value};
+use crate::graph::{Gradients, Graph, Node, Value};
 
 impl Graph {
     /// The sum of all elements, `[1]`.

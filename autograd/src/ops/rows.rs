@@ -4,8 +4,7 @@
 
 use tensor::{Error, Kernel, Result, Shape};
 
-use super::Gradients;
-use crate::graph::{Graph, Node, Value};
+use crate::graph::{Gradients, Graph, Node, Value};
 
 impl Graph {
     /// All rows of all `parts`, one part after the other: sizes behind the first must agree.

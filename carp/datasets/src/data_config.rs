@@ -61,7 +61,7 @@ pub struct DataConfig {
     /// installed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
-    /// Training split of one of the [`catalogue`](crate::catalogue)'s data sets, or several
+    /// Training split of one of the data sets of the [`catalogue`](crate::catalogue), or several
     /// ("train+val"), if not the usual one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub train: Option<String>,

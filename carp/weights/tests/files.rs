@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use weights::WeightsFile;
+use weights::{Format, StoredTensor, WeightsFile};
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/weights").join(name)
@@ -26,9 +26,18 @@ fn read_all(path: &Path) -> files::Result<usize> {
 }
 
 #[test]
-fn whole_files_are_read() {
-    for name in ["torchvision.pth", "moco_v2.pth.tar", "sequential.safetensors"] {
-        assert!(read_all(&fixture(name)).unwrap() > 10_000, "{name}");
+fn whole_files_of_every_format_are_read() {
+    for (name, format) in [
+        ("torchvision.pth", Format::TorchZip),
+        ("moco_v2.pth.tar", Format::TorchLegacy),
+        ("sequential.safetensors", Format::SafeTensors),
+    ] {
+        let file = WeightsFile::open(&fixture(name)).unwrap();
+        assert_eq!(file.format(), format, "{name}");
+        let elements = |tensor: &StoredTensor| tensor.shape.iter().product::<usize>();
+        let told: usize = file.tensors().iter().map(elements).sum();
+        assert_eq!(read_all(&fixture(name)).unwrap(), told, "{name}");
+        assert!(told > 1000, "{name} holds {told} numbers");
     }
 }
 

@@ -56,14 +56,10 @@ pub fn run(gpu: &mut Gpu, kernel: &Kernel, io: &Io) {
         Kernel::Copy
         | Kernel::Add
         | Kernel::Mul
-        | Kernel::Ln
-        | Kernel::LnBackward
         | Kernel::ScaleBy
         | Kernel::Accumulate
-        | Kernel::Relu
-        | Kernel::ReluBackward
-        | Kernel::Gelu
-        | Kernel::GeluBackward => {
+        | Kernel::Unary(_)
+        | Kernel::UnaryBackward(_) => {
             call(gpu, "pointwise", kernel, io, &[]).counts(&[n]).each_element(n)
         }
 

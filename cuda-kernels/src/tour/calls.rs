@@ -2,7 +2,7 @@
 
 use tensor::Kernel;
 use tensor::geometry::{BatchNorm, Conv2d, Gemm, PartitionLoss, Pool2d, StreamingLoss};
-use tensor::kernel::AdamW;
+use tensor::kernel::{AdamW, Unary};
 
 /// What an input holds.
 pub enum Input {
@@ -133,26 +133,25 @@ fn streaming_loss() -> Call {
 
 fn pointwise() -> Vec<Call> {
     let (n, columns, low, high) = (3000, 30, 0.2, 0.8);
-    vec![
+    let unary = Unary::ALL.into_iter().flat_map(|function| {
+        let backward = call(Kernel::UnaryBackward(function), &[n, n], &[n]);
+        [call(Kernel::Unary(function), &[n], &[n]), backward]
+    });
+    let others = [
         call(Kernel::Fill(1.0), &[], &[n]),
         call(Kernel::Copy, &[n], &[n]),
         call(Kernel::Add, &[n, n], &[n]),
         call(Kernel::Mul, &[n, n], &[n]),
         call(Kernel::Clamp { low, high }, &[n], &[n]),
         call(Kernel::ClampBackward { low, high }, &[n, n], &[n]),
-        call(Kernel::Ln, &[n], &[n]),
-        call(Kernel::LnBackward, &[n, n], &[n]),
         call(Kernel::Scale(2.0), &[n], &[n]),
         call(Kernel::ScaleBy, &[1, n], &[n]),
         call(Kernel::Accumulate, &[1, n], &[n]),
-        call(Kernel::Relu, &[n], &[n]),
-        call(Kernel::ReluBackward, &[n, n], &[n]),
-        call(Kernel::Gelu, &[n], &[n]),
-        call(Kernel::GeluBackward, &[n, n], &[n]),
         call(Kernel::AddBias, &[n, columns], &[n]),
         call(Kernel::BiasGelu, &[n, columns], &[n]),
         call(Kernel::BiasGeluBackward, &[n, columns, n], &[n]),
-    ]
+    ];
+    unary.chain(others).collect()
 }
 
 fn pool() -> Vec<Call> {

@@ -87,22 +87,14 @@ impl Backend for CpuBackend {
             Kernel::ClampBackward { low, high } => {
                 on(arena, io, |[x, dy], [dx], _| pointwise::clamp_backward(low, high, x, dy, dx));
             }
-            Kernel::Ln => on(arena, io, |[x], [y], _| pointwise::ln(x, y)),
-            Kernel::LnBackward => {
-                on(arena, io, |[x, dy], [dx], _| pointwise::ln_backward(x, dy, dx));
-            }
             Kernel::Scale(alpha) => on(arena, io, |[x], [y], _| pointwise::scale(alpha, x, y)),
             Kernel::ScaleBy => on(arena, io, |[s, x], [y], _| pointwise::scale(s[0], x, y)),
             Kernel::Accumulate => {
                 on(arena, io, |[keep, x], [acc], _| pointwise::accumulate(keep[0], x, acc));
             }
-            Kernel::Relu => on(arena, io, |[x], [y], _| pointwise::relu(x, y)),
-            Kernel::ReluBackward => {
-                on(arena, io, |[y, dy], [dx], _| pointwise::relu_backward(y, dy, dx));
-            }
-            Kernel::Gelu => on(arena, io, |[x], [y], _| pointwise::gelu(x, y)),
-            Kernel::GeluBackward => {
-                on(arena, io, |[x, dy], [dx], _| pointwise::gelu_backward(x, dy, dx));
+            Kernel::Unary(f) => on(arena, io, |[x], [y], _| pointwise::unary(f, x, y)),
+            Kernel::UnaryBackward(f) => {
+                on(arena, io, |[saved, dy], [dx], _| pointwise::unary_backward(f, saved, dy, dx));
             }
             Kernel::AddBias => on(arena, io, |[x, b], [y], _| pointwise::add_bias(x, b, y)),
             Kernel::BiasGelu => on(arena, io, |[x, b], [y], _| pointwise::bias_gelu(x, b, y)),

@@ -1,11 +1,11 @@
 //! Elementwise kernels, in chunks of fixed size.
 //!
-//! ReLU: `y = max(x, 0)`, `dx = dy where y > 0`. GELU, exact: `y = x Phi(x)`,
-//! `dx = dy (Phi(x) + x phi(x))` with the normal distribution Phi and density phi.
+//! The functions of one number and their derivatives are described at [`Unary`].
 
 use rayon::prelude::*;
 
 use super::reduce::CHUNK;
+use crate::kernel::Unary;
 use crate::math::{self, normal_cdf, normal_density};
 
 fn map(x: &[f32], y: &mut [f32], f: impl Fn(f32) -> f32 + Sync) {
@@ -62,16 +62,6 @@ pub fn clamp(low: f32, high: f32, x: &[f32], y: &mut [f32]) {
 /// dx = dy where low <= x <= high, else 0.
 pub fn clamp_backward(low: f32, high: f32, x: &[f32], dy: &[f32], dx: &mut [f32]) {
     map2(x, dy, dx, |x, dy| if low <= x && x <= high { dy } else { 0.0 });
-}
-
-/// y = ln x.
-pub fn ln(x: &[f32], y: &mut [f32]) {
-    map(x, y, math::ln);
-}
-
-/// dx = dy / x.
-pub fn ln_backward(x: &[f32], dy: &[f32], dx: &mut [f32]) {
-    map2(x, dy, dx, |x, dy| dy / x);
 }
 
 /// y = alpha x.
@@ -153,14 +143,32 @@ pub fn bias_gelu_backward(x: &[f32], bias: &[f32], dy: &[f32], dx: &mut [f32]) {
     );
 }
 
-/// max(x, 0), and NaN where x is: a fault upstream must stay visible.
-pub fn relu(x: &[f32], y: &mut [f32]) {
-    map(x, y, |x| if x < 0.0 { 0.0 } else { x });
+/// y = f(x).
+pub fn unary(function: Unary, x: &[f32], y: &mut [f32]) {
+    match function {
+        Unary::Ln => map(x, y, math::ln),
+        // NaN where x is: a fault upstream must stay visible.
+        Unary::Relu => map(x, y, |x| if x < 0.0 { 0.0 } else { x }),
+        Unary::Gelu => map(x, y, gelu_of),
+        Unary::Silu => map(x, y, |x| x * sigmoid(x)),
+    }
 }
 
-/// dx = dy where y > 0, else 0.
-pub fn relu_backward(y: &[f32], dy: &[f32], dx: &mut [f32]) {
-    map2(y, dy, dx, |y, dy| if y > 0.0 { dy } else { 0.0 });
+/// dx = dy f'(x), by x or by y = f(x).
+pub fn unary_backward(function: Unary, saved: &[f32], dy: &[f32], dx: &mut [f32]) {
+    match function {
+        Unary::Ln => map2(saved, dy, dx, |x, dy| dy / x),
+        Unary::Relu => map2(saved, dy, dx, |y, dy| if y > 0.0 { dy } else { 0.0 }),
+        Unary::Gelu => map2(saved, dy, dx, |x, dy| dy * gelu_slope(x)),
+        Unary::Silu => map2(saved, dy, dx, |x, dy| {
+            let s = sigmoid(x);
+            dy * (s * x.mul_add(1.0 - s, 1.0))
+        }),
+    }
+}
+
+fn sigmoid(x: f32) -> f32 {
+    1.0 / (1.0 + math::exp(-x))
 }
 
 fn gelu_of(x: f32) -> f32 {
@@ -169,14 +177,4 @@ fn gelu_of(x: f32) -> f32 {
 
 fn gelu_slope(x: f32) -> f32 {
     x.mul_add(normal_density(x), normal_cdf(x))
-}
-
-/// y = x Phi(x).
-pub fn gelu(x: &[f32], y: &mut [f32]) {
-    map(x, y, gelu_of);
-}
-
-/// dx = dy (Phi(x) + x phi(x)).
-pub fn gelu_backward(x: &[f32], dy: &[f32], dx: &mut [f32]) {
-    map2(x, dy, dx, |x, dy| dy * gelu_slope(x));
 }

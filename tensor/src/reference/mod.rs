@@ -12,7 +12,7 @@ mod formulas;
 pub use formulas::erf;
 use formulas::*;
 
-use crate::kernel::Kernel;
+use crate::kernel::{Kernel, Unary};
 
 /// Runs a kernel. Inputs and outputs come in the order that the variant's comment gives; indices are
 /// whole numbers. Outputs have their lengths beforehand, and values where they are updated in place.
@@ -34,17 +34,23 @@ pub fn run(kernel: &Kernel, inputs: &[&[f64]], outputs: &mut [Vec<f64>]) {
             let inside = f64::from(low)..=f64::from(high);
             *dx = map2(dy, x, |dy, x| if inside.contains(&x) { dy } else { 0.0 });
         }
-        (Kernel::Ln, [x], [y]) => *y = map(x, f64::ln),
-        (Kernel::LnBackward, [x, dy], [dx]) => *dx = map2(dy, x, |dy, x| dy / x),
         (Kernel::Scale(alpha), [x], [y]) => *y = map(x, |x| f64::from(alpha) * x),
         (Kernel::ScaleBy, [s, x], [y]) => *y = map(x, |x| s[0] * x),
         (Kernel::Accumulate, [keep, x], [acc]) => {
             *acc = map2(x, acc, |x, acc| if keep[0] == 0.0 { x } else { x + keep[0] * acc });
         }
-        (Kernel::Relu, [x], [y]) => *y = map(x, |x| x.max(0.0)),
-        (Kernel::ReluBackward, [y, dy], [dx]) => *dx = relu_backward(y, dy),
-        (Kernel::Gelu, [x], [y]) => *y = map(x, gelu),
-        (Kernel::GeluBackward, [x, dy], [dx]) => *dx = map2(dy, x, |dy, x| dy * gelu_slope(x)),
+        (Kernel::Unary(Unary::Ln), [x], [y]) => *y = map(x, f64::ln),
+        (Kernel::UnaryBackward(Unary::Ln), [x, dy], [dx]) => *dx = map2(dy, x, |dy, x| dy / x),
+        (Kernel::Unary(Unary::Relu), [x], [y]) => *y = map(x, |x| x.max(0.0)),
+        (Kernel::UnaryBackward(Unary::Relu), [y, dy], [dx]) => *dx = relu_backward(y, dy),
+        (Kernel::Unary(Unary::Gelu), [x], [y]) => *y = map(x, gelu),
+        (Kernel::UnaryBackward(Unary::Gelu), [x, dy], [dx]) => {
+            *dx = map2(dy, x, |dy, x| dy * gelu_slope(x));
+        }
+        (Kernel::Unary(Unary::Silu), [x], [y]) => *y = map(x, |x| x * sigmoid(x)),
+        (Kernel::UnaryBackward(Unary::Silu), [x, dy], [dx]) => {
+            *dx = map2(dy, x, |dy, x| dy * sigmoid(x) * (1.0 + x * (1.0 - sigmoid(x))));
+        }
         (Kernel::AddBias, [x, bias], [y]) => *y = map2(x, bias, |x, bias| x + bias),
         (Kernel::BiasGelu, [x, bias], [y]) => *y = map2(x, bias, |x, bias| gelu(x + bias)),
         (Kernel::BiasGeluBackward, [x, bias, dy], [dx]) => {
@@ -214,4 +220,8 @@ pub fn run(kernel: &Kernel, inputs: &[&[f64]], outputs: &mut [Vec<f64>]) {
     }
     let lens_now = outputs.iter().map(Vec::len);
     assert!(lens_now.eq(lens), "lengths of the outputs of {}", kernel.name());
+}
+
+fn sigmoid(x: f64) -> f64 {
+    1.0 / (1.0 + (-x).exp())
 }

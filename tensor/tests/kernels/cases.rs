@@ -1,7 +1,7 @@
 //! The calls that every kernel is checked with, family by family.
 
 use tensor::geometry::{BatchNorm, Conv2d, Gemm, PartitionLoss, Pool2d, StreamingLoss};
-use tensor::kernel::AdamW;
+use tensor::kernel::{AdamW, Unary};
 use tensor::{Kernel, Shape};
 
 use crate::case::{Case, indices, permutation, scaled, uniform};
@@ -23,6 +23,11 @@ pub fn elementwise() -> Vec<Case> {
         };
         let sum = Case::new(Kernel::Accumulate).reads(vec![0.5]).reads(x.clone());
         let (low, high) = (-0.25, 0.5);
+        for function in Unary::ALL {
+            let x = if function == Unary::Ln { &positive } else { &wide };
+            cases.push(one(Kernel::Unary(function), x));
+            cases.push(two(Kernel::UnaryBackward(function), x, &dy));
+        }
         cases.extend([
             Case::new(Kernel::Fill(-2.5)).writes(len, 0.0),
             one(Kernel::Copy, &x),
@@ -30,18 +35,12 @@ pub fn elementwise() -> Vec<Case> {
             two(Kernel::Mul, &x, &dy),
             one(Kernel::Clamp { low, high }, &x),
             two(Kernel::ClampBackward { low, high }, &x, &dy),
-            one(Kernel::Ln, &positive),
-            two(Kernel::LnBackward, &positive, &dy),
             one(Kernel::Scale(1.0), &x),
             one(Kernel::Scale(-0.3), &x),
             two(Kernel::ScaleBy, &vec![1.7], &x),
             // Without a share of the old value, it may be anything.
             two(Kernel::Accumulate, &vec![0.0], &x),
             sum.updates(dy.clone(), ULPS),
-            one(Kernel::Relu, &x),
-            two(Kernel::ReluBackward, &x, &dy),
-            one(Kernel::Gelu, &wide),
-            two(Kernel::GeluBackward, &wide, &dy),
             two(Kernel::AddBias, &x, &bias),
             two(Kernel::BiasGelu, &wide, &bias),
             Case::new(Kernel::BiasGeluBackward).reads(wide).reads(bias).reads(dy).writes(len, ULPS),

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use tensor::Kernel;
 use tensor::geometry::{BatchNorm, Conv2d, Gemm, PartitionLoss, Pool2d, StreamingLoss};
+use tensor::kernel::Unary;
 use tensor::reference::run;
 
 use crate::case::{indices, permutation, uniform};
@@ -124,9 +125,6 @@ fn pairs() -> Vec<Pair> {
     let order = &widened(permutation(4, columns));
 
     let clamp = (Kernel::Clamp { low, high }, Kernel::ClampBackward { low, high });
-    let ln = (Kernel::Ln, Kernel::LnBackward);
-    let relu = (Kernel::Relu, Kernel::ReluBackward);
-    let gelu = (Kernel::Gelu, Kernel::GeluBackward);
     let bias_gelu = (Kernel::BiasGelu, Kernel::BiasGeluBackward);
     let add_bias = (Kernel::AddBias, Kernel::SumRows { rows, columns });
     let sum = (Kernel::SumColumns { columns }, Kernel::SumColumnsBackward { columns });
@@ -139,9 +137,6 @@ fn pairs() -> Vec<Pair> {
     let slice = (Kernel::SliceRows { start }, Kernel::SliceRowsBackward { start });
     let mut pairs = vec![
         pair(clamp, &[x], len, &[Input(0), Dy], 0),
-        pair(ln, &[positive], len, &[Input(0), Dy], 0),
-        pair(relu, &[x], len, &[Output(0), Dy], 0),
-        pair(gelu, &[wide], len, &[Input(0), Dy], 0),
         pair(bias_gelu, &[wide, bias], len, &[Input(0), Input(1), Dy], 0),
         pair(add_bias, &[x, bias], len, &[Dy], 1),
         pair(sum, &[x], rows, &[Dy], 0),
@@ -152,6 +147,12 @@ fn pairs() -> Vec<Pair> {
         pair(gather_columns, &[x, order], rows * 4, &[Dy, Input(1)], 0),
         pair(slice, &[x], 9, &[Dy], 0),
     ];
+    for function in Unary::ALL {
+        let x = if function == Unary::Ln { positive } else { wide };
+        let saved = if function.by_output() { Output(0) } else { Input(0) };
+        let kernels = (Kernel::Unary(function), Kernel::UnaryBackward(function));
+        pairs.push(pair(kernels, &[x], len, &[saved, Dy], 0));
+    }
     // Without a least norm, and with one that some of the rows do not reach.
     for eps in [0.0, 1.4] {
         pairs.push(Pair {

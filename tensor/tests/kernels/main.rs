@@ -12,6 +12,7 @@ use std::collections::HashSet;
 
 use case::{Case, uniform};
 use tensor::geometry::{BatchNorm, Conv2d, Gemm, Pool2d};
+use tensor::kernel::Unary;
 use tensor::{Cpu, Device, Error, Kernel, Shape, Slot};
 use variants::{VARIANTS, variant};
 
@@ -96,9 +97,9 @@ fn a_nan_stays_visible() {
     let mut cases = vec![norm.updates(vec![0.0; 3], 0.0).updates(vec![1.0; 3], 0.0)];
     let kernels = [
         Kernel::Clamp { low: -1.0, high: 1.0 },
-        Kernel::Ln,
-        Kernel::Relu,
-        Kernel::Gelu,
+        Kernel::Unary(Unary::Ln),
+        Kernel::Unary(Unary::Relu),
+        Kernel::Unary(Unary::Gelu),
         Kernel::Softmax { columns: 3 },
         Kernel::LogSoftmax { columns: 3 },
     ];

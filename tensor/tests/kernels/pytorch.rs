@@ -9,7 +9,7 @@ use safetensors::tensor::{Dtype, SafeTensors};
 use serde_json::Value;
 use tensor::Kernel;
 use tensor::geometry::{BatchNorm, Conv2d, Gemm, PartitionLoss, Pool2d, StreamingLoss};
-use tensor::kernel::AdamW;
+use tensor::kernel::{AdamW, Unary};
 use tensor::reference::run;
 
 /// A recorded computation.
@@ -162,11 +162,11 @@ fn batch_norm(record: &Record) {
 fn activation(record: &Record) {
     let [x, dy] = ["x", "grad_y"].map(|name| record.input(name));
     if record.kind == "gelu" {
-        record.check_kernel(Kernel::Gelu, &[x], ["y"]);
-        record.check_kernel(Kernel::GeluBackward, &[x, dy], ["grad_x"]);
+        record.check_kernel(Kernel::Unary(Unary::Gelu), &[x], ["y"]);
+        record.check_kernel(Kernel::UnaryBackward(Unary::Gelu), &[x, dy], ["grad_x"]);
     } else {
-        let [y] = record.check_kernel(Kernel::Relu, &[x], ["y"]);
-        record.check_kernel(Kernel::ReluBackward, &[&y, dy], ["grad_x"]);
+        let [y] = record.check_kernel(Kernel::Unary(Unary::Relu), &[x], ["y"]);
+        record.check_kernel(Kernel::UnaryBackward(Unary::Relu), &[&y, dy], ["grad_x"]);
     }
 }
 

@@ -18,8 +18,8 @@ macro_rules! variants {
 }
 
 variants! {
-    Fill Copy Add Mul Clamp ClampBackward Ln LnBackward Scale ScaleBy Accumulate
-    Relu ReluBackward Gelu GeluBackward AddBias BiasGelu BiasGeluBackward
+    Fill Copy Add Mul Clamp ClampBackward Scale ScaleBy Accumulate
+    Unary UnaryBackward AddBias BiasGelu BiasGeluBackward
     Gemm GemmBias SumRows SumColumns SumColumnsBackward Sum
     Conv2d Conv2dGradInput Conv2dGradWeight BatchNorm BatchNormBackward
     MaxPool2d MaxPool2dBackward AvgPool2d AvgPool2dBackward GlobalAvgPool GlobalAvgPoolBackward

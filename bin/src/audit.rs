@@ -21,7 +21,8 @@ pub struct AuditArgs {
     verbose: bool,
 }
 
-/// Exit 0: all within tolerance; 1: not; 2: not a valid audit file. Every file is looked at.
+/// Exit code 0: all within tolerance; 1: some are not; 2: not a valid audit file. Every file is
+/// checked.
 pub fn run(args: &AuditArgs) -> Result<ExitCode> {
     let device = args.device.open()?;
     let mut code = 0;

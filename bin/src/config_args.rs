@@ -1,4 +1,4 @@
-//! `--preset`, `--set` and their kin: the settings of a run.
+//! `--preset`, `--set` and the like: the settings of a run.
 
 use std::path::{Path, PathBuf};
 
@@ -12,23 +12,23 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 /// Where the settings come from.
 #[derive(Args)]
 pub struct ConfigArgs {
-    /// A preset's name (shapes, fashion-mnist, cifar10, stl10, folder, imagenet) or a TOML file.
-    #[arg(long, default_value = "shapes")]
+    /// Preset (shapes, fashion-mnist, cifar10, stl10, folder, imagenet) or TOML file.
+    #[arg(long, value_name = "NAME|FILE", default_value = "shapes")]
     preset: String,
-    /// Override one setting, such as train.epochs=10; can be given many times.
+    /// Override a setting, such as train.epochs=10; repeatable.
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
     sets: Vec<(String, String)>,
-    /// The folder with the data (the same as --set data.path=DIR).
+    /// Data folder (same as --set data.path=DIR).
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// How the loss is computed (the same as --set model.loss_variant=NAME).
+    /// How to compute the loss (same as --set model.loss_variant=NAME).
     #[arg(long, value_name = "NAME", value_parser = loss_variant())]
     loss_variant: Option<LossVariant>,
-    /// Passes of fusion: none, all, or names with commas between them (the same as --set
-    /// train.fuse=NAMES; docs/fusion.md has a page on each).
+    /// Fusion passes: none, all, or a comma-separated list (same as --set train.fuse=NAMES; see
+    /// docs/fusion.md).
     #[arg(long, value_name = "NAMES")]
     fuse: Option<Passes>,
-    /// Make an unreadable image an error instead of skipping it (--set data.strict=true).
+    /// Fail on an unreadable image instead of skipping it (same as --set data.strict=true).
     #[arg(long)]
     strict: bool,
 }
@@ -40,7 +40,7 @@ fn key_value(text: &str) -> std::result::Result<(String, String), String> {
     }
 }
 
-/// Knows the variants of the loss by their names.
+/// Parses the name of a loss variant.
 pub fn loss_variant() -> impl TypedValueParser<Value = LossVariant> {
     PossibleValuesParser::new(LossVariant::ALL.map(LossVariant::name))
         .map(|name| LossVariant::from_name(&name).expect("one of the possible values"))

@@ -1,4 +1,4 @@
-//! `carp data`: what the data sets of the paper are, and whether one is whole.
+//! `carp data`: lists the paper's data sets, and checks a local copy.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -15,29 +15,29 @@ use crate::threads::on_threads;
 
 #[derive(Subcommand)]
 pub enum DataCommand {
-    /// List the data sets: what to download from where, what folder it becomes, splits and counts.
+    /// List the data sets: downloads, folder layout, splits and image counts.
     List(ListArgs),
-    /// Count the images of a data set and open every one.
+    /// Count the images of a data set and decode every one.
     Check(CheckArgs),
 }
 
 #[derive(Args)]
 pub struct ListArgs {
-    /// As a Markdown page.
+    /// Print a Markdown page.
     #[arg(long)]
     markdown: bool,
 }
 
 #[derive(Args)]
 pub struct CheckArgs {
-    /// The data set, as `carp data list` names it.
+    /// Name of the data set, as in `carp data list`.
     name: String,
-    /// The folder that it was unpacked to.
+    /// Folder it was unpacked into.
     folder: PathBuf,
     /// Which of the ten official partitions of `dtd`.
     #[arg(long, default_value_t = 1)]
     partition: usize,
-    /// Threads; 0: one per core.
+    /// Threads; 0 means one per core.
     #[arg(long, default_value_t = 0)]
     threads: usize,
 }
@@ -84,12 +84,12 @@ fn run_check(args: &CheckArgs) -> Result<ExitCode> {
         println!("  {:<14} {} of {}: {verdict}", "classes", report.classes, set.classes);
     }
     let good = report.is_good();
-    println!("{}", if good { "all good" } else { "NOT as its makers publish it" });
+    println!("{}", if good { "all good" } else { "NOT as published" });
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
 fn line(split: &SplitReport) -> String {
-    let Some(found) = split.found else { return "not there (it need not be)".to_owned() };
+    let Some(found) = split.found else { return "absent (optional)".to_owned() };
     let expected: Vec<String> = split.expected.iter().map(usize::to_string).collect();
     let counts = format!("{found} images of {}", expected.join(" or "));
     match split.broken.len() {

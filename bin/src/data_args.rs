@@ -1,4 +1,4 @@
-//! Arguments that say which pictures.
+//! Arguments that choose the images.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,31 +10,30 @@ use datasets::{Crop, DataConfig, Dataset, Reading, catalogue};
 use evaluations::all::box_of;
 use evaluations::network_file::NetworkFile;
 
-/// Pictures.
+/// Images.
 #[derive(Args, Clone)]
 pub struct DataArgs {
-    /// The data of this preset in place of the run's own.
+    /// Use this preset's data instead of the run's own.
     #[arg(long, value_name = "NAME")]
     pub preset: Option<String>,
-    /// One of the paper's data sets (`carp data list`) in place of the run's own; --data names its
-    /// folder.
+    /// Use one of the paper's data sets (see `carp data list`), found in the --data folder.
     #[arg(long, value_name = "NAME", requires = "data", conflicts_with = "preset")]
     pub dataset: Option<String>,
-    /// The folder with the data.
+    /// Data folder.
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
-    /// Make an unreadable image an error instead of skipping it.
+    /// Fail on an unreadable image instead of skipping it.
     #[arg(long)]
     pub strict: bool,
 }
 
 impl DataArgs {
-    /// Which data, and the seed that built-in data is made with.
+    /// Which data, and the seed that generates built-in data.
     pub fn config(&self, source: &NetworkFile) -> Result<(DataConfig, u64)> {
         let config = match (&self.preset, source.config()) {
             (Some(preset), _) => Config::load(preset, &[])?,
             (None, Some(config)) => config.clone(),
-            // Of weights of others nothing is known: a folder of images.
+            // Third-party weights come without settings: take a folder of images.
             (None, None) => Config::default(),
         };
         let mut data = config.data;
@@ -49,7 +48,7 @@ impl DataArgs {
         Ok((data, config.seed))
     }
 
-    /// One split: train, test, pretrain, or what a data set of the paper calls its own.
+    /// One split: train, test, pretrain, or a name from one of the paper's data sets.
     pub fn open(&self, source: &NetworkFile, split: &str) -> Result<Arc<dyn Dataset>> {
         let (data, seed) = self.config(source)?;
         if let Some(set) = catalogue::of_kind(data.kind) {
@@ -74,7 +73,7 @@ impl DataArgs {
             }
         };
         found.ok_or_else(|| {
-            Error::usage(format!("{name} has no labelled split {split}; there is pretrain"))
+            Error::usage(format!("{name} has no labelled split {split}, only pretrain"))
         })
     }
 
@@ -86,7 +85,7 @@ impl DataArgs {
             None => vec![],
         };
         if queries.is_empty() {
-            let detail = "--query-boxes is for split `queries` of roxford5k and rparis6k";
+            let detail = "--query-boxes needs the split `queries` of roxford5k or rparis6k";
             return Err(Error::usage(detail.to_owned()));
         }
         Ok(queries.iter().map(box_of).collect())

@@ -9,8 +9,8 @@ use tensor::{Backend, Cpu, Device, Kernel};
 
 #[derive(Args, Clone, Copy)]
 pub struct DeviceArgs {
-    /// Where the kernels run: cpu, a GPU (cuda:0, cuda:1, ...), or emulate: the GPU's kernels,
-    /// executed on the CPU.
+    /// Where the kernels run: cpu, a GPU (cuda:0, cuda:1, ...), or emulate (the GPU kernels,
+    /// emulated on the CPU).
     #[arg(long, value_name = "NAME", default_value = "cpu")]
     device: DeviceName,
 }
@@ -56,13 +56,13 @@ impl Device for DeviceName {
 }
 
 impl DeviceArgs {
-    /// The CPU, where nobody was asked.
+    /// The CPU, for commands without `--device`.
     pub const CPU: DeviceArgs = DeviceArgs { device: DeviceName::Cpu };
 
-    /// The device, as the library wants it.
+    /// The device, in the form the library takes.
     ///
     /// # Errors
-    /// A GPU that is not there.
+    /// A GPU that is not available.
     pub fn open(&self) -> Result<DeviceName> {
         if let DeviceName::Cuda(ordinal) = self.device {
             driver(ordinal)?;
@@ -70,7 +70,7 @@ impl DeviceArgs {
         Ok(self.device)
     }
 
-    /// Which one; it need not be there to be asked for sizes of scratch memory.
+    /// Which device; planning needs only its scratch sizes, so it need not be available.
     pub fn name(&self) -> DeviceName {
         self.device
     }

@@ -1,4 +1,4 @@
-//! `carp features`: features of pictures, as a file for the evaluations or for other programs.
+//! `carp features`: image features as a file, for the evaluations or for other programs.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -21,23 +21,22 @@ pub struct FeaturesArgs {
     network: NetworkArgs,
     #[command(flatten)]
     data: DataArgs,
-    /// Which of the data: train, test, pretrain, or a split of one of the paper's data sets.
+    /// Split: train, test, pretrain, or a split of one of the paper's data sets.
     #[arg(long, value_name = "NAME", default_value = "train")]
     split: String,
-    /// Where the features go: `features` `[N,D]` of f32, and `labels` where there are any.
+    /// Output: safetensors with `features` `[N,D]` f32, and `labels` if there are any.
     #[arg(short, long, value_name = "FILE")]
     out: PathBuf,
-    /// Pictures stay as they are, at scales 1, 1/sqrt(2) and 1/2: the mean of the features, scaled to
-    /// length 1.
+    /// Do not crop; average the features at scales 1, 1/sqrt(2) and 1/2, normalised to length 1.
     #[arg(long)]
     multi_scale: bool,
-    /// Pictures stay as they are, but shrunk so that neither side is longer than this (Lanczos).
+    /// Do not crop; shrink images so that neither side exceeds this (Lanczos).
     #[arg(long, value_name = "PIXELS", conflicts_with = "stretch")]
     fit: Option<usize>,
-    /// Crop retrieval's queries to their boxes, as its benchmark does and the authors do not.
+    /// Crop retrieval queries to their boxes, as the benchmark does and the authors do not.
     #[arg(long)]
     query_boxes: bool,
-    /// Pictures become squares of this side, whatever their shape.
+    /// Stretch every image to a square of this side.
     #[arg(long, value_name = "PIXELS", conflicts_with = "multi_scale")]
     stretch: Option<usize>,
 }
@@ -53,7 +52,7 @@ pub fn run(args: &FeaturesArgs) -> Result<ExitCode> {
         if args.query_boxes {
             let change = Change::Crop(args.data.query_boxes(&source)?);
             if args.split != "queries" {
-                let detail = "--query-boxes is for --split queries";
+                let detail = "--query-boxes needs --split queries";
                 return Err(Error::usage(detail.to_owned()));
             }
             data = Arc::new(Changed { data, change });
@@ -79,7 +78,7 @@ pub fn run(args: &FeaturesArgs) -> Result<ExitCode> {
 pub fn tell(source: &NetworkFile, network: NetworkName) -> Result<()> {
     let path = source.path().display();
     if network == NetworkName::Pixels {
-        println!("{path}: no network, pixels alone");
+        println!("{path}: no network, raw pixels");
         return Ok(());
     }
     let (chosen, found) = source.find(network)?;
@@ -104,7 +103,7 @@ fn extract(
     let network = args.network.network;
     let set = if args.multi_scale || args.fit.is_some() {
         if args.network.layer != POOLED || network == NetworkName::Pixels {
-            let detail = "--fit and --multi-scale are for a network's last layer alone";
+            let detail = "--fit and --multi-scale work only with a network's last layer";
             return Err(Error::usage(detail.to_owned()));
         }
         let data = match args.fit {

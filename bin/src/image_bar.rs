@@ -1,10 +1,10 @@
-//! A progress bar of images.
+//! A progress bar that counts images.
 
 use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// A bar that counts images; without a terminal nothing.
+/// A bar that counts images; hidden without a terminal.
 pub struct ImageBar {
     bar: ProgressBar,
     start: Instant,
@@ -12,7 +12,7 @@ pub struct ImageBar {
 }
 
 impl ImageBar {
-    /// A bar of so many images; `what` stands before it.
+    /// A bar for `images` images, labelled `what`.
     pub fn new(what: &str, images: usize) -> ImageBar {
         let bar = ProgressBar::new(images as u64).with_message(what.to_owned());
         let style = "{msg}  {bar:24} {pos}/{len}  {per_sec}  ETA {eta}";
@@ -20,12 +20,12 @@ impl ImageBar {
         ImageBar { bar, start: Instant::now(), images }
     }
 
-    /// So many are done.
+    /// Shows that `done` images are done.
     pub fn set(&self, done: usize) {
         self.bar.set_position(done as u64);
     }
 
-    /// Takes the bar away; images per second.
+    /// Removes the bar; returns images per second.
     pub fn finish(self) -> f64 {
         self.bar.finish_and_clear();
         self.images as f64 / self.start.elapsed().as_secs_f64().max(1e-9)

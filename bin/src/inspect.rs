@@ -20,10 +20,10 @@ pub struct TraceArgs {
     config: ConfigArgs,
     #[command(flatten)]
     device: DeviceArgs,
-    /// Print sums by kind of op instead of every op.
+    /// Print totals per kind of op instead of every op.
     #[arg(long)]
     summary: bool,
-    /// Run the step so many times and print the median time of each kind of op.
+    /// Run the step this many times and print the median time of each kind of op.
     #[arg(long, value_name = "STEPS", value_parser = clap::value_parser!(u32).range(1..))]
     measure: Option<u32>,
 }
@@ -34,12 +34,12 @@ pub struct PlanArgs {
     config: ConfigArgs,
     #[command(flatten)]
     device: DeviceArgs,
-    /// Draw the memory map into this SVG file.
+    /// Draw the memory map as an SVG file.
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
 }
 
-/// Builds and plans the step of the settings, without allocating its arena.
+/// Builds and plans the configured step, without allocating its arena.
 fn planned(args: &ConfigArgs, device: &DeviceArgs) -> Result<(Graph, Plan)> {
     let config = args.load()?;
     let (graph, _) = Step::new(&config.step())?;
@@ -58,7 +58,7 @@ pub fn trace(args: &TraceArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Runs the step on whatever the weights start with and views of zeros: times do not depend on it.
+/// Runs the step on initial weights and views of zeros: its time does not depend on the values.
 fn measure(args: &ConfigArgs, device: &DeviceArgs, steps: usize) -> Result<ExitCode> {
     let config = args.load()?;
     let mut learner = Learner::new(&config.step(), &device.open()?)?;
@@ -78,7 +78,7 @@ fn measure(args: &ConfigArgs, device: &DeviceArgs, steps: usize) -> Result<ExitC
             runs.iter().map(|run| run.iter().map(Duration::as_secs_f64).sum()).collect();
         whole.sort_by(f64::total_cmp);
         let summary = table::summary(executor.graph(), Some(&times));
-        Ok(format!("{summary}median {:.4} s a step of {steps}\n", whole[steps / 2]))
+        Ok(format!("{summary}median {:.4} s per step over {steps} steps\n", whole[steps / 2]))
     })?;
     crate::print::print(&text);
     Ok(ExitCode::SUCCESS)

@@ -1,6 +1,6 @@
-//! The command `carp`: trains, evaluates and looks inside. Everything that another program would
-//! want to call is in the libraries `carp`, `evaluations`, `datasets`, `weights` and `audit`; here
-//! are arguments and what is printed.
+//! The command `carp`: trains, evaluates and inspects. Everything another program might call is in
+//! the libraries `carp`, `evaluations`, `datasets`, `weights` and `audit`; here are only the
+//! arguments and the output.
 
 mod audit;
 mod bench;
@@ -25,7 +25,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tensor::packing_pool::PackingPool;
 
-/// Keeps GEMM's packing buffers from step to step, so that a step asks the system for no memory.
+/// Keeps GEMM's packing buffers from step to step, so that a step allocates nothing from the
+/// system.
 #[global_allocator]
 static ALLOCATOR: PackingPool<System> = PackingPool(System);
 
@@ -40,30 +41,30 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Train and report k-NN accuracy before and after.
+    /// Train a network, with its k-NN accuracy before and after.
     Train(train::TrainArgs),
-    /// Measure a trained network.
+    /// Evaluate a trained network.
     #[command(subcommand)]
     Eval(eval::EvalCommand),
-    /// Extract the features of pictures to a file.
+    /// Extract image features to a file.
     Features(features::FeaturesArgs),
-    /// Look into checkpoints of any make, and export backbones.
+    /// Inspect checkpoints, third-party ones included, and export backbones.
     #[command(subcommand)]
     Weights(weights::WeightsCommand),
-    /// The data sets of the paper: what they are, and whether one is whole.
+    /// List the paper's data sets, and check a local copy.
     #[command(subcommand)]
     Data(data::DataCommand),
-    /// Print the training step as a table: op, layer, shape, FLOPs, bytes, place in memory.
+    /// Print the training step as a table: op, layer, shape, FLOPs, bytes, memory offset.
     Trace(inspect::TraceArgs),
-    /// Print what memory the training step needs, and draw its map.
+    /// Print the memory the training step needs, and draw its memory map.
     Plan(inspect::PlanArgs),
-    /// Measure variants of a computation side by side: time, memory, share of the GEMM peak.
+    /// Benchmark variants of a computation: time, memory, share of the GEMM peak.
     #[command(subcommand)]
     Bench(bench::BenchCommand),
-    /// Run one GPU kernel on the emulator: run, check, profile or trace it.
+    /// Run, check, profile or trace one GPU kernel on the emulator.
     #[command(subcommand)]
     Ptx(ptx::PtxCommand),
-    /// Replay recorded computations (docs/audit.md) and compare.
+    /// Replay recorded computations and compare the results (docs/audit.md).
     Audit(audit::AuditArgs),
 }
 

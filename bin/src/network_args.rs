@@ -1,4 +1,4 @@
-//! Arguments that say which network, and how it looks at pictures.
+//! Arguments that choose a network and its image preprocessing.
 
 use std::path::{Path, PathBuf};
 
@@ -12,50 +12,50 @@ use evaluations::network_file::{NetworkFile, NetworkName};
 
 use crate::device::DeviceArgs;
 
-/// A network and how it looks at pictures.
+/// A network and its image preprocessing.
 #[derive(Args, Clone)]
 pub struct NetworkArgs {
-    /// A run folder, a checkpoint, or weights of others: safetensors, or .pth of PyTorch.
+    /// Run folder, checkpoint, or third-party weights (safetensors or PyTorch .pth).
     #[arg(long, value_name = "FILE")]
     pub checkpoint: PathBuf,
-    /// Which network of it; `pixels` takes the pixels for features.
+    /// Which network in it; `pixels` uses raw pixels as features.
     #[arg(long, value_name = "NAME", default_value = "teacher", value_parser = network_name())]
     pub network: NetworkName,
-    /// What stands before torchvision's names, where it is not found by itself.
+    /// Prefix of torchvision's names, if it is not detected.
     #[arg(long, value_name = "PREFIX")]
     pub prefix: Option<String>,
     /// Stop at this layer (conv1, maxpool, layer1 to layer4, layer2.0, ...), averaged over its pixels.
     #[arg(long, value_name = "NAME", default_value = POOLED)]
     pub layer: String,
-    /// How pictures are prepared: as the run's k-NN did, or ImageNet's 256/224. With weights of
-    /// others always the latter.
+    /// Image preprocessing: that of the run's k-NN, or ImageNet's 256/224 (always, for third-party
+    /// weights).
     #[arg(long, value_enum, default_value = "run")]
     pub transform: TransformName,
-    /// Short side that pictures are resized to.
+    /// Length to which the short side is resized.
     #[arg(long, value_name = "PIXELS")]
     pub resize: Option<usize>,
-    /// Side of the square in the middle that the network sees.
+    /// Side of the centre crop.
     #[arg(long, value_name = "PIXELS")]
     pub size: Option<usize>,
-    /// How pictures are resized.
+    /// Resizing filter.
     #[arg(long, value_enum, default_value = "bicubic")]
     pub filter: FilterName,
-    /// Pictures that the network sees at once.
+    /// Images per batch.
     #[arg(long, value_name = "B")]
     pub batch_size: Option<usize>,
-    /// Threads; 0 is one per core.
+    /// Threads; 0 means one per core.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub threads: usize,
     #[command(flatten)]
     pub device: DeviceArgs,
 }
 
-/// Preparations of pictures.
+/// Image preprocessing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum TransformName {
-    /// As the run's k-NN did.
+    /// That of the run's k-NN.
     Run,
-    /// Short side 256, the middle 224, ImageNet's mean and deviation.
+    /// Short side 256, centre crop 224, ImageNet's mean and standard deviation.
     Imagenet,
 }
 
@@ -66,7 +66,7 @@ pub enum FilterName {
     Bicubic,
 }
 
-/// Knows the networks by their names.
+/// Parses the name of a network.
 pub fn network_name() -> impl TypedValueParser<Value = NetworkName> {
     PossibleValuesParser::new(NetworkName::ALL.map(NetworkName::name)).map(|given| {
         let is_given = |name: &NetworkName| name.name() == given;
@@ -75,7 +75,7 @@ pub fn network_name() -> impl TypedValueParser<Value = NetworkName> {
 }
 
 impl NetworkArgs {
-    /// A network of a checkpoint with nothing else said.
+    /// A network of a checkpoint, all else at its default.
     pub fn new(checkpoint: &Path, network: NetworkName, device: DeviceArgs) -> NetworkArgs {
         NetworkArgs {
             checkpoint: checkpoint.to_owned(),
@@ -97,7 +97,7 @@ impl NetworkArgs {
         NetworkFile::open(&self.checkpoint, self.prefix.as_deref())
     }
 
-    /// How pictures are prepared.
+    /// The image preprocessing.
     pub fn transform(&self, source: &NetworkFile) -> Result<EvalTransform> {
         let mut transform = match self.transform {
             TransformName::Run => source.transform()?,
@@ -114,13 +114,13 @@ impl NetworkArgs {
         if transform.size == 0 || transform.size > transform.resize {
             let EvalTransform { size, resize, .. } = transform;
             return Err(Error::usage(format!(
-                "--size is {size}, should be 1 to --resize = {resize}"
+                "--size is {size}, should be 1 to {resize} (--resize)"
             )));
         }
         Ok(transform)
     }
 
-    /// The network, ready for pictures; `network` in place of the one asked for, if given.
+    /// `network`, ready to take images.
     pub fn encoder(&self, source: &mut NetworkFile, network: NetworkName) -> Result<Encoder> {
         let transform = self.transform(source)?;
         if network == NetworkName::Pixels {

@@ -1,8 +1,8 @@
-//! Long texts on the terminal.
+//! Long output on the terminal.
 
 use std::io::Write;
 
-/// Prints a long text; a reader that has seen enough (`| head`) may close the pipe.
+/// Prints a long text; its reader (`| head`) may close the pipe early.
 pub fn print(text: &str) {
     let _ = std::io::stdout().write_all(text.as_bytes());
 }

@@ -14,42 +14,42 @@ use cuda_kernels::tour::{self, Visit};
 use ptx_emulator::{Count, Launch, Memory, Module, Options, Param, Report, Tracer, launch};
 use tensor::random::{Purpose, Stream};
 
-/// NetworkFile lines that a profile lists.
+/// Source lines that a profile lists.
 const HOT_LINES: usize = 12;
 /// Values of a buffer that `run` prints.
 const SHOWN: usize = 8;
 
 #[derive(Subcommand)]
 pub enum PtxCommand {
-    /// Run it and say how fast the emulator is.
+    /// Run a kernel and report the emulator's speed.
     Run(PtxArgs),
-    /// Run it under the sanitizer: bounds, alignment, races, barriers, uninitialised memory.
+    /// Run a kernel under the sanitizer: bounds, alignment, races, barriers, uninitialised memory.
     Check(PtxArgs),
     /// Count instructions, memory transactions, bank conflicts and divergent branches.
     Profile(PtxArgs),
-    /// Print what its warps do, instruction by instruction.
+    /// Print what a warp does, instruction by instruction.
     Trace(TraceArgs),
 }
 
 #[derive(Args)]
 pub struct PtxArgs {
-    /// A kernel of this program (gemm_64x64, softmax, ...), launched on small data as training
-    /// launches it; or FILE.ptx:KERNEL with the options below.
+    /// One of carp's kernels (gemm_64x64, softmax, ...), launched on small data as in training; or
+    /// FILE.ptx:KERNEL with the options below.
     kernel: String,
     /// Blocks along x, y and z.
     #[arg(long, value_name = "X,Y,Z", default_value = "1", value_parser = shape)]
     grid: [u32; 3],
-    /// Threads of a block along x, y and z.
+    /// Threads per block along x, y and z.
     #[arg(long, value_name = "X,Y,Z", default_value = "32", value_parser = shape)]
     block: [u32; 3],
     /// Bytes of dynamic shared memory.
     #[arg(long, value_name = "BYTES", default_value_t = 0)]
     shared: u32,
-    /// A parameter, in order: 7, 0.5, or a buffer of so many elements: f32:1000 (random numbers),
-    /// u32:1000 (0, 1, 2 ...), zeros:1000.
+    /// Kernel argument, repeatable, in order: 7, 0.5, or a buffer such as f32:1000 (random),
+    /// u32:1000 (0, 1, 2, ...) or zeros:1000.
     #[arg(long = "arg", value_name = "VALUE")]
     params: Vec<String>,
-    /// Most instructions that one thread may run.
+    /// Maximum instructions per thread.
     #[arg(long, value_name = "N", default_value_t = Options::default().budget)]
     budget: u64,
 }
@@ -58,13 +58,13 @@ pub struct PtxArgs {
 pub struct TraceArgs {
     #[command(flatten)]
     args: PtxArgs,
-    /// Which block of the grid, counted along x first.
+    /// Block of the grid, counted along x first.
     #[arg(long, value_name = "N", default_value_t = 0)]
     in_block: u32,
-    /// Which of its warps.
+    /// Warp of the block.
     #[arg(long, value_name = "N", default_value_t = 0)]
     warp: usize,
-    /// Stop printing after so many instructions.
+    /// Stop printing after this many instructions.
     #[arg(long, value_name = "N", default_value_t = 200)]
     limit: usize,
 }
@@ -75,19 +75,19 @@ fn shape(text: &str) -> std::result::Result<[u32; 3], String> {
         let value = side.trim().parse().ok();
         match (sides.get_mut(i), value) {
             (Some(place), Some(value)) => *place = value,
-            _ => return Err("should be one to three numbers, as 4 or 4,2,1".to_owned()),
+            _ => return Err("should be one to three numbers, such as 4 or 4,2,1".to_owned()),
         }
     }
     Ok(sides)
 }
 
-/// A kernel's launches and what is known of its text.
+/// A kernel's launches and its PTX.
 struct Run {
     visits: Vec<Visit>,
     ptx: String,
-    /// Where the sources may lie.
+    /// Where the sources may be.
     folder: PathBuf,
-    /// First values of the buffers, if they were made here.
+    /// First values of the buffers, if they were allocated here.
     buffers: String,
 }
 
@@ -152,7 +152,7 @@ fn from_file(
     let Some(sizes) = module.kernel(kernel).map(|kernel| kernel.params.clone()) else {
         let names: Vec<&str> = module.kernels().collect();
         return Err(Error::usage(format!(
-            "{} has no kernel {kernel}; there are {}",
+            "{} has no kernel {kernel}; it has {}",
             file.display(),
             names.join(", ")
         )));
@@ -198,7 +198,7 @@ fn from_file(
     Ok(Run { visits, ptx, folder, buffers: shown })
 }
 
-/// A parameter, and the buffer that was made for it: address, elements, are they floats.
+/// A parameter and its buffer: address, elements, whether they are floats.
 type Parameter = (Param, Option<(u64, usize, bool)>);
 
 fn parameter(text: &str, size: usize, index: u64, memory: &mut Memory) -> Result<Parameter> {
@@ -241,21 +241,21 @@ fn describe(args: &PtxArgs, run: &Run) -> Result<String> {
         let rate = report.instructions as f64 / visit.seconds / 1e6;
         let _ = writeln!(
             text,
-            "{}: grid ({gx},{gy},{gz}), block ({bx},{by},{bz}): {} instructions of threads, {:.3} \
-             s, {rate:.0} million a second",
+            "{}: grid ({gx},{gy},{gz}), block ({bx},{by},{bz}): {} thread instructions, {:.3} \
+             s, {rate:.0} million per second",
             args.kernel, report.instructions, visit.seconds
         );
     }
     Ok(text)
 }
 
-/// All launches' counts: classes, memory, and the source lines that cost most.
+/// Counts over all launches: classes, memory, and the most expensive source lines.
 fn profile(args: &PtxArgs, run: &Run) -> String {
     let reports: Vec<&Report> =
         run.visits.iter().filter_map(|visit| visit.result.as_ref().ok()).collect();
     let sum = |of: fn(&Report) -> u64| reports.iter().map(|report| of(report)).sum::<u64>();
     let instructions = sum(|report| report.instructions).max(1);
-    let mut text = String::from("\ninstructions of threads by class\n");
+    let mut text = String::from("\nthread instructions by class\n");
     let mut classes = BTreeMap::new();
     for (class, count) in reports.iter().flat_map(|report| &report.classes) {
         *classes.entry(*class).or_insert(0) += count;
@@ -272,16 +272,16 @@ fn profile(args: &PtxArgs, run: &Run) -> String {
     };
     let (loads, stores) = (sum(|r| r.load_sectors), sum(|r| r.store_sectors));
     let rows = [
-        ("global loads of a warp", sum(|r| r.global_loads).to_string()),
-        ("  transactions of 32 bytes", loads.to_string()),
+        ("warp global loads", sum(|r| r.global_loads).to_string()),
+        ("  32-byte transactions", loads.to_string()),
         ("  efficiency", efficiency(sum(|r| r.load_bytes), loads)),
-        ("global stores of a warp", sum(|r| r.global_stores).to_string()),
-        ("  transactions of 32 bytes", stores.to_string()),
+        ("warp global stores", sum(|r| r.global_stores).to_string()),
+        ("  32-byte transactions", stores.to_string()),
         ("  efficiency", efficiency(sum(|r| r.store_bytes), stores)),
-        ("bytes of DRAM without a cache", (32 * (loads + stores)).to_string()),
-        ("shared accesses of a warp", sum(|r| r.shared_requests).to_string()),
-        ("  turns lost to bank conflicts", sum(|r| r.bank_conflicts).to_string()),
-        ("branches of a warp", sum(|r| r.branches).to_string()),
+        ("DRAM bytes without a cache", (32 * (loads + stores)).to_string()),
+        ("warp shared accesses", sum(|r| r.shared_requests).to_string()),
+        ("  extra cycles for bank conflicts", sum(|r| r.bank_conflicts).to_string()),
+        ("warp branches", sum(|r| r.branches).to_string()),
         ("  divergent", sum(|r| r.divergent_branches).to_string()),
     ];
     text += "\nmemory and branches\n";
@@ -303,7 +303,7 @@ fn hot_lines(args: &PtxArgs, run: &Run, reports: &[&Report], instructions: u64) 
     let mut lines: Vec<_> = lines.into_iter().filter(|(_, count)| count.threads > 0).collect();
     lines.sort_by_key(|&(line, count)| (std::cmp::Reverse(count.threads), line));
     let mut text = String::from(
-        "\nsource lines with most instructions\n  share  transactions  conflicts  divergent\n",
+        "\nsource lines with the most instructions\n  share  transactions  conflicts  divergent\n",
     );
     let sources = sources(args, run);
     for ((file, line), count) in
@@ -326,7 +326,7 @@ fn hot_lines(args: &PtxArgs, run: &Run, reports: &[&Report], instructions: u64) 
     text
 }
 
-/// The source files that the PTX names: index, name, and the text where it is at hand.
+/// The source files that the PTX names: index, name, and text if available.
 fn sources(args: &PtxArgs, run: &Run) -> Vec<(u32, String, String)> {
     let own;
     let module = match file_and_kernel(&args.kernel) {

@@ -1,9 +1,9 @@
-//! The pool of threads that a command runs on.
+//! The thread pool that a command runs on.
 
 use carp::error::{Error, Result};
 
-/// Runs `work` on a pool of so many threads (0: one per core). The main thread is not one of them,
-/// so that the whole of `work`, not only its parallel parts, runs on the pool.
+/// Runs `work` on a pool of `threads` threads (0: one per core). The main thread is not one of
+/// them: all of `work` runs on the pool, not only its parallel parts.
 pub fn on_threads<T: Send>(threads: usize, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     rayon::ThreadPoolBuilder::new()
         .num_threads(threads)

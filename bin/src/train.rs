@@ -1,4 +1,4 @@
-//! `carp train`: a run with a progress bar, and what came of it.
+//! `carp train`: a run with a progress bar, and its results.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -24,10 +24,10 @@ pub struct TrainArgs {
     config: ConfigArgs,
     #[command(flatten)]
     device: DeviceArgs,
-    /// Folder for the run; the default is the next free runs/NAME-N.
+    /// Run folder [default: the next free runs/NAME-N].
     #[arg(long, value_name = "DIR", conflicts_with = "resume")]
     out: Option<PathBuf>,
-    /// Go on with the run of this folder, with its settings.
+    /// Resume the run in this folder, with its settings.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["preset", "sets", "data", "strict"])]
     resume: Option<PathBuf>,
 }
@@ -50,7 +50,7 @@ pub fn run(args: &TrainArgs) -> Result<ExitCode> {
     let outcome = on_threads(config.train.threads, || {
         let trainer = Trainer::new(&config, &device)?;
         let mut knn = OnlineKnn::new(&config, trainer.splits(), &device)?;
-        // Last of all: a run that cannot start leaves nothing behind.
+        // Created last: a run that cannot start leaves nothing behind.
         let folder = open_folder(args, &config, resume.as_ref())?;
         let path = folder.path().to_owned();
         println!("run folder: {}", path.display());
@@ -64,7 +64,7 @@ pub fn run(args: &TrainArgs) -> Result<ExitCode> {
         Outcome::Finished(result) => print_result(&result),
         Outcome::Stopped { step } => {
             println!(
-                "stopped after step {step}; go on with: carp train --resume {}",
+                "stopped after step {step}; resume with: carp train --resume {}",
                 path.display()
             );
         }
@@ -72,7 +72,7 @@ pub fn run(args: &TrainArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A new folder, or that of the run to go on with.
+/// A new folder, or that of the run to resume.
 fn open_folder(
     args: &TrainArgs,
     config: &Config,
@@ -100,7 +100,7 @@ impl Screen {
         match event {
             TrainEvent::Start { first_step, steps, planned_bytes } => {
                 let mebibytes = planned_bytes as f64 / f64::from(1 << 20);
-                self.line(&format!("one step needs {mebibytes:.1} MiB, planned beforehand"));
+                self.line(&format!("one step needs {mebibytes:.1} MiB, planned in advance"));
                 self.bar = ProgressBar::new(steps as u64).with_position(first_step as u64);
                 self.bar.reset_eta();
                 let style = "{bar:24} {pos}/{len}  {msg}  ETA {eta}";
@@ -120,7 +120,7 @@ impl Screen {
                     metrics.images_per_second,
                     100.0 * metrics.waiting
                 ));
-                // Without a terminal there is no bar: a line now and then instead.
+                // Without a terminal there is no bar: print a line now and then.
                 if self.bar.is_hidden() && metrics.step % 50 == 0 {
                     println!("step {:>6}: {}", metrics.step, self.bar.message());
                 }

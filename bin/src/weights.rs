@@ -1,4 +1,4 @@
-//! `carp weights`: looks into checkpoints of any make, and exports backbones for others.
+//! `carp weights`: inspects checkpoints, third-party ones included, and exports backbones.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -14,37 +14,37 @@ use weights::WeightsFile;
 
 use crate::print::print;
 
-/// Names of a list that are printed.
+/// How many names of a list are printed.
 const SHOWN: usize = 8;
 
 #[derive(Subcommand)]
 pub enum WeightsCommand {
-    /// Print which networks a file holds, what is missing and what is left over.
+    /// List the networks in a file, with missing and unused tensors.
     Show(ShowArgs),
-    /// Write a backbone as safetensors with torchvision's names.
+    /// Export a backbone as safetensors with torchvision's names.
     Export(ExportArgs),
 }
 
 #[derive(Args)]
 pub struct ShowArgs {
-    /// A run folder, safetensors, or a file of torch.save.
+    /// Run folder, safetensors file, or torch.save file.
     file: PathBuf,
-    /// Print every tensor.
+    /// List every tensor.
     #[arg(long)]
     all: bool,
 }
 
 #[derive(Args)]
 pub struct ExportArgs {
-    /// A run folder, safetensors, or a file of torch.save.
+    /// Run folder, safetensors file, or torch.save file.
     checkpoint: PathBuf,
-    /// Where the weights go.
+    /// Output file.
     #[arg(short, long, value_name = "FILE")]
     out: PathBuf,
-    /// The student in place of the teacher.
+    /// Export the student instead of the teacher.
     #[arg(long)]
     student: bool,
-    /// What stands before torchvision's names, where it is not found by itself.
+    /// Prefix of torchvision's names, if it is not detected.
     #[arg(long, value_name = "PREFIX", conflicts_with = "student")]
     prefix: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! `carp eval linear` and `carp eval semi` as a user runs them, on a network of a moment's training.
+//! `carp eval linear` and `carp eval semi` as a user runs them, on a briefly trained network.
 
 use std::path::Path;
 use std::process::{Command, Output};

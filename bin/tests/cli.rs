@@ -1,11 +1,11 @@
-//! The command as a user runs it: small runs, and every mistake as one clear line.
+//! The command as a user runs it: small runs, and one clear line per mistake.
 
 use std::path::Path;
 use std::process::{Command, Output};
 
 use tempfile::TempDir;
 
-/// Settings that make a run of seconds.
+/// Settings for a run of seconds.
 const SMALL: [&str; 24] = [
     "data.train_size=64",
     "data.test_size=32",
@@ -37,7 +37,7 @@ fn carp(folder: &Path, args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_carp")).args(args).current_dir(folder).output().unwrap()
 }
 
-/// `train` with the small settings, then `more` ones, which win.
+/// `train` with the small settings, overridden by `more`.
 fn train(folder: &Path, more: &[&str]) -> Output {
     let mut args = vec!["train"];
     SMALL.iter().for_each(|set| args.extend(["--set", set]));
@@ -49,7 +49,7 @@ fn stdout(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// Asserts exit code and a single line on standard error that holds all `parts`.
+/// Asserts the exit code and a single line on standard error with all `parts`.
 fn fails(output: &Output, code: i32, parts: &[&str]) {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(code), "{stderr}");
@@ -130,7 +130,7 @@ fn a_resumed_run_ends_with_the_same_bits() {
             .spawn()
             .unwrap();
         interrupt_once_it_runs(&temp.path().join(&parts), child);
-        // However far it came, going on ends where the whole run did.
+        // However far it got, resuming ends where the whole run did.
         if !temp.path().join(&parts).join("result.json").exists() {
             let output = carp(temp.path(), &["train", "--resume", &parts]);
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -296,7 +296,7 @@ fn a_device_that_is_not_there_is_one_line_and_no_run_folder() {
     let unknown = carp(temp.path(), &["train", "--device", "gpu"]);
     assert_eq!(unknown.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&unknown.stderr).contains("cpu, cuda:0 or emulate"));
-    // With the feature, what is missing is libcuda or the 1000th card: not the user's mistake.
+    // With the feature, libcuda or the 1000th GPU is missing: not the user's mistake.
     let missing = carp(temp.path(), &["train", "--device", "cuda:999"]);
     if cfg!(any(feature = "cuda", feature = "cust")) {
         fails(&missing, 1, &["cuda:999"]);
@@ -311,7 +311,7 @@ fn one_kernel_is_run_checked_profiled_and_traced() {
     let temp = TempDir::new().unwrap();
     let profile = stdout(&carp(temp.path(), &["ptx", "profile", "add"]));
     assert!(
-        profile.contains("bytes of DRAM without a cache") && profile.contains("36000"),
+        profile.contains("DRAM bytes without a cache") && profile.contains("36000"),
         "{profile}"
     );
     let trace = stdout(&carp(temp.path(), &["ptx", "trace", "add", "--limit", "5"]));

@@ -11,7 +11,7 @@ fn stdout(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// A picture of one pixel, `data check` asks no more.
+/// An image of one pixel, enough for `data check`.
 fn picture(folder: &Path, name: &str) {
     std::fs::create_dir_all(folder).unwrap();
     std::fs::write(folder.join(name), b"P6 1 1 255\n\x01\x02\x03").unwrap();
@@ -48,7 +48,7 @@ fn a_whole_data_set_is_good_and_a_broken_image_is_listed() {
     for part in ["157 images of 157: good", "229 images of 229: good", "classes", "all good"] {
         assert!(text.contains(part), "{part:?} is not in {text}");
     }
-    assert!(text.contains("crops/10       not there (it need not be)"), "{text}");
+    assert!(text.contains("crops/10       absent (optional)"), "{text}");
 
     std::fs::write(temp.path().join("strong/200501.ppm"), b"P6 9 9 255\n\x01").unwrap();
     let broken = carp(&["data", "check", "copydays", folder]);
@@ -56,7 +56,7 @@ fn a_whole_data_set_is_good_and_a_broken_image_is_listed() {
     assert_eq!(broken.status.code(), Some(1), "{text}");
     assert!(text.contains("229 images of 229: good, 1 broken:\n    "), "{text}");
     assert!(text.contains("strong/200501.ppm: cannot be decoded"), "{text}");
-    assert!(text.ends_with("NOT as its makers publish it\n"), "{text}");
+    assert!(text.ends_with("NOT as published\n"), "{text}");
 
     std::fs::remove_file(temp.path().join("strong/200501.ppm")).unwrap();
     let fewer = carp(&["data", "check", "copydays", folder]);

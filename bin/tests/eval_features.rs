@@ -1,4 +1,4 @@
-//! The protocols of `carp eval` on files of features, as a user runs them.
+//! The protocols of `carp eval` on feature files, as a user runs them.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -31,7 +31,7 @@ fn json(folder: &Path, name: &str) -> Value {
     serde_json::from_slice(&std::fs::read(folder.join(name)).unwrap()).unwrap()
 }
 
-/// Far clouds, one per class: every protocol is nearly always right.
+/// Distant clouds, one per class: every protocol is nearly always right.
 fn clouds(rows: u32, index: u64) -> FeatureSet {
     let mut centres = Stream::new(0, Purpose::Test, 0, 0);
     let centres: Vec<f32> = (0..3 * 6).map(|_| 3.0 * centres.normal()).collect();

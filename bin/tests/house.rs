@@ -1,10 +1,9 @@
-//! How the code of the workspace hangs together: inside a crate no file uses another that uses it,
-//! directly or through others.
+//! Dependencies between files: within a crate no file uses another that uses it back, directly or
+//! through others.
 //!
-//! An arrow goes from a file to every file in which something is defined that it names by a path.
-//! What a module hands on (`pub use`) is defined where the path leads in the end. A `mod.rs` has
-//! arrows to its children, so a child that names what its `mod.rs` defines closes a circle. Modules
-//! of tests are left out.
+//! A file has an arrow to every file that defines something it names by a path. A re-export (`pub
+//! use`) is followed to its definition. A `mod.rs` has arrows to its children, so a child that
+//! names something defined in its `mod.rs` closes a circle. Test modules are ignored.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -18,7 +17,7 @@ struct File {
     path: PathBuf,
     /// Child modules in files of their own.
     children: Vec<String>,
-    /// Imports: the name here, and the path that it stands for.
+    /// Imports: local name and path.
     imports: BTreeMap<String, Vec<String>>,
     /// Paths of `use path::*`.
     globs: Vec<Vec<String>>,
@@ -28,7 +27,8 @@ struct File {
     items: BTreeSet<String>,
 }
 
-/// Words, `::` and single characters; comments, texts, characters and lifetimes left out.
+/// Words, `::` and single characters, without comments, string and character literals, and
+/// lifetimes.
 fn tokens(text: &str) -> Vec<String> {
     let chars: Vec<char> = text.chars().collect();
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
@@ -98,7 +98,7 @@ fn without_tests(tokens: Vec<String>) -> Vec<String> {
     kept
 }
 
-/// The paths of a `use` tree with the name of each; returns what comes after the tree.
+/// Collects the paths of a `use` tree with their names; returns the tokens after it.
 fn tree<'t>(
     mut rest: &'t [String],
     prefix: &[String],
@@ -177,7 +177,7 @@ fn parse(path: &Path) -> File {
     file
 }
 
-/// The files of a crate by their modules.
+/// The files of a crate by module.
 struct Crate(BTreeMap<Module, File>);
 
 impl Crate {
@@ -200,8 +200,8 @@ impl Crate {
         Crate(files)
     }
 
-    /// The module of the file in which what `path` names inside of `module` is defined; none if
-    /// that is another crate's, or a module itself.
+    /// The module whose file defines what `path` names inside `module`; none for another crate's
+    /// item or a module itself.
     fn definition(&self, module: &[String], path: &[String]) -> Option<Module> {
         let file = self.0.get(module)?;
         let (first, rest) = path.split_first()?;
@@ -228,7 +228,7 @@ impl Crate {
         }
         if let Some(target) = file.imports.get(first) {
             let whole = [&target[..], rest].concat();
-            // `use a::a` would name itself: what is imported is looked for where it comes from.
+            // `use a::a` would name itself: look an import up where it comes from.
             return match target.first().map(String::as_str) {
                 Some("crate" | "self" | "super") => self.definition(module, &whole),
                 Some(name) if file.children.iter().any(|child| child == name) => {
@@ -318,8 +318,8 @@ fn no_file_uses_another_that_uses_it() {
     assert!(crates > 10 && circles.is_empty(), "circles of files:\n{circles}");
 }
 
-/// The check itself: it sees a circle through a third file, and one with a `mod.rs`, but none where a
-/// `mod.rs` only hands on.
+/// The check itself finds a circle through a third file and one with a `mod.rs`, but none where a
+/// `mod.rs` only re-exports.
 #[test]
 fn circles_are_seen() {
     let temp = tempfile::tempdir().unwrap();

@@ -1,13 +1,13 @@
-//! README's reading path: every file is there, is as long as the table says, and all of them can be
-//! read in an afternoon.
+//! README's reading path: every file exists and has the stated length, and all can be read in an
+//! afternoon.
 
 use std::fs::read_to_string;
 use std::path::Path;
 
-/// Lines that an afternoon has room for.
+/// Lines one can read in an afternoon.
 const AFTERNOON: usize = 4500;
 
-/// The file of a row and its lines, or none for other rows.
+/// The file and line count of a row, or none for other rows.
 fn row(line: &str) -> Option<(&str, usize)> {
     let file = line.strip_prefix("| [")?.split_once("](")?.1.split_once(')')?.0;
     let lines = line.trim_end_matches(" |").rsplit_once("| ")?.1;

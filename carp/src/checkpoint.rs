@@ -1,6 +1,6 @@
 //! `checkpoint.safetensors`: student, teacher, optimizer and running statistics in PyTorch's
-//! layouts, with the settings and the place in the run as metadata. Everything random is a pure
-//! function of seed and step, so a resumed run goes on with the same bits.
+//! layouts, with settings and progress as metadata. Everything random is a pure function of seed
+//! and step, so a resumed run continues with the same bits.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -14,10 +14,10 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::learner::NamedTensor;
 
-/// Version of the format, in the metadata.
+/// Format version, in the metadata.
 const FORMAT: &str = "1";
 
-/// How far a run is.
+/// Progress of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
     /// Steps done.
@@ -33,10 +33,10 @@ pub struct Checkpoint {
     metadata: HashMap<String, String>,
 }
 
-/// Writes a checkpoint, whole or not at all.
+/// Writes a checkpoint atomically.
 ///
 /// # Errors
-/// What the system says.
+/// I/O errors.
 pub fn save(
     path: &Path,
     config: &Config,
@@ -70,7 +70,7 @@ impl Checkpoint {
     /// Reads a checkpoint.
     ///
     /// # Errors
-    /// No such file, not safetensors or cut short, not made by this program.
+    /// A missing file, not safetensors, truncated, or not written by this program.
     pub fn load(path: &Path) -> Result<Checkpoint> {
         let bytes = std::fs::read(path).map_err(|source| Error::io(path, source))?;
         let broken = |error| Error::data(path, format!("not a whole safetensors file: {error}"));
@@ -97,15 +97,15 @@ impl Checkpoint {
     /// The settings of the run that wrote it.
     ///
     /// # Errors
-    /// If they are missing or not right.
+    /// If they are missing or invalid.
     pub fn config(&self) -> Result<Config> {
         Config::parse(self.entry("carp.config")?, &self.path.display().to_string())
     }
 
-    /// How far that run was.
+    /// The progress of that run.
     ///
     /// # Errors
-    /// If that is missing or not right.
+    /// If it is missing or invalid.
     pub fn progress(&self) -> Result<Progress> {
         serde_json::from_str(self.entry("carp.progress")?)
             .map_err(|error| Error::data(&self.path, format!("carp.progress: {error}")))
@@ -119,7 +119,7 @@ impl Checkpoint {
     /// A tensor's shape and numbers, in PyTorch's layout.
     ///
     /// # Errors
-    /// If there is none of that name.
+    /// If there is none with that name.
     pub fn tensor(&self, name: &str) -> Result<(&[usize], &[f32])> {
         let tensor = self.tensors.get(name);
         tensor
@@ -128,8 +128,8 @@ impl Checkpoint {
     }
 }
 
-/// SHA-256 over names, shapes and numbers (little-endian) of student and teacher, in order of
-/// names; in hexadecimal.
+/// SHA-256, in hexadecimal, over names, shapes and numbers (little-endian) of student and teacher,
+/// sorted by name.
 pub fn weights_sha256(tensors: &[NamedTensor]) -> String {
     let of_network = |name: &str| name.starts_with("student.") || name.starts_with("teacher.");
     let mut tensors: Vec<_> = tensors.iter().filter(|tensor| of_network(&tensor.0)).collect();
@@ -162,7 +162,7 @@ mod tests {
         path
     }
 
-    /// The error of loading a file with these bytes: one line that names the file.
+    /// The error from loading a file with these bytes: one line that names the file.
     fn refused(bytes: &[u8]) -> String {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.safetensors");

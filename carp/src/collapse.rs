@@ -1,14 +1,15 @@
-//! Tells a run that learns nothing.
+//! Detects a run that has collapsed.
 //!
-//! C + H is ln N_B both where every assignment is uniform (C = ln N_B, H = 0) and where every image
-//! goes to the same prototype (C = 0, H = ln N_B); spec 1.5. A loss that stays there has collapsed,
-//! and C and H apart tell which way.
+//! C + H is ln N_B both if every assignment is uniform (C = ln N_B, H = 0) and if every image goes
+//! to the same prototype of a block (C = 0, H = ln N_B): docs/method.md, 1.5. A loss that stays
+//! there is taken for a collapse, and C and H tell which. Other constant assignments have a lower
+//! loss and go unnoticed.
 
 use crate::learner::Terms;
 
 /// Steps that the loss must stay within [`NEAR`] of ln N_B.
 const WINDOW: usize = 200;
-/// Relative distance that counts as staying.
+/// Relative distance that counts as near.
 const NEAR: f32 = 0.01;
 
 /// Watches the loss of a run.
@@ -24,10 +25,10 @@ impl CollapseWatch {
         CollapseWatch { log_size: (partition_size as f32).ln(), near_for: 0, told: false }
     }
 
-    /// Takes the terms of a step; once in a run, says in one line that it has collapsed.
+    /// Takes the terms of a step; returns a one-line warning, once per run, when it has collapsed.
     pub fn observe(&mut self, terms: Terms) -> Option<String> {
         let near = (terms.loss - self.log_size).abs() <= NEAR * self.log_size;
-        // A partition of single prototypes has ln 1 = 0: its loss is always 0 and tells nothing.
+        // With one prototype per block ln N_B = 0: the loss is always 0 and means nothing.
         self.near_for = if near && self.log_size > 0.0 { self.near_for + 1 } else { 0 };
         if self.told || self.near_for < WINDOW {
             return None;

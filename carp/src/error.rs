@@ -1,17 +1,17 @@
-//! Everything that a user or bad data can get wrong: each prints as one line.
+//! Errors that users or bad data cause: each prints as one line.
 
 use std::path::PathBuf;
 
-/// An error of this crate, and of those that use it.
+/// An error of this crate and of those that use it.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A setting or a file that is not right.
+    /// An invalid setting or file.
     #[error(transparent)]
     File(#[from] files::Error),
     /// Shapes or settings that an op refuses.
     #[error("{0}")]
     Tensor(#[from] tensor::Error),
-    /// A loss that is infinite or NaN.
+    /// An infinite or NaN loss.
     #[error(
         "the loss is {loss} at step {step}: the first value that is not finite is {origin}; \
          lower optimizer.base_lr or add optimizer.warmup_epochs"
@@ -42,8 +42,8 @@ impl Error {
         Error::File(files::Error::io(path, source))
     }
 
-    /// The exit code of a program that ends with this error: 2 for what the user asked for (a
-    /// setting, also one that only an op can refuse), 1 for the rest.
+    /// The exit code of a program that ends with this error: 2 for what the user asked for
+    /// (including settings that only an op can refuse), 1 for the rest.
     pub fn exit_code(&self) -> u8 {
         match self {
             Error::File(error) => error.exit_code(),
@@ -53,5 +53,5 @@ impl Error {
     }
 }
 
-/// The result of everything here that can fail.
+/// The result type of this crate.
 pub type Result<T> = std::result::Result<T, Error>;

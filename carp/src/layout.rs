@@ -1,7 +1,8 @@
-//! The border to PyTorch's layouts: this project's images are `[N,H,W,C]` and convolution weights
-//! `[O,R,S,I]`; PyTorch's are `[N,C,H,W]` and `[O,I,R,S]`. Tensors of other ranks are the same.
+//! Conversion to and from PyTorch's layouts: this project's images are `[N,H,W,C]` and convolution
+//! weights `[O,R,S,I]`; PyTorch's are `[N,C,H,W]` and `[O,I,R,S]`. Tensors of other ranks are the
+//! same.
 
-/// The shape that a tensor of this project has in PyTorch.
+/// The PyTorch shape of one of this project's tensors.
 pub fn pytorch_shape(shape: &[usize]) -> Vec<usize> {
     match *shape {
         [n, h, w, c] => vec![n, c, h, w],
@@ -26,7 +27,7 @@ pub fn from_pytorch(shape: &[usize], data: &[f32]) -> Vec<f32> {
     }
 }
 
-/// The shape that a tensor of PyTorch has in this project.
+/// This project's shape of a PyTorch tensor.
 pub fn own_shape(shape: &[usize]) -> Vec<usize> {
     match *shape {
         [n, c, h, w] => vec![n, h, w, c],

@@ -1,4 +1,4 @@
-//! Student, teacher and optimizer on a device, and the three moves of a step.
+//! Student, teacher and optimizer on a device, and the three parts of a step.
 
 use autograd::{Executor, Phase, Value};
 
@@ -23,7 +23,7 @@ pub struct Terms {
     pub entropy: f32,
 }
 
-/// What the schedules say for one update.
+/// The scheduled values for one update.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct UpdateSettings {
     /// Learning rate.
@@ -44,11 +44,11 @@ pub struct Learner {
 }
 
 impl Learner {
-    /// Builds and plans the step and allocates its arena; all weights are 0 until
+    /// Builds and plans the step and allocates its arena; weights are 0 until
     /// [`Learner::initialize`] or [`Learner::restore`].
     ///
     /// # Errors
-    /// Sizes that do not fit together: see [`Step::new`]. Those of `device`.
+    /// Sizes that do not fit together: see [`Step::new`]. Errors of `device`.
     pub fn new(config: &StepConfig, device: Device) -> Result<Learner> {
         let (graph, step) = Step::new(config)?;
         Ok(Learner { executor: Executor::new(graph, device)?, step, config: config.clone() })
@@ -59,7 +59,7 @@ impl Learner {
         &self.executor
     }
 
-    /// The step, to run it in other ways than a training run does.
+    /// The step's executor, for uses other than training.
     pub fn executor_mut(&mut self) -> &mut Executor {
         &mut self.executor
     }
@@ -91,16 +91,16 @@ impl Learner {
     /// Writes the views of one group, `[count*B,S,S,C]`, view by view.
     ///
     /// # Panics
-    /// If there is no such group, or `pixels` has not its number of elements.
+    /// If there is no such group, or `pixels` has the wrong length.
     pub fn write_group(&mut self, group: usize, pixels: &[f32]) {
         self.executor.write(self.step.views[group].images, pixels);
     }
 
     /// Student, teacher and loss of the written views, with the prototypes in the order of
-    /// `permutation` `[K]`; `step` is for the error alone.
+    /// `permutation` `[K]`; `step` is only for the error.
     ///
     /// # Errors
-    /// A loss that is not finite: names the first op that made it so. A fault of the device.
+    /// A loss that is not finite: names the first op at fault. A device fault.
     pub fn forward(&mut self, step: usize, permutation: &[u32]) -> Result<Terms> {
         self.executor.write_u32(self.step.permutation, permutation);
         self.executor.run(Phase::Forward)?;
@@ -120,10 +120,10 @@ impl Learner {
         Err(Error::NonFinite { loss: terms.loss, step, origin })
     }
 
-    /// Gradients of the last [`Learner::forward`]; `first` starts a new sum of them.
+    /// Gradients of the last [`Learner::forward`]; `first` starts a new sum.
     ///
     /// # Errors
-    /// A fault of the device.
+    /// A device fault.
     pub fn backward(&mut self, first: bool) -> Result<()> {
         self.executor.write(self.step.scalars.keep, &[if first { 0.0 } else { 1.0 }]);
         Ok(self.executor.run(Phase::Backward)?)
@@ -132,7 +132,7 @@ impl Learner {
     /// Moves the teacher towards the student, then the student along its gradients.
     ///
     /// # Errors
-    /// A fault of the device.
+    /// A device fault.
     pub fn update(&mut self, settings: UpdateSettings) -> Result<()> {
         let scalars = self.step.scalars;
         self.executor.write(scalars.lr, &[settings.lr]);
@@ -172,7 +172,7 @@ impl Learner {
         let Some(value) = value else { return Ok(false) };
         let want = layout::pytorch_shape(&self.executor.graph().shape(value));
         if want != shape {
-            let detail = format!("{name} is {shape:?}, the network has {want:?}");
+            let detail = format!("{name} is {shape:?}, should be {want:?}");
             return Err(Error::usage(detail));
         }
         self.executor.write(value, &layout::from_pytorch(shape, data));
@@ -182,7 +182,7 @@ impl Learner {
     /// Sets all tensors; each of the step's must be given by `find(name)`.
     ///
     /// # Errors
-    /// A missing tensor or one of another shape.
+    /// A missing tensor, or one of another shape.
     pub fn restore<'a>(
         &mut self,
         find: impl Fn(&str) -> Result<(&'a [usize], &'a [f32])>,

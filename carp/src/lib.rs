@@ -1,13 +1,12 @@
 //! CARP: learning image features by consistent assignment of views over random partitions
 //! (Silva and Ramírez Rivera, NeurIPS 2023).
 //!
-//! The method and nothing else: pictures come from the crate `datasets`, what the features are worth
-//! is measured by `evaluations`, whether the numbers are right by `audit`. In reading order, from
-//! pixel to loss to gradient: [`views`] cuts and colours the views of a picture, [`pipeline`] makes
-//! batches of them ahead of time; [`nn`] holds the network, [`loss`] the loss with its variants;
-//! [`step`] is one training step as a graph; [`learner`] puts it on a device; [`train`] is the loop.
-//! [`schedule`] and [`config`] say with which settings; [`checkpoint`] and [`run_folder`] keep what
-//! came of it.
+//! Only the method (docs/method.md): images come from the crate `datasets`; `evaluations` measures
+//! the features, and `audit` checks the numbers. In reading order, from pixel to loss to gradient:
+//! [`views`] crops and augments the views of an image, [`pipeline`] prepares batches of them ahead
+//! of time; [`nn`] holds the network, [`loss`] the loss and its variants; [`step`] is one training
+//! step as a graph; [`learner`] puts it on a device; [`train`] is the loop. [`schedule`] and
+//! [`config`] hold the settings; [`checkpoint`] and [`run_folder`] store the results.
 
 pub mod checkpoint;
 pub mod collapse;

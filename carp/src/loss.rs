@@ -1,13 +1,13 @@
-//! CARP's loss, and the ladder of its variants (spec 1.4 and 1.5; paper, section 3).
+//! CARP's loss and its variants (docs/method.md, 1.4 and 1.5).
 //!
-//! All variants give the same numbers and gradients; they differ in what they keep in memory and in
-//! how often they go through it: each is the list of the one below with one more pass of fusion.
+//! All variants give the same numbers and gradients; they differ in what they keep in memory and
+//! how often they pass over it. Each is the list of the one before with more fusion passes.
 //! `docs/fusion.md` walks through them.
 
 use autograd::{Graph, LossInputs, LossTerms, Pass, Passes, Result};
 use serde::{Deserialize, Serialize};
 
-/// How the loss is computed; from first to last, more is fused.
+/// How the loss is computed, from least to most fused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LossVariant {
@@ -17,13 +17,13 @@ pub enum LossVariant {
     FusedSoftmax,
     /// From embeddings and prototypes block by block; logits of all prototypes never exist.
     Streaming,
-    /// As streaming, and within a block view by view: a view's logits stay in the core's cache from
+    /// Streaming, and view by view within a block: a view's logits stay in the core's cache from
     /// the matrix product to the softmax, and from the gradient to its matrix products.
     StreamingTiled,
 }
 
 impl LossVariant {
-    /// All variants, up the ladder.
+    /// All variants, from least to most fused.
     pub const ALL: [LossVariant; 4] = [
         LossVariant::Unfused,
         LossVariant::FusedSoftmax,
@@ -31,7 +31,7 @@ impl LossVariant {
         LossVariant::StreamingTiled,
     ];
 
-    /// Its name in settings and tables.
+    /// Name in settings and tables.
     pub fn name(self) -> &'static str {
         match self {
             LossVariant::Unfused => "unfused",
@@ -41,12 +41,12 @@ impl LossVariant {
         }
     }
 
-    /// The variant of this name.
+    /// The variant with this name.
     pub fn from_name(name: &str) -> Option<LossVariant> {
         LossVariant::ALL.into_iter().find(|variant| variant.name() == name)
     }
 
-    /// The passes that make it.
+    /// The passes that produce it.
     pub fn passes(self) -> Passes {
         Passes::new(match self {
             LossVariant::Unfused => None,
@@ -56,7 +56,7 @@ impl LossVariant {
         })
     }
 
-    /// Those of `passes` that do not go beyond it.
+    /// `passes` without those that fuse the loss further.
     pub fn limit(self, passes: &Passes) -> Passes {
         let loss = [Pass::PartitionLoss, Pass::StreamingLoss, Pass::TiledLoss];
         let others = Pass::ALL.into_iter().filter(|pass| !loss.contains(pass));

@@ -1,8 +1,8 @@
-//! Batches of views, made ahead of the step by threads of their own.
+//! Batches of views, prepared ahead of the step by separate threads.
 //!
-//! What a batch holds is a pure function of (seed, step): the order of an epoch's samples and the
-//! random draws of each sample's views come from streams with those numbers. So a resumed run
-//! needs no state of the pipeline, and threads change nothing.
+//! The content of a batch is a pure function of (seed, step): the order of an epoch's samples and
+//! the random draws of each sample's views come from streams with those numbers. So a resumed run
+//! needs no pipeline state, and the number of threads does not matter.
 
 mod exchange;
 
@@ -18,15 +18,15 @@ use self::exchange::{End, exchange};
 use crate::error::{Error, Result};
 use crate::views::{Scratch, Views};
 
-/// What decides the batches.
+/// What determines the batches.
 #[derive(Clone)]
 pub struct PipelineConfig {
     /// Seed of the run.
     pub seed: u64,
     /// B, images in a batch.
     pub batch: usize,
-    /// Make a last, smaller batch of the images of an epoch that do not fill one, instead of leaving
-    /// them out.
+    /// Put the images of an epoch that do not fill a batch into a last, smaller one instead of
+    /// leaving them out.
     pub partial: bool,
     /// The first step to make a batch for.
     pub first_step: usize,
@@ -39,7 +39,7 @@ pub struct PipelineConfig {
 }
 
 impl PipelineConfig {
-    /// Batches in an epoch of so many images.
+    /// Batches in an epoch of this many images.
     pub fn batches(&self, images: usize) -> usize {
         if self.partial { images.div_ceil(self.batch) } else { images / self.batch }
     }
@@ -47,10 +47,10 @@ impl PipelineConfig {
 
 /// The views of one step.
 pub struct Batch {
-    /// Which images they show, B of them.
+    /// The B images that they show.
     pub samples: Vec<u32>,
-    /// Their views as a [`crate::step::ViewGroup`] takes them: per run of consecutive views of one
-    /// size `[views*B,S,S,C]`, view by view.
+    /// Their views as a [`crate::step::ViewGroup`] takes them: for each run of consecutive views of
+    /// one size `[views*B,S,S,C]`, view by view.
     pub groups: Vec<Vec<f32>>,
 }
 
@@ -63,11 +63,11 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// Starts making batches of `data`'s images. Batches go round: with images in memory, nothing is
-    /// allocated once each thread has met one of the largest size.
+    /// Starts making batches of `data`'s images. Batches are reused: with images in memory, nothing
+    /// is allocated once each thread has seen one of the largest size.
     ///
     /// # Errors
-    /// Fewer images than a batch holds, where that has to be full.
+    /// Fewer images than a batch, if batches must be full.
     pub fn start(data: Arc<dyn Dataset>, views: Views, config: PipelineConfig) -> Result<Pipeline> {
         if config.batches(data.len()) == 0 {
             let detail = format!("a batch of {} images from {} in all", config.batch, data.len());
@@ -84,15 +84,15 @@ impl Pipeline {
             samples: Vec::with_capacity(images),
             groups: groups.iter().map(|group| vec![0.0; group.len(images)]).collect(),
         };
-        // Those held ready, the one being made and the one in use.
+        // The ready ones, the one being made and the one in use.
         let spare = std::iter::repeat_with(batch).take(config.ahead.max(1) + 2).collect();
         let (batches, end) = exchange(spare);
         let producer = std::thread::spawn(move || {
-            // All of it inside the pool: rayon allocates for work that comes from outside.
+            // All inside the pool: rayon allocates for work that comes from outside.
             pool.install(move || {
                 let mut maker = Maker::new(&*data, &views, &config, groups);
                 for step in config.first_step..config.steps {
-                    // No more spare ones: a stopped run.
+                    // No more spare ones: the run has stopped.
                     let Some(mut batch) = end.take_spare() else { return };
                     let made = maker.make(step, &mut batch);
                     let failed = made.is_err();
@@ -107,13 +107,13 @@ impl Pipeline {
         Ok(Pipeline { batches, current, producer, waited: Duration::ZERO })
     }
 
-    /// The next batch, in the order of steps; the one before it goes back to be filled anew.
+    /// The next batch, in step order; the previous one is handed back for reuse.
     ///
     /// # Errors
     /// An image that cannot be read.
     ///
     /// # Panics
-    /// Behind the last step.
+    /// After the last step.
     pub fn next_batch(&mut self) -> Result<&Batch> {
         if let Some(used) = self.current.take() {
             self.batches.put_spare(used);
@@ -124,7 +124,7 @@ impl Pipeline {
         Ok(self.current.insert(batch?))
     }
 
-    /// Time spent waiting in [`Pipeline::next_batch`] since the last call of this.
+    /// Time spent waiting in [`Pipeline::next_batch`] since this was last called.
     pub fn take_waited(&mut self) -> Duration {
         std::mem::take(&mut self.waited)
     }
@@ -158,7 +158,7 @@ fn view_groups(views: &Views, channels: usize) -> Vec<Group> {
     runs.map(|run| Group { views: run.len(), view_len: run[0] * run[0] * channels }).collect()
 }
 
-/// The producer's state: the order of the epoch at hand, and memory that is kept.
+/// The producer's state: the order of the current epoch, and reusable memory.
 struct Maker<'a> {
     data: &'a dyn Dataset,
     views: &'a Views,
@@ -166,9 +166,9 @@ struct Maker<'a> {
     groups: Vec<Group>,
     order: Vec<u32>,
     epoch: Option<usize>,
-    /// Per thread of the pool.
+    /// One per pool thread.
     scratch: Vec<Mutex<Scratch>>,
-    /// Empty between batches; in one, where each image's views go, image by image.
+    /// Where each image's views go, image by image; empty between batches.
     targets: Vec<&'static mut [f32]>,
 }
 
@@ -234,7 +234,7 @@ impl<'a> Maker<'a> {
     }
 }
 
-/// The memory of a list of borrows, for other borrows: collecting into the same layout keeps it.
+/// Reuses the memory of a list of borrows: collecting into the same layout keeps the allocation.
 fn emptied<'a>(mut targets: Vec<&mut [f32]>) -> Vec<&'a mut [f32]> {
     targets.clear();
     targets.into_iter().map(|_| Default::default()).collect()

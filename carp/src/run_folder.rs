@@ -1,5 +1,5 @@
 //! The folder of a run: `config.toml`, `metrics.jsonl`, `checkpoint.safetensors`, `result.json` and
-//! the picture `neighbours.png`.
+//! the image `neighbours.png`.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -43,26 +43,26 @@ struct KnnLine {
     knn: f64,
 }
 
-/// `result.json`. Accuracies are fractions, `None` where the data has no labels.
+/// `result.json`. Accuracies are fractions, `None` if the data has no labels.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RunResult {
     /// k-NN accuracy of the untrained network.
     pub knn_before: Option<f64>,
     /// k-NN accuracy of the trained teacher.
     pub knn_after: Option<f64>,
-    /// k-NN accuracy of the pixels themselves.
+    /// k-NN accuracy of raw pixels.
     pub knn_pixels: Option<f64>,
-    /// Digest of all saved tensors.
+    /// SHA-256 of the student's and teacher's tensors, without optimizer state.
     pub weights_sha256: String,
     /// Micro-batches.
     pub steps: usize,
     /// Seconds of training, without evaluations.
     pub seconds: f64,
-    /// Images over those seconds.
+    /// Images per second of training.
     pub images_per_second: f64,
     /// Bytes of the step's arena, known before it runs.
     pub planned_peak_bytes: usize,
-    /// The most memory that the process had, as the system counts it.
+    /// Peak resident memory of the process, as the system counts it.
     pub peak_rss_bytes: u64,
 }
 
@@ -73,10 +73,10 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
-    /// Makes the folder of a new run: `path`, or the next free `runs/NAME-N`.
+    /// Creates the folder of a new run: `path`, or the next free `runs/NAME-N`.
     ///
     /// # Errors
-    /// A folder that already holds a checkpoint, or that cannot be made.
+    /// A folder that already holds a checkpoint, or cannot be created.
     pub fn create(path: Option<&Path>, name: &str, config: &Config) -> Result<RunFolder> {
         let path = match path {
             Some(path) => path.to_owned(),
@@ -84,7 +84,7 @@ impl RunFolder {
         };
         if checkpoint_path(&path).exists() {
             return Err(Error::usage(format!(
-                "{} holds a checkpoint: go on with it by --resume, or choose another --out",
+                "{} holds a checkpoint: resume it with --resume, or choose another --out",
                 path.display()
             )));
         }
@@ -95,8 +95,8 @@ impl RunFolder {
         Ok(RunFolder { path, metrics })
     }
 
-    /// Opens the folder of a run that goes on after `progress`; lines of later steps, written after
-    /// the checkpoint, are dropped.
+    /// Opens the folder of a run that resumes after `progress`; drops lines of later steps, written
+    /// after the checkpoint.
     ///
     /// # Errors
     /// Files that cannot be read or written.
@@ -118,7 +118,7 @@ impl RunFolder {
         Ok(RunFolder { path: path.to_owned(), metrics })
     }
 
-    /// Where it is.
+    /// Its path.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -126,7 +126,7 @@ impl RunFolder {
     /// Appends a step's metrics.
     ///
     /// # Errors
-    /// What the system says.
+    /// I/O errors.
     pub fn append(&mut self, metrics: &Metrics) -> Result<()> {
         self.append_line(metrics)
     }
@@ -134,23 +134,23 @@ impl RunFolder {
     /// Appends a measurement of k-NN accuracy.
     ///
     /// # Errors
-    /// What the system says.
+    /// I/O errors.
     pub fn append_knn(&mut self, step: usize, knn: f64) -> Result<()> {
         self.append_line(&KnnLine { step, knn })
     }
 
     fn append_line(&mut self, line: &impl Serialize) -> Result<()> {
         let line = serde_json::to_string(line).expect("plain numbers") + "\n";
-        // One write per line: a kill leaves whole lines.
+        // One write per line: a killed run leaves whole lines.
         self.metrics
             .write_all(line.as_bytes())
             .map_err(|source| Error::io(self.path.join("metrics.jsonl"), source))
     }
 
-    /// Writes the checkpoint in place of the last one.
+    /// Replaces the last checkpoint.
     ///
     /// # Errors
-    /// What the system says.
+    /// I/O errors.
     pub fn save_checkpoint(
         &self,
         config: &Config,
@@ -163,7 +163,7 @@ impl RunFolder {
     /// Writes `result.json`.
     ///
     /// # Errors
-    /// What the system says.
+    /// I/O errors.
     pub fn write_result(&self, result: &RunResult) -> Result<()> {
         let json = serde_json::to_string_pretty(result).expect("plain numbers") + "\n";
         Ok(write_atomically(&self.path.join("result.json"), json.as_bytes())?)
@@ -180,7 +180,7 @@ fn next_free(runs: &Path, name: &str) -> PathBuf {
     numbered.into_iter().find(|path| !path.exists()).expect("numbers do not end")
 }
 
-/// The most memory that this process has had, in bytes; 0 where the system does not say.
+/// Peak resident memory of this process in bytes; 0 if the system does not report it.
 pub fn peak_rss_bytes() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
@@ -239,7 +239,7 @@ mod tests {
         let line = error.to_string();
         assert!(line.contains("--resume") && line.lines().count() == 1, "{line}");
         assert_eq!(lines(temp.path()).len(), 1);
-        // A file in its place, too, is one line.
+        // A file in its place is a one-line error too.
         let file = temp.path().join("config.toml");
         let error = RunFolder::create(Some(&file), "x", &config).err().unwrap().to_string();
         assert!(error.contains("config.toml") && error.lines().count() == 1, "{error}");
@@ -262,14 +262,14 @@ mod tests {
         let mut folder = RunFolder::create(Some(temp.path()), "x", &config).unwrap();
         (1..=4).for_each(|step| folder.append(&metrics(step)).unwrap());
         folder.append_knn(2, 0.5).unwrap();
-        // A line that a kill cut short.
+        // A line cut short when the run was killed.
         folder.metrics.write_all(b"{\"step\":2,\"lo").unwrap();
         let progress = Progress { step: 2, seconds: 1.0 };
         let mut folder = RunFolder::reopen(temp.path(), progress).unwrap();
         folder.append(&metrics(3)).unwrap();
         let steps: Vec<_> = lines(temp.path()).iter().map(|l| l["step"].as_u64()).collect();
         assert_eq!(steps, [Some(1), Some(2), Some(2), Some(3)]);
-        // Without any metrics there is nothing to forget.
+        // Without metrics there is nothing to drop.
         std::fs::remove_file(temp.path().join("metrics.jsonl")).unwrap();
         RunFolder::reopen(temp.path(), progress).unwrap().append(&metrics(3)).unwrap();
         assert_eq!(lines(temp.path()).len(), 1);

@@ -1,4 +1,4 @@
-//! How settings move over a training run (spec 1.8).
+//! How settings change over a training run (docs/method.md, 1.8).
 
 use std::f64::consts::PI;
 
@@ -7,15 +7,15 @@ use serde::Serialize;
 /// Cosine from `base` to `end` over `steps` steps, after an optional linear warm-up.
 ///
 /// With T = steps - warmup_steps: warm-up is linspace(warmup_start, base, warmup_steps), both ends
-/// included; then `end + (base - end) (1 + cos(pi t / T)) / 2` for t = 0 .. T-1, so that the end is
+/// included; then `end + (base - end) (1 + cos(pi t / T)) / 2` for t = 0 .. T-1, so the end is
 /// never quite reached.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Cosine {
     /// Value after the warm-up.
     pub base: f64,
-    /// Value that the cosine falls (or rises) to.
+    /// Value at the end of the cosine.
     pub end: f64,
-    /// Steps in all.
+    /// Total steps.
     pub steps: usize,
     /// Steps of the warm-up, at most `steps`.
     pub warmup_steps: usize,
@@ -29,7 +29,7 @@ impl Cosine {
         Cosine { base, end, steps, warmup_steps: 0, warmup_start: 0.0 }
     }
 
-    /// The value at step `step`; behind the last step it stays at `end`.
+    /// The value at step `step`; after the last step it stays at `end`.
     pub fn at(&self, step: usize) -> f64 {
         if step < self.warmup_steps {
             let span = (self.warmup_steps - 1).max(1) as f64;
@@ -43,19 +43,19 @@ impl Cosine {
     }
 }
 
-/// How a classifier's learning rate moves from epoch to epoch.
+/// How a classifier's learning rate changes from epoch to epoch.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase", tag = "kind")]
 pub enum EpochSchedule {
-    /// Stays as it is.
+    /// Constant.
     Constant,
     /// [`Cosine`] to 0 over the epochs.
     Cosine,
     /// Times `factor` at each of the epochs `milestones`, counted from 0.
     Multistep {
-        /// Epochs from which on it is lower.
+        /// Epochs at which it drops.
         milestones: Vec<usize>,
-        /// By how much.
+        /// Factor at each drop.
         factor: f64,
     },
 }
@@ -74,8 +74,8 @@ impl EpochSchedule {
     }
 }
 
-/// cos(pi x) for x in [0, 1], by the Taylor series of sin at pi (1/2 - x): 14 terms reach f64's last
-/// bit there. Own code, so that every machine trains with the same schedule.
+/// cos(pi x) for x in [0, 1], by the Taylor series of sin at pi (1/2 - x): 14 terms are exact to
+/// f64's last bit there. Our own code, so that every machine trains with the same schedule.
 fn cos_pi(x: f64) -> f64 {
     let y = PI * (0.5 - x);
     let series = (1..14).rev().fold(1.0, |sum, i| {

@@ -1,10 +1,10 @@
-//! One training step of CARP as a graph (spec 1.3 to 1.7; paper, algorithm 1).
+//! One training step of CARP as a graph (docs/method.md, 1.3 to 1.7).
 //!
 //! Views go through the student, one backbone pass per resolution and one head pass for all of
 //! them; views 0 and 1 through the teacher; the loss compares both over K prototypes inside the
-//! blocks of a random partition; its gradient flows back through the student; the
-//! teacher follows the student's weights as they were before the update; the optimizer updates the
-//! student. The layers append plain ops; passes of fusion make fewer, larger kernels of them.
+//! blocks of a random partition; its gradient flows back through the student; the teacher follows
+//! the student's weights from before the update; the optimizer updates the student. The layers
+//! append plain ops; fusion passes merge them into fewer, larger kernels.
 
 use autograd::{Error, Graph, LossInputs, Passes, Phase, Result, Value};
 use tensor::kernel::AdamW;
@@ -12,26 +12,26 @@ use tensor::kernel::AdamW;
 use crate::loss::LossVariant;
 use crate::nn::{Head, HeadConfig, Params, ResNet, ResNetConfig};
 
-/// Which optimizer, with the settings that stay the same all through a run.
+/// The optimizer, with the settings that are constant during a run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Optimizer {
-    /// Layer-wise adaptive rate scaling, the paper's.
+    /// Layer-wise adaptive rate scaling, the authors' choice.
     Lars {
-        /// Decay of the momentum buffer.
+        /// Momentum.
         momentum: f32,
         /// Trust coefficient.
         eta: f32,
     },
     /// Stochastic gradient descent with momentum.
     Sgd {
-        /// Decay of the momentum buffer.
+        /// Momentum.
         momentum: f32,
     },
     /// Adam with decoupled weight decay.
     AdamW(AdamW),
 }
 
-/// All that decides the graph of a step.
+/// What determines the graph of a step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StepConfig {
     /// The backbone.
@@ -40,9 +40,9 @@ pub struct StepConfig {
     pub head: HeadConfig,
     /// N_B, prototypes in a block of the partition.
     pub partition_size: usize,
-    /// How far the loss is fused.
+    /// How much of the loss is fused.
     pub loss_variant: LossVariant,
-    /// Which passes of fusion the step goes through; those of the loss up to `loss_variant`.
+    /// Fusion passes to apply; those of the loss only up to `loss_variant`.
     pub passes: Passes,
     /// B, images in a micro-batch.
     pub batch: usize,
@@ -75,8 +75,8 @@ impl Network {
         })
     }
 
-    /// All tensors but the running statistics: those that decay, of more than one dimension, before
-    /// the others, so that one kernel can update each kind.
+    /// All tensors but the running statistics: those of more than one dimension, which decay, come
+    /// first, so that one kernel can update each kind.
     fn trained(&self, graph: &Graph) -> Vec<Value> {
         let mut weights: Vec<Value> = self.params.weights().map(|param| param.value).collect();
         weights.sort_by_key(|&weight| graph.shape(weight).len() < 2);
@@ -98,7 +98,7 @@ impl Network {
     }
 }
 
-/// Consecutive views of one size: they go through the backbone together.
+/// Consecutive views of one size, which pass through the backbone together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ViewGroup {
     /// Images `[count*B,S,S,C]`, view by view.
@@ -111,7 +111,8 @@ pub struct ViewGroup {
     pub size: usize,
 }
 
-/// Scalars `[1]` that the caller writes before each step.
+/// Settings of a step. The caller writes `keep` before each backward pass, the others before each
+/// update; all are `[1]` but `correction`.
 #[derive(Clone, Copy, Debug)]
 pub struct Scalars {
     /// Learning rate.
@@ -122,21 +123,21 @@ pub struct Scalars {
     pub teacher_momentum: Value,
     /// With accumulation: 0 in the first micro-batch of an update, 1 in the others.
     pub keep: Value,
-    /// With AdamW: `[2]` of 1 - beta1^t and 1 - beta2^t.
+    /// With AdamW: 1 - beta1^t and 1 - beta2^t, `[2]`.
     pub correction: Value,
 }
 
-/// Handles to all that the caller of a step reads and writes.
+/// Handles to all values that the caller of a step reads and writes.
 pub struct Step {
     /// The trained network.
     pub student: Network,
     /// Its moving average.
     pub teacher: Network,
-    /// Where the views go.
+    /// Input: the views.
     pub views: Vec<ViewGroup>,
-    /// Where the random order of the prototypes goes, `[K]` of u32.
+    /// Input: the random order of the prototypes, `[K]` of u32.
     pub permutation: Value,
-    /// Where the settings of the step go.
+    /// Input: the settings of the step.
     pub scalars: Scalars,
     /// C + H of the micro-batch.
     pub loss: Value,
@@ -144,7 +145,7 @@ pub struct Step {
     pub consistency: Value,
     /// H, the entropy term.
     pub entropy: Value,
-    /// The optimizer's state, named `optimizer.*`, zero at first.
+    /// The optimizer's state, named `optimizer.*`, initially zero.
     pub optimizer_state: Vec<Value>,
     /// With accumulation: the sums of gradients, named `gradient.*`.
     pub gradient_sums: Vec<Value>,
@@ -256,7 +257,7 @@ fn view_inputs(graph: &mut Graph, config: &StepConfig) -> Vec<ViewGroup> {
     groups
 }
 
-/// The part of the groups that views 0 and 1 are.
+/// Views 0 and 1, taken from the groups.
 fn teacher_views(
     graph: &mut Graph,
     config: &StepConfig,
@@ -276,7 +277,7 @@ fn teacher_views(
     Ok(images)
 }
 
-/// The gradient itself, or with accumulation the state that it is added to.
+/// The gradient itself, or with accumulation its running sum.
 fn accumulated(
     graph: &mut Graph,
     config: &StepConfig,
@@ -294,7 +295,7 @@ fn accumulated(
     Ok(sum)
 }
 
-/// The scalars `[1]` of one tensor's update.
+/// The settings of one tensor's update.
 #[derive(Clone, Copy, Debug)]
 pub struct OptimizerScalars {
     /// Learning rate.
@@ -305,8 +306,8 @@ pub struct OptimizerScalars {
     pub correction: Value,
 }
 
-/// The optimizer's ops. Weight decay and LARS's scaling are for tensors with more than one
-/// dimension (spec 1.8).
+/// The optimizer's ops. Weight decay and LARS's scaling apply only to tensors with more than one
+/// dimension (docs/method.md, 1.8).
 fn updates(
     graph: &mut Graph,
     optimizer: Optimizer,
@@ -326,8 +327,8 @@ fn updates(
     Ok(state)
 }
 
-/// Updates one tensor, and appends the optimizer's state of it to `state`: named `momentum.*`, or
-/// `first.*` and `second.*`, zero at first. LARS scales no 1-D tensor: its step is one of plain SGD.
+/// Updates one tensor, and appends its optimizer state to `state`: named `momentum.*`, or `first.*`
+/// and `second.*`, initially zero. LARS does not scale 1-D tensors: they take a plain SGD step.
 ///
 /// # Errors
 /// A gradient of another shape.

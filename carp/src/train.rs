@@ -1,4 +1,4 @@
-//! The training loop (paper, algorithm 1; spec 1.7).
+//! The training loop (docs/method.md, 1.7).
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,46 +17,46 @@ use crate::pipeline::{Batch, Pipeline, PipelineConfig};
 use crate::run_folder::{Metrics, RunFolder, RunResult, peak_rss_bytes};
 use crate::schedule::Cosine;
 
-/// What happens during a run, for whoever shows it.
+/// Progress events of a run.
 #[derive(Debug)]
 pub enum TrainEvent<'a> {
     /// Before the first step.
     Start {
-        /// Step to begin with: above 0 in a resumed run.
+        /// First step: above 0 in a resumed run.
         first_step: usize,
-        /// Steps in all.
+        /// Total steps.
         steps: usize,
         /// Bytes of the step's arena.
         planned_bytes: usize,
     },
-    /// k-NN accuracy was measured after so many steps.
+    /// k-NN accuracy was measured.
     Knn {
         /// Steps done.
         step: usize,
-        /// Fraction of queries that were right.
+        /// Fraction of queries classified correctly.
         accuracy: f64,
     },
     /// A step is done.
     Step(&'a Metrics),
-    /// One line that the user should read.
+    /// A one-line warning.
     Warning(String),
 }
 
-/// Measures the teacher's backbone by k-NN before, during and after a run. It is the caller's: how
-/// features are judged is no part of the method.
+/// Measures the teacher's backbone by k-NN before, during and after a run. The caller provides it:
+/// evaluating features is not part of the method.
 pub trait Monitor {
-    /// Fraction of held-out images whose class k-NN finds by a backbone's features; the backbone is
-    /// pairs of torchvision's names and numbers in this project's layout.
+    /// k-NN accuracy of a backbone's features on held-out images, as a fraction; the backbone comes
+    /// as pairs of torchvision's names and numbers in this project's layout.
     ///
     /// # Errors
     /// An image that cannot be read.
     fn knn(&mut self, backbone: &[(String, Vec<f32>)]) -> Result<f64>;
 
-    /// After the last measurement: writes what is to be seen into the run's folder, and gives the
-    /// same fraction for the pixels themselves.
+    /// After the last measurement: writes its pictures to the run's folder, and returns the same
+    /// fraction for raw pixels.
     ///
     /// # Errors
-    /// An image that cannot be read, a file that cannot be written.
+    /// An image that cannot be read, or a file that cannot be written.
     fn finish(&mut self, folder: &Path) -> Result<f64>;
 }
 
@@ -65,7 +65,7 @@ pub trait Monitor {
 pub enum Outcome {
     /// All steps are done; `result.json` is written.
     Finished(RunResult),
-    /// The user stopped it after so many steps; the checkpoint is written.
+    /// The user stopped it; the checkpoint is written.
     Stopped {
         /// Steps done.
         step: usize,
@@ -95,7 +95,7 @@ impl Schedules {
     }
 }
 
-/// A run under way.
+/// A run in progress.
 pub struct Trainer<'a> {
     config: &'a Config,
     splits: Splits,
@@ -131,12 +131,12 @@ impl<'a> Trainer<'a> {
         Ok(Trainer { config, splits, learner, schedules, steps, steps_per_epoch, permutation })
     }
 
-    /// The data that it learns from, and the labelled parts beside.
+    /// The training data and the labelled splits.
     pub fn splits(&self) -> &Splits {
         &self.splits
     }
 
-    /// Steps in all: micro-batches of all epochs.
+    /// Total steps: micro-batches of all epochs.
     pub fn steps(&self) -> usize {
         self.steps
     }
@@ -166,17 +166,18 @@ impl<'a> Trainer<'a> {
         )
     }
 
-    /// One step on a batch: the algorithm of the paper.
+    /// One step on a batch: docs/method.md, 1.7.
     ///
     /// # Errors
-    /// A loss that is not finite; a fault of the device.
+    /// A loss that is not finite, or a device fault.
     pub fn step(&mut self, step: usize, batch: &Batch) -> Result<Terms> {
         for (group, pixels) in batch.groups.iter().enumerate() {
             self.learner.write_group(group, pixels);
         }
         self.draw_partition(step);
         let terms = self.learner.forward(step, &self.permutation)?;
-        // Micro-batches of an update add their gradients up; the last of an epoch always updates.
+        // Micro-batches accumulate gradients until an update; the last one of an epoch always
+        // updates.
         let accumulation = self.config.train.accumulation;
         let place = step % self.steps_per_epoch;
         self.learner.backward(place.is_multiple_of(accumulation))?;
@@ -191,7 +192,7 @@ impl<'a> Trainer<'a> {
         Ok(terms)
     }
 
-    /// What is logged of a step.
+    /// The metrics of a step.
     fn metrics(&self, step: usize, terms: Terms, elapsed: Duration, waited: Duration) -> Metrics {
         let Terms { loss, consistency, entropy } = terms;
         let seconds = elapsed.as_secs_f64();
@@ -208,7 +209,7 @@ impl<'a> Trainer<'a> {
         }
     }
 
-    /// Whether so many epochs have passed once more (never if 0).
+    /// Whether another `every_epochs` epochs are complete (never if 0).
     fn is_due(&self, every_epochs: usize, progress: Progress) -> bool {
         every_epochs > 0 && progress.step.is_multiple_of(every_epochs * self.steps_per_epoch)
     }
@@ -219,7 +220,7 @@ impl<'a> Trainer<'a> {
         step / self.steps_per_epoch * per_epoch + step % self.steps_per_epoch / accumulation
     }
 
-    /// The order of the prototypes, uniform among all orders: a new one for every micro-batch.
+    /// The order of the prototypes, a new uniform permutation for every micro-batch.
     fn draw_partition(&mut self, step: usize) {
         for (place, index) in (0..).zip(&mut self.permutation) {
             *index = place;
@@ -229,11 +230,12 @@ impl<'a> Trainer<'a> {
     }
 }
 
-/// Trains to the end and writes everything into `folder`. `resume` goes on from a checkpoint of that
-/// folder. Without labelled data there is no `monitor`. `stop` ends the run after the step at hand.
+/// Trains to the end and writes everything into `folder`. `resume` continues from a checkpoint in
+/// that folder. Without labelled data there is no `monitor`. `stop` ends the run after the current
+/// step.
 ///
 /// # Errors
-/// Data or files that are not right; a loss that is not finite.
+/// Invalid data or files; a loss that is not finite.
 pub fn train(
     mut trainer: Trainer,
     mut monitor: Option<&mut dyn Monitor>,
@@ -302,7 +304,7 @@ pub fn train(
     let knn_pixels = monitor.map(|monitor| monitor.finish(folder.path())).transpose()?;
     let skipped = trainer.splits.pretrain.skipped();
     if skipped > 0 {
-        show(TrainEvent::Warning(format!("{skipped} times an unreadable image was skipped")));
+        show(TrainEvent::Warning(format!("unreadable images were skipped {skipped} times")));
     }
     let images = (steps * config.train.batch_size) as f64;
     let result = RunResult {

@@ -1,4 +1,4 @@
-//! A training step with its data pipeline allocates nothing once it runs.
+//! A training step and its data pipeline allocate nothing once warmed up.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,12 +8,12 @@ use carp::train::Trainer;
 use tensor::Cpu;
 use tensor::packing_pool::PackingPool;
 
-/// Counts what reaches the system, from all threads.
+/// Counts allocations from the system, over all threads.
 struct Counting;
 
 static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
 
-// SAFETY: only counts and hands on.
+// SAFETY: only counts and forwards.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
@@ -29,11 +29,11 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: PackingPool<Counting> = PackingPool(Counting);
 
-/// Steps that are looked at, of a run of twice as many: the pipeline is at work all the time.
+/// Steps observed, of a run twice as long: the pipeline is busy all the time.
 const STEPS: usize = 200;
 
-/// Allocations during each step of a small run, whoever makes them, with so many threads for the
-/// step and as many for views.
+/// Allocations, by anyone, during each step of a small run, with `threads` threads for the step and
+/// the same number for views.
 fn allocations(threads: usize) -> Vec<usize> {
     let settings = [
         ("data.train_size", "40"),
@@ -67,14 +67,14 @@ fn allocations(threads: usize) -> Vec<usize> {
     })
 }
 
-/// One test, since the counter counts for the whole process.
+/// One test, since the counter covers the whole process.
 #[test]
 fn a_running_step_and_its_pipeline_allocate_nothing() {
-    // A single thread has met everything after the first step.
+    // A single thread has seen everything after the first step.
     let counts = allocations(1);
     assert!(counts[1..].iter().all(|&count| count == 0), "{counts:?}");
 
-    // Of several, one may find its first work later: it gets its memory then, and only then.
+    // Of several, one may get its first work later, and allocates then, once.
     let counts = allocations(2);
     let longest = counts.split(|&count| count > 0).map(<[usize]>::len).max();
     assert!(longest >= Some(STEPS / 2), "{counts:?}");

@@ -1,4 +1,4 @@
-//! Settings: presets, files and `--set`, and each mistake as one line.
+//! Settings: presets, files and `--set`; each mistake is one line.
 
 use carp::config::Config;
 use carp::error::Error;
@@ -10,7 +10,7 @@ fn set(key: &str, value: &str) -> Result<Config, Error> {
     Config::load("shapes", &[(key.to_owned(), value.to_owned())])
 }
 
-/// Asserts a usage error of one line that holds all `parts`.
+/// Asserts a one-line usage error with all `parts`.
 fn refused(result: Result<Config, Error>, parts: &[&str]) {
     let error = result.expect_err(&format!("accepted, though it should name {parts:?}"));
     let line = error.to_string();
@@ -41,7 +41,7 @@ fn presets_are_right_and_survive_being_written() {
 }
 
 #[test]
-fn the_defaults_are_the_papers() {
+fn the_defaults_are_the_authors() {
     let config = in_file("").unwrap();
     assert_eq!(Config::load("imagenet", &[]).unwrap(), config);
     let model = &config.model;
@@ -69,14 +69,14 @@ fn single_settings_win_over_the_preset() {
     assert_eq!(set("model.arch", "\"resnet50\"").unwrap().model.arch, Arch::ResNet50);
     assert_eq!(set("views.mean", "[0, 0.5, 1]").unwrap().views.mean, [0.0, 0.5, 1.0]);
     assert_eq!(set("views.local.size", "16").unwrap().views.local.size, 16);
-    // What names a folder is never a number.
+    // A folder name is never a number.
     for (value, path) in [("2024", "2024"), ("true", "true"), ("\"a b\"", "a b"), ("a/b", "a/b")] {
         assert_eq!(set("data.path", value).unwrap().data.path.unwrap(), std::path::Path::new(path));
     }
     // The last one wins.
     let sets = ["4", "5"].map(|value| ("model.width".to_owned(), value.to_owned()));
     assert_eq!(Config::load("shapes", &sets).unwrap().model.width, 5);
-    // A file may hold a part only; the rest is the paper's.
+    // A file may be partial; the rest is the authors' defaults.
     let partial = in_file("[model]\nwidth = 3\n").unwrap();
     assert_eq!((partial.model.width, partial.model.hidden), (3, 2048));
 }
@@ -170,6 +170,6 @@ fn values_out_of_range_name_the_key_the_value_and_the_range() {
     refused(set("teacher.momentum", "1.5"), &["teacher.momentum is 1.5, should be 0 to 1"]);
     // A block need not divide the prototypes.
     assert!(set("model.partition_size", "1000").is_ok());
-    // The channels are the data's.
+    // The data decides the channels.
     refused(set("data.kind", "idx"), &["views.mean", "channels, 1"]);
 }

@@ -1,4 +1,4 @@
-//! The variants of the loss: the same numbers and gradients, right ones, in the memory promised.
+//! The variants of the loss: equal and correct numbers and gradients, in the promised memory.
 
 use autograd::gradcheck::{Input, largest_error};
 use autograd::{Executor, Graph, LossInputs, Plan, Value};
@@ -59,7 +59,7 @@ struct Data {
 }
 
 impl Data {
-    /// Embeddings of about these lengths; the teacher's are near the student's by `noise`.
+    /// Embeddings of about these lengths; the teacher's differ from the student's by `noise`.
     fn new(s: Sizes, scale: f32, noise: f32, seed: u64) -> Data {
         let mut random = Stream::new(seed, Purpose::Test, 1, 0);
         let mut draw = |n: usize| -> Vec<f32> { (0..n).map(|_| random.range(-1.0, 1.0)).collect() };
@@ -101,7 +101,7 @@ fn difference(got: &[f32], want: &[f32], floor: f32) -> f32 {
 
 #[test]
 fn variants_agree() {
-    // At ordinary logits, near uniform, at clamps on both sides, at equal logits, at logits of 1e4.
+    // Ordinary logits, near uniform, both clamps, equal logits, logits of 1e4.
     let scales = [(3.0, 0.5), (0.01, 0.5), (60.0, 0.02), (60.0, 2.0), (0.0, 0.0), (5e3, 0.5)];
     let shapes = [
         [2, 6, 16, 64, 16],
@@ -118,8 +118,8 @@ fn variants_agree() {
             for variant in LossVariant::ALL {
                 let got = evaluate(s, variant, &data);
                 let name = variant.name();
-                // Near a perfect or a uniform assignment terms cancel and their rounding is left:
-                // then the floor is a tenth of one term.
+                // Near a perfect or uniform assignment terms cancel and leave their rounding: there
+                // the floor is a tenth of one term.
                 let by_embedding = 0.1 / (2 * s.views - 2) as f32 / s.batch as f32;
                 let by_prototype = 0.1 * scale.max(0.1) / s.prototypes as f32;
                 let loss = want[0][0].max(0.1);
@@ -150,7 +150,7 @@ fn gradients_agree_with_central_differences() {
                 shaped(s.prototypes, &data.student_prototypes),
             ];
             let error = largest_error(&inputs, 1.0 / 64.0, |g, v| {
-                // The constants come in through indices' back door: bits of f32 written as u32.
+                // The constants come in as indices: the bits of f32 as u32.
                 let bits = |x: &[f32]| x.iter().map(|x| x.to_bits()).collect::<Vec<u32>>();
                 let all = s.inputs(g);
                 let inputs = LossInputs { student: v[0], student_prototypes: v[1], ..all };
@@ -184,7 +184,7 @@ fn any_number_of_threads_gives_the_same_bits() {
     }
 }
 
-/// Bytes that the planned loss needs beside its inputs and their gradients.
+/// Bytes that the planned loss needs besides its inputs and their gradients.
 fn working_bytes(s: Sizes, variant: LossVariant) -> usize {
     let (graph, ..) = s.graph(variant).unwrap();
     let plan = Plan::new(&graph, &Cpu);

@@ -1,4 +1,4 @@
-//! Transformations of 8-bit images against Pillow's and torchvision's, byte by byte.
+//! Transformations of 8-bit images against Pillow and torchvision, byte by byte.
 
 use std::path::Path;
 
@@ -9,10 +9,10 @@ use carp::views::{
 use datasets::{Crop, Filter, Image, ResizeScratch, greyscale, resize};
 use safetensors::SafeTensors;
 
-/// What the recorded transformation `name` makes of an image.
+/// Applies the recorded transformation `name` to an image.
 fn apply(name: &str, image: &Image) -> Vec<u8> {
     let Image { height, width, channels, .. } = *image;
-    // A factor such as 0.6 has a dot itself: kind and number of the picture come off first.
+    // A factor such as 0.6 contains a dot: split off kind and image number first.
     let mut parts = name.splitn(3, '.');
     let (kind, _, rest) = (parts.next().unwrap(), parts.next(), parts.next().unwrap_or(""));
     let factor = || rest.parse::<f32>().unwrap();

@@ -1,4 +1,4 @@
-//! What takes part in a race.
+//! A variant in a benchmark.
 
 use autograd::graph::{DType, Kind};
 use autograd::{Executor, Graph, Value, trace};
@@ -6,24 +6,24 @@ use carp::error::Result;
 use carp::learner::Device;
 use tensor::random::{Purpose, Stream};
 
-/// A variant under measurement.
+/// A variant to measure.
 pub struct Contender {
-    /// As the table names it.
+    /// Name in the table.
     pub name: String,
-    /// Floating-point operations of a run.
+    /// Floating-point operations per run.
     pub flops: u64,
-    /// Bytes of everything that a run makes: what an eager framework would allocate.
+    /// Bytes of all values a run computes: what an eager framework would allocate.
     pub made: usize,
-    /// Bytes that its kernels read and write; 0 where nobody counts them.
+    /// Bytes that its kernels read and write; 0 if not counted.
     pub moved: usize,
-    /// Bytes that it needs at once beside its inputs and results.
+    /// Peak bytes besides inputs and results.
     pub peak: usize,
     /// Runs it once.
     pub run: Box<dyn FnMut() -> Result<()> + Send>,
 }
 
 impl Contender {
-    /// A graph with its inputs filled with numbers from -1 to 1; `results` are what it is run for.
+    /// A graph with inputs filled with numbers from -1 to 1; `results` are its outputs.
     pub fn graph(
         name: impl Into<String>,
         mut graph: Graph,
@@ -54,7 +54,7 @@ impl Contender {
     }
 }
 
-/// Writes every f32 value that lives throughout; indices become the identity.
+/// Fills every persistent f32 value; indices become the identity.
 pub fn fill_inputs(executor: &mut Executor) {
     let mut random = Stream::new(0, Purpose::Test, 0, 0);
     let values: Vec<_> = executor

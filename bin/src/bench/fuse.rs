@@ -1,5 +1,5 @@
-//! `carp bench fuse`: the training step of the settings as the layers append it, with each pass of
-//! fusion alone, and with all of them.
+//! `carp bench fuse`: the configured training step unfused, with each fusion pass alone, and with
+//! all.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -27,12 +27,12 @@ pub struct FuseArgs {
     race: RaceArgs,
     #[command(flatten)]
     device: DeviceArgs,
-    /// Draw time, bytes moved and planned memory into FILE.svg and FILE.png.
+    /// Plot time, bytes moved and planned memory to FILE.svg and FILE.png.
     #[arg(long, value_name = "FILE")]
     picture: Option<PathBuf>,
 }
 
-/// The step under each choice of passes, those that find nothing in it left out.
+/// The step under each choice of passes, without those that find nothing to fuse.
 fn steps(config: &StepConfig) -> Result<Vec<(String, Graph)>> {
     let built = |passes: Passes| Step::new(&StepConfig { passes, ..config.clone() });
     let (plain, _) = built(Passes::none())?;
@@ -59,7 +59,7 @@ pub fn run(args: &FuseArgs) -> Result<ExitCode> {
     };
     if args.device.name() == DeviceName::Emulate {
         if args.picture.is_some() {
-            let detail = "--picture shows times, which --device emulate does not have";
+            let detail = "--picture plots times, which --device emulate does not measure";
             return Err(Error::usage(format!("bench fuse: {detail}")));
         }
         let profiles = on_threads(args.race.threads, || {

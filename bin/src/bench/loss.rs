@@ -1,4 +1,4 @@
-//! `carp bench loss`: the ladder of the loss, forward and backward from embeddings.
+//! `carp bench loss`: the loss variants, forward and backward from embeddings.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -26,36 +26,36 @@ pub struct LossArgs {
     race: RaceArgs,
     #[command(flatten)]
     device: DeviceArgs,
-    /// V, views of an image; 2 of them go through the teacher [default: 8].
+    /// V, views per image; the teacher sees 2 of them [default: 8].
     #[arg(long)]
     views: Option<usize>,
-    /// B, images [default: 64; emulated 16].
+    /// B, images [default: 64; emulated: 16].
     #[arg(long)]
     batch: Option<usize>,
-    /// D, length of an embedding [default: 256; emulated 128].
+    /// D, embedding dimension [default: 256; emulated: 128].
     #[arg(long)]
     dim: Option<usize>,
-    /// N_B, prototypes in a block [default: 512; emulated 128].
+    /// N_B, prototypes per block [default: 512; emulated: 128].
     #[arg(long)]
     partition_size: Option<usize>,
-    /// K, numbers of prototypes [default: 1024,4096,16384,65536; emulated 1024].
+    /// K, numbers of prototypes [default: 1024,4096,16384,65536; emulated: 1024].
     #[arg(long, value_delimiter = ',')]
     prototypes: Vec<usize>,
     /// Variants to run [default: all].
     #[arg(long, value_delimiter = ',', value_parser = variant_parser())]
     variants: Vec<LossVariant>,
-    /// With --device emulate: a row for every kernel too.
+    /// With --device emulate, also print a row per kernel.
     #[arg(long)]
     by_kernel: bool,
-    /// Draw time and memory against K into FILE.svg and FILE.png.
+    /// Plot time and memory against K to FILE.svg and FILE.png.
     #[arg(long, value_name = "FILE")]
     picture: Option<PathBuf>,
-    /// Write the measurements of the last K as JSON.
+    /// Write the measurements for the last K as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 }
 
-/// The sizes of a measurement; K comes beside them.
+/// The sizes of a measurement, apart from K.
 #[derive(Clone, Copy)]
 struct Sizes {
     views: usize,
@@ -65,7 +65,7 @@ struct Sizes {
 }
 
 impl LossArgs {
-    /// What was asked for, else what fits the device: the emulator takes its time.
+    /// The given sizes, else defaults for the device: the emulator is slow.
     fn sizes(&self) -> (Sizes, Vec<usize>) {
         let emulated = self.device.name() == DeviceName::Emulate;
         let or = |asked: Option<usize>, usual, small| {
@@ -90,7 +90,7 @@ fn variant_parser() -> impl TypedValueParser<Value = LossVariant> {
     crate::config_args::loss_variant()
 }
 
-/// Loss and gradients as a graph, and what it is run for.
+/// Loss and gradients as a graph, and its outputs.
 fn graph(sizes: Sizes, prototypes: usize, variant: LossVariant) -> Result<(Graph, Vec<Value>)> {
     let Sizes { views, batch, dim, partition_size } = sizes;
     let mut graph = Graph::new();
@@ -109,7 +109,7 @@ fn graph(sizes: Sizes, prototypes: usize, variant: LossVariant) -> Result<(Graph
     Ok((graph, results))
 }
 
-/// The matrix products of `streaming` and nothing else, in as many tasks on the same shapes.
+/// Only the matrix products of `streaming`, in the same tasks on the same shapes.
 fn gemms_alone(sizes: Sizes, prototypes: usize) -> Contender {
     const TASKS: usize = 4;
     let Sizes { views, batch, dim: d, partition_size: n } = sizes;
@@ -135,7 +135,7 @@ fn gemms_alone(sizes: Sizes, prototypes: usize) -> Contender {
                     sgemm((rows, n, d), (s, Strides::new(n, false)), (w, by_row), 1.0, dz);
                     sgemm((n, rows, d), (s, Strides::new(n, true)), (z, by_row), 0.0, dw);
                 }
-                // Sums that grew from round to round would end as infinities.
+                // Sums that grew from round to round would overflow.
                 dz.fill(0.01);
             });
             Ok(())
@@ -146,7 +146,7 @@ fn gemms_alone(sizes: Sizes, prototypes: usize) -> Contender {
 pub fn run(args: &LossArgs) -> Result<ExitCode> {
     let (sizes, all_prototypes) = args.sizes();
     if sizes.views < 2 || sizes.batch == 0 || sizes.dim == 0 {
-        let detail = "needs at least 2 views, 1 image and a dimension";
+        let detail = "needs at least 2 views, 1 image and dimension 1";
         return Err(Error::usage(format!("bench loss: {detail}")));
     }
     let all = LossVariant::ALL.to_vec();
@@ -193,7 +193,7 @@ pub fn run(args: &LossArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Counts instead of times: what each variant asks of a GPU.
+/// Counts instead of times: each variant's GPU memory traffic.
 fn emulate(
     args: &LossArgs,
     sizes: Sizes,
@@ -201,7 +201,7 @@ fn emulate(
     variants: &[LossVariant],
 ) -> Result<ExitCode> {
     if args.picture.is_some() || args.json.is_some() {
-        let detail = "--picture and --json show times, which --device emulate does not have";
+        let detail = "--picture and --json report times, which --device emulate does not measure";
         return Err(Error::usage(format!("bench loss: {detail}")));
     }
     for &prototypes in all_prototypes {

@@ -25,17 +25,17 @@ use crate::threads::on_threads;
 
 #[derive(Subcommand)]
 pub enum BenchCommand {
-    /// The loss: from op by op to streaming.
+    /// Benchmark the loss, from op by op to streaming.
     Loss(loss::LossArgs),
-    /// Convolution: patches in memory against patches read in place.
+    /// Benchmark convolution: patches in memory against patches read in place.
     Conv(RaceArgs),
-    /// Batch norm with residual and ReLU: three ops against one.
+    /// Benchmark batch norm with residual and ReLU: three ops against one.
     Norm(RaceArgs),
-    /// LARS over the tensors of a ResNet-18: op by op, one op per tensor, one sweep over all.
+    /// Benchmark LARS on a ResNet-18: op by op, one kernel per tensor, one kernel for all.
     Optimizer(RaceArgs),
-    /// The whole training step with each variant of the loss.
+    /// Benchmark the training step with each loss variant.
     Step(step::StepArgs),
-    /// The whole training step unfused, with each pass of fusion alone, and with all.
+    /// Benchmark the training step unfused, with each fusion pass alone, and with all.
     Fuse(fuse::FuseArgs),
 }
 

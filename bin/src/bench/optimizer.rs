@@ -1,5 +1,5 @@
-//! `carp bench optimizer`: LARS over the convolutions of a ResNet-18, op by op, one kernel a tensor, and
-//! all tensors in one kernel.
+//! `carp bench optimizer`: LARS over the convolutions of a ResNet-18, op by op, one kernel per
+//! tensor, and one kernel for all tensors.
 
 use autograd::{Graph, Passes, Phase};
 use carp::error::Result;
@@ -29,7 +29,7 @@ fn sizes() -> Vec<usize> {
 pub fn contenders() -> Result<Vec<Contender>> {
     Ok(vec![
         op_by_op(),
-        kernels("one kernel a tensor, 20 tensors", &Passes::none())?,
+        kernels("one kernel per tensor, 20 tensors", &Passes::none())?,
         kernels("one kernel over 20 tensors", &Passes::all())?,
     ])
 }

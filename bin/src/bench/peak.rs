@@ -1,4 +1,4 @@
-//! What contenders are measured against: the rate of a plain matrix product.
+//! The reference rate: a plain matrix product.
 
 use autograd::Graph;
 use carp::error::Result;
@@ -9,7 +9,7 @@ use tensor::cpu::gemm::{Strides, sgemm};
 use super::contender::Contender;
 use crate::device::{DeviceArgs, DeviceName};
 
-/// What to measure against: on a GPU our own matrix product at 2048x2048x2048, and on the CPU...
+/// The reference: on a GPU our own matrix product at 2048x2048x2048, on the CPU...
 pub fn gemm_peak(args: &DeviceArgs, device: Device) -> Result<Contender> {
     if args.name() == DeviceName::Cpu {
         return Ok(cpu_gemm_peak());

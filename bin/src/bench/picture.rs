@@ -1,5 +1,5 @@
-//! Pictures of measurements, as SVG and PNG: lines for the loss against the number of prototypes, bars
-//! for the passes of fusion.
+//! Plots of measurements, as SVG and PNG: lines for the loss against the number of prototypes, bars
+//! for the fusion passes.
 
 use std::path::Path;
 use std::sync::Once;
@@ -9,7 +9,7 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::register_font;
 
-/// A line of both charts.
+/// A line in both charts.
 pub struct Series {
     pub name: &'static str,
     /// K, milliseconds, MiB.
@@ -20,14 +20,14 @@ const SIZE: (u32, u32) = (1000, 420);
 const COLOURS: [RGBColor; 4] =
     [RGBColor(207, 34, 46), RGBColor(191, 135, 0), RGBColor(9, 105, 218), RGBColor(26, 127, 55)];
 
-/// One chart of bars.
+/// A bar chart.
 pub struct Bars {
     pub title: &'static str,
     /// One for each name.
     pub values: Vec<f64>,
 }
 
-/// What can draw itself on any backend.
+/// Something that can draw itself on any backend.
 trait Picture {
     fn draw<B: DrawingBackend>(
         &self,
@@ -35,7 +35,7 @@ trait Picture {
     ) -> std::result::Result<(), DrawingAreaErrorKind<B::ErrorType>>;
 }
 
-/// Draws the loss's lines into FILE.svg and FILE.png.
+/// Plots the loss's lines to FILE.svg and FILE.png.
 ///
 /// # Errors
 /// A file that cannot be written.
@@ -43,7 +43,7 @@ pub fn draw(path: &Path, series: &[Series]) -> Result<()> {
     save(path, &Lines(series))
 }
 
-/// Draws charts of bars side by side into FILE.svg and FILE.png.
+/// Plots bar charts side by side to FILE.svg and FILE.png.
 ///
 /// # Errors
 /// A file that cannot be written.
@@ -54,7 +54,7 @@ pub fn draw_bars(path: &Path, names: &[String], charts: &[Bars]) -> Result<()> {
 fn save(path: &Path, picture: &impl Picture) -> Result<()> {
     static FONT: Once = Once::new();
     FONT.call_once(|| {
-        // Machines differ in fonts, and some have none: the picture brings its own.
+        // Fonts differ between machines, and some have none: the plot brings its own.
         let font = epaint_default_fonts::UBUNTU_LIGHT;
         let _ = register_font("sans-serif", FontStyle::Normal, font);
     });
@@ -94,7 +94,7 @@ impl Picture for BarCharts<'_> {
         for (part, Bars { title, values }) in parts.iter().zip(self.charts) {
             let most = values.iter().copied().fold(0.0, f64::max);
             let rows = values.len();
-            // Room at the right of the longest bar for its number.
+            // Room for the number to the right of the longest bar.
             let mut chart = ChartBuilder::on(part)
                 .caption(title, ("sans-serif", 17))
                 .margin(10)
@@ -102,7 +102,7 @@ impl Picture for BarCharts<'_> {
                 .build_cartesian_2d(0.0..1.25 * most, 0.0..rows as f64)?;
             let (_, height) = chart.plotting_area().dim_in_pixel();
             for (row, (name, value)) in self.names.iter().zip(values).enumerate() {
-                // From the top down.
+                // Top to bottom.
                 let y = (rows - 1 - row) as f64;
                 let colour = if row == 0 { COLOURS[0] } else { COLOURS[2] };
                 let bar = Rectangle::new([(0.0, y + 0.2), (*value, y + 0.8)], colour.filled());
@@ -118,7 +118,7 @@ impl Picture for BarCharts<'_> {
     }
 }
 
-/// The loss: time at the left, memory at the right, both axes logarithmic.
+/// The loss: time on the left, memory on the right, both axes logarithmic.
 struct Lines<'a>(&'a [Series]);
 
 impl Picture for Lines<'_> {
@@ -128,7 +128,7 @@ impl Picture for Lines<'_> {
     ) -> std::result::Result<(), DrawingAreaErrorKind<B::ErrorType>> {
         let (left, right) = area.split_horizontally(SIZE.0 / 2);
         chart(&left, "Time of loss and gradients", "ms", self.0, |p| p.1)?;
-        chart(&right, "Memory beside inputs and gradients", "MiB", self.0, |p| p.2)
+        chart(&right, "Memory besides inputs and gradients", "MiB", self.0, |p| p.2)
     }
 }
 
@@ -165,7 +165,7 @@ fn chart<B: DrawingBackend>(
         .y_label_formatter(&|y| format!("{:.0}", 10f64.powf(*y)))
         .light_line_style(RGBColor(238, 238, 240))
         .draw()?;
-    // Thinner and thinner, so that a line on top of another leaves both visible.
+    // Ever thinner, so that overlapping lines both stay visible.
     for (i, (series, colour)) in series.iter().zip(COLOURS.into_iter().cycle()).enumerate() {
         let width = 5u32.saturating_sub(i as u32).max(1);
         let line = || series.points.iter().map(place);

@@ -1,6 +1,6 @@
-//! `carp bench loss --device emulate`: what each variant of the loss asks of a GPU's memory.
+//! `carp bench loss --device emulate`: the GPU memory traffic of each loss variant.
 //!
-//! The emulator counts, so the figures are exact and the same everywhere; it says nothing of time.
+//! The emulator counts, so the figures are exact and the same everywhere; it does not measure time.
 
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
@@ -14,13 +14,13 @@ use cuda_kernels::drivers::emulator::{Counts, Emulator, Profile};
 use super::contender::fill_inputs;
 use super::race::mebibytes;
 
-/// Bytes of a transaction with global memory.
+/// Bytes per global-memory transaction.
 const SECTOR: u64 = 32;
 
 /// What one variant did.
 pub struct Profiled {
     pub name: String,
-    /// Bytes that it needs at once beside its inputs and results.
+    /// Peak bytes besides inputs and results.
     pub peak: usize,
     /// Kernels in order of their names.
     pub kernels: Vec<(&'static str, Counts)>,
@@ -60,7 +60,7 @@ impl Profiled {
     }
 }
 
-/// A row per variant, and if asked one per kernel of it.
+/// A row per variant and, on request, one per kernel.
 pub fn table(all: &[Profiled], by_kernel: bool) -> String {
     let mut text = format!(
         "{:<34}{:>9}{:>14}{:>14}{:>12}{:>10}{:>12}{:>12}\n",
@@ -69,8 +69,8 @@ pub fn table(all: &[Profiled], by_kernel: bool) -> String {
         "instructions",
         "transactions",
         "MiB moved",
-        "of use",
-        "at once",
+        "useful",
+        "peak",
         "conflicts"
     );
     let mut row = |name: &str, c: &Counts, peak: Option<usize>| {
@@ -94,9 +94,9 @@ pub fn table(all: &[Profiled], by_kernel: bool) -> String {
         }
     }
     text.push_str(
-        "transactions: of 32 bytes with global memory, if nothing were cached; of use: the share \
-         of their bytes that threads asked for\n\
-         at once: bytes planned beside inputs and results; conflicts: extra turns of shared memory\n",
+        "transactions: 32 bytes of global memory each, with no cache; useful: the share of their bytes \
+         that threads requested\n\
+         peak: bytes planned besides inputs and results; conflicts: extra shared-memory cycles\n",
     );
     text
 }

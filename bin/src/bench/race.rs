@@ -1,4 +1,4 @@
-//! Runs contenders in turn and prints what came of it.
+//! Runs contenders in turn and tabulates the measurements.
 
 use std::fmt::Write as _;
 use std::time::Instant;
@@ -11,15 +11,15 @@ use super::contender::Contender;
 /// How to measure.
 #[derive(Args)]
 pub struct RaceArgs {
-    /// Rounds; each runs every variant once, and the median counts.
+    /// Rounds; each runs every variant once, and the median is reported.
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..))]
     pub rounds: u32,
-    /// Threads; 0: one per core.
+    /// Threads; 0 means one per core.
     #[arg(long, default_value_t = 0)]
     pub threads: usize,
 }
 
-/// What was measured of a contender.
+/// A contender's measurements.
 pub struct Measured {
     pub name: String,
     pub seconds: f64,
@@ -60,7 +60,7 @@ pub fn race(contenders: &mut [Contender], rounds: usize) -> Result<Vec<Measured>
 pub fn table(measured: &[Measured]) -> String {
     let mut text = format!(
         "{:<34}{:>12}{:>10}{:>10}{:>14}{:>14}{:>14}\n",
-        "variant", "median", "GFLOP/s", "of peak", "moved", "made", "at once"
+        "variant", "median", "GFLOP/s", "of peak", "moved", "made", "peak"
     );
     let peak = measured.last().map_or(f64::NAN, |peak| peak.gflops);
     for m in measured {
@@ -77,8 +77,8 @@ pub fn table(measured: &[Measured]) -> String {
         );
     }
     text.push_str(
-        "moved: bytes that the kernels read and write; made: bytes of everything a run computes; at \
-         once: bytes planned beside inputs and results\n",
+        "moved: bytes that the kernels read and write; made: bytes of all values a run computes; \
+         peak: bytes planned besides inputs and results\n",
     );
     text
 }

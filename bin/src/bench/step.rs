@@ -1,4 +1,4 @@
-//! `carp bench step`: the whole training step of the settings with each variant of the loss.
+//! `carp bench step`: the configured training step with each loss variant.
 
 use std::process::ExitCode;
 

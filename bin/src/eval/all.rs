@@ -1,4 +1,4 @@
-//! `carp eval all`: every evaluation that the data allows, and a table of them.
+//! `carp eval all`: every evaluation that the data allows, in one table.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -23,11 +23,11 @@ use crate::threads::on_threads;
 
 #[derive(Args)]
 pub struct AllArgs {
-    /// A run folder, a checkpoint, or weights of others: safetensors, or .pth of PyTorch.
+    /// Run folder, checkpoint, or third-party weights (safetensors or PyTorch .pth).
     #[arg(long, value_name = "FILE")]
     checkpoint: PathBuf,
-    /// The paper's data sets instead of the run's own data: a folder with one folder for each that
-    /// there is, named as `carp data list` names it.
+    /// Use the paper's data sets instead of the run's own: a folder with one folder per data set,
+    /// named as in `carp data list`.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["preset", "dataset", "data"])]
     data_root: Option<PathBuf>,
     #[command(flatten)]
@@ -35,54 +35,55 @@ pub struct AllArgs {
     /// Folder for results.json and results.md [default: eval in the run's folder].
     #[arg(short, long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Networks to compare [default: pixels, untrained, teacher on a run's own data, else teacher].
+    /// Networks to compare [default: pixels, untrained and teacher on a run's own data, else
+    /// teacher].
     #[arg(long, value_name = "NAME,...", value_delimiter = ',', value_parser = network_name())]
     networks: Option<Vec<NetworkName>>,
-    /// Only these protocols.
+    /// Run only these protocols.
     #[arg(long, value_name = "NAME,...", value_delimiter = ',', value_parser = protocol())]
     protocols: Option<Vec<Protocol>>,
-    /// Epochs of the linear probe [default: 100, on a run's own data 30].
+    /// Epochs of the linear probe [default: 100; 30 on a run's own data].
     #[arg(long, value_name = "N")]
     linear_epochs: Option<usize>,
-    /// Learning rates of the linear probe, trained at once; the best is reported [default: 1, on a
-    /// run's own data 0.1, 0.3 and 1].
+    /// Learning rates of the linear probe, trained side by side; the best is reported [default: 1;
+    /// 0.1, 0.3 and 1 on a run's own data].
     #[arg(long, value_name = "LR,...", value_delimiter = ',')]
     linear_lr: Option<Vec<f64>>,
-    /// Let the linear probe see random crops in every epoch, as the authors do, also on a run's own
-    /// data, where it takes each image once by default.
+    /// Train the linear probe on random crops, as the authors do, on a run's own data too (by
+    /// default it uses fixed features there).
     #[arg(long)]
     augment: bool,
-    /// Never see random crops: much faster.
+    /// Never use random crops: much faster.
     #[arg(long, conflicts_with = "augment")]
     no_augment: bool,
-    /// Train SVMs on all images where the training set has at most so many.
+    /// Train full-data SVMs only on training sets of at most this many images.
     #[arg(long, value_name = "N", default_value_t = AllSettings::default().full_up_to)]
     full_up_to: usize,
-    /// Fine-tune with so many per cent of the labels.
+    /// Percentages of the labels to fine-tune on.
     #[arg(long, value_name = "PERCENT,...", value_delimiter = ',', default_values_t = [1.0, 10.0])]
     semi_percent: Vec<f64>,
     /// Epochs of fine-tuning.
     #[arg(long, value_name = "N", default_value_t = AllSettings::default().semi_epochs)]
     semi_epochs: usize,
-    /// Crop retrieval's queries to their boxes, as its benchmark does and the authors do not.
+    /// Crop retrieval queries to their boxes, as the benchmark does and the authors do not.
     #[arg(long)]
     query_boxes: bool,
-    /// Longest side of an image in retrieval.
+    /// Longest side of a retrieval image.
     #[arg(long, value_name = "PIXELS", default_value_t = AllSettings::default().fit)]
     fit: usize,
-    /// Of each ranking in copy detection, what counts; 0 is all of it, as its devkit does.
+    /// How much of each copy-detection ranking counts; 0 means all, as in its devkit.
     #[arg(long, value_name = "N", default_value_t = AllSettings::default().copy_top)]
     copy_top: usize,
-    /// A folder of further images for copy detection's database.
+    /// Folder of distractor images for copy detection.
     #[arg(long, value_name = "DIR")]
     distractors: Option<PathBuf>,
-    /// Seed of all that is drawn.
+    /// Random seed.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Images that the network sees at once.
+    /// Images per batch.
     #[arg(long, value_name = "B")]
     batch_size: Option<usize>,
-    /// Threads; 0 is one per core.
+    /// Threads; 0 means one per core.
     #[arg(long, value_name = "N", default_value_t = 0)]
     threads: usize,
 }
@@ -104,7 +105,7 @@ impl AllArgs {
             settings.crop_scale = None;
         }
         if own {
-            // LARS with ImageNet's settings needs more updates than small data sets give it.
+            // LARS with ImageNet's settings needs more updates than a small data set gives.
             settings.linear.optimizer = ProbeOptimizer::Sgd;
             (settings.linear.epochs, settings.linear.batch_size) = (30, 256);
             settings.linear.lr = vec![0.1, 0.3, 1.0];
@@ -126,12 +127,12 @@ impl AllArgs {
         settings
     }
 
-    /// Where the results go.
+    /// The output folder.
     fn folder(&self) -> Result<PathBuf> {
         match &self.out {
             Some(folder) => Ok(folder.clone()),
             None if self.checkpoint.is_dir() => Ok(self.checkpoint.join("eval")),
-            None => Err(Error::usage("give a folder for the results: --out DIR".to_owned())),
+            None => Err(Error::usage("give an output folder: --out DIR".to_owned())),
         }
     }
 }
@@ -169,17 +170,17 @@ pub fn run(args: &AllArgs) -> Result<ExitCode> {
     screen.bar.finish_and_clear();
     let report = report?;
     print(&markdown(&report));
-    println!("\nwritten to {}: results.json, results.md", folder.display());
+    println!("\nwrote results.json and results.md to {}", folder.display());
     Ok(exit_code(&report))
 }
 
-/// Something wrong in a part is told by the exit code, though the rest is there.
+/// The exit code reports a fault in one part, even if the rest succeeded.
 fn exit_code(report: &EvaluationReport) -> ExitCode {
     let faults = report.skipped.iter().any(|skipped| skipped.is_fault);
     ExitCode::from(u8::from(faults))
 }
 
-/// The terminal meanwhile.
+/// The terminal during the evaluations.
 struct Screen {
     bar: ProgressBar,
 }
@@ -214,7 +215,7 @@ impl Screen {
             }
             EvaluationEvent::Skipped(skipped) => {
                 let what = skipped.protocol.map_or(String::new(), |p| format!(", {}", p.title()));
-                let kind = if skipped.is_fault { "failed" } else { "left out" };
+                let kind = if skipped.is_fault { "failed" } else { "skipped" };
                 self.line(&format!("{}{what} {kind}: {}", skipped.data, skipped.why));
             }
         }

@@ -1,5 +1,5 @@
-//! What the protocols that train a classifier share: where the network and the images come from,
-//! the progress bar, and the result on the screen and as JSON.
+//! What the protocols that train a classifier share: the source of network and images, the progress
+//! bar, and the result on the screen and as JSON.
 
 use std::path::{Path, PathBuf};
 
@@ -12,8 +12,8 @@ use files::write_atomically;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value, json};
 
-/// The checkpoint of a run folder, or the file itself, with the settings of its run; `data` is
-/// another folder with the data than the run had.
+/// The checkpoint in a run folder, or the file itself, with its run's settings; `data` replaces the
+/// run's data folder.
 pub fn open_checkpoint(path: &Path, data: Option<&PathBuf>) -> Result<(Checkpoint, Config)> {
     let path = if path.is_dir() { checkpoint_path(path) } else { path.to_owned() };
     let checkpoint = Checkpoint::load(&path)?;
@@ -39,7 +39,7 @@ pub struct Screen {
 }
 
 impl Screen {
-    /// For classifiers of these learning rates.
+    /// For classifiers with these learning rates.
     pub fn new(lr: &[f64]) -> Screen {
         let bar = ProgressBar::new(0);
         let style = "{bar:24} {pos}/{len}  {msg}  ETA {eta}";
@@ -48,7 +48,7 @@ impl Screen {
         Screen { bar, lr: lr.to_vec() }
     }
 
-    /// Shows what happens.
+    /// Shows an event.
     pub fn show(&mut self, event: ClassifierEvent) {
         match event {
             ClassifierEvent::Step { step, steps } => {
@@ -74,13 +74,13 @@ impl Screen {
         }
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub fn finish(&self) {
         self.bar.finish_and_clear();
     }
 }
 
-/// Prints every setting, one a line: first those that say where things come from.
+/// Prints every setting, one per line, sources first.
 pub fn print_settings(source: &[(&str, String)], settings: &impl serde::Serialize) {
     for (name, value) in source {
         println!("{name:<20} {value}");
@@ -98,7 +98,7 @@ pub fn print_settings(source: &[(&str, String)], settings: &impl serde::Serializ
     }
 }
 
-/// A value without the quotes of a text.
+/// A value, strings without quotes.
 fn plain(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
@@ -108,7 +108,7 @@ fn plain(value: &Value) -> String {
     }
 }
 
-/// Writes the result with where things came from, whole or not at all.
+/// Writes the result and its sources, atomically.
 pub fn write_json(
     path: &Path,
     protocol: &str,

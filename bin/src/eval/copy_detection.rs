@@ -19,19 +19,19 @@ pub struct CopyDetectionArgs {
     /// Features of the originals: a safetensors file with `features` `[N,D]` f32.
     #[arg(long, value_name = "FILE")]
     features: Option<PathBuf>,
-    /// Features of the queries, block after block, likewise.
+    /// Features of the queries, block by block, in the same format.
     #[arg(long, value_name = "FILE")]
     test_features: Option<PathBuf>,
     /// File names: {"originals": [name, ...], "blocks": [{"name": ..., "queries": [name, ...]}, ...]}.
     #[arg(long, value_name = "FILE")]
     names: Option<PathBuf>,
-    /// Features of further images for the database.
+    /// Features of distractor images for the database.
     #[arg(long, value_name = "FILE")]
     distractors: Option<PathBuf>,
-    /// Features to learn a whitening from; without it nothing is whitened.
+    /// Features to learn a whitening from [default: no whitening].
     #[arg(long, value_name = "FILE")]
     whitening: Option<PathBuf>,
-    /// Of each ranking, what counts; 0 is all of it.
+    /// How much of each ranking counts; 0 means all.
     #[arg(long, default_value_t = CopyDetectionOptions::default().top)]
     top: usize,
     #[command(flatten)]

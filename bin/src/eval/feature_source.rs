@@ -1,4 +1,4 @@
-//! Where the features of a protocol come from, and where its numbers go.
+//! Where a protocol's features come from, and where its results go.
 
 use std::path::{Path, PathBuf};
 
@@ -14,23 +14,23 @@ use crate::device::DeviceArgs;
 use crate::image_bar::ImageBar;
 use crate::network_args::{NetworkArgs, network_name};
 
-/// A checkpoint, or files of features that any program made.
+/// A checkpoint, or feature files made by any program.
 #[derive(Args)]
 pub struct FeatureSource {
-    /// A run folder, a checkpoint, or weights of others, whose features of the run's data are taken.
+    /// Run folder, checkpoint or third-party weights to extract features with.
     #[arg(conflicts_with_all = ["features", "test_features"])]
     pub checkpoint: Option<PathBuf>,
-    /// Which network of it; `pixels` takes the pixels for features.
+    /// Which network in it; `pixels` uses raw pixels as features.
     #[arg(long, value_name = "NAME", default_value = "teacher", value_parser = network_name())]
     network: NetworkName,
     #[command(flatten)]
     device: DeviceArgs,
     #[command(flatten)]
     data: DataArgs,
-    /// Training features: a safetensors file with `features` `[N,D]` f32 and `labels` `[N]` or `[N,C]`.
+    /// Training features: safetensors with `features` `[N,D]` f32 and `labels` `[N]` or `[N,C]`.
     #[arg(long, value_name = "FILE")]
     features: Option<PathBuf>,
-    /// Test features, likewise.
+    /// Test features, in the same format.
     #[arg(long, value_name = "FILE")]
     test_features: Option<PathBuf>,
     #[command(flatten)]
@@ -40,16 +40,16 @@ pub struct FeatureSource {
 /// What all protocols share.
 #[derive(Args)]
 pub struct Output {
-    /// Write settings and numbers as JSON too.
+    /// Also write settings and results as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Threads; 0 is one per core.
+    /// Threads; 0 means one per core.
     #[arg(long, default_value_t = 0)]
     pub threads: usize,
 }
 
 impl Output {
-    /// Writes the JSON file, if one is wanted.
+    /// Writes the JSON file, if one was requested.
     pub fn save(&self, protocol: &str, mut result: Value) -> Result<()> {
         let Some(path) = &self.json else { return Ok(()) };
         result["protocol"] = protocol.into();
@@ -99,7 +99,7 @@ impl FeatureSource {
     }
 }
 
-/// A file that cannot be done without.
+/// A required file.
 pub fn wanted<'a>(file: &'a Option<PathBuf>, flag: &str, what: &str) -> Result<&'a Path> {
     let line = || Error::usage(format!("{flag} FILE is missing: give {what}"));
     file.as_deref().ok_or_else(line)

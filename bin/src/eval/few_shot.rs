@@ -16,46 +16,46 @@ use crate::threads::on_threads;
 pub struct FewShotArgs {
     #[command(flatten)]
     source: FeatureSource,
-    /// Costs C; the one with the best mAP counts.
+    /// SVM costs C to try; the best mAP is reported.
     #[arg(long, value_delimiter = ',', default_values_t = FewShotOptions::default().costs)]
     costs: Vec<f64>,
     /// Images per class.
     #[arg(long, value_delimiter = ',', default_values_t = FewShotOptions::default().shots)]
     shots: Vec<usize>,
-    /// Draws for each number of images.
+    /// Random draws for each number of images.
     #[arg(long, default_value_t = FewShotOptions::default().draws)]
     draws: usize,
-    /// Only the full training set.
+    /// Train only on the full training set.
     #[arg(long, conflicts_with = "no_full")]
     only_full: bool,
-    /// Leave out the full training set.
+    /// Skip the full training set.
     #[arg(long)]
     no_full: bool,
-    /// What label 0 of `[N,C]` means.
+    /// Meaning of label 0 in `[N,C]`.
     #[arg(long, value_enum, default_value_t = DifficultArg::Negative)]
     difficult: DifficultArg,
-    /// How average precision is interpolated.
+    /// Interpolation of average precision.
     #[arg(long, value_enum, default_value_t = InterpolationArg::AllPoints)]
     interpolation: InterpolationArg,
-    /// What the projected gradients may span when a machine is done.
+    /// Range of the projected gradients at which an SVM has converged.
     #[arg(long, default_value_t = SvmOptions::default().tolerance)]
     tolerance: f64,
-    /// Sweeps of a machine at most.
+    /// Maximum sweeps per SVM.
     #[arg(long, default_value_t = SvmOptions::default().max_iterations)]
     max_iterations: usize,
-    /// Weight of positive images, against 1 of negative ones.
+    /// Weight of positive images; negative ones have 1.
     #[arg(long, default_value_t = SvmOptions::default().positive_weight)]
     positive_weight: f64,
-    /// Of draws and sweeps.
+    /// Seed of draws and sweeps.
     #[arg(long, default_value_t = 0)]
     seed: u64,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
 enum DifficultArg {
-    /// The class is not shown, as in the authors' script.
+    /// The class is absent, as in the authors' script.
     Negative,
-    /// The image does not count for the class, as in VOC's devkit.
+    /// The image is ignored for the class, as in the VOC devkit.
     Ignored,
 }
 
@@ -63,7 +63,7 @@ enum DifficultArg {
 enum InterpolationArg {
     /// Area under the curve, as in the authors' script.
     AllPoints,
-    /// Recalls 0, 0.1, ..., 1, as in the devkit of VOC 2007.
+    /// Recalls 0, 0.1, ..., 1, as in the VOC 2007 devkit.
     ElevenPoints,
 }
 
@@ -103,12 +103,12 @@ pub fn run(args: &FewShotArgs) -> Result<ExitCode> {
         options.svm.max_iterations
     );
     println!(
-        "{} training and {} test features of {}, {} of {} classes in the test; seed {}",
+        "{} training and {} test features of {}, {} of {} classes in the test set; seed {}",
         result.train, result.test, result.dim, result.classes_scored, result.classes, options.seed
     );
     let difficult = match options.difficult {
         Difficult::Negative => "is negative",
-        Difficult::Ignored => "does not count",
+        Difficult::Ignored => "is ignored",
     };
     let interpolation = match options.interpolation {
         Interpolation::AllPoints => "all points",

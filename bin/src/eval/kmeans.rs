@@ -15,33 +15,33 @@ use crate::threads::on_threads;
 pub struct KmeansArgs {
     #[command(flatten)]
     source: FeatureSource,
-    /// Clusters; 0 is as many as there are classes.
+    /// Number of clusters; 0 means one per class.
     #[arg(long, value_name = "K", default_value_t = 0)]
     clusters: usize,
-    /// Euclidean distances and plain means; without it centroids have length 1 and compare by
-    /// inner product, as in the authors' script.
+    /// Use Euclidean distances and plain means [default: unit centroids compared by inner product,
+    /// as in the authors' script].
     #[arg(long)]
     euclidean: bool,
-    /// The first centroids.
+    /// Initial centroids.
     #[arg(long, value_enum, default_value_t = StartArg::Random)]
     start: StartArg,
-    /// Starts, of which the best counts.
+    /// Number of starts; the best is reported.
     #[arg(long, default_value_t = ClusteringOptions::default().kmeans.starts)]
     starts: usize,
-    /// Iterations of each start at most.
+    /// Maximum iterations per start.
     #[arg(long, default_value_t = ClusteringOptions::default().kmeans.iterations)]
     iterations: usize,
-    /// Training features per cluster at most, drawn (faiss's default); 0 takes all.
+    /// Maximum training features per cluster, drawn at random (faiss's default); 0 means all.
     #[arg(
         long,
         value_name = "N",
         default_value_t = ClusteringOptions::default().max_points_per_centroid
     )]
     max_points_per_centroid: usize,
-    /// Take the features as they are, not standardised by the training mean and deviation.
+    /// Do not standardise features by the training mean and standard deviation.
     #[arg(long)]
     no_standardize: bool,
-    /// Of the draws.
+    /// Random seed.
     #[arg(long, default_value_t = 0)]
     seed: u64,
 }

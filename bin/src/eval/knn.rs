@@ -21,7 +21,7 @@ pub struct KnnArgs {
     /// T in the weight exp(similarity / T) of a vote.
     #[arg(long, value_name = "T", default_value_t = KnnOptions::default().temperature)]
     temperature: f32,
-    /// Write the predicted classes too: a safetensors file with `predictions.K` `[N]` for each k.
+    /// Also write the predicted classes: safetensors with `predictions.K` `[N]` for each k.
     #[arg(long, value_name = "FILE")]
     predictions: Option<PathBuf>,
 }

@@ -18,30 +18,30 @@ use crate::threads::on_threads;
 
 #[derive(Args)]
 pub struct LinearArgs {
-    /// A run folder or a checkpoint file: its teacher's frozen backbone makes the features.
+    /// Run folder or checkpoint; the teacher's frozen backbone computes the features.
     #[arg(required_unless_present = "features")]
     checkpoint: Option<PathBuf>,
-    /// Training features instead: a safetensors file with `features` `[N,D]` and `labels` `[N]`.
+    /// Training features instead: safetensors with `features` `[N,D]` and `labels` `[N]`.
     #[arg(long, value_name = "FILE", requires = "test_features")]
     #[arg(conflicts_with_all = ["checkpoint", "data", "no_augment", "crop_scale"])]
     features: Option<PathBuf>,
-    /// Test features.
+    /// Test features, in the same format.
     #[arg(long, value_name = "FILE", requires = "features")]
     test_features: Option<PathBuf>,
-    /// Another folder with the data than the run had.
+    /// Data folder, if not the run's own.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Whose settings are the defaults of the options below.
+    /// Recipe that sets the defaults of the options below.
     #[arg(long, default_value = "imagenet")]
     recipe: Recipe,
     /// Optimizer of the classifier.
     #[arg(long)]
     optimizer: Option<OptimizerArg>,
-    /// Learning rates, trained at once with a classifier each; not scaled by the batch.
+    /// Learning rates, one classifier each, trained side by side; not scaled by batch size.
     #[arg(long, value_name = "LR,...", value_delimiter = ',')]
     #[arg(allow_hyphen_values = true)]
     lr: Option<Vec<f64>>,
-    /// Decay of the momentum buffer.
+    /// Momentum.
     #[arg(long)]
     momentum: Option<f64>,
     /// LARS's trust coefficient.
@@ -50,13 +50,13 @@ pub struct LinearArgs {
     /// Weight decay.
     #[arg(long)]
     weight_decay: Option<f64>,
-    /// How the learning rates move from epoch to epoch.
+    /// Learning-rate schedule, by epoch.
     #[arg(long)]
     schedule: Option<ScheduleArg>,
-    /// Epochs at which multistep lowers them.
+    /// Epochs at which multistep lowers the rate.
     #[arg(long, value_name = "EPOCH,...", value_delimiter = ',', default_values_t = [12, 18])]
     milestones: Vec<usize>,
-    /// What multistep multiplies them with.
+    /// Factor by which multistep multiplies the rate.
     #[arg(long, default_value_t = 0.1)]
     factor: f64,
     /// Passes over the training images.
@@ -65,23 +65,23 @@ pub struct LinearArgs {
     /// Images per update.
     #[arg(long)]
     batch_size: Option<usize>,
-    /// Train on so many random images of each class.
+    /// Train on this many random images per class.
     #[arg(long, value_name = "K")]
     images_per_class: Option<usize>,
-    /// Seed of first weights, choice, order and views.
+    /// Seed of initial weights, image selection, order and crops.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// See every training image once, as test images are seen, instead of anew in every epoch.
+    /// Preprocess training images like test images, once, instead of cropping anew in every epoch.
     #[arg(long, conflicts_with = "crop_scale")]
     no_augment: bool,
-    /// Least and largest share of the image in a random crop.
+    /// Area of a random crop, as a fraction of the image.
     #[arg(long, value_name = "LOW,HIGH", value_parser = super::classifier::low_high)]
     #[arg(default_value = "0.08,1")]
     crop_scale: (f32, f32),
-    /// Threads (0: one per core).
+    /// Threads; 0 means one per core [default: the run's].
     #[arg(long)]
     threads: Option<usize>,
-    /// Write everything to a file.
+    /// Write settings and results as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 }
@@ -108,7 +108,7 @@ pub enum ScheduleArg {
 }
 
 impl ScheduleArg {
-    /// With the settings that multistep takes.
+    /// The schedule, with multistep's settings.
     pub fn schedule(self, milestones: &[usize], factor: f64) -> EpochSchedule {
         match self {
             ScheduleArg::Constant => EpochSchedule::Constant,
@@ -225,6 +225,6 @@ fn print(source: &NetworkFile, result: &LinearResult) {
         );
     }
     println!(
-        "best: the epoch of the highest top-1 accuracy on the test images, as in the authors' script"
+        "best: the epoch with the highest top-1 accuracy on the test images, as in the authors' script"
     );
 }

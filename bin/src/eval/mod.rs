@@ -1,4 +1,4 @@
-//! `carp eval`: measures a trained network, one file per protocol.
+//! `carp eval`: evaluates a trained network, one file per protocol.
 
 mod all;
 mod classifier;
@@ -18,21 +18,21 @@ use clap::Subcommand;
 
 #[derive(Subcommand)]
 pub enum EvalCommand {
-    /// Every evaluation that the data allows, and a table of them.
+    /// Run every evaluation that the data allows, and tabulate the results.
     All(Box<all::AllArgs>),
-    /// Weighted k-nearest-neighbour accuracy.
+    /// Measure weighted k-nearest-neighbour accuracy.
     Knn(knn::KnnArgs),
-    /// k-means clusters against classes: NMI, AMI, ARI and others.
+    /// Score k-means clusters against the classes: NMI, AMI, ARI and others.
     Kmeans(kmeans::KmeansArgs),
-    /// Linear SVMs on a few and on all images per class: mean average precision.
+    /// Train linear SVMs on a few and on all images per class: mean average precision.
     FewShot(few_shot::FewShotArgs),
-    /// Revisited Oxford and Paris: mAP and mP@k.
+    /// Measure retrieval on revisited Oxford and Paris: mAP and mP@k.
     Retrieval(retrieval::RetrievalArgs),
-    /// Copydays: mAP per kind of edit.
+    /// Measure copy detection on Copydays: mAP per kind of edit.
     CopyDetection(copy_detection::CopyDetectionArgs),
-    /// Accuracy of a linear classifier on frozen features.
+    /// Train a linear classifier on frozen features.
     Linear(linear::LinearArgs),
-    /// Accuracy of the whole network, fine-tuned on few labels.
+    /// Fine-tune the whole network on few labels.
     Semi(semi::SemiArgs),
 }
 

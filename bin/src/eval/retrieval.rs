@@ -14,17 +14,17 @@ use crate::threads::on_threads;
 
 #[derive(Args)]
 pub struct RetrievalArgs {
-    /// Features of the database images: a safetensors file with `features` `[N,D]` f32.
+    /// Features of the database images: safetensors with `features` `[N,D]` f32.
     #[arg(long, value_name = "FILE")]
     features: Option<PathBuf>,
-    /// Features of the queries, likewise.
+    /// Features of the queries, in the same format.
     #[arg(long, value_name = "FILE")]
     test_features: Option<PathBuf>,
-    /// Ground truth: {"easy": [[row, ...], ...], "hard": ..., "junk": ...}, a list per query, of
-    /// rows of the database.
+    /// Ground truth: {"easy": [[row, ...], ...], "hard": ..., "junk": ...}, per query, a list of
+    /// database rows.
     #[arg(long, value_name = "FILE")]
     relevance: Option<PathBuf>,
-    /// Ranks at which precision is taken.
+    /// Ranks at which to measure precision.
     #[arg(long, value_delimiter = ',', default_values_t = RetrievalOptions::default().precision_at)]
     precision_at: Vec<usize>,
     #[command(flatten)]
@@ -43,7 +43,7 @@ pub fn run(args: &RetrievalArgs) -> Result<ExitCode> {
     })?;
     println!(
         "revisited retrieval, cosine: {} queries in {} images, features of {}; AP by trapezoids, \
-         junk taken out",
+         junk removed",
         result.queries, result.database, result.dim
     );
     let columns = result.options.precision_at.iter().map(|k| format!("{:>9}", format!("mP@{k} %")));

@@ -16,17 +16,17 @@ use crate::threads::on_threads;
 /// The authors published no settings: the defaults are those of SwAV's published script.
 #[derive(Args)]
 pub struct SemiArgs {
-    /// A run folder or a checkpoint file: training goes on from its teacher's backbone.
+    /// Run folder or checkpoint; training starts from its teacher's backbone.
     checkpoint: PathBuf,
-    /// Use the labels of so many per cent of the training images, as many of each class; the
-    /// defaults of the learning rates go by it (SwAV's for 1 below 3, SwAV's for 10 from there on).
+    /// Percentage of training labels to use, balanced over classes; it also sets the default
+    /// learning rates (SwAV's for 1 % below 3, for 10 % from 3 on).
     #[arg(long, default_value_t = 10.0)]
     percent: f64,
-    /// Use the labels of the images that this file lists, one a line, by name (as SimCLR's lists do)
-    /// or number.
+    /// Use the labels of the images listed in this file, one per line, by name (as in SimCLR's
+    /// lists) or number.
     #[arg(long, value_name = "FILE", conflicts_with = "percent")]
     list: Option<PathBuf>,
-    /// Another folder with the data than the run had.
+    /// Data folder, if not the run's own.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Learning rate of the backbone [default: 0.02 for 1 %, 0.01 for 10 %].
@@ -35,19 +35,19 @@ pub struct SemiArgs {
     /// Learning rate of the classifier [default: 5 for 1 %, 0.2 for 10 %].
     #[arg(long, allow_hyphen_values = true)]
     head_lr: Option<f64>,
-    /// Decay of the momentum buffer.
+    /// Momentum.
     #[arg(long, default_value_t = 0.9)]
     momentum: f64,
     /// Weight decay of all tensors.
     #[arg(long, default_value_t = 0.0)]
     weight_decay: f64,
-    /// How the learning rates move from epoch to epoch.
+    /// Learning-rate schedule, by epoch.
     #[arg(long, default_value = "multistep")]
     schedule: ScheduleArg,
-    /// Epochs at which multistep lowers them.
+    /// Epochs at which multistep lowers the rates.
     #[arg(long, value_name = "EPOCH,...", value_delimiter = ',', default_values_t = [12, 16])]
     milestones: Vec<usize>,
-    /// What multistep multiplies them with.
+    /// Factor by which multistep multiplies the rates.
     #[arg(long, default_value_t = 0.2)]
     factor: f64,
     /// Passes over the images.
@@ -56,23 +56,23 @@ pub struct SemiArgs {
     /// Images per update.
     #[arg(long, default_value_t = 256)]
     batch_size: usize,
-    /// Least and largest share of the image in a random crop.
+    /// Area of a random crop, as a fraction of the image.
     #[arg(long, value_name = "LOW,HIGH", value_parser = super::classifier::low_high)]
     #[arg(default_value = "0.08,1")]
     crop_scale: (f32, f32),
-    /// Seed of choice, first weights of the classifier, order and views.
+    /// Seed of image selection, the classifier's initial weights, order and crops.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Threads (0: one per core).
+    /// Threads; 0 means one per core [default: the run's].
     #[arg(long)]
     threads: Option<usize>,
-    /// Write everything to a file.
+    /// Write settings and results as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 }
 
 impl SemiArgs {
-    /// For a list, `share` is that of the training images that it names.
+    /// With a list, `share` is the fraction of the training images in it.
     fn settings(&self, share: f64) -> SemiSettings {
         let swav = SemiSettings::swav(share);
         SemiSettings {
@@ -127,20 +127,20 @@ fn print(source: &[(&str, String)], result: &SemiResult) {
     print_settings(source, &result.settings);
     let SemiResult { train_images, left_out, test_images, classes, .. } = result;
     println!(
-        "{train_images} labelled images ({left_out} left out of each epoch: they fill no batch), \
+        "{train_images} labelled images ({left_out} left out of each epoch: the last batch would be incomplete), \
          {test_images} test images, {classes} classes"
     );
-    println!("defaults: those of SwAV's published script, since the authors published none\n");
+    println!("defaults from SwAV's published script: CARP's authors published none\n");
     println!("{:>6}  {:>6}  {:>8}  {:>8}", "", "epoch", "top-1 %", "top-5 %");
     for (name, epoch) in [("best", result.best), ("last", result.last)] {
         let (top1, top5) = (100.0 * epoch.test.top1, 100.0 * epoch.test.top5);
         println!("{name:>6}  {:>6}  {top1:>8.2}  {top5:>8.2}", epoch.epoch);
     }
-    println!("best: the epoch of the highest top-1 accuracy on the test images");
+    println!("best: the epoch with the highest top-1 accuracy on the test images");
     let chance = (*classes as f64).ln();
     if let Some(epoch) = result.epochs.iter().find(|epoch| epoch.loss > 2.0 * chance) {
         println!(
-            "warning: the loss rose to {:.2} in epoch {}, guessing has {chance:.2}: the learning \
+            "warning: the loss rose to {:.2} in epoch {}, where guessing gives {chance:.2}: the learning \
              rates are too high for this network; lower --lr and --head-lr",
             epoch.loss, epoch.epoch
         );

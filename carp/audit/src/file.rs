@@ -47,7 +47,7 @@ impl Array {
     }
 }
 
-/// A read audit file.
+/// A parsed audit file.
 pub struct Record {
     path: PathBuf,
     /// The recorded computation.
@@ -58,7 +58,7 @@ pub struct Record {
     /// Tolerance relative to the largest element of the output.
     pub rel: f64,
     inputs: BTreeMap<String, Array>,
-    /// Tensors `out.*` without that prefix.
+    /// Tensors `out.*`, named without that prefix.
     pub outputs: BTreeMap<String, Array>,
 }
 
@@ -66,7 +66,8 @@ impl Record {
     /// Reads and checks `path`.
     ///
     /// # Errors
-    /// No such file, not safetensors, no or bad `carp.audit`, tensors of other names or types.
+    /// A missing file, not safetensors, missing or bad `carp.audit`, tensors with other names or
+    /// types.
     pub fn read(path: &Path) -> Result<Record> {
         let invalid = |detail: String| Error::data(path, detail);
         let bytes = std::fs::read(path).map_err(|source| Error::io(path, source))?;
@@ -77,7 +78,7 @@ impl Record {
             .metadata()
             .as_ref()
             .and_then(|metadata| metadata.get("carp.audit"))
-            .ok_or_else(|| invalid("has no carp.audit in its metadata".into()))?;
+            .ok_or_else(|| invalid("no carp.audit in the metadata".into()))?;
         let json: Json = serde_json::from_str(json)
             .map_err(|error| invalid(format!("carp.audit is not JSON: {error}")))?;
         let Json::Object(mut audit) = json else {
@@ -94,7 +95,7 @@ impl Record {
         let tolerance = audit.remove("tolerance").unwrap_or(Json::Null);
         let bound = |name: &str| {
             tolerance.get(name).and_then(Json::as_f64).filter(|bound| *bound >= 0.0).ok_or_else(
-                || invalid(format!("carp.audit: tolerance.{name} is not a number of 0 or more")),
+                || invalid(format!("carp.audit: tolerance.{name} should be a number, 0 or more")),
             )
         };
         let (abs, rel) = (bound("abs")?, bound("rel")?);
@@ -104,11 +105,11 @@ impl Record {
         let (mut inputs, mut outputs) = (BTreeMap::new(), BTreeMap::new());
         for (name, view) in tensors.iter() {
             let array = decode(view.dtype(), view.shape(), view.data())
-                .ok_or_else(|| invalid(format!("{name} is {:?}, not F32", view.dtype())))?;
+                .ok_or_else(|| invalid(format!("{name} is {:?}, should be F32", view.dtype())))?;
             match (name.strip_prefix("in."), name.strip_prefix("out.")) {
                 (Some(name), _) => inputs.insert(name.to_owned(), array),
                 (_, Some(name)) => outputs.insert(name.to_owned(), array),
-                _ => return Err(invalid(format!("{name} starts neither with in. nor with out."))),
+                _ => return Err(invalid(format!("{name} should start with in. or out."))),
             };
         }
         Ok(Record { path: path.to_owned(), kind, settings, abs, rel, inputs, outputs })
@@ -134,8 +135,8 @@ fn elements<T, const N: usize>(bytes: &[u8], from: impl Fn([u8; N]) -> T) -> Vec
     bytes.chunks_exact(N).map(|chunk| from(chunk.try_into().expect("N bytes"))).collect()
 }
 
-/// The inputs and settings of a record, which remembers what has been asked for: what is left over
-/// at the end is unknown to the kind.
+/// The inputs and settings of a record, tracking which are used: any left over at the end are
+/// unknown to the kind.
 pub struct Inputs<'a> {
     record: &'a Record,
     used: RefCell<BTreeSet<String>>,
@@ -178,10 +179,10 @@ impl<'a> Inputs<'a> {
         }
     }
 
-    /// Tensor `in.NAME` as indices below its length, each once.
+    /// Tensor `in.NAME` as a permutation of its indices.
     ///
     /// # Errors
-    /// If it is missing, of another type, or no permutation.
+    /// If it is missing, of another type, or not a permutation.
     pub fn permutation(&self, name: &str) -> Result<Vec<u32>> {
         let array = self.array(name)?;
         let Numbers::I64(data) = &array.numbers else {
@@ -194,7 +195,7 @@ impl<'a> Inputs<'a> {
                 Some(seen) if !*seen => *seen = true,
                 _ => {
                     let detail =
-                        format!("in.{name} is no permutation of 0..{}: {index}", data.len());
+                        format!("in.{name} is not a permutation of 0..{}: {index}", data.len());
                     return Err(self.invalid(&detail));
                 }
             }
@@ -220,7 +221,7 @@ impl<'a> Inputs<'a> {
         self.invalid(&format!("setting {name} {found}, should be {wants}"))
     }
 
-    /// A setting that may be there and is not needed.
+    /// An optional setting.
     pub fn ignore(&self, name: &str) {
         let _ = self.setting(name);
     }
@@ -273,7 +274,7 @@ impl<'a> Inputs<'a> {
             .ok_or_else(|| self.bad_setting(name, wants))
     }
 
-    /// Errors if the file holds an input or a setting that nobody asked for.
+    /// Fails if the file holds an input or a setting that was not used.
     ///
     /// # Errors
     /// Names the first one.

@@ -1,9 +1,10 @@
-//! Replays recorded computations and compares: see `docs/audit.md` for the file format.
+//! Replays recorded computations and compares the results; `docs/audit.md` describes the file
+//! format.
 //!
-//! A file holds the inputs of one computation (`in.*`), what another program (PyTorch, say) got
-//! from them (`out.*`), and how far apart the two may be. Nothing is computed here but by the crates
-//! `autograd` and `carp`, which are what is audited. In reading order: `file`, the format; `ops`,
-//! `losses`, `optimizers` and `networks`, the computations; `replay`, which calls them and compares.
+//! A file holds the inputs of one computation (`in.*`), another program's results, such as
+//! PyTorch's (`out.*`), and the tolerance. All computation is done by the crates `autograd` and
+//! `carp`, which are what is audited. In reading order: `file`, the format; `ops`, `losses`,
+//! `optimizers` and `networks`, the computations; `replay`, which runs them and compares.
 
 mod file;
 mod losses;

@@ -10,7 +10,7 @@ use carp::step::{Optimizer, StepConfig};
 
 use crate::file::{Array, Inputs, Numbers, Outputs};
 
-/// PyTorch's batch norms count their training passes; nothing here depends on it.
+/// PyTorch's batch norms count their training passes; nothing here depends on the count.
 const COUNTER: &str = "num_batches_tracked";
 
 fn resnet_config(inputs: &Inputs) -> Result<ResNetConfig> {
@@ -23,7 +23,7 @@ fn resnet_config(inputs: &Inputs) -> Result<ResNetConfig> {
     })
 }
 
-/// The counters `PREFIX*.num_batches_tracked` of the file, each raised by `passes(name)`, as
+/// The file's counters `PREFIX*.num_batches_tracked`, each incremented by `passes(name)`, as
 /// outputs `PREFIX_OUT*`.
 fn counters(
     inputs: &Inputs,
@@ -129,7 +129,7 @@ pub fn carp_step(inputs: &Inputs, device: Device) -> Result<Outputs> {
     let steps = schedules.lr.len();
     if steps == 0 || schedules.teacher_momentum.len() != steps {
         let detail = format!(
-            "settings lr and teacher_momentum list {steps} and {} steps: should be equally many",
+            "settings lr and teacher_momentum list {steps} and {} steps: should be equal",
             schedules.teacher_momentum.len()
         );
         return Err(inputs.invalid(&detail));
@@ -161,7 +161,7 @@ pub fn carp_step(inputs: &Inputs, device: Device) -> Result<Outputs> {
     run_steps(inputs, &config, &schedules, &mut learner)
 }
 
-/// Sizes and settings of the step; the sizes of the views are those of the first step's.
+/// Sizes and settings of the step; view sizes are taken from the first step.
 fn step_config(inputs: &Inputs) -> Result<StepConfig> {
     let optimizer: String = inputs.word("optimizer", "lars or sgd")?;
     let momentum = inputs.number("momentum")? as f32;

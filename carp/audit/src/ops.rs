@@ -7,7 +7,7 @@ use carp::learner::Device;
 
 use crate::file::{Array, Inputs, Outputs};
 
-/// A graph under construction with the arrays that go into it.
+/// A graph under construction and its input arrays.
 pub(super) struct Replay<'a, 'b> {
     pub graph: Graph,
     inputs: &'a Inputs<'b>,
@@ -39,7 +39,7 @@ impl<'a, 'b> Replay<'a, 'b> {
         self.read.push((name.to_owned(), value));
     }
 
-    /// The usual end of an op: y is an output; where `in.grad_y` is given, so are the gradients of
+    /// The usual end of an op: y is an output and, if `in.grad_y` is given, so are the gradients of
     /// `wrt`, as `grad_NAME`.
     pub fn finish(mut self, y: Value, wrt: &[(&str, Value)]) -> Result<Outputs> {
         self.output("y", y);

@@ -8,7 +8,8 @@ use tensor::kernel::AdamW;
 
 use crate::file::{Array, Inputs, Numbers, Outputs};
 
-/// A parameter under T recorded gradients: tensors keep PyTorch's order, which no optimizer minds.
+/// A parameter updated by T recorded gradients; tensors keep PyTorch's element order, which does
+/// not affect an optimizer.
 pub fn optimizer(kind: &str, inputs: &Inputs, device: Device) -> Result<Outputs> {
     let lrs = inputs.list("lr")?;
     let weight_decay = inputs.number("weight_decay")? as f32;
@@ -63,7 +64,8 @@ fn append_update(
         };
         let settings =
             AdamW { betas: (beta1 as f32, beta2 as f32), eps: inputs.number("eps")? as f32 };
-        // The optimizers share one row of the format: what AdamW does not use may still be there.
+        // The optimizers share one row of the format: settings that AdamW does not use may be
+        // present.
         inputs.ignore("momentum");
         inputs.ignore("eta");
         graph.adamw(settings, (lr, wd, correction), grad, w, (first, second))?;
@@ -77,7 +79,7 @@ fn append_update(
         let eta = inputs.number("eta")? as f32;
         graph.lars((momentum, eta), (lr, wd), grad, w, first)?;
     } else {
-        // LARS neither scales nor decays 1-D tensors (spec 1.8).
+        // LARS neither scales nor decays 1-D tensors (docs/method.md, 1.8).
         inputs.ignore("eta");
         let no_decay = graph.input("no_decay", [1]);
         graph.sgd(momentum, (lr, no_decay), grad, w, first)?;

@@ -13,7 +13,7 @@ use crate::{losses, networks, ops, optimizers};
 ///
 /// # Errors
 /// A file that cannot be read or is not a valid audit file: unknown kind, setting or tensor,
-/// missing inputs, shapes that do not fit. A fault of the device.
+/// missing inputs, shapes that do not fit. A device fault.
 pub fn audit(path: &Path, device: Device) -> Result<AuditReport> {
     let record = Record::read(path)?;
     let mut inputs = Inputs::new(&record);

@@ -7,7 +7,7 @@ pub struct Comparison {
     pub name: String,
     /// Largest |got - want|.
     pub error: f64,
-    /// What that may be: abs + rel * max |want|.
+    /// The tolerance: abs + rel * max |want|.
     pub allowed: f64,
 }
 

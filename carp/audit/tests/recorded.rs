@@ -1,4 +1,4 @@
-//! Every recorded computation of PyTorch is replayed and compared.
+//! Replays every computation recorded from PyTorch and compares.
 
 use std::path::{Path, PathBuf};
 
@@ -97,7 +97,7 @@ fn invalid_records_are_one_line_that_names_the_fault() {
         (RELU.into(), vec![x(), ("in.z", vec![1], vec![1.0])], "in.z is not known"),
         (RELU.into(), vec![x(), ("out.z", vec![1], vec![1.0])], "out.z is not known"),
         (RELU.into(), vec![x(), ("out.grad_x", vec![3], vec![0.0; 3])], "out.grad_x"),
-        (RELU.into(), vec![x(), ("x", vec![1], vec![1.0])], "starts neither with in. nor"),
+        (RELU.into(), vec![x(), ("x", vec![1], vec![1.0])], "should start with in. or out."),
         (RELU.into(), vec![x(), ("out.y", vec![1], vec![0.0])], "should be [3]"),
         (pool(r#"{"kernel": 2, "stride": 1}"#), vec![x()], "setting padding is missing"),
         (

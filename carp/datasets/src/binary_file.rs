@@ -1,4 +1,4 @@
-//! Reading of binary data files, with errors that name file, offset and sizes.
+//! Reading binary data files, with errors that name file, offset and sizes.
 
 use std::fs::File;
 use std::io::Read;
@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use files::{Error, Result};
 use flate2::read::GzDecoder;
 
-/// The whole file, unpacked where its name ends in `.gz`.
+/// The whole file, decompressed if its name ends in `.gz`.
 ///
 /// # Errors
-/// No such file, or broken gzip.
+/// A missing file, or broken gzip.
 pub fn read(path: &Path) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut file = File::open(path).map_err(|source| Error::io(path, source))?;
@@ -39,7 +39,7 @@ pub fn find(folder: &Path, names: &[&str]) -> Result<PathBuf> {
         .ok_or_else(|| Error::data(folder, format!("has no {}", names.join(" or "))))
 }
 
-/// Errors unless the file has the length that its format asks for.
+/// Fails unless the file has the length that its format requires.
 ///
 /// # Errors
 /// Names both lengths.
@@ -51,10 +51,10 @@ pub fn expect_len(path: &Path, found: u64, expected: u64) -> Result<()> {
     Err(Error::data(path, format!("{what}: {found} bytes, expected {expected}")))
 }
 
-/// Errors if a label is not below the number of classes.
+/// Fails if a label is not below the number of classes.
 ///
 /// # Errors
-/// Names the first one with its place.
+/// Names the first one and its position.
 pub fn check_labels(path: &Path, labels: &[u32], classes: usize) -> Result<()> {
     match labels.iter().position(|&label| label as usize >= classes) {
         None => Ok(()),
@@ -65,7 +65,7 @@ pub fn check_labels(path: &Path, labels: &[u32], classes: usize) -> Result<()> {
     }
 }
 
-/// Class names from a text file of one per line, or the numbers where there is no such file.
+/// Class names from a text file, one per line, or numbers if there is no such file.
 pub fn class_names(path: &Path, classes: usize) -> Vec<String> {
     let text = std::fs::read_to_string(path).unwrap_or_default();
     let names: Vec<String> =
@@ -78,7 +78,7 @@ pub fn numbered(classes: usize) -> Vec<String> {
     (0..classes).map(|class| class.to_string()).collect()
 }
 
-/// Pixels of a picture that is stored as one plane per channel, as H,W,C.
+/// Converts an image stored as one plane per channel to H,W,C.
 pub fn interleave(planes: &[u8], channels: usize, pixels: &mut Vec<u8>) {
     let plane = planes.len() / channels;
     for at in 0..plane {

@@ -1,4 +1,4 @@
-//! The pictures of a data set, each changed in size before anything else looks at it.
+//! A data set whose images are resized or cropped first.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,18 +10,18 @@ use crate::dataset::Dataset;
 use crate::image::Image;
 use crate::resample::Filter;
 
-/// What is done to each picture.
+/// The change applied to each image.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
-    /// To a square of this side, whatever its shape (bicubic): copy detection.
+    /// Stretched to a square of this side (bicubic): copy detection.
     Stretch(usize),
-    /// Neither side longer than this (Lanczos): retrieval.
+    /// Shrunk so that neither side exceeds this (Lanczos): retrieval.
     Fit(usize),
-    /// The part that is asked about, one per picture: query boxes.
+    /// Cropped to a box, one per image: retrieval queries.
     Crop(Vec<Crop>),
 }
 
-/// A data set with changed pictures.
+/// A data set with changed images.
 pub struct Changed {
     /// The data set.
     pub data: Arc<dyn Dataset>,
@@ -64,7 +64,7 @@ impl Dataset for Changed {
             Change::Stretch(side) => image.resized(Filter::Bicubic, *side, *side),
             Change::Fit(most) => image.fitting(Filter::Lanczos, *most).into_owned(),
             Change::Crop(crops) => {
-                // A box may reach over the edge of its picture.
+                // A box may extend beyond its image.
                 let Crop { top, left, height, width } = crops[index];
                 let (top, left) = (top.min(image.height - 1), left.min(image.width - 1));
                 let height = height.clamp(1, image.height - top);

@@ -19,8 +19,7 @@ impl Crop {
         Crop { top: 0, left: 0, height, width }
     }
 
-    /// The part of this size in the middle; half a pixel is rounded to the even one, as
-    /// torchvision does.
+    /// The centre crop of this size; half pixels round to even, as in torchvision.
     pub fn centre(height: usize, width: usize, crop: (usize, usize)) -> Crop {
         let middle =
             |size: usize, part: usize| ((size - part) as f64 / 2.0).round_ties_even() as usize;

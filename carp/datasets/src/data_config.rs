@@ -1,15 +1,15 @@
-//! The `[data]` section of a run's settings: which data, and where it lies.
+//! The `[data]` section of a run's settings: which data, and where it is stored.
 
 use std::path::{Path, PathBuf};
 
 use files::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-/// Which format the data has.
+/// The format of the data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DataKind {
-    /// The built-in procedural pictures.
+    /// The built-in procedural images.
     Shapes,
     /// IDX files: MNIST, Fashion-MNIST.
     Idx,
@@ -39,7 +39,7 @@ pub enum DataKind {
     Cifar100,
     /// Describable Textures.
     Dtd,
-    /// PASCAL VOC 2007, any number of classes per picture.
+    /// PASCAL VOC 2007, any number of classes per image.
     Voc2007,
     /// iNaturalist 2018.
     INat2018,
@@ -57,11 +57,12 @@ pub enum DataKind {
 pub struct DataConfig {
     /// Format.
     pub kind: DataKind,
-    /// Folder; not needed for `shapes`, nor for `idx` where Debian's dataset-fashion-mnist is.
+    /// Folder; not needed for `shapes`, nor for `idx` if Debian's dataset-fashion-mnist is
+    /// installed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
-    /// Split of one of the data sets of the [`catalogue`](crate::catalogue) to train with, or several
-    /// ("train+val"), where not the usual one.
+    /// Training split of one of the data sets of the [`catalogue`](crate::catalogue), or several
+    /// ("train+val"), if not the usual one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub train: Option<String>,
     /// The same for testing.
@@ -69,11 +70,11 @@ pub struct DataConfig {
     pub test: Option<String>,
     /// Which of the ten official partitions of `dtd`, from 1.
     pub partition: usize,
-    /// Stop at the first unreadable image instead of skipping it.
+    /// Fail at the first unreadable image instead of skipping it.
     pub strict: bool,
-    /// Training pictures of `shapes`.
+    /// Training images of `shapes`.
     pub train_size: usize,
-    /// Test pictures of `shapes`.
+    /// Test images of `shapes`.
     pub test_size: usize,
     /// Memory for decoded image files, in MiB.
     pub cache_mib: usize,
@@ -96,7 +97,7 @@ impl Default for DataConfig {
 }
 
 impl DataConfig {
-    /// Channels of the pictures, known without opening them.
+    /// Channels of the images, known without opening them.
     pub fn channels(&self) -> usize {
         if self.kind == DataKind::Idx { 1 } else { 3 }
     }
@@ -112,7 +113,7 @@ impl DataConfig {
         })
     }
 
-    /// The kind as settings have it.
+    /// The kind's name in settings.
     pub fn kind_name(&self) -> String {
         format!("{:?}", self.kind).to_lowercase()
     }

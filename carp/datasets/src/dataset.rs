@@ -1,4 +1,4 @@
-//! What every data set gives: pictures by number, with or without labels.
+//! The interface of every data set: images by number, with or without labels.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -7,37 +7,37 @@ use files::Result;
 
 use crate::image::Image;
 
-/// Pictures with or without labels.
+/// Images with or without labels.
 pub trait Dataset: Send + Sync {
     /// Name for messages.
     fn name(&self) -> &str;
-    /// Number of pictures.
+    /// Number of images.
     fn len(&self) -> usize;
-    /// True if there are no pictures.
+    /// True if there are no images.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
-    /// 1 or 3, the same for all pictures.
+    /// 1 or 3, the same for all images.
     fn channels(&self) -> usize;
-    /// Names of the classes; empty where there are no labels.
+    /// Names of the classes; empty if there are no labels.
     fn classes(&self) -> &[String];
-    /// Class of a picture.
+    /// Class of an image.
     fn label(&self, index: usize) -> Option<u32>;
-    /// Of a data set with any number of classes per picture: for each class 1 (the picture shows
-    /// it), -1 (it does not) or 0 (it counts neither way).
+    /// With any number of classes per image: for each class 1 (present), -1 (absent) or 0
+    /// (ignored).
     fn shown(&self, _index: usize) -> Option<&[i32]> {
         None
     }
-    /// The file that a picture is, if it is one of its own.
+    /// The file of an image, if it has its own.
     fn file(&self, _index: usize) -> Option<&Path> {
         None
     }
-    /// A picture.
+    /// An image.
     ///
     /// # Errors
     /// A file that cannot be read.
     fn image(&self, index: usize) -> Result<Arc<Image>>;
-    /// Pictures that could not be read so far and were replaced by others.
+    /// Unreadable images replaced by others so far.
     fn skipped(&self) -> usize {
         0
     }

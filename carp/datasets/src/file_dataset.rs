@@ -1,4 +1,4 @@
-//! Images as files, decoded when they are needed; the latest stay in memory up to a bound.
+//! Image files, decoded on demand; the most recent stay in memory up to a limit.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -22,16 +22,16 @@ pub struct FileDataset {
     skipped: AtomicUsize,
 }
 
-/// What to do with unreadable images, and how much memory decoded ones may take.
+/// How to treat unreadable images, and how much memory decoded ones may use.
 #[derive(Clone, Copy)]
 pub struct Reading {
-    /// An unreadable image is an error, not skipped.
+    /// Fail on an unreadable image instead of skipping it.
     pub strict: bool,
-    /// Bytes.
+    /// Bytes for decoded images.
     pub cache: usize,
 }
 
-/// Decoded images, the oldest leaving first.
+/// Decoded images, the oldest evicted first.
 struct Cache {
     images: Vec<Option<Arc<Image>>>,
     order: VecDeque<usize>,
@@ -57,7 +57,7 @@ impl Cache {
 }
 
 impl FileDataset {
-    /// `labels` are one per file or none; each is below the number of `classes`.
+    /// `labels` has one entry per file or none; each is below the number of `classes`.
     pub fn new(
         name: String,
         files: Vec<PathBuf>,
@@ -131,8 +131,7 @@ impl Dataset for FileDataset {
         self.files.get(index).map(PathBuf::as_path)
     }
 
-    /// The image, or without `strict` the next one that can be read: which one depends on the files
-    /// alone.
+    /// The image, or without `strict` the next readable one; which one depends only on the files.
     fn image(&self, index: usize) -> Result<Arc<Image>> {
         let lock = || self.cache.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let mut first_error = None;

@@ -1,4 +1,4 @@
-//! IDX files (LeCun's MNIST format), plain or gzip: MNIST, Fashion-MNIST and their kin.
+//! IDX files (LeCun's MNIST format), plain or gzip: MNIST, Fashion-MNIST and the like.
 //!
 //! Big-endian u32: magic 0x803 for images with count, rows, columns; 0x801 for labels with count;
 //! then one byte per pixel or label.
@@ -11,7 +11,7 @@ use crate::binary_file::{check_labels, expect_len, find, numbered, read};
 use crate::memory_dataset::MemoryDataset;
 use crate::splits::Splits;
 
-/// Where Debian's package dataset-fashion-mnist puts its files.
+/// Where Debian's package dataset-fashion-mnist installs its files.
 const DEBIAN: &str = "/usr/share/datasets/fashion-mnist";
 const FASHION: [&str; 10] = [
     "T-shirt/top",
@@ -35,8 +35,8 @@ pub fn open(folder: Option<&Path>) -> Result<Splits> {
     if folder == Path::new(DEBIAN) && !folder.is_dir() {
         return Err(Error::data(
             folder,
-            "no such folder: install Debian's dataset-fashion-mnist, or give the folder with the \
-             four IDX files by --data DIR",
+            "no such folder: install Debian's dataset-fashion-mnist, or name the folder with the \
+             four IDX files with --data DIR",
         ));
     }
     let is_fashion = folder.to_string_lossy().to_lowercase().contains("fashion");
@@ -76,7 +76,7 @@ fn split(folder: &Path, prefix: &str, name: String, classes: &[String]) -> Resul
     Ok(MemoryDataset::new(name, size, &images[16..], labels, classes.to_vec()))
 }
 
-/// Checks the magic number and returns the N sizes behind it.
+/// Checks the magic number and returns the N sizes after it.
 fn header<const N: usize>(path: &Path, bytes: &[u8], magic: usize) -> Result<[usize; N]> {
     let number = |at: usize| -> Result<usize> {
         let bytes = bytes.get(4 * at..4 * at + 4).ok_or_else(|| {

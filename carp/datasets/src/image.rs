@@ -1,4 +1,4 @@
-//! A picture in memory.
+//! An image in memory.
 
 use std::borrow::Cow;
 
@@ -20,8 +20,8 @@ pub struct Image {
 }
 
 impl Image {
-    /// The same picture with so many channels: grey in all three colours, or the luma of colours as
-    /// Pillow's `convert("L")` has it.
+    /// The image converted to 1 or 3 channels: grey repeated three times, or luma as in Pillow's
+    /// `convert("L")`.
     pub fn with_channels(&self, channels: usize) -> Cow<'_, Image> {
         let Image { height, width, .. } = *self;
         let pixels = match (self.channels, channels) {
@@ -36,7 +36,7 @@ impl Image {
         Cow::Owned(Image { height, width, channels, pixels })
     }
 
-    /// A part of the picture.
+    /// A part of the image.
     pub fn cropped(&self, crop: Crop) -> Image {
         let row_len = self.width * self.channels;
         let rows = self.pixels.chunks_exact(row_len).skip(crop.top).take(crop.height);
@@ -45,7 +45,7 @@ impl Image {
         Image { height: crop.height, width: crop.width, channels: self.channels, pixels }
     }
 
-    /// The picture stretched or shrunk to a size.
+    /// The image resized.
     pub fn resized(&self, filter: Filter, height: usize, width: usize) -> Image {
         let (mut pixels, mut scratch) = (Vec::new(), ResizeScratch::default());
         let source = (&self.pixels[..], self.width, self.channels);
@@ -54,15 +54,16 @@ impl Image {
         Image { height, width, channels: self.channels, pixels }
     }
 
-    /// The picture shrunk so that neither side is longer than `most`, the sides' ratio kept as near
-    /// as whole pixels allow; a smaller one stays. The size is that of Pillow's `thumbnail`.
+    /// The image shrunk so that neither side exceeds `most`, preserving the aspect ratio as nearly
+    /// as whole pixels allow; smaller images are unchanged. The size is that of Pillow's
+    /// `thumbnail`.
     pub fn fitting(&self, filter: Filter, most: usize) -> Cow<'_, Image> {
         let Image { height, width, .. } = *self;
         if height <= most && width <= most {
             return Cow::Borrowed(self);
         }
         let aspect = width as f64 / height as f64;
-        // Of the two whole numbers beside the exact short side the one of the nearer ratio.
+        // Round the exact short side up or down, whichever gives the nearer ratio.
         let nearer = |exact: f64, error: &dyn Fn(f64) -> f64| {
             let (low, high) = (exact.floor(), exact.ceil());
             let best = if error(low) <= error(high) { low } else { high };

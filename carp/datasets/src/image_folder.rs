@@ -1,8 +1,8 @@
-//! A folder of image files, decoded when they are needed.
+//! A folder of image files, decoded on demand.
 //!
 //! `train/` with `val/` or `test/` are the splits, with a folder per class in each. Otherwise all
-//! images below the folder are to learn from; where they lie in two or more class folders, every
-//! tenth is held out for k-NN. Flat or nested folders without classes need no labels at all.
+//! images below the folder are for training; if they are in two or more class folders, every tenth
+//! is held out for k-NN. Flat or nested folders without classes need no labels.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,13 +15,13 @@ use crate::file_dataset::{FileDataset, Reading};
 use crate::labels::Labels;
 use crate::splits::Splits;
 
-/// Every so many images of a folder without a test split are held out.
+/// One in this many images is held out of a folder without a test split.
 const HELD_OUT: usize = 10;
 
 /// Opens a folder.
 ///
 /// # Errors
-/// No such folder, or no images in it.
+/// A missing folder, or no images in it.
 pub fn open(folder: &Path, reading: Reading) -> Result<Splits> {
     if !folder.is_dir() {
         return Err(Error::data(folder, "no such folder"));
@@ -42,7 +42,7 @@ pub fn open(folder: &Path, reading: Reading) -> Result<Splits> {
     Ok(Listing::new(folder)?.splits(None, reading))
 }
 
-/// The image files below a folder, in order of their paths.
+/// The image files below a folder, sorted by path.
 pub(super) struct Listing {
     pub(super) folder: PathBuf,
     pub(super) files: Vec<PathBuf>,
@@ -50,15 +50,15 @@ pub(super) struct Listing {
     pub(super) classes: Vec<String>,
 }
 
-/// Whether a file's name ends as that of an image that can be read.
+/// Whether a file name has the extension of a supported image format.
 fn is_image(path: &Path) -> bool {
     ImageFormat::from_path(path).is_ok_and(|format| format.reading_enabled())
 }
 
-/// The image files that lie in a folder itself, in order of their names.
+/// The image files directly in a folder, sorted by name.
 ///
 /// # Errors
-/// No such folder, or no images in it.
+/// A missing folder, or no images in it.
 pub(super) fn images_in(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries = std::fs::read_dir(folder).map_err(|source| Error::io(folder, source))?;
     let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
@@ -85,7 +85,7 @@ impl Listing {
         if files.is_empty() {
             return Err(Error::data(folder, "no images in it or below it"));
         }
-        // The first folder on the way to each file is its class, if no file lies outside of one.
+        // The top-level folder of each file is its class, unless some file is outside any.
         let class_of = |file: &PathBuf| -> Option<String> {
             let mut parts = file.strip_prefix(folder).ok()?.components();
             let first = parts.next()?.as_os_str().to_string_lossy().into_owned();
@@ -126,7 +126,7 @@ impl Listing {
             let pretrain = Arc::new(self.dataset(|_| true, reading));
             return Splits { pretrain, train: None, test: None };
         }
-        // Both splits share the memory.
+        // Both splits share one cache.
         let half = Reading { cache: reading.cache / 2, ..reading };
         match test {
             Some(test) => {

@@ -1,13 +1,13 @@
 //! Labels of many images.
 
-/// What is known of the images.
+/// Labels, one entry per image.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Labels {
-    /// Nothing.
+    /// None.
     None,
     /// One class each, `[N]`.
     Single(Vec<u32>),
-    /// Any number of classes each, `[N,C]`: above 0 shows it, 0 and below does not.
+    /// Any number of classes each, `[N,C]`: above 0 is present, 0 and below is not.
     Multi {
         /// C.
         classes: usize,

@@ -1,10 +1,10 @@
-//! Images, and the data sets that hold them: built in, or read as their makers publish them.
+//! Images, and data sets: built in, or read as published.
 //!
-//! Random views of images and networks are not here: both are the method's, in the crate `carp`. In
-//! reading order: [`Image`] with [`Crop`], `resample` and `luma`; [`Dataset`], what every data set
-//! gives, with its [`Labels`] and [`Splits`]; the data sets of any content ([`MemoryDataset`],
-//! [`FileDataset`], [`Subset`], [`Changed`]); the formats (`idx`, `image_folder`, [`shapes`]) and the
-//! [`catalogue`] of the paper's data sets; [`DataConfig`], which says what to open.
+//! Random views and networks belong to the method, in the crate `carp`. In reading order: [`Image`]
+//! with [`Crop`], `resample` and `luma`; [`Dataset`], the common interface, with [`Labels`] and
+//! [`Splits`]; the generic data sets ([`MemoryDataset`], [`FileDataset`], [`Subset`], [`Changed`]);
+//! the formats (`idx`, `image_folder`, [`shapes`]) and the [`catalogue`] of the paper's data sets;
+//! [`DataConfig`], the settings.
 
 mod binary_file;
 pub mod catalogue;

@@ -1,4 +1,4 @@
-//! Grey from colours, as Pillow makes it.
+//! Colour to grey, as in Pillow.
 
 /// Luma of ITU-R 601 in 16-bit fixed point.
 pub fn luma(pixel: &[u8]) -> u8 {
@@ -6,7 +6,7 @@ pub fn luma(pixel: &[u8]) -> u8 {
     ((19595 * r + 38470 * g + 7471 * b + 0x8000) >> 16) as u8
 }
 
-/// Every channel becomes the luma.
+/// Sets every channel to the luma.
 pub fn greyscale(pixels: &mut [u8], channels: usize) {
     if channels == 3 {
         pixels.chunks_exact_mut(3).for_each(|pixel| pixel.fill(luma(pixel)));

@@ -1,10 +1,10 @@
-//! MATLAB's `.mat` files, version 5 to 7: as much as the indices of data sets need.
+//! MATLAB's `.mat` files, versions 5 to 7: the subset that data set indices need.
 //!
-//! After a header of 128 bytes come elements: type and size (u32 each, or both in one u32 and at
-//! most 4 bytes of data behind it), data, padding to 8 bytes. A matrix is an element that holds
+//! After a header of 128 bytes come elements: type and size (u32 each, or both in one u32 followed
+//! by at most 4 bytes of data), data, padding to 8 bytes. A matrix is an element that holds
 //! elements: flags, dimensions, name, then its numbers, characters, cells or fields. A compressed
 //! element is a zlib stream of one matrix. Text and numbers become `String` and f64; sparse
-//! matrices, objects and functions are passed over.
+//! matrices, objects and functions are skipped.
 
 use std::io::Read;
 use std::path::Path;
@@ -14,15 +14,15 @@ use flate2::read::ZlibDecoder;
 
 use crate::binary_file::read;
 
-/// No index needs more; a small file cannot claim more.
+/// No index needs more, and a small file must not claim more.
 const MOST_UNPACKED: u64 = 256 << 20;
-/// Cells in cells.
+/// Maximum nesting of cells.
 const MOST_NESTED: usize = 16;
 
 /// An array of a `.mat` file, in MATLAB's order (columns first).
 #[derive(Clone, Debug, PartialEq)]
 pub enum Array {
-    /// Numbers or truth values.
+    /// Numbers or booleans.
     Numbers(Vec<f64>),
     /// Characters.
     Text(String),
@@ -49,7 +49,7 @@ pub struct Mat<'p> {
 }
 
 impl Records {
-    /// How many.
+    /// Number of records.
     pub fn len(&self) -> usize {
         self.values.len() / self.fields.len().max(1)
     }
@@ -70,7 +70,7 @@ impl Array {
         }
     }
 
-    /// Of a text.
+    /// The text of a character array.
     pub fn text(&self) -> Option<&str> {
         match self {
             Array::Text(text) => Some(text),
@@ -83,7 +83,7 @@ impl<'p> Mat<'p> {
     /// Reads a file.
     ///
     /// # Errors
-    /// Not such a file, truncated or malformed: names the offset.
+    /// Another format, truncated or malformed: names the offset.
     pub fn read(path: &'p Path) -> Result<Mat<'p>> {
         let bytes = read(path)?;
         parse(&bytes).map(|arrays| Mat { path, arrays }).map_err(|detail| Error::data(path, detail))
@@ -104,7 +104,7 @@ impl<'p> Mat<'p> {
     /// The numbers of the array `name`.
     ///
     /// # Errors
-    /// No such array, or not numbers.
+    /// A missing array, or not numbers.
     pub fn numbers(&self, name: &str) -> Result<&[f64]> {
         match self.get(name)? {
             Array::Numbers(numbers) => Ok(numbers),
@@ -115,7 +115,7 @@ impl<'p> Mat<'p> {
     /// The records of the array `name`.
     ///
     /// # Errors
-    /// No such array, or not records.
+    /// A missing array, or not records.
     pub fn records(&self, name: &str) -> Result<&Records> {
         match self.get(name)? {
             Array::Records(records) => Ok(records),
@@ -126,7 +126,7 @@ impl<'p> Mat<'p> {
     /// The texts of the cells of the array `name`.
     ///
     /// # Errors
-    /// No such array, or not cells of text.
+    /// A missing array, or not cells of text.
     pub fn texts(&self, name: &str) -> Result<Vec<String>> {
         let texts = match self.get(name)? {
             Array::Cells(cells) => {
@@ -142,7 +142,7 @@ type Parsed<T> = std::result::Result<T, String>;
 
 fn parse(bytes: &[u8]) -> Parsed<Vec<(String, Array)>> {
     if bytes.starts_with(b"MATLAB 7.3") {
-        return Err("is of version 7.3 (HDF5), only versions 5 to 7 are read: save it again in \
+        return Err("is version 7.3 (HDF5), only versions 5 to 7 can be read: save it again in \
                     MATLAB with -v7"
             .to_owned());
     }
@@ -151,7 +151,7 @@ fn parse(bytes: &[u8]) -> Parsed<Vec<(String, Array)>> {
     }
     if bytes[126..128] != *b"IM" {
         return Err(
-            "is no little-endian .mat file of version 5: offset 126 should be \"IM\"".to_owned()
+            "is not a little-endian .mat file of version 5: offset 126 should be \"IM\"".to_owned()
         );
     }
     let mut cursor = Cursor { bytes, at: 128, unpacked: false };
@@ -197,7 +197,7 @@ impl<'a> Cursor<'a> {
     fn take(&mut self, length: usize) -> Parsed<&'a [u8]> {
         let rest = &self.bytes[self.at..];
         if length > rest.len() {
-            let detail = format!("truncated: {length} bytes wanted, {} left", rest.len());
+            let detail = format!("truncated: {length} bytes expected, {} left", rest.len());
             return self.fault(&detail);
         }
         self.at += length;
@@ -230,13 +230,13 @@ impl<'a> Cursor<'a> {
         Ok((tag, inner(data)))
     }
 
-    /// Name and content; nothing where the matrix is an empty element.
+    /// Name and content; `None` if the matrix is an empty element.
     fn matrix(mut self, depth: usize) -> Parsed<Option<(String, Array)>> {
         if self.bytes.is_empty() {
             return Ok(None);
         }
         if depth > MOST_NESTED {
-            return self.fault("cells in cells beyond all measure");
+            return self.fault("cells nested too deeply");
         }
         let class = self.element()?.1.u32()? & 0xff;
         let (_, dimensions) = self.element()?;
@@ -245,7 +245,7 @@ impl<'a> Cursor<'a> {
             let size = i32::from_le_bytes(size.try_into().expect("four bytes"));
             count = usize::try_from(size).ok().and_then(|size| count?.checked_mul(size));
         }
-        let Some(count) = count else { return self.fault("dimensions beyond all measure") };
+        let Some(count) = count else { return self.fault("dimensions too large") };
         let name = String::from_utf8_lossy(self.element()?.1.bytes).into_owned();
         let array = match class {
             1 => Array::Cells(self.matrices(count, depth)?),
@@ -253,7 +253,7 @@ impl<'a> Cursor<'a> {
                 let width = self.element()?.1.u32()? as usize;
                 let (_, names) = self.element()?;
                 if width == 0 {
-                    return self.fault("field names of no width");
+                    return self.fault("field names of width 0");
                 }
                 let name = |bytes: &[u8]| {
                     let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
@@ -261,7 +261,7 @@ impl<'a> Cursor<'a> {
                 };
                 let fields: Vec<String> = names.bytes.chunks_exact(width).map(name).collect();
                 let Some(count) = count.checked_mul(fields.len()) else {
-                    return self.fault("dimensions beyond all measure");
+                    return self.fault("dimensions too large");
                 };
                 Array::Records(Records { fields, values: self.matrices(count, depth)? })
             }
@@ -283,7 +283,7 @@ impl<'a> Cursor<'a> {
         Ok(Some((name, array)))
     }
 
-    /// So many unnamed matrices; each takes 8 bytes at least.
+    /// `count` unnamed matrices; each takes at least 8 bytes.
     fn matrices(&mut self, count: usize, depth: usize) -> Parsed<Vec<Array>> {
         let mut arrays = Vec::new();
         for _ in 0..count {
@@ -308,7 +308,7 @@ impl<'a> Cursor<'a> {
             9 => (8, |b| f64::from_le_bytes(b.try_into().expect("8 bytes"))),
             12 => (8, |b| i64::from_le_bytes(b.try_into().expect("8 bytes")) as f64),
             13 => (8, |b| u64::from_le_bytes(b.try_into().expect("8 bytes")) as f64),
-            _ => return self.fault(&format!("numbers of the unknown type {kind}")),
+            _ => return self.fault(&format!("numbers of unknown type {kind}")),
         };
         Ok(self.bytes.chunks_exact(size).map(number).collect())
     }
@@ -321,7 +321,7 @@ impl<'a> Cursor<'a> {
                 let units: Vec<u16> = self.bytes.chunks_exact(2).map(unit).collect();
                 Ok(String::from_utf16_lossy(&units))
             }
-            _ => self.fault(&format!("text of the unknown type {kind}")),
+            _ => self.fault(&format!("text of unknown type {kind}")),
         }
     }
 }

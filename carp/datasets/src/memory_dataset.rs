@@ -1,4 +1,4 @@
-//! A data set whose pictures, all of one size, lie in memory.
+//! A data set in memory; all images have one size.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use files::Result;
 use crate::dataset::Dataset;
 use crate::image::Image;
 
-/// Pictures that are decoded once and then only lent.
+/// Images that are decoded once and then lent out.
 pub struct MemoryDataset {
     name: String,
     channels: usize,
@@ -17,9 +17,8 @@ pub struct MemoryDataset {
 }
 
 impl MemoryDataset {
-    /// Pictures of size (height, width, channels), whose `pixels` lie one after the other, H,W,C
-    /// each; one label per picture, or none at all, and the names of the classes. `name` is for
-    /// messages.
+    /// Images of size (height, width, channels) with consecutive `pixels`, H,W,C each; one label
+    /// per image, or none at all, and the class names. `name` is for messages.
     pub fn new(
         name: String,
         (height, width, channels): (usize, usize, usize),

@@ -1,4 +1,4 @@
-//! From settings to data: whichever format they name.
+//! From settings to data, in any format.
 
 use files::{Error, Result};
 
@@ -11,7 +11,7 @@ impl DataConfig {
     /// Opens the data.
     ///
     /// # Errors
-    /// Files that are missing, truncated or of another format; a path that is not given.
+    /// Files that are missing, truncated or in another format; a missing path.
     pub fn open(&self, seed: u64) -> Result<Splits> {
         if let Some(set) = catalogue::of_kind(self.kind) {
             return set.open(self);

@@ -1,12 +1,12 @@
 //! Resizing with antialiasing, as Pillow's `Image.resize` does it.
 //!
-//! Output pixel i reads the input around its centre (i + 1/2) scale with weights of a filter that
-//! is stretched by `max(scale, 1)`. One pass along rows, then one along columns; weights are
-//! integers in units of 2^-22 and each pass rounds to 8 bits.
+//! Output pixel i reads the input around its centre (i + 1/2) scale, weighted by a filter stretched
+//! by `max(scale, 1)`. One pass along rows, then one along columns; weights are integers in units
+//! of 2^-22 and each pass rounds to 8 bits.
 
 use crate::crop::Crop;
 
-/// Fractional bits of a weight: 32 less 8 of the pixel less 2 for overshoot.
+/// Fractional bits of a weight: 32, minus 8 for the pixel and 2 for overshoot.
 const PRECISION: u32 = 22;
 
 /// The filter's shape.
@@ -48,7 +48,8 @@ fn sinc(x: f64) -> f64 {
         return 1.0;
     }
     let turns = x - 2.0 * (x / 2.0).round();
-    // sin(pi t) for t in [-1, 1] by its series around 0 of the nearer of t and its mirror.
+    // sin(pi t) for t in [-1, 1], by the series around 0 at t or its mirror image, whichever is
+    // nearer.
     let t = if turns > 0.5 {
         1.0 - turns
     } else if turns < -0.5 {
@@ -68,19 +69,19 @@ fn sinc(x: f64) -> f64 {
 #[derive(Default)]
 pub struct Weights {
     spans: Vec<(usize, usize)>,
-    /// `per_output` weights for each output pixel, of which the span says how many count.
+    /// `per_output` weights for each output pixel; the span says how many are used.
     weights: Vec<i32>,
     per_output: usize,
 }
 
 impl Weights {
-    /// Weights that an output pixel reads at most.
+    /// Maximum number of weights per output pixel.
     fn per_output(filter: Filter, input: usize, output: usize) -> usize {
         let stretch = (input as f64 / output as f64).max(1.0);
         (filter.support() * stretch).ceil() as usize * 2 + 1
     }
 
-    /// Makes room for what [`Weights::compute`] needs of any part of the input.
+    /// Reserves what [`Weights::compute`] needs for any part of the input.
     fn reserve(&mut self, filter: Filter, input: usize, output: usize) {
         self.spans.clear();
         self.spans.reserve(output);
@@ -98,7 +99,7 @@ impl Weights {
         self.weights.resize(output * self.per_output, 0);
         for (i, weights) in self.weights.chunks_exact_mut(self.per_output).enumerate() {
             let centre = (i as f64 + 0.5) * scale;
-            // Rounded towards zero like Pillow's cast, and never below the first pixel.
+            // Truncated like Pillow's cast, and never below the first pixel.
             let first = (centre - support + 0.5).max(0.0) as usize;
             let end = ((centre + support + 0.5) as usize).min(input);
             let weight = |x: usize| filter.at((x as f64 - centre + 0.5) / stretch);
@@ -142,7 +143,7 @@ pub fn resize(
 ) {
     let ResizeScratch { weights, rows } = scratch;
     let height = pixels.len() / (width * channels);
-    // Room for the whole image: then no other crop of one of this size allocates.
+    // Room for the whole image: no other crop of an image of this size then allocates.
     weights.reserve(filter, width, out_width);
     weights.reserve(filter, height, out_height);
     rows.clear();

@@ -1,9 +1,9 @@
-//! The built-in data set: procedural pictures whose class only content decides.
+//! The built-in data set: procedural images whose class depends only on content.
 //!
-//! 32x32 colour pictures of one object. Its class is its outline together with its texture, such as
-//! a dotted cross: ten classes. Place, size, rotation of outline and of texture, all colours, the
-//! background's gradient and clutter, and pixel noise are drawn without regard to the class.
-//! Picture i is a pure function of (seed, split, i).
+//! 32x32 colour images of one object. Its class is its outline together with its texture, such as a
+//! dotted cross: ten classes. Position, size, rotation of outline and of texture, all colours, the
+//! background's gradient and clutter, and pixel noise are independent of the class. Image i is a
+//! pure function of (seed, split, i).
 
 use rayon::prelude::*;
 use tensor::math;
@@ -11,13 +11,13 @@ use tensor::random::{Purpose, Stream};
 
 use crate::memory_dataset::MemoryDataset;
 
-/// Side of a picture in pixels.
+/// Side of an image in pixels.
 const SIDE: usize = 32;
-/// Samples per pixel and direction: outlines come out smooth.
+/// Samples per pixel and direction, for smooth outlines.
 const SAMPLES: usize = 3;
 
-/// A class: an outline with its texture. Either of the two tells it from the others, so two crops
-/// of one object share it even where they show different parts.
+/// A class: an outline with its texture. Either identifies it, so two crops of one object agree
+/// even if they show different parts.
 struct Class {
     name: &'static str,
     /// Whether the point at (x, y) radii from the centre is inside.
@@ -86,7 +86,7 @@ const CLASSES: [Class; 10] = [
         name: "speckled star",
         is_inside: |x, y| x.abs().sqrt() + y.abs().sqrt() < 1.15,
         is_second: |u, v, phase| {
-            // A fixed scramble of the cell's coordinates: salt and pepper in cells of half a period.
+            // A fixed hash of the cell's coordinates: salt and pepper in cells of half a period.
             let cell = |x: f32| (2.0 * x).floor() as i32 as u32;
             let mixed = cell(u + 8.0 * phase.0).wrapping_mul(0x9E37_79B1)
                 ^ cell(v + 8.0 * phase.1).wrapping_mul(0x85EB_CA77);
@@ -95,16 +95,16 @@ const CLASSES: [Class; 10] = [
     },
 ];
 
-/// Which pictures: those of different splits are independent.
+/// The split; different splits are independent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// To learn from.
+    /// For training.
     Train = 0,
     /// Held out.
     Test = 1,
 }
 
-/// The first `count` pictures of a split; picture i has class i mod 10.
+/// The first `count` images of a split; image i has class i mod 10.
 pub fn generate(seed: u64, part: Part, count: usize) -> MemoryDataset {
     let mut pixels = vec![0; count * SIDE * SIDE * 3];
     pixels.par_chunks_mut(SIDE * SIDE * 3).enumerate().for_each(|(i, pixels)| {
@@ -119,7 +119,7 @@ pub fn generate(seed: u64, part: Part, count: usize) -> MemoryDataset {
 
 type Colour = [f32; 3];
 
-/// Everything that decides a picture but its pixel noise. Lengths are in sides of the picture.
+/// Everything that determines an image, apart from pixel noise. Lengths are in sides of the image.
 struct Scene {
     class: &'static Class,
     centre: (f32, f32),
@@ -141,14 +141,14 @@ fn luminance(c: Colour) -> f32 {
     0.299 * c[0] + 0.587 * c[1] + 0.114 * c[2]
 }
 
-/// A random colour, pale: colours that shout would be all that a small network hears.
+/// A random pale colour: vivid ones would drown out all else for a small network.
 fn colour(stream: &mut Stream) -> Colour {
     let vivid = [stream.uniform(), stream.uniform(), stream.uniform()];
     let grey = luminance(vivid);
     vivid.map(|c| grey + 0.35 * (c - grey))
 }
 
-/// A random colour of a luminance within a range: hue and saturation are free.
+/// A random colour with a luminance within a range: hue and saturation are free.
 fn colour_of_luminance(stream: &mut Stream, range: std::ops::Range<f32>) -> Colour {
     loop {
         let c = colour(stream);
@@ -163,7 +163,7 @@ fn direction(stream: &mut Stream) -> (f32, f32) {
     (math::cos(angle), math::sin(angle))
 }
 
-/// A quarter turn or none, and up to 29 degrees more: the views' quarter turns take away the rest.
+/// A random quarter turn, and up to 29 degrees more: the views' quarter turns hide the former.
 fn upright(stream: &mut Stream) -> (f32, f32) {
     let quarters = stream.below(4) as f32;
     let angle = std::f32::consts::FRAC_PI_2 * quarters + stream.range(-0.5, 0.5);
@@ -178,7 +178,7 @@ impl Scene {
     fn draw(class: usize, stream: &mut Stream) -> Scene {
         let radius = stream.range(0.32, 0.46);
         let margin = 1.0 - 2.0 * radius;
-        // A texture of dark and bright on a medium ground: any hues, but always visible.
+        // A dark and bright texture on a medium background: any hues, but always visible.
         let background = colour_of_luminance(stream, 0.4..0.6);
         let dark = colour_of_luminance(stream, 0.1..0.25);
         let bright = colour_of_luminance(stream, 0.75..0.9);
@@ -261,7 +261,7 @@ mod tests {
         let digest = Sha256::digest(&first);
         let hex: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(hex, "e3967018d9e33e80");
-        // A picture does not depend on how many are made.
+        // An image does not depend on how many are made.
         assert_eq!(pixels(0, Part::Train, 5), first[..5 * SIDE * SIDE * 3]);
         assert_ne!(pixels(0, Part::Test, 20), first);
         assert_ne!(pixels(1, Part::Train, 20), first);

@@ -1,21 +1,21 @@
-//! A data set in its parts: to learn from, to compare with, to test with.
+//! The splits of a data set: pretraining, labelled training and test.
 
 use std::sync::Arc;
 
 use crate::dataset::Dataset;
 
-/// A data set as a run uses it.
+/// A data set as used in a run.
 pub struct Splits {
-    /// What the network learns from, without looking at labels.
+    /// Training images, used without labels.
     pub pretrain: Arc<dyn Dataset>,
-    /// Pictures with one class each for k-NN's bank, if there are any.
+    /// Images with one class each for k-NN's bank, if any.
     pub train: Option<Arc<dyn Dataset>>,
-    /// Held-out pictures with one class each, if there are any.
+    /// Held-out images with one class each, if any.
     pub test: Option<Arc<dyn Dataset>>,
 }
 
 impl Splits {
-    /// Both splits labelled, and the training pictures to learn from.
+    /// Two labelled splits; training uses the first.
     pub fn labelled(train: impl Dataset + 'static, test: impl Dataset + 'static) -> Splits {
         let train: Arc<dyn Dataset> = Arc::new(train);
         Splits { pretrain: Arc::clone(&train), train: Some(train), test: Some(Arc::new(test)) }

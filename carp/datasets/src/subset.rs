@@ -1,4 +1,4 @@
-//! Some of the pictures of a data set.
+//! A subset of a data set.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,11 +8,11 @@ use files::Result;
 use crate::dataset::Dataset;
 use crate::image::Image;
 
-/// The pictures of `data` that `indices` names, in that order.
+/// The images of `data` listed in `indices`, in that order.
 pub struct Subset {
-    /// The whole.
+    /// The whole data set.
     pub data: Arc<dyn Dataset>,
-    /// Which of its pictures.
+    /// Indices of its images.
     pub indices: Vec<u32>,
 }
 

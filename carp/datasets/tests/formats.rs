@@ -1,4 +1,4 @@
-//! Data sets written in their official layouts, and every way in which files can be wrong.
+//! Data sets in their official formats, and every way in which files can be wrong.
 
 use std::io::Write;
 use std::path::Path;
@@ -11,7 +11,7 @@ fn open(kind: DataKind, path: &Path) -> Result<Splits> {
     DataConfig { kind, path: Some(path.to_owned()), ..DataConfig::default() }.open(0)
 }
 
-/// Asserts an error of one line with all `parts`.
+/// Asserts a one-line error with all `parts`.
 fn fails(splits: Result<Splits>, parts: &[&str]) {
     let error = splits.err().expect("should be refused").to_string();
     assert_eq!(error.lines().count(), 1, "{error}");
@@ -91,7 +91,7 @@ fn idx_faults() {
     fails(open(DataKind::Idx, &temp.path().join("none")), &["none", "no such folder"]);
 }
 
-/// A CIFAR record: labels, then planes of red 1, green 2, blue 3 but for the first red pixel.
+/// A CIFAR record: labels, then planes of red 1, green 2, blue 3 except the first red pixel.
 fn cifar_record(labels: &[u8]) -> Vec<u8> {
     let planes = [1u8, 2, 3].into_iter().flat_map(|value| [value; 1024]);
     let mut record: Vec<u8> = labels.iter().copied().chain(planes).collect();
@@ -107,7 +107,7 @@ fn cifar_10_and_100() {
         write(&ten, &format!("data_batch_{i}.bin"), &cifar_record(&[i]));
     }
     write(&ten, "test_batch.bin", &[cifar_record(&[8]), cifar_record(&[9])].concat());
-    // The parent of the unpacked folder will do.
+    // The parent of the unpacked folder works too.
     let splits = open(DataKind::Cifar10, temp.path()).unwrap();
     let (train, test) = (splits.train.unwrap(), splits.test.unwrap());
     assert_eq!((train.len(), test.len()), (5, 2));
@@ -220,7 +220,7 @@ fn decoded_images_are_kept_within_the_cache() {
     for i in 0..4 {
         png(temp.path(), &format!("{i}.png"), i);
     }
-    // No memory for the cache: every look decodes, and a file that is gone is missed.
+    // With no cache every access decodes, and notices a deleted file.
     let config = DataConfig { path: Some(temp.path().to_owned()), ..DataConfig::default() };
     let cached = config.open(0).unwrap().pretrain;
     let uncached = DataConfig { cache_mib: 0, strict: true, ..config }.open(0).unwrap().pretrain;

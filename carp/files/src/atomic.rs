@@ -1,14 +1,14 @@
-//! A file is either the old one or the whole new one.
+//! Atomic file writes.
 
 use std::io::Write;
 use std::path::Path;
 
 use crate::error::{Error, Result};
 
-/// Writes `bytes` so that the file is either the old one or the whole new one.
+/// Writes `bytes` atomically: the file is either the old one or the complete new one.
 ///
 /// # Errors
-/// What the system says.
+/// I/O errors.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".partial");
@@ -20,7 +20,7 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
         std::fs::rename(&partial, path)
     };
     write().map_err(|source| {
-        // What is there of it is of no use; that it cannot be removed either is no news.
+        // The partial file is useless; failing to remove it as well adds nothing.
         let _ = std::fs::remove_file(&partial);
         Error::io(path, source)
     })
@@ -42,7 +42,7 @@ mod tests {
         assert_eq!(names(), ["file"]);
         write_atomically(&path, b"new").unwrap();
         assert_eq!((std::fs::read(&path).unwrap(), names().len()), (b"new".to_vec(), 1));
-        // A file cannot take a folder's place.
+        // A file cannot replace a folder.
         let taken = folder.path().join("taken");
         std::fs::create_dir(&taken).unwrap();
         std::fs::write(taken.join("inside"), "kept").unwrap();

@@ -1,19 +1,19 @@
-//! What a user's settings and files can get wrong: each prints as one line.
+//! Errors in a user's settings and files: each prints as one line.
 
 use std::path::PathBuf;
 
-/// A mistake in settings, or a file that is not right.
+/// Invalid settings or files.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A setting or an argument that is not right.
+    /// An invalid setting or argument.
     #[error("{0}")]
     Usage(String),
-    /// A file whose content is not right.
+    /// A file with invalid content.
     #[error("{}: {detail}", path.display())]
     Data {
         /// The file or folder.
         path: PathBuf,
-        /// What is wrong, where in the file, and what would be right.
+        /// What is wrong, where in the file, and what is expected.
         detail: String,
     },
     /// A file that cannot be read or written.
@@ -21,7 +21,7 @@ pub enum Error {
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: std::io::Error,
     },
 }
@@ -37,8 +37,8 @@ impl Error {
         Error::Io { path: path.into(), source }
     }
 
-    /// The exit code of a program that ends with this error: 2 for what the user asked for, 1 for
-    /// what a file holds.
+    /// The exit code of a program that ends with this error: 2 for usage, 1 for file contents and
+    /// I/O.
     pub fn exit_code(&self) -> u8 {
         match self {
             Error::Usage(_) => 2,
@@ -47,5 +47,5 @@ impl Error {
     }
 }
 
-/// The result of reading and writing files.
+/// The result of reading or writing files.
 pub type Result<T> = std::result::Result<T, Error>;

@@ -1,7 +1,7 @@
-//! What every reader and writer of files shares: errors that a user sees, and whole files or none.
+//! Shared by all file readers and writers: user-facing errors and atomic writes.
 //!
-//! Here is no format and nothing of the method: a crate that reads files depends on this one and
-//! adds what its files mean. In reading order: [`error`], [`atomic`].
+//! No formats and nothing of the method: crates that read files depend on this one and add the
+//! meaning. In reading order: [`error`], [`atomic`].
 
 pub mod atomic;
 pub mod error;

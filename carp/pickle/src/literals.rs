@@ -1,4 +1,4 @@
-//! Texts as protocol 0 writes them, on a line each.
+//! Strings as protocol 0 writes them, one per line.
 
 /// A Python 2 string literal: quotes, and escapes with a backslash.
 pub(super) fn unquote(line: &str) -> Result<Vec<u8>, &'static str> {

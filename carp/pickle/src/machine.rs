@@ -1,4 +1,4 @@
-//! The stack machine that a pickle is a program for; opcodes as in Python's `pickletools`.
+//! The stack machine that runs a pickle; opcodes as in Python's `pickletools`.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -37,7 +37,7 @@ pub fn run<'a>(bytes: &'a [u8], globals: &[(&str, &str)]) -> Result<Pickle<'a>> 
 }
 
 impl<'a> Machine<'a> {
-    /// One opcode; the root after STOP.
+    /// Runs one opcode; returns the root after STOP.
     fn step(&mut self, globals: &[(&str, &str)]) -> Result<Option<usize>> {
         match self.program.next_opcode()? {
             b'.' => return self.pop().map(Some),
@@ -211,7 +211,7 @@ impl<'a> Machine<'a> {
                 let state = self.pop()?;
                 let top = self.top()?;
                 let Node::Object { state: place, .. } = &mut self.nodes[top] else {
-                    return self.fault("a state for what is no object");
+                    return self.fault("a state for something that is not an object");
                 };
                 *place = Some(state);
             }
@@ -258,7 +258,7 @@ impl<'a> Machine<'a> {
         Ok(top)
     }
 
-    /// All above the last mark, which goes too.
+    /// Pops everything down to the last mark, and the mark.
     fn pop_mark(&mut self) -> Result<Vec<usize>> {
         match self.marks.pop() {
             Some(height) => Ok(self.stack.split_off(height)),
@@ -270,15 +270,15 @@ impl<'a> Machine<'a> {
         let top = self.pop()?;
         match &self.nodes[top] {
             Node::Text(text) => Ok(text.clone()),
-            _ => self.fault("a global whose name is no text"),
+            _ => self.fault("a global whose name is not text"),
         }
     }
 
-    /// Pushes what a line's text was parsed to.
+    /// Pushes a value parsed from a line.
     fn number<E>(&mut self, value: std::result::Result<Node<'a>, E>, line: &str) -> Result<()> {
         match value {
             Ok(node) => self.push(node),
-            Err(_) => return self.fault(format!("{line:?} is no number")),
+            Err(_) => return self.fault(format!("{line:?} is not a number")),
         }
         Ok(())
     }
@@ -300,7 +300,7 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    /// A signed little-endian integer whose length stands before it.
+    /// A signed little-endian integer preceded by its length.
     fn long(&mut self, length_bytes: usize) -> Result<()> {
         let length = self.program.length(length_bytes)?;
         let bytes = self.program.take(length)?;
@@ -321,7 +321,7 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    /// UTF-8; a lone surrogate, which Python lets through, is refused.
+    /// UTF-8; a lone surrogate, which Python accepts, is refused.
     fn text(&mut self, length_bytes: usize) -> Result<()> {
         let length = self.program.length(length_bytes)?;
         match std::str::from_utf8(self.program.take(length)?) {
@@ -331,36 +331,38 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    /// Keys and values in turn.
+    /// Alternating keys and values.
     fn pairs(&self, items: &[usize]) -> Result<Vec<(usize, usize)>> {
-        let (pairs, []) = items.as_chunks::<2>() else { return self.fault("a key without value") };
+        let (pairs, []) = items.as_chunks::<2>() else {
+            return self.fault("a key without a value");
+        };
         Ok(pairs.iter().map(|&[key, value]| (key, value)).collect())
     }
 
-    /// Appends to what is on top.
+    /// Appends to the top of the stack.
     fn append(&mut self, new: &[usize]) -> Result<()> {
         let top = self.top()?;
         match &mut self.nodes[top] {
             Node::List(items) | Node::Set(items) | Node::Object { items, .. } => items.extend(new),
-            _ => return self.fault("elements for what is no list"),
+            _ => return self.fault("elements for something that is not a list"),
         }
         Ok(())
     }
 
-    /// Puts keys and values into what is on top.
+    /// Adds keys and values to the top of the stack.
     fn put(&mut self, items: &[usize]) -> Result<()> {
         let new = self.pairs(items)?;
         let top = self.top()?;
         match &mut self.nodes[top] {
             Node::Dict(pairs) | Node::Object { pairs, .. } => pairs.extend(new),
-            _ => return self.fault("keys for what is no dict"),
+            _ => return self.fault("keys for something that is not a dict"),
         }
         Ok(())
     }
 
     fn memo_line(&mut self) -> Result<usize> {
         let line = self.program.line()?;
-        line.parse().or_else(|_| self.fault(format!("{line:?} is no place in the memo")))
+        line.parse().or_else(|_| self.fault(format!("{line:?} is not a memo index")))
     }
 
     fn memoize(&mut self, key: usize) -> Result<()> {
@@ -385,7 +387,7 @@ impl<'a> Machine<'a> {
     ) -> Result<()> {
         if !globals.contains(&(&module, &name)) {
             let detail = format!(
-                "refused: it wants {:?}, which no file of this kind needs; nothing was run",
+                "refused: it names {:?}, which no file of this kind needs; nothing was run",
                 format!("{module}.{name}")
             );
             return self.fault(detail);
@@ -394,13 +396,15 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    /// Writes a call down.
+    /// Records a call.
     fn call(&mut self, global: usize, args: usize) -> Result<()> {
         if !matches!(self.nodes[global], Node::Global { .. }) {
-            return self.fault("refused: a call of what is no allowed global; nothing was run");
+            return self.fault(
+                "refused: a call of something other than an allowed global; nothing was run",
+            );
         }
         if !matches!(self.nodes[args], Node::Tuple(_)) {
-            return self.fault("a call whose arguments are no tuple");
+            return self.fault("a call whose arguments are not a tuple");
         }
         self.push(Node::Object { global, args, state: None, items: vec![], pairs: vec![] });
         Ok(())

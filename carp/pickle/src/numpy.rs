@@ -1,4 +1,4 @@
-//! NumPy's arrays and scalars in pickles: read from the calls that NumPy writes down.
+//! NumPy's arrays and scalars in pickles, read from the calls that NumPy records.
 //!
 //! An array is `_reconstruct(ndarray, (0,), b'b')` with the state (version, shape, dtype, is
 //! Fortran order, bytes); a scalar is `scalar(dtype, bytes)`; a dtype is `dtype('i8', ...)` with the
@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use crate::value::{Item, Node};
 
-/// The globals of NumPy's arrays and scalars, before and since NumPy 2.
+/// The globals for NumPy's arrays and scalars, before and since NumPy 2.
 pub const GLOBALS: [(&str, &str); 7] = [
     ("numpy", "dtype"),
     ("numpy", "ndarray"),
@@ -22,16 +22,16 @@ pub const GLOBALS: [(&str, &str); 7] = [
 /// An array in C order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Array<'p> {
-    /// Its shape; `[]` of a scalar.
+    /// Its shape; `[]` for a scalar.
     pub shape: Vec<usize>,
-    /// Type of the elements: 'u', 'i', 'f' or 'b' and their bytes, such as "i8".
+    /// Element type: 'u', 'i', 'f' or 'b' and the size in bytes, such as "i8".
     pub dtype: &'p str,
     /// The elements, little-endian.
     pub bytes: Cow<'p, [u8]>,
 }
 
 impl<'p> Item<'p> {
-    /// Of NumPy's array or scalar; nothing where it is not that, is not whole, is big-endian or in
+    /// Reads a NumPy array or scalar; `None` if it is something else, incomplete, big-endian or in
     /// Fortran order.
     pub fn array(self) -> Option<Array<'p>> {
         let (global, args) = self.call()?;
@@ -66,7 +66,7 @@ impl<'p> Item<'p> {
         (elements.checked_mul(element)? == bytes.len()).then_some(Array { shape, dtype, bytes })
     }
 
-    /// Numbers of a list, a tuple, an array of one dimension, or of NumPy's scalars in a list.
+    /// The numbers in a list (NumPy scalars included), a tuple or a one-dimensional array.
     pub fn numbers(self) -> Option<Vec<f64>> {
         if let Some(array) = self.array() {
             return if array.shape.len() == 1 { array.numbers() } else { None };

@@ -1,4 +1,4 @@
-//! The bytes of a pickle, read from front to end; a fault names the offset of the opcode at hand.
+//! The bytes of a pickle, read front to back; an error names the offset of the current opcode.
 
 use std::fmt::Display;
 
@@ -7,7 +7,7 @@ type Fault = String;
 /// The result of running a pickle.
 pub type Result<T> = std::result::Result<T, Fault>;
 
-/// A program under way.
+/// A program in progress.
 pub struct Program<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -30,34 +30,34 @@ impl<'a> Program<'a> {
         self.bytes.len() - self.at
     }
 
-    /// Offset of the opcode that runs.
+    /// Offset of the current opcode.
     pub fn opcode(&self) -> usize {
         self.opcode
     }
 
-    /// Goes on to the next opcode.
+    /// Advances to the next opcode.
     pub fn next_opcode(&mut self) -> Result<u8> {
         self.opcode = self.at;
         Ok(self.take(1)?[0])
     }
 
-    /// Ends the run at this opcode.
+    /// An error at the current opcode.
     pub fn fault<T>(&self, detail: impl Display) -> Result<T> {
         Err(format!("{}: {detail}", self.opcode))
     }
 
-    /// So many bytes.
+    /// The next `length` bytes.
     pub fn take(&mut self, length: usize) -> Result<&'a [u8]> {
         let rest = &self.bytes[self.at..];
         if length > rest.len() {
-            let detail = format!("truncated: {length} bytes wanted, {} left", rest.len());
+            let detail = format!("truncated: {length} bytes expected, {} left", rest.len());
             return self.fault(detail);
         }
         self.at += length;
         Ok(&rest[..length])
     }
 
-    /// An unsigned little-endian number of so many bytes.
+    /// An unsigned little-endian number of `bytes` bytes.
     pub fn length(&mut self, bytes: usize) -> Result<usize> {
         let mut wide = [0; 8];
         wide[..bytes].copy_from_slice(self.take(bytes)?);
@@ -69,7 +69,7 @@ impl<'a> Program<'a> {
     pub fn raw_line(&mut self) -> Result<&'a [u8]> {
         let rest = &self.bytes[self.at..];
         let Some(end) = rest.iter().position(|&byte| byte == b'\n') else {
-            return self.fault("truncated: no end of the line");
+            return self.fault("truncated: no end of line");
         };
         self.at += end + 1;
         Ok(&rest[..end])

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-/// A value of a pickle; the numbers are places in the table.
+/// A value of a pickle; the numbers are indices into the table.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Node<'a> {
     /// `None`.
@@ -13,9 +13,9 @@ pub enum Node<'a> {
     Int(i128),
     /// A float.
     Float(f64),
-    /// A text.
+    /// A string.
     Text(Cow<'a, str>),
-    /// Bytes, or a text of Python 2.
+    /// Bytes, or a Python 2 string.
     Bytes(Cow<'a, [u8]>),
     /// A list.
     List(Vec<usize>),
@@ -23,24 +23,24 @@ pub enum Node<'a> {
     Tuple(Vec<usize>),
     /// A set.
     Set(Vec<usize>),
-    /// A dictionary, in the order of the file; of equal keys the last one counts.
+    /// A dictionary, in file order; of equal keys the last one counts.
     Dict(Vec<(usize, usize)>),
-    /// A function or class of Python.
+    /// A Python function or class.
     Global {
         /// Such as `collections`.
         module: Cow<'a, str>,
         /// Such as `OrderedDict`.
         name: Cow<'a, str>,
     },
-    /// Something that lies outside of the pickle, such as a storage of PyTorch: its key.
+    /// Something stored outside the pickle, such as a PyTorch storage: its key.
     Persistent(usize),
-    /// What a call of `global` would have made.
+    /// The object that a call of `global` would have created.
     Object {
-        /// Place of the [`Node::Global`].
+        /// Index of the [`Node::Global`].
         global: usize,
-        /// Place of the tuple of arguments.
+        /// Index of the argument tuple.
         args: usize,
-        /// Place of the state that it would be given then.
+        /// Index of the state that it would then be given.
         state: Option<usize>,
         /// Elements appended to it.
         items: Vec<usize>,
@@ -52,7 +52,7 @@ pub enum Node<'a> {
 /// All values of a pickle.
 pub struct Pickle<'a> {
     pub(crate) nodes: Vec<Node<'a>>,
-    /// Of the opcode that made each.
+    /// Offset of the opcode that created each.
     pub(crate) offsets: Vec<usize>,
     pub(crate) root: usize,
     pub(crate) end: usize,
@@ -66,17 +66,17 @@ pub struct Item<'p> {
 }
 
 impl<'a> Pickle<'a> {
-    /// The value that the whole pickle is.
+    /// The root value.
     pub fn root(&self) -> Item<'_> {
         Item { pickle: self, at: self.root }
     }
 
-    /// All values, in the order of their making, also those that nothing refers to any more.
+    /// All values, in creation order, even those no longer referred to.
     pub fn all(&self) -> impl Iterator<Item = Item<'_>> {
         (0..self.nodes.len()).map(|at| Item { pickle: self, at })
     }
 
-    /// Bytes read; another pickle may follow there.
+    /// Bytes read; another pickle may follow.
     pub fn end(&self) -> usize {
         self.end
     }
@@ -88,12 +88,12 @@ impl<'p> Item<'p> {
         &self.pickle.nodes[self.at]
     }
 
-    /// Offset of the opcode that made it, for messages.
+    /// Offset of the opcode that created it, for messages.
     pub fn offset(self) -> usize {
         self.pickle.offsets[self.at]
     }
 
-    /// What it is, for messages.
+    /// Its type, for messages.
     pub fn kind(self) -> &'static str {
         match self.node() {
             Node::None => "None",
@@ -112,7 +112,7 @@ impl<'p> Item<'p> {
         }
     }
 
-    /// Of an int.
+    /// The value of an int.
     pub fn int(self) -> Option<i128> {
         match *self.node() {
             Node::Int(value) => Some(value),
@@ -120,7 +120,7 @@ impl<'p> Item<'p> {
         }
     }
 
-    /// Of a float or an int.
+    /// The value of a float or an int.
     pub fn float(self) -> Option<f64> {
         match *self.node() {
             Node::Float(value) => Some(value),
@@ -129,7 +129,7 @@ impl<'p> Item<'p> {
         }
     }
 
-    /// Of a text, also one of Python 2 in UTF-8.
+    /// The value of a string, or of a Python 2 string in UTF-8.
     pub fn text(self) -> Option<&'p str> {
         match self.node() {
             Node::Text(text) => Some(text),
@@ -138,7 +138,7 @@ impl<'p> Item<'p> {
         }
     }
 
-    /// Of bytes, also ones that protocol 2 has dressed as a call of `_codecs.encode`.
+    /// The value of bytes, including those that protocol 2 encodes as a call of `_codecs.encode`.
     pub fn bytes(self) -> Option<Cow<'p, [u8]>> {
         if let Node::Bytes(bytes) = self.node() {
             return Some(Cow::Borrowed(bytes));
@@ -162,7 +162,7 @@ impl<'p> Item<'p> {
         .map(|items| items.iter().map(move |&at| self.to(at)))
     }
 
-    /// Keys and values of a dictionary, or those put into an object such as an `OrderedDict`.
+    /// Keys and values of a dictionary, or of an object such as an `OrderedDict`.
     pub fn pairs(self) -> Option<impl ExactSizeIterator<Item = (Item<'p>, Item<'p>)>> {
         match self.node() {
             Node::Dict(pairs) | Node::Object { pairs, .. } => Some(pairs),
@@ -171,7 +171,7 @@ impl<'p> Item<'p> {
         .map(|pairs| pairs.iter().map(move |&(key, value)| (self.to(key), self.to(value))))
     }
 
-    /// The value of a key of a dictionary or object.
+    /// The value for a key of a dictionary or object.
     pub fn get(self, key: &str) -> Option<Item<'p>> {
         let (mut found, pairs) = (None, self.pairs()?);
         for (name, value) in pairs {
@@ -190,7 +190,7 @@ impl<'p> Item<'p> {
         }
     }
 
-    /// Of an object: the global that would be called, and the tuple of its arguments.
+    /// For an object: the global that would be called, and its argument tuple.
     pub fn call(self) -> Option<((&'p str, &'p str), Item<'p>)> {
         match *self.node() {
             Node::Object { global, args, .. } => Some((self.to(global).global()?, self.to(args))),
@@ -198,7 +198,7 @@ impl<'p> Item<'p> {
         }
     }
 
-    /// Of an object: the state that it would be given.
+    /// For an object: the state that it would be given.
     pub fn state(self) -> Option<Item<'p>> {
         match *self.node() {
             Node::Object { state, .. } => state.map(|at| self.to(at)),
@@ -206,7 +206,7 @@ impl<'p> Item<'p> {
         }
     }
 
-    /// Of a persistent id: its key.
+    /// For a persistent id: its key.
     pub fn persistent(self) -> Option<Item<'p>> {
         match *self.node() {
             Node::Persistent(key) => Some(self.to(key)),

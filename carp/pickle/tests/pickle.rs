@@ -1,4 +1,4 @@
-//! Pickles that Python wrote (`tools/golden_data.py`), and ones that nobody should.
+//! Pickles written by Python (`tools/golden_data.py`), and hostile ones.
 
 use std::path::{Path, PathBuf};
 
@@ -14,7 +14,7 @@ fn texts(item: Item) -> Vec<String> {
     item.items().unwrap().map(|item| item.text().unwrap().to_owned()).collect()
 }
 
-/// Asserts an error of one line with all `parts`.
+/// Asserts a one-line error with all `parts`.
 fn fails(bytes: &[u8], parts: &[&str]) {
     let error = Pickle::read(Path::new("x.pkl"), bytes, &[("collections", "OrderedDict")]);
     let error = error.err().expect("should be refused").to_string();
@@ -109,7 +109,7 @@ fn what_torch_save_writes() {
     let shape: Vec<i128> = args[2].items().unwrap().map(|i| i.int().unwrap()).collect();
     assert_eq!(shape, [3, 4]);
 
-    // One global less, and the file is refused by that name.
+    // With one global fewer, the error names it.
     let error = Pickle::read(&path, &bytes, &globals[..2]).err().unwrap().to_string();
     assert!(error.contains("refused") && error.contains("torch.FloatStorage"), "{error}");
 }
@@ -117,7 +117,7 @@ fn what_torch_save_writes() {
 #[test]
 fn code_is_refused_and_named() {
     let refused = ["refused", "nothing was run"];
-    // os.system("touch /tmp/x") by each way that there is to a call.
+    // os.system("touch /tmp/x") by every kind of call.
     let cases: [(&[u8], &str); 5] = [
         (b"cos\nsystem\n(S'touch x'\ntR.", "\"os.system\""),
         (b"(S'touch x'\nios\nsystem\n.", "\"os.system\""),
@@ -128,10 +128,10 @@ fn code_is_refused_and_named() {
     for (bytes, global) in cases {
         fails(bytes, &[refused[0], refused[1], global]);
     }
-    // Only the global itself is allowed, not what lies in it, nor a call of a value.
+    // Only the global itself is allowed, not its attributes, nor a call of a value.
     fails(b"\x80\x04\x8c\x0bcollections\x8c\x14OrderedDict.__init__\x93.", &refused);
-    fails(b"S'os.system'\n(tR.", &["offset 15", "call of what is no allowed global"]);
-    fails(b"ccollections\nOrderedDict\n)R)R.", &["call of what is no allowed global"]);
+    fails(b"S'os.system'\n(tR.", &["offset 15", "call of something other than an allowed global"]);
+    fails(b"ccollections\nOrderedDict\n)R)R.", &["call of something other than an allowed global"]);
     // The offset is that of the opcode.
     fails(b"\x80\x02K\x01cposix\nsystem\n.", &["offset 4: ", "\"posix.system\""]);
 }
@@ -139,7 +139,7 @@ fn code_is_refused_and_named() {
 #[test]
 fn faults_are_named_with_their_offset() {
     let cases: [(&[u8], &str); 22] = [
-        (b"", "offset 0: truncated: 1 bytes wanted, 0 left"),
+        (b"", "offset 0: truncated: 1 bytes expected, 0 left"),
         (b"K", "offset 0: truncated"),
         (b"K\x01", "offset 2: truncated"),
         (b"\x80\x09N.", "protocol 9 is unknown"),
@@ -150,23 +150,23 @@ fn faults_are_named_with_their_offset() {
         (b"N(0R.", "offset 3: the stack is empty"),
         (b"t.", "offset 0: no mark is open"),
         (b"h\x05.", "the memo has no 5"),
-        (b"X\xff\xff\xff\x7fab", "offset 0: truncated: 2147483647 bytes wanted, 2 left"),
+        (b"X\xff\xff\xff\x7fab", "offset 0: truncated: 2147483647 bytes expected, 2 left"),
         (b"\x8d\xff\xff\xff\xff\xff\xff\xff\xffab", "truncated"),
         (b"\x8b\xff\xff\xff\xff", "truncated"),
         (b"\x8a\x11aaaaaaaaaaaaaaaaa.", "an integer of 17 bytes"),
         (b"\x95\x10\0\0\0\0\0\0\0N.", "offset 0: truncated: a frame of 16 bytes"),
-        (b"Ione\n.", "\"one\" is no number"),
+        (b"Ione\n.", "\"one\" is not a number"),
         (b"S'ab\n.", "a string without its quotes"),
         (b"V\\u12g4\n.", "broken \\u escape"),
         (b"\x8c\x01\xff.", "a text that is not UTF-8"),
         (b"](Ne(Ns.", "offset 6: the stack is empty"),
-        (b"}(Nu.", "a key without value"),
+        (b"}(Nu.", "a key without a value"),
     ];
     for (bytes, part) in cases {
         fails(bytes, &[part]);
     }
-    fails(b"NNa.", &["elements for what is no list"]);
-    fails(b"]Nb.", &["a state for what is no object"]);
+    fails(b"NNa.", &["elements for something that is not a list"]);
+    fails(b"]Nb.", &["a state for something that is not an object"]);
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! Keys and values of settings: from a preset's text and from `--set` into the table of all
-//! settings, with one line for each mistake that names the key and the nearest known one.
+//! settings; each mistake is one line that names the key and the nearest known one.
 
 use std::path::Path;
 
@@ -8,19 +8,19 @@ use toml::{Table, Value};
 use super::settings::Config;
 use crate::error::{Error, Result};
 
-/// Keys that settings may have though the defaults leave them out.
+/// Valid keys that the defaults leave out.
 const OPTIONAL: [&str; 3] = ["data.path", "data.train", "data.test"];
 
-/// The paper's settings as a table, in which every key stands that there is.
+/// The authors' defaults as a table with every key.
 pub fn defaults() -> Result<Table> {
     Table::try_from(Config::default())
         .map_err(|error| Error::usage(format!("default settings: {}", one_line(&error))))
 }
 
-/// The text of the preset file `preset`, which is none of the presets `names`.
+/// The text of the preset file `preset`, which is not one of the built-in `names`.
 ///
 /// # Errors
-/// A file that cannot be read; a name without a file.
+/// A file that cannot be read, or an unknown preset.
 pub fn read_preset(preset: &str, names: &[&str]) -> Result<String> {
     let path = Path::new(preset);
     if path.is_file() || path.extension().is_some() || path.components().count() > 1 {
@@ -33,7 +33,7 @@ pub fn read_preset(preset: &str, names: &[&str]) -> Result<String> {
     )))
 }
 
-/// The table that a TOML file holds.
+/// The table in a TOML file.
 ///
 /// # Errors
 /// Text that is not TOML: names the line.
@@ -45,7 +45,7 @@ pub fn parse_text(text: &str, origin: &str) -> Result<Table> {
     })
 }
 
-/// The table with the one setting that `--set key=value` changes.
+/// A table with the one setting that `--set key=value` changes.
 pub fn one_setting(key: &str, value: &str) -> Table {
     let mut parts = key.rsplit('.');
     let name = parts.next().unwrap_or_default();
@@ -53,7 +53,7 @@ pub fn one_setting(key: &str, value: &str) -> Table {
     parts.fold(setting, |inner, part| Table::from_iter([(part.to_owned(), Value::Table(inner))]))
 }
 
-/// A value as TOML has it; a bare word is a string, and so is all that names a folder.
+/// A value as TOML; a bare word is a string, and so is anything that names a folder.
 fn parse_value(key: &str, text: &str) -> Value {
     let parsed = format!("value = {text}").parse::<Table>();
     let value = parsed.ok().and_then(|mut table| table.remove("value"));
@@ -63,7 +63,7 @@ fn parse_value(key: &str, text: &str) -> Value {
     }
 }
 
-/// Puts `changes` into `table`, whose keys under `prefix` are all that there are.
+/// Merges `changes` into `table`, which has all known keys under `prefix`.
 ///
 /// # Errors
 /// An unknown key, or a value of another type than the one it replaces.
@@ -85,7 +85,7 @@ pub fn merge(table: &mut Table, changes: Table, prefix: &str, origin: &str) -> R
             (Some(old), change) => {
                 if old.type_str() != change.type_str() {
                     let (is, wanted) = (change.type_str(), old.type_str());
-                    return usage(format!("{key} = {change} is {is} where {wanted} is wanted"));
+                    return usage(format!("{key} = {change} is {is}, should be {wanted}"));
                 }
                 *old = change;
             }
@@ -98,7 +98,7 @@ pub fn merge(table: &mut Table, changes: Table, prefix: &str, origin: &str) -> R
     Ok(())
 }
 
-/// What to say of a key that there is not. In a section that there is not, the first key is named.
+/// The message for an unknown key; for an unknown section, it names the first key there.
 fn unknown(key: &str, change: &Value) -> Result<String> {
     let inner = change.as_table().map(|table| keys(table, key)).unwrap_or_default();
     let given = inner.first().map_or(key, String::as_str);
@@ -124,8 +124,8 @@ fn joined(prefix: &str, name: &str) -> String {
     if prefix.is_empty() { name.to_owned() } else { format!("{prefix}.{name}") }
 }
 
-/// ` (did you mean "...")`: the known name with the fewest edits. A name without its section is
-/// compared with the last parts; a part of a known name is nearer than one spelled otherwise.
+/// ` (did you mean "...")`: the known name with the fewest edits. A name without a section is
+/// compared with the last parts; part of a known name beats a misspelling.
 fn nearest<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> String {
     let given = given.to_lowercase();
     let distance = |known: &&str| {

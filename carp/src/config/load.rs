@@ -1,4 +1,4 @@
-//! Settings from a preset, a file or a text.
+//! Settings from a preset, a file or text.
 
 use toml::{Table, Value};
 
@@ -7,7 +7,7 @@ use super::ranges::check;
 use super::settings::Config;
 use crate::error::{Error, Result};
 
-/// The presets that come with the program: name and content.
+/// The built-in presets: name and content.
 const PRESETS: [(&str, &str); 6] = [
     ("shapes", include_str!("../../presets/shapes.toml")),
     ("fashion-mnist", include_str!("../../presets/fashion-mnist.toml")),
@@ -18,7 +18,7 @@ const PRESETS: [(&str, &str); 6] = [
 ];
 
 impl Config {
-    /// The settings of a preset (a name, or a TOML file) with single keys changed.
+    /// The settings of a preset (a name, or a TOML file) with individual keys overridden.
     ///
     /// # Errors
     /// An unknown preset or key (names the nearest known one), a value of the wrong type or out of
@@ -30,7 +30,7 @@ impl Config {
         };
         let mut table = defaults()?;
         merge(&mut table, parse_text(&text, &origin)?, "", &origin)?;
-        // A value that only its type's reader refuses is told apart by who gave it.
+        // If only deserialising refuses a value, name whoever gave it.
         let mut config = Config::from_table(table.clone(), &origin)?;
         for (key, value) in sets {
             merge(&mut table, one_setting(key, value), "", "--set")?;

@@ -1,8 +1,8 @@
-//! Settings of a run: the paper's by default, changed by a preset, changed by single keys.
+//! Settings of a run: the authors' defaults, overridden by a preset, then by individual keys.
 //!
-//! Presets are TOML files; a preset names only what differs from the paper's settings. `settings`
-//! holds them, `keys` puts keys and values into a table, `passes` reads passes of fusion, `ranges` says which values are allowed,
-//! `load` does one after the other.
+//! Presets are TOML files; a preset names only what differs from the authors' defaults. `settings`
+//! holds them, `keys` puts keys and values into a table, `passes` reads fusion passes, `ranges`
+//! defines the allowed values, `load` does all this in turn.
 
 mod keys;
 mod load;

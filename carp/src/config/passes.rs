@@ -1,4 +1,4 @@
-//! Passes of fusion as a setting: the text that [`Passes`] reads and prints.
+//! Fusion passes as a setting: the text that [`Passes`] parses and prints.
 
 use autograd::Passes;
 use serde::{Deserialize, Deserializer, Serializer, de::Error};

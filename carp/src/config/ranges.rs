@@ -1,9 +1,9 @@
-//! Which values each setting may have.
+//! The allowed values of each setting.
 
 use super::settings::Config;
 use crate::error::{Error, Result};
 
-/// Errors where a setting is out of range: names the key, its value and its range.
+/// Fails if a setting is out of range, naming the key, its value and its range.
 ///
 /// # Errors
 /// As above.

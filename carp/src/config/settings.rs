@@ -1,4 +1,4 @@
-//! The settings and the paper's values of them.
+//! The settings; their defaults are the authors'.
 
 use autograd::Passes;
 use datasets::{DataConfig, Filter};
@@ -17,7 +17,7 @@ use crate::views::{EvalTransform, ViewPolicy};
 pub struct Config {
     /// Seed of everything random.
     pub seed: u64,
-    /// Where the pictures come from.
+    /// Where the images come from.
     pub data: DataConfig,
     /// The network.
     pub model: ModelConfig,
@@ -53,7 +53,8 @@ pub struct ModelConfig {
     pub prototypes: usize,
     /// N_B, prototypes in a block.
     pub partition_size: usize,
-    /// unfused, fused-softmax, streaming or streaming-tiled: the same numbers, see docs/fusion.md.
+    /// unfused, fused-softmax, streaming or streaming-tiled: all give the same numbers, see
+    /// docs/fusion.md.
     pub loss_variant: LossVariant,
 }
 
@@ -91,9 +92,9 @@ pub enum OptimizerName {
 pub struct OptimizerConfig {
     /// lars, sgd or adamw.
     pub name: OptimizerName,
-    /// Learning rate for 256 images per update; scaled with their number.
+    /// Learning rate for 256 images per update; scaled to their actual number.
     pub base_lr: f64,
-    /// Learning rate that the cosine falls to; not scaled.
+    /// Learning rate at the end of the cosine; not scaled.
     pub final_lr: f64,
     /// Epochs of linear warm-up.
     pub warmup_epochs: usize,
@@ -103,7 +104,7 @@ pub struct OptimizerConfig {
     pub momentum: f32,
     /// Weight decay of tensors with more than one dimension.
     pub weight_decay: f64,
-    /// Weight decay that the cosine goes to.
+    /// Weight decay at the end of the cosine.
     pub final_weight_decay: f64,
     /// Trust coefficient (lars).
     pub eta: f32,
@@ -135,9 +136,9 @@ impl Default for OptimizerConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TeacherConfig {
-    /// m of the moving average at first.
+    /// m of the moving average at the start.
     pub momentum: f64,
-    /// m that the cosine rises to.
+    /// m at the end of the cosine.
     pub final_momentum: f64,
 }
 
@@ -157,13 +158,13 @@ pub struct TrainConfig {
     pub batch_size: usize,
     /// Micro-batches per update.
     pub accumulation: usize,
-    /// Threads for the step, and as many for views; 0 is one per core.
+    /// Threads for the step, and the same number for views; 0 means one per core.
     pub threads: usize,
     /// Epochs between checkpoints; 0 saves at the end only.
     pub checkpoint_every_epochs: usize,
-    /// Batches made ahead of the step.
+    /// Batches prepared ahead of the step.
     pub prefetch: usize,
-    /// Passes of fusion: all, none, or names with commas between them; see docs/fusion.md.
+    /// Fusion passes: all, none, or a comma-separated list; see docs/fusion.md.
     #[serde(with = "super::passes")]
     pub fuse: Passes,
 }
@@ -186,21 +187,21 @@ impl Default for TrainConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KnnConfig {
-    /// Neighbours that vote.
+    /// Number of neighbours that vote.
     pub k: usize,
     /// T in the weight exp(similarity / T) of a vote.
     pub temperature: f32,
     /// Epochs between measurements; 0 measures before and after training only.
     pub every_epochs: usize,
-    /// Images that the backbone sees at once.
+    /// Images per batch.
     pub batch_size: usize,
-    /// Training images in the bank; 0 is all.
+    /// Training images in the bank; 0 means all.
     pub bank: usize,
-    /// Test images asked about; 0 is all.
+    /// Test images to classify; 0 means all.
     pub queries: usize,
-    /// Short side that images are resized to.
+    /// Length to which the short side is resized.
     pub resize: usize,
-    /// Side of the square in the middle that the backbone sees.
+    /// Side of the centre crop.
     pub size: usize,
 }
 
@@ -272,7 +273,7 @@ impl Config {
         }
     }
 
-    /// How evaluations look at an image.
+    /// Image preprocessing in evaluations.
     pub fn eval_transform(&self) -> EvalTransform {
         EvalTransform {
             resize: self.knn.resize,

@@ -1,15 +1,15 @@
-//! The projection head and the prototypes (paper, section 3; spec 1.2).
+//! The projection head and the prototypes (docs/method.md, 1.2).
 //!
 //! Linear, BN, GELU, Linear, BN, GELU, Linear to the embedding z `[N,D]`, which is *not*
-//! normalised. The logits `s_c = <z, v_c / |v_c|>` of K weight-normalised prototypes, without bias or
-//! temperature, belong to the loss: the length of z sets the sharpness.
+//! normalised. The logits `s_c = <z, v_c / |v_c|>` of K weight-normalised prototypes, without bias
+//! or temperature, belong to the loss: the length of z sets the sharpness.
 
 use autograd::{Graph, Result, Value};
 
 use super::layers::{BatchNorm, Linear};
 use super::params::{Init, Params};
 
-/// Deviation of the linear layers' initial weights.
+/// Standard deviation of the linear layers' initial weights.
 const INIT_STD: f32 = 0.02;
 
 /// Sizes of the head.
@@ -47,7 +47,8 @@ impl Head {
             linear("mlp.6", (hidden, bottleneck)),
         ];
         let norms = ["mlp.1", "mlp.4"].map(|name| BatchNorm::new(graph, params, name, hidden, 1.0));
-        // The prototypes start as PyTorch's Linear does, not as the rest of the head (spec 1.2).
+        // The prototypes start like PyTorch's Linear, not like the rest of the head
+        // (docs/method.md, 1.2).
         let init = Init::Uniform(1.0 / (bottleneck as f32).sqrt());
         let weight_v = graph.scope("last_layer", |graph| {
             params.weight(graph, "weight_v", [prototypes, bottleneck], init)
@@ -58,7 +59,7 @@ impl Head {
     /// Features `[N,F]` to embeddings `[N,D]`.
     ///
     /// # Errors
-    /// Features of another length, or training with one row.
+    /// Features of the wrong length, or training with one row.
     pub fn embed(&self, graph: &mut Graph, features: Value, training: bool) -> Result<Value> {
         let [first, second, last] = &self.linears;
         let mut x = features;

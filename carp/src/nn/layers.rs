@@ -1,6 +1,7 @@
 //! The three layers with parameters: convolution, batch norm, linear.
 //!
-//! Each is made once (`new` adds its tensors) and applied any number of times (`forward` adds ops).
+//! Each is built once (`new` adds its tensors) and applied any number of times (`forward` adds
+//! ops).
 
 use autograd::{BatchNormParams, Graph, Result, Value};
 
@@ -20,8 +21,8 @@ pub struct Conv {
 }
 
 impl Conv {
-    /// Weight `[O,kernel,kernel,I]`, normal with deviation sqrt(2 / fan-out) as torchvision's
-    /// ResNets start.
+    /// Weight `[O,kernel,kernel,I]`, normal with standard deviation sqrt(2 / fan-out), as in
+    /// torchvision's ResNets.
     pub fn new(
         graph: &mut Graph,
         params: &mut Params,
@@ -89,7 +90,7 @@ pub struct Linear {
 }
 
 impl Linear {
-    /// Weight `[O,I]` normal with deviation `std`, bias 0.
+    /// Weight `[O,I]` normal with standard deviation `std`, bias 0.
     pub fn new(
         graph: &mut Graph,
         params: &mut Params,
@@ -109,7 +110,7 @@ impl Linear {
     /// x `[N,I]` to `[N,O]`.
     ///
     /// # Errors
-    /// If x has not I columns.
+    /// If x does not have I columns.
     pub fn forward(&self, graph: &mut Graph, x: Value) -> Result<Value> {
         graph.scope(&self.name, |graph| graph.linear(x, self.weight, Some(self.bias)))
     }

@@ -1,4 +1,4 @@
-//! Networks as builders of graph ops: their tensors carry torchvision's names.
+//! Networks as builders of graph ops; tensors have torchvision's names.
 
 pub mod head;
 pub mod layers;

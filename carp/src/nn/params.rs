@@ -1,9 +1,9 @@
-//! The list of a network's tensors, with how each starts.
+//! The list of a network's tensors and their initial values.
 
 use autograd::{Graph, Shape, Value};
 use tensor::random::{Purpose, Stream};
 
-/// How a tensor starts.
+/// How a tensor is initialised.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Init {
     /// The same number everywhere.
@@ -19,13 +19,13 @@ pub enum Init {
 pub struct Param {
     /// Its value in the graph; the graph knows its name and shape.
     pub value: Value,
-    /// How it starts.
+    /// How it is initialised.
     pub init: Init,
-    /// A running statistic, which no optimizer and no moving average touches.
+    /// A running statistic, which neither optimizer nor moving average touches.
     pub is_buffer: bool,
 }
 
-/// All tensors of a network, in the order of their making.
+/// All tensors of a network, in creation order.
 pub struct Params {
     trained: bool,
     list: Vec<Param>,

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::layers::{BatchNorm, Conv};
 use super::params::Params;
 
-/// Depth and kind of block.
+/// Depth and block type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Arch {
@@ -24,7 +24,7 @@ pub enum Arch {
 }
 
 impl Arch {
-    /// As settings name it.
+    /// Name in the settings.
     pub fn name(self) -> &'static str {
         match self {
             Arch::ResNet18 => "resnet18",
@@ -50,20 +50,20 @@ impl Arch {
     }
 }
 
-/// What stands before the first stage.
+/// The layers before the first stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stem {
-    /// 7x7 convolution of stride 2 and 3x3 max-pool of stride 2, for pictures of 224 pixels.
+    /// 7x7 convolution of stride 2 and 3x3 max-pool of stride 2, for images of 224 pixels.
     ImageNet,
-    /// 3x3 convolution of stride 1, no max-pool, for pictures of 32 pixels.
+    /// 3x3 convolution of stride 1, no max-pool, for images of 32 pixels.
     Cifar,
 }
 
 /// Sizes of a ResNet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ResNetConfig {
-    /// Depth and kind of block.
+    /// Depth and block type.
     pub arch: Arch,
     /// Stem.
     pub stem: Stem,
@@ -82,7 +82,7 @@ impl ResNetConfig {
     }
 }
 
-/// A convolution with the batch norm behind it.
+/// A convolution followed by batch norm.
 struct ConvBn(Conv, BatchNorm);
 
 impl ConvBn {
@@ -196,14 +196,14 @@ impl ResNet {
     /// Images `[N,H,W,C]` to features `[N,F]`.
     ///
     /// # Errors
-    /// Images of other channels, or training where one value per channel is left.
+    /// Images with other channels, or training with only one value per channel left.
     pub fn forward(&self, graph: &mut Graph, images: Value, training: bool) -> Result<Value> {
         let x = self.forward_to(graph, images, "layer4", training)?;
         graph.scope("avgpool", |graph| graph.global_avg_pool(x))
     }
 
-    /// Images `[N,H,W,C]` to what comes out of the layer of this name, `[N,P,Q,F]`: `conv1` (behind
-    /// its batch norm and ReLU), `maxpool`, a stage such as `layer3` or a block such as `layer3.0`.
+    /// Images `[N,H,W,C]` to the output of the named layer, `[N,P,Q,F]`: `conv1` (after its batch
+    /// norm and ReLU), `maxpool`, a stage such as `layer3` or a block such as `layer3.0`.
     ///
     /// # Errors
     /// As [`ResNet::forward`]; no layer of this name.

@@ -1,5 +1,5 @@
-//! A fixed number of things that go round between two threads: spare ones to the maker, ready ones,
-//! in order, to the user.
+//! A fixed number of items that circulate between two threads: spare ones to the producer, ready
+//! ones, in order, to the consumer.
 //!
 //! Unlike channels, which allocate when a thread first waits or a block of slots is full, this never
 //! does.
@@ -12,7 +12,7 @@ use crate::error::Result;
 struct State<T> {
     spare: Vec<T>,
     ready: VecDeque<Result<T>>,
-    /// One of the ends has gone.
+    /// One end has been dropped.
     is_closed: bool,
 }
 
@@ -21,10 +21,10 @@ struct Shared<T> {
     changed: Condvar,
 }
 
-/// The maker's or the user's end. Dropping either wakes the other.
+/// The producer's or the consumer's end. Dropping either wakes the other.
 pub struct End<T>(Arc<Shared<T>>);
 
-/// Both ends of an exchange of these spare things.
+/// Both ends of an exchange of these spare items.
 pub fn exchange<T>(spare: Vec<T>) -> (End<T>, End<T>) {
     let ready = VecDeque::with_capacity(spare.len());
     let state = Mutex::new(State { spare, ready, is_closed: false });
@@ -33,28 +33,28 @@ pub fn exchange<T>(spare: Vec<T>) -> (End<T>, End<T>) {
 }
 
 impl<T> End<T> {
-    /// Waits for a spare one; none once the user has gone.
+    /// Waits for a spare item; `None` once the consumer is gone.
     pub fn take_spare(&self) -> Option<T> {
         let mut state = self.wait_for(|state| !state.spare.is_empty());
         if state.is_closed { None } else { state.spare.pop() }
     }
 
-    /// Hands over a thing that is ready, or why there is none.
+    /// Hands over a ready item, or the reason why there is none.
     pub fn put_ready(&self, made: Result<T>) {
         self.change(|state| state.ready.push_back(made));
     }
 
-    /// Waits for the next ready one; none once the maker has gone and all are taken.
+    /// Waits for the next ready item; `None` once the producer is gone and all are taken.
     pub fn take_ready(&self) -> Option<Result<T>> {
         self.wait_for(|state| !state.ready.is_empty()).ready.pop_front()
     }
 
-    /// Gives back what was used.
+    /// Gives back a used item.
     pub fn put_spare(&self, used: T) {
         self.change(|state| state.spare.push(used));
     }
 
-    /// Lets the other end know that nothing more will come from here.
+    /// Tells the other end that nothing more will come.
     pub fn close(&self) {
         self.change(|state| state.is_closed = true);
     }

@@ -1,9 +1,9 @@
-//! Gaussian blur as Pillow's: three box blurs along rows, then three along columns.
+//! Gaussian blur like Pillow's: three box blurs along rows, then three along columns.
 //!
 //! A box of fractional radius weighs the pixels inside by `ww` and the two just outside by `fw`,
 //! both in units of 2^-24; beyond the border the outermost pixel is repeated.
 
-/// The box radius whose three-fold blur has the deviation `sigma` (Gwosdek et al., 2011).
+/// The box radius whose threefold blur has standard deviation `sigma` (Gwosdek et al., 2011).
 fn box_radius(sigma: f32) -> f32 {
     let variance = sigma * sigma / 3.0;
     let length = (12.0 * f64::from(variance) + 1.0).sqrt() as f32;
@@ -49,10 +49,10 @@ impl BoxBlur {
     }
 }
 
-/// How many lines of an image, rows or columns, [`gaussian_blur`]'s scratch memory holds.
+/// Lines of an image, rows or columns, that fit in [`gaussian_blur`]'s scratch memory.
 pub const SCRATCH_LINES: usize = 3;
 
-/// Blurs an image (H,W,C pixels) in place with a Gaussian of deviation `sigma` pixels.
+/// Blurs an image (H,W,C pixels) in place with a Gaussian of standard deviation `sigma` pixels.
 pub fn gaussian_blur(
     pixels: &mut [u8],
     (height, width, channels): (usize, usize, usize),

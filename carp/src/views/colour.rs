@@ -1,12 +1,12 @@
-//! Changes of colour, as Pillow and torchvision make them on 8-bit pixels. On grey images (one
-//! channel) saturation, hue and greyscale do nothing.
+//! Colour transformations on 8-bit pixels, as in Pillow and torchvision. Saturation, hue and
+//! greyscale do nothing to grey images (one channel).
 
 use datasets::luma;
 
-/// `from + factor (to - from)`, cut to 0..255 and rounded towards zero: Pillow's `Image.blend`.
+/// `from + factor (to - from)`, clamped to 0..255 and rounded towards zero: Pillow's `Image.blend`.
 fn blend(from: u8, to: u8, factor: f32) -> u8 {
     let (from, to) = (f32::from(from), f32::from(to));
-    // `as` cuts to the range of u8 and rounds towards zero.
+    // `as` clamps to the range of u8 and rounds towards zero.
     (from + factor * (to - from)) as u8
 }
 

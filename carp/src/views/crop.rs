@@ -7,9 +7,8 @@ use tensor::random::Stream;
 const ASPECT: (f32, f32) = (3.0 / 4.0, 4.0 / 3.0);
 const TRIES: usize = 10;
 
-/// A crop whose share of the area is uniform in `scale` and whose aspect is log-uniform in
-/// 3/4..4/3, at a uniform place; after ten draws that do not fit, the largest centred crop of an
-/// allowed aspect.
+/// A crop with an area fraction uniform in `scale`, an aspect log-uniform in 3/4..4/3 and a uniform
+/// position; after ten draws that do not fit, the largest centred crop of an allowed aspect.
 pub fn random_resized_crop(
     height: usize,
     width: usize,
@@ -58,7 +57,7 @@ mod tests {
             let aspect = crop.width as f32 / crop.height as f32;
             assert!((0.7..1.43).contains(&aspect), "{aspect}");
         }
-        // No draw fits a line of pixels: the fallback is in its middle.
+        // No draw fits a line of pixels: the fallback is its middle.
         let crop = random_resized_crop(1, 100, (0.9, 1.0), &mut stream);
         assert_eq!((crop.height, crop.width, crop.left), (1, 1, 50));
     }

@@ -1,4 +1,4 @@
-//! How evaluations look at an image: nothing random.
+//! Image preprocessing in evaluations: nothing random.
 
 use datasets::{Crop, Filter, Image, resize};
 
@@ -6,24 +6,25 @@ use super::normalise::normalise;
 use super::policy::ViewPolicy;
 use super::scratch::Scratch;
 
-/// How evaluations look at an image: its short side resized to `resize`, the middle `size` x `size`
-/// pixels, normalised. Images of that very size stay as they are.
+/// Image preprocessing in evaluations: short side resized to `resize`, centre crop of `size` x
+/// `size`, normalised. Images of exactly that size are left as they are.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EvalTransform {
     /// Short side after resizing, in pixels.
     pub resize: usize,
-    /// Side of the square in the middle, in pixels.
+    /// Side of the centre crop, in pixels.
     pub size: usize,
-    /// How images are resized.
+    /// Resizing filter.
     pub filter: Filter,
-    /// As in [`ViewPolicy`]; as many as the network's images have channels.
+    /// As in [`ViewPolicy`]; one per channel.
     pub mean: Vec<f32>,
     /// As in [`ViewPolicy`].
     pub std: Vec<f32>,
 }
 
 impl EvalTransform {
-    /// "256/224" with ImageNet's mean and deviation, which a grey picture has of all three colours.
+    /// "256/224" with ImageNet's mean and standard deviation, averaged over the colours for grey
+    /// images.
     pub fn imagenet(filter: Filter, channels: usize) -> EvalTransform {
         let ViewPolicy { mean, std, .. } = ViewPolicy::default();
         let of_channels = |colours: Vec<f32>| match channels {
@@ -34,12 +35,12 @@ impl EvalTransform {
         EvalTransform { resize: 256, size: 224, filter, mean, std }
     }
 
-    /// Numbers of an image after it: size x size x channels.
+    /// Elements of the result: size x size x channels.
     pub fn values(&self) -> usize {
         self.size * self.size * self.mean.len()
     }
 
-    /// Writes the image as `[size,size,C]`.
+    /// Writes the preprocessed image, `[size,size,C]`.
     pub fn apply(&self, image: &Image, view: &mut [f32], scratch: &mut Scratch) {
         normalise(self.pixels(image, scratch), &self.mean, &self.std, view);
     }
@@ -52,7 +53,7 @@ impl EvalTransform {
         view
     }
 
-    /// The 8-bit pixels before normalising.
+    /// The 8-bit pixels before normalisation.
     pub fn pixels<'a>(&self, image: &Image, scratch: &'a mut Scratch) -> &'a [u8] {
         let image = image.with_channels(self.mean.len());
         let Image { height, width, channels, .. } = *image;

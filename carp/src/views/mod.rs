@@ -1,7 +1,9 @@
-//! Views of an image: the random transformations that a network should see through (spec 1.9).
+//! Views of an image: the random transformations that features should be invariant to
+//! (docs/method.md, 1.9).
 //!
 //! All work on 8-bit pixels as Pillow does, step by step and rounding by rounding, so that a run
-//! sees what the authors' code would show it; `tools/golden_views.py` makes the proof.
+//! sees what it would see in the authors' code; `tools/golden_views.py` records Pillow's results to
+//! compare with.
 
 mod blur;
 mod colour;

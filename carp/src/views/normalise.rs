@@ -1,4 +1,4 @@
-//! From 8-bit pixels to what a network sees.
+//! From 8-bit pixels to network input.
 
 /// (pixel / 255 - mean) / std.
 pub fn normalise(pixels: &[u8], mean: &[f32], std: &[f32], view: &mut [f32]) {

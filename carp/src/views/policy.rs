@@ -1,20 +1,20 @@
-//! Which transformations, how strong and how likely, make the views of an image (spec 1.9): the
+//! Transformations of views, with their strengths and probabilities (docs/method.md, 1.9): the
 //! `[views]` section of the settings.
 
 use serde::{Deserialize, Serialize};
 
-/// One kind of view. Probabilities are from 0 to 1.
+/// One kind of view. Probabilities are 0 to 1.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ViewKind {
     /// Side in pixels.
     pub size: usize,
-    /// Least and largest share of the image's area in the crop.
+    /// Smallest and largest area of the crop, as fractions of the image.
     pub scale: (f32, f32),
     /// Probability of a horizontal flip.
     pub flip: f32,
-    /// Probability of a turn by 90, 180 or 270 degrees: not in the paper, for pictures that have no
-    /// upright position.
+    /// Probability of a turn by 90, 180 or 270 degrees: not the authors', for images without an
+    /// upright orientation.
     pub quarter_turn: f32,
     /// Probability of colour jitter.
     pub jitter: f32,
@@ -30,14 +30,14 @@ pub struct ViewKind {
     pub greyscale: f32,
     /// Probability of blur.
     pub blur: f32,
-    /// Least and largest deviation of the blur, in pixels.
+    /// Smallest and largest standard deviation of the blur, in pixels.
     pub blur_sigma: (f32, f32),
     /// Probability of solarisation.
     pub solarise: f32,
 }
 
 impl ViewKind {
-    pub(super) fn paper(size: usize, scale: (f32, f32), blur: f32, solarise: f32) -> ViewKind {
+    pub(super) fn authors(size: usize, scale: (f32, f32), blur: f32, solarise: f32) -> ViewKind {
         ViewKind {
             size,
             scale,
@@ -62,7 +62,7 @@ impl ViewKind {
 pub struct ViewPolicy {
     /// Subtracted from pixels in 0..1, one number per channel.
     pub mean: Vec<f32>,
-    /// Then divided by this, one number per channel.
+    /// Divisor after that, one number per channel.
     pub std: Vec<f32>,
     /// Number of local views.
     pub local_count: usize,
@@ -75,15 +75,15 @@ pub struct ViewPolicy {
 }
 
 impl Default for ViewPolicy {
-    /// The paper's.
+    /// The authors' defaults.
     fn default() -> ViewPolicy {
         ViewPolicy {
             mean: vec![0.485, 0.456, 0.406],
             std: vec![0.229, 0.224, 0.225],
             local_count: 6,
-            global1: ViewKind::paper(224, (0.2, 1.0), 1.0, 0.0),
-            global2: ViewKind::paper(224, (0.2, 1.0), 0.1, 0.2),
-            local: ViewKind::paper(96, (0.05, 0.2), 0.5, 0.0),
+            global1: ViewKind::authors(224, (0.2, 1.0), 1.0, 0.0),
+            global2: ViewKind::authors(224, (0.2, 1.0), 0.1, 0.2),
+            local: ViewKind::authors(96, (0.05, 0.2), 0.5, 0.0),
         }
     }
 }

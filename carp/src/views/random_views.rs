@@ -1,4 +1,4 @@
-//! Draws the transformations of each view and makes it.
+//! Draws the transformations of each view and applies them.
 
 use datasets::{Filter, Image, ResizeScratch, greyscale, resize};
 use tensor::random::Stream;
@@ -12,7 +12,7 @@ use super::scratch::Scratch;
 use super::turn::{flip, quarter_turn};
 
 impl ViewPolicy {
-    /// What [`crate::pipeline`] makes of each image.
+    /// What [`crate::pipeline`] turns each image into.
     pub fn views(&self) -> Views {
         Views {
             kinds: self.kinds().cloned().collect(),
@@ -37,7 +37,7 @@ pub struct Views {
 }
 
 impl Views {
-    /// One view, a random resized crop that is mirrored half of the time: what classifiers train on.
+    /// One view, a random resized crop, mirrored with probability 0.5: what classifiers train on.
     pub fn crop_and_flip(
         size: usize,
         scale: (f32, f32),
@@ -45,7 +45,7 @@ impl Views {
         (mean, std): (&[f32], &[f32]),
     ) -> Views {
         let kind =
-            ViewKind { jitter: 0.0, greyscale: 0.0, ..ViewKind::paper(size, scale, 0.0, 0.0) };
+            ViewKind { jitter: 0.0, greyscale: 0.0, ..ViewKind::authors(size, scale, 0.0, 0.0) };
         Views { kinds: vec![kind], filter, mean: mean.to_vec(), std: std.to_vec() }
     }
 
@@ -54,7 +54,7 @@ impl Views {
         self.kinds.iter().map(|kind| kind.size).collect()
     }
 
-    /// Scratch memory with room for any of the views; the size of images adds to it.
+    /// Scratch memory with room for any of the views; it grows with the size of images.
     pub fn scratch(&self) -> Scratch {
         let side = self.kinds.iter().map(|kind| kind.size).max().unwrap_or(0);
         let row_len = side * self.mean.len();
@@ -68,7 +68,7 @@ impl Views {
     /// Draws and writes all views of `image`, `[S,S,C]` each, in order.
     ///
     /// # Panics
-    /// If `views` are not as many and as long as [`Views::sizes`] says.
+    /// If `views` do not match [`Views::sizes`] in number or length.
     pub fn make(
         &self,
         image: &Image,
@@ -121,7 +121,7 @@ impl Views {
     }
 }
 
-/// The four changes in random order, each by a factor of its own.
+/// The four colour changes in random order, each with its own factor.
 fn jitter(kind: &ViewKind, pixels: &mut [u8], channels: usize, stream: &mut Stream) {
     let mut order = [0, 1, 2, 3];
     stream.shuffle(&mut order);

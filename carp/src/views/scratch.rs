@@ -1,8 +1,8 @@
-//! Memory for making views.
+//! Scratch memory for making views.
 
 use datasets::ResizeScratch;
 
-/// Memory that is kept from image to image.
+/// Memory reused from image to image.
 #[derive(Default)]
 pub struct Scratch {
     pub(super) resize: ResizeScratch,

@@ -1,4 +1,4 @@
-//! Mirrored and turned pictures.
+//! Mirrored and rotated images.
 
 /// Mirrors every row.
 pub fn flip(pixels: &mut [u8], width: usize, channels: usize) {
@@ -11,7 +11,7 @@ pub fn flip(pixels: &mut [u8], width: usize, channels: usize) {
     }
 }
 
-/// Turns a square picture by 90 degrees, in rings of four pixels that change places.
+/// Rotates a square image by 90 degrees, in cycles of four pixels that trade places.
 pub fn quarter_turn(pixels: &mut [u8], size: usize, channels: usize) {
     let at = |y: usize, x: usize, channel: usize| (y * size + x) * channels + channel;
     for y in 0..size / 2 {
@@ -36,7 +36,7 @@ mod tests {
             let original: Vec<u8> = (0..size * size * 3).map(|i| i as u8).collect();
             let mut pixels = original.clone();
             quarter_turn(&mut pixels, size, 3);
-            // The pixel at the top left comes from the left end of the bottom row.
+            // The top left pixel comes from the left end of the bottom row.
             assert_eq!(pixels[..3], original[(size - 1) * size * 3..][..3]);
             (0..3).for_each(|_| quarter_turn(&mut pixels, size, 3));
             assert_eq!(pixels, original);

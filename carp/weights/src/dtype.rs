@@ -1,34 +1,34 @@
-//! The number types of other programs' tensors, read as f32.
+//! Element types of stored tensors, read as f32.
 
 use half::{bf16, f16};
 
 /// A number type, little-endian.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DType {
-    /// 64-bit real.
+    /// 64-bit float.
     F64,
-    /// 32-bit real.
+    /// 32-bit float.
     F32,
-    /// 16-bit real of IEEE 754.
+    /// 16-bit IEEE 754 float.
     F16,
     /// The upper half of an F32.
     BF16,
-    /// 64-bit whole number.
+    /// 64-bit integer.
     I64,
-    /// 32-bit whole number.
+    /// 32-bit integer.
     I32,
-    /// 16-bit whole number.
+    /// 16-bit integer.
     I16,
-    /// 8-bit whole number.
+    /// 8-bit integer.
     I8,
-    /// 8-bit whole number without sign.
+    /// Unsigned 8-bit integer.
     U8,
     /// One byte, 0 or 1.
     Bool,
 }
 
 impl DType {
-    /// Bytes of a number.
+    /// Bytes per number.
     pub fn size(self) -> usize {
         match self {
             DType::F64 | DType::I64 => 8,
@@ -38,7 +38,7 @@ impl DType {
         }
     }
 
-    /// As it is printed.
+    /// Name in messages.
     pub fn name(self) -> &'static str {
         match self {
             DType::F64 => "f64",
@@ -54,7 +54,7 @@ impl DType {
         }
     }
 
-    /// The type of PyTorch's storage of this name, such as "FloatStorage".
+    /// The type of the PyTorch storage with this name, such as "FloatStorage".
     pub fn of_storage(name: &str) -> Option<DType> {
         Some(match name {
             "DoubleStorage" => DType::F64,
@@ -71,7 +71,7 @@ impl DType {
         })
     }
 
-    /// The type of this name in safetensors, if it is one of these.
+    /// The type with this name in safetensors, if supported.
     pub fn of_safetensors(dtype: safetensors::Dtype) -> Option<DType> {
         use safetensors::Dtype;
         Some(match dtype {
@@ -89,7 +89,7 @@ impl DType {
         })
     }
 
-    /// All numbers of `bytes`, rounded to f32 where they have more digits.
+    /// All numbers in `bytes`, rounded to f32 if more precise.
     pub fn to_f32(self, bytes: &[u8]) -> Vec<f32> {
         fn map<const N: usize>(bytes: &[u8], number: impl Fn([u8; N]) -> f32) -> Vec<f32> {
             bytes.as_chunks().0.iter().map(|&bytes| number(bytes)).collect()

@@ -1,7 +1,7 @@
-//! Files of named tensors: safetensors, and what `torch.save` writes, by whatever program.
+//! Files of named tensors: safetensors and `torch.save` files, from any program.
 //!
-//! Opening reads names, shapes and types; numbers are read when they are asked for, so that an
-//! optimizer's state in the same file costs nothing.
+//! Opening reads names, shapes and types; numbers are read on demand, so that optimizer state in
+//! the same file costs nothing.
 
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
@@ -13,19 +13,19 @@ use crate::dtype::DType;
 use crate::stored_tensor::{Contents, Place, Storage, StoredTensor, check, gather};
 use crate::{safetensors_file, torch_legacy, torch_zip};
 
-/// How a file is made.
+/// File format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// safetensors.
     SafeTensors,
     /// `torch.save` since PyTorch 1.6: a zip archive.
     TorchZip,
-    /// `torch.save` before that: pickles, then numbers.
+    /// Earlier `torch.save`: pickles, then numbers.
     TorchLegacy,
 }
 
 impl Format {
-    /// As it is printed.
+    /// Name in messages.
     pub fn name(self) -> &'static str {
         match self {
             Format::SafeTensors => "safetensors",
@@ -41,16 +41,16 @@ pub struct WeightsFile {
     format: Format,
     file: BufReader<File>,
     contents: Contents,
-    /// The storage that was read last: parameters can share one.
+    /// The storage read last: parameters can share one.
     last: Option<(usize, Vec<u8>)>,
 }
 
 impl WeightsFile {
-    /// Opens a file of any of the formats, told apart by its first bytes.
+    /// Opens a file in any of the formats, recognised by its first bytes.
     ///
     /// # Errors
-    /// No such file, one of another format or cut short, a pickle that wants more than weights
-    /// need, tensors that reach outside of their storage.
+    /// A missing file, another format, a truncated file, a pickle with globals that weights do not
+    /// need, tensors outside their storage.
     pub fn open(path: &Path) -> Result<WeightsFile> {
         let io = |source| Error::io(path, source);
         let mut file = BufReader::new(File::open(path).map_err(io)?);
@@ -64,8 +64,8 @@ impl WeightsFile {
             (Format::TorchLegacy, torch_legacy::contents(path, &std::fs::read(path).map_err(io)?)?)
         } else if start.get(257..262) == Some(b"ustar") {
             return Err(data(
-                "a tar archive of PyTorch before 0.4: load it there, then torch.save it with a \
-                 newer one"
+                "a tar archive from before PyTorch 0.4: load it there, then torch.save it with a \
+                 newer version"
                     .to_owned(),
             ));
         } else {
@@ -77,22 +77,22 @@ impl WeightsFile {
         Ok(WeightsFile { path: path.to_owned(), format, file, contents, last: None })
     }
 
-    /// Where it is.
+    /// Its path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// How it is made.
+    /// Its format.
     pub fn format(&self) -> Format {
         self.format
     }
 
-    /// All tensors, in the order of the file.
+    /// All tensors, in file order.
     pub fn tensors(&self) -> &[StoredTensor] {
         &self.contents.tensors
     }
 
-    /// A tensor by its name.
+    /// A tensor by name.
     pub fn find(&self, name: &str) -> Option<&StoredTensor> {
         self.tensors().iter().find(|tensor| tensor.name == name)
     }
@@ -102,15 +102,15 @@ impl WeightsFile {
         self.contents.storages[tensor.storage].dtype
     }
 
-    /// safetensors' metadata of this key.
+    /// The safetensors metadata for this key.
     pub fn metadata(&self, key: &str) -> Option<&str> {
         self.contents.metadata.get(key).map(String::as_str)
     }
 
-    /// The numbers of a tensor in the order of its shape, whatever its strides.
+    /// The numbers of a tensor in row-major order, whatever its strides.
     ///
     /// # Errors
-    /// No such tensor, or a file that is cut short or damaged there.
+    /// A missing tensor, or a file truncated or damaged there.
     pub fn read(&mut self, name: &str) -> Result<Vec<f32>> {
         let tensor = self.find(name).cloned();
         let tensor =
@@ -136,7 +136,7 @@ impl WeightsFile {
                 read.map_err(|error| error.to_string())?;
                 if bytes.len() < want {
                     let found = bytes.len();
-                    return Err(format!("cut short: {found} bytes at {offset}, expected {want}"));
+                    return Err(format!("truncated: {found} bytes at {offset}, expected {want}"));
                 }
                 Ok(bytes)
             }

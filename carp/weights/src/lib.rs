@@ -1,9 +1,9 @@
-//! Files of named tensors that others wrote: safetensors, and what `torch.save` writes, without
-//! executing anything in it.
+//! Third-party files of named tensors: safetensors and `torch.save`, without executing anything in
+//! them.
 //!
-//! Which network the names belong to is not known here: the crate `evaluations` finds it. In reading
-//! order: `stored_tensor` and `dtype`, what a file holds; `safetensors_file`, `torch_zip` and
-//! `torch_legacy`, the formats, the latter two with `state_dict`; `file`, which tells them apart.
+//! The crate `evaluations` finds which network the names belong to. In reading order:
+//! `stored_tensor` and `dtype`, the contents of a file; `safetensors_file`, `torch_zip` and
+//! `torch_legacy`, the formats, the latter two with `state_dict`; `file`, which recognises them.
 
 mod dtype;
 mod file;

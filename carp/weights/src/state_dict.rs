@@ -1,7 +1,7 @@
-//! From the values of PyTorch's pickles to named tensors: nested dictionaries become names with dots.
+//! From PyTorch's pickles to named tensors: nested dictionaries become dotted names.
 //!
-//! Nothing is executed: [`pickle`] only writes down what a pickle would call, and refuses
-//! whatever is not in [`GLOBALS`].
+//! Nothing is executed: [`pickle`] only records what a pickle would call, and refuses any global
+//! not in [`GLOBALS`].
 
 use std::collections::HashMap;
 
@@ -10,14 +10,14 @@ use pickle::{Item, Node, Pickle};
 use crate::dtype::DType;
 use crate::stored_tensor::{Contents, Place, Storage, StoredTensor};
 
-/// Dictionaries inside of dictionaries that are followed.
+/// Maximum nesting of dictionaries.
 const DEPTH: usize = 12;
-/// Values that are looked at: far above any checkpoint, far below what a pickle could make of shared
-/// references.
+/// Maximum values visited: far above any checkpoint, far below what shared references could expand
+/// to.
 const MOST: usize = 4_000_000;
 
-/// All that checkpoints may name: the parts of tensors, and what stands beside weights (settings,
-/// counters, random states), which is read past.
+/// The globals that checkpoints may name: for tensors, and for data stored with them (settings,
+/// counters, random states), which is skipped.
 pub const GLOBALS: [(&str, &str); 50] = [
     ("torch._utils", "_rebuild_tensor"),
     ("torch._utils", "_rebuild_tensor_v2"),
@@ -71,11 +71,10 @@ pub const GLOBALS: [(&str, &str); 50] = [
     ("_codecs", "encode"),
 ];
 
-/// All tensors below the root. `place(key, type, numbers)` says where a storage of PyTorch's key is.
+/// All tensors below the root. `place(key, type, numbers)` locates the storage with this key.
 ///
 /// # Errors
-/// Tensors or storages described in another way than PyTorch's, or more values than any checkpoint
-/// has.
+/// Tensors or storages not described as PyTorch does, or more values than any checkpoint has.
 pub fn contents(
     pickle: &Pickle,
     mut place: impl FnMut(&str, DType, usize) -> Result<Place, String>,
@@ -83,7 +82,7 @@ pub fn contents(
     let mut contents = Contents::default();
     let mut numbers = HashMap::new();
     let mut looked_at = 0;
-    // Depth first, by a stack of what is still to do: the last goes on first.
+    // Depth first, with a stack of pending values, pushed in reverse.
     let mut to_do = vec![(String::new(), pickle.root(), 0)];
     while let Some((name, item, depth)) = to_do.pop() {
         looked_at += 1;
@@ -132,15 +131,14 @@ struct TensorView {
     strides: Vec<usize>,
 }
 
-/// What `_rebuild_tensor_v2(storage, offset, shape, strides, ...)` would make, or the parameter
-/// `_rebuild_parameter(tensor, ...)`; nothing where the value is no tensor.
+/// The result of `_rebuild_tensor_v2(storage, offset, shape, strides, ...)` or
+/// `_rebuild_parameter(tensor, ...)`; `None` if the value is not a tensor.
 fn tensor_view(item: Item) -> Result<Option<TensorView>, String> {
     let mut item = item;
-    // A parameter holds a tensor, which is none itself.
+    // A parameter holds a tensor, not another parameter.
     for _ in 0..2 {
         let Some((("torch._utils", name), args)) = item.call() else { return Ok(None) };
-        let bad =
-            || format!("the tensor at offset {} is described in an unknown way", item.offset());
+        let bad = || format!("the tensor at offset {} has an unknown description", item.offset());
         let mut args = args.items().ok_or_else(bad)?;
         if name == "_rebuild_parameter" {
             item = args.next().ok_or_else(bad)?;
@@ -164,20 +162,20 @@ fn size(item: Item) -> Option<usize> {
     usize::try_from(item.int()?).ok()
 }
 
-/// What PyTorch says of a storage.
+/// PyTorch's description of a storage.
 pub struct Description {
     /// Its name in the file.
     pub key: String,
-    /// Type of its numbers.
+    /// Element type.
     pub dtype: DType,
-    /// How many there are.
+    /// Number of elements.
     pub len: usize,
-    /// Where a part of it begins that tensors take for a storage of its own (before 1.6).
+    /// Start of a part that tensors treat as a storage of its own (before 1.6).
     pub first: usize,
 }
 
-/// Reads the persistent id `("storage", type, key, device, numbers)`; before 1.6 with a part of it,
-/// `(key, first, numbers)`.
+/// Reads the persistent id `("storage", type, key, device, numbers)`; before 1.6 optionally with a
+/// part of it, `(key, first, numbers)`.
 ///
 /// # Errors
 /// Anything else.
@@ -198,10 +196,10 @@ pub fn description(storage: Item) -> Result<Description, String> {
         (kind == "storage").then_some(Description { key, dtype, len, first })
     };
     let at = storage.offset();
-    read().ok_or_else(|| format!("the storage at offset {at} is described in an unknown way"))
+    read().ok_or_else(|| format!("the storage at offset {at} has an unknown description"))
 }
 
-/// The number of a view's storage, added to the list where it is new.
+/// The index of a view's storage, added to the list if new.
 fn storage(
     view: &TensorView,
     storages: &mut Vec<Storage>,
@@ -212,7 +210,7 @@ fn storage(
     if let Some(&number) = numbers.get(key) {
         let known: &Storage = &storages[number];
         if (known.dtype, known.len) != (*dtype, *len) {
-            return Err(format!("storage {key} is described in two ways"));
+            return Err(format!("storage {key} has two different descriptions"));
         }
         return Ok(number);
     }

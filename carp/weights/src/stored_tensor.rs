@@ -1,33 +1,33 @@
-//! Tensors as files hold them: views of storages.
+//! Tensors as stored in files: views of storages.
 
 use std::collections::HashMap;
 
 use crate::dtype::DType;
 
-/// Where numbers lie one after the other.
+/// A run of consecutive numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Storage {
-    /// Type of all numbers.
+    /// Element type.
     pub dtype: DType,
-    /// How many there are.
+    /// Number of elements.
     pub len: usize,
-    /// Where they are.
+    /// Their location.
     pub place: Place,
 }
 
-/// Where in a file the bytes of a storage are.
+/// Location of a storage's bytes in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// From this byte on.
+    /// Starting at this byte.
     Offset(u64),
-    /// The entry of this name in a zip archive.
+    /// The zip entry with this name.
     Entry(String),
 }
 
 /// A named view of a storage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredTensor {
-    /// The path to it through nested dictionaries, joined by dots.
+    /// Its path through nested dictionaries, joined by dots.
     pub name: String,
     /// Lengths of the dimensions, in PyTorch's layout.
     pub shape: Vec<usize>,
@@ -35,22 +35,22 @@ pub struct StoredTensor {
     pub strides: Vec<usize>,
     /// First element in the storage.
     pub offset: usize,
-    /// Number of its storage.
+    /// Index of its storage.
     pub storage: usize,
 }
 
-/// What a file holds before its numbers are read.
+/// The contents of a file before its numbers are read.
 #[derive(Default)]
 pub struct Contents {
-    /// In the order of the file.
+    /// In file order.
     pub tensors: Vec<StoredTensor>,
-    /// What their numbers lie in.
+    /// The storages of their numbers.
     pub storages: Vec<Storage>,
-    /// safetensors' metadata.
+    /// The safetensors metadata.
     pub metadata: HashMap<String, String>,
 }
 
-/// Errors unless every element lies in the storage and none is there more often than stored.
+/// Fails unless every element is inside the storage and the tensor is no larger than the storage.
 pub fn check(tensor: &StoredTensor, stored: usize) -> std::result::Result<(), String> {
     let elements = tensor.shape.iter().try_fold(1usize, |n, &length| n.checked_mul(length));
     let last = tensor
@@ -64,13 +64,13 @@ pub fn check(tensor: &StoredTensor, stored: usize) -> std::result::Result<(), St
         (Some(0), _) => Ok(()),
         (Some(elements), Some(last)) if last < stored && elements <= stored => Ok(()),
         _ => Err(format!(
-            "{}: shape {:?}, strides {:?} from element {} reach outside of its {stored} numbers",
+            "{}: shape {:?}, strides {:?} from element {} exceed its {stored} numbers",
             tensor.name, tensor.shape, tensor.strides, tensor.offset
         )),
     }
 }
 
-/// Elements in row-major order of the shape, out of the bytes of the storage.
+/// Elements in row-major order, from the bytes of the storage.
 pub fn gather(tensor: &StoredTensor, dtype: DType, storage: &[u8]) -> Vec<f32> {
     let elements = tensor.shape.iter().product();
     if elements == 0 {
@@ -147,7 +147,7 @@ mod tests {
             (false, tensor(&[usize::MAX, 2], &[1, 1], 0)),
             (false, tensor(&[2], &[usize::MAX], 0)),
             (false, tensor(&[2], &[1], usize::MAX)),
-            // The same numbers again and again: a few bytes that claim to be gigabytes.
+            // The same numbers repeated: a few bytes posing as gigabytes.
             (false, tensor(&[1000, 1000], &[0, 0], 0)),
             (true, tensor(&[0], &[1], 12)),
         ] {

@@ -1,6 +1,6 @@
-//! What `torch.save` wrote before PyTorch 1.6: five pickles (a magic number, the version, facts of
-//! the machine, the values, the keys of the storages), then for each key how many numbers it has
-//! (i64) and the numbers. Many published checkpoints are such files.
+//! The `torch.save` format before PyTorch 1.6: five pickles (a magic number, the version, machine
+//! properties, the values, the storage keys), then for each key the count (i64) and the numbers.
+//! Many published checkpoints use it.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -12,13 +12,13 @@ use crate::state_dict::{self, GLOBALS};
 use crate::stored_tensor::{Contents, Place};
 
 const MAGIC: i128 = 0x1950_a86a_20f9_469c_fc6c;
-/// The only version there was.
+/// The only version.
 const VERSION: i128 = 1001;
 
-/// Names, shapes and places of all tensors of a file of these `bytes`.
+/// Names, shapes and locations of all tensors in a file with these `bytes`.
 ///
 /// # Errors
-/// Not such a file, cut short, or what [`Pickle::read`] refuses.
+/// Another format, a truncated file, or a pickle that [`Pickle::read`] refuses.
 pub fn contents(path: &Path, bytes: &[u8]) -> Result<Contents> {
     let refuse = |detail: &str| Error::data(path, detail);
     let mut at = 0;
@@ -27,20 +27,20 @@ pub fn contents(path: &Path, bytes: &[u8]) -> Result<Contents> {
         at += pickle.end();
         Ok::<_, Error>((pickle, at))
     };
-    let no_magic = |_| refuse("a pickle, but none of torch.save");
+    let no_magic = |_| refuse("a pickle, but not from torch.save");
     let (magic, _) = next().map_err(no_magic)?;
     if magic.root().int() != Some(MAGIC) {
-        return Err(refuse("a pickle, but none of torch.save"));
+        return Err(refuse("a pickle, but not from torch.save"));
     }
     let (version, _) = next()?;
     if version.root().int() != Some(VERSION) {
         let detail = format!("version {:?} of torch.save's format", version.root().node());
-        return Err(refuse(&format!("{detail}, only {VERSION} is read")));
+        return Err(refuse(&format!("{detail}, only {VERSION} can be read")));
     }
     let (machine, _) = next()?;
     let little = machine.root().get("little_endian");
     if little.is_some_and(|little| little.node() == &Node::Bool(false)) {
-        return Err(refuse("big-endian: only little-endian files are read"));
+        return Err(refuse("big-endian: only little-endian files can be read"));
     }
     let (values, _) = next()?;
     let (keys, start) = next()?;
@@ -53,8 +53,8 @@ pub fn contents(path: &Path, bytes: &[u8]) -> Result<Contents> {
     state_dict::contents(&values, place).map_err(data)
 }
 
-/// Where the numbers of each storage begin. How large one is depends on its type, which only the
-/// values tell.
+/// Where the numbers of each storage begin. Its size depends on its type, which only the values
+/// give.
 fn places(
     values: &Pickle,
     keys: &Pickle,
@@ -68,10 +68,10 @@ fn places(
     }
     let mut places = HashMap::new();
     let mut at = start;
-    for key in keys.root().items().ok_or("its storages are no list")? {
+    for key in keys.root().items().ok_or("its storages are not a list")? {
         let key = key.text().ok_or("a storage without a name")?;
         let (dtype, len) = described.get(key).ok_or_else(|| format!("no type of storage {key}"))?;
-        let cut = || format!("cut short in storage {key}: {} bytes in all", bytes.len());
+        let cut = || format!("truncated in storage {key}: {} bytes in total", bytes.len());
         let numbers = bytes.get(at..at + 8).ok_or_else(cut)?;
         let numbers = u64::from_le_bytes(numbers.try_into().expect("8 bytes"));
         if numbers != *len as u64 {

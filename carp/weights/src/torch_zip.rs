@@ -1,5 +1,5 @@
-//! What `torch.save` writes since PyTorch 1.6: a zip archive without compression, with
-//! `NAME/data.pkl` for the objects and `NAME/data/KEY` for the numbers of each storage.
+//! The `torch.save` format since PyTorch 1.6: an uncompressed zip archive, with `NAME/data.pkl` for
+//! the objects and `NAME/data/KEY` for the numbers of each storage.
 
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -13,24 +13,24 @@ use crate::dtype::DType;
 use crate::state_dict::{self, GLOBALS};
 use crate::stored_tensor::{Contents, Place};
 
-/// A result whose error does not name the file yet.
+/// A result whose error does not yet name the file.
 type Fallible<T> = std::result::Result<T, String>;
 
-/// Names, shapes and places of all tensors.
+/// Names, shapes and locations of all tensors.
 ///
 /// # Errors
-/// Not a whole archive, no `data.pkl`, another byte order, or what [`Pickle::read`] refuses.
+/// A damaged archive, no `data.pkl`, another byte order, or a pickle that [`Pickle::read`] refuses.
 pub fn contents(path: &Path, file: &mut BufReader<File>) -> Result<Contents> {
     let data = |detail: String| Error::data(path, detail);
     let mut archive = open(file).map_err(data)?;
     let names: Vec<String> = archive.file_names().map(str::to_owned).collect();
     let top = names.iter().find_map(|name| name.strip_suffix("/data.pkl"));
-    let top = top
-        .ok_or_else(|| data("a zip archive without data.pkl: not one of torch.save".to_owned()))?;
+    let top =
+        top.ok_or_else(|| data("a zip archive without data.pkl: not from torch.save".to_owned()))?;
     if names.contains(&format!("{top}/constants.pkl")) {
         return Err(Error::data(
             path,
-            "a TorchScript program: save its weights alone, torch.save(model.state_dict(), FILE)",
+            "a TorchScript program: save only its weights, torch.save(model.state_dict(), FILE)",
         ));
     }
     let mut read = |name: &str| {
@@ -41,7 +41,7 @@ pub fn contents(path: &Path, file: &mut BufReader<File>) -> Result<Contents> {
     };
     let order = format!("{top}/byteorder");
     if names.contains(&order) && read(&order).map_err(data)? != b"little" {
-        return Err(Error::data(path, "big-endian: only little-endian files are read"));
+        return Err(Error::data(path, "big-endian: only little-endian files can be read"));
     }
     let bytes = read(&format!("{top}/data.pkl")).map_err(data)?;
     let pickle = Pickle::read(path, &bytes, &GLOBALS)?;
@@ -60,10 +60,10 @@ pub fn contents(path: &Path, file: &mut BufReader<File>) -> Result<Contents> {
     state_dict::contents(&pickle, place).map_err(data)
 }
 
-/// The bytes of one entry, with its checksum proven.
+/// The bytes of one entry, with its checksum verified.
 ///
 /// # Errors
-/// No such entry, another size than `want`, or damaged bytes.
+/// A missing entry, a size other than `want`, or damaged bytes.
 pub fn entry(file: &mut BufReader<File>, name: &str, want: usize) -> Fallible<Vec<u8>> {
     let mut archive = open(file)?;
     let mut entry = archive.by_name(name).map_err(broken)?;

@@ -1,4 +1,4 @@
-//! Files that PyTorch wrote (`tools/golden_weights.py`), whole, damaged and hostile.
+//! Files written by PyTorch (`tools/golden_weights.py`), whole, damaged and hostile.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ fn fixture(name: &str) -> PathBuf {
 }
 
 #[test]
-fn a_pickle_that_wants_to_run_a_program_is_refused() {
+fn a_pickle_that_runs_a_program_is_refused() {
     let line = WeightsFile::open(&fixture("hostile.pth")).err().unwrap().to_string();
     assert!(
         line.contains("pickle, offset 204: refused") && line.contains("posix.system"),
@@ -41,7 +41,7 @@ fn whole_files_of_every_format_are_read() {
     }
 }
 
-/// Reads a file of these bytes; the error is one line that names the file.
+/// Reads a file with these bytes; the error is one line that names the file.
 fn refused(bytes: &[u8]) -> String {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("damaged.pth");
@@ -58,7 +58,7 @@ fn damaged_files_are_one_line() {
         let line = refused(&zip[..length]);
         assert!(line.contains("not a whole zip archive"), "{line}");
     }
-    // One bit of one number: the archive's checksum tells.
+    // One bit of one number: the archive's checksum catches it.
     let mut flipped = zip.clone();
     let at = zip.len() / 2;
     flipped[at] ^= 1;
@@ -71,8 +71,8 @@ fn damaged_files_are_one_line() {
     for length in [0, 5, 100, other.len() / 2, other.len() - 1] {
         refused(&other[..length]);
     }
-    assert!(refused(b"\x89PNG at all, not weights").contains("neither safetensors nor"));
-    assert!(refused(b"\x80\x04K\x01.").contains("none of torch.save"));
+    assert!(refused(b"\x89PNG at all, not weights").contains("neither a safetensors nor"));
+    assert!(refused(b"\x80\x04K\x01.").contains("not from torch.save"));
     let tar = [vec![b'a'; 257], b"ustar".to_vec(), vec![0; 600]].concat();
-    assert!(refused(&tar).contains("before 0.4"));
+    assert!(refused(&tar).contains("before PyTorch 0.4"));
 }

@@ -1,5 +1,6 @@
-//! FGVC-Aircraft (Maji et al., 2013), by variant. A line of the index is `IMAGE VARIANT`; names of
-//! variants may hold spaces and slashes. The images keep the 20 rows of copyright at their foot.
+//! FGVC-Aircraft (Maji et al., 2013), by variant. A line of the index is `IMAGE VARIANT`; variant
+//! names may contain spaces and slashes. The images keep the 20 rows of copyright notice at the
+//! bottom.
 
 use files::Result;
 

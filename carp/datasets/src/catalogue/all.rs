@@ -1,4 +1,4 @@
-//! All data sets of the catalogue, and finding one.
+//! All data sets of the catalogue, and look-up.
 
 use files::{Error, Result};
 
@@ -30,15 +30,15 @@ pub static ALL: [DataSet; 17] = [
     copydays::COPYDAYS,
 ];
 
-/// The data set of a kind, if it is one of the 17.
+/// The data set of this kind, if it is one of the 17.
 pub fn of_kind(kind: DataKind) -> Option<&'static DataSet> {
     ALL.iter().find(|set| set.kind == kind)
 }
 
-/// The data set of a name.
+/// The data set with this name.
 ///
 /// # Errors
-/// Another name: names the nearest, or all.
+/// An unknown name: the error suggests the nearest, or lists all.
 pub fn of_name(name: &str) -> Result<&'static DataSet> {
     ALL.iter().find(|set| set.name == name).ok_or_else(|| {
         let names: Vec<&str> = ALL.iter().map(|set| set.name).collect();
@@ -47,6 +47,6 @@ pub fn of_name(name: &str) -> Result<&'static DataSet> {
             .min_by_key(|known| strsim::damerau_levenshtein(known, &name.to_lowercase()))
             .filter(|known| strsim::damerau_levenshtein(known, &name.to_lowercase()) <= 2);
         let near = near.map_or_else(String::new, |near| format!(" (did you mean {near:?}?)"));
-        Error::Usage(format!("unknown data set {name:?}{near}; there are {}", names.join(", ")))
+        Error::Usage(format!("unknown data set {name:?}{near}; known: {}", names.join(", ")))
     })
 }

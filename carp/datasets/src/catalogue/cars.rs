@@ -1,5 +1,5 @@
 //! Stanford Cars (Krause et al., 2013): records with `fname` and `class` from 1 for each of the two
-//! folders, or the older `cars_annos.mat`, whose records say by `test` to which split they belong.
+//! folders, or the older `cars_annos.mat`, whose field `test` gives the split.
 
 use std::path::Path;
 

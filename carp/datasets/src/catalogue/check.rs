@@ -1,4 +1,4 @@
-//! Whether a data set is whole: the counts of its splits, and every image opened.
+//! Checks a data set: counts its splits and opens every image.
 
 use std::path::Path;
 
@@ -10,19 +10,19 @@ use crate::catalogue::description::{DataSet, Part};
 use crate::data_config::DataConfig;
 use crate::file_dataset::Reading;
 
-/// What was found in one split.
+/// The findings in one split.
 pub struct SplitReport {
     /// Its name.
     pub name: &'static str,
-    /// Images that the index names, or `None` where the split is not there.
+    /// Images in the index, or `None` if the split is absent.
     pub found: Option<usize>,
-    /// Official number of images; more than one where several versions are official.
+    /// Official number of images, one per official version.
     pub expected: &'static [usize],
-    /// A line for each image that cannot be read, in the order of the index.
+    /// A line for each image that cannot be read, in index order.
     pub broken: Vec<String>,
 }
 
-/// What was found.
+/// The findings.
 pub struct CheckReport {
     /// In the order of the description.
     pub splits: Vec<SplitReport>,
@@ -33,7 +33,7 @@ pub struct CheckReport {
 }
 
 impl SplitReport {
-    /// The official number of images, or not there at all.
+    /// True if the number of images is official, or the split is optional and absent.
     pub fn is_complete(&self) -> bool {
         self.found.is_none_or(|found| self.expected.contains(&found))
     }
@@ -47,15 +47,15 @@ impl CheckReport {
     }
 }
 
-/// What a check has come to.
+/// Progress of a check.
 pub enum CheckProgress {
-    /// So many images are to be opened.
+    /// This many images are to be opened.
     Images(usize),
-    /// One more was.
+    /// One more was opened.
     Opened,
 }
 
-/// Counts and opens everything; `progress` hears how far it is, from any thread.
+/// Counts and opens everything; `progress` is called from any thread.
 ///
 /// # Errors
 /// An index that cannot be read.
@@ -92,11 +92,11 @@ pub fn check(
     Ok(CheckReport { splits, classes, expected_classes })
 }
 
-/// A JPEG that was cut off may still be decoded, its missing rows grey: so its end marker must stand
-/// behind its last scan. (Inside a scan neither marker can stand.)
+/// A truncated JPEG may still decode, with grey for its missing rows, so an end marker must follow
+/// the last scan. (Neither marker can occur inside a scan.)
 ///
 /// # Errors
-/// A JPEG without end.
+/// A JPEG without an end marker.
 fn whole_jpeg(path: &Path) -> Result<()> {
     let bytes = std::fs::read(path).map_err(|source| Error::io(path, source))?;
     if !bytes.starts_with(&[0xff, 0xd8]) {

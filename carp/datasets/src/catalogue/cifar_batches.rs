@@ -2,7 +2,7 @@
 //!
 //! Binary version: a record is one label byte (CIFAR-100: coarse, then fine) and 3072 pixels: 32x32
 //! planes of red, green and blue. Python version: a pickle with `data`, an array `[N,3072]` of the
-//! same pixels, and `labels` or `fine_labels`; read as plain values, nothing of it is run.
+//! same pixels, and `labels` or `fine_labels`; read as plain values, never run.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::memory_dataset::MemoryDataset;
 
 const PIXELS: usize = 3 * 32 * 32;
 
-/// What the two data sets differ in.
+/// The differences between the two data sets.
 struct Version {
     title: &'static str,
     classes: usize,
@@ -26,7 +26,7 @@ struct Version {
     test: &'static str,
     /// Class names of the binary version.
     names: &'static str,
-    /// File and key of the class names of the Python version, key of its labels.
+    /// For the Python version: file and key of the class names, key of the labels.
     python: [&'static str; 3],
 }
 
@@ -96,7 +96,7 @@ fn open(folder: &Path, version: &Version) -> Result<Contents> {
     Ok(Contents::new(classes, splits))
 }
 
-/// Appends the records of a file, whose path it returns.
+/// Appends the records of a file; returns its path.
 fn binary(
     path: PathBuf,
     version: &Version,
@@ -106,8 +106,10 @@ fn binary(
     let bytes = read(&path)?;
     let record = version.label_bytes + PIXELS;
     if bytes.is_empty() || bytes.len() % record != 0 {
-        let detail =
-            format!("truncated: {} bytes are no whole number of records of {record}", bytes.len());
+        let detail = format!(
+            "truncated: {} bytes are not a whole number of records of {record}",
+            bytes.len()
+        );
         return Err(Error::data(path, detail));
     }
     for record in bytes.chunks_exact(record) {
@@ -118,7 +120,7 @@ fn binary(
     Ok(path)
 }
 
-/// Appends the images of a pickle, whose path it returns.
+/// Appends the images of a pickle; returns its path.
 fn python(
     path: &Path,
     version: &Version,
@@ -154,7 +156,7 @@ fn python(
     Ok(path.to_owned())
 }
 
-/// Class names of the Python version, or numbers where the file is not there.
+/// Class names of the Python version, or numbers if the file is missing.
 fn python_names(path: &Path, version: &Version) -> Result<Vec<String>> {
     if !path.is_file() {
         return Ok(numbered(version.classes));

@@ -1,4 +1,4 @@
-//! What the index of a data set says.
+//! The index of a data set.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ pub struct Contents {
     pub classes: Vec<String>,
     /// In the order of the description.
     pub splits: Vec<Split>,
-    /// Ground truth of a retrieval benchmark, one for each image of the split `queries`.
+    /// Ground truth of a retrieval benchmark, one entry per image of the split `queries`.
     pub queries: Vec<Query>,
 }
 
@@ -35,15 +35,15 @@ pub enum Pictures {
     Files {
         /// Their paths.
         files: Vec<PathBuf>,
-        /// As many labels, or none.
+        /// One label per file, or none.
         labels: Labels,
     },
-    /// Images in some other format.
+    /// Images in another format.
     Whole(Arc<dyn Dataset>),
 }
 
-/// What is to be found with a query image of the revisited Oxford and Paris benchmarks. Images are
-/// numbered as in the split `database`.
+/// Ground truth for a query of the revisited Oxford and Paris benchmarks. Images are numbered as in
+/// the split `database`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Query {
     /// The landmark in the query image: left, top, right, bottom, in pixels.
@@ -52,12 +52,12 @@ pub struct Query {
     pub easy: Vec<u32>,
     /// Images that show it, but hard to tell.
     pub hard: Vec<u32>,
-    /// Images that count neither way.
+    /// Images that are ignored.
     pub junk: Vec<u32>,
 }
 
 impl Contents {
-    /// Splits with one class per image, or with none.
+    /// Splits with one class per image, or without classes.
     pub(crate) fn new(classes: Vec<String>, splits: Vec<Split>) -> Contents {
         Contents { title: "", classes, splits, queries: vec![] }
     }
@@ -67,10 +67,10 @@ impl Contents {
         self.splits.iter().find(|split| split.name == name)
     }
 
-    /// One split as a data set, or several one after the other ("train+val").
+    /// One split as a data set, or several concatenated ("train+val").
     ///
     /// # Errors
-    /// A name that there is not; several splits that are not files.
+    /// An unknown name; several splits that are not files.
     pub fn dataset(&self, names: &str, reading: Reading) -> Result<Arc<dyn Dataset>> {
         let mut parts = Vec::new();
         for name in names.split('+').map(str::trim) {

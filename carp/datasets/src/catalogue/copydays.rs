@@ -1,6 +1,6 @@
 //! INRIA Copydays (Jégou et al., 2008; Douze et al., 2009): 157 originals, and copies of them that
-//! were cropped, compressed, or strongly attacked. The first four characters of a file's name say
-//! which original it is; so the originals are the classes.
+//! were cropped, compressed, or strongly attacked. The first four characters of a file name
+//! identify the original, so the originals are the classes.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ use crate::catalogue::index::{Location, need};
 use crate::data_config::DataKind;
 use crate::image_folder::images_in;
 
-/// Originals, also the size of each block but `strong`.
+/// Number of originals, and of images in each block but `strong`.
 const ORIGINALS: &[usize] = &[157];
 
 pub const COPYDAYS: DataSet = DataSet {

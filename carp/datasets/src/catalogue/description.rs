@@ -1,5 +1,5 @@
-//! The description of a data set: what to download, which folder it becomes, its official splits
-//! with their counts, and how its index is read.
+//! The description of a data set: downloads, folder layout, official splits with their counts, and
+//! how to read its index.
 
 use std::sync::Arc;
 
@@ -14,29 +14,29 @@ use crate::splits::Splits;
 
 /// The description of a data set.
 pub struct DataSet {
-    /// As `data.kind` has it.
+    /// Value of `data.kind`.
     pub kind: DataKind,
-    /// The same as text: the name for commands.
+    /// The same as text: the name in commands.
     pub name: &'static str,
-    /// Name in full.
+    /// Full name.
     pub title: &'static str,
-    /// Where its makers offer it.
+    /// Its download page.
     pub page: &'static str,
     /// The files to download from there.
     pub archives: &'static [&'static str],
-    /// What lies in the folder once they are unpacked.
+    /// Contents of the folder after unpacking.
     pub layout: &'static [&'static str],
     /// The official splits.
     pub parts: &'static [Part],
-    /// Number of classes; 0 where there are none.
+    /// Number of classes; 0 if there are none.
     pub classes: usize,
-    /// The split to learn from without labels, where that is not `train`.
+    /// The split for training without labels, if not `train`.
     pub pretrain: &'static str,
-    /// The labelled splits to train and to test with; empty where there are no classes.
+    /// The labelled splits for training and testing; empty if there are no classes.
     pub train: &'static str,
     /// See `train`.
     pub test: &'static str,
-    /// The evaluations that the paper does on it.
+    /// The paper's evaluations on it.
     pub protocols: &'static [&'static str],
     /// Reads the index; the folder exists.
     pub(super) read: fn(&Location) -> Result<Contents>,
@@ -46,9 +46,9 @@ pub struct DataSet {
 pub struct Part {
     /// Its name.
     pub name: &'static str,
-    /// Number of images; more than one where its makers published several versions.
+    /// Number of images, one per published version.
     pub images: &'static [usize],
-    /// Need not be there.
+    /// May be absent.
     pub optional: bool,
 }
 
@@ -66,7 +66,7 @@ impl DataSet {
     /// Reads the index of the data set in the folder `config.path`; images are not opened.
     ///
     /// # Errors
-    /// Files of the layout that are missing, or not as they should be.
+    /// Missing or invalid files.
     pub fn contents(&self, config: &DataConfig) -> Result<Contents> {
         let folder = config.folder()?;
         if !folder.is_dir() {
@@ -82,10 +82,10 @@ impl DataSet {
     /// Opens the data set as a run uses it.
     ///
     /// # Errors
-    /// Those of [`DataSet::contents`]; a `data.train` or `data.test` that is none of its splits.
+    /// Those of [`DataSet::contents`]; a `data.train` or `data.test` that is not one of its splits.
     pub fn open(&self, config: &DataConfig) -> Result<Splits> {
         let contents = self.contents(config)?;
-        // All splits share the memory.
+        // All splits share one cache.
         let reading = Reading { strict: config.strict, cache: config.cache_mib * 1024 * 1024 / 2 };
         let open = |given: &Option<String>, default: &str| -> Result<Option<Arc<dyn Dataset>>> {
             match (given.as_deref().unwrap_or(default), default) {

@@ -1,5 +1,5 @@
 //! Oxford Flowers-102 (Nilsback and Zisserman, 2008): `labels` from 1 for all images, and the
-//! numbers of the images of each split. Its makers give the classes no names in these files.
+//! numbers of the images of each split. These files contain no class names.
 
 use files::{Error, Result};
 

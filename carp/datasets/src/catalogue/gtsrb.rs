@@ -1,5 +1,5 @@
 //! German Traffic Sign Recognition Benchmark (Stallkamp et al., 2012). Each class folder of the
-//! training set has its own `GT-000xx.csv`; the test set has one. Fields are separated by `;`, the
+//! training set has its own `GT-000xx.csv`; the test set has one. Fields are separated by `;`: the
 //! first is the file, the last the class.
 
 use std::path::{Path, PathBuf};
@@ -66,7 +66,7 @@ fn rows(index: &Path, folder: &Path) -> Result<Vec<(PathBuf, u32)>> {
     for (at, record) in (2..).zip(reader.records()) {
         let record = record.map_err(|error| {
             let line = error.position().map_or(at, |position| position.line() as usize);
-            bad_line(index, line, format!("no row of {CLASSES} classes' csv: {error}"))
+            bad_line(index, line, format!("not a row of a class csv: {error}"))
         })?;
         let line = record.position().map_or(at, |position| position.line() as usize);
         let class = record.get(record.len() - 1).unwrap_or_default();

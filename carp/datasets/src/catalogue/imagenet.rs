@@ -1,6 +1,6 @@
-//! ImageNet, ILSVRC 2012 (Russakovsky et al., 2015). The training images are a folder per class;
-//! the validation images too, or all in one folder, whose classes then stand in Kaggle's
-//! `LOC_val_solution.csv` or in the devkit: one number per line, which `meta.mat` turns into a name.
+//! ImageNet, ILSVRC 2012 (Russakovsky et al., 2015). The training images are in one folder per
+//! class; the validation images too, or all in one folder, with classes from Kaggle's
+//! `LOC_val_solution.csv` or from the devkit: one number per line, which `meta.mat` maps to a name.
 
 use std::path::{Path, PathBuf};
 
@@ -74,7 +74,7 @@ fn flat(root: &Path, val: &Path, classes: &[String]) -> Result<Split> {
     let (truth, meta) = (find(TRUTH)?, find("meta.mat")?);
     let mat = Mat::read(&meta)?;
     let synsets = mat.records("synsets")?;
-    // Number of the devkit (from 1) to label.
+    // From devkit number (from 1) to label.
     let mut labels = vec![None; 1 + synsets.len()];
     for at in 0..synsets.len() {
         let number = synsets.get(at, "ILSVRC2012_ID").and_then(Array::number);
@@ -87,7 +87,7 @@ fn flat(root: &Path, val: &Path, classes: &[String]) -> Result<Split> {
             *label = classes.iter().position(|class| class == name).map(|label| label as u32);
         }
     }
-    let wanted = "the number of a class that train has";
+    let wanted = "the number of a class in train";
     let truths = lines(&truth, wanted, |line| *labels.get(line.parse::<usize>().ok()?)?)?;
     let label = |file: PathBuf| {
         // ILSVRC2012_val_00000001.JPEG is the first line.
@@ -109,12 +109,12 @@ fn kaggle(csv: &Path, images: Vec<PathBuf>, classes: &[String]) -> Result<Split>
     for (at, record) in (2..).zip(reader.records()) {
         let record = record.map_err(|error| {
             let line = error.position().map_or(at, |position| position.line() as usize);
-            bad_line(csv, line, format!("no row of ImageId,PredictionString: {error}"))
+            bad_line(csv, line, format!("not a row of ImageId,PredictionString: {error}"))
         })?;
         let class = record.get(1).and_then(|words| words.split_whitespace().next());
         let label = classes.iter().position(|known| Some(known.as_str()) == class);
         let label = label.ok_or_else(|| {
-            bad_line(csv, at, format!("class {:?} is none of train", class.unwrap_or_default()))
+            bad_line(csv, at, format!("class {:?} is not in train", class.unwrap_or_default()))
         })?;
         labels.insert(record[0].to_owned(), label as u32);
     }

@@ -89,7 +89,7 @@ fn read(source: &Location) -> Result<Contents> {
         let images = index.images.into_iter().map(image).collect::<Result<_>>()?;
         splits.push(Split::single(name, images));
     }
-    // The indices have numbers for names; the names came later, in a file of their own.
+    // The indices use numbers as names; the names came later, in a separate file.
     let names = root.join("categories.json");
     if names.is_file() {
         let mut named: Vec<Category> = parse(&names)?;

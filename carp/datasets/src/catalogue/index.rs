@@ -1,5 +1,5 @@
-//! Helpers for reading indices: where files are, lines, class folders. Each error names the file,
-//! and the line where there is one.
+//! Helpers for reading indices: file locations, lines, class folders. Each error names the file
+//! and, if any, the line.
 
 use std::path::{Path, PathBuf};
 
@@ -8,26 +8,27 @@ use files::{Error, Result};
 use crate::catalogue::contents::Split;
 use crate::image_folder::Listing;
 
-/// Where a data set lies.
+/// Where a data set is stored.
 pub struct Location<'a> {
     /// The folder that the user gave.
     pub folder: &'a Path,
-    /// Which of several official partitions, from 1.
+    /// Which official partition, from 1.
     pub partition: usize,
 }
 
 impl Location<'_> {
-    /// The folder that the archive unpacks to: one of `names` below the given one, or that itself.
+    /// The folder that the archive unpacks to: one of `names` in the given folder, or that folder
+    /// itself.
     pub fn inner(&self, names: &[&str]) -> PathBuf {
         let below = names.iter().map(|name| self.folder.join(name)).find(|path| path.is_dir());
         below.unwrap_or_else(|| self.folder.to_owned())
     }
 }
 
-/// The first of `names` that is there, below `folder`.
+/// The first of `names` that exists in `folder`.
 ///
 /// # Errors
-/// None is: names the first and the archive that has it.
+/// None exists: names the first and the archive that contains it.
 pub fn need(folder: &Path, names: &[&str], archive: &str) -> Result<PathBuf> {
     let found = names.iter().map(|name| folder.join(name)).find(|path| path.exists());
     found.ok_or_else(|| {
@@ -44,16 +45,16 @@ pub fn bad_line(path: &Path, line: usize, detail: impl std::fmt::Display) -> Err
 /// The text of a file.
 ///
 /// # Errors
-/// No such file, or not UTF-8.
+/// A missing file, or not UTF-8.
 pub fn text(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).map_err(|source| Error::io(path, source))
 }
 
-/// What `parse` makes of each line that is not empty; a `None` of it is an error that says what a
-/// line should be.
+/// The non-empty lines, each parsed by `parse`; if it returns `None`, the error says what a line
+/// should be.
 ///
 /// # Errors
-/// No such file, no lines, or a line that is not as it should be.
+/// A missing file, no lines, or an invalid line.
 pub fn lines<T>(path: &Path, wanted: &str, parse: impl Fn(&str) -> Option<T>) -> Result<Vec<T>> {
     let mut all = Vec::new();
     for (line, content) in (1..).zip(text(path)?.lines()) {
@@ -72,7 +73,7 @@ pub fn lines<T>(path: &Path, wanted: &str, parse: impl Fn(&str) -> Option<T>) ->
     Ok(all)
 }
 
-/// The names on the lines of a file, sorted, each once.
+/// The distinct names on the lines of a file, sorted.
 pub fn sorted(names: impl Iterator<Item = String>) -> Vec<String> {
     let mut names: Vec<String> = names.collect();
     names.sort();
@@ -80,16 +81,15 @@ pub fn sorted(names: impl Iterator<Item = String>) -> Vec<String> {
     names
 }
 
-/// A number from 1 as a label from 0; nothing where it is not one of `classes`.
+/// A number from 1 as a label from 0; `None` if it is out of range.
 pub fn from_one(number: f64, classes: usize) -> Option<u32> {
     (number.fract() == 0.0 && number >= 1.0 && number <= classes as f64).then(|| number as u32 - 1)
 }
 
-/// A split that is a folder per class, whose names are those of `classes`; the first split fills
-/// them.
+/// A split with a folder per class, named as in `classes`; the first split fills `classes`.
 ///
 /// # Errors
-/// No images, images outside of class folders, other classes.
+/// No images, images outside class folders, other classes.
 pub fn class_folders(
     name: &'static str,
     folder: &Path,
@@ -107,14 +107,12 @@ pub fn class_folders(
     Ok(Split::single(name, listing.files.into_iter().zip(listing.labels).collect()))
 }
 
-/// The first class that only one of the two lists has.
+/// The first class that is in only one of the two lists.
 fn differing(expected: &[String], found: &[String]) -> Option<String> {
     let missing = expected.iter().find(|class| !found.contains(class));
     let strange = found.iter().find(|class| !expected.contains(class));
     match (missing, strange) {
-        (_, Some(class)) => {
-            Some(format!("its class folder {class:?} is none of the other split's"))
-        }
+        (_, Some(class)) => Some(format!("its class folder {class:?} is not in the other split")),
         (Some(class), None) => Some(format!("has no images of the class {class:?}")),
         (None, None) => None,
     }

@@ -1,9 +1,9 @@
-//! The 17 data sets of the paper, as they lie on disk when unpacked from their makers' archives.
+//! The paper's 17 data sets, as unpacked from their official archives.
 //!
-//! Each file here describes one data set: what to download, which folder it becomes, its official
-//! splits with their counts, and how its index is read. The rest is shared: what a
-//! description says (`description`), what an index holds (`contents`) and helpers to read one
-//! (`index`), checking ([`check`]), and the table of all ([`table`]).
+//! Each file here describes one data set: downloads, folder layout, official splits with their
+//! counts, and how to read its index. The rest is shared: the description itself (`description`),
+//! the contents of an index (`contents`), helpers to read one (`index`), checking ([`check`]), and
+//! the table of all ([`table`]).
 
 mod aircraft;
 mod all;

@@ -1,5 +1,5 @@
 //! Oxford-IIIT Pets (Parkhi et al., 2012). A line of the index is `NAME CLASS SPECIES BREED`, the
-//! class from 1; NAME without its number is the name of the class.
+//! class from 1; NAME without its number is the class name.
 
 use files::Result;
 

@@ -1,6 +1,6 @@
-//! Oxford5k and Paris6k with the revisited ground truth (Radenović et al., 2018): a Python pickle of
-//! `imlist`, `qimlist` (names without `.jpg`) and `gnd`, for each query `bbx`, `easy`, `hard`,
-//! `junk`. It is read as plain values; nothing of it is run.
+//! Oxford5k and Paris6k with the revisited ground truth (Radenović et al., 2018): a Python pickle
+//! of `imlist`, `qimlist` (names without `.jpg`) and `gnd`, with `bbx`, `easy`, `hard` and `junk`
+//! for each query. It is read as plain values, never run.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -66,12 +66,12 @@ fn read(source: &Location, name: &str, archive: &str) -> Result<Contents> {
     let query = |(at, item): (usize, Item)| query(&path, at, item, database.len());
     let truths = gnd.enumerate().map(query).collect::<Result<_>>()?;
 
-    // The images lie in one folder or, as some archives have it, in one per landmark.
+    // The images are in one folder or, in some archives, in one per landmark.
     let folder = need(&root, &["jpg", "paris", "images", "."], archive)?;
     let listing = Listing::new(&folder)?;
     let stem = |path: &PathBuf| Some((path.file_stem()?.to_str()?.to_owned(), path.clone()));
     let files: HashMap<String, PathBuf> = listing.files.iter().rev().filter_map(stem).collect();
-    // What is not there is found missing when it is opened.
+    // A missing image is reported when it is opened.
     let find = |name: String| match files.get(&name) {
         Some(path) => path.clone(),
         None => folder.join(format!("{name}.jpg")),

@@ -1,8 +1,8 @@
 //! STL-10, binary version (Coates, Ng and Lee, 2011).
 //!
 //! `*_X.bin`: 96x96 planes of red, green and blue, each stored column by column. `*_y.bin`: labels
-//! from 1 to 10. The 100,000 unlabelled pictures (2.7 GB) are to learn from; they are read one by
-//! one, not held in memory.
+//! from 1 to 10. The 100,000 unlabelled images (2.7 GB) for training are read one by one, not held
+//! in memory.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -29,7 +29,7 @@ struct Stl10 {
     classes: Vec<String>,
 }
 
-/// Opens train, test and, where it is there, unlabeled.
+/// Opens train, test and, if present, unlabeled.
 ///
 /// # Errors
 /// Missing or truncated files, labels out of range.
@@ -58,7 +58,7 @@ fn part(folder: &Path, name: &'static str, prefix: &str, labelled: bool) -> Resu
         let path = find(folder, &[&format!("{prefix}_y.bin")])?;
         let bytes = read(&path)?;
         expect_len(&path, bytes.len() as u64, len)?;
-        // Label 0 wraps to one that is out of range.
+        // Label 0 wraps to one out of range.
         labels = bytes.iter().map(|&label| u32::from(label).wrapping_sub(1)).collect();
         check_labels(&path, &labels, classes.len())?;
     }

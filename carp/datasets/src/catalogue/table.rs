@@ -1,4 +1,4 @@
-//! The table of all data sets, for people: plain, and as Markdown.
+//! The table of all data sets: plain, and as Markdown.
 
 use std::fmt::Write;
 
@@ -11,7 +11,8 @@ fn count(part: &Part) -> String {
     format!("{} {}", part.name, counts.join(" or "))
 }
 
-/// The splits with their counts; blocks of one kind and size ("crops/10", "crops/15", ...) as one.
+/// The splits with their counts; blocks of one kind and size ("crops/10", "crops/15", ...) are
+/// merged.
 fn splits(set: &DataSet) -> String {
     let mut shown: Vec<String> = Vec::new();
     let mut kinds: Vec<(&str, usize)> = Vec::new();
@@ -32,7 +33,7 @@ fn splits(set: &DataSet) -> String {
     shown.join(", ")
 }
 
-/// Their number, if there are any.
+/// The number of classes, if any.
 fn classes(set: &DataSet) -> String {
     if set.classes == 0 { "-".to_owned() } else { set.classes.to_string() }
 }

@@ -1,5 +1,5 @@
-//! PASCAL VOC 2007 (Everingham et al.): any number of classes per image. A class is shown (1), not
-//! shown (-1), or shown by objects that are all marked difficult (0), as in the official label files
+//! PASCAL VOC 2007 (Everingham et al.): any number of classes per image. A class is present (1),
+//! absent (-1), or present only as objects marked difficult (0), as in the official label files
 //! `ImageSets/Main/CLASS_trainval.txt`.
 
 use std::path::Path;
@@ -89,7 +89,7 @@ fn shown(path: &Path) -> Result<[i32; 20]> {
         };
         let name = field("name").unwrap_or_default();
         let Some(class) = CLASSES.iter().position(|&class| class == name) else {
-            let detail = format!("line {line}: object {name:?} is none of the 20 classes");
+            let detail = format!("line {line}: object {name:?} is not one of the 20 classes");
             return Err(Error::data(path, detail));
         };
         let value = match field("difficult") {

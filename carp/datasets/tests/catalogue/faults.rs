@@ -1,4 +1,4 @@
-//! Every way in which a tree can be broken, and what is said of it.
+//! Every way in which a tree can be broken, and its error.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use datasets::catalogue::{ALL, of_name};
 use super::trees::{an_image, fixture, flat_imagenet, picture, tree, write};
 use super::{config, contents, fails};
 
-/// Those that are image files.
+/// The image files among them.
 fn of_files() -> impl Iterator<Item = &'static str> {
     let whole = ["stl10", "cifar10", "cifar100"];
     ALL.iter().map(|set| set.name).filter(move |name| !whole.contains(name))
@@ -29,7 +29,7 @@ fn each_missing_file_is_named() {
         for path in index {
             let moved = temp.path().join("moved away");
             std::fs::rename(&path, &moved).unwrap();
-            // The folders of the training images are named with what lies in them.
+            // The training folders are listed with their contents.
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
             fails(contents(set.name, temp.path()), &[&name]);
             std::fs::rename(&moved, &path).unwrap();
@@ -84,12 +84,12 @@ fn broken_cut_and_missing_images_are_listed() {
             one("cut off");
         }
         std::fs::remove_file(&path).unwrap();
-        // What is found by listing folders is not missed, but not counted either.
+        // Files found by listing folders cannot be missing, only uncounted.
         if !matches!(name, "imagenet" | "country211" | "copydays") {
             one("missing");
         }
     }
-    // Trailing bytes, as cameras leave them, are no fault.
+    // Trailing bytes, as some cameras write, are fine.
     let (temp, _) = tree("pets");
     let image = [picture(image::ImageFormat::Jpeg), vec![0; 64]].concat();
     write(temp.path(), "images/Abyssinian_1.jpg", image);
@@ -150,11 +150,11 @@ fn bad_xml_is_named_with_its_line() {
     refuse("<annotation>\n<object></annotation>", &["broken XML", "2:"]);
     refuse("", &["broken XML"]);
     let object = "<annotation>\n<object><name>dragon</name></object></annotation>";
-    refuse(object, &["line 2", "\"dragon\" is none of the 20 classes"]);
+    refuse(object, &["line 2", "\"dragon\" is not one of the 20 classes"]);
     let object =
         "<annotation><object><name>dog</name><difficult>2</difficult></object></annotation>";
     refuse(object, &["line 1", "difficult is \"2\""]);
-    // Entities that blow up are not expanded.
+    // Exploding entities are not expanded.
     let bomb =
         "<!DOCTYPE a [<!ENTITY b \"bbbb\"><!ENTITY c \"&b;&b;\">]><annotation>&c;</annotation>";
     refuse(bomb, &["broken XML"]);
@@ -202,7 +202,7 @@ fn bad_rows_are_named_with_their_line() {
     let csv = "ImageId,PredictionString\nILSVRC2012_val_00000001,n02119789 1 2 3 4\n";
     flat(csv, &["val_00000002.JPEG", "LOC_val_solution.csv has no row for it"]);
     let strange = format!("{csv}ILSVRC2012_val_00000002,n00000000 1 2 3 4\n");
-    flat(&strange, &["LOC_val_solution.csv: line 3", "\"n00000000\" is none of train"]);
+    flat(&strange, &["LOC_val_solution.csv: line 3", "\"n00000000\" is not in train"]);
     flat(&format!("{csv}a,b,c\n"), &["LOC_val_solution.csv: line 3"]);
 
     let devkit = |truth: &[u8], parts: &[&str]| {
@@ -219,7 +219,7 @@ fn bad_rows_are_named_with_their_line() {
 }
 
 #[test]
-fn a_pickle_that_wants_to_run_code_is_refused() {
+fn a_pickle_that_runs_code_is_refused() {
     for name in ["roxford5k", "rparis6k"] {
         let (temp, index) = tree(name);
         let marker = temp.path().join("was run");

@@ -1,4 +1,4 @@
-//! What is read from each layout.
+//! Reading each layout.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use datasets::{DataConfig, Reading};
 use super::trees::{cifar_pickle, fixture, flat_imagenet, tree, write};
 use super::{config, contents, fails, labelled, open};
 
-/// (file, label) as `labelled` gives them.
+/// (file, label) pairs, as from `labelled`.
 fn images(expected: &[(&str, u32)]) -> Vec<(String, u32)> {
     expected.iter().map(|&(file, label)| (file.to_owned(), label)).collect()
 }
@@ -42,7 +42,7 @@ fn there_are_17_and_settings_know_them() {
         assert_eq!((config.kind, config.channels()), (set.kind, 3));
         assert_eq!(config.train.as_deref(), Some("train+val"));
         assert_eq!(of_kind(set.kind).unwrap().name, set.name);
-        // A split that is named as usual is there, and counts are those of the makers.
+        // The usual split names exist, with the official counts.
         let named = |name: &str| name.is_empty() || set.parts.iter().any(|part| part.name == name);
         assert!(named(set.train) && named(set.test) && named(set.pretrain), "{}", set.name);
         assert!(set.parts.iter().all(|part| !part.images.is_empty() && part.images[0] > 0));
@@ -70,7 +70,7 @@ fn every_layout_opens_from_its_folder_with_every_image() {
         for part in set.parts.iter().filter(|part| !part.optional) {
             assert!(contents.split(part.name).is_some(), "{} of {}", part.name, set.name);
         }
-        // As a run opens it: labelled splits where there is one class per image.
+        // As opened by a run: labelled splits if there is one class per image.
         let splits = config(set, temp.path()).open(0).unwrap();
         let is_single = !matches!(set.name, "voc2007" | "roxford5k" | "rparis6k");
         assert_eq!((splits.train.is_some(), splits.test.is_some()), (is_single, is_single));
@@ -114,7 +114,7 @@ fn pets_aircraft_and_food() {
     assert_eq!((&*pets.classes[0], &*pets.classes[36]), ("Abyssinian", "yorkshire_terrier"));
 
     let (temp, _) = tree("aircraft");
-    // The archive's folder itself will do.
+    // The archive's folder itself works too.
     let aircraft = contents("aircraft", &temp.path().join("fgvc-aircraft-2013b/data")).unwrap();
     assert_eq!(labelled(&aircraft, "trainval"), images(&[("0000001.jpg", 1), ("0000002.jpg", 2)]));
     assert_eq!(aircraft.classes, ["707-320", "F/A-18", "DC-9-30 B"]);
@@ -147,7 +147,7 @@ fn cars_in_both_layouts_and_flowers() {
     assert_eq!(labelled(&flowers, "train+val"), images(&[train[0], train[1], val]));
     let test = [("image_00003.jpg", 101), ("image_00005.jpg", 4), ("image_00004.jpg", 4)];
     assert_eq!(labelled(&flowers, "test"), images(&test));
-    // The option of the settings.
+    // The setting.
     let chosen = DataConfig {
         train: Some("train + val".to_owned()),
         ..config(of_name("flowers102").unwrap(), temp.path())
@@ -288,7 +288,7 @@ fn copydays_copies_know_their_originals() {
     assert_eq!(labelled(&copydays, "strong"), images(&strong));
     let names: Vec<&str> = copydays.splits.iter().map(|split| split.name).collect();
     assert_eq!(names, ["original", "strong", "jpegqual/75", "crops/10"]);
-    // As unpacked without a folder for the originals, and with the archive's other names.
+    // Unpacked without a folder for the originals, and with the archive's other names.
     let root = temp.path();
     for image in ["200000.jpg", "200100.jpg"] {
         std::fs::rename(root.join("original").join(image), root.join(image)).unwrap();

@@ -1,4 +1,4 @@
-//! The data sets of the paper on tiny trees in their makers' layouts, whole and broken.
+//! The paper's data sets on tiny trees in their official layouts, whole and broken.
 
 mod faults;
 mod layouts;
@@ -21,7 +21,7 @@ fn contents(name: &str, folder: &Path) -> Result<Contents> {
     set.contents(&config(set, folder))
 }
 
-/// A split as data set, whose unreadable images are errors.
+/// A split as a data set that fails on unreadable images.
 fn open(contents: &Contents, split: &str) -> std::sync::Arc<dyn Dataset> {
     contents.dataset(split, Reading { strict: true, cache: 0 }).unwrap()
 }
@@ -36,7 +36,7 @@ fn labelled(contents: &Contents, split: &str) -> Vec<(String, u32)> {
     (0..data.len()).map(image).collect()
 }
 
-/// Asserts an error of one line with all `parts`.
+/// Asserts a one-line error with all `parts`.
 fn fails<T>(result: Result<T>, parts: &[&str]) {
     let error = result.err().unwrap_or_else(|| panic!("should be refused: {parts:?}")).to_string();
     assert_eq!(error.lines().count(), 1, "{error}");

@@ -1,4 +1,4 @@
-//! `.mat` files that SciPy wrote, and broken ones.
+//! `.mat` files written by SciPy, and broken ones.
 
 use super::trees::{fixture, tree};
 use super::{contents, fails};
@@ -65,7 +65,7 @@ fn other_files_are_refused() {
     renamed[at] = b'T';
     refuse(&renamed, &["has no array \"trnid\" (it has Trnid, valid, tstid)"]);
     refuse(&fixture("cars_meta.mat"), &["has no array \"trnid\" (it has class_names)"]);
-    // A zlib stream that is none.
+    // An invalid zlib stream.
     let zlib = [&good[..128], &[15, 0, 0, 0, 4, 0, 0, 0, 1, 2, 3, 4]].concat();
     refuse(&zlib, &["broken zlib"]);
 }

@@ -1,4 +1,4 @@
-//! Writes a handful of images of each data set in its maker's layout.
+//! Writes a handful of images of each data set in its official layout.
 
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use image::{ImageFormat, Rgb, RgbImage};
 use tempfile::TempDir;
 
-/// A small picture in a format.
+/// A small image in a format.
 pub fn picture(format: ImageFormat) -> Vec<u8> {
     let pixels = RgbImage::from_fn(24, 16, |x, y| Rgb([(9 * x) as u8, (11 * y) as u8, 77]));
     let mut bytes = Cursor::new(Vec::new());
@@ -20,7 +20,7 @@ pub fn write(folder: &Path, name: &str, bytes: impl AsRef<[u8]>) {
     std::fs::write(path, bytes).unwrap();
 }
 
-/// A file that SciPy or Python wrote (`tools/golden_data.py`).
+/// A file written by SciPy or Python (`tools/golden_data.py`).
 pub fn fixture(name: &str) -> Vec<u8> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/data");
     std::fs::read(folder.join(name)).unwrap()
@@ -46,7 +46,7 @@ fn annotation(objects: &[(&str, u8)]) -> String {
     format!("<annotation>\n\t<folder>VOC2007</folder>\n{objects}</annotation>\n")
 }
 
-/// Image files in the index of the split that is tested with; the first is whole, an image each.
+/// Image files of the test split, in index order; the first is intact.
 pub fn an_image(name: &str) -> &'static str {
     match name {
         "imagenet" => "val/n02119789/ILSVRC2012_val_00000002.JPEG",
@@ -67,7 +67,7 @@ pub fn an_image(name: &str) -> &'static str {
     }
 }
 
-/// The folder and the files that make up the index.
+/// The folder and its index files.
 pub fn tree(name: &str) -> (TempDir, Vec<PathBuf>) {
     let temp = TempDir::new().unwrap();
     let index: &[&str] = match name {
@@ -103,7 +103,7 @@ fn imagenet(root: &Path) -> &'static [&'static str] {
     &["train", "val"]
 }
 
-/// The validation images in one folder; `index` are files beside it.
+/// The validation images in one folder, with the files of `index` next to it.
 pub fn flat_imagenet(index: &[(&str, &[u8])]) -> TempDir {
     let temp = TempDir::new().unwrap();
     let root = temp.path();

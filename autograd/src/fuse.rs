@@ -119,12 +119,6 @@ impl Passes {
     pub fn iter(&self) -> impl Iterator<Item = Pass> + '_ {
         self.0.iter().copied()
     }
-
-    /// Those that are on here and there.
-    #[must_use]
-    pub fn and(&self, other: &Passes) -> Passes {
-        Passes::new(self.0.iter().copied().filter(|pass| other.0.contains(pass)))
-    }
 }
 
 impl FromStr for Passes {

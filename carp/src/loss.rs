@@ -56,11 +56,15 @@ impl LossVariant {
         })
     }
 
-    /// `passes` without those that fuse the loss further.
+    /// The passes of a step: all of them fuse the loss up to this variant and no further; passes
+    /// that were chosen by name stay as they are.
     pub fn limit(self, passes: &Passes) -> Passes {
+        if *passes != Passes::all() {
+            return passes.clone();
+        }
         let loss = [Pass::PartitionLoss, Pass::StreamingLoss, Pass::TiledLoss];
         let others = Pass::ALL.into_iter().filter(|pass| !loss.contains(pass));
-        passes.and(&Passes::new(others.chain(self.passes().iter())))
+        Passes::new(others.chain(self.passes().iter()))
     }
 }
 

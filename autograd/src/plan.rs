@@ -2,9 +2,10 @@
 //!
 //! Persistent values (inputs, parameters, state) come first, as they were made, but for those of a
 //! span, which follow its first member. Each `Temp` lives from the kernel that makes it to the last
-//! one that reads it, the members of a span from the first of them to the last; a kernel's scratch
-//! memory lives during that kernel alone. They share the rest of the arena: largest first, each goes
-//! into the smallest gap that is free during its whole life (greedy by size, best fit).
+//! one that reads it, or the span that it is a member of; a kernel's scratch memory lives during that
+//! kernel alone. They share the rest of the arena: members of spans have their places, and of the
+//! others, largest first, each goes into the smallest gap that is free during its whole life (greedy
+//! by size, best fit).
 
 use tensor::arena::ALIGN;
 use tensor::{Device, Slot};
@@ -68,19 +69,18 @@ impl Plan {
             let len = device.workspace(&node.kernel);
             workspace_block.push((len > 0).then(|| temps.block(len, at, at, true)));
         }
-        let total = place(&mut temps.blocks, persistent);
-        for (slot, place) in slots.iter_mut().zip(&temps.places) {
-            if let Some((block, offset)) = *place {
-                slot.offset = temps.blocks[block].slot.offset + offset;
+        let total = temps.place(persistent);
+        for (v, info) in graph.values.iter().enumerate() {
+            slots[v].len = info.shape.elements();
+            if let Some(block) = temps.block_of[v] {
+                slots[v].offset = temps.blocks[block].slot.offset;
+            } else if let Some(pin) = temps.pin_of[v] {
+                slots[v].offset = persistent + pin;
             }
-        }
-        for (slot, info) in slots.iter_mut().zip(&graph.values) {
-            slot.len = info.shape.elements();
         }
         let workspace = |b: &Option<usize>| b.map_or(Slot::default(), |b| temps.blocks[b].slot);
         let workspaces = workspace_block.iter().map(workspace).collect();
         let lower_bound = persistent + most_alive(&temps.blocks, nodes.len());
-        temps.blocks.retain(|block| block.slot.len > 0);
         Plan { slots, workspaces, persistent, total, lower_bound, blocks: temps.blocks }
     }
 
@@ -133,14 +133,18 @@ fn place_persistent(graph: &Graph, slots: &mut [Slot]) -> usize {
 /// The blocks of memory of temporaries, while they are found.
 struct Temps {
     blocks: Vec<Block>,
-    /// The block that a value lies in, and how far from its start.
-    places: Vec<Option<(usize, usize)>>,
+    /// The block that a value is in.
+    block_of: Vec<Option<usize>>,
     /// Index of the node that reads a value last.
     last_use: Vec<usize>,
+    /// Where a member of a span, or the whole of it, has to be, from the start of all temporaries.
+    pin_of: Vec<Option<usize>>,
+    /// The same for the blocks that such members are in.
+    pins: Vec<Option<usize>>,
 }
 
 impl Temps {
-    /// With a block for each span.
+    /// Without blocks yet; spans are pinned one behind the other.
     fn new(graph: &Graph) -> Temps {
         let nodes = graph.nodes.len();
         let mut last_use = vec![0; graph.values.len()];
@@ -149,68 +153,63 @@ impl Temps {
                 last_use[v.index()] = if graph.info(*v).kept { nodes } else { at };
             }
         }
-        let places = vec![None; graph.values.len()];
-        let mut temps = Temps { blocks: Vec::new(), places, last_use };
+        let mut pin_of = vec![None; graph.values.len()];
+        let mut end = 0;
         for span in graph.spans.iter().filter(|span| is_temp(graph, span)) {
-            let len = graph.shape(span.whole).elements();
-            let members = span.members.iter().chain([&span.whole]);
-            let last = members.map(|v| temps.last_use[v.index()]).max().unwrap_or(0);
-            let block = temps.block(len, last, last, false);
-            temps.places[span.whole.index()] = Some((block, 0));
+            let whole = span.whole.index();
+            pin_of[whole] = Some(end);
             for (member, (start, _)) in span.members.iter().zip(graph.ranges(&span.members)) {
-                assert!(temps.places[member.index()].is_none(), "a temporary in two spans");
-                temps.places[member.index()] = Some((block, start));
+                let member = member.index();
+                assert!(pin_of[member].is_none(), "a temporary in two spans");
+                pin_of[member] = Some(end + start);
+                last_use[member] = last_use[member].max(last_use[whole]);
             }
+            end += aligned(graph.shape(span.whole).elements());
         }
-        temps
+        let block_of = vec![None; graph.values.len()];
+        Temps { blocks: Vec::new(), block_of, last_use, pin_of, pins: Vec::new() }
     }
 
-    fn block(&mut self, len: usize, first: usize, last: usize, is_workspace: bool) -> usize {
-        self.blocks.push(Block { slot: Slot { offset: 0, len }, first, last, is_workspace });
+    fn block(&mut self, len: usize, at: usize, last: usize, is_workspace: bool) -> usize {
+        self.blocks.push(Block { slot: Slot { offset: 0, len }, first: at, last, is_workspace });
+        self.pins.push(None);
         self.blocks.len() - 1
     }
 
-    /// Value `v` is made by node `at`, in the memory of `source` if that can be.
+    /// Value `v` is made by node `at`, in the memory of `source` if that dies here.
     fn make(&mut self, graph: &Graph, at: usize, v: usize, source: Option<usize>) {
         let len = graph.values[v].shape.elements();
-        // A value that has a block of its own and dies here.
-        let source = source.and_then(|x| {
-            let (block, _) = self.places[x]?;
-            let dies = self.last_use[x] == at && self.blocks[block].last == at;
-            (dies && self.blocks[block].slot.len == len).then_some(block)
+        let reused = source.and_then(|x| {
+            let dies =
+                |&block: &usize| self.last_use[x] == at && self.blocks[block].slot.len == len;
+            self.block_of[x].filter(dies)
         });
-        match (self.places[v], source) {
-            (None, Some(block)) => {
-                self.blocks[block].last = self.last_use[v];
-                self.places[v] = Some((block, 0));
-            }
-            (None, None) => {
-                let block = self.block(len, at, self.last_use[v], false);
-                self.places[v] = Some((block, 0));
-            }
-            // A member of a span: what it is made of moves in with it.
-            (Some((whole, offset)), source) => {
-                let first = source.map_or(at, |block| self.blocks[block].first);
-                self.blocks[whole].first = self.blocks[whole].first.min(first);
-                if let Some(source) = source {
-                    for place in self.places.iter_mut().flatten() {
-                        if place.0 == source {
-                            *place = (whole, offset);
-                        }
-                    }
-                    self.blocks[source].slot.len = 0;
-                }
-            }
+        let last = self.last_use[v];
+        let block = reused.unwrap_or_else(|| self.block(len, at, last, false));
+        self.blocks[block].last = last;
+        self.block_of[v] = Some(block);
+        // What a member of a span is made of has been in its place from the start.
+        self.pins[block] = self.pin_of[v];
+    }
+
+    /// Gives every block its offset at or behind `start`; returns the end of the last one.
+    fn place(&mut self, start: usize) -> usize {
+        for (block, pin) in self.blocks.iter_mut().zip(&self.pins) {
+            block.slot.offset = pin.map_or(0, |pin| start + pin);
         }
+        let is_pinned: Vec<bool> = self.pins.iter().map(Option::is_some).collect();
+        place(&mut self.blocks, &is_pinned, start)
     }
 }
 
-/// Gives every block its offset at or behind `start`; returns the end of the last one.
-fn place(blocks: &mut [Block], start: usize) -> usize {
-    let mut order: Vec<usize> = (0..blocks.len()).collect();
+/// Gives every block that is not pinned its offset; returns the end of the last one.
+fn place(blocks: &mut [Block], is_pinned: &[bool], start: usize) -> usize {
+    let (mut placed, mut order): (Vec<usize>, Vec<usize>) =
+        (0..blocks.len()).partition(|&b| is_pinned[b]);
+    placed.sort_by_key(|&b| blocks[b].slot.offset);
     order.sort_by_key(|&b| (std::cmp::Reverse(blocks[b].slot.len), b));
-    let mut placed: Vec<usize> = Vec::with_capacity(blocks.len());
-    let mut end = start;
+    let ends = placed.iter().map(|&b| blocks[b].slot.offset + aligned(blocks[b].slot.len));
+    let mut end = ends.max().unwrap_or(start);
     for b in order {
         let (len, first, last) = (aligned(blocks[b].slot.len), blocks[b].first, blocks[b].last);
         // `placed` is in order of offsets, so one sweep sees every gap beside the living blocks.

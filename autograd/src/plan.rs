@@ -180,9 +180,9 @@ impl Temps {
     fn make(&mut self, graph: &Graph, at: usize, v: usize, source: Option<usize>) {
         let len = graph.values[v].shape.elements();
         let reused = source.and_then(|x| {
-            let dies =
-                |&block: &usize| self.last_use[x] == at && self.blocks[block].slot.len == len;
-            self.block_of[x].filter(dies)
+            let block = self.block_of[x]?;
+            let dies = self.last_use[x] == at && self.pins[block].is_none();
+            (dies && self.blocks[block].slot.len == len).then_some(block)
         });
         let last = self.last_use[v];
         let block = reused.unwrap_or_else(|| self.block(len, at, last, false));

@@ -1,10 +1,10 @@
-//! Where every value lies: the arena's layout, known before step 1.
+//! Where every value is stored: the arena's layout, known before step 1.
 //!
-//! Persistent values (inputs, parameters, state) come first, as they were made, but for those of a
-//! span, which follow its first member. Each `Temp` lives from the kernel that makes it to the last
-//! one that reads it, the members of a span from the first of them to the last; a kernel's scratch
-//! memory lives during that kernel alone. They share the rest of the arena: largest first, each goes
-//! into the smallest gap that is free during its whole life (greedy by size, best fit).
+//! Persistent values (inputs, parameters, state) come first, in creation order, except that the
+//! members of a span follow its first. Each `Temp` lives from the kernel that writes it to the last
+//! one that reads it, the members of a span from the first write to the last read; a kernel's
+//! scratch memory lives only during that kernel. They share the rest of the arena: largest first,
+//! each goes into the smallest gap that is free during its whole life (greedy by size, best fit).
 
 use tensor::arena::ALIGN;
 use tensor::{Device, Slot};
@@ -21,9 +21,9 @@ pub struct Plan {
     pub persistent: usize,
     /// Elements of the whole arena.
     pub total: usize,
-    /// The most that is alive at once: no layout can do with less than this.
+    /// Most elements alive at a time: a lower bound for any layout.
     pub lower_bound: usize,
-    /// The parts of the arena behind `persistent`, for the memory map.
+    /// The parts of the arena after `persistent`, for the memory map.
     pub blocks: Vec<Block>,
 }
 
@@ -32,9 +32,9 @@ pub struct Plan {
 pub struct Block {
     /// Where.
     pub slot: Slot,
-    /// Index of the node that writes it first.
+    /// Index of the first node that writes it.
     pub first: usize,
-    /// Index of the node that reads it last.
+    /// Index of the last node that reads it.
     pub last: usize,
     /// Scratch memory of one node, not a value.
     pub is_workspace: bool,
@@ -44,8 +44,8 @@ impl Plan {
     /// Lays out `graph` for the kernels of `device`.
     ///
     /// # Panics
-    /// If a node of an earlier phase stands behind one of a later phase: lifetimes follow the list,
-    /// and the executor follows the phases. If spans contradict each other.
+    /// If a node of an earlier phase follows one of a later phase: lifetimes follow the list, and
+    /// the executor follows the phases. If spans contradict each other.
     pub fn new(graph: &Graph, device: &dyn Device) -> Plan {
         let nodes = &graph.nodes;
         assert!(nodes.is_sorted_by_key(|node| node.phase), "nodes are not in the order of phases");
@@ -103,7 +103,8 @@ fn place_persistent(graph: &Graph, slots: &mut [Slot]) -> usize {
         if info.kind == Kind::Temp || is_whole(v) {
             continue;
         }
-        // A tensor can be in two spans, all weights and all matrices: the longer one decides.
+        // A tensor can be in two spans, such as all weights and all matrices: the longer one
+        // decides.
         let spans = graph.spans.iter().filter(|span| span.members.iter().any(|m| m.index() == v));
         let members = match spans.max_by_key(|span| span.members.len()) {
             Some(span) => span.members.iter().map(|m| m.index()).collect(),
@@ -127,17 +128,17 @@ fn place_persistent(graph: &Graph, slots: &mut [Slot]) -> usize {
     end
 }
 
-/// The blocks of memory of temporaries, while they are found.
+/// The memory blocks of temporaries, under construction.
 struct Temps {
     blocks: Vec<Block>,
-    /// The block that a value lies in, and how far from its start.
+    /// The block of a value, and its offset there.
     places: Vec<Option<(usize, usize)>>,
-    /// Index of the node that reads a value last.
+    /// Index of the last node that reads a value.
     last_use: Vec<usize>,
 }
 
 impl Temps {
-    /// With a block for each span.
+    /// Starts with a block for each span.
     fn new(graph: &Graph) -> Temps {
         let nodes = graph.nodes.len();
         let mut last_use = vec![0; graph.values.len()];
@@ -167,10 +168,10 @@ impl Temps {
         self.blocks.len() - 1
     }
 
-    /// Value `v` is made by node `at`, in the memory of `source` if that can be.
+    /// Places value `v`, written by node `at`, in the memory of `source` if possible.
     fn make(&mut self, graph: &Graph, at: usize, v: usize, source: Option<usize>) {
         let len = graph.values[v].shape.elements();
-        // A value that has a block of its own and dies here.
+        // The source has its own block and dies here.
         let source = source.and_then(|x| {
             let (block, _) = self.places[x]?;
             let dies = self.last_use[x] == at && self.blocks[block].last == at;
@@ -185,7 +186,7 @@ impl Temps {
                 let block = self.block(len, at, self.last_use[v], false);
                 self.places[v] = Some((block, 0));
             }
-            // A member of a span: what it is made of moves in with it.
+            // A member of a span: its source moves in with it.
             (Some((whole, offset)), source) => {
                 let first = source.map_or(at, |block| self.blocks[block].first);
                 self.blocks[whole].first = self.blocks[whole].first.min(first);
@@ -202,7 +203,7 @@ impl Temps {
     }
 }
 
-/// Gives every block its offset at or behind `start`; returns the end of the last one.
+/// Assigns every block an offset from `start` on; returns the end of the last one.
 fn place(blocks: &mut [Block], start: usize) -> usize {
     let mut order: Vec<usize> = (0..blocks.len()).collect();
     order.sort_by_key(|&b| (std::cmp::Reverse(blocks[b].slot.len), b));
@@ -210,7 +211,7 @@ fn place(blocks: &mut [Block], start: usize) -> usize {
     let mut end = start;
     for b in order {
         let (len, first, last) = (aligned(blocks[b].slot.len), blocks[b].first, blocks[b].last);
-        // `placed` is in order of offsets, so one sweep sees every gap beside the living blocks.
+        // `placed` is sorted by offset, so one sweep sees every gap between live blocks.
         let mut best: Option<(usize, usize)> = None;
         let mut free_from = start;
         for other in placed.iter().map(|&p| blocks[p]) {

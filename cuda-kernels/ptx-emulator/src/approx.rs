@@ -1,6 +1,6 @@
 //! The `.approx` functions. PTX gives each an error bound; here they are computed in double
-//! precision and rounded once, so they keep every bound. They come from polynomials and from
-//! the crate `libm`, not from the platform, so that all machines give the same bits.
+//! precision and rounded once, which meets every bound. They use polynomials and the crate `libm`,
+//! not the platform's, so that all machines give the same bits.
 
 /// `2^x`: `2^n e^(f ln 2)` with `|f| <= 1/2`, the exponential by its series. NaN stays NaN.
 #[inline(always)]

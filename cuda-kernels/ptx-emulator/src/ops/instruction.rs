@@ -3,21 +3,21 @@
 use super::operation::*;
 use crate::types::{Class, Space, Ty};
 
-/// A register: while decoding its number in the kernel, afterwards its slot in its file.
+/// A register: its number in the kernel during decoding, later its slot in its file.
 pub type R = u16;
 
 /// No register.
 pub const NONE: R = R::MAX;
 
 /// One instruction. `d` and `e` are written, `a`, `b`, `c` read; longer operand lists (vectors,
-/// matrix fragments) lie in [`Kernel::lists`].
+/// matrix fragments) are in [`Kernel::lists`].
 #[derive(Debug, Clone, Copy)]
 pub struct Instruction {
     /// What it does.
     pub op: Op,
-    /// The predicate that lets a lane take part; [`NONE`] lets all.
+    /// The guard predicate; [`NONE`] enables all lanes.
     pub guard: R,
-    /// Does the guard's negation let lanes take part?
+    /// Is the guard negated?
     pub negated: bool,
     /// Result.
     pub d: R,
@@ -113,7 +113,7 @@ pub enum Op {
     CopyAsync { bytes: u8, address: Address },
     /// Ends a group of asynchronous copies.
     CopyCommit,
-    /// Waits until at most `imm` groups are under way (negative: all copies).
+    /// Waits until at most `imm` groups are pending (negative: all copies).
     CopyWait,
     /// `d = shuffled b`, `e` = was the source in range; lane operand `a`.. see `exec::collective`.
     Shuffle(Shuffle),
@@ -155,7 +155,7 @@ pub enum Op {
     BranchIndex,
     /// The thread is done.
     Exit,
-    /// The thread gives up.
+    /// The thread traps.
     Trap,
     /// Nothing.
     Nop,

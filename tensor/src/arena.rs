@@ -92,7 +92,7 @@ impl Arena {
             assert!(slot.end() <= self.len, "slot {slot:?} in an arena of {}", self.len);
         }
         let base = self.pages.as_mut_ptr().cast::<f32>();
-        // SAFETY: every slot lies inside the arena, which `&mut self` keeps alive and borrowed for
+        // SAFETY: every slot is inside the arena, which `&mut self` keeps alive and borrowed for
         // the life of the slices, and no written slot overlaps another one: both checked above. A
         // page is aligned for f32, and every bit pattern is a valid one.
         unsafe {

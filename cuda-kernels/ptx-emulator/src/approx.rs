@@ -66,7 +66,7 @@ pub fn tanh(x: f32) -> f32 {
     libm::tanh(f64::from(x)) as f32
 }
 
-/// `1 / x` of the upper 32 bits of a double, as the PTX gross approximation has it.
+/// `1 / x` of the upper 32 bits of a double, as in the PTX gross approximation.
 pub fn rcp64(x: f64) -> f64 {
     upper(1.0 / upper(x))
 }

@@ -43,7 +43,7 @@ impl Format {
         }
         let bias = (1 << (self.exponent - 1)) - 1;
         let top = 127 - magnitude.leading_zeros() as i32 + exponent;
-        // The unit in the last place, and how far it lies above the magnitude's last bit.
+        // The unit in the last place, and its distance above the magnitude's last bit.
         let unit = top.max(1 - bias) - self.fraction as i32;
         let shift = unit - exponent;
         let (mut kept, rest, half) = match shift {
@@ -188,7 +188,7 @@ pub fn div_odd(a: f64, b: f64) -> f64 {
     if quotient == 0.0 || !quotient.is_finite() {
         return quotient;
     }
-    // The remainder's sign says on which side of the quotient the exact one lies.
+    // The remainder's sign tells on which side of the quotient the exact one is.
     let remainder = (-quotient).mul_add(b, a);
     to_odd(quotient, if remainder == 0.0 { 0.0 } else { remainder * b.signum() })
 }

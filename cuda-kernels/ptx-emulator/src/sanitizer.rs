@@ -101,8 +101,8 @@ impl Clocks {
         self.seen = vec![vec![now; warps]; warps];
     }
 
-    /// `came` (warps and their clocks behind it) passed or reached a barrier; those that waited
-    /// there, `learn`, now come after all that the others did before.
+    /// `came` (warps and their clocks after it) passed or reached a barrier; those that waited
+    /// there, `learn`, are now ordered after all the others did before.
     pub fn meet(&mut self, came: &[(usize, u32)], learn: &[usize]) {
         let mut all = vec![0; self.seen.len()];
         for &(warp, _) in came {

@@ -97,7 +97,7 @@ pub enum Op {
     Convert { to: Ty, from: Ty, mode: Mode, integral: bool, wide_to: bool, wide_from: bool },
     /// `d = {convert(a), convert(b)}`: two f32 to a pair of halves, a in the upper half.
     ConvertPair { to: Ty, mode: Mode },
-    /// Parts `ins` of so many bits to one register of class.
+    /// Parts `ins` of the given bits to one register of class.
     Pack { bits: u8, class: Class },
     /// One register of class to parts `outs` (NONE: dropped).
     Unpack { bits: u8, class: Class },
@@ -145,7 +145,7 @@ pub enum Op {
     ToGeneric(Space, Address),
     /// Generic to a space.
     FromGeneric(Space, Class),
-    /// Does the generic address a lie in the space?
+    /// Is the generic address a in the space?
     IsSpace(Space),
     /// `d =` the clock, in instructions of this warp.
     Clock(Class),

@@ -49,7 +49,7 @@ impl Parser<'_, '_> {
                 ".ptr" | ".global" | ".const" | ".shared" | ".local" => {}
                 _ => match word.strip_prefix('.').and_then(Ty::from_name) {
                     Some(ty) if ty != Ty::Pred => {
-                        // `.param .u64 .ptr .global .align 4 name`: attributes behind the type.
+                        // `.param .u64 .ptr .global .align 4 name`: attributes after the type.
                         while matches!(
                             self.peek(),
                             Some(Kind::Word(".ptr" | ".global" | ".const" | ".shared" | ".local"))

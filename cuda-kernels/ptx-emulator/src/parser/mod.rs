@@ -254,7 +254,7 @@ impl<'a> Parser<'a, '_> {
         Ok(StatementKind::Targets(label.to_owned(), labels))
     }
 
-    /// `.loc FILE LINE COLUMN`, with `, function_name ...` behind where code was inlined.
+    /// `.loc FILE LINE COLUMN`, followed by `, function_name ...` for inlined code.
     fn location(&mut self) -> Result<()> {
         let line = self.tokens[self.at - 1].line;
         let (file, source_line) = (self.int()?, self.int()?);

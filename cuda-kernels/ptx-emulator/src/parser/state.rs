@@ -24,7 +24,7 @@ pub(super) type Result<T> = std::result::Result<T, PtxError>;
 pub(super) enum Name {
     /// A single register.
     Register(Ty),
-    /// `%r<N>`: N registers that differ in the number behind.
+    /// `%r<N>`: N registers that differ in their number.
     Registers(Ty, u64),
     Variable(u32),
     Parameter(u32),

@@ -1,11 +1,10 @@
-//! Where every value lies: the arena's layout, known before step 1.
+//! Where every value is stored: the arena's layout, known before step 1.
 //!
-//! Persistent values (inputs, parameters, state) come first, as they were made, but for those of a
-//! span, which follow its first member. Each `Temp` lives from the kernel that makes it to the last
-//! one that reads it, or the span that it is a member of; a kernel's scratch memory lives during that
-//! kernel alone. They share the rest of the arena: members of spans have their places, and of the
-//! others, largest first, each goes into the smallest gap that is free during its whole life (greedy
-//! by size, best fit).
+//! Persistent values (inputs, parameters, state) come first, in creation order, except that the
+//! members of a span follow its first. Each `Temp` lives from the kernel that writes it to the last
+//! one that reads it or its span; a kernel's scratch memory lives only during that kernel. They share
+//! the rest of the arena: members of spans have fixed places; of the others, largest first, each goes
+//! into the smallest gap that is free during its whole life (greedy by size, best fit).
 
 use tensor::arena::ALIGN;
 use tensor::{Device, Slot};
@@ -22,9 +21,9 @@ pub struct Plan {
     pub persistent: usize,
     /// Elements of the whole arena.
     pub total: usize,
-    /// The most that is alive at once: no layout can do with less than this.
+    /// Most elements alive at a time: a lower bound for any layout.
     pub lower_bound: usize,
-    /// The parts of the arena behind `persistent`, for the memory map.
+    /// The parts of the arena after `persistent`, for the memory map.
     pub blocks: Vec<Block>,
 }
 
@@ -33,9 +32,9 @@ pub struct Plan {
 pub struct Block {
     /// Where.
     pub slot: Slot,
-    /// Index of the node that writes it first.
+    /// Index of the first node that writes it.
     pub first: usize,
-    /// Index of the node that reads it last.
+    /// Index of the last node that reads it.
     pub last: usize,
     /// Scratch memory of one node, not a value.
     pub is_workspace: bool,
@@ -45,8 +44,8 @@ impl Plan {
     /// Lays out `graph` for the kernels of `device`.
     ///
     /// # Panics
-    /// If a node of an earlier phase stands behind one of a later phase: lifetimes follow the list,
-    /// and the executor follows the phases. If spans contradict each other.
+    /// If a node of an earlier phase follows one of a later phase: lifetimes follow the list, and
+    /// the executor follows the phases. If spans contradict each other.
     pub fn new(graph: &Graph, device: &dyn Device) -> Plan {
         let nodes = &graph.nodes;
         assert!(nodes.is_sorted_by_key(|node| node.phase), "nodes are not in the order of phases");
@@ -106,7 +105,8 @@ fn place_persistent(graph: &Graph, slots: &mut [Slot]) -> usize {
         if matches!(info.kind, Kind::Temp | Kind::Span) {
             continue;
         }
-        // A tensor can be in two spans, all weights and all matrices: the longer one decides.
+        // A tensor can be in two spans, such as all weights and all matrices: the longer one
+        // decides.
         let spans = graph.spans.iter().filter(|span| span.members.iter().any(|m| m.index() == v));
         let members = match spans.max_by_key(|span| span.members.len()) {
             Some(span) => span.members.iter().map(|m| m.index()).collect(),
@@ -130,21 +130,21 @@ fn place_persistent(graph: &Graph, slots: &mut [Slot]) -> usize {
     end
 }
 
-/// The blocks of memory of temporaries, while they are found.
+/// The memory blocks of temporaries, under construction.
 struct Temps {
     blocks: Vec<Block>,
     /// The block that a value is in.
     block_of: Vec<Option<usize>>,
     /// Index of the node that reads a value last.
     last_use: Vec<usize>,
-    /// Where a member of a span, or the whole of it, has to be, from the start of all temporaries.
+    /// The fixed offset of a span and of its members, from the start of all temporaries.
     pin_of: Vec<Option<usize>>,
-    /// The same for the blocks that such members are in.
+    /// The fixed offsets of blocks that hold such members.
     pins: Vec<Option<usize>>,
 }
 
 impl Temps {
-    /// Without blocks yet; spans are pinned one behind the other.
+    /// Starts without blocks, with the spans' offsets fixed one after the other.
     fn new(graph: &Graph) -> Temps {
         let nodes = graph.nodes.len();
         let mut last_use = vec![0; graph.values.len()];
@@ -176,7 +176,7 @@ impl Temps {
         self.blocks.len() - 1
     }
 
-    /// Value `v` is made by node `at`, in the memory of `source` if that dies here.
+    /// Places value `v`, written by node `at`, in the memory of `source` if that dies here.
     fn make(&mut self, graph: &Graph, at: usize, v: usize, source: Option<usize>) {
         let len = graph.values[v].shape.elements();
         let reused = source.and_then(|x| {
@@ -188,11 +188,11 @@ impl Temps {
         let block = reused.unwrap_or_else(|| self.block(len, at, last, false));
         self.blocks[block].last = last;
         self.block_of[v] = Some(block);
-        // What a member of a span is made of has been in its place from the start.
+        // A member's source takes the member's place from its own start.
         self.pins[block] = self.pin_of[v];
     }
 
-    /// Gives every block its offset at or behind `start`; returns the end of the last one.
+    /// Assigns every block an offset from `start` on; returns the end of the last one.
     fn place(&mut self, start: usize) -> usize {
         for (block, pin) in self.blocks.iter_mut().zip(&self.pins) {
             block.slot.offset = pin.map_or(0, |pin| start + pin);
@@ -202,7 +202,7 @@ impl Temps {
     }
 }
 
-/// Gives every block that is not pinned its offset; returns the end of the last one.
+/// Assigns an offset to every block without a fixed one; returns the end of the last block.
 fn place(blocks: &mut [Block], is_pinned: &[bool], start: usize) -> usize {
     let (mut placed, mut order): (Vec<usize>, Vec<usize>) =
         (0..blocks.len()).partition(|&b| is_pinned[b]);
@@ -212,7 +212,7 @@ fn place(blocks: &mut [Block], is_pinned: &[bool], start: usize) -> usize {
     let mut end = ends.max().unwrap_or(start);
     for b in order {
         let (len, first, last) = (aligned(blocks[b].slot.len), blocks[b].first, blocks[b].last);
-        // `placed` is in order of offsets, so one sweep sees every gap beside the living blocks.
+        // `placed` is sorted by offset, so one sweep sees every gap between live blocks.
         let mut best: Option<(usize, usize)> = None;
         let mut free_from = start;
         for other in placed.iter().map(|&p| blocks[p]) {

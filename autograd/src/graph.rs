@@ -199,7 +199,8 @@ impl Graph {
         members.iter().map(range).collect()
     }
 
-    /// Keeps a value readable until the step ends.
+    /// Keeps a value readable until the step ends. Call it before [`Graph::fuse`], which may merge
+    /// away what nobody keeps.
     pub fn keep(&mut self, value: Value) {
         self.values[value.index()].kept = true;
     }

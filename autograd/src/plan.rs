@@ -9,7 +9,7 @@
 use tensor::arena::ALIGN;
 use tensor::{Device, Slot};
 
-use crate::graph::{Graph, Kind, Span};
+use crate::graph::{Graph, Kind, Node, Span, Value};
 
 /// A layout of a graph's values, in elements of 4 bytes.
 pub struct Plan {
@@ -45,7 +45,8 @@ impl Plan {
     ///
     /// # Panics
     /// If a node of an earlier phase follows one of a later phase: lifetimes follow the list, and
-    /// the executor follows the phases. If spans contradict each other.
+    /// the executor follows the phases. If spans contradict each other, or a value is read or kept
+    /// that no node makes.
     pub fn new(graph: &Graph, device: &dyn Device) -> Plan {
         let nodes = &graph.nodes;
         assert!(nodes.is_sorted_by_key(|node| node.phase), "nodes are not in the order of phases");
@@ -68,6 +69,12 @@ impl Plan {
             let len = device.workspace(&node.kernel);
             workspace_block.push((len > 0).then(|| temps.block(len, at, at, true)));
         }
+        let made =
+            |v: &Value| graph.info(*v).kind != Kind::Temp || temps.block_of[v.index()].is_some();
+        let orphan = |node: &Node| !node.inputs.iter().all(made);
+        assert!(!nodes.iter().any(orphan), "a node reads what no node makes");
+        let kept = graph.values().find(|(v, info)| info.kept && !made(v));
+        assert!(kept.is_none(), "{kept:?} is kept and no node makes it: keep it before fusing");
         let total = temps.place(persistent);
         for (v, info) in graph.values.iter().enumerate() {
             slots[v].len = info.shape.elements();
@@ -178,6 +185,10 @@ impl Temps {
 
     /// Places value `v`, written by node `at`, in the memory of `source` if that dies here.
     fn make(&mut self, graph: &Graph, at: usize, v: usize, source: Option<usize>) {
+        // Updated in place.
+        if self.block_of[v].is_some() {
+            return;
+        }
         let len = graph.values[v].shape.elements();
         let reused = source.and_then(|x| {
             let block = self.block_of[x]?;

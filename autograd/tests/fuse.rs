@@ -2,8 +2,10 @@
 
 mod common;
 
-use autograd::{Executor, Pass, Passes, Phase};
+use autograd::{BatchNormParams, Executor, Graph, LossInputs, Pass, Passes, Phase};
 use common::{PROTOTYPES, Step, executor, run};
+use tensor::Cpu;
+use tensor::random::{Purpose, Stream};
 
 /// The last loss of some steps, and all weights and averages after them.
 fn train(executor: &mut Executor, step: &Step) -> (f32, Vec<f32>) {
@@ -13,7 +15,7 @@ fn train(executor: &mut Executor, step: &Step) -> (f32, Vec<f32>) {
     (loss, tensors.flat_map(|&value| executor.read(value)).collect())
 }
 
-/// How often each kernel occurs, as `name times`, in the order of first occurrence.
+/// Names of a phase's kernels, in order.
 fn kernels(executor: &Executor, phase: Phase) -> Vec<&'static str> {
     let nodes = executor.graph().nodes().iter().filter(|node| node.phase == phase);
     nodes.map(|node| node.kernel.name()).collect()
@@ -66,7 +68,7 @@ fn all_passes_leave_few_kernels() {
 #[test]
 fn values_that_somebody_needs_are_not_fused_away() {
     let build = |keep: bool, again: bool| {
-        let mut g = autograd::Graph::new();
+        let mut g = Graph::new();
         let (x, w) = (g.input("x", [4, 3]), g.param("w", [5, 3]));
         let bias = g.param("bias", [5]);
         let product = g.matmul(x, false, w, true).unwrap();
@@ -92,4 +94,147 @@ fn passes_are_named() {
     assert_eq!(named("tiled-loss").unwrap(), "partition-loss,streaming-loss,tiled-loss");
     let line = named("bias-gelu,relu").unwrap_err();
     assert!(line.contains("\"relu\"") && line.contains("batch-norm-relu"), "{line}");
+}
+
+/// CARP's loss of embeddings 4 and of a teacher's `dim` wide, and whether the passes fuse it.
+fn fuses_loss(dim: usize, uses_entropy: bool) -> bool {
+    let mut g = Graph::new();
+    let inputs = LossInputs {
+        student: g.param("student", [6, 4]),
+        teacher: g.input("teacher", [4, dim]),
+        student_prototypes: g.param("prototypes", [9, 4]),
+        teacher_prototypes: g.input("teacher_prototypes", [9, dim]),
+        permutation: g.input_u32("permutation", [9]),
+    };
+    let terms = g.carp_loss(inputs, 3).unwrap();
+    let mut loss = terms.loss;
+    if uses_entropy {
+        loss = g.add(loss, terms.entropy).unwrap();
+    }
+    g.keep(loss);
+    g.fuse(&Passes::all());
+    let seed = g.fill([1], 1.0);
+    g.backward(&[(loss, seed)], &[inputs.student]).unwrap();
+    g.nodes().iter().any(|node| node.kernel.name() == "streaming_loss")
+}
+
+#[test]
+fn the_loss_is_fused_only_where_one_kernel_knows_all_that_is_asked() {
+    assert!(fuses_loss(4, false));
+    assert!(!fuses_loss(5, false), "embeddings of two widths");
+    assert!(!fuses_loss(4, true), "the gradient of a term alone");
+}
+
+#[test]
+fn updates_that_depend_on_each_other_stay_apart() {
+    let mut g = Graph::new();
+    let m = g.input("m", [1]);
+    let [a, b, c] = ["a", "b", "c"].map(|name| g.state(name, [5]));
+    g.ema(m, a, b).unwrap();
+    g.ema(m, b, c).unwrap();
+    g.fuse(&Passes::all());
+    assert_eq!(g.nodes().len(), 2);
+    Executor::new(g, &Cpu).unwrap().run_all().unwrap();
+}
+
+#[test]
+#[should_panic(expected = "keep it before fusing")]
+fn a_value_that_was_fused_away_cannot_be_kept() {
+    let mut g = Graph::new();
+    let (x, w, bias) = (g.input("x", [4, 3]), g.param("w", [5, 3]), g.param("bias", [5]));
+    let product = g.matmul(x, false, w, true).unwrap();
+    g.add_bias(product, bias).unwrap();
+    g.fuse(&Passes::all());
+    g.keep(product);
+    let _ = Executor::new(g, &Cpu);
+}
+
+/// A random network of layers on `[5,6]`, its updates, and the loss and all tensors after a step.
+fn random_step(seed: u64, passes: &Passes) -> (usize, Vec<f32>) {
+    const SHAPE: [usize; 2] = [5, 6];
+    let mut random = Stream::new(seed, Purpose::Test, 7, 0);
+    let mut g = Graph::new();
+    let scalars = ["lr", "m"].map(|name| g.input(name, [1]));
+    let (mut weights, mut state) = (Vec::new(), Vec::new());
+    let mut values = vec![g.input("x", SHAPE)];
+    for _ in 0..12 {
+        let last = values[values.len() - 1];
+        let other = values[random.below(values.len() as u32) as usize];
+        let mut param = |g: &mut Graph, shape: &[usize]| {
+            weights.push(g.param("w", shape));
+            weights[weights.len() - 1]
+        };
+        let y = match random.below(6) {
+            0 => {
+                let (w, bias) = (param(&mut g, &[6, 6]), param(&mut g, &[6]));
+                g.linear(last, w, Some(bias)).unwrap()
+            }
+            1 => {
+                let [weight, bias] = [(); 2].map(|()| param(&mut g, &[6]));
+                let [running_mean, running_var] = ["mean", "var"].map(|name| g.state(name, [6]));
+                state.extend([running_mean, running_var]);
+                let params = BatchNormParams { weight, bias, running_mean, running_var };
+                g.batch_norm(last, params, random.chance(0.7), 1e-2, 0.1).unwrap()
+            }
+            2 => g.add(last, other).unwrap(),
+            3 => g.gelu(last),
+            4 => g.relu(last),
+            _ => {
+                let bias = param(&mut g, &[6]);
+                g.add_bias(last, bias).unwrap()
+            }
+        };
+        if random.chance(0.1) {
+            g.keep(y);
+        }
+        values.push(y);
+    }
+    let loss = g.mean(values[values.len() - 1]);
+    g.keep(loss);
+    g.fuse(passes);
+    let seed_value = g.in_phase(Phase::Backward, |g| g.fill([1], 1.0));
+    let grads = g.backward(&[(loss, seed_value)], &weights).unwrap();
+    g.in_phase(Phase::Update, |g| {
+        let pairs: Vec<_> =
+            weights.iter().zip(grads).filter_map(|(&w, grad)| Some((w, grad?))).collect();
+        for &(w, _) in &pairs {
+            let average = g.state("average", g.shape(w));
+            state.push(average);
+            g.ema(scalars[1], w, average).unwrap();
+        }
+        for (w, grad) in pairs {
+            let buffer = g.state("buffer", g.shape(w));
+            state.push(buffer);
+            g.sgd(0.9, (scalars[0], scalars[1]), grad, w, buffer).unwrap();
+        }
+    });
+    g.fuse(passes);
+    let kernels = g.nodes().len();
+    let mut executor = Executor::new(g, &Cpu).unwrap();
+    for &value in [values[0]].iter().chain(&weights).chain(&state).chain(&scalars) {
+        let len = executor.graph().shape(value).elements();
+        let data: Vec<f32> = (0..len).map(|_| random.range(0.1, 1.0)).collect();
+        executor.write(value, &data);
+    }
+    for _ in 0..2 {
+        executor.run_all().unwrap();
+    }
+    let read = [loss].into_iter().chain(weights).chain(state);
+    (kernels, read.flat_map(|value| executor.read(value)).collect())
+}
+
+#[test]
+fn random_steps_keep_their_bits_under_every_pass() {
+    let passes: Vec<_> = Pass::ALL.map(|pass| Passes::new([pass])).into();
+    let mut fused = 0;
+    for seed in 0..150 {
+        let (kernels, want) = random_step(seed, &Passes::none());
+        for passes in passes.iter().chain([&Passes::all()]) {
+            let (fewer, got) = random_step(seed, passes);
+            let bits = |x: &[f32]| x.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+            assert!(bits(&got) == bits(&want), "seed {seed}, {passes}");
+            fused += usize::from(fewer < kernels);
+        }
+    }
+    assert!(fused > 300, "only {fused} steps had anything to fuse");
 }

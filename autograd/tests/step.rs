@@ -91,7 +91,7 @@ fn the_plan_overlaps_nothing_that_lives() {
 fn sharing_memory_changes_no_result() {
     let (mut shared, step) = executor(&Passes::all());
     let (mut graph, _) = build(&Passes::all()).unwrap();
-    let all: Vec<Value> = graph.values().map(|(value, _)| value).collect();
+    let all: Vec<Value> = graph.nodes().iter().flat_map(|node| &node.outputs).copied().collect();
     all.iter().for_each(|&value| graph.keep(value));
     let mut apart = Executor::new(graph, &Cpu).unwrap();
     let inputs = [step.images, step.teacher, step.teacher_prototypes];

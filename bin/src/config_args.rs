@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use autograd::Passes;
 use carp::config::Config;
-use carp::error::Result;
+use carp::error::{Error, Result};
 use carp::loss::LossVariant;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -58,6 +58,11 @@ impl ConfigArgs {
         }
         if let Some(variant) = self.loss_variant {
             config.model.loss_variant = variant;
+            if self.fuse.as_ref().is_some_and(|passes| *passes != Passes::all()) {
+                let detail = "--loss-variant says how far all passes fuse the loss; with --fuse \
+                              NAMES, name the loss's pass there";
+                return Err(Error::usage(detail));
+            }
         }
         if let Some(passes) = &self.fuse {
             config.train.fuse = passes.clone();

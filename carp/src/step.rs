@@ -42,7 +42,7 @@ pub struct StepConfig {
     pub partition_size: usize,
     /// How much of the loss is fused.
     pub loss_variant: LossVariant,
-    /// Fusion passes to apply; those of the loss only up to `loss_variant`.
+    /// Fusion passes to apply: see [`LossVariant::limit`].
     pub passes: Passes,
     /// B, images in a micro-batch.
     pub batch: usize,

@@ -138,7 +138,7 @@ pub enum Kernel {
 
     /// `x, weight, bias (, residual) -> y, mean, inv_std, running_mean, running_var`: see
     /// [`BatchNorm`]. Training uses the batch's statistics and updates the running ones in place;
-    /// inference uses the running ones and leaves them. `mean` and `inv_std` `[C]` are those used.
+    /// inference uses the running ones and leaves them as they are. `mean` and `inv_std` `[C]` are those used.
     BatchNorm(BatchNorm),
     /// `x, y, dy, weight, mean, inv_std -> dx, dweight, dbias (, dresidual)`. y is read only with
     /// ReLU; dresidual, the gradient through the ReLU, is an output with ReLU and residual.

@@ -14,6 +14,7 @@ use super::peak::gemm_peak;
 use super::picture::{self, Bars};
 use super::profile;
 use super::race::{Measured, RaceArgs, race, table};
+use super::step::refuse_passes;
 use crate::config_args::ConfigArgs;
 use crate::device::{DeviceArgs, DeviceName};
 use crate::print::print;
@@ -53,6 +54,7 @@ fn steps(config: &StepConfig) -> Result<Vec<(String, Graph)>> {
 
 pub fn run(args: &FuseArgs) -> Result<ExitCode> {
     let config = args.config.load()?;
+    refuse_passes(&config, "fuse")?;
     let steps = steps(&config.step())?;
     let named = |(name, graph): (String, Graph)| {
         (format!("{name} ({} kernels)", graph.nodes().len()), graph)

@@ -2,7 +2,9 @@
 
 use std::process::ExitCode;
 
-use carp::error::Result;
+use autograd::Passes;
+use carp::config::Config;
+use carp::error::{Error, Result};
 use carp::loss::LossVariant;
 use carp::step::Step;
 use clap::Args;
@@ -24,8 +26,21 @@ pub struct StepArgs {
     device: DeviceArgs,
 }
 
+/// Both benchmarks of the step choose passes of their own.
+///
+/// # Errors
+/// Settings that choose some too.
+pub fn refuse_passes(config: &Config, bench: &str) -> Result<()> {
+    if config.train.fuse == Passes::all() {
+        return Ok(());
+    }
+    let detail = format!("bench {bench} chooses the passes itself: leave out --fuse (train.fuse)");
+    Err(Error::usage(detail))
+}
+
 pub fn run(args: &StepArgs) -> Result<ExitCode> {
     let config = args.config.load()?;
+    refuse_passes(&config, "step")?;
     let device = args.device.open()?;
     let text = on_threads(args.race.threads, || {
         let mut contenders = LossVariant::ALL

@@ -87,15 +87,15 @@ fn what_is_no_ptx() {
 fn what_is_not_known_is_refused_with_its_line() {
     refused(kernel("\nfrobnicate.u32 %r1, %r2;"), 8, "unknown instruction frobnicate.u32");
     refused(kernel("add.u32 %r1, %r2;"), 7, "2 operands where 3 are expected");
-    refused(kernel("add.u32 %r1, %r2, %rd1;"), 7, "64 bits where 32 are meant");
-    refused(kernel("add.u33 %r1, %r2, %r3;"), 7, "names no type");
+    refused(kernel("add.u32 %r1, %r2, %rd1;"), 7, "64 bits where 32 are expected");
+    refused(kernel("add.u33 %r1, %r2, %r3;"), 7, "has no known type");
     refused(kernel("add.bogus.u32 %r1, %r2, %r3;"), 7, ".bogus");
     refused(kernel("add.u32 %r1, %r2, %r99;"), 7, "%r99 of %r<9>");
     refused(kernel("add.u32 %r1, %r2, %zzz;"), 7, "%zzz is neither declared");
     refused(kernel("mov.u32 5, %r2;"), 7, "the result must be a register");
-    refused(kernel("@%r1 add.u32 %r1, %r2, %r3;"), 7, "no predicate");
+    refused(kernel("@%r1 add.u32 %r1, %r2, %r3;"), 7, "not a predicate");
     refused(kernel("bra NOWHERE;"), 7, "no label NOWHERE");
-    refused(kernel("L: L: ret;"), 7, "stands twice");
+    refused(kernel("L: L: ret;"), 7, "is defined twice");
     refused(kernel("tex.2d.v4.f32.f32 {%f1,%f2,%f3,%f4}, [t, {%f1,%f2}];"), 7, "");
     refused(kernel("ld.global.u32 %r1, %rd1;"), 7, "an address in brackets");
     refused(kernel("ld.global.v4.u32 {%r1, %r2}, [%rd1];"), 7, "2 registers where 4");
@@ -104,7 +104,7 @@ fn what_is_not_known_is_refused_with_its_line() {
         7,
         "4 elements of 64 bits",
     );
-    refused(kernel("lop3.b32 %r1, %r2, %r3, %r4, 300;"), 7, "no table of lop3");
+    refused(kernel("lop3.b32 %r1, %r2, %r3, %r4, 300;"), 7, "not a lop3 table");
     refused(
         kernel("mma.sync.aligned.m8n8k4.row.col.f64.f64.f64.f64 {%rd1}, {%rd1}, {%rd1}, {%rd1};"),
         7,
@@ -133,13 +133,17 @@ fn huge_numbers_are_refused_or_harmless() {
     refused(parse(".global .align 3 .b8 x[4];"), 4, "alignment");
     refused(parse(".global .u32 x[2] = {1, 2, 3};"), 4, "more values than elements");
     refused(parse(&"{".repeat(1_000_000)), 4, "");
-    refused(parse(&format!(".entry k() {{ {} }}", "{".repeat(1_000_000))), 4, "braces in braces");
+    refused(
+        parse(&format!(".entry k() {{ {} }}", "{".repeat(1_000_000))),
+        4,
+        "braces nested deeper",
+    );
     refused(
         parse(&format!(".entry k() {{ mov.u32 {} ; }}", "{".repeat(100_000))),
         4,
         "nested too deep",
     );
-    refused(parse(".entry k() { mov.u32 %r1, 99999999999999999999999; }"), 4, "no number");
+    refused(parse(".entry k() { mov.u32 %r1, 99999999999999999999999; }"), 4, "not a PTX number");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use carp::error::Result;
 use clap::Args;
-use evaluations::knn::{KnnOptions, evaluate};
+use evaluations::knn::{KnnAccuracy, KnnOptions, evaluate};
 use serde_json::json;
 
 use super::feature_source::FeatureSource;
@@ -37,10 +37,12 @@ pub fn run(args: &KnnArgs) -> Result<ExitCode> {
         "k-NN, cosine, votes exp(s / {}): {} test against {} training features of {}, {} classes",
         result.options.temperature, result.queries, result.bank, result.dim, result.classes
     );
-    println!("{:>5}  {:>8}  {:>8}", "k", "top-1 %", "top-5 %");
-    for accuracy in &result.accuracies {
+    let names: Vec<String> = result.accuracies.iter().map(KnnAccuracy::name).collect();
+    let width = names.iter().map(String::len).max().unwrap_or(0).max(5);
+    println!("{:>width$}  {:>8}  {:>8}", "k", "top-1 %", "top-5 %");
+    for (name, accuracy) in names.iter().zip(&result.accuracies) {
         let (top1, top5) = (100.0 * accuracy.top1, 100.0 * accuracy.top5);
-        println!("{:>5}  {top1:>8.2}  {top5:>8.2}", accuracy.k);
+        println!("{name:>width$}  {top1:>8.2}  {top5:>8.2}");
     }
     if let Some(path) = &args.predictions {
         result.save_predictions(path)?;

@@ -79,16 +79,26 @@ impl KnnResult {
 /// Accuracy with k neighbours, as fractions of the queries.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct KnnAccuracy {
-    /// Number of neighbours.
+    /// Number of neighbours asked for.
     pub k: usize,
+    /// Number of neighbours that voted: k, or the whole bank if it is smaller.
+    pub voters: usize,
     /// The class with the most votes was right.
     pub top1: f64,
     /// One of the five classes with the most votes was right.
     pub top5: f64,
 }
 
-/// A query's classes with the most votes, the predicted one first; fewer than five if there are
-/// fewer classes.
+impl KnnAccuracy {
+    /// k for tables, such as `200`, or `200 (all 60)` if the bank has fewer.
+    pub fn name(&self) -> String {
+        let KnnAccuracy { k, voters, .. } = self;
+        if voters < k { format!("{k} (all {voters})") } else { k.to_string() }
+    }
+}
+
+/// A query's classes with the most votes, the predicted one first; at most five, and only classes
+/// that a neighbour voted for.
 pub type Ranking = Vec<u32>;
 
 /// k-NN accuracy of a test set against a training set.
@@ -108,7 +118,7 @@ pub fn evaluate(train: &FeatureSet, test: &FeatureSet, options: KnnOptions) -> R
         &options.ks,
         options.temperature,
     )?;
-    let accuracies = accuracies(&options.ks, &rankings, queries);
+    let accuracies = accuracies(&options.ks, &rankings, bank.len(), queries);
     let (bank, queries) = (bank.len(), queries.len());
     Ok(KnnResult { options, bank, queries, dim: train.dim, classes, accuracies, rankings })
 }
@@ -126,17 +136,22 @@ pub fn knn(
     temperature: f32,
 ) -> Result<Vec<KnnAccuracy>> {
     let rankings = classify(bank, queries, dim, classes, ks, temperature)?;
-    Ok(accuracies(ks, &rankings, queries.labels))
+    Ok(accuracies(ks, &rankings, bank.labels.len(), queries.labels))
 }
 
-fn accuracies(ks: &[usize], rankings: &[Vec<Ranking>], labels: &[u32]) -> Vec<KnnAccuracy> {
+fn accuracies(
+    ks: &[usize],
+    rankings: &[Vec<Ranking>],
+    bank: usize,
+    labels: &[u32],
+) -> Vec<KnnAccuracy> {
     let accuracy = |(&k, rankings): (&usize, &Vec<Ranking>)| {
         let within = |most: usize| {
             let asked = rankings.iter().zip(labels);
             asked.filter(|(ranking, label)| ranking.iter().take(most).any(|c| c == *label)).count()
         };
         let share = |most: usize| within(most) as f64 / rankings.len() as f64;
-        KnnAccuracy { k, top1: share(1), top5: share(RANKS) }
+        KnnAccuracy { k, voters: k.min(bank), top1: share(1), top5: share(RANKS) }
     };
     ks.iter().zip(rankings).map(accuracy).collect()
 }
@@ -167,14 +182,15 @@ pub fn classify(
     let most = ks.iter().copied().max().unwrap_or(1);
     let neighbours = neighbours(bank.features, queries.features, dim, most);
     let rankings = |&k: &usize| {
-        let rank = |votes: &mut Vec<f32>, neighbours: &Vec<Neighbour>| {
+        let rank = |votes: &mut Vec<Option<f32>>, neighbours: &Vec<Neighbour>| {
             votes.clear();
-            votes.resize(classes, 0.0);
+            votes.resize(classes, None);
             // Only ratios of votes matter: scaling the nearest to weight 1 avoids overflow.
             let nearest = neighbours.first().map_or(0.0, |&(similarity, _)| similarity);
             for &(similarity, index) in neighbours.iter().take(k) {
                 let weight = exp((similarity - nearest) / temperature);
-                votes[bank.labels[index as usize] as usize] += weight;
+                let class = bank.labels[index as usize] as usize;
+                *votes[class].get_or_insert(0.0) += weight;
             }
             first_classes(votes)
         };
@@ -183,10 +199,11 @@ pub fn classify(
     Ok(ks.iter().map(rankings).collect())
 }
 
-/// The classes with the most votes, in order.
-fn first_classes(votes: &[f32]) -> Ranking {
+/// The classes with the most votes, in order; `None` is no vote, whereas a far neighbour's may have
+/// rounded to 0.
+fn first_classes(votes: &[Option<f32>]) -> Ranking {
     let mut first: Vec<(f32, u32)> = Vec::with_capacity(RANKS + 1);
-    for (class, &vote) in (0..).zip(votes) {
+    for (class, vote) in (0..).zip(votes).filter_map(|(class, vote)| Some((class, (*vote)?))) {
         if first.len() == RANKS && first[RANKS - 1].0 >= vote {
             continue;
         }
@@ -275,7 +292,9 @@ mod tests {
                     votes[bank_labels[*index] as usize].0 += (similarity / 0.07).exp();
                 }
                 votes.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-                let rank = votes.iter().position(|vote| vote.1 == label as usize).unwrap();
+                votes.retain(|vote| vote.0 > 0.0);
+                let rank = votes.iter().position(|vote| vote.1 == label as usize);
+                let rank = rank.unwrap_or(classes);
                 top1 += usize::from(rank == 0);
                 top5 += usize::from(rank < 5);
             }
@@ -284,6 +303,25 @@ mod tests {
                 (f64::from(top1 as u32) / 150.0, f64::from(top5 as u32) / 150.0)
             );
         }
+    }
+
+    #[test]
+    fn only_classes_with_a_vote_count() {
+        // Classes 0, 1 and 2 at 0, 30 and 90 degrees; queries of class 2 and 1 at 10 degrees.
+        let bank = [1.0, 0.0, 0.866, 0.5, 0.0, 1.0];
+        let bank = Labelled { features: &bank, labels: &[0, 1, 2] };
+        let query = [0.985, 0.174, 0.985, 0.174];
+        let queries = Labelled { features: &query, labels: &[2, 1] };
+        let got = knn(bank, queries, 2, 8, &[1, 2, 3, 200], 0.07).unwrap();
+        // One neighbour votes for class 0 alone, two for 0 and 1, three for all.
+        let top5: Vec<f64> = got.iter().map(|accuracy| accuracy.top5).collect();
+        assert_eq!(top5, [0.0, 0.5, 1.0, 1.0]);
+        assert!(got.iter().all(|accuracy| accuracy.top1 == 0.0));
+        // The bank has only three.
+        let names: Vec<String> = got.iter().map(KnnAccuracy::name).collect();
+        assert_eq!(names, ["1", "2", "3", "200 (all 3)"]);
+        // The farthest vote rounds to 0 and still counts.
+        assert_eq!(knn(bank, queries, 2, 8, &[3], 1e-6).unwrap()[0].top5, 1.0);
     }
 
     #[test]

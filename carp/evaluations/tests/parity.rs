@@ -91,14 +91,15 @@ fn knn_predicts_as_scikit_learn() {
         assert_eq!(predicted, tensors.labels(&format!("predictions.{k}")), "k = {k}");
         let first_five = tensors.labels(&format!("first_five.{k}"));
         let voted = tensors.labels(&format!("voted.{k}"));
-        for ((ranking, first_five), &voted) in rankings.iter().zip(first_five.chunks(5)).zip(&voted)
-        {
-            let voted = 5.min(voted as usize);
-            assert_eq!(ranking[..voted], first_five[..voted], "k = {k}");
+        let mut within = 0;
+        for (row, ranking) in rankings.iter().enumerate() {
+            let first_five = &first_five[5 * row..][..5.min(voted[row] as usize)];
+            assert_eq!(ranking, first_five, "k = {k}");
+            within += usize::from(first_five.contains(&test_labels[row]));
         }
         let right = predicted.iter().zip(&test_labels).filter(|(a, b)| a == b).count();
-        assert_eq!(accuracy.top1, right as f64 / 200.0);
-        assert!(accuracy.top1 > 0.5 && accuracy.top5 > accuracy.top1);
+        assert_eq!((accuracy.top1, accuracy.top5), (right as f64 / 200.0, within as f64 / 200.0));
+        assert!(accuracy.top1 > 0.5);
     }
 }
 

@@ -23,10 +23,10 @@ pub fn knn(train: &FeatureSet, test: &FeatureSet, settings: &AllSettings) -> Res
     let result = knn::evaluate(train, test, settings.knn.clone())?;
     let mut scores = Vec::new();
     for accuracy in &result.accuracies {
-        scores.push(Score::percent(format!("top-1, k = {}", accuracy.k), accuracy.top1));
+        scores.push(Score::percent(format!("top-1, k = {}", accuracy.name()), accuracy.top1));
     }
     for accuracy in &result.accuracies {
-        scores.push(Score::percent(format!("top-5, k = {}", accuracy.k), accuracy.top5));
+        scores.push(Score::percent(format!("top-5, k = {}", accuracy.name()), accuracy.top5));
     }
     let (t, bank, queries) = (result.options.temperature, result.bank, result.queries);
     let line = format!("cosine, votes exp(s / {t}); {queries} test against {bank} training images");

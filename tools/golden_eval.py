@@ -48,7 +48,7 @@ def knn(rng):
         shares = votes.predict_proba(test.astype(np.float64))
         tensors[f"predictions.{k}"] = votes.predict(test.astype(np.float64))
         tensors[f"first_five.{k}"] = np.argsort(-shares, axis=1, kind="stable")[:, :5]
-        # The order of classes without votes is only ours.
+        # Classes without votes are not among the five.
         tensors[f"voted.{k}"] = (shares > 0).sum(1)
     return tensors
 
@@ -269,8 +269,13 @@ def copy_detection(rng):
         # Rank-deficient, so that the floor of the eigenvalues matters.
         "whitening": (rng.standard_normal((200, dim - 2)) @ mix[: dim - 2]),
     }
-    sets = {name: x.astype(np.float32) for name, x in sets.items()}
-    x = unit(sets["whitening"].astype(np.float64))
+    # Pooled features are not centred.
+    offset = 4 * rng.standard_normal(dim)
+    sets = {name: (x + offset).astype(np.float32) for name, x in sets.items()}
+    # The authors' eval_copy_detection.py and utils.PCA, which are DINO's: the mean and the
+    # covariance, which is not centred, are of raw features.
+    x = sets["whitening"].astype(np.float64)
+    mean = x.mean(0)
     values, vectors = np.linalg.eigh(x.T @ x / len(x))
     values = np.maximum(values, values.max() * 1e-5)
     matrix = np.diag(values**-0.5) @ vectors.T
@@ -281,9 +286,10 @@ def copy_detection(rng):
                 base = sets["originals"]
                 if distracted:
                     base = np.concatenate([base, sets["distractors"]])
-                base, asked = (unit(x.astype(np.float64)) for x in (base, sets["queries"]))
+                base, asked = (x.astype(np.float64) for x in (base, sets["queries"]))
                 if white:
-                    base, asked = unit(base @ matrix.T), unit(asked @ matrix.T)
+                    base, asked = ((x - mean) @ matrix.T for x in (base, asked))
+                base, asked = unit(base), unit(asked)
                 means, start = [], 0
                 for block in blocks:
                     aps = []

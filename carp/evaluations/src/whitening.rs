@@ -1,12 +1,14 @@
 //! PCA whitening for copy detection.
 //!
 //! ```text
-//! S = X^T X / N (not centred) = V diag(l) V^T,  l_i >= 1e-5 max l;   y = diag(l)^-power V^T x
+//! m = mean of X;  S = X^T X / N (not centred) = V diag(l) V^T,  l_i >= 1e-5 max l
+//! y = diag(l)^-power V^T (x - m)
 //! ```
 //!
-//! Features are scaled to length 1 before and after.
+//! X are raw features, not scaled to length 1: the authors' script (`eval_copy_detection.py`, from
+//! DINO's) scales only the results.
 
-use nalgebra::{DMatrix, SymmetricEigen};
+use nalgebra::{DMatrix, DVector, SymmetricEigen};
 use rayon::prelude::*;
 use tensor::cpu::gemm::{Strides, sgemm};
 
@@ -17,7 +19,8 @@ const ROWS: usize = 1024;
 
 /// A learned whitening of features of length `dim`.
 pub struct Whitening {
-    dim: usize,
+    /// m, `[D]`.
+    mean: Vec<f32>,
     /// `diag(l)^-power V^T`, `[D,D]`, by decreasing l.
     matrix: Vec<f32>,
 }
@@ -26,14 +29,16 @@ impl Whitening {
     /// Learns a whitening from features.
     pub fn learn(features: &FeatureSet, power: f64) -> Whitening {
         let dim = features.dim;
-        let mut sum = DMatrix::<f64>::zeros(dim, dim);
+        let mut sum = DVector::<f64>::zeros(dim);
+        let mut squares = DMatrix::<f64>::zeros(dim, dim);
         for rows in features.features.chunks(ROWS * dim) {
-            let unit =
-                DMatrix::from_fn(dim, rows.len() / dim, |d, row| f64::from(rows[row * dim + d]));
-            let unit = unit_columns(unit);
-            sum.gemm(1.0, &unit, &unit.transpose(), 1.0);
+            let columns = rows.iter().map(|&x| f64::from(x));
+            let columns = DMatrix::from_iterator(dim, rows.len() / dim, columns);
+            sum += columns.column_sum();
+            squares.gemm(1.0, &columns, &columns.transpose(), 1.0);
         }
-        let eigen = SymmetricEigen::new(sum / features.rows() as f64);
+        let n = features.rows() as f64;
+        let eigen = SymmetricEigen::new(squares / n);
         let mut order: Vec<usize> = (0..dim).collect();
         order.sort_by(|&a, &b| eigen.eigenvalues[b].total_cmp(&eigen.eigenvalues[a]));
         let least = 1e-5 * eigen.eigenvalues[order[0]];
@@ -42,38 +47,47 @@ impl Whitening {
             let column = eigen.eigenvectors.column(i);
             (0..dim).map(move |d| (scale * column[d]) as f32).collect::<Vec<f32>>()
         };
-        Whitening { dim, matrix: order.iter().flat_map(row).collect() }
+        let mean = sum.iter().map(|sum| (sum / n) as f32).collect();
+        Whitening { mean, matrix: order.iter().flat_map(row).collect() }
     }
 
     /// Whitens features in place.
     pub fn apply(&self, set: &mut FeatureSet) {
-        let dim = self.dim;
+        let dim = self.mean.len();
         let (by_row, by_column) = (Strides::new(dim, false), Strides::new(dim, true));
         set.features.par_chunks_mut(ROWS * dim).for_each(|rows| {
-            rows.chunks_exact_mut(dim).for_each(to_length_1);
+            for row in rows.chunks_exact_mut(dim) {
+                row.iter_mut().zip(&self.mean).for_each(|(x, mean)| *x -= mean);
+            }
             let mut white = vec![0.0; rows.len()];
             let sizes = (rows.len() / dim, dim, dim);
             sgemm(sizes, (rows, by_row), (&self.matrix, by_column), 0.0, &mut white);
-            white.chunks_exact_mut(dim).for_each(to_length_1);
             rows.copy_from_slice(&white);
         });
     }
 }
 
-fn unit_columns(mut x: DMatrix<f64>) -> DMatrix<f64> {
-    for mut column in x.column_iter_mut() {
-        let length = column.norm();
-        if length > 0.0 {
-            column /= length;
-        }
-    }
-    x
-}
+#[cfg(test)]
+mod tests {
+    use datasets::Labels;
 
-/// A row of zeros is unchanged.
-fn to_length_1(row: &mut [f32]) {
-    let length = row.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt();
-    if length > 0.0 {
-        row.iter_mut().for_each(|x| *x = (f64::from(*x) / length) as f32);
+    use super::*;
+
+    #[test]
+    fn a_case_by_hand() {
+        let set = |features: &[f32]| FeatureSet {
+            features: features.to_vec(),
+            dim: 2,
+            labels: Labels::None,
+        };
+        // Mean (1, 0); X^T X / 4 = diag(2, 1/2).
+        let whitening = Whitening::learn(&set(&[2.0, 0.0, 2.0, 0.0, 0.0, 1.0, 0.0, -1.0]), 0.5);
+        // (4 - 1) / sqrt 2 and 3 / sqrt(1/2); the mean becomes 0. Signs are the solver's choice.
+        let mut points = set(&[4.0, 3.0, 1.0, 0.0]);
+        whitening.apply(&mut points);
+        let want = [3.0 / 2f32.sqrt(), 3.0 * 2f32.sqrt(), 0.0, 0.0];
+        for (got, want) in points.features.iter().zip(want) {
+            assert!((got.abs() - want).abs() < 1e-5, "{:?}", points.features);
+        }
     }
 }

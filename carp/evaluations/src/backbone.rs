@@ -204,7 +204,7 @@ pub fn compare(file: &WeightsFile, candidate: &Candidate) -> Result<Match> {
 /// Reads the weights of a match.
 ///
 /// # Errors
-/// Missing or damaged tensors.
+/// Missing or damaged tensors; a number that is not finite, a variance below 0.
 pub fn read(file: &mut WeightsFile, found: &Match) -> Result<Backbone> {
     if let Some(first) = found.missing.first() {
         let (count, arch) = (found.missing.len(), found.config.arch.name());
@@ -217,6 +217,11 @@ pub fn read(file: &mut WeightsFile, found: &Match) -> Result<Backbone> {
         let shape = &file.find(stored).expect("matched by name").shape;
         if let Some(at) = data.iter().position(|number| !number.is_finite()) {
             let detail = format!("element {at} of {stored} is {}", data[at]);
+            return Err(Error::data(file.path(), detail));
+        }
+        let is_variance = name.ends_with("running_var");
+        if let Some(at) = data.iter().position(|&number| is_variance && number < 0.0) {
+            let detail = format!("element {at} of {stored}, a variance, is {}", data[at]);
             return Err(Error::data(file.path(), detail));
         }
         tensors.push((name.clone(), layout::from_pytorch(shape, &data)));

@@ -4,9 +4,11 @@
 use std::path::{Path, PathBuf};
 
 use carp::nn::{Arch, Stem};
+use carp::views::EvalTransform;
+use datasets::{Filter, MemoryDataset};
 use evaluations::backbone::{Backbone, Candidate, Role, candidates, choose, compare, read};
 use evaluations::export::export;
-use evaluations::features::{AnySize, FeatureExtractor, SCALES};
+use evaluations::features::{AnySize, Encoder, FeatureExtractor, FeatureSet, POOLED, SCALES};
 use safetensors::SafeTensors;
 use tensor::Cpu;
 use weights::{Format, WeightsFile};
@@ -181,13 +183,19 @@ fn refused(bytes: &[u8]) -> String {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("damaged.pth");
     std::fs::write(&path, bytes).unwrap();
+    refused_file(&path)
+}
+
+/// Likewise for a file that is there.
+fn refused_file(path: &Path) -> String {
     let read = || {
-        let mut file = WeightsFile::open(&path)?;
+        let mut file = WeightsFile::open(path)?;
         let found = compare(&file, &choose(&file, None, None)?)?;
         read(&mut file, &found)
     };
     let line = read().map(|_| ()).expect_err("should be refused").to_string();
-    assert!(line.contains("damaged.pth") && line.lines().count() == 1, "{line}");
+    let name = path.file_name().unwrap().to_str().unwrap();
+    assert!(line.contains(name) && line.lines().count() == 1, "{line}");
     line
 }
 
@@ -226,6 +234,40 @@ fn networks_that_are_none_of_ours_are_refused() {
     assert!(line.contains("layer2.1.bn2.bias"), "{line}");
     let line = refused(&swap("backbone.7.2.conv1.weight", "backbone.8.2.conv1.weight"));
     assert!(line.contains("[3, 4, 6, 2] are not a ResNet"), "{line}");
+}
+
+#[test]
+fn a_network_whose_features_are_not_finite_is_refused() {
+    let mut broken = backbone("torchvision.pth");
+    let variance = "layer4.1.bn2.running_var";
+    let (_, numbers) = broken.tensors.iter_mut().find(|(name, _)| name == variance).unwrap();
+    numbers.fill(-1.0);
+    let transform =
+        EvalTransform { resize: 32, size: 32, ..EvalTransform::imagenet(Filter::Bicubic, 3) };
+    let pixels: Vec<u8> = (0..3 * 32 * 32 * 3).map(|i| (i * 37 % 251) as u8).collect();
+    let data = MemoryDataset::new(
+        "three images".to_owned(),
+        (32, 32, 3),
+        &pixels,
+        vec![0; 3],
+        vec!["one".to_owned()],
+    );
+    let refused = |features: carp::error::Result<FeatureSet>| {
+        let error = features.expect_err("should be refused");
+        let line = error.to_string();
+        let start = "three images: features[0,0] is NaN; 3 of 3 rows are not finite";
+        assert!(line.starts_with(start) && line.lines().count() == 1, "{line}");
+        assert_eq!(error.exit_code(), 1);
+    };
+    let mut encoder = Encoder::new(&broken, transform.clone(), POOLED, 2, &Cpu).unwrap();
+    refused(encoder.feature_set(&data, |_| ()));
+    // The file that has it is refused at once.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("broken.safetensors");
+    export(&broken, &path).unwrap();
+    let line = refused_file(&path);
+    assert!(line.contains("element 0 of layer4.1.bn2.running_var, a variance, is -1"), "{line}");
+    refused(AnySize::new(broken, &Cpu).feature_set(&data, &transform, &SCALES, |_| ()));
 }
 
 #[test]

@@ -9,6 +9,7 @@ use datasets::Dataset;
 use super::encoder::labels;
 use super::extractor::{FeatureExtractor, POOLED};
 use super::feature_set::FeatureSet;
+use super::finite::check_finite;
 use crate::backbone::Backbone;
 
 /// 1, 1/sqrt(2) and 1/2.
@@ -70,7 +71,7 @@ impl<'a> AnySize<'a> {
     /// with the number done.
     ///
     /// # Errors
-    /// An image that cannot be read, or is too small for the backbone.
+    /// An image that cannot be read, or is too small for the backbone; a feature that is not finite.
     pub fn feature_set(
         &mut self,
         data: &dyn Dataset,
@@ -85,6 +86,7 @@ impl<'a> AnySize<'a> {
             features.extend(self.multi_scale(&pixels, (image.height, image.width), scales)?);
             progress(index + 1);
         }
+        check_finite(data.name().as_ref(), &features, self.dim())?;
         Ok(FeatureSet { features, dim: self.dim(), labels: labels(data) })
     }
 

@@ -9,6 +9,7 @@ use rayon::prelude::*;
 
 use super::extractor::FeatureExtractor;
 use super::feature_set::FeatureSet;
+use super::finite::check_finite;
 use crate::backbone::Backbone;
 
 /// A network with its image preprocessing; without a network the pixels are the features.
@@ -80,7 +81,7 @@ impl Encoder {
     /// Features `[N,D]` of all images; calls `progress` before each batch with the number done.
     ///
     /// # Errors
-    /// An image that cannot be read.
+    /// An image that cannot be read, a feature that is not finite.
     pub fn features(
         &mut self,
         data: &dyn Dataset,
@@ -95,7 +96,7 @@ impl Encoder {
     /// Features and labels of all images.
     ///
     /// # Errors
-    /// An image that cannot be read.
+    /// Those of [`Encoder::features`].
     pub fn feature_set(
         &mut self,
         data: &dyn Dataset,
@@ -110,14 +111,14 @@ impl Encoder {
 /// with the number done.
 ///
 /// # Errors
-/// An image that cannot be read.
+/// An image that cannot be read, a feature that is not finite.
 pub fn network_features(
     extractor: &mut FeatureExtractor,
     transform: &EvalTransform,
     data: &dyn Dataset,
     mut progress: impl FnMut(usize),
 ) -> Result<Vec<f32>> {
-    extractor.extract(data.len(), |first, batch| {
+    let features = extractor.extract(data.len(), |first, batch| {
         progress(first);
         batch.par_chunks_mut(transform.values()).enumerate().try_for_each_init(
             Scratch::default,
@@ -127,7 +128,9 @@ pub fn network_features(
                 Ok(())
             },
         )
-    })
+    })?;
+    check_finite(data.name().as_ref(), &features, extractor.dim())?;
+    Ok(features)
 }
 
 /// The labels of a data set.

@@ -13,6 +13,8 @@ use datasets::Labels;
 use files::write_atomically;
 use safetensors::tensor::{Dtype, Metadata, TensorInfo, TensorView};
 
+use super::finite::check_finite;
+
 /// Features of images, `[N,D]`, and their labels.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FeatureSet {
@@ -87,10 +89,7 @@ impl FeatureSet {
             let number = |bytes: &[u8]| f32::from_le_bytes(bytes.try_into().expect("4 bytes"));
             features.extend(bytes.chunks_exact(4).map(number));
         })?;
-        if let Some(at) = features.iter().position(|feature| !feature.is_finite()) {
-            let detail = format!("features[{},{}] is {}", at / dim, at % dim, features[at]);
-            return Err(Error::data(path, detail));
-        }
+        check_finite(path, &features, dim)?;
         let labels = match file.header.info("labels").cloned() {
             Some(info) => {
                 let mut data = Vec::new();
@@ -263,8 +262,9 @@ mod tests {
         assert!(fault(vec![]).contains("no tensor `features`"));
         assert!(fault(vec![("features", Dtype::F32, vec![2], vec![0; 8])]).contains("[2]"));
         assert!(fault(vec![("features", Dtype::F16, vec![2, 1], vec![0; 4])]).contains("F16"));
-        let nan = f32::NAN.to_le_bytes().repeat(2);
-        assert!(fault(vec![("features", Dtype::F32, vec![2, 1], nan)]).contains("[0,0] is NaN"));
+        let nan = [1.0f32, f32::NAN].map(f32::to_le_bytes).concat();
+        let line = fault(vec![("features", Dtype::F32, vec![2, 1], nan)]);
+        assert!(line.contains("features[1,0] is NaN; 1 of 2 rows are not finite"), "{line}");
         let labels = |bytes: Vec<u8>| ("labels", Dtype::I32, vec![bytes.len() / 4], bytes);
         assert!(fault(vec![features(), labels(vec![0; 12])]).contains("should be [2] or [2,C]"));
         assert!(fault(vec![features(), labels(vec![255; 8])]).contains("labels[0] is -1"));

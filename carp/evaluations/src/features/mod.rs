@@ -6,10 +6,12 @@ mod any_size;
 mod encoder;
 mod extractor;
 mod feature_set;
+mod finite;
 mod labelled;
 
 pub use self::any_size::{AnySize, SCALES};
 pub use self::encoder::{Encoder, labels, network_features, pixels};
 pub use self::extractor::{FeatureExtractor, POOLED};
 pub use self::feature_set::FeatureSet;
+pub use self::finite::check_finite;
 pub use self::labelled::Labelled;

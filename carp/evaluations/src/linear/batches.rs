@@ -120,10 +120,9 @@ impl Batches for AugmentedBatches<'_> {
             })?;
             if let Some(at) = features.iter().position(|feature| !feature.is_finite()) {
                 let (sample, feature) = (views.samples[at / *dim], features[at]);
-                return Err(Error::usage(format!(
-                    "a feature of image {sample} of {} is {feature}: the network is broken",
-                    data.name()
-                )));
+                let detail =
+                    format!("a feature of image {sample} is {feature}: the network is broken");
+                return Err(Error::data(data.name(), detail));
             }
             ahead.features.extend(features);
             let label = |&sample: &u32| data.label(sample as usize).unwrap_or(0);

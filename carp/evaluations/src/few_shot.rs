@@ -3,6 +3,8 @@
 //!
 //! `x / (|x| + 1e-5)`; one SVM per class, cost C and draw.
 
+use std::collections::BTreeSet;
+
 use carp::error::{Error, Result};
 use datasets::Labels;
 use rayon::prelude::*;
@@ -91,6 +93,42 @@ pub struct ShotScore {
     pub map: f64,
     /// Its standard deviation.
     pub map_sd: f64,
+    /// Classes with fewer training images than shots: all of them are used.
+    pub short: Vec<ShortClass>,
+    /// Classes that could not be trained in some draw, because no training image shows them or all
+    /// do: these have no average precision there.
+    pub skipped: Vec<usize>,
+}
+
+/// A class with too few training images.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct ShortClass {
+    /// Which, from 0.
+    pub class: usize,
+    /// How many there are.
+    pub images: usize,
+}
+
+impl ShotScore {
+    /// The classes that got less than the others, in one line; all are named in the JSON.
+    pub fn note(&self) -> Option<String> {
+        const NAMED: usize = 5;
+        let list = |what: &str, names: Vec<String>| {
+            let more = match names.len().saturating_sub(NAMED) {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            let first = names[..names.len().min(NAMED)].join(", ");
+            (!names.is_empty()).then(|| format!("{what} {first}{more}"))
+        };
+        let short = self.short.iter().map(|short| format!("{} ({})", short.class, short.images));
+        let skipped = self.skipped.iter().map(usize::to_string);
+        let parts = [
+            list("all there are of class", short.collect()),
+            list("not trained: class", skipped.collect()),
+        ];
+        parts.into_iter().flatten().reduce(|a, b| format!("{a}; {b}"))
+    }
 }
 
 /// The result of [`evaluate`], with its settings.
@@ -116,8 +154,7 @@ pub struct FewShotResult {
 /// Trains on `train`, tests on `test`. Takes ownership to scale in place.
 ///
 /// # Errors
-/// Sets without labels or that do not match, a class with fewer images than shots, an invalid
-/// setting.
+/// Sets without labels or that do not match, no class that can be trained, an invalid setting.
 pub fn evaluate(
     mut train: FeatureSet,
     mut test: FeatureSet,
@@ -141,7 +178,7 @@ pub fn evaluate(
     let mut scores = Vec::new();
     for &shots in &options.shots {
         let draw = |draw: usize| problem.draw(shots, draw as u64);
-        let draws: Vec<Vec<u32>> = (0..options.draws).map(draw).collect::<Result<_>>()?;
+        let draws: Vec<Vec<u32>> = (0..options.draws).map(draw).collect();
         scores.push(problem.shot_score(Some(shots), &draws)?);
     }
     if options.full {
@@ -234,46 +271,57 @@ struct ClassScore {
 }
 
 impl Problem<'_> {
-    /// `shots` images of each class, drawn without replacement; an image may be drawn for several
-    /// classes.
-    fn draw(&self, shots: usize, draw: u64) -> Result<Vec<u32>> {
+    /// The training images that show a class.
+    fn shown(&self, class: usize) -> impl Iterator<Item = u32> + '_ {
+        let is_shown = move |&row: &u32| label(&self.train.labels, row as usize, class) > 0;
+        (0..self.train.rows() as u32).filter(is_shown)
+    }
+
+    /// `shots` images of each class, drawn without replacement; all of a class that has fewer. An
+    /// image drawn for several classes is there once for each, as in the authors' script.
+    fn draw(&self, shots: usize, draw: u64) -> Vec<u32> {
         let mut rows = Vec::new();
         for class in 0..self.classes {
-            let mut shown: Vec<u32> = (0..self.train.rows() as u32)
-                .filter(|&row| label(&self.train.labels, row as usize, class) > 0)
-                .collect();
-            if shown.len() < shots {
-                let there = shown.len();
-                let wrong =
-                    format!("few-shot: {shots} images of class {class}, only {there} available");
-                return Err(Error::usage(wrong));
-            }
+            let mut shown: Vec<u32> = self.shown(class).collect();
             let index = (shots as u64) << 32 | class as u64;
             Stream::new(self.options.seed, Purpose::Evaluation, draw, index).shuffle(&mut shown);
-            rows.extend_from_slice(&shown[..shots]);
+            rows.extend(shown.iter().take(shots));
         }
         rows.sort_unstable();
-        rows.dedup();
-        Ok(rows)
+        rows
+    }
+
+    /// The classes with fewer training images than `shots`, except those with none.
+    fn short(&self, shots: usize) -> Vec<ShortClass> {
+        let count = |class| ShortClass { class, images: self.shown(class).count() };
+        let is_short = |short: &ShortClass| (1..shots).contains(&short.images);
+        (0..self.classes).map(count).filter(is_short).collect()
     }
 
     fn shot_score(&self, shots: Option<usize>, draws: &[Vec<u32>]) -> Result<ShotScore> {
+        let mut skipped = BTreeSet::new();
         let of_cost = |&cost: &f64| -> Result<CostScore> {
             let (mut maps, mut accuracies, mut not_converged) = (Vec::new(), Vec::new(), 0);
             for (draw, rows) in draws.iter().enumerate() {
-                let classes: Vec<ClassScore> = (0..self.classes)
+                let classes: Vec<Option<ClassScore>> = (0..self.classes)
                     .into_par_iter()
                     .map(|class| self.class_score(class, cost, rows, draw as u64))
-                    .collect::<Result<_>>()?;
+                    .collect();
+                skipped.extend((0..self.classes).filter(|&class| classes[class].is_none()));
+                let trained = || classes.iter().flatten();
+                if trained().next().is_none() {
+                    let wrong = "few-shot: no class has training images with it and without it";
+                    return Err(Error::usage(wrong.to_owned()));
+                }
                 let precisions: Vec<f64> =
-                    classes.iter().filter_map(|class| class.average_precision).collect();
+                    trained().filter_map(|class| class.average_precision).collect();
                 if precisions.is_empty() {
-                    let wrong = "few-shot: no test image shows any class";
+                    let wrong = "few-shot: no test image shows a trained class";
                     return Err(Error::usage(wrong.to_owned()));
                 }
                 maps.push(mean(&precisions));
                 accuracies.extend(self.accuracy(&classes));
-                not_converged += classes.iter().filter(|class| !class.has_converged).count();
+                not_converged += trained().filter(|class| !class.has_converged).count();
             }
             let map = mean(&maps);
             let squares: Vec<f64> = maps.iter().map(|x| (x - map) * (x - map)).collect();
@@ -286,10 +334,14 @@ impl Problem<'_> {
         let better = |a: usize, b: usize| if costs[b].map > costs[a].map { b } else { a };
         let best = &costs[(0..costs.len()).reduce(better).expect("at least one cost")];
         let (best_cost, map, map_sd) = (best.cost, best.map, best.map_sd);
-        Ok(ShotScore { shots, draws: draws.len(), costs, best_cost, map, map_sd })
+        let short = shots.map_or(vec![], |shots| self.short(shots));
+        let skipped = skipped.into_iter().collect();
+        let draws = draws.len();
+        Ok(ShotScore { shots, draws, costs, best_cost, map, map_sd, short, skipped })
     }
 
-    fn class_score(&self, class: usize, cost: f64, rows: &[u32], draw: u64) -> Result<ClassScore> {
+    /// `None` if the training images all show the class, or none does.
+    fn class_score(&self, class: usize, cost: f64, rows: &[u32], draw: u64) -> Option<ClassScore> {
         let Problem { train, test, options, .. } = self;
         let is_ignored = |label: i32| label == 0 && options.difficult == Difficult::Ignored;
         let labelled = rows.iter().map(|&row| row as usize);
@@ -299,9 +351,7 @@ impl Problem<'_> {
             .map(|(row, label)| (&train.features[row * train.dim..][..train.dim], label > 0))
             .unzip();
         if !is_positive.contains(&true) || !is_positive.contains(&false) {
-            let which = if is_positive.contains(&true) { "shows anything but" } else { "shows" };
-            let wrong = format!("few-shot: no training image {which} class {class}");
-            return Err(Error::usage(wrong));
+            return None;
         }
         let mut stream = Stream::new(options.seed, Purpose::Evaluation, draw, class as u64);
         let svm = LinearSvm::train(&examples, &is_positive, cost, &options.svm, &mut stream);
@@ -315,17 +365,17 @@ impl Problem<'_> {
             .map(|(&score, label)| (score, label > 0))
             .unzip();
         let average_precision = average_precision(&scores, &positive, options.interpolation);
-        Ok(ClassScore { decisions, average_precision, has_converged: svm.has_converged })
+        Some(ClassScore { decisions, average_precision, has_converged: svm.has_converged })
     }
 
     /// Fraction of test images whose class has the largest decision value (ties: the first).
-    fn accuracy(&self, classes: &[ClassScore]) -> Option<f64> {
+    fn accuracy(&self, classes: &[Option<ClassScore>]) -> Option<f64> {
         let Labels::Single(labels) = &self.test.labels else { return None };
         let is_right = |&(row, &label): &(usize, &u32)| {
-            let better = |a: usize, b: usize| {
-                if classes[b].decisions[row] > classes[a].decisions[row] { b } else { a }
-            };
-            (0..classes.len()).reduce(better) == Some(label as usize)
+            let trained = classes.iter().enumerate();
+            let decisions = trained.filter_map(|(c, s)| Some((c, s.as_ref()?.decisions[row])));
+            let best = decisions.reduce(|a, b| if b.1 > a.1 { b } else { a });
+            best.is_some_and(|(class, _)| class == label as usize)
         };
         let right = labels.iter().enumerate().filter(is_right).count();
         Some(right as f64 / labels.len() as f64)
@@ -334,4 +384,49 @@ impl Problem<'_> {
 
 fn mean(x: &[f64]) -> f64 {
     x.iter().sum::<f64>() / x.len() as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two features, each near its class; class 1 has one training image, and 2 only test images.
+    fn sets() -> (FeatureSet, FeatureSet) {
+        let set = |features: &[f32], labels: &[u32]| FeatureSet {
+            features: features.to_vec(),
+            dim: 2,
+            labels: Labels::Single(labels.to_vec()),
+        };
+        let train = set(&[1.0, 0.0, 0.9, 0.1, 0.8, 0.0, 0.0, 1.0], &[0, 0, 0, 1]);
+        (train, set(&[1.0, 0.1, 0.1, 1.0, -1.0, -1.0], &[0, 1, 2]))
+    }
+
+    #[test]
+    fn classes_with_too_few_images_give_what_they_have() {
+        let (train, test) = sets();
+        let options = FewShotOptions { shots: vec![1, 3], ..FewShotOptions::default() };
+        let result = evaluate(train, test, options).unwrap();
+        let [one, three, full] = &result.scores[..] else { panic!("two shots and all") };
+        assert_eq!(three.short, [ShortClass { class: 1, images: 1 }]);
+        assert!(one.short.is_empty() && full.short.is_empty());
+        for score in &result.scores {
+            // Both classes rank their own image first; of three images two are right.
+            assert_eq!((score.map, &score.skipped[..]), (1.0, &[2][..]));
+            assert!((score.costs[0].accuracy.unwrap() - 2.0 / 3.0).abs() < 1e-12);
+        }
+        assert_eq!(three.note().unwrap(), "all there are of class 1 (1); not trained: class 2");
+        assert_eq!(full.note().unwrap(), "not trained: class 2");
+    }
+
+    #[test]
+    fn an_image_drawn_for_two_classes_counts_twice() {
+        let (train, test) = sets();
+        // The first image shows both classes, the second class 0, the third class 1, the last none.
+        let shown = vec![1, 1, 1, -1, -1, 1, -1, -1];
+        let train = FeatureSet { labels: Labels::Multi { classes: 2, shown }, ..train };
+        let options = FewShotOptions::default();
+        let problem = Problem { train: &train, test: &test, classes: 2, options: &options };
+        assert_eq!(problem.draw(2, 0), [0, 0, 1, 2]);
+        assert_eq!(problem.draw(8, 0), [0, 0, 1, 2]);
+    }
 }

@@ -66,6 +66,17 @@ pub enum FilterName {
     Bicubic,
 }
 
+impl FilterName {
+    /// The name of a filter that evaluations resize with.
+    pub fn of(filter: Filter) -> FilterName {
+        match filter {
+            Filter::Bilinear => FilterName::Bilinear,
+            Filter::Bicubic => FilterName::Bicubic,
+            Filter::Lanczos => unreachable!("evaluations shrink with it, before they resize"),
+        }
+    }
+}
+
 /// Parses the name of a network.
 pub fn network_name() -> impl TypedValueParser<Value = NetworkName> {
     PossibleValuesParser::new(NetworkName::ALL.map(NetworkName::name)).map(|given| {

@@ -84,6 +84,10 @@ fn classes_are_told_apart() {
         (&2.into(), &3.into())
     );
     assert_eq!(result["scores"][1]["costs"][1]["accuracy"], 1.0);
+    // Each class has 20 training images.
+    let text = succeeds(folder, &format!("few-shot {BOTH} --shots 21 --draws 1"));
+    assert!(text.contains("21 images/class: all there are of class 0 (20), 1 (20), 2 (20)"));
+    assert_eq!(json(folder, "out.json")["scores"][0]["short"][2]["images"], 20);
 }
 
 #[test]
@@ -155,12 +159,59 @@ fn mistakes_are_one_line() {
         ("knn --features train --test-features plain", 1, "test features: has no `labels`"),
         (&format!("knn {both} --k 0"), 2, "k = 0"),
         (&format!("kmeans {both} --clusters 61"), 2, "60 points cannot form 61 clusters"),
-        (&format!("few-shot {both} --shots 21"), 2, "21 images of class 0, only 20 available"),
     ] {
         let output = eval(folder, words);
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(code), "{words}: {stderr}");
         assert_eq!(stderr.trim_end().lines().count(), 1, "{words}: {stderr}");
         assert!(stderr.contains(part), "{words}: {stderr}");
+    }
+}
+
+/// Third-party weights on a folder of images: a protocol has the same numbers alone as in `all`,
+/// and both name where they come from.
+#[test]
+fn a_protocol_has_one_result() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let mut noise = Stream::new(0, Purpose::Test, 0, 3);
+    for (split, count) in [("train", 6), ("test", 3)] {
+        for class in 0..2u8 {
+            let images = folder.join(format!("images/{split}/{class}"));
+            std::fs::create_dir_all(&images).unwrap();
+            for number in 0..count {
+                let mut pixel = || (100.0 + 40.0 * f32::from(class) + 30.0 * noise.normal()) as u8;
+                let pixels: Vec<u8> = (0..300 * 280 * 3).map(|_| pixel()).collect();
+                let file = [b"P6 300 280 255\n".to_vec(), pixels].concat();
+                std::fs::write(images.join(format!("{number}.ppm")), file).unwrap();
+            }
+        }
+    }
+    let weights = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/weights/torchvision.pth");
+    std::fs::copy(weights, folder.join("weights.pth")).unwrap();
+    let all = "all --checkpoint weights.pth --data images --networks teacher --out all";
+    let text = succeeds(folder, &format!("{all} --protocols knn,few-shot,kmeans"));
+    assert!(text.contains("# Evaluations of weights.pth") && text.contains("Seed 0."), "{text}");
+    let report = json(folder, "all/results.json");
+    let standard = "mean 0.485 0.456 0.406, deviation 0.229 0.224 0.225";
+    for (entry, (protocol, filter)) in report["entries"].as_array().unwrap().iter().zip([
+        ("knn", "bicubic"),
+        ("few-shot", "bilinear"),
+        ("kmeans", "bilinear"),
+    ]) {
+        let text =
+            succeeds(folder, &format!("{protocol} weights.pth --data images --json out.json"));
+        let alone = json(folder, "out.json");
+        assert_eq!(entry["protocol"], protocol);
+        for (name, value) in entry["result"].as_object().unwrap() {
+            assert_eq!(alone[name], *value, "{name} of {protocol}");
+        }
+        let images = format!("short side 256 ({filter}), middle 224 x 224, {standard}");
+        assert!(entry["images"].as_str().unwrap().ends_with(&images), "{entry}");
+        assert_eq!(alone["source"]["images"], images);
+        for name in ["checkpoint", "network", "training images of", "test images of", "images"] {
+            let value = alone["source"][name].as_str().unwrap();
+            assert!(text.contains(&format!("{name:<20} {value}")), "{name} is not in {text}");
+        }
     }
 }

@@ -145,9 +145,9 @@ pub fn run(args: &AllArgs) -> Result<ExitCode> {
         let network = NetworkArgs::new(&args.checkpoint, NetworkName::Teacher, DeviceArgs::CPU);
         let mut source = network.open()?;
         let path = source.path().to_owned();
-        let transform = network.transform(&source)?;
+        let look = Look::of(&source)?;
         let default = source.config().map_or(64, |config| config.knn.batch_size);
-        let batch = args.batch_size.unwrap_or(default).max(1);
+        let look = (&look, args.batch_size.unwrap_or(default).max(1));
         let mut show = |event: EvaluationEvent| screen.show(event);
         let mut recorder = Recorder::new(&path, &settings, &folder, &mut show)?;
         let all = [NetworkName::Pixels, NetworkName::Untrained, NetworkName::Teacher];
@@ -157,12 +157,9 @@ pub fn run(args: &AllArgs) -> Result<ExitCode> {
             if !root.is_dir() {
                 return Err(Error::data(root, "no such folder"));
             }
-            let look = Look { transform, fixed: source.config().is_some() };
-            let look = (&look, batch);
             evaluate_paper_sets(&mut recorder, &mut source, networks, root, look, &Cpu)?;
         } else {
             let (data, seed) = args.data.config(&source)?;
-            let look = (&transform, batch);
             evaluate_own(&mut recorder, &mut source, networks, (&data, seed), look, &Cpu)?;
         }
         recorder.finish()

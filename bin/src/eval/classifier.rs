@@ -1,5 +1,5 @@
 //! What the protocols that train a classifier share: the source of network and images, the progress
-//! bar, and the result on the screen and as JSON.
+//! bar, and the result on the screen and as JSON. The other protocols report theirs likewise.
 
 use std::path::{Path, PathBuf};
 
@@ -80,11 +80,19 @@ impl Screen {
     }
 }
 
-/// Prints every setting, one per line, sources first.
-pub fn print_settings(source: &[(&str, String)], settings: &impl serde::Serialize) {
+/// Where a result comes from: names and values, such as the checkpoint's file.
+pub type Source = Vec<(&'static str, String)>;
+
+/// Prints a source, one name per line.
+pub fn print_source(source: &[(&str, String)]) {
     for (name, value) in source {
         println!("{name:<20} {value}");
     }
+}
+
+/// Prints every setting, one per line, sources first.
+pub fn print_settings(source: &[(&str, String)], settings: &impl serde::Serialize) {
+    print_source(source);
     let settings = serde_json::to_value(settings).expect("plain settings");
     for (name, value) in settings.as_object().into_iter().flatten() {
         match value {

@@ -5,13 +5,14 @@ use std::process::ExitCode;
 
 use carp::error::Result;
 use clap::Args;
+use evaluations::all::Protocol;
 use evaluations::copy_detection::{
     CopyDetectionOptions, CopyFeatures, CopyNames, HEADLINE, evaluate,
 };
 use evaluations::features::FeatureSet;
-use serde_json::json;
 
-use super::feature_source::{Output, wanted};
+use super::classifier::print_source;
+use super::feature_source::{Output, files, wanted};
 use crate::threads::on_threads;
 
 #[derive(Args)]
@@ -42,6 +43,13 @@ pub fn run(args: &CopyDetectionArgs) -> Result<ExitCode> {
     let originals = wanted(&args.features, "--features", "the features of the originals")?;
     let queries = wanted(&args.test_features, "--test-features", "the features of the queries")?;
     let names = wanted(&args.names, "--names", "the file names")?;
+    let source = files([
+        ("features", Some(originals)),
+        ("test features", Some(queries)),
+        ("file names", Some(names)),
+        ("distractors", args.distractors.as_deref()),
+        ("whitening", args.whitening.as_deref()),
+    ]);
     let load = |path: &Option<PathBuf>| path.as_deref().map(FeatureSet::load).transpose();
     let result = on_threads(args.output.threads, || {
         let names = CopyNames::load(names)?;
@@ -54,18 +62,18 @@ pub fn run(args: &CopyDetectionArgs) -> Result<ExitCode> {
         let options = CopyDetectionOptions { top: args.top, ..CopyDetectionOptions::default() };
         evaluate(features, &names, options)
     })?;
-    let top = match result.options.top {
-        0 => "the whole ranking".to_owned(),
-        top => format!("the first {top}"),
-    };
     let whitening = match result.whitened_by {
         Some(n) => format!("whitened (power {}, {n} images)", result.options.whitening_power),
         None => "not whitened".to_owned(),
     };
+    print_source(&source);
     println!(
         "copy detection, cosine, {whitening}: {} originals and {} distractors, features of {}; AP by \
-         trapezoids over {top}",
-        result.originals, result.distractors, result.dim
+         trapezoids over {}",
+        result.originals,
+        result.distractors,
+        result.dim,
+        result.depth()
     );
     if let Some(map) = result.strong {
         println!("{HEADLINE}: mAP {:.2} %", 100.0 * map);
@@ -74,6 +82,6 @@ pub fn run(args: &CopyDetectionArgs) -> Result<ExitCode> {
     for block in &result.blocks {
         println!("{:<16}{:>8}{:>9.2}", block.name, block.queries, 100.0 * block.map);
     }
-    args.output.save("copy-detection", json!(result))?;
+    args.output.save(Protocol::CopyDetection, &source, &result)?;
     Ok(ExitCode::SUCCESS)
 }

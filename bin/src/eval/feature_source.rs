@@ -4,15 +4,16 @@ use std::path::{Path, PathBuf};
 
 use carp::error::{Error, Result};
 use clap::Args;
+use evaluations::all::{Look, Protocol};
 use evaluations::features::FeatureSet;
 use evaluations::network_file::{NetworkFile, NetworkName};
-use files::write_atomically;
-use serde_json::Value;
+use serde::Serialize;
 
+use super::classifier::{Source, write_json};
 use crate::data_args::DataArgs;
 use crate::device::DeviceArgs;
 use crate::image_bar::ImageBar;
-use crate::network_args::{NetworkArgs, network_name};
+use crate::network_args::{FilterName, NetworkArgs, network_name};
 
 /// A checkpoint, or feature files made by any program.
 #[derive(Args)]
@@ -50,53 +51,73 @@ pub struct Output {
 
 impl Output {
     /// Writes the JSON file, if one was requested.
-    pub fn save(&self, protocol: &str, mut result: Value) -> Result<()> {
-        let Some(path) = &self.json else { return Ok(()) };
-        result["protocol"] = protocol.into();
-        let text = serde_json::to_string_pretty(&result).expect("plain numbers and names");
-        Ok(write_atomically(path, (text + "\n").as_bytes())?)
+    pub fn save(&self, protocol: Protocol, source: &Source, result: &impl Serialize) -> Result<()> {
+        self.json.as_ref().map_or(Ok(()), |path| write_json(path, protocol.name(), source, result))
     }
 }
 
+/// Features with their source.
+pub struct Sets {
+    pub train: FeatureSet,
+    pub test: Option<FeatureSet>,
+    pub source: Source,
+}
+
 impl FeatureSource {
-    /// Training and test features.
-    pub fn pair(&self) -> Result<(FeatureSet, FeatureSet)> {
-        if let Some(checkpoint) = &self.checkpoint {
-            let source = NetworkArgs::new(checkpoint, self.network, self.device).open()?;
-            return self.extract(source);
+    /// Training and test features for a protocol, with their source.
+    pub fn pair(&self, protocol: Protocol) -> Result<(FeatureSet, FeatureSet, Source)> {
+        if self.checkpoint.is_none() && self.features.is_some() {
+            wanted(&self.test_features, "--test-features", "the test features")?;
         }
-        let train = self.train()?;
-        let test = wanted(&self.test_features, "--test-features", "the test features")?;
-        Ok((FeatureSet::load(train)?, FeatureSet::load(test)?))
+        let Sets { train, test, source } = self.train_and_maybe_test(protocol)?;
+        Ok((train, test.expect("a file, or a network's"), source))
     }
 
     /// Training features, and test features if there are any.
-    pub fn train_and_maybe_test(&self) -> Result<(FeatureSet, Option<FeatureSet>)> {
-        if self.checkpoint.is_some() {
-            let (train, test) = self.pair()?;
-            return Ok((train, Some(test)));
+    pub fn train_and_maybe_test(&self, protocol: Protocol) -> Result<Sets> {
+        if let Some(checkpoint) = &self.checkpoint {
+            let source = NetworkArgs::new(checkpoint, self.network, self.device).open()?;
+            return self.extract(source, protocol);
         }
-        let test = self.test_features.as_deref().map(FeatureSet::load).transpose()?;
-        Ok((FeatureSet::load(self.train()?)?, test))
+        let train = wanted(&self.features, "--features", "the training features, or a checkpoint")?;
+        let test = self.test_features.as_deref();
+        Ok(Sets {
+            train: FeatureSet::load(train)?,
+            test: test.map(FeatureSet::load).transpose()?,
+            source: files([("features", Some(train)), ("test features", test)]),
+        })
     }
 
     /// The network's features of training and test data.
-    fn extract(&self, mut source: NetworkFile) -> Result<(FeatureSet, FeatureSet)> {
-        let network = NetworkArgs::new(source.path(), self.network, self.device);
-        let mut encoder = network.encoder(&mut source, self.network)?;
-        let mut features = |split| {
-            let data = self.data.open(&source, split)?;
+    fn extract(&self, mut file: NetworkFile, protocol: Protocol) -> Result<Sets> {
+        let mut network = NetworkArgs::new(file.path(), self.network, self.device);
+        let (data, _) = self.data.config(&file)?;
+        let transform = Look::of(&file)?.transform(protocol, data.kind);
+        network.filter = FilterName::of(transform.filter);
+        let mut encoder = network.encoder(&mut file, self.network)?;
+        let mut source = vec![
+            ("checkpoint", file.path().display().to_string()),
+            ("network", self.network.name().to_owned()),
+        ];
+        let mut features = |split, what| {
+            let data = self.data.open(&file, split)?;
+            source.push((what, data.name().to_owned()));
             let bar = ImageBar::new(data.name(), data.len());
             let set = encoder.feature_set(&*data, |done| bar.set(done));
             bar.finish();
             set
         };
-        Ok((features("train")?, features("test")?))
+        let train = features("train", "training images of")?;
+        let test = Some(features("test", "test images of")?);
+        source.push(("images", encoder.transform().to_string()));
+        Ok(Sets { train, test, source })
     }
+}
 
-    fn train(&self) -> Result<&Path> {
-        wanted(&self.features, "--features", "the training features, or a checkpoint")
-    }
+/// Names of the files that were given, for a report.
+pub fn files<const N: usize>(files: [(&'static str, Option<&Path>); N]) -> Source {
+    let given = files.into_iter().filter_map(|(name, path)| Some((name, path?)));
+    given.map(|(name, path)| (name, path.display().to_string())).collect()
 }
 
 /// A required file.

@@ -4,11 +4,12 @@ use std::process::ExitCode;
 
 use carp::error::Result;
 use clap::{Args, ValueEnum};
+use evaluations::all::Protocol;
 use evaluations::average_precision::Interpolation;
 use evaluations::few_shot::{Difficult, FewShotOptions, evaluate};
 use evaluations::linear_svm::SvmOptions;
-use serde_json::json;
 
+use super::classifier::print_source;
 use super::feature_source::FeatureSource;
 use crate::threads::on_threads;
 
@@ -91,10 +92,11 @@ pub fn run(args: &FewShotArgs) -> Result<ExitCode> {
         },
         seed: args.seed,
     };
-    let result = on_threads(args.source.output.threads, || {
-        let (train, test) = args.source.pair()?;
-        evaluate(train, test, options)
+    let (source, result) = on_threads(args.source.output.threads, || {
+        let (train, test, source) = args.source.pair(Protocol::FewShot)?;
+        Ok((source, evaluate(train, test, options)?))
     })?;
+    print_source(&source);
     let options = &result.options;
     println!(
         "linear SVMs (squared hinge, class weights {}:{}, tolerance {:e}, at most {} sweeps) on x / \
@@ -132,6 +134,12 @@ pub fn run(args: &FewShotArgs) -> Result<ExitCode> {
             best.not_converged
         );
     }
-    args.source.output.save("few-shot", json!(result))?;
+    for score in &result.scores {
+        if let Some(note) = score.note() {
+            let shots = score.shots.map_or("all".to_owned(), |shots| shots.to_string());
+            println!("{shots} images/class: {note}");
+        }
+    }
+    args.source.output.save(Protocol::FewShot, &source, &result)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -4,11 +4,12 @@ use std::process::ExitCode;
 
 use carp::error::Result;
 use clap::{Args, ValueEnum};
+use evaluations::all::Protocol;
 use evaluations::clustering::{ClusteringOptions, evaluate};
 use evaluations::kmeans::{KmeansOptions, Start};
-use serde_json::json;
 
-use super::feature_source::FeatureSource;
+use super::classifier::print_source;
+use super::feature_source::{FeatureSource, Sets};
 use crate::threads::on_threads;
 
 #[derive(Args)]
@@ -70,10 +71,11 @@ pub fn run(args: &KmeansArgs) -> Result<ExitCode> {
         standardize: !args.no_standardize,
         max_points_per_centroid: args.max_points_per_centroid,
     };
-    let result = on_threads(args.source.output.threads, || {
-        let (train, test) = args.source.train_and_maybe_test()?;
-        evaluate(train, test, options)
+    let (source, result) = on_threads(args.source.output.threads, || {
+        let Sets { train, test, source } = args.source.train_and_maybe_test(Protocol::Kmeans)?;
+        Ok((source, evaluate(train, test, options)?))
     })?;
+    print_source(&source);
     let (options, scores) = (&result.options, &result.scores);
     let (kind, objective) = if options.kmeans.spherical {
         ("spherical", "sum of inner products")
@@ -114,6 +116,6 @@ pub fn run(args: &KmeansArgs) -> Result<ExitCode> {
     ] {
         println!("{name:<20}  {:>7.2}", 100.0 * score);
     }
-    args.source.output.save("kmeans", json!(result))?;
+    args.source.output.save(Protocol::Kmeans, &source, &result)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -5,9 +5,10 @@ use std::process::ExitCode;
 
 use carp::error::Result;
 use clap::Args;
+use evaluations::all::Protocol;
 use evaluations::knn::{KnnAccuracy, KnnOptions, evaluate};
-use serde_json::json;
 
+use super::classifier::print_source;
 use super::feature_source::FeatureSource;
 use crate::threads::on_threads;
 
@@ -29,10 +30,11 @@ pub struct KnnArgs {
 
 pub fn run(args: &KnnArgs) -> Result<ExitCode> {
     let options = KnnOptions { ks: args.k.clone(), temperature: args.temperature };
-    let result = on_threads(args.source.output.threads, || {
-        let (train, test) = args.source.pair()?;
-        evaluate(&train, &test, options)
+    let (source, result) = on_threads(args.source.output.threads, || {
+        let (train, test, source) = args.source.pair(Protocol::Knn)?;
+        Ok((source, evaluate(&train, &test, options)?))
     })?;
+    print_source(&source);
     println!(
         "k-NN, cosine, votes exp(s / {}): {} test against {} training features of {}, {} classes",
         result.options.temperature, result.queries, result.bank, result.dim, result.classes
@@ -47,6 +49,6 @@ pub fn run(args: &KnnArgs) -> Result<ExitCode> {
     if let Some(path) = &args.predictions {
         result.save_predictions(path)?;
     }
-    args.source.output.save("knn", json!(result))?;
+    args.source.output.save(Protocol::Knn, &source, &result)?;
     Ok(ExitCode::SUCCESS)
 }

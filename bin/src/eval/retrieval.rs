@@ -5,11 +5,12 @@ use std::process::ExitCode;
 
 use carp::error::Result;
 use clap::Args;
+use evaluations::all::Protocol;
 use evaluations::features::FeatureSet;
 use evaluations::retrieval::{Relevance, RetrievalOptions, evaluate};
-use serde_json::json;
 
-use super::feature_source::{Output, wanted};
+use super::classifier::print_source;
+use super::feature_source::{Output, files, wanted};
 use crate::threads::on_threads;
 
 #[derive(Args)]
@@ -36,12 +37,18 @@ pub fn run(args: &RetrievalArgs) -> Result<ExitCode> {
     let database = wanted(&args.features, "--features", "the features of the database")?;
     let queries = wanted(&args.test_features, "--test-features", "the features of the queries")?;
     let relevance = wanted(&args.relevance, "--relevance", "the ground truth")?;
+    let source = files([
+        ("features", Some(database)),
+        ("test features", Some(queries)),
+        ("ground truth", Some(relevance)),
+    ]);
     let result = on_threads(args.output.threads, || {
         let relevance = Relevance::load(relevance)?;
         let (database, queries) = (FeatureSet::load(database)?, FeatureSet::load(queries)?);
         let options = RetrievalOptions { precision_at: args.precision_at.clone() };
         evaluate(&database, &queries, &relevance, options)
     })?;
+    print_source(&source);
     println!(
         "revisited retrieval, cosine: {} queries in {} images, features of {}; AP by trapezoids, \
          junk removed",
@@ -56,6 +63,6 @@ pub fn run(args: &RetrievalArgs) -> Result<ExitCode> {
         let columns: String = columns.collect();
         println!("{name:<8}{:>9}{columns}  {:>7}", number(&score.map), score.queries);
     }
-    args.output.save("retrieval", json!(result))?;
+    args.output.save(Protocol::Retrieval, &source, &result)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -100,6 +100,16 @@ pub struct CopyDetectionResult {
     pub blocks: Vec<BlockScore>,
 }
 
+impl CopyDetectionResult {
+    /// How much of each ranking counted, in words.
+    pub fn depth(&self) -> String {
+        match self.options.top {
+            top if top > 0 && top < self.originals + self.distractors => format!("the first {top}"),
+            _ => "the whole ranking".to_owned(),
+        }
+    }
+}
+
 /// The features to compare.
 pub struct CopyFeatures {
     /// Originals, in the order of the names.

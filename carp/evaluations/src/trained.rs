@@ -87,17 +87,7 @@ impl<'a> TrainedBackbone<'a> {
         extractor: &mut FeatureExtractor,
         data: &Arc<dyn Dataset>,
     ) -> Result<Vec<f32>> {
-        let features = network_features(extractor, &self.transform, &**data, |_| ())?;
-        match features.iter().position(|feature| !feature.is_finite()) {
-            None => Ok(features),
-            Some(at) => {
-                let (image, feature) = (at / extractor.dim(), features[at]);
-                let name = data.name();
-                Err(Error::usage(format!(
-                    "a feature of image {image} of {name} is {feature}: the network is broken"
-                )))
-            }
-        }
+        network_features(extractor, &self.transform, &**data, |_| ())
     }
 
     /// The training view of a classifier: a random crop with this area fraction, resized (bilinear,
@@ -118,8 +108,8 @@ impl<'a> TrainedBackbone<'a> {
     /// The preprocessing in words: names and values for a report. Without a `crop_scale`, training
     /// images are preprocessed like test images.
     pub fn described(&self, crop_scale: Option<(f32, f32)>) -> [(&'static str, String); 3] {
-        let EvalTransform { resize, size, .. } = self.transform;
-        let test = format!("short side {resize} (bicubic), middle {size} x {size}");
+        let size = self.transform.size;
+        let test = self.transform.to_string();
         let train = match crop_scale {
             Some((low, high)) => format!(
                 "random crop of {low} to {high} of the area to {size} x {size} (bilinear), mirrored \

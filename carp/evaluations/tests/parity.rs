@@ -325,6 +325,8 @@ fn copies_are_found_as_by_the_published_protocol() {
                 }
                 assert_eq!(result.strong, Some(result.blocks[0].map));
                 assert_eq!(result.distractors, if distracted { 120 } else { 0 });
+                let depth = if top == 20 { "the first 20" } else { "the whole ranking" };
+                assert_eq!(result.depth(), depth);
             }
         }
     }

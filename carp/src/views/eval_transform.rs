@@ -1,5 +1,7 @@
 //! Image preprocessing in evaluations: nothing random.
 
+use std::fmt;
+
 use datasets::{Crop, Filter, Image, resize};
 
 use super::normalise::normalise;
@@ -33,6 +35,12 @@ impl EvalTransform {
         };
         let (mean, std) = (of_channels(mean), of_channels(std));
         EvalTransform { resize: 256, size: 224, filter, mean, std }
+    }
+
+    /// The standardisation in words, such as `mean 0.5, deviation 0.25`; one number per channel.
+    pub fn standardisation(&self) -> String {
+        let list = |x: &[f32]| x.iter().map(f32::to_string).collect::<Vec<_>>().join(" ");
+        format!("mean {}, deviation {}", list(&self.mean), list(&self.std))
     }
 
     /// Elements of the result: size x size x channels.
@@ -70,5 +78,15 @@ impl EvalTransform {
             pixels.extend_from_slice(&row[crop.left * channels..][..crop.width * channels]);
         }
         pixels
+    }
+}
+
+/// In words, for reports.
+impl fmt::Display for EvalTransform {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let EvalTransform { resize, size, filter, .. } = self;
+        let filter = format!("{filter:?}").to_lowercase();
+        let standardisation = self.standardisation();
+        write!(f, "short side {resize} ({filter}), middle {size} x {size}, {standardisation}")
     }
 }

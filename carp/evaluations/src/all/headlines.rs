@@ -46,8 +46,8 @@ pub fn linear(result: &LinearResult, crop_scale: Option<(f32, f32)>) -> Measured
     };
     let optimizer = format!("{:?}", settings.optimizer).to_uppercase();
     let line = format!(
-        "{optimizer}, learning rate {}, {} epochs of batches of {}, {views}; best epoch ({})",
-        best.lr, settings.epochs, settings.batch_size, best.best.epoch
+        "{optimizer}, learning rate {}, {} epochs of batches of {}, {views}; best epoch ({}), seed {}",
+        best.lr, settings.epochs, settings.batch_size, best.best.epoch, settings.seed
     );
     measured(line, scores, result)
 }
@@ -79,11 +79,20 @@ pub fn few_shot(train: &FeatureSet, test: &FeatureSet, settings: &AllSettings) -
         let (name, value) = (format!("mAP, {images}"), 100.0 * score.map);
         scores.push(Score { name, value, sd });
     }
+    let notes = result.scores.iter().filter_map(|score| {
+        let shots = score.shots.map_or("all".to_owned(), |shots| shots.to_string());
+        Some(format!("; {shots} images: {}", score.note()?))
+    });
+    let notes: String = notes.collect();
     let options = &result.options;
     let full = if options.full { "" } else { "; all images skipped: too many" };
     let line = format!(
-        "linear SVMs, C of {:?}, weights {}:{}; mean of {} draws{full}",
-        options.costs, options.svm.positive_weight, options.svm.negative_weight, options.draws
+        "linear SVMs, C of {:?}, weights {}:{}; mean of {} draws, seed {}{full}{notes}",
+        options.costs,
+        options.svm.positive_weight,
+        options.svm.negative_weight,
+        options.draws,
+        options.seed
     );
     Ok(measured(line, scores, &result))
 }
@@ -108,8 +117,12 @@ pub fn kmeans(train: &FeatureSet, test: &FeatureSet, settings: &AllSettings) -> 
     let options = &result.options;
     let line = format!(
         "spherical k-means on standardised features, {} clusters of {} images, {} iterations, best \
-         of {} starts",
-        options.kmeans.clusters, result.points, options.kmeans.iterations, options.kmeans.starts
+         of {} starts, seed {}",
+        options.kmeans.clusters,
+        result.points,
+        options.kmeans.iterations,
+        options.kmeans.starts,
+        options.kmeans.seed
     );
     Ok(measured(line, scores, &result))
 }
@@ -129,11 +142,8 @@ pub fn retrieval(result: &RetrievalResult, line: &str) -> Measured {
 pub fn copy_detection(result: &CopyDetectionResult, line: &str) -> Measured {
     let blocks = result.blocks.iter();
     let scores = blocks.map(|block| Score::percent(format!("{} mAP", block.name), block.map));
-    let top = match result.options.top {
-        0 => "the whole ranking".to_owned(),
-        top => format!("the first {top}"),
-    };
-    measured(format!("{line}; {top}, not whitened"), scores.collect(), result)
+    let depth = result.depth();
+    measured(format!("{line}; {depth}, not whitened"), scores.collect(), result)
 }
 
 pub fn semi(results: &[SemiResult]) -> Measured {
@@ -143,7 +153,8 @@ pub fn semi(results: &[SemiResult]) -> Measured {
         scores.push(Score::percent(format!("top-1, {images} labels"), result.best.test.top1));
         scores.push(Score::percent(format!("top-5, {images} labels"), result.best.test.top5));
     }
-    let epochs = results.first().map_or(0, |result| result.settings.epochs);
-    let line = format!("SwAV's settings, {epochs} epochs; best epoch");
+    let first = results.first().map(|result| &result.settings);
+    let (epochs, seed) = first.map_or((0, 0), |settings| (settings.epochs, settings.seed));
+    let line = format!("SwAV's settings, {epochs} epochs; best epoch, seed {seed}");
     measured(line, scores, &results)
 }

@@ -2,6 +2,7 @@
 //! and a Markdown table, with the authors' published numbers.
 
 mod headlines;
+mod look;
 mod own_data;
 mod paper;
 mod paper_sets;
@@ -11,10 +12,11 @@ mod report;
 mod settings;
 mod table;
 
+pub use self::look::Look;
 pub use self::own_data::evaluate_own;
 pub use self::paper_sets::{box_of, evaluate_paper_sets};
 pub use self::protocol::Protocol;
 pub use self::recorder::{EvaluationEvent, Recorder};
 pub use self::report::{Entry, EvaluationReport, Score, Skipped};
-pub use self::settings::{AllSettings, Look};
+pub use self::settings::AllSettings;
 pub use self::table::markdown;

@@ -8,6 +8,7 @@ use carp::views::EvalTransform;
 use datasets::{DataConfig, Dataset};
 
 use super::headlines;
+use super::look::Look;
 use super::protocol::Protocol;
 use super::recorder::{EvaluationEvent, Recorder};
 use super::report::Measured;
@@ -69,6 +70,11 @@ pub fn features(
     })
 }
 
+/// The names of training and test images, and their preprocessing.
+pub fn described(transform: &EvalTransform, (train, test): (&str, &str)) -> String {
+    format!("images of {train}, tested on {test}: {transform}")
+}
+
 /// Features of training and test images.
 pub fn pair(
     backbone: Option<&TrainedBackbone>,
@@ -92,7 +98,7 @@ pub fn evaluate_own(
     source: &mut NetworkFile,
     networks: &[NetworkName],
     (data, seed): (&DataConfig, u64),
-    (transform, batch): (&EvalTransform, usize),
+    (look, batch): (&Look, usize),
     device: Device,
 ) -> Result<()> {
     let splits = LabelledSplits::new(&data.open(seed)?)?;
@@ -101,26 +107,42 @@ pub fn evaluate_own(
     let title = title.split(',').next().unwrap_or(&title).to_owned();
     for &network in networks {
         let name = network.name();
-        let backbone = backbone(source, network, transform, batch, device)?;
+        let transform = |protocol| look.transform(protocol, data.kind);
+        let images =
+            |protocol| described(&transform(protocol), (splits.train.name(), splits.test.name()));
+        let at = |protocol| (title.as_str(), name, protocol);
+        let mut backbone = backbone(source, network, &look.transform, batch, device)?;
         let sets = (&*splits.train, &*splits.test);
-        let features = pair(backbone.as_ref(), transform, sets, name, recorder)?;
+        // In this order protocols with the same images, which share features, are neighbours.
+        let mut known: Option<(EvalTransform, Pair)> = None;
         for protocol in [Protocol::Linear, Protocol::Knn, Protocol::FewShot, Protocol::Kmeans] {
-            if recorder.wants(protocol) {
-                recorder.measure((&title, name, protocol), |settings| match protocol {
-                    Protocol::Linear => {
-                        linear(settings, backbone.as_ref(), &splits, Some(&features), device)
-                    }
-                    Protocol::Knn => headlines::knn(&features.train, &features.test, settings),
-                    Protocol::FewShot => {
-                        headlines::few_shot(&features.train, &features.test, settings)
-                    }
-                    _ => headlines::kmeans(&features.train, &features.test, settings),
-                })?;
+            if !recorder.wants(protocol) {
+                continue;
             }
+            let transform = transform(protocol);
+            if known.as_ref().is_none_or(|(of, _)| *of != transform) {
+                drop(known.take());
+                let pair = pair(backbone.as_ref(), &transform, sets, name, recorder)?;
+                known = Some((transform.clone(), pair));
+            }
+            let (_, features) = known.as_ref().expect("just made");
+            if let Some(backbone) = &mut backbone {
+                backbone.transform = transform;
+            }
+            recorder.measure(at(protocol), images(protocol), |settings| match protocol {
+                Protocol::Linear => {
+                    linear(settings, backbone.as_ref(), &splits, Some(features), device)
+                }
+                Protocol::Knn => headlines::knn(&features.train, &features.test, settings),
+                Protocol::FewShot => headlines::few_shot(&features.train, &features.test, settings),
+                _ => headlines::kmeans(&features.train, &features.test, settings),
+            })?;
         }
-        drop(features);
-        if let (Some(backbone), true) = (&backbone, recorder.wants(Protocol::Semi)) {
-            recorder.measure((&title, name, Protocol::Semi), |settings| {
+        drop(known);
+        if let (Some(backbone), true) = (&mut backbone, recorder.wants(Protocol::Semi)) {
+            backbone.transform = transform(Protocol::Semi);
+            let images = images(Protocol::Semi);
+            recorder.measure(at(Protocol::Semi), images, |settings| {
                 fine_tuned(settings, backbone, &splits)
             })?;
         }

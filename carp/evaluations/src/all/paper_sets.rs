@@ -1,6 +1,5 @@
 //! The paper's data sets, each with the paper's protocols for it.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -8,14 +7,17 @@ use carp::error::{Error, Result};
 use carp::learner::Device;
 use carp::views::EvalTransform;
 use datasets::catalogue::{ALL, Contents, DataSet, Query};
-use datasets::{Change, Changed, Crop, DataConfig, DataKind, Dataset, Filter, Reading, Subset};
+use datasets::{Change, Changed, Crop, DataConfig, DataKind, Dataset, Reading, Subset};
 
 use super::headlines;
-use super::own_data::{Pair, backbone, features as own_features, fine_tuned, linear, pair};
+use super::look::Look;
+use super::own_data::{
+    Pair, backbone, described, features as own_features, fine_tuned, linear, pair,
+};
 use super::protocol::Protocol;
 use super::recorder::{EvaluationEvent, Recorder};
 use super::report::Measured;
-use super::settings::{AllSettings, Look};
+use super::settings::AllSettings;
 use crate::backbone::Backbone;
 use crate::copy_detection::{CopyBlock, CopyDetectionOptions, CopyFeatures, CopyNames};
 use crate::features::{AnySize, FeatureSet, SCALES};
@@ -44,8 +46,8 @@ pub fn evaluate_paper_sets(
 ) -> Result<()> {
     let mut networks_ready = Vec::new();
     for &network in networks {
-        let transform = look.transform(Filter::Bicubic);
-        networks_ready.push((network, backbone(source, network, &transform, batch, device)?));
+        let ready = backbone(source, network, &look.transform, batch, device)?;
+        networks_ready.push((network, ready));
     }
     for set in &ALL {
         let folder = root.join(set.name);
@@ -84,42 +86,40 @@ impl Run<'_> {
             return Ok(());
         }
         let contents = self.set.contents(self.config)?;
-        // Features by resizing filter: most protocols share them.
-        let mut features: BTreeMap<bool, Pair> = BTreeMap::new();
+        // Protocols with the same images share features.
+        let mut known: Option<(EvalTransform, Pair)> = None;
         for protocol in protocols {
-            let filter = match (protocol, self.set.kind) {
-                (Protocol::Knn, _) | (Protocol::Linear, DataKind::ImageNet) => Filter::Bicubic,
-                _ => Filter::Bilinear,
-            };
+            let transform = self.look.transform(protocol, self.set.kind);
             match protocol {
                 Protocol::Retrieval => self.retrieval(recorder, &contents, backbone)?,
                 Protocol::CopyDetection => self.copy_detection(recorder, &contents, backbone)?,
                 Protocol::Linear | Protocol::Semi => {
-                    self.trained(recorder, protocol, filter, &contents, backbone)?;
+                    self.trained(recorder, protocol, transform, &contents, backbone)?;
                 }
                 Protocol::FewShot if self.set.kind == DataKind::INat2018 => {
-                    self.trained(recorder, protocol, filter, &contents, backbone)?;
+                    self.trained(recorder, protocol, transform, &contents, backbone)?;
                 }
                 Protocol::Knn | Protocol::FewShot | Protocol::Kmeans => {
                     let is_part =
                         protocol == Protocol::Kmeans && self.set.kind == DataKind::ImageNet;
-                    let key = self.look.transform(filter).filter == Filter::Bicubic;
-                    if is_part || !features.contains_key(&key) {
+                    if is_part || known.as_ref().is_none_or(|(of, _)| *of != transform) {
                         // For large data sets keep only one copy of the features.
-                        features.clear();
+                        drop(known.take());
                         let share = recorder.settings().imagenet_clustered;
                         let share = is_part.then_some((share, recorder.settings().seed));
-                        let pair = self.features(recorder, filter, &contents, backbone, share)?;
-                        features.insert(key, pair);
+                        let pair =
+                            self.features(recorder, &transform, &contents, backbone, share)?;
+                        known = Some((transform.clone(), pair));
                     }
-                    let Pair { train, test } = &features[&key];
-                    recorder.measure(self.names(protocol), |settings| match protocol {
+                    let (_, Pair { train, test }) = known.as_ref().expect("just made");
+                    let images = self.images(&transform);
+                    recorder.measure(self.names(protocol), images, |settings| match protocol {
                         Protocol::Knn => headlines::knn(train, test, settings),
                         Protocol::FewShot => headlines::few_shot(train, test, settings),
                         _ => headlines::kmeans(train, test, settings),
                     })?;
                     if is_part {
-                        features.clear();
+                        known = None;
                     }
                 }
             }
@@ -131,11 +131,15 @@ impl Run<'_> {
         (self.set.name, self.network.name(), protocol)
     }
 
+    fn images(&self, transform: &EvalTransform) -> String {
+        described(transform, (self.set.train, self.set.test))
+    }
+
     /// Features of the training and test split, or with `share` of a balanced subset of the former.
     fn features(
         &self,
         recorder: &mut Recorder,
-        filter: Filter,
+        transform: &EvalTransform,
         contents: &Contents,
         backbone: Option<&TrainedBackbone>,
         share: Option<(f64, u64)>,
@@ -147,8 +151,7 @@ impl Run<'_> {
             let indices = label_subset::balanced(&labels, train.classes().len(), share, seed)?;
             train = Arc::new(Subset { data: train, indices });
         }
-        let transform = self.look.transform(filter);
-        pair(backbone, &transform, (&*train, &*test), self.network.name(), recorder)
+        pair(backbone, transform, (&*train, &*test), self.network.name(), recorder)
     }
 
     /// The protocols that train on images.
@@ -156,12 +159,12 @@ impl Run<'_> {
         &self,
         recorder: &mut Recorder,
         protocol: Protocol,
-        filter: Filter,
+        transform: EvalTransform,
         contents: &Contents,
         backbone: Option<&TrainedBackbone>,
     ) -> Result<()> {
         let Some(backbone) = backbone else { return Ok(()) };
-        let transform = self.look.transform(filter);
+        let images = self.images(&transform);
         let backbone = TrainedBackbone { transform, ..backbone.clone() };
         let (train, test) =
             (contents.dataset(self.set.train, READING)?, contents.dataset(self.set.test, READING)?);
@@ -173,7 +176,7 @@ impl Run<'_> {
             test,
         };
         let is_inat = self.set.kind == DataKind::INat2018;
-        recorder.measure(self.names(protocol), |settings| match protocol {
+        recorder.measure(self.names(protocol), images, |settings| match protocol {
             Protocol::Semi => fine_tuned(settings, &backbone, &splits),
             Protocol::FewShot => inat_shots(settings, &backbone, &splits),
             _ if is_inat => {
@@ -195,7 +198,7 @@ impl Run<'_> {
     ) -> Result<()> {
         let Some(backbone) = backbone else { return Ok(()) };
         let mut any_size = AnySize::new(plain(backbone), self.device);
-        let transform = self.look.transform(Filter::Bilinear);
+        let transform = self.look.transform(Protocol::Retrieval, self.set.kind);
         let (fit, boxes) = {
             let AllSettings { fit, query_boxes, .. } = recorder.settings();
             (*fit, *query_boxes)
@@ -221,10 +224,12 @@ impl Run<'_> {
             junk: lists(|query| &query.junk),
         };
         let boxes = if boxes { "cropped to their boxes" } else { "not cropped" };
-        let line = format!(
-            "images shrunk to fit {fit} pixels, scales 1, 1/sqrt(2), 1/2, cosine; queries {boxes}"
+        let line = format!("scales 1, 1/sqrt(2), 1/2 (bilinear), cosine; queries {boxes}");
+        let images = format!(
+            "images of database, tested on queries: shrunk to fit {fit} pixels (lanczos), {}",
+            transform.standardisation()
         );
-        recorder.measure(self.names(Protocol::Retrieval), |_| {
+        recorder.measure(self.names(Protocol::Retrieval), images, |_| {
             let options = RetrievalOptions::default();
             let result = retrieval::evaluate(&database, &queries, &relevance, options)?;
             Ok(headlines::retrieval(&result, &line))
@@ -239,8 +244,8 @@ impl Run<'_> {
     ) -> Result<()> {
         let AllSettings { copy_side: side, copy_top: top, distractors, .. } =
             recorder.settings().clone();
-        let EvalTransform { mean, std, filter, .. } = self.look.transform(Filter::Bicubic);
-        let transform = EvalTransform { resize: side, size: side, filter, mean, std };
+        let transform = self.look.transform(Protocol::CopyDetection, self.set.kind);
+        let transform = EvalTransform { resize: side, size: side, ..transform };
         let mut features = |data: Arc<dyn Dataset>| -> Result<FeatureSet> {
             let data = Changed { data, change: Change::Stretch(side) };
             own_features(backbone, &transform, &data, self.network.name(), recorder)
@@ -259,11 +264,14 @@ impl Run<'_> {
             Some(folder) => Some(features(folder_of_images(folder)?)?),
             None => None,
         };
-        let line = format!(
-            "images stretched to {side} x {side}, cosine, {} distractors",
-            distractors.as_ref().map_or(0, FeatureSet::rows)
+        let rows = distractors.as_ref().map_or(0, FeatureSet::rows);
+        let line = format!("cosine, {rows} distractors");
+        let images = format!(
+            "images of original, tested on the other splits: stretched to {side} x {side} \
+             (bicubic), {}",
+            transform.standardisation()
         );
-        recorder.measure(self.names(Protocol::CopyDetection), |_| {
+        recorder.measure(self.names(Protocol::CopyDetection), images, |_| {
             let sets = CopyFeatures { originals, queries, distractors, whitening: None };
             let options = CopyDetectionOptions { top, ..CopyDetectionOptions::default() };
             let result = copy_detection::evaluate(sets, &names, options)?;

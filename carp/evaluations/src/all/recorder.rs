@@ -79,6 +79,7 @@ impl<'a> Recorder<'a> {
     pub(super) fn measure(
         &mut self,
         (data, network, protocol): (&str, &'static str, Protocol),
+        images: String,
         measure: impl FnOnce(&AllSettings) -> Result<Measured>,
     ) -> Result<()> {
         self.show(EvaluationEvent::Start { data, network, protocol });
@@ -87,7 +88,8 @@ impl<'a> Recorder<'a> {
             Ok(Measured { settings, scores, result }) => {
                 let seconds = start.elapsed().as_secs_f64();
                 let data = data.to_owned();
-                let entry = Entry { data, network, protocol, settings, scores, seconds, result };
+                let entry =
+                    Entry { data, network, protocol, images, settings, scores, seconds, result };
                 self.show(EvaluationEvent::Done(&entry));
                 self.report.entries.push(entry);
                 self.save()

@@ -33,6 +33,8 @@ pub struct Entry {
     pub network: &'static str,
     /// Which evaluation.
     pub protocol: Protocol,
+    /// The splits and how their images were preprocessed.
+    pub images: String,
     /// The settings that matter, in one line.
     pub settings: String,
     /// The headline numbers.
@@ -41,6 +43,13 @@ pub struct Entry {
     pub seconds: f64,
     /// The full result with all settings.
     pub result: Value,
+}
+
+impl Entry {
+    /// Settings and images in one line.
+    pub fn line(&self) -> String {
+        format!("{}; {}", self.settings, self.images)
+    }
 }
 
 /// Something that was not measured.

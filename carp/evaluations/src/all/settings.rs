@@ -2,8 +2,6 @@
 
 use std::path::PathBuf;
 
-use carp::views::EvalTransform;
-use datasets::Filter;
 use serde::Serialize;
 
 use super::protocol::Protocol;
@@ -45,23 +43,6 @@ pub struct AllSettings {
     pub distractors: Option<PathBuf>,
     /// Random seed.
     pub seed: u64,
-}
-
-/// Image preprocessing.
-#[derive(Clone, Debug)]
-pub struct Look {
-    /// With bicubic resizing.
-    pub transform: EvalTransform,
-    /// Use this filter in every protocol; else some are bilinear, as in the authors' scripts.
-    pub fixed: bool,
-}
-
-impl Look {
-    /// The transform for protocols whose authors' script resizes with `filter`.
-    pub(super) fn transform(&self, filter: Filter) -> EvalTransform {
-        let filter = if self.fixed { self.transform.filter } else { filter };
-        EvalTransform { filter, ..self.transform.clone() }
-    }
 }
 
 impl Default for AllSettings {

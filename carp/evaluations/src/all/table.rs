@@ -10,7 +10,8 @@ use super::report::{Entry, EvaluationReport, Score};
 /// and a column per network; for several data sets, a table per protocol with a row per data set,
 /// as in the paper.
 pub fn markdown(report: &EvaluationReport) -> String {
-    let mut text = format!("# Evaluations of {}\n", report.checkpoint);
+    let EvaluationReport { checkpoint, settings, .. } = report;
+    let mut text = format!("# Evaluations of {checkpoint}\n\nSeed {}.\n", settings.seed);
     let names = |of: fn(&Entry) -> &str| {
         let mut names: Vec<&str> = Vec::new();
         for entry in &report.entries {
@@ -67,7 +68,7 @@ fn side_by_side(text: &mut String, report: &EvaluationReport, networks: &[&str])
             report.entries.iter().filter(|entry| entry.protocol == protocol).collect();
         let Some(first) = entries.first() else { continue };
         for entry in &entries {
-            let line = (protocol, entry.settings.clone());
+            let line = (protocol, entry.line());
             if !settings.contains(&line) {
                 settings.push(line);
             }
@@ -135,7 +136,7 @@ fn by_data(text: &mut String, report: &EvaluationReport, protocol: Protocol) {
     text.push('\n');
     let mut lines: Vec<String> = Vec::new();
     for entry in entries {
-        let line = format!("- {}: {}.", entry.data, entry.settings);
+        let line = format!("- {}: {}.", entry.data, entry.line());
         if !lines.contains(&line) {
             lines.push(line);
         }
@@ -154,6 +155,7 @@ mod tests {
             data: data.to_owned(),
             network,
             protocol,
+            images: "as they are".to_owned(),
             settings: "as always".to_owned(),
             scores: scores.iter().enumerate().map(score).collect(),
             seconds: 1.0,
@@ -180,7 +182,7 @@ mod tests {
             "| k-NN | s0 | 84.60 ± 0.25 | 90.00 |",
             "|  | s1 | 99.00 | 99.50 |",
             "| Semi-supervised | s0 | - | 70.00 |",
-            "- k-NN: as always.",
+            "- k-NN: as always; as they are.",
         ] {
             assert!(text.lines().any(|known| known == line), "{line} is not in\n{text}");
         }

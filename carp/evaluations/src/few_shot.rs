@@ -14,6 +14,7 @@ use tensor::random::{Purpose, Stream};
 use super::average_precision::{Interpolation, average_precision};
 use super::linear_svm::{LinearSvm, SvmOptions};
 use crate::features::FeatureSet;
+pub use crate::few_shot_scores::{CostScore, ShortClass, ShotScore};
 
 /// Meaning of label 0 in `[N,C]`: PASCAL VOC's difficult objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -59,75 +60,6 @@ impl Default for FewShotOptions {
             svm: SvmOptions::default(),
             seed: 0,
         }
-    }
-}
-
-/// The result for one cost.
-#[derive(Clone, Debug, Serialize)]
-pub struct CostScore {
-    /// C.
-    pub cost: f64,
-    /// Mean average precision, averaged over draws, as a fraction.
-    pub map: f64,
-    /// Its population standard deviation over draws.
-    pub map_sd: f64,
-    /// Fraction of images whose class has the largest decision value, averaged over draws; only
-    /// with one class per image.
-    pub accuracy: Option<f64>,
-    /// Number of SVMs that did not reach the tolerance.
-    pub not_converged: usize,
-}
-
-/// The result for one number of images per class.
-#[derive(Clone, Debug, Serialize)]
-pub struct ShotScore {
-    /// Images per class; `None` means all images.
-    pub shots: Option<usize>,
-    /// Draws.
-    pub draws: usize,
-    /// One per cost.
-    pub costs: Vec<CostScore>,
-    /// The cost with the best mean average precision.
-    pub best_cost: f64,
-    /// Its mean average precision, as a fraction.
-    pub map: f64,
-    /// Its standard deviation.
-    pub map_sd: f64,
-    /// Classes with fewer training images than shots: all of them are used.
-    pub short: Vec<ShortClass>,
-    /// Classes that could not be trained in some draw, because no training image shows them or all
-    /// do: these have no average precision there.
-    pub skipped: Vec<usize>,
-}
-
-/// A class with too few training images.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct ShortClass {
-    /// Which, from 0.
-    pub class: usize,
-    /// How many there are.
-    pub images: usize,
-}
-
-impl ShotScore {
-    /// The classes that got less than the others, in one line; all are named in the JSON.
-    pub fn note(&self) -> Option<String> {
-        const NAMED: usize = 5;
-        let list = |what: &str, names: Vec<String>| {
-            let more = match names.len().saturating_sub(NAMED) {
-                0 => String::new(),
-                more => format!(" and {more} more"),
-            };
-            let first = names[..names.len().min(NAMED)].join(", ");
-            (!names.is_empty()).then(|| format!("{what} {first}{more}"))
-        };
-        let short = self.short.iter().map(|short| format!("{} ({})", short.class, short.images));
-        let skipped = self.skipped.iter().map(usize::to_string);
-        let parts = [
-            list("all there are of class", short.collect()),
-            list("not trained: class", skipped.collect()),
-        ];
-        parts.into_iter().flatten().reduce(|a, b| format!("{a}; {b}"))
     }
 }
 

@@ -19,6 +19,7 @@ pub mod copy_detection;
 pub mod export;
 pub mod features;
 pub mod few_shot;
+mod few_shot_scores;
 pub mod heads;
 pub mod kmeans;
 mod kmeans_options;

@@ -44,7 +44,7 @@ mod windows;
 
 pub use block::show_lanes;
 pub use error::{Fault, FaultKind, Place, PtxError};
-pub use launch::{Launch, Options, Param, launch, trace};
+pub use launch::{Launch, Options, Param, SHARED_OPT_IN, launch, trace};
 pub use memory::{Memory, MemoryError};
 pub use module::Module;
 pub use observer::{Observer, Seen};

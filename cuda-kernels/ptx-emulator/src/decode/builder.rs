@@ -11,8 +11,8 @@ use crate::types::{Class, Space};
 pub(super) const MAX_CODE: usize = 1 << 18;
 /// Deepest nesting of calls.
 pub(super) const MAX_DEPTH: usize = 64;
-/// Most shared memory of a block in bytes (228 KiB, of sm_90, the most there is).
-pub const MAX_SHARED: usize = 228 << 10;
+/// Most static shared memory of a block in bytes, on every card; ptxas refuses more.
+pub(super) const MAX_SHARED: usize = 48 << 10;
 /// Most local memory of a thread in bytes.
 pub(super) const MAX_LOCAL: usize = 64 << 10;
 /// Most bytes of parameters.

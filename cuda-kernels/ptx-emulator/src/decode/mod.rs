@@ -17,7 +17,6 @@ mod variable;
 
 use std::collections::HashMap;
 
-pub use self::builder::MAX_SHARED;
 use self::builder::{Builder, MAX_PARAMS, Result, Spot};
 use super::ast::{Ast, Function};
 use super::error::{Place, PtxError};

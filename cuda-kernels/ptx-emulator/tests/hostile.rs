@@ -111,6 +111,13 @@ fn what_is_not_known_is_refused_with_its_line() {
         7,
         "not known",
     );
+    refused(kernel("dp4a.s32.hi %r6, %r0, %r4, 9;"), 7, ".hi");
+    refused(kernel("dp4a.u16.u16 %r6, %r0, %r4, 9;"), 7, "not known");
+    refused(kernel("dp2a.s32.s32 %r6, %r0, %r4, 9;"), 7, "wants .lo or .hi");
+    refused(kernel("dp2a.lo.hi.s32.s32 %r6, %r0, %r4, 9;"), 7, "wants .lo or .hi");
+    refused(kernel("mul24.s32 %r6, %r0, %r4;"), 7, "wants .lo or .hi");
+    refused(kernel("shl.hi.b32 %r6, %r0, %r4;"), 7, ".hi");
+    refused(kernel("popc.shiftamt.b32 %r6, %r0;"), 7, ".shiftamt");
     refused(kernel("call missing, ();"), 7, "missing is not declared");
     refused(kernel("{ {"), 8, "ends");
     refused(kernel("brx.idx %r1, TABLE;"), 7, "no such list");

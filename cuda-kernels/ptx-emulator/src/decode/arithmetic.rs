@@ -181,9 +181,14 @@ impl<'a> Builder<'a> {
     ) -> Result<()> {
         let mut i = Instruction::new(Op::Nop);
         if matches!(op.name, "dp4a" | "dp2a") {
-            let signed_a = op.ty()?.is_signed();
-            let signed_b = op.find(Ty::from_name).map_or(signed_a, Ty::is_signed);
-            let (high, _) = (op.flag("hi"), op.flag("lo"));
+            let ty_a = op.ty()?;
+            let ty_b = op.find(Ty::from_name).unwrap_or(ty_a);
+            if [ty_a, ty_b].iter().any(|ty| !matches!(ty, Ty::S32 | Ty::U32)) {
+                return Err(format!("{} is not known", op.text));
+            }
+            let [signed_a, signed_b] = [ty_a, ty_b].map(Ty::is_signed);
+            // Which half of b is multiplied is a question only where there are two.
+            let high = op.name == "dp2a" && pick_half(&mut op)?;
             let [d, a, b, c] = exactly(operands)?;
             i.a = self.read(frame, a, Ty::B32)?;
             i.b = self.read(frame, b, Ty::B32)?;
@@ -197,7 +202,8 @@ impl<'a> Builder<'a> {
         }
         let ty = op.ty()?;
         let shift = matches!(op.name, "shl" | "shr");
-        let (hi, lo, amount) = (op.flag("hi"), op.flag("lo"), op.flag("shiftamt"));
+        let hi = matches!(op.name, "mul24" | "mad24") && pick_half(&mut op)?;
+        let amount = op.name == "bfind" && op.flag("shiftamt");
         match op.name {
             "shl" | "shr" | "mul24" => {
                 let [d, a, b] = exactly(operands)?;
@@ -209,8 +215,7 @@ impl<'a> Builder<'a> {
                     "shl" => Int::Shl,
                     "shr" => Int::Shr,
                     _ if hi => Int::Mul24Hi,
-                    _ if lo => Int::Mul24Lo,
-                    _ => return Err(format!("{} without .lo or .hi", op.text)),
+                    _ => Int::Mul24Lo,
                 };
                 i.op = Op::Int(int, ty);
             }
@@ -262,7 +267,7 @@ impl<'a> Builder<'a> {
                 let mut immediate = operands;
                 let int = match op.name {
                     "mad24" if hi => Int3::Mad24Hi,
-                    "mad24" if lo => Int3::Mad24Lo,
+                    "mad24" => Int3::Mad24Lo,
                     "sad" => Int3::Sad,
                     "fns" => Int3::Fns,
                     "lop3" => {
@@ -371,6 +376,15 @@ impl<'a> Builder<'a> {
         i.d = self.write(frame, &operands[0], ty)?;
         self.emit(i)?;
         Ok(())
+    }
+}
+
+/// `.hi` (true) or `.lo`; one of them must be there.
+fn pick_half(op: &mut Opcode<'_>) -> Result<bool> {
+    match (op.flag("hi"), op.flag("lo")) {
+        (true, false) => Ok(true),
+        (false, true) => Ok(false),
+        _ => Err(format!("{} wants .lo or .hi", op.text)),
     }
 }
 

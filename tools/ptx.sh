@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Compiles cuda-kernels/kernels/*.cu (and the emulator's mutants) to the PTX beside them, without
+# Compiles cuda-kernels/kernels/*.cu (and those of the emulator's tests) to the PTX beside them, without
 # a GPU or a CUDA toolkit, and writes down the SHA-256 of what each was made of: a test compares it.
 #   tools/ptx.sh            compile all (or the files given)
 #   tools/ptx.sh --check    compile to memory and fail where the PTX is not that of the source

@@ -20,7 +20,7 @@ use std::collections::HashMap;
 use self::builder::{Builder, MAX_PARAMS, Result, Spot};
 use super::ast::{Ast, Function};
 use super::error::{Place, PtxError};
-use super::ops::{Instruction, Kernel, NONE, Op, Preset, R};
+use super::ops::{Instruction, Kernel, NONE, Op, Order, Preset, R};
 use super::types::{Class, Space};
 
 /// A kernel before its registers have slots: the numbers' classes, and which hold presets.
@@ -83,7 +83,7 @@ impl<'a> Builder<'a> {
             places: std::mem::take(&mut self.places),
             lists: std::mem::take(&mut self.lists),
             tables: std::mem::take(&mut self.tables),
-            meets: Vec::new(),
+            order: Order::default(),
             collective_ahead: Vec::new(),
             slots: [0; 3],
             presets: Vec::new(),

@@ -16,11 +16,15 @@ fn x() -> [f32; THREADS] {
     std::array::from_fn(|i| (i * 5 % 11) as f32)
 }
 
-/// Runs a kernel `(x, y, n)` on one block of two warps; gives y.
 fn run(kernel: &str, n: u32, sanitize: bool) -> Result<Vec<f32>, Fault> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reconvergence");
     let text = std::fs::read_to_string(folder.join("reconvergence.ptx")).unwrap();
-    let module = Module::parse("reconvergence.ptx", &text).unwrap_or_else(|e| panic!("{e}"));
+    run_text(&text, kernel, n, sanitize)
+}
+
+/// Runs a kernel `(x, y, n)` on one block of two warps; gives y.
+fn run_text(text: &str, kernel: &str, n: u32, sanitize: bool) -> Result<Vec<f32>, Fault> {
+    let module = Module::parse("reconvergence.ptx", text).unwrap_or_else(|e| panic!("{e}"));
     let mut memory = Memory::new();
     let (input, out) = (memory.alloc(4 * THREADS), memory.alloc(4 * THREADS));
     let bytes = |data: [f32; THREADS]| -> Vec<u8> {
@@ -186,4 +190,45 @@ fn a_sum_with_lanes_that_have_ended() {
     let fault = run("sum_with_the_ended", 48, true).unwrap_err();
     assert_eq!((fault.kind, fault.thread), (FaultKind::WarpDivergence, [32, 0, 0]), "{fault}");
     assert!(fault.detail.contains("reads lane 16, which is not there"), "{fault}");
+}
+
+/// Lanes that jump back to a loop's head from two places wait there for each other.
+#[test]
+fn a_loop_with_two_ways_back() {
+    let text = "
+.version 8.0
+.target sm_80
+.address_size 64
+.visible .entry k(.param .u64 x, .param .u64 y, .param .u32 n)
+{
+.reg .b32 %r<9>; .reg .b64 %y, %at; .reg .pred %p, %q; .reg .f32 %f;
+ld.param.u64 %y, [y];
+mov.u32 %r0, %tid.x;
+and.b32 %r1, %r0, 1;
+setp.eq.u32 %q, %r1, 0;
+mov.u32 %r2, 0;
+mov.u32 %r3, 0;
+HEAD:
+vote.sync.ballot.b32 %r4, 1, -1;
+popc.b32 %r5, %r4;
+add.u32 %r3, %r3, %r5;
+add.u32 %r2, %r2, 1;
+setp.ge.u32 %p, %r2, 3;
+@%p bra END;
+@%q bra HEAD;
+add.u32 %r3, %r3, 1000;
+bra HEAD;
+END:
+cvt.rn.f32.u32 %f, %r3;
+mul.wide.u32 %at, %r0, 4;
+add.s64 %at, %at, %y;
+st.global.f32 [%at], %f;
+ret;
+}
+";
+    let expected: Vec<f32> = (0..THREADS).map(|i| 96.0 + 2000.0 * (i % 2) as f32).collect();
+    for sanitize in [false, true] {
+        let y = run_text(text, "k", 0, sanitize).unwrap_or_else(|fault| panic!("{fault}"));
+        assert_eq!(y, expected);
+    }
 }

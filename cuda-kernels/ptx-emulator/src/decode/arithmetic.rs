@@ -37,8 +37,10 @@ impl<'a> Builder<'a> {
             }
             "and" | "or" | "xor" | "not" => self.logic(frame, op, operands)?,
             "shl" | "shr" | "popc" | "clz" | "brev" | "bfind" | "cnot" | "mul24" | "mad24"
-            | "sad" | "bfe" | "bfi" | "shf" | "prmt" | "lop3" | "fns" | "bmsk" | "szext"
-            | "dp4a" | "dp2a" => self.bits(frame, op, operands)?,
+            | "sad" | "bfe" | "bfi" | "shf" | "prmt" | "lop3" | "fns" | "bmsk" | "szext" => {
+                self.bits(frame, op, operands)?;
+            }
+            "dp4a" | "dp2a" => self.dot(frame, op, operands)?,
             "setp" | "set" | "selp" | "slct" | "testp" => self.comparison(frame, op, operands)?,
             _ => return Ok(false),
         }
@@ -180,29 +182,9 @@ impl<'a> Builder<'a> {
         operands: &'a [Operand],
     ) -> Result<()> {
         let mut i = Instruction::new(Op::Nop);
-        if matches!(op.name, "dp4a" | "dp2a") {
-            let ty_a = op.ty()?;
-            let ty_b = op.find(Ty::from_name).unwrap_or(ty_a);
-            if [ty_a, ty_b].iter().any(|ty| !matches!(ty, Ty::S32 | Ty::U32)) {
-                return Err(format!("{} is not known", op.text));
-            }
-            let [signed_a, signed_b] = [ty_a, ty_b].map(Ty::is_signed);
-            // Which half of b is multiplied is a question only where there are two.
-            let high = op.name == "dp2a" && pick_half(&mut op)?;
-            let [d, a, b, c] = exactly(operands)?;
-            i.a = self.read(frame, a, Ty::B32)?;
-            i.b = self.read(frame, b, Ty::B32)?;
-            i.c = self.read(frame, c, Ty::B32)?;
-            i.d = self.write(frame, d, Ty::B32)?;
-            let ways = if op.name == "dp4a" { 4 } else { 2 };
-            i.op = Op::Dot { ways, signed_a, signed_b, high };
-            op.done()?;
-            self.emit(i)?;
-            return Ok(());
-        }
         let ty = op.ty()?;
         let shift = matches!(op.name, "shl" | "shr");
-        let hi = matches!(op.name, "mul24" | "mad24") && pick_half(&mut op)?;
+        let hi = matches!(op.name, "mul24" | "mad24") && op.half()?;
         let amount = op.name == "bfind" && op.flag("shiftamt");
         match op.name {
             "shl" | "shr" | "mul24" => {
@@ -376,15 +358,6 @@ impl<'a> Builder<'a> {
         i.d = self.write(frame, &operands[0], ty)?;
         self.emit(i)?;
         Ok(())
-    }
-}
-
-/// `.hi` (true) or `.lo`; one of them must be there.
-fn pick_half(op: &mut Opcode<'_>) -> Result<bool> {
-    match (op.flag("hi"), op.flag("lo")) {
-        (true, false) => Ok(true),
-        (false, true) => Ok(false),
-        _ => Err(format!("{} wants .lo or .hi", op.text)),
     }
 }
 

@@ -8,6 +8,7 @@ mod builder;
 mod collective;
 mod compare;
 mod control;
+mod dot;
 mod inline;
 mod memory;
 mod moves;

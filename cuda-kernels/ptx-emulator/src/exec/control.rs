@@ -1,6 +1,7 @@
 //! Jumps by index, ends, and who must be at a barrier.
 
 use super::env::{Env, Trouble, trouble};
+use crate::cfg::is_collective;
 use crate::error::FaultKind;
 use crate::ops::{Instruction, Kernel, NONE, Op};
 use crate::warp::{FULL, Warp, Way, lanes};
@@ -55,8 +56,8 @@ impl Env<'_> {
     /// A collective waits for the lanes that it names until they come or end: lets those that can
     /// only end do so first. The sanitizer leaves out those that would meet these lanes again: they
     /// have not returned, so that it is a mistake to name them.
-    pub(super) fn others_end_first(&self, warp: &mut Warp, i: &Instruction, active: u32) -> bool {
-        if warp.aside.is_empty() {
+    pub fn others_end_first(&self, warp: &mut Warp, i: &Instruction, active: u32) -> bool {
+        if active == 0 || !is_collective(i.op) {
             return false;
         }
         let kernel = self.kernel;

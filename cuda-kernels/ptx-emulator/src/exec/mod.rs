@@ -17,7 +17,6 @@ mod watch;
 
 pub use self::env::{Env, Problem, Sanitizer, Step, Trouble, guarded, trouble};
 use self::memory::Access;
-use super::cfg::is_collective;
 use super::error::FaultKind;
 use super::ops::{Address, Instruction, Op};
 use super::types::{Class, Space};
@@ -88,15 +87,9 @@ impl Env<'_> {
                 return Ok(Step::On);
             }
             Op::Barrier { .. } | Op::BarrierReduce { .. } => {
-                if self.others_end_first(warp, i, active) {
-                    return Ok(Step::On);
-                }
                 self.check_barrier(warp, active)?;
                 warp.go(&self.kernel.order, warp.way.pc + 1);
                 return Ok(Step::Barrier);
-            }
-            op if is_collective(op) && self.others_end_first(warp, i, active) => {
-                return Ok(Step::On);
             }
             _ => self.rare(warp, i, active)?,
         }

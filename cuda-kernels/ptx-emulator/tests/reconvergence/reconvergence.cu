@@ -57,7 +57,7 @@ extern "C" __global__ void assertion_in_a_loop(const float *x, float *y, int n) 
     for (int i = threadIdx.x; i < n; i += 64) {
         if (x[i % 64] > 3) {
             sum += 2 * x[i % 64];
-            if (x[i % 64] < 0) __trap();
+            if (y[threadIdx.x] > 0) __trap();  // never written before the end
         } else {
             sum += 1;
         }

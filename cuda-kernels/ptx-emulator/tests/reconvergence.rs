@@ -189,7 +189,7 @@ fn a_sum_with_lanes_that_have_ended() {
     check("sum_with_the_ended", 32, &expected);
     let fault = run("sum_with_the_ended", 48, true).unwrap_err();
     assert_eq!((fault.kind, fault.thread), (FaultKind::WarpDivergence, [32, 0, 0]), "{fault}");
-    assert!(fault.detail.contains("reads lane 16, which is not there"), "{fault}");
+    assert!(fault.detail.contains("reads lane 16, which is not active"), "{fault}");
 }
 
 /// Lanes that jump back to a loop's head from two places wait there for each other.

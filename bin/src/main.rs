@@ -2,6 +2,8 @@
 //! the libraries `carp`, `evaluations`, `datasets`, `weights` and `audit`; here are only the
 //! arguments and the output.
 
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 mod audit;
 mod bench;
 mod config_args;
@@ -15,6 +17,7 @@ mod inspect;
 mod network_args;
 mod print;
 mod ptx;
+mod stop;
 mod threads;
 mod train;
 mod weights;
@@ -24,6 +27,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use tensor::packing_pool::PackingPool;
+use crate::print::complain;
 
 /// Keeps GEMM's packing buffers from step to step, so that a step allocates nothing from the
 /// system.
@@ -82,7 +86,7 @@ fn main() -> ExitCode {
         Command::Audit(args) => audit::run(&args),
     };
     result.unwrap_or_else(|error| {
-        eprintln!("error: {error}");
+        complain!("error: {error}");
         ExitCode::from(error.exit_code())
     })
 }

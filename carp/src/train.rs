@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use datasets::Splits;
@@ -231,8 +230,8 @@ impl<'a> Trainer<'a> {
 }
 
 /// Trains to the end and writes everything into `folder`. `resume` continues from a checkpoint in
-/// that folder. Without labelled data there is no `monitor`. `stop` ends the run after the current
-/// step.
+/// that folder. Without labelled data there is no `monitor`. Once `stop` is true,
+/// the run ends after the current step.
 ///
 /// # Errors
 /// Invalid data or files; a loss that is not finite.
@@ -241,7 +240,7 @@ pub fn train(
     mut monitor: Option<&mut dyn Monitor>,
     mut folder: RunFolder,
     resume: Option<&Checkpoint>,
-    stop: &AtomicBool,
+    stop: &dyn Fn() -> bool,
     show: &mut dyn FnMut(TrainEvent),
 ) -> Result<Outcome> {
     let config = trainer.config;
@@ -279,7 +278,7 @@ pub fn train(
         }
 
         let is_last = progress.step == steps;
-        let stopped = stop.load(Ordering::Relaxed) && !is_last;
+        let stopped = stop() && !is_last;
         if stopped || is_last || trainer.is_due(config.train.checkpoint_every_epochs, progress) {
             folder.save_checkpoint(config, &trainer.learner.tensors(), progress)?;
         }

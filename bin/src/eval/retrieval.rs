@@ -10,6 +10,7 @@ use evaluations::retrieval::{Relevance, RetrievalOptions, evaluate};
 use serde_json::json;
 
 use super::feature_source::{Output, wanted};
+use crate::print::say;
 use crate::threads::on_threads;
 
 #[derive(Args)]
@@ -41,19 +42,19 @@ pub fn run(args: &RetrievalArgs) -> Result<ExitCode> {
         let options = RetrievalOptions { precision_at: args.precision_at.clone() };
         evaluate(&database, &queries, &relevance, options)
     })?;
-    println!(
+    say!(
         "revisited retrieval, cosine: {} queries in {} images, features of {}; AP by trapezoids, \
          junk removed",
         result.queries, result.database, result.dim
     );
     let columns = result.options.precision_at.iter().map(|k| format!("{:>9}", format!("mP@{k} %")));
-    println!("{:<8}{:>9}{}  queries", "", "mAP %", columns.collect::<String>());
+    say!("{:<8}{:>9}{}  queries", "", "mAP %", columns.collect::<String>());
     let rows = [("Easy", &result.easy), ("Medium", &result.medium), ("Hard", &result.hard)];
     for (name, score) in rows {
         let number = |x: &Option<f64>| x.map_or("-".to_owned(), |x| format!("{:.2}", 100.0 * x));
         let columns = score.mean_precision.iter().map(|x| format!("{:>9}", number(x)));
         let columns: String = columns.collect();
-        println!("{name:<8}{:>9}{columns}  {:>7}", number(&score.map), score.queries);
+        say!("{name:<8}{:>9}{columns}  {:>7}", number(&score.map), score.queries);
     }
     args.output.save("retrieval", json!(result))?;
     Ok(ExitCode::SUCCESS)

@@ -50,7 +50,9 @@ fn print_comparisons(report: &AuditReport, all: bool) {
         let sign = if comparison.passed() { "<=" } else { "> " };
         say!(
             "       {:<48} off by {:.3e} {sign} {:.3e}",
-            comparison.name, comparison.error, comparison.allowed
+            comparison.name,
+            comparison.error,
+            comparison.allowed
         );
     }
 }

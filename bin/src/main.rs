@@ -25,9 +25,9 @@ mod weights;
 use std::alloc::System;
 use std::process::ExitCode;
 
+use crate::print::complain;
 use clap::{Parser, Subcommand};
 use tensor::packing_pool::PackingPool;
-use crate::print::complain;
 
 /// Keeps GEMM's packing buffers from step to step, so that a step allocates nothing from the
 /// system.

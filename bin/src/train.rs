@@ -3,10 +3,8 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use carp::checkpoint::Checkpoint;
-use carp::config::Config;
 use carp::error::Result;
-use carp::run_folder::{RunFolder, RunResult, checkpoint_path};
+use carp::run_folder::{RunFolder, RunResult};
 use carp::train::{Monitor, Outcome, TrainEvent, Trainer, train};
 use clap::Args;
 use evaluations::online_knn::OnlineKnn;
@@ -34,12 +32,17 @@ pub struct TrainArgs {
 
 pub fn run(args: &TrainArgs) -> Result<ExitCode> {
     let device = args.device.open()?;
-    let (config, resume) = match &args.resume {
-        Some(path) => {
-            let checkpoint = Checkpoint::load(&checkpoint_path(path))?;
-            (checkpoint.config()?, Some(checkpoint))
-        }
-        None => (args.config.load()?, None),
+    let earlier = args.resume.as_deref().map(RunFolder::open).transpose()?;
+    if let Some((folder, checkpoint)) = &earlier
+        && let Some(result) = folder.result(checkpoint)?
+    {
+        say!("{} has already finished", folder.path().display());
+        print_result(&result);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let config = match &earlier {
+        Some((_, checkpoint)) => checkpoint.config()?,
+        None => args.config.load()?,
     };
     let stop = Stop::default();
     let mut screen = Screen { bar: ProgressBar::hidden(), stop: &stop };
@@ -47,7 +50,13 @@ pub fn run(args: &TrainArgs) -> Result<ExitCode> {
         let trainer = Trainer::new(&config, &device)?;
         let mut knn = OnlineKnn::new(&config, trainer.splits(), &device)?;
         // Created last: a run that cannot start leaves nothing behind.
-        let folder = open_folder(args, &config, resume.as_ref())?;
+        let (folder, resume) = match earlier {
+            Some((folder, checkpoint)) => (folder, Some(checkpoint)),
+            None => {
+                let name = args.config.preset_name();
+                (RunFolder::create(args.out.as_deref(), &name, &config)?, None)
+            }
+        };
         let path = folder.path().to_owned();
         screen.line(&format!("run folder: {}", path.display()));
         let monitor = knn.as_mut().map(|knn| knn as &mut dyn Monitor);
@@ -67,18 +76,6 @@ pub fn run(args: &TrainArgs) -> Result<ExitCode> {
             say!("stopped after step {step}; resume with: carp train --resume {path}");
             Ok(stop.exit_code())
         }
-    }
-}
-
-/// A new folder, or that of the run to resume.
-fn open_folder(
-    args: &TrainArgs,
-    config: &Config,
-    resume: Option<&Checkpoint>,
-) -> Result<RunFolder> {
-    match (&args.resume, resume) {
-        (Some(path), Some(checkpoint)) => RunFolder::reopen(path, checkpoint.progress()?),
-        _ => RunFolder::create(args.out.as_deref(), &args.config.preset_name(), config),
     }
 }
 
@@ -142,7 +139,9 @@ fn print_result(result: &RunResult) {
     say!("k-NN accuracy after training      {}", percent(result.knn_after));
     say!(
         "{} steps in {:.1} s, {:.0} images/s",
-        result.steps, result.seconds, result.images_per_second
+        result.steps,
+        result.seconds,
+        result.images_per_second
     );
     say!("SHA-256 of the weights: {}", result.weights_sha256);
 }

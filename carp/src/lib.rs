@@ -6,12 +6,14 @@
 //! [`views`] crops and augments the views of an image, [`pipeline`] prepares batches of them ahead
 //! of time; [`nn`] holds the network, [`loss`] the loss and its variants; [`step`] is one training
 //! step as a graph; [`learner`] puts it on a device; [`train`] is the loop. [`schedule`] and
-//! [`config`] hold the settings; [`checkpoint`] and [`run_folder`] store the results.
+//! [`config`] hold the settings; [`checkpoint`] and [`run_folder`] store the results, with a
+//! [`fingerprint`] of the data.
 
 pub mod checkpoint;
 pub mod collapse;
 pub mod config;
 pub mod error;
+pub mod fingerprint;
 pub mod layout;
 pub mod learner;
 pub mod loss;

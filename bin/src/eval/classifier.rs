@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::print::say;
 use carp::checkpoint::Checkpoint;
 use carp::config::Config;
 use carp::error::Result;
@@ -11,7 +12,6 @@ use evaluations::linear::{ClassifierEvent, EpochResult};
 use files::write_atomically;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value, json};
-use crate::print::say;
 
 /// The checkpoint in a run folder, or the file itself, with its run's settings; `data` replaces the
 /// run's data folder.

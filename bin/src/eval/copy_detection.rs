@@ -66,7 +66,9 @@ pub fn run(args: &CopyDetectionArgs) -> Result<ExitCode> {
     say!(
         "copy detection, cosine, {whitening}: {} originals and {} distractors, features of {}; AP by \
          trapezoids over {top}",
-        result.originals, result.distractors, result.dim
+        result.originals,
+        result.distractors,
+        result.dim
     );
     if let Some(map) = result.strong {
         say!("{HEADLINE}: mAP {:.2} %", 100.0 * map);

@@ -105,7 +105,12 @@ pub fn run(args: &FewShotArgs) -> Result<ExitCode> {
     );
     say!(
         "{} training and {} test features of {}, {} of {} classes in the test set; seed {}",
-        result.train, result.test, result.dim, result.classes_scored, result.classes, options.seed
+        result.train,
+        result.test,
+        result.dim,
+        result.classes_scored,
+        result.classes,
+        options.seed
     );
     let difficult = match options.difficult {
         Difficult::Negative => "is negative",

@@ -89,7 +89,10 @@ pub fn run(args: &KmeansArgs) -> Result<ExitCode> {
     say!(
         "{kind} k-means, {} clusters of {} {features} training features of {} (at most {} per \
          cluster; 0 is all)",
-        options.kmeans.clusters, result.points, result.dim, options.max_points_per_centroid
+        options.kmeans.clusters,
+        result.points,
+        result.dim,
+        options.max_points_per_centroid
     );
     say!(
         "best of {} {start} starts, seed {}: {} of at most {} iterations, {objective} {:.6e}",
@@ -101,7 +104,8 @@ pub fn run(args: &KmeansArgs) -> Result<ExitCode> {
     );
     say!(
         "scores x 100 of {} {} features, each in the cluster of the nearest centroid",
-        result.scored, result.scored_split
+        result.scored,
+        result.scored_split
     );
     for (name, score) in [
         ("NMI", scores.nmi),

@@ -35,7 +35,11 @@ pub fn run(args: &KnnArgs) -> Result<ExitCode> {
     })?;
     say!(
         "k-NN, cosine, votes exp(s / {}): {} test against {} training features of {}, {} classes",
-        result.options.temperature, result.queries, result.bank, result.dim, result.classes
+        result.options.temperature,
+        result.queries,
+        result.bank,
+        result.dim,
+        result.classes
     );
     say!("{:>5}  {:>8}  {:>8}", "k", "top-1 %", "top-5 %");
     for accuracy in &result.accuracies {

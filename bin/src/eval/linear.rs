@@ -210,7 +210,12 @@ fn print(source: &NetworkFile, result: &LinearResult) {
     );
     say!(
         "{:>10}  {:>6}  {:>12}  {:>12}  {:>12}  {:>12}",
-        "lr", "epoch", "best top-1 %", "best top-5 %", "last top-1 %", "last top-5 %"
+        "lr",
+        "epoch",
+        "best top-1 %",
+        "best top-5 %",
+        "last top-1 %",
+        "last top-5 %"
     );
     for (i, head) in result.heads.iter().enumerate() {
         let [best, last] = [head.best, head.last].map(|epoch| epoch.test);

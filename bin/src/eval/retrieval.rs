@@ -45,7 +45,9 @@ pub fn run(args: &RetrievalArgs) -> Result<ExitCode> {
     say!(
         "revisited retrieval, cosine: {} queries in {} images, features of {}; AP by trapezoids, \
          junk removed",
-        result.queries, result.database, result.dim
+        result.queries,
+        result.database,
+        result.dim
     );
     let columns = result.options.precision_at.iter().map(|k| format!("{:>9}", format!("mP@{k} %")));
     say!("{:<8}{:>9}{}  queries", "", "mAP %", columns.collect::<String>());

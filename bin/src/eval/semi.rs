@@ -143,7 +143,8 @@ fn print(source: &[(&str, String)], result: &SemiResult) {
         say!(
             "warning: the loss rose to {:.2} in epoch {}, where guessing gives {chance:.2}: the learning \
              rates are too high for this network; lower --lr and --head-lr",
-            epoch.loss, epoch.epoch
+            epoch.loss,
+            epoch.epoch
         );
     }
 }

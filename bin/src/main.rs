@@ -6,6 +6,7 @@
 
 mod audit;
 mod bench;
+mod commas;
 mod config_args;
 mod data;
 mod data_args;

@@ -49,6 +49,9 @@ pub fn run(args: &TrainArgs) -> Result<ExitCode> {
     let outcome = on_threads(config.train.threads, || {
         let trainer = Trainer::new(&config, &device)?;
         let mut knn = OnlineKnn::new(&config, trainer.splits(), &device)?;
+        if knn.is_none() && trainer.splits().test.is_some() {
+            screen.line("warning: no labelled images are held out: k-NN accuracy is not measured");
+        }
         // Created last: a run that cannot start leaves nothing behind.
         let (folder, resume) = match earlier {
             Some((folder, checkpoint)) => (folder, Some(checkpoint)),
@@ -132,7 +135,7 @@ impl Screen<'_> {
 fn print_result(result: &RunResult) {
     let percent = |accuracy: Option<f64>| match accuracy {
         Some(accuracy) => format!("{:.2} %", 100.0 * accuracy),
-        None => "no labels".to_owned(),
+        None => "not measured".to_owned(),
     };
     say!("k-NN accuracy of raw pixels       {}", percent(result.knn_pixels));
     say!("k-NN accuracy before training     {}", percent(result.knn_before));

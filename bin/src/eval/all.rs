@@ -60,7 +60,7 @@ pub struct AllArgs {
     #[arg(long, value_name = "N", default_value_t = AllSettings::default().full_up_to)]
     full_up_to: usize,
     /// Percentages of the labels to fine-tune on.
-    #[arg(long, value_name = "PERCENT,...", value_delimiter = ',', default_values_t = [1.0, 10.0])]
+    #[arg(long, value_name = "PERCENT,...", value_delimiter = ',', default_value = "1,10")]
     semi_percent: Vec<f64>,
     /// Epochs of fine-tuning.
     #[arg(long, value_name = "N", default_value_t = AllSettings::default().semi_epochs)]

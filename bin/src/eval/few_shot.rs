@@ -10,6 +10,7 @@ use evaluations::linear_svm::SvmOptions;
 use serde_json::json;
 
 use super::feature_source::FeatureSource;
+use crate::commas::with_commas;
 use crate::print::say;
 use crate::threads::on_threads;
 
@@ -18,10 +19,12 @@ pub struct FewShotArgs {
     #[command(flatten)]
     source: FeatureSource,
     /// SVM costs C to try; the best mAP is reported.
-    #[arg(long, value_delimiter = ',', default_values_t = FewShotOptions::default().costs)]
+    #[arg(long, value_name = "C,...", value_delimiter = ',')]
+    #[arg(default_value = with_commas(&FewShotOptions::default().costs))]
     costs: Vec<f64>,
     /// Images per class.
-    #[arg(long, value_delimiter = ',', default_values_t = FewShotOptions::default().shots)]
+    #[arg(long, value_name = "N,...", value_delimiter = ',')]
+    #[arg(default_value = with_commas(&FewShotOptions::default().shots))]
     shots: Vec<usize>,
     /// Random draws for each number of images.
     #[arg(long, default_value_t = FewShotOptions::default().draws)]

@@ -9,6 +9,7 @@ use evaluations::knn::{KnnOptions, evaluate};
 use serde_json::json;
 
 use super::feature_source::FeatureSource;
+use crate::commas::with_commas;
 use crate::print::say;
 use crate::threads::on_threads;
 
@@ -17,7 +18,8 @@ pub struct KnnArgs {
     #[command(flatten)]
     source: FeatureSource,
     /// Numbers of neighbours.
-    #[arg(short, long, value_delimiter = ',', default_values_t = KnnOptions::default().ks)]
+    #[arg(short, long, value_name = "K,...", value_delimiter = ',')]
+    #[arg(default_value = with_commas(&KnnOptions::default().ks))]
     k: Vec<usize>,
     /// T in the weight exp(similarity / T) of a vote.
     #[arg(long, value_name = "T", default_value_t = KnnOptions::default().temperature)]

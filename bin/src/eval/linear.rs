@@ -55,7 +55,7 @@ pub struct LinearArgs {
     #[arg(long)]
     schedule: Option<ScheduleArg>,
     /// Epochs at which multistep lowers the rate.
-    #[arg(long, value_name = "EPOCH,...", value_delimiter = ',', default_values_t = [12, 18])]
+    #[arg(long, value_name = "EPOCH,...", value_delimiter = ',', default_value = "12,18")]
     milestones: Vec<usize>,
     /// Factor by which multistep multiplies the rate.
     #[arg(long, default_value_t = 0.1)]

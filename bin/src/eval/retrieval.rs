@@ -10,6 +10,7 @@ use evaluations::retrieval::{Relevance, RetrievalOptions, evaluate};
 use serde_json::json;
 
 use super::feature_source::{Output, wanted};
+use crate::commas::with_commas;
 use crate::print::say;
 use crate::threads::on_threads;
 
@@ -26,7 +27,8 @@ pub struct RetrievalArgs {
     #[arg(long, value_name = "FILE")]
     relevance: Option<PathBuf>,
     /// Ranks at which to measure precision.
-    #[arg(long, value_delimiter = ',', default_values_t = RetrievalOptions::default().precision_at)]
+    #[arg(long, value_name = "RANK,...", value_delimiter = ',')]
+    #[arg(default_value = with_commas(&RetrievalOptions::default().precision_at))]
     precision_at: Vec<usize>,
     #[command(flatten)]
     output: Output,

@@ -46,7 +46,7 @@ pub struct SemiArgs {
     #[arg(long, default_value = "multistep")]
     schedule: ScheduleArg,
     /// Epochs at which multistep lowers the rates.
-    #[arg(long, value_name = "EPOCH,...", value_delimiter = ',', default_values_t = [12, 16])]
+    #[arg(long, value_name = "EPOCH,...", value_delimiter = ',', default_value = "12,16")]
     milestones: Vec<usize>,
     /// Factor by which multistep multiplies the rates.
     #[arg(long, default_value_t = 0.2)]

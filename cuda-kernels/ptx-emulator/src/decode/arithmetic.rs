@@ -182,14 +182,19 @@ impl<'a> Builder<'a> {
         let mut i = Instruction::new(Op::Nop);
         if matches!(op.name, "dp4a" | "dp2a") {
             let signed_a = op.ty()?.is_signed();
-            let signed_b = op.find(Ty::from_name).map_or(signed_a, Ty::is_signed);
-            let (high, _) = (op.flag("hi"), op.flag("lo"));
+            let signed_b = op.ty()?.is_signed();
+            // dp2a takes two of the four bytes of `b`.
+            let is_half = op.name == "dp2a";
+            let high = is_half && op.flag("hi");
+            if is_half && !high && !op.flag("lo") {
+                return Err(format!("{} without .lo or .hi", op.text));
+            }
             let [d, a, b, c] = exactly(operands)?;
             i.a = self.read(frame, a, Ty::B32)?;
             i.b = self.read(frame, b, Ty::B32)?;
             i.c = self.read(frame, c, Ty::B32)?;
             i.d = self.write(frame, d, Ty::B32)?;
-            let ways = if op.name == "dp4a" { 4 } else { 2 };
+            let ways = if is_half { 2 } else { 4 };
             i.op = Op::Dot { ways, signed_a, signed_b, high };
             op.done()?;
             self.emit(i)?;

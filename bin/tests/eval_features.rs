@@ -66,7 +66,7 @@ fn numbers_of_neighbours_are_a_list() {
     // The help shows lists as they are given.
     for (command, default) in [
         ("knn", "10,20,100,200"),
-        ("few-shot", "1,2,4,8,16,32,64,96"),
+        ("few-shot", "1,2,4,8,16"),
         ("retrieval", "1,5,10"),
         ("linear", "12,18"),
         ("semi", "12,16"),

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use carp::error::Result;
-use carp::run_folder::{RunFolder, RunResult};
+use carp::run_folder::RunFolder;
+use carp::run_result::RunResult;
 use carp::train::{Monitor, Outcome, TrainEvent, Trainer, train};
 use clap::Args;
 use evaluations::online_knn::OnlineKnn;

@@ -183,6 +183,8 @@ fn images_too_few_to_hold_any_out_are_trained_on() {
     assert!(result["steps"] == 4 && result["knn_after"].is_null(), "{result}");
     let knn = carp(temp.path(), &["eval", "knn", "x", "-k", "1"]);
     fails(&knn, 2, &["data", "split test has no images"]);
+    let linear = carp(temp.path(), &["eval", "linear", "x"]);
+    fails(&linear, 2, &["data", "too few images to hold any out"]);
 }
 
 #[test]

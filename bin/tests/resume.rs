@@ -106,8 +106,13 @@ fn a_resume_over_other_data_is_refused() {
     std::fs::remove_file(a.join("24.png")).unwrap();
     std::fs::rename(a.join("03.png"), b.join("03.png")).unwrap();
     fails(&resume(), 2, &["split pretrain has other images or labels"]);
-    assert_eq!(contents(&folder), before);
     std::fs::rename(b.join("03.png"), a.join("03.png")).unwrap();
+    // Another picture under an old name.
+    std::fs::rename(a.join("05.png"), temp.path().join("05.png")).unwrap();
+    std::fs::copy(a.join("06.png"), a.join("05.png")).unwrap();
+    fails(&resume(), 2, &["split pretrain has other images or labels"]);
+    assert_eq!(contents(&folder), before);
+    std::fs::rename(temp.path().join("05.png"), a.join("05.png")).unwrap();
     let same = resume();
     assert!(same.status.success(), "{}", String::from_utf8_lossy(&same.stderr));
     assert!(!stdout(&same).contains("warning"), "{}", stdout(&same));

@@ -1,5 +1,8 @@
 //! What a run's data looked like, to notice on a resume that they are others.
 
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
 use std::sync::Arc;
 
 use datasets::{Dataset, Splits};
@@ -10,8 +13,10 @@ use crate::error::Result;
 
 /// Most bytes of pixels that a digest reads of a split.
 const PIXELS: usize = 512 << 20;
-/// Most files of a split whose sizes it looks up.
+/// Most files of a split that it opens.
 const FILES: usize = 4096;
+/// Bytes that it reads of a file.
+const START: u64 = 4096;
 
 /// The data of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -30,8 +35,8 @@ struct SplitFingerprint {
 }
 
 impl Fingerprint {
-    /// Looks at the data. It is quick rather than complete: of large data, it reads the pixels (in
-    /// memory) or the sizes of files of evenly spaced images.
+    /// Looks at the data. It is quick rather than complete: all labels and names of files, but of
+    /// large data only evenly spaced images, and of their files only the size and the first bytes.
     ///
     /// # Errors
     /// An image that cannot be read.
@@ -77,8 +82,8 @@ impl SplitFingerprint {
         }
         if !data.is_empty() && data.file(0).is_some() {
             for index in evenly_spaced(data.len(), FILES) {
-                let size = data.file(index).and_then(|file| Some(file.metadata().ok()?.len()));
-                digest.update(format!("{size:?}\n"));
+                let seen = data.file(index).and_then(|file| size_and_start(file).ok());
+                digest.update(format!("{seen:?}\n"));
             }
         } else if !data.is_empty() {
             let most = PIXELS / data.image(0)?.pixels.len().max(1);
@@ -108,6 +113,13 @@ impl SplitFingerprint {
         }
         (self.digest != now.digest).then(|| "has other images or labels than it had".to_owned())
     }
+}
+
+fn size_and_start(path: &Path) -> std::io::Result<(u64, Vec<u8>)> {
+    let file = File::open(path)?;
+    let (size, mut start) = (file.metadata()?.len(), Vec::new());
+    file.take(START).read_to_end(&mut start)?;
+    Ok((size, start))
 }
 
 /// At most `most` of `0..len`.

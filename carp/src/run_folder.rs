@@ -6,13 +6,14 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use files::{FolderLock, write_atomically};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::checkpoint::{self, Checkpoint, Progress};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::fingerprint::Fingerprint;
 use crate::learner::NamedTensor;
+use crate::run_result::RunResult;
 
 /// One line of `metrics.jsonl` per step.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -42,29 +43,6 @@ pub struct Metrics {
 struct KnnLine {
     step: usize,
     knn: f64,
-}
-
-/// `result.json`. Accuracies are fractions, `None` if the data has no labels.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct RunResult {
-    /// k-NN accuracy of the untrained network.
-    pub knn_before: Option<f64>,
-    /// k-NN accuracy of the trained teacher.
-    pub knn_after: Option<f64>,
-    /// k-NN accuracy of raw pixels.
-    pub knn_pixels: Option<f64>,
-    /// SHA-256 of the student's and teacher's tensors, without optimizer state.
-    pub weights_sha256: String,
-    /// Micro-batches.
-    pub steps: usize,
-    /// Seconds of training, without evaluations.
-    pub seconds: f64,
-    /// Images per second of training.
-    pub images_per_second: f64,
-    /// Bytes of the step's arena, known before it runs.
-    pub planned_peak_bytes: usize,
-    /// Peak resident memory of the process, as the system counts it.
-    pub peak_rss_bytes: u64,
 }
 
 /// An open run folder, closed to other processes.
@@ -234,19 +212,12 @@ fn open_metrics(folder: &Path) -> Result<File> {
     metrics.map_err(|source| Error::io(file, source))
 }
 
-/// Peak resident memory of this process in bytes; 0 if the system does not report it.
-pub fn peak_rss_bytes() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
-    kib.unwrap_or(0) * 1024
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::run_result::peak_rss_bytes;
 
     fn metrics(step: usize) -> Metrics {
         Metrics {

@@ -14,7 +14,8 @@ use crate::error::{Error, Result};
 use crate::fingerprint::Fingerprint;
 use crate::learner::{Device, Learner, Terms, UpdateSettings};
 use crate::pipeline::{Batch, Pipeline, PipelineConfig};
-use crate::run_folder::{Metrics, RunFolder, RunResult, peak_rss_bytes};
+use crate::run_folder::{Metrics, RunFolder};
+use crate::run_result::{RunResult, peak_rss_bytes};
 use crate::schedule::Cosine;
 
 /// Progress events of a run.

@@ -82,8 +82,10 @@ impl SplitFingerprint {
         }
         if !data.is_empty() && data.file(0).is_some() {
             for index in evenly_spaced(data.len(), FILES) {
-                let seen = data.file(index).and_then(|file| size_and_start(file).ok());
-                digest.update(format!("{seen:?}\n"));
+                if let Some(Ok((size, start))) = data.file(index).map(size_and_start) {
+                    digest.update(size.to_le_bytes());
+                    digest.update(start);
+                }
             }
         } else if !data.is_empty() {
             let most = PIXELS / data.image(0)?.pixels.len().max(1);

@@ -13,6 +13,7 @@ use evaluations::network_file::{NetworkFile, NetworkName};
 use crate::data_args::DataArgs;
 use crate::image_bar::ImageBar;
 use crate::network_args::NetworkArgs;
+use crate::print::say;
 use crate::threads::on_threads;
 
 #[derive(Args)]
@@ -65,7 +66,7 @@ pub fn run(args: &FeaturesArgs) -> Result<ExitCode> {
         Labels::Single(_) => "one label each".to_owned(),
         Labels::Multi { classes, .. } => format!("labels of {classes} classes each"),
     };
-    println!(
+    say!(
         "{}: {} features of {} numbers, {labels}; {per_second:.0} images/s",
         args.out.display(),
         set.rows(),
@@ -78,13 +79,13 @@ pub fn run(args: &FeaturesArgs) -> Result<ExitCode> {
 pub fn tell(source: &NetworkFile, network: NetworkName) -> Result<()> {
     let path = source.path().display();
     if network == NetworkName::Pixels {
-        println!("{path}: no network, raw pixels");
+        say!("{path}: no network, raw pixels");
         return Ok(());
     }
     let (chosen, found) = source.find(network)?;
     let config = found.config;
     let how = if network == NetworkName::Untrained { ", with new weights" } else { "" };
-    println!(
+    say!(
         "{path}: {} of width {} for {} channels under {:?}{how}",
         config.arch.name(),
         config.width,

@@ -12,6 +12,7 @@ use clap::Args;
 
 use crate::config_args::ConfigArgs;
 use crate::device::DeviceArgs;
+use crate::print::say;
 use crate::threads::on_threads;
 
 #[derive(Args)]
@@ -90,7 +91,7 @@ pub fn plan(args: &PlanArgs) -> Result<ExitCode> {
     if let Some(path) = &args.svg {
         std::fs::write(path, memory_map::svg(&graph, &plan))
             .map_err(|source| Error::io(path, source))?;
-        println!("memory map: {}", path.display());
+        say!("memory map: {}", path.display());
     }
     Ok(ExitCode::SUCCESS)
 }

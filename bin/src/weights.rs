@@ -12,7 +12,7 @@ use evaluations::export::export;
 use evaluations::network_file::{NetworkFile, NetworkName};
 use weights::WeightsFile;
 
-use crate::print::print;
+use crate::print::{print, say};
 
 /// How many names of a list are printed.
 const SHOWN: usize = 8;
@@ -118,6 +118,6 @@ fn export_weights(args: &ExportArgs) -> Result<ExitCode> {
     crate::features::tell(&source, network)?;
     let backbone = source.backbone(network)?;
     export(&backbone, &args.out)?;
-    println!("{}: {} tensors with torchvision's names", args.out.display(), backbone.tensors.len());
+    say!("{}: {} tensors with torchvision's names", args.out.display(), backbone.tensors.len());
     Ok(ExitCode::SUCCESS)
 }

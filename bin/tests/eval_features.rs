@@ -52,6 +52,32 @@ fn folder() -> TempDir {
 const BOTH: &str = "--features train --test-features test --json out.json";
 
 #[test]
+fn numbers_of_neighbours_are_a_list() {
+    let folder = folder();
+    let folder = folder.path();
+    let ks = |more: &str| -> Vec<u64> {
+        succeeds(folder, &format!("knn {BOTH} --predictions classes {more}"));
+        let result = json(folder, "out.json");
+        let accuracies = result["accuracies"].as_array().unwrap();
+        accuracies.iter().map(|accuracy| accuracy["k"].as_u64().unwrap()).collect()
+    };
+    assert_eq!(ks(""), [10, 20, 100, 200]);
+    assert_eq!(ks("-k 5 -k 3,5 -k 5"), [5, 3]);
+    // The help shows lists as they are given.
+    for (command, default) in [
+        ("knn", "10,20,100,200"),
+        ("few-shot", "1,2,4,8,16"),
+        ("retrieval", "1,5,10"),
+        ("linear", "12,18"),
+        ("semi", "12,16"),
+        ("all", "1,10"),
+    ] {
+        let help = succeeds(folder, &format!("{command} --help"));
+        assert!(help.contains(&format!("[default: {default}]")), "{help}");
+    }
+}
+
+#[test]
 fn classes_are_told_apart() {
     let folder = folder();
     let folder = folder.path();

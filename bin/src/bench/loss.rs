@@ -18,6 +18,7 @@ use super::picture::{self, Series};
 use super::profile;
 use super::race::{Measured, RaceArgs, race, table};
 use crate::device::{DeviceArgs, DeviceName};
+use crate::print::say;
 use crate::threads::on_threads;
 
 #[derive(Args)]
@@ -177,7 +178,7 @@ pub fn run(args: &LossArgs) -> Result<ExitCode> {
         })?;
         print_sizes(sizes, prototypes);
         crate::print::print(&table(&measured));
-        println!();
+        say!("");
         for (series, m) in series.iter_mut().zip(&measured) {
             series.points.push((prototypes, 1e3 * m.seconds, m.peak as f64 / f64::from(1 << 20)));
         }
@@ -188,7 +189,7 @@ pub fn run(args: &LossArgs) -> Result<ExitCode> {
     }
     if let Some(path) = &args.picture {
         picture::draw(path, &series)?;
-        println!("picture: {} and .png", path.with_extension("svg").display());
+        say!("picture: {} and .png", path.with_extension("svg").display());
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -214,14 +215,14 @@ fn emulate(
         })?;
         print_sizes(sizes, prototypes);
         crate::print::print(&profile::table(&profiles, args.by_kernel));
-        println!();
+        say!("");
     }
     Ok(ExitCode::SUCCESS)
 }
 
 fn print_sizes(sizes: Sizes, prototypes: usize) {
     let Sizes { views, batch, dim, partition_size } = sizes;
-    println!("K = {prototypes}, N_B = {partition_size}, V = {views}, B = {batch}, D = {dim}");
+    say!("K = {prototypes}, N_B = {partition_size}, V = {views}, B = {batch}, D = {dim}");
 }
 
 fn write_json(path: &PathBuf, measured: &[Measured]) -> Result<()> {

@@ -18,7 +18,7 @@ use tensor::Cpu;
 use crate::data_args::DataArgs;
 use crate::device::DeviceArgs;
 use crate::network_args::{NetworkArgs, network_name};
-use crate::print::print;
+use crate::print::{print, say};
 use crate::threads::on_threads;
 
 #[derive(Args)]
@@ -60,7 +60,7 @@ pub struct AllArgs {
     #[arg(long, value_name = "N", default_value_t = AllSettings::default().full_up_to)]
     full_up_to: usize,
     /// Percentages of the labels to fine-tune on.
-    #[arg(long, value_name = "PERCENT,...", value_delimiter = ',', default_values_t = [1.0, 10.0])]
+    #[arg(long, value_name = "PERCENT,...", value_delimiter = ',', default_value = "1,10")]
     semi_percent: Vec<f64>,
     /// Epochs of fine-tuning.
     #[arg(long, value_name = "N", default_value_t = AllSettings::default().semi_epochs)]
@@ -170,7 +170,7 @@ pub fn run(args: &AllArgs) -> Result<ExitCode> {
     screen.bar.finish_and_clear();
     let report = report?;
     print(&markdown(&report));
-    println!("\nwrote results.json and results.md to {}", folder.display());
+    say!("\nwrote results.json and results.md to {}", folder.display());
     Ok(exit_code(&report))
 }
 
@@ -223,7 +223,7 @@ impl Screen {
 
     fn line(&self, line: &str) {
         if self.bar.is_hidden() {
-            println!("{line}");
+            say!("{line}");
         } else {
             self.bar.println(line);
         }

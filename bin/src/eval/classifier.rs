@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::print::say;
 use carp::checkpoint::Checkpoint;
 use carp::config::Config;
 use carp::error::Result;
@@ -68,7 +69,7 @@ impl Screen {
                     best.loss
                 ));
                 if self.bar.is_hidden() {
-                    println!("{}", self.bar.message());
+                    say!("{}", self.bar.message());
                 }
             }
         }
@@ -83,17 +84,17 @@ impl Screen {
 /// Prints every setting, one per line, sources first.
 pub fn print_settings(source: &[(&str, String)], settings: &impl serde::Serialize) {
     for (name, value) in source {
-        println!("{name:<20} {value}");
+        say!("{name:<20} {value}");
     }
     let settings = serde_json::to_value(settings).expect("plain settings");
     for (name, value) in settings.as_object().into_iter().flatten() {
         match value {
             Value::Object(inner) => {
                 for (key, value) in inner {
-                    println!("{:<20} {}", format!("{name}.{key}"), plain(value));
+                    say!("{:<20} {}", format!("{name}.{key}"), plain(value));
                 }
             }
-            value => println!("{name:<20} {}", plain(value)),
+            value => say!("{name:<20} {}", plain(value)),
         }
     }
 }

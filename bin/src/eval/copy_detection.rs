@@ -12,6 +12,7 @@ use evaluations::features::FeatureSet;
 use serde_json::json;
 
 use super::feature_source::{Output, wanted};
+use crate::print::say;
 use crate::threads::on_threads;
 
 #[derive(Args)]
@@ -62,17 +63,19 @@ pub fn run(args: &CopyDetectionArgs) -> Result<ExitCode> {
         Some(n) => format!("whitened (power {}, {n} images)", result.options.whitening_power),
         None => "not whitened".to_owned(),
     };
-    println!(
+    say!(
         "copy detection, cosine, {whitening}: {} originals and {} distractors, features of {}; AP by \
          trapezoids over {top}",
-        result.originals, result.distractors, result.dim
+        result.originals,
+        result.distractors,
+        result.dim
     );
     if let Some(map) = result.strong {
-        println!("{HEADLINE}: mAP {:.2} %", 100.0 * map);
+        say!("{HEADLINE}: mAP {:.2} %", 100.0 * map);
     }
-    println!("{:<16}{:>8}{:>9}", "block", "queries", "mAP %");
+    say!("{:<16}{:>8}{:>9}", "block", "queries", "mAP %");
     for block in &result.blocks {
-        println!("{:<16}{:>8}{:>9.2}", block.name, block.queries, 100.0 * block.map);
+        say!("{:<16}{:>8}{:>9.2}", block.name, block.queries, 100.0 * block.map);
     }
     args.output.save("copy-detection", json!(result))?;
     Ok(ExitCode::SUCCESS)

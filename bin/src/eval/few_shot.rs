@@ -10,6 +10,8 @@ use evaluations::linear_svm::SvmOptions;
 use serde_json::json;
 
 use super::feature_source::FeatureSource;
+use crate::commas::with_commas;
+use crate::print::say;
 use crate::threads::on_threads;
 
 #[derive(Args)]
@@ -17,12 +19,12 @@ pub struct FewShotArgs {
     #[command(flatten)]
     source: FeatureSource,
     /// SVM costs C to try; the best mAP is reported.
-    #[arg(long, value_name = "X,...", value_delimiter = ',')]
-    #[arg(default_values_t = FewShotOptions::default().costs)]
+    #[arg(long, value_name = "C,...", value_delimiter = ',')]
+    #[arg(default_value = with_commas(&FewShotOptions::default().costs))]
     costs: Vec<f64>,
     /// Images per class.
     #[arg(long, value_name = "N,...", value_delimiter = ',')]
-    #[arg(default_values_t = FewShotOptions::default().shots)]
+    #[arg(default_value = with_commas(&FewShotOptions::default().shots))]
     shots: Vec<usize>,
     /// Random draws for each number of images.
     #[arg(long, value_name = "N", default_value_t = FewShotOptions::default().draws)]
@@ -96,7 +98,7 @@ pub fn run(args: &FewShotArgs) -> Result<ExitCode> {
         evaluate(train, test, options)
     })?;
     let options = &result.options;
-    println!(
+    say!(
         "linear SVMs (squared hinge, class weights {}:{}, tolerance {:e}, at most {} sweeps) on x / \
          (|x| + 1e-5)",
         options.svm.positive_weight,
@@ -104,9 +106,14 @@ pub fn run(args: &FewShotArgs) -> Result<ExitCode> {
         options.svm.tolerance,
         options.svm.max_iterations
     );
-    println!(
+    say!(
         "{} training and {} test features of {}, {} of {} classes in the test set; seed {}",
-        result.train, result.test, result.dim, result.classes_scored, result.classes, options.seed
+        result.train,
+        result.test,
+        result.dim,
+        result.classes_scored,
+        result.classes,
+        options.seed
     );
     let difficult = match options.difficult {
         Difficult::Negative => "is negative",
@@ -116,14 +123,14 @@ pub fn run(args: &FewShotArgs) -> Result<ExitCode> {
         Interpolation::AllPoints => "all points",
         Interpolation::ElevenPoints => "eleven points",
     };
-    println!("label 0 of [N,C] {difficult}; average precision over {interpolation}");
-    println!("images/class  draws     best C   mAP %     sd  top-1 %  not converged");
+    say!("label 0 of [N,C] {difficult}; average precision over {interpolation}");
+    say!("images/class  draws     best C   mAP %     sd  top-1 %  not converged");
     for score in &result.scores {
         let shots = score.shots.map_or("all".to_owned(), |shots| shots.to_string());
         let best = score.costs.iter().find(|cost| cost.cost == score.best_cost);
         let best = best.expect("one of the costs");
         let top1 = best.accuracy.map_or("-".to_owned(), |share| format!("{:.2}", 100.0 * share));
-        println!(
+        say!(
             "{shots:>12}  {:>5}  {:>9}  {:>6.2}  {:>5.2}  {top1:>7}  {:>13}",
             score.draws,
             score.best_cost,

@@ -9,6 +9,7 @@ use evaluations::kmeans::{KmeansOptions, Start};
 use serde_json::json;
 
 use super::feature_source::FeatureSource;
+use crate::print::say;
 use crate::threads::on_threads;
 
 #[derive(Args)]
@@ -85,12 +86,15 @@ pub fn run(args: &KmeansArgs) -> Result<ExitCode> {
         Start::PlusPlus => "k-means++",
     };
     let features = if options.standardize { "standardised" } else { "plain" };
-    println!(
+    say!(
         "{kind} k-means, {} clusters of {} {features} training features of {} (at most {} per \
          cluster; 0 is all)",
-        options.kmeans.clusters, result.points, result.dim, options.max_points_per_centroid
+        options.kmeans.clusters,
+        result.points,
+        result.dim,
+        options.max_points_per_centroid
     );
-    println!(
+    say!(
         "best of {} {start} starts, seed {}: {} of at most {} iterations, {objective} {:.6e}",
         options.kmeans.starts,
         options.kmeans.seed,
@@ -98,9 +102,10 @@ pub fn run(args: &KmeansArgs) -> Result<ExitCode> {
         options.kmeans.iterations,
         result.objective.abs()
     );
-    println!(
+    say!(
         "scores x 100 of {} {} features, each in the cluster of the nearest centroid",
-        result.scored, result.scored_split
+        result.scored,
+        result.scored_split
     );
     for (name, score) in [
         ("NMI", scores.nmi),
@@ -112,7 +117,7 @@ pub fn run(args: &KmeansArgs) -> Result<ExitCode> {
         ("V-measure", scores.v_measure),
         ("accuracy (Hungarian)", scores.accuracy),
     ] {
-        println!("{name:<20}  {:>7.2}", 100.0 * score);
+        say!("{name:<20}  {:>7.2}", 100.0 * score);
     }
     args.source.output.save("kmeans", json!(result))?;
     Ok(ExitCode::SUCCESS)

@@ -9,6 +9,8 @@ use evaluations::knn::{KnnOptions, evaluate};
 use serde_json::json;
 
 use super::feature_source::FeatureSource;
+use crate::commas::with_commas;
+use crate::print::say;
 use crate::threads::on_threads;
 
 #[derive(Args)]
@@ -16,8 +18,8 @@ pub struct KnnArgs {
     #[command(flatten)]
     source: FeatureSource,
     /// Numbers of neighbours.
-    #[arg(short, long, value_name = "N,...", value_delimiter = ',')]
-    #[arg(default_values_t = KnnOptions::default().ks)]
+    #[arg(short, long, value_name = "K,...", value_delimiter = ',')]
+    #[arg(default_value = with_commas(&KnnOptions::default().ks))]
     k: Vec<usize>,
     /// T in the weight exp(similarity / T) of a vote.
     #[arg(long, value_name = "T", default_value_t = KnnOptions::default().temperature)]
@@ -33,14 +35,18 @@ pub fn run(args: &KnnArgs) -> Result<ExitCode> {
         let (train, test) = args.source.pair()?;
         evaluate(&train, &test, options)
     })?;
-    println!(
+    say!(
         "k-NN, cosine, votes exp(s / {}): {} test against {} training features of {}, {} classes",
-        result.options.temperature, result.queries, result.bank, result.dim, result.classes
+        result.options.temperature,
+        result.queries,
+        result.bank,
+        result.dim,
+        result.classes
     );
-    println!("{:>5}  {:>8}  {:>8}", "k", "top-1 %", "top-5 %");
+    say!("{:>5}  {:>8}  {:>8}", "k", "top-1 %", "top-5 %");
     for accuracy in &result.accuracies {
         let (top1, top5) = (100.0 * accuracy.top1, 100.0 * accuracy.top5);
-        println!("{:>5}  {top1:>8.2}  {top5:>8.2}", accuracy.k);
+        say!("{:>5}  {top1:>8.2}  {top5:>8.2}", accuracy.k);
     }
     if let Some(path) = &args.predictions {
         result.save_predictions(path)?;

@@ -1,6 +1,7 @@
 //! Image files, decoded on demand; the most recent stay in memory up to a limit.
 
 use std::collections::VecDeque;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -147,7 +148,8 @@ impl Dataset for FileDataset {
                 }
                 Err(error) if self.strict => return Err(error),
                 Err(error) => {
-                    eprintln!("warning: skipped {error}");
+                    // `eprintln!` would panic where standard error is closed.
+                    let _ = writeln!(std::io::stderr(), "warning: skipped {error}");
                     self.skipped.fetch_add(1, Ordering::Relaxed);
                     first_error.get_or_insert(error);
                 }

@@ -4,6 +4,7 @@
 //! The k training features b most similar to a query q, `s = <q, b> / (|q| |b|)`, vote for their
 //! class with weight `exp(s / T)`.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use carp::error::{Error, Result};
@@ -22,7 +23,7 @@ const RANKS: usize = 5;
 /// Settings of the vote.
 #[derive(Clone, Debug, Serialize)]
 pub struct KnnOptions {
-    /// Numbers of neighbours, all found in one pass.
+    /// Numbers of neighbours, all found in one pass. One that comes again counts once.
     pub ks: Vec<usize>,
     /// T.
     pub temperature: f32,
@@ -94,8 +95,14 @@ pub type Ranking = Vec<u32>;
 /// k-NN accuracy of a test set against a training set.
 ///
 /// # Errors
-/// Sets without classes or with features of different lengths, and those of [`classify`].
-pub fn evaluate(train: &FeatureSet, test: &FeatureSet, options: KnnOptions) -> Result<KnnResult> {
+/// Sets without classes or of different length of feature, and those of [`classify`].
+pub fn evaluate(
+    train: &FeatureSet,
+    test: &FeatureSet,
+    mut options: KnnOptions,
+) -> Result<KnnResult> {
+    let mut seen = BTreeSet::new();
+    options.ks.retain(|&k| seen.insert(k));
     train.same_dim(test)?;
     let bank = train.classes("training features".as_ref())?;
     let queries = test.classes("test features".as_ref())?;

@@ -59,12 +59,15 @@ fn labels(data: &dyn Dataset) -> Vec<u32> {
 }
 
 impl OnlineKnn {
-    /// The evaluation of a run, or `None` if the data has no labels.
+    /// The evaluation of a run, or `None` where the data has no labels or no images for it.
     ///
     /// # Errors
     /// Images too small for the backbone.
     pub fn new(config: &Config, splits: &Splits, device: Device) -> Result<Option<OnlineKnn>> {
         let (Some(train), Some(test)) = (&splits.train, &splits.test) else { return Ok(None) };
+        if train.is_empty() || test.is_empty() {
+            return Ok(None);
+        }
         let (resnet, knn) = (config.step().resnet, &config.knn);
         let transform = config.eval_transform();
         Ok(Some(OnlineKnn {

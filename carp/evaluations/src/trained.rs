@@ -158,12 +158,16 @@ impl LabelledSplits {
     /// From a data set.
     ///
     /// # Errors
-    /// If it has no labels.
+    /// Where it has no labels, or no images with them.
     pub fn new(splits: &Splits) -> Result<LabelledSplits> {
         let (Some(train), Some(test)) = (&splits.train, &splits.test) else {
             let name = splits.pretrain.name();
             return Err(Error::usage(format!("{name} has no labels to evaluate with")));
         };
+        if train.is_empty() || test.is_empty() {
+            let name = splits.pretrain.name();
+            return Err(Error::usage(format!("{name} has too few images to hold any out")));
+        }
         let labels = |data: &Arc<dyn Dataset>| -> Result<Vec<u32>> {
             let label = |image| {
                 data.label(image).ok_or_else(|| {

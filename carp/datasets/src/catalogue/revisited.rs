@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use files::{Error, Result};
-use pickle::{Item, NUMPY_GLOBALS, Pickle};
+use pickle::{Item, Pickle};
 
 use crate::binary_file::read as read_bytes;
 use crate::catalogue::contents::{Contents, Query, Split};
@@ -54,7 +54,7 @@ fn read(source: &Location, name: &str, archive: &str) -> Result<Contents> {
     let root = source.inner(&[name]);
     let path = need(&root, &[&format!("gnd_{name}.pkl")], "the page of the revisited benchmark")?;
     let bytes = read_bytes(&path)?;
-    let pickle = Pickle::read(&path, &bytes, &NUMPY_GLOBALS)?;
+    let pickle = Pickle::read(&path, &bytes)?;
     let truth = pickle.root();
     let (database, queries) = (names(&path, truth, "imlist")?, names(&path, truth, "qimlist")?);
     let gnd = key(&path, truth, "gnd", "gnd")?;

@@ -63,9 +63,16 @@ fn show(args: &ShowArgs) -> Result<ExitCode> {
         format!("{}: {}, {} tensors\n", path.display(), file.format().name(), file.tensors().len());
     if args.all {
         for tensor in file.tensors() {
-            let dtype = file.dtype(tensor).name();
-            let _ = writeln!(text, "  {dtype:<5} {:?} {}", tensor.shape, tensor.name);
+            let _ = writeln!(text, "  {:<5} {:?} {}", tensor.type_name, tensor.shape, tensor.name);
         }
+    }
+    for tensor in file.tensors() {
+        if let Err(reason) = &tensor.view {
+            let _ = writeln!(text, "  {} {:?}: {reason}", tensor.name, tensor.shape);
+        }
+    }
+    if !file.classes().is_empty() {
+        let _ = writeln!(text, "read past, nothing was run: objects of {}", listed(file.classes()));
     }
     let chosen = choose(&file, None, None);
     for candidate in candidates(&file) {

@@ -88,7 +88,7 @@ impl<'a> Pickle<'a> {
     }
 
     /// All values, in creation order, even those no longer referred to.
-    pub fn all(&self) -> impl Iterator<Item = Item<'_>> {
+    pub fn all(&self) -> impl DoubleEndedIterator<Item = Item<'_>> {
         (0..self.nodes.len()).map(|at| Item { pickle: self, at })
     }
 

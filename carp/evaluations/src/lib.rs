@@ -3,7 +3,7 @@
 //!
 //! The method is in the crate `carp`, which knows nothing of this one: here a backbone is frozen, or
 //! trained on labels. In reading order: [`network_file`] opens a checkpoint, in which [`backbone`]
-//! finds a ResNet whatever its method called it, and [`export`] writes one; [`features`] come from
+//! finds a ResNet whatever its method called it and [`network_role`] tells teacher from student, and [`export`] writes one; [`features`] come from
 //! it; [`accuracy`], [`average_precision`] and [`clustering_scores`] are the scores; [`knn`],
 //! [`linear`], [`semi`], [`few_shot`], [`clustering`], [`retrieval`] and [`copy_detection`] the
 //! protocols; [`all`] runs them together, [`online_knn`] one of them during training.
@@ -29,6 +29,7 @@ pub mod linear_svm;
 pub mod neighbour_sheet;
 pub mod neighbours;
 pub mod network_file;
+pub mod network_role;
 pub mod online_knn;
 pub mod retrieval;
 pub mod semi;

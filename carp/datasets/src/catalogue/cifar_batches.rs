@@ -130,8 +130,11 @@ fn python(
     let bytes = read(path)?;
     let pickle = Pickle::read(path, &bytes)?;
     let get = |key: &str, wanted: &str| {
-        let item = pickle.root().get(key);
-        item.ok_or_else(|| Error::data(path, format!("has no {key:?}, should be {wanted}")))
+        let root = pickle.root();
+        root.get(key).ok_or_else(|| {
+            let detail = format!("is {}, has no {key:?}, should be {wanted}", root.kind());
+            Error::data(path, detail)
+        })
     };
     let wanted = "an array [N,3072] of uint8";
     let data = get("data", wanted)?

@@ -88,7 +88,10 @@ fn bad(path: &Path, item: Item, what: &str, wanted: &str) -> Error {
 }
 
 fn key<'p>(path: &Path, item: Item<'p>, key: &str, what: &str) -> Result<Item<'p>> {
-    item.get(key).ok_or_else(|| Error::data(path, format!("has no {what}")))
+    item.get(key).ok_or_else(|| match item.pairs() {
+        Some(_) => Error::data(path, format!("has no {what}")),
+        None => bad(path, item, &format!("what should hold {what}"), "a dict"),
+    })
 }
 
 fn names(path: &Path, truth: Item, list: &str) -> Result<Vec<String>> {

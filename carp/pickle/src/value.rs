@@ -61,6 +61,8 @@ pub struct Object {
 
 /// Characters of a class's name in messages.
 const LONGEST_NAME: usize = 100;
+/// Calls of results of calls that a class's name is looked for through.
+const DEEPEST_CALL: usize = 8;
 /// The classes whose objects are nothing but the elements or pairs put into them.
 const CONTAINERS: [(&str, &str); 3] =
     [("collections", "OrderedDict"), ("collections", "defaultdict"), ("collections", "deque")];
@@ -254,7 +256,8 @@ impl<'p> Item<'p> {
             item = args.items()?.next()?;
         }
         // What is called can be made by a call itself, such as one of functools.partial.
-        while let Node::Object(object) = item.node() {
+        for _ in 0..DEEPEST_CALL {
+            let Node::Object(object) = item.node() else { break };
             item = item.to(object.callable);
         }
         let (module, name) = item.global()?;

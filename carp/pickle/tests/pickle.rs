@@ -159,6 +159,10 @@ fn code_is_never_run_but_named() {
         assert!(pickle.root().bytes().is_none() && pickle.root().array().is_none());
     }
     assert!(!ran.exists(), "it was run");
+    // Calls of calls of calls are no way to make a reader search for long.
+    let deep = [b"cos\nsystem\n", &b")R".repeat(100_000)[..], b"."].concat();
+    let pickle = Pickle::read(Path::new("x.pkl"), &deep).unwrap();
+    assert_eq!(pickle.all().filter_map(Item::class).count(), 9);
     // A name is one short line whatever the file calls it.
     let long = [b"\x80\x04\x8c\x02a\n\x8c\xff", &[b'b'; 255][..], b"\x93)R."].concat();
     let pickle = Pickle::read(Path::new("x.pkl"), &long).unwrap();

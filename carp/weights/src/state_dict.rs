@@ -12,9 +12,10 @@ use crate::torch_tensor::{LONGEST_NAME, TorchView, is_tensor, key_text, tensor};
 
 /// Maximum nesting of dictionaries.
 const DEPTH: usize = 12;
-/// Maximum values visited on the ways to tensors: far above any checkpoint, far below what shared
-/// references could expand to.
-const MOST: usize = 500_000;
+/// Maximum number of tensors, and of values looked at on the ways to them: far above any checkpoint,
+/// far below what shared references could expand to.
+const TENSORS: usize = 500_000;
+const LOOKS: usize = 1 << 26;
 
 /// Calls that stand for plain values, not for objects worth a mention.
 const PLAIN: [&str; 14] = [
@@ -37,7 +38,7 @@ const PLAIN: [&str; 14] = [
 /// All tensors below the root. `place(key, bytes)` locates the storage with this key.
 ///
 /// # Errors
-/// More values than any checkpoint has.
+/// More tensors, or more values, than any checkpoint has.
 pub fn contents(
     pickle: &Pickle,
     mut place: impl FnMut(&str, usize) -> Result<Place, String>,
@@ -45,14 +46,10 @@ pub fn contents(
     let mut contents = Contents { classes: classes(pickle), ..Contents::default() };
     let leads = leads(pickle);
     let mut numbers = HashMap::new();
-    let mut visited = 0;
+    let mut looks = 0;
     // Depth first, with a stack of pending values, pushed in reverse.
     let mut to_do = vec![(String::new(), pickle.root(), 0)];
     while let Some((name, item, depth)) = to_do.pop() {
-        visited += 1;
-        if visited > MOST {
-            return Err(format!("more than {MOST} values on the ways to its tensors"));
-        }
         if let Some(found) = tensor(item) {
             let view = found.view.and_then(|view| {
                 let storage = storage(&view, &mut contents.storages, &mut numbers, &mut place)?;
@@ -64,6 +61,10 @@ pub fn contents(
         } else if depth < DEPTH {
             let before = to_do.len();
             for (index, (key, value)) in children(item).enumerate() {
+                looks += 1;
+                if looks > LOOKS || to_do.len() + contents.tensors.len() > TENSORS {
+                    return Err(format!("more than {TENSORS} tensors, or too many ways to them"));
+                }
                 if !leads[value.index()] {
                     continue;
                 }

@@ -32,6 +32,9 @@ const STORAGES: [(&str, &str, usize); 19] = [
     ("_UntypedStorage", "uint8", 1),
 ];
 
+/// No call has more arguments.
+const MOST_ARGS: usize = 8;
+
 /// A tensor as its call describes it.
 pub struct TorchTensor {
     /// Its element type, such as "f32" or "complex64", or how it is stored, such as "sparse_coo".
@@ -106,7 +109,7 @@ pub fn tensor(item: Item) -> Option<TorchTensor> {
 /// `_rebuild_tensor(storage, offset, shape, strides)`; `_v2` appends (requires grad, hooks,
 /// metadata), `_v3` (requires grad, hooks, element type, metadata).
 fn dense(kind: &str, args: Item) -> Option<TorchTensor> {
-    let args: Vec<Item> = args.items()?.collect();
+    let args: Vec<Item> = args.items()?.take(MOST_ARGS).collect();
     let &[storage, offset, shape, strides, ..] = &args[..] else { return None };
     let storage = self::storage(storage)?;
     let offset = usize::try_from(offset.int()?).ok()?.saturating_add(storage.first);
@@ -136,11 +139,14 @@ fn dense(kind: &str, args: Item) -> Option<TorchTensor> {
 
 /// Any other tensor: what it is, and a shape if one is among its arguments.
 fn opaque(kind: &str, args: Item) -> Option<TorchTensor> {
-    let args: Vec<Item> = args.items()?.collect();
+    let args: Vec<Item> = args.items()?.take(MOST_ARGS).collect();
     Some(match (kind, &args[..]) {
         ("sparse_tensor", &[layout, parts]) => {
             let layout = layout.call()?.1.items()?.next()?.text()?;
-            unreadable(layout.strip_prefix("torch.")?, parts.items()?.find_map(sizes)?)
+            unreadable(
+                layout.strip_prefix("torch.")?,
+                parts.items()?.take(MOST_ARGS).find_map(sizes)?,
+            )
         }
         ("qtensor", &[storage, _, shape, ..]) => {
             unreadable(self::storage(storage)?.dtype, sizes(shape)?)

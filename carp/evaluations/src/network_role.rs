@@ -35,7 +35,7 @@ impl Role {
             let same = |word: &String| word == known || known.len() > 4 && word.starts_with(known);
             words.iter().any(same)
         };
-        WORDS.iter().find(|(_, known)| known.iter().any(|known| has(&known))).map(|(role, _)| *role)
+        WORDS.iter().find(|(_, known)| known.iter().any(has)).map(|(role, _)| *role)
     }
 }
 

@@ -111,7 +111,9 @@ fn leads(pickle: &Pickle) -> Vec<bool> {
 fn classes(pickle: &Pickle) -> Vec<String> {
     let beside = pickle.all().filter(|&item| !is_tensor(item));
     let mut classes: BTreeSet<String> = beside.filter_map(Item::class).collect();
-    classes.retain(|class| !PLAIN.contains(&&class[..]));
+    let is_array =
+        |class: &str| class.starts_with("numpy.core.") || class.starts_with("numpy._core.");
+    classes.retain(|class| !PLAIN.contains(&&class[..]) && !is_array(class));
     classes.into_iter().collect()
 }
 

@@ -1,4 +1,4 @@
-//! From the images of a data set to features, batch by batch.
+//! Computes features of a data set, batch by batch.
 
 use carp::error::Result;
 use carp::learner::Device;
@@ -11,18 +11,17 @@ use super::extractor::FeatureExtractor;
 use super::feature_set::FeatureSet;
 use crate::backbone::Backbone;
 
-/// A network with the way in which it looks at images; without a network the pixels are the
-/// features.
+/// A network with its image preprocessing; without a network the pixels are the features.
 pub struct Encoder {
     extractor: Option<FeatureExtractor>,
     transform: EvalTransform,
 }
 
 impl Encoder {
-    /// A backbone up to `layer` (see [`FeatureExtractor::of_layer`]), `batch` images at once.
+    /// A backbone up to `layer` (see [`FeatureExtractor::of_layer`]), `batch` images at a time.
     ///
     /// # Errors
-    /// Images too small for the backbone, or no such layer.
+    /// Images too small for the backbone, or an unknown layer.
     pub fn new(
         backbone: &Backbone,
         transform: EvalTransform,
@@ -36,7 +35,7 @@ impl Encoder {
         Ok(encoder)
     }
 
-    /// The same without weights yet.
+    /// The same, without weights yet.
     ///
     /// # Errors
     /// As [`Encoder::new`].
@@ -52,12 +51,12 @@ impl Encoder {
         Ok(Encoder { extractor: Some(extractor), transform })
     }
 
-    /// The pixels themselves.
+    /// Raw pixels as features.
     pub fn of_pixels(transform: EvalTransform) -> Encoder {
         Encoder { extractor: None, transform }
     }
 
-    /// Other weights for the network, if there is one.
+    /// Replaces the network's weights, if there is a network.
     ///
     /// # Errors
     /// A missing tensor.
@@ -65,7 +64,7 @@ impl Encoder {
         self.extractor.as_mut().map_or(Ok(()), |extractor| extractor.load(backbone))
     }
 
-    /// How it looks at images.
+    /// The image preprocessing.
     pub fn transform(&self) -> &EvalTransform {
         &self.transform
     }
@@ -78,7 +77,7 @@ impl Encoder {
         }
     }
 
-    /// Features `[N,D]` of all images; `progress` hears before each batch how many are done.
+    /// Features `[N,D]` of all images; calls `progress` before each batch with the number done.
     ///
     /// # Errors
     /// An image that cannot be read.
@@ -107,8 +106,8 @@ impl Encoder {
     }
 }
 
-/// Features `[N,D]` of all images by the network that the extractor holds; `progress` hears before
-/// each batch how many are done.
+/// Features `[N,D]` of all images by the extractor's network; calls `progress` before each batch
+/// with the number done.
 ///
 /// # Errors
 /// An image that cannot be read.
@@ -142,7 +141,7 @@ pub fn labels(data: &dyn Dataset) -> Labels {
     }
 }
 
-/// The pixels of all images as a transform leaves them, from 0 to 1: `[N, size*size*C]`.
+/// The pixels of all transformed images, from 0 to 1: `[N, size*size*C]`.
 ///
 /// # Errors
 /// An image that cannot be read.

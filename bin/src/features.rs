@@ -9,6 +9,7 @@ use clap::Args;
 use datasets::{Change, Changed, Dataset, Labels};
 use evaluations::features::{AnySize, FeatureSet, POOLED, SCALES};
 use evaluations::network_file::{NetworkFile, NetworkName};
+use evaluations::network_role::Role;
 
 use crate::data_args::DataArgs;
 use crate::image_bar::ImageBar;
@@ -47,7 +48,7 @@ pub fn run(args: &FeaturesArgs) -> Result<ExitCode> {
         return Err(Error::usage(format!("{}: no such folder", args.out.display())));
     }
     let mut source = args.network.open()?;
-    tell(&source, args.network.network)?;
+    tell(&source, args.network.network, network_option)?;
     let (set, per_second) = on_threads(args.network.threads, || {
         let mut data = args.data.open(&source, &args.split)?;
         if args.query_boxes {
@@ -75,8 +76,20 @@ pub fn run(args: &FeaturesArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Prints which network was found.
-pub fn tell(source: &NetworkFile, network: NetworkName) -> Result<()> {
+/// How `--network` takes the network of a role.
+pub fn network_option(role: Role) -> &'static str {
+    match role {
+        Role::Student => "--network student",
+        Role::Teacher => "--network teacher",
+    }
+}
+
+/// Prints which network was found, and which others were not taken.
+pub fn tell(
+    source: &NetworkFile,
+    network: NetworkName,
+    option: impl Fn(Role) -> &'static str,
+) -> Result<()> {
     let path = source.path().display();
     if network == NetworkName::Pixels {
         say!("{path}: no network, raw pixels");
@@ -92,6 +105,9 @@ pub fn tell(source: &NetworkFile, network: NetworkName) -> Result<()> {
         config.in_channels,
         chosen.prefix
     );
+    if let Some(line) = source.passed_over(network, option)? {
+        println!("{line}");
+    }
     Ok(())
 }
 

@@ -17,6 +17,7 @@ use tensor::Cpu;
 
 use crate::data_args::DataArgs;
 use crate::device::DeviceArgs;
+use crate::features::{network_option, tell};
 use crate::network_args::{NetworkArgs, network_name};
 use crate::print::{print, say};
 use crate::threads::on_threads;
@@ -153,6 +154,9 @@ pub fn run(args: &AllArgs) -> Result<ExitCode> {
         let all = [NetworkName::Pixels, NetworkName::Untrained, NetworkName::Teacher];
         let default = if args.data_root.is_some() { &all[2..] } else { &all[..] };
         let networks = args.networks.as_deref().unwrap_or(default);
+        for &network in networks {
+            tell(&source, network, network_option)?;
+        }
         if let Some(root) = &args.data_root {
             if !root.is_dir() {
                 return Err(Error::data(root, "no such folder"));

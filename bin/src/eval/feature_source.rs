@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::data_args::DataArgs;
 use crate::device::DeviceArgs;
+use crate::features::{network_option, tell};
 use crate::image_bar::ImageBar;
 use crate::network_args::{NetworkArgs, network_name};
 
@@ -63,6 +64,7 @@ impl FeatureSource {
     pub fn pair(&self) -> Result<(FeatureSet, FeatureSet)> {
         if let Some(checkpoint) = &self.checkpoint {
             let source = NetworkArgs::new(checkpoint, self.network, self.device).open()?;
+            tell(&source, self.network, network_option)?;
             return self.extract(source);
         }
         let train = self.train()?;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use files::{Error, Result};
-use pickle::{NUMPY_GLOBALS, Pickle};
+use pickle::Pickle;
 
 use crate::binary_file::{check_labels, class_names, find, interleave, numbered, read};
 use crate::catalogue::contents::{Contents, Split};
@@ -128,10 +128,13 @@ fn python(
     labels: &mut Vec<u32>,
 ) -> Result<PathBuf> {
     let bytes = read(path)?;
-    let pickle = Pickle::read(path, &bytes, &NUMPY_GLOBALS)?;
+    let pickle = Pickle::read(path, &bytes)?;
     let get = |key: &str, wanted: &str| {
-        let item = pickle.root().get(key);
-        item.ok_or_else(|| Error::data(path, format!("has no {key:?}, should be {wanted}")))
+        let root = pickle.root();
+        root.get(key).ok_or_else(|| {
+            let detail = format!("is {}, has no {key:?}, should be {wanted}", root.kind());
+            Error::data(path, detail)
+        })
     };
     let wanted = "an array [N,3072] of uint8";
     let data = get("data", wanted)?
@@ -162,7 +165,7 @@ fn python_names(path: &Path, version: &Version) -> Result<Vec<String>> {
         return Ok(numbered(version.classes));
     }
     let bytes = read(path)?;
-    let pickle = Pickle::read(path, &bytes, &NUMPY_GLOBALS)?;
+    let pickle = Pickle::read(path, &bytes)?;
     let names = pickle.root().get(version.python[1]).and_then(|names| {
         names.items()?.map(|name| name.text().map(str::to_owned)).collect::<Option<Vec<String>>>()
     });

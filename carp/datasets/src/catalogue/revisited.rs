@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use files::{Error, Result};
-use pickle::{Item, NUMPY_GLOBALS, Pickle};
+use pickle::{Item, Pickle};
 
 use crate::binary_file::read as read_bytes;
 use crate::catalogue::contents::{Contents, Query, Split};
@@ -54,7 +54,7 @@ fn read(source: &Location, name: &str, archive: &str) -> Result<Contents> {
     let root = source.inner(&[name]);
     let path = need(&root, &[&format!("gnd_{name}.pkl")], "the page of the revisited benchmark")?;
     let bytes = read_bytes(&path)?;
-    let pickle = Pickle::read(&path, &bytes, &NUMPY_GLOBALS)?;
+    let pickle = Pickle::read(&path, &bytes)?;
     let truth = pickle.root();
     let (database, queries) = (names(&path, truth, "imlist")?, names(&path, truth, "qimlist")?);
     let gnd = key(&path, truth, "gnd", "gnd")?;
@@ -88,7 +88,10 @@ fn bad(path: &Path, item: Item, what: &str, wanted: &str) -> Error {
 }
 
 fn key<'p>(path: &Path, item: Item<'p>, key: &str, what: &str) -> Result<Item<'p>> {
-    item.get(key).ok_or_else(|| Error::data(path, format!("has no {what}")))
+    item.get(key).ok_or_else(|| match item.pairs() {
+        Some(_) => Error::data(path, format!("has no {what}")),
+        None => bad(path, item, &format!("what should hold {what}"), "a dict"),
+    })
 }
 
 fn names(path: &Path, truth: Item, list: &str) -> Result<Vec<String>> {

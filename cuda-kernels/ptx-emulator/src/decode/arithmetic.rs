@@ -182,26 +182,6 @@ impl<'a> Builder<'a> {
         operands: &'a [Operand],
     ) -> Result<()> {
         let mut i = Instruction::new(Op::Nop);
-        if matches!(op.name, "dp4a" | "dp2a") {
-            let signed_a = op.ty()?.is_signed();
-            let signed_b = op.ty()?.is_signed();
-            // dp2a takes two of the four bytes of `b`.
-            let is_half = op.name == "dp2a";
-            let high = is_half && op.flag("hi");
-            if is_half && !high && !op.flag("lo") {
-                return Err(format!("{} without .lo or .hi", op.text));
-            }
-            let [d, a, b, c] = exactly(operands)?;
-            i.a = self.read(frame, a, Ty::B32)?;
-            i.b = self.read(frame, b, Ty::B32)?;
-            i.c = self.read(frame, c, Ty::B32)?;
-            i.d = self.write(frame, d, Ty::B32)?;
-            let ways = if is_half { 2 } else { 4 };
-            i.op = Op::Dot { ways, signed_a, signed_b, high };
-            op.done()?;
-            self.emit(i)?;
-            return Ok(());
-        }
         let ty = op.ty()?;
         let shift = matches!(op.name, "shl" | "shr");
         let hi = matches!(op.name, "mul24" | "mad24") && op.half()?;

@@ -9,6 +9,7 @@ use clap::Args;
 use datasets::{Change, Changed, Dataset, Labels};
 use evaluations::features::{AnySize, FeatureSet, POOLED, SCALES};
 use evaluations::network_file::{NetworkFile, NetworkName};
+use files::check_output;
 
 use crate::data_args::DataArgs;
 use crate::image_bar::ImageBar;
@@ -42,9 +43,7 @@ pub struct FeaturesArgs {
 }
 
 pub fn run(args: &FeaturesArgs) -> Result<ExitCode> {
-    if !args.out.parent().is_none_or(|folder| folder.as_os_str().is_empty() || folder.is_dir()) {
-        return Err(Error::usage(format!("{}: no such folder", args.out.display())));
-    }
+    check_output(&args.out)?;
     let mut source = args.network.open()?;
     tell(&source, args.network.network)?;
     let (set, per_second) = on_threads(args.network.threads, || {
@@ -125,5 +124,6 @@ fn extract(
         let mut encoder = args.network.encoder(source, network)?;
         encoder.feature_set(&*data, |done| bar.set(done))?
     };
-    Ok((set, bar.finish()))
+    let per_second = bar.finish(set.rows());
+    Ok((set, per_second))
 }

@@ -10,6 +10,7 @@ use clap::{Args, Subcommand};
 use evaluations::backbone::{Role, candidates, choose, compare};
 use evaluations::export::export;
 use evaluations::network_file::{NetworkFile, NetworkName};
+use files::check_output;
 use weights::WeightsFile;
 
 use crate::print::print;
@@ -113,6 +114,7 @@ fn listed(names: &[String]) -> String {
 }
 
 fn export_weights(args: &ExportArgs) -> Result<ExitCode> {
+    check_output(&args.out)?;
     let mut source = NetworkFile::open(&args.checkpoint, args.prefix.as_deref())?;
     let network = if args.student { NetworkName::Student } else { NetworkName::Teacher };
     crate::features::tell(&source, network)?;

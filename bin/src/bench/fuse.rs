@@ -52,6 +52,7 @@ fn steps(config: &StepConfig) -> Result<Vec<(String, Graph)>> {
 }
 
 pub fn run(args: &FuseArgs) -> Result<ExitCode> {
+    args.picture.as_deref().map_or(Ok(()), picture::check)?;
     let config = args.config.load()?;
     let steps = steps(&config.step())?;
     let named = |(name, graph): (String, Graph)| {

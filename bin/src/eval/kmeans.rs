@@ -55,6 +55,7 @@ enum StartArg {
 }
 
 pub fn run(args: &KmeansArgs) -> Result<ExitCode> {
+    args.source.output.check()?;
     let options = ClusteringOptions {
         kmeans: KmeansOptions {
             clusters: args.clusters,

@@ -138,10 +138,11 @@ fn python(
         .array()
         .filter(|array| array.dtype == "u1" && matches!(array.shape.as_slice(), [_, PIXELS]));
     let data = data.ok_or_else(|| Error::data(path, format!("\"data\" should be {wanted}")))?;
-    let wanted = "a list of labels";
+    let wanted = "a list of labels, numbers from 0";
     let key = version.python[2];
     let given = get(key, wanted)?.numbers().and_then(|numbers| {
-        let label = |number: f64| (number.fract() == 0.0).then_some(number as u32);
+        let is_label = |number: f64| number.fract() == 0.0 && (0.0..=255.0).contains(&number);
+        let label = |number: f64| is_label(number).then_some(number as u32);
         numbers.into_iter().map(label).collect::<Option<Vec<u32>>>()
     });
     let given = given.ok_or_else(|| Error::data(path, format!("{key:?} should be {wanted}")))?;

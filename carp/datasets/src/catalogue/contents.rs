@@ -67,7 +67,8 @@ impl Contents {
         self.splits.iter().find(|split| split.name == name)
     }
 
-    /// One split as a data set, or several concatenated ("train+val").
+    /// One split as a data set, or several concatenated ("train+val"). Without one image the ground
+    /// truth of a retrieval benchmark is another one: it skips none.
     ///
     /// # Errors
     /// An unknown name; several splits that are not files.
@@ -102,6 +103,8 @@ impl Contents {
             (true, true) => Labels::None,
         };
         let name = format!("{}, {names}", self.title);
+        let strict = reading.strict || !self.queries.is_empty();
+        let reading = Reading { strict, ..reading };
         Ok(Arc::new(FileDataset::new(name, all_files, labels, self.classes.clone(), reading)))
     }
 }

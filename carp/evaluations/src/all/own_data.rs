@@ -64,9 +64,14 @@ pub fn features(
         }
     };
     let (what, images) = (format!("{}, {name}", data.name()), data.len());
-    encoder.feature_set(data, |done| {
+    let set = encoder.feature_set(data, |done| {
         recorder.show(EvaluationEvent::Features { what: what.clone(), done, images });
-    })
+    })?;
+    if set.rows() < images {
+        let why = format!("{} of {images} images cannot be read", images - set.rows());
+        recorder.skip(data.name(), None, None, why, false);
+    }
+    Ok(set)
 }
 
 /// Those of training and test images.

@@ -1,6 +1,9 @@
 //! From the images of a data set to features, batch by batch.
 
-use carp::error::Result;
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+
+use carp::error::{Error, Result};
 use carp::learner::Device;
 use carp::nn::ResNetConfig;
 use carp::views::{EvalTransform, Scratch};
@@ -78,86 +81,147 @@ impl Encoder {
         }
     }
 
-    /// Features `[N,D]` of all images; `progress` hears before each batch how many are done.
+    /// Features of the images that can be read; `progress` hears before each batch how many are
+    /// done.
     ///
     /// # Errors
-    /// An image that cannot be read.
+    /// An image that cannot be read, if the data set skips none; no image that can.
     pub fn features(
         &mut self,
         data: &dyn Dataset,
         progress: impl FnMut(usize),
-    ) -> Result<Vec<f32>> {
+    ) -> Result<ImageFeatures> {
         match &mut self.extractor {
             Some(extractor) => network_features(extractor, &self.transform, data, progress),
             None => pixels(&self.transform, data),
         }
     }
 
-    /// Features and labels of all images.
+    /// Features and labels of the images that can be read.
     ///
     /// # Errors
-    /// An image that cannot be read.
+    /// Those of [`Encoder::features`].
     pub fn feature_set(
         &mut self,
         data: &dyn Dataset,
         progress: impl FnMut(usize),
     ) -> Result<FeatureSet> {
-        let features = self.features(data, progress)?;
-        Ok(FeatureSet { features, dim: self.dim(), labels: labels(data) })
+        let ImageFeatures { features, rows } = self.features(data, progress)?;
+        Ok(FeatureSet { features, dim: self.dim(), labels: labels(data, &rows) })
     }
 }
 
-/// Features `[N,D]` of all images by the network that the extractor holds; `progress` hears before
-/// each batch how many are done.
+/// Features of the images that can be read, by the network that the extractor holds; `progress`
+/// hears before each batch how many are done.
 ///
 /// # Errors
-/// An image that cannot be read.
+/// An image that cannot be read, if the data set skips none; no image that can.
 pub fn network_features(
     extractor: &mut FeatureExtractor,
     transform: &EvalTransform,
     data: &dyn Dataset,
     mut progress: impl FnMut(usize),
-) -> Result<Vec<f32>> {
-    extractor.extract(data.len(), |first, batch| {
+) -> Result<ImageFeatures> {
+    let unreadable = Mutex::default();
+    let features = extractor.extract(data.len(), |first, batch| {
         progress(first);
         batch.par_chunks_mut(transform.values()).enumerate().try_for_each_init(
             Scratch::default,
             |scratch, (index, pixels)| {
-                let image = data.image(first + index)?;
-                transform.apply(&image, pixels, scratch);
+                let row = first + index;
+                match data.readable(row)? {
+                    Some(image) => transform.apply(&image, pixels, scratch),
+                    None => note(&unreadable, row),
+                }
                 Ok(())
             },
         )
-    })
+    })?;
+    ImageFeatures::without(features, unreadable, data)
 }
 
-/// The labels of a data set.
-pub fn labels(data: &dyn Dataset) -> Labels {
-    let single: Option<Vec<u32>> = (0..data.len()).map(|index| data.label(index)).collect();
-    let shown: Option<Vec<&[i32]>> = (0..data.len()).map(|index| data.shown(index)).collect();
-    match (single, shown) {
-        (Some(labels), _) => Labels::Single(labels),
-        (None, Some(rows)) => Labels::Multi { classes: data.classes().len(), shown: rows.concat() },
-        (None, None) => Labels::None,
-    }
-}
-
-/// The pixels of all images as a transform leaves them, from 0 to 1: `[N, size*size*C]`.
+/// The pixels of the images that can be read, as a transform leaves them, from 0 to 1:
+/// `[rows, size*size*C]`.
 ///
 /// # Errors
-/// An image that cannot be read.
-pub fn pixels(transform: &EvalTransform, data: &dyn Dataset) -> Result<Vec<f32>> {
+/// An image that cannot be read, if the data set skips none; no image that can.
+pub fn pixels(transform: &EvalTransform, data: &dyn Dataset) -> Result<ImageFeatures> {
     let dim = transform.values();
+    let unreadable = Mutex::default();
     let mut features = vec![0.0; data.len() * dim];
     features.par_chunks_mut(dim).enumerate().try_for_each_init(
         Scratch::default,
-        |scratch, (index, features)| -> Result<()> {
-            let image = data.image(index)?;
+        |scratch, (row, features)| -> Result<()> {
+            let Some(image) = data.readable(row)? else {
+                note(&unreadable, row);
+                return Ok(());
+            };
             for (feature, &pixel) in features.iter_mut().zip(transform.pixels(&image, scratch)) {
                 *feature = f32::from(pixel) / 255.0;
             }
             Ok(())
         },
     )?;
-    Ok(features)
+    ImageFeatures::without(features, unreadable, data)
+}
+
+/// Numbers of images that could not be read.
+type Unreadable = Mutex<BTreeSet<usize>>;
+
+fn note(unreadable: &Unreadable, row: usize) {
+    unreadable.lock().expect("no thread panics while it notes").insert(row);
+}
+
+/// Features of the images that can be read.
+pub struct ImageFeatures {
+    /// `[rows.len(), D]`.
+    pub features: Vec<f32>,
+    /// The images' numbers in the data set, rising.
+    pub rows: Vec<u32>,
+}
+
+impl ImageFeatures {
+    /// The rows of all images of `data`, less the unreadable ones.
+    fn without(
+        mut features: Vec<f32>,
+        unreadable: Unreadable,
+        data: &dyn Dataset,
+    ) -> Result<ImageFeatures> {
+        let unreadable = unreadable.into_inner().expect("no thread panics while it notes");
+        let (images, dim) = (data.len(), features.len() / data.len().max(1));
+        let rows: Vec<u32> =
+            (0..images).filter(|row| !unreadable.contains(row)).map(|row| row as u32).collect();
+        if rows.is_empty() {
+            return Err(Error::data(data.name(), "no image in it can be read"));
+        }
+        for (place, &row) in rows.iter().enumerate() {
+            let row = row as usize * dim;
+            features.copy_within(row..row + dim, place * dim);
+        }
+        features.truncate(rows.len() * dim);
+        Ok(ImageFeatures { features, rows })
+    }
+
+    /// The features of all images of `data`.
+    ///
+    /// # Errors
+    /// An image that could not be read.
+    pub fn of_all(self, data: &dyn Dataset) -> Result<Vec<f32>> {
+        match data.len() - self.rows.len() {
+            0 => Ok(self.features),
+            lost => Err(Error::data(data.name(), format!("{lost} images in it cannot be read"))),
+        }
+    }
+}
+
+/// The labels of these images of a data set.
+pub(super) fn labels(data: &dyn Dataset, rows: &[u32]) -> Labels {
+    let rows = || rows.iter().map(|&row| row as usize);
+    let single: Option<Vec<u32>> = rows().map(|row| data.label(row)).collect();
+    let shown: Option<Vec<&[i32]>> = rows().map(|row| data.shown(row)).collect();
+    match (single, shown) {
+        (Some(labels), _) => Labels::Single(labels),
+        (None, Some(rows)) => Labels::Multi { classes: data.classes().len(), shown: rows.concat() },
+        (None, None) => Labels::None,
+    }
 }

@@ -3,13 +3,15 @@
 //! holds them with their labels.
 
 mod any_size;
+mod class_ids;
 mod encoder;
 mod extractor;
 mod feature_set;
 mod labelled;
 
 pub use self::any_size::{AnySize, SCALES};
-pub use self::encoder::{Encoder, labels, network_features, pixels};
+pub use self::class_ids::ClassIds;
+pub use self::encoder::{Encoder, ImageFeatures, network_features, pixels};
 pub use self::extractor::{FeatureExtractor, POOLED};
 pub use self::feature_set::FeatureSet;
 pub use self::labelled::Labelled;

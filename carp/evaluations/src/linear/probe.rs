@@ -1,5 +1,7 @@
 //! Trains classifiers side by side and tests them after every epoch.
 
+use std::collections::BTreeSet;
+
 use carp::error::{Error, Result};
 use carp::learner::Device;
 use carp::step::Optimizer;
@@ -12,20 +14,19 @@ use crate::features::Labelled;
 use crate::heads::{Heads, HeadsConfig};
 
 /// Errors unless classes and test images fit the training images: at least two classes among
-/// those, and none that only test images have. Both label lists hold classes below `classes`.
+/// those, and none that only test images have.
 ///
 /// # Errors
 /// Names the first class that is not right.
-pub fn check_classes(train: &[u32], test: &[u32], classes: usize) -> Result<()> {
-    let mut trained = vec![false; classes];
-    train.iter().for_each(|&label| trained[label as usize] = true);
-    if trained.iter().filter(|&&trained| trained).count() < 2 {
+pub fn check_classes(train: &[u32], test: &[u32]) -> Result<()> {
+    let trained: BTreeSet<u32> = train.iter().copied().collect();
+    if trained.len() < 2 {
         let count = train.len();
         return Err(Error::usage(format!(
             "the {count} training images are of fewer than two classes: nothing to tell apart"
         )));
     }
-    match test.iter().position(|&label| !trained.get(label as usize).copied().unwrap_or(false)) {
+    match test.iter().position(|label| !trained.contains(label)) {
         None => Ok(()),
         Some(at) => Err(Error::usage(format!(
             "class {} of test image {at} is that of no training image",
@@ -35,7 +36,7 @@ pub fn check_classes(train: &[u32], test: &[u32], classes: usize) -> Result<()> 
 }
 
 /// Trains and tests classifiers on `train`'s batches of features of length `dim`. The test set is
-/// not empty and its labels are below `classes`: see [`check_classes`].
+/// not empty, and all labels are below `classes`.
 ///
 /// # Errors
 /// Settings out of range, an image that cannot be read, or a loss that is not finite with every

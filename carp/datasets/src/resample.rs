@@ -154,11 +154,13 @@ pub fn resize(
     output: &mut Vec<u8>,
 ) {
     let height = pixels.len() / (width * channels);
-    // Room for the whole image: no other crop of an image of this size then allocates.
-    scratch.across.reserve(filter, width, out_width);
-    scratch.down.reserve(filter, height, out_height);
+    // Room for the largest random crop: no other crop of an image of this size then allocates. None
+    // has a side of twice the other, so an image of 1 x 1,000,000 needs no room for all of it.
+    let (tall, wide) = (height.min(2 * width), width.min(2 * height));
+    scratch.across.reserve(filter, wide, out_width);
+    scratch.down.reserve(filter, tall, out_height);
     scratch.rows.clear();
-    scratch.rows.reserve(height * out_width * channels);
+    scratch.rows.reserve(tall * out_width * channels);
     let size = (out_height, out_width);
     let part = Crop::whole(out_height, out_width);
     resize_part(filter, (pixels, width, channels), crop, size, part, scratch, output);

@@ -1,6 +1,6 @@
 //! `carp train`: a run with a progress bar, and its results.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,6 +12,7 @@ use carp::run_folder::{RunFolder, RunResult, checkpoint_path};
 use carp::train::{Monitor, Outcome, TrainEvent, Trainer, train};
 use clap::Args;
 use evaluations::online_knn::OnlineKnn;
+use files::check_output_folder;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::config_args::ConfigArgs;
@@ -33,6 +34,8 @@ pub struct TrainArgs {
 }
 
 pub fn run(args: &TrainArgs) -> Result<ExitCode> {
+    let folder = args.resume.as_deref().or(args.out.as_deref());
+    check_output_folder(folder.unwrap_or(Path::new("runs")))?;
     let device = args.device.open()?;
     let (config, resume) = match &args.resume {
         Some(path) => {

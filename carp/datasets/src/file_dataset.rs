@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use files::Result;
+use files::{Error, Result};
 
 use crate::dataset::Dataset;
 use crate::decode::decode;
@@ -18,6 +18,8 @@ pub struct FileDataset {
     labels: Labels,
     classes: Vec<String>,
     strict: bool,
+    /// Why every image is needed, if it is.
+    needed: Option<&'static str>,
     upright: bool,
     cache: Mutex<Cache>,
     /// Numbers of the images found to be unreadable.
@@ -79,10 +81,16 @@ impl FileDataset {
             labels,
             classes,
             strict: reading.strict,
+            needed: None,
             upright: false,
             cache: Mutex::new(cache),
             unreadable: Mutex::default(),
         }
+    }
+
+    /// The same, strict because every image is needed: errors tell `why`.
+    pub fn needed(self, why: &'static str) -> FileDataset {
+        FileDataset { strict: true, needed: Some(why), ..self }
     }
 
     /// The same, with pictures turned upright by their EXIF tags. Boxes and published results of a
@@ -131,7 +139,11 @@ impl Dataset for FileDataset {
         if let Some(image) = &locked(&self.cache).images[index] {
             return Ok(Arc::clone(image));
         }
-        let image = Arc::new(decode(&self.files[index], self.upright)?);
+        let decoded = decode(&self.files[index], self.upright).map_err(|error| match self.needed {
+            Some(why) => Error::data(&self.name, format!("{why}: {error}")),
+            None => error,
+        });
+        let image = Arc::new(decoded?);
         locked(&self.cache).insert(index, &image);
         Ok(image)
     }

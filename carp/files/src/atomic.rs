@@ -53,6 +53,15 @@ pub fn check_output(path: &Path) -> Result<()> {
     }
 }
 
+/// Fails if a folder of outputs cannot be made or written to; leaves nothing behind.
+///
+/// # Errors
+/// Those of [`check_output`] for a file in it, or in the nearest folder above that is there.
+pub fn check_output_folder(folder: &Path) -> Result<()> {
+    let there = folder.ancestors().find(|path| path.exists()).unwrap_or(Path::new(""));
+    check_output(&there.join("output"))
+}
+
 fn target(path: &Path) -> io::Result<Target> {
     let metadata = match path.metadata() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -213,5 +222,9 @@ mod tests {
         check_output(&path).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"kept");
         assert!(error(&path.join("below")).contains("file"));
+        check_output_folder(&folder.path().join("a/b")).unwrap();
+        check_output_folder(Path::new("a/b")).unwrap();
+        assert!(check_output_folder(&path.join("a/b")).is_err());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }

@@ -6,5 +6,5 @@
 pub mod atomic;
 pub mod error;
 
-pub use atomic::{check_output, write_atomically};
+pub use atomic::{check_output, check_output_folder, write_atomically};
 pub use error::{Error, Result};

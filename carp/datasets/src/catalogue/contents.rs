@@ -103,9 +103,11 @@ impl Contents {
             (true, true) => Labels::None,
         };
         let name = format!("{}, {names}", self.title);
-        let strict = reading.strict || !self.queries.is_empty();
-        let reading = Reading { strict, ..reading };
-        Ok(Arc::new(FileDataset::new(name, all_files, labels, self.classes.clone(), reading)))
+        let data = FileDataset::new(name, all_files, labels, self.classes.clone(), reading);
+        Ok(Arc::new(match self.queries.is_empty() {
+            true => data,
+            false => data.needed("the ground truth needs every image"),
+        }))
     }
 }
 

@@ -104,6 +104,12 @@ pub fn evaluate_own(
     let title = splits.train.name().to_owned();
     // "Fashion-MNIST, train" is called by what stands before the split.
     let title = title.split(',').next().unwrap_or(&title).to_owned();
+    for data in [&splits.train, &splits.test] {
+        if data.skipped() > 0 {
+            let why = format!("{} unreadable images", data.skipped());
+            recorder.skip(data.name(), None, None, why, false);
+        }
+    }
     for &network in networks {
         let name = network.name();
         let backbone = backbone(source, network, transform, batch, device)?;

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use carp::error::{Error, Result};
-use files::{check_output, write_atomically};
+use files::write_atomically;
 
 use super::protocol::Protocol;
 use super::report::{Entry, EvaluationReport, Measured, Skipped};
@@ -57,7 +57,6 @@ impl<'a> Recorder<'a> {
         show: &'a mut dyn FnMut(EvaluationEvent),
     ) -> Result<Recorder<'a>> {
         std::fs::create_dir_all(folder).map_err(|source| Error::io(folder, source))?;
-        check_output(&folder.join("results.json"))?;
         let report = EvaluationReport {
             checkpoint: checkpoint.display().to_string(),
             settings: settings.clone(),

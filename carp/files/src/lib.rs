@@ -1,4 +1,4 @@
-//! Shared by all file readers and writers: user-facing errors and atomic writes.
+//! Shared by all file readers and writers: user-facing errors, and outputs that are written whole.
 //!
 //! No formats and nothing of the method: crates that read files depend on this one and add the
 //! meaning. In reading order: [`error`], [`atomic`].

@@ -6,9 +6,9 @@ use carp::learner::Device;
 use carp::views::EvalTransform;
 use datasets::Dataset;
 
-use super::encoder::labels;
 use super::extractor::{FeatureExtractor, POOLED};
 use super::feature_set::FeatureSet;
+use super::image_features::labels;
 use crate::backbone::Backbone;
 
 /// 1, 1/sqrt(2) and 1/2.

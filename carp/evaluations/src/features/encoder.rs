@@ -1,17 +1,15 @@
 //! From the images of a data set to features, batch by batch.
 
-use std::collections::BTreeSet;
-use std::sync::Mutex;
-
-use carp::error::{Error, Result};
+use carp::error::Result;
 use carp::learner::Device;
 use carp::nn::ResNetConfig;
 use carp::views::{EvalTransform, Scratch};
-use datasets::{Dataset, Labels};
+use datasets::Dataset;
 use rayon::prelude::*;
 
 use super::extractor::FeatureExtractor;
 use super::feature_set::FeatureSet;
+use super::image_features::{ImageFeatures, Unreadable, labels};
 use crate::backbone::Backbone;
 
 /// A network with the way in which it looks at images; without a network the pixels are the
@@ -122,7 +120,7 @@ pub fn network_features(
     data: &dyn Dataset,
     mut progress: impl FnMut(usize),
 ) -> Result<ImageFeatures> {
-    let unreadable = Mutex::default();
+    let unreadable = Unreadable::default();
     let features = extractor.extract(data.len(), |first, batch| {
         progress(first);
         batch.par_chunks_mut(transform.values()).enumerate().try_for_each_init(
@@ -131,7 +129,7 @@ pub fn network_features(
                 let row = first + index;
                 match data.readable(row)? {
                     Some(image) => transform.apply(&image, pixels, scratch),
-                    None => note(&unreadable, row),
+                    None => unreadable.note(row),
                 }
                 Ok(())
             },
@@ -147,13 +145,13 @@ pub fn network_features(
 /// An image that cannot be read, if the data set skips none; no image that can.
 pub fn pixels(transform: &EvalTransform, data: &dyn Dataset) -> Result<ImageFeatures> {
     let dim = transform.values();
-    let unreadable = Mutex::default();
+    let unreadable = Unreadable::default();
     let mut features = vec![0.0; data.len() * dim];
     features.par_chunks_mut(dim).enumerate().try_for_each_init(
         Scratch::default,
         |scratch, (row, features)| -> Result<()> {
             let Some(image) = data.readable(row)? else {
-                note(&unreadable, row);
+                unreadable.note(row);
                 return Ok(());
             };
             for (feature, &pixel) in features.iter_mut().zip(transform.pixels(&image, scratch)) {
@@ -163,65 +161,4 @@ pub fn pixels(transform: &EvalTransform, data: &dyn Dataset) -> Result<ImageFeat
         },
     )?;
     ImageFeatures::without(features, unreadable, data)
-}
-
-/// Numbers of images that could not be read.
-type Unreadable = Mutex<BTreeSet<usize>>;
-
-fn note(unreadable: &Unreadable, row: usize) {
-    unreadable.lock().expect("no thread panics while it notes").insert(row);
-}
-
-/// Features of the images that can be read.
-pub struct ImageFeatures {
-    /// `[rows.len(), D]`.
-    pub features: Vec<f32>,
-    /// The images' numbers in the data set, rising.
-    pub rows: Vec<u32>,
-}
-
-impl ImageFeatures {
-    /// The rows of all images of `data`, less the unreadable ones.
-    fn without(
-        mut features: Vec<f32>,
-        unreadable: Unreadable,
-        data: &dyn Dataset,
-    ) -> Result<ImageFeatures> {
-        let unreadable = unreadable.into_inner().expect("no thread panics while it notes");
-        let (images, dim) = (data.len(), features.len() / data.len().max(1));
-        let rows: Vec<u32> =
-            (0..images).filter(|row| !unreadable.contains(row)).map(|row| row as u32).collect();
-        if rows.is_empty() {
-            return Err(Error::data(data.name(), "no image in it can be read"));
-        }
-        for (place, &row) in rows.iter().enumerate() {
-            let row = row as usize * dim;
-            features.copy_within(row..row + dim, place * dim);
-        }
-        features.truncate(rows.len() * dim);
-        Ok(ImageFeatures { features, rows })
-    }
-
-    /// The features of all images of `data`.
-    ///
-    /// # Errors
-    /// An image that could not be read.
-    pub fn of_all(self, data: &dyn Dataset) -> Result<Vec<f32>> {
-        match data.len() - self.rows.len() {
-            0 => Ok(self.features),
-            lost => Err(Error::data(data.name(), format!("{lost} images in it cannot be read"))),
-        }
-    }
-}
-
-/// The labels of these images of a data set.
-pub(super) fn labels(data: &dyn Dataset, rows: &[u32]) -> Labels {
-    let rows = || rows.iter().map(|&row| row as usize);
-    let single: Option<Vec<u32>> = rows().map(|row| data.label(row)).collect();
-    let shown: Option<Vec<&[i32]>> = rows().map(|row| data.shown(row)).collect();
-    match (single, shown) {
-        (Some(labels), _) => Labels::Single(labels),
-        (None, Some(rows)) => Labels::Multi { classes: data.classes().len(), shown: rows.concat() },
-        (None, None) => Labels::None,
-    }
 }

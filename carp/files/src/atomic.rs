@@ -56,10 +56,14 @@ pub fn check_output(path: &Path) -> Result<()> {
 /// Fails if a folder of outputs cannot be made or written to; leaves nothing behind.
 ///
 /// # Errors
-/// Those of [`check_output`] for a file in it, or in the nearest folder above that is there.
+/// Those of [`check_output`] for a file in it, or in the nearest folder above that is there; names
+/// the folder.
 pub fn check_output_folder(folder: &Path) -> Result<()> {
     let there = folder.ancestors().find(|path| path.exists()).unwrap_or(Path::new(""));
-    check_output(&there.join("output"))
+    check_output(&there.join("output")).map_err(|error| match error {
+        Error::Io { source, .. } => Error::io(folder, source),
+        _ => Error::Usage(format!("{}: no folder can be made there", folder.display())),
+    })
 }
 
 fn target(path: &Path) -> io::Result<Target> {
@@ -224,7 +228,8 @@ mod tests {
         assert!(error(&path.join("below")).contains("file"));
         check_output_folder(&folder.path().join("a/b")).unwrap();
         check_output_folder(Path::new("a/b")).unwrap();
-        assert!(check_output_folder(&path.join("a/b")).is_err());
+        let line = check_output_folder(&path.join("a/b")).unwrap_err().to_string();
+        assert!(line.contains("file/a/b: ") && line.lines().count() == 1, "{line}");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }

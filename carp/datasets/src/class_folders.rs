@@ -1,13 +1,14 @@
 //! Images in a folder per class.
 
 use std::collections::BTreeSet;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 use std::path::{Component, Path, PathBuf};
 
 use files::Result;
 
 use crate::image_files::images_below;
+use crate::warning::warn;
 
 /// The image files below a folder, sorted by path, with their classes if they are in folders.
 pub struct ClassFolders {
@@ -28,40 +29,30 @@ impl ClassFolders {
     /// # Errors
     /// A missing folder, no images in it; if `strict`, something that cannot be listed.
     pub fn new(folder: &Path, strict: bool) -> Result<ClassFolders> {
-        let mut files = images_below(folder, strict)?;
-        let names: BTreeSet<&OsStr> =
-            files.iter().filter_map(|file| class_of(folder, file)).collect();
-        let names: Vec<_> = names.into_iter().map(OsStr::to_owned).collect();
-        let outside = files.iter().filter(|file| class_of(folder, file).is_none()).count();
-        let inside = files.len() - outside;
-        let is_labelled = names.len() > 1 && inside > outside;
-        if names.len() > 1 && outside > 0 {
-            let first = files.iter().find(|file| class_of(folder, file).is_none());
-            let first = first.expect("at least one").display();
-            if is_labelled {
-                eprintln!(
-                    "warning: left out {outside} of {} images, outside of the class folders: \
-                     {first} ...",
-                    files.len()
-                );
+        let files = images_below(folder, strict)?;
+        let is_inside = |file: &&PathBuf| class_of(folder, file).is_some();
+        let (inside, outside): (Vec<&PathBuf>, Vec<&PathBuf>) = files.iter().partition(is_inside);
+        let class = |file: &PathBuf| class_of(folder, file).expect("it is inside").to_owned();
+        let names: BTreeSet<OsString> = inside.iter().map(|file| class(file)).collect();
+        let names: Vec<OsString> = names.into_iter().collect();
+        let is_labelled = names.len() > 1 && inside.len() > outside.len();
+        if let (true, Some(first)) = (names.len() > 1, outside.first()) {
+            let (outside, all) = (outside.len(), files.len());
+            let (folder, first) = (folder.display(), first.display());
+            warn(if is_labelled {
+                format!("left out {outside} of {all} images, outside of class folders: {first} ...")
             } else {
-                eprintln!(
-                    "warning: no classes in {}: {outside} images are not in folders, {inside} are",
-                    folder.display()
-                );
-            }
+                format!("no classes in {folder}: {outside} of {all} images are not in folders")
+            });
         }
         let folder = folder.to_owned();
         if !is_labelled {
             return Ok(ClassFolders { folder, files, labels: vec![], classes: vec![] });
         }
-        files.retain(|file| class_of(&folder, file).is_some());
-        let label = |file: &PathBuf| {
-            let class = class_of(&folder, file).expect("only those are left");
-            names.binary_search_by(|name| name.as_os_str().cmp(class)).expect("its class") as u32
-        };
-        let labels = files.iter().map(label).collect();
+        let label = |file: &&PathBuf| names.binary_search(&class(file)).expect("its class") as u32;
+        let labels = inside.iter().map(label).collect();
         let classes = names.iter().map(|name| shown(name)).collect();
+        let files = inside.into_iter().cloned().collect();
         Ok(ClassFolders { folder, files, labels, classes })
     }
 }

@@ -4,6 +4,7 @@ use std::io::Cursor;
 use std::path::Path;
 
 use files::{Error, Result};
+use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, ImageResult, Limits};
 
 use crate::image::Image;
@@ -39,7 +40,8 @@ fn pixels(bytes: &[u8], named: Option<ImageFormat>, upright: bool) -> ImageResul
     let mut limits = Limits::default();
     limits.reserve(decoder.total_bytes())?;
     decoder.set_limits(limits)?;
-    let orientation = decoder.orientation()?;
+    // Broken metadata make no pixel unreadable.
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let mut image = DynamicImage::from_decoder(decoder)?;
     if upright {
         image.apply_orientation(orientation);
@@ -73,7 +75,7 @@ mod tests {
 
     #[test]
     fn a_jpeg_is_whole_only_with_its_last_byte() {
-        let noise = |x: u32, y: u32| image::Luma([(x * 91 ^ y * 57 ^ (x * y)) as u8]);
+        let noise = |x: u32, y: u32| image::Luma([((x * 91) ^ (y * 57) ^ (x * y)) as u8]);
         let mut file = Cursor::new(Vec::new());
         image::GrayImage::from_fn(67, 41, noise).write_to(&mut file, ImageFormat::Jpeg).unwrap();
         let file = file.into_inner();

@@ -10,6 +10,7 @@ use crate::dataset::Dataset;
 use crate::decode::decode;
 use crate::image::Image;
 use crate::labels::Labels;
+use crate::warning::warn;
 
 /// Image files with or without labels.
 pub struct FileDataset {
@@ -148,7 +149,6 @@ impl Dataset for FileDataset {
         Ok(image)
     }
 
-    /// Each unreadable file is reported once.
     fn readable(&self, index: usize) -> Result<Option<Arc<Image>>> {
         if locked(&self.unreadable).contains(&index) {
             return Ok(None);
@@ -157,9 +157,8 @@ impl Dataset for FileDataset {
             Ok(image) => Ok(Some(image)),
             Err(error) if self.strict => Err(error),
             Err(error) => {
-                if locked(&self.unreadable).insert(index) {
-                    eprintln!("warning: skipped {error}");
-                }
+                locked(&self.unreadable).insert(index);
+                warn(format!("skipped {error}"));
                 Ok(None)
             }
         }

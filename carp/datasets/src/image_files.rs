@@ -7,6 +7,8 @@ use files::{Error, Result};
 use image::ImageFormat;
 use walkdir::{DirEntry, WalkDir};
 
+use crate::warning::warn;
+
 /// Folders that systems, archives and tools make; hidden ones need no entry here.
 const NOT_DATA: [&str; 8] = [
     "__MACOSX",
@@ -76,7 +78,7 @@ fn walk(folder: &Path, strict: bool, walk: WalkDir, none: &str) -> Result<Vec<Pa
         if strict || error.depth() == 0 {
             return Err(Error::data(path, reason));
         }
-        eprintln!("warning: skipped {}: {reason}", path.display());
+        warn(format!("skipped {}: {reason}", path.display()));
     }
     if files.is_empty() {
         return Err(Error::data(folder, none));

@@ -28,6 +28,7 @@ mod resample;
 pub mod shapes;
 mod splits;
 mod subset;
+mod warning;
 
 pub use self::changed::{Change, Changed};
 pub use self::crop::Crop;

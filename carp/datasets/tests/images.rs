@@ -67,7 +67,7 @@ fn pictures_of_a_folder_are_turned_upright_and_those_of_a_benchmark_are_not() {
 
 #[test]
 fn half_a_jpeg_is_refused() {
-    let noise = RgbImage::from_fn(64, 64, |x, y| Rgb([(x * 37 ^ y * 91) as u8; 3]));
+    let noise = RgbImage::from_fn(64, 64, |x, y| Rgb([((x * 37) ^ (y * 91)) as u8; 3]));
     let whole = encoded(&noise, ImageFormat::Jpeg);
     assert_eq!(read("a.jpg", &whole).unwrap().height, 64);
     for len in [whole.len() / 2, whole.len() - 1] {

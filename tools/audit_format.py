@@ -11,7 +11,7 @@ RESNET = "arch stem width in_channels training"
 MODEL = r"backbone\..+ head\.mlp\.[01346]\..+ head\.last_layer\.weight_v"
 STATE = " ".join(rf"{net}\.{name}" for net in ("student", "teacher") for name in MODEL.split())
 
-# kind: settings, names behind `in.`, names behind `out.`; names are regular expressions.
+# kind: settings, names after `in.`, names after `out.`; names are regular expressions.
 KINDS = {
     "conv2d": ("stride padding", "x weight grad_y", "y grad_x grad_weight"),
     "batch_norm": (
@@ -53,7 +53,7 @@ INTEGERS = r".*\.num_batches_tracked|in\.permutation(\.\d+)?"
 
 
 def expected_dtype(kind, name):
-    """The one dtype that a tensor of this name has."""
+    """The dtype of a tensor with this name."""
     if re.fullmatch(INTEGERS, name):
         return torch.int64
     return torch.float64 if kind == "schedule" else torch.float32
@@ -73,7 +73,7 @@ def save(path, kind, settings, tolerance, inputs, outputs):
 
 
 def check(path):
-    """Raises ValueError where a file breaks the format."""
+    """Raises ValueError if a file violates the format."""
     with safe_open(path, framework="pt") as file:
         header = json.loads(file.metadata()["carp.audit"])
         tensors = {name: file.get_tensor(name) for name in file.keys()}

@@ -1,8 +1,8 @@
-"""Times CARP's training step in eager PyTorch on the CPU: the peer of `carp bench`.
+"""Times CARP's training step in eager PyTorch on the CPU: the counterpart of `carp bench`.
 
     python tools/bench_pytorch.py --width 16 --batch 128 --prototypes 1024 --partition-size 128
 
-Random data, drawn before the clock starts. Prints the median seconds a step and the peak memory.
+Random data, drawn before the clock starts. Prints the median seconds per step and the peak memory.
 """
 
 import argparse

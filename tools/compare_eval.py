@@ -29,7 +29,7 @@ DIM, CLASSES, K = 512, 10, 200
 
 
 def features(rng, rows, path):
-    """Weak clouds: k-means is not at rest after 100 iterations."""
+    """Weak clouds: k-means has not converged after 100 iterations."""
     labels = rng.integers(0, CLASSES, rows)
     centres = np.random.default_rng(1).standard_normal((CLASSES, DIM)) * 0.05
     x = (centres[labels] + rng.standard_normal((rows, DIM))).astype(np.float32)
@@ -37,7 +37,7 @@ def features(rng, rows, path):
     return x
 
 
-# A process starts with its parent's peak: this small one stands between.
+# A process starts with its parent's peak memory: this small one goes in between.
 RUN = """
 import resource, subprocess, sys, time
 start = time.perf_counter()
@@ -48,7 +48,7 @@ print(seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)
 
 
 def command(*words):
-    """Seconds, peak memory in MiB and the JSON result of one command of carp."""
+    """Seconds, peak memory in MiB and the JSON result of one carp command."""
     with tempfile.NamedTemporaryFile(suffix=".json") as file:
         words = [CARP, "eval", *map(str, words), "--threads", "2", "--json", file.name]
         run = [sys.executable, "-c", RUN, *words]

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Checks the feature `cust` where there is no CUDA: cust's build script wants a toolkit, and a
-# folder with the headers from PyPI and an empty libcuda.so is enough of one to type-check against.
+# Type-checks the feature `cust` without CUDA: cust's build script needs a toolkit, and a folder with
+# the headers from PyPI and an empty libcuda.so is enough of one.
 # With arguments, runs that cargo command instead: tools/cust-check.sh clippy -p cuda-kernels ...
 set -euo pipefail
 cd "$(dirname "$0")/.."

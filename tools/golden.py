@@ -1,4 +1,4 @@
-"""Makes the parity fixtures: small recorded PyTorch computations that `carp audit` replays.
+"""Generates the parity fixtures: small recorded PyTorch computations that `carp audit` replays.
 
     python tools/golden.py fixtures/audit [PREFIX]
 
@@ -22,7 +22,7 @@ from golden_cases import cases
 
 MARGIN = 3
 KINK_MARGIN = 2e-6
-"""Least distance of a ReLU's input from 0: nearer, rounding decides whether a gradient passes."""
+"""Minimum distance of a ReLU's input from 0: nearer, rounding decides whether a gradient passes."""
 
 
 def with_grad(tensor):
@@ -88,7 +88,7 @@ def carp_loss(inputs, partition_size):
 
 
 def far_from_clamps(student, teacher, permutation, partition_size):
-    """Refuses inputs where rounding would decide whether a clamp bites."""
+    """Refuses inputs where rounding would decide whether a clamp is active."""
     if student.dtype != torch.float64 or partition_size == 1:
         return
     with torch.no_grad():
@@ -104,7 +104,7 @@ def far_from_clamps(student, teacher, permutation, partition_size):
 
 
 def carp_loss_embeddings(inputs, partition_size, variant):
-    """The variant says how the replay computes the loss; the numbers are the same."""
+    """The variant sets how the replay computes the loss; the numbers are the same."""
     student, prototypes = with_grad(inputs["student"]), with_grad(inputs["student_prototypes"])
     logits = reference.weight_norm_linear(student, prototypes)
     teacher = reference.weight_norm_linear(inputs["teacher"], inputs["teacher_prototypes"])
@@ -180,7 +180,7 @@ COMPUTE = {
 
 
 class Kinks:
-    """Watches every ReLU module: the least distance of an input from 0 in float64."""
+    """Watches every ReLU module: the minimum distance of an input from 0 in float64."""
 
     def __init__(self):
         self.least = math.inf
@@ -192,7 +192,7 @@ class Kinks:
 
 
 def error(got, want, tolerance):
-    """The largest |got - want| over what the tolerance allows."""
+    """The largest |got - want| relative to the tolerance."""
     want = want.detach().double()
     allowed = tolerance["abs"] + tolerance["rel"] * want.abs().max()
     return ((got.detach().double() - want).abs().max() / allowed).item()
@@ -211,7 +211,7 @@ def evaluate(case):
 
 
 def compare_with_torchvision():
-    """Our ResNet against torchvision's, when that is installed: equal names, output, gradients."""
+    """Our ResNet against torchvision's, if installed: equal names, output, gradients."""
     try:
         import torchvision
     except ImportError:

@@ -9,9 +9,9 @@ import torch
 
 import reference
 
-# Relative tolerances: of 1, 2, 5 x 10^k the tightest that float32 PyTorch meets three times over,
-# for all cases of a family together, inputs shaken by 1e-7 included. Not below 2e-6, where one ulp
-# of `exp` would decide.
+# Relative tolerances: the smallest of 1, 2, 5 x 10^k that is at least three times float32 PyTorch's
+# error, over all cases of a family, including inputs perturbed by 1e-7. Not below 2e-6, where one
+# ulp of `exp` would decide.
 TIGHT = 2e-6
 OP = 5e-6
 LOSS = 1e-5
@@ -39,7 +39,7 @@ class Case:
 
 
 def make(name, draw, settings=None, rel=OP, tiny=1e-7, keeps=(), seed=0):
-    """The case NAME, whose kind is what stands before `-`; `draw` gets the case's generator."""
+    """The case NAME, whose kind is the part before `-`; `draw` gets the case's generator."""
     rng = torch.Generator().manual_seed(zlib.crc32(name.encode()) + seed)
     return Case(
         name=name,
@@ -235,7 +235,7 @@ def losses():
     yield make("carp_loss-sharp", sharp, {"partition_size": 8}, LOSS)
     yield make("carp_loss-offset-1e4", gaussian(4, 3, 24, 3.0, 1e4), {"partition_size": 8}, LOSS)
     yield make("carp_loss-scale-1e4", gaussian(4, 3, 24, 1e4), {"partition_size": 8}, LOSS)
-    # Here the entropy is log N_B minus nearly the same number, and the gradient nearly cancels.
+    # Here the entropy is log N_B minus almost the same number, and the gradient nearly cancels.
     yield make("carp_loss-equal", equal, {"partition_size": 8}, LOSS, tiny=1e-6)
     start = gaussian(4, 4, 130, 0.02), {"partition_size": 64}
     yield make("carp_loss-start", *start, LOSS, tiny=1e-6, keeps=LOSSES)
@@ -294,8 +294,8 @@ def optimizers():
     for kind, settings in [("lars", lars), ("sgd", sgd), ("adamw", adamw)]:
         yield make(f"{kind}-matrix", draw(7, 11), settings, TIGHT)
         yield make(f"{kind}-conv", draw(4, 3, 3, 3), settings, TIGHT)
-        # CARP gives 1-D tensors no weight decay. LARS has that rule inside: it must ignore the
-        # setting there. SGD and AdamW are told by a decay of 0.
+        # CARP gives 1-D tensors no weight decay. LARS has that rule built in and must ignore the
+        # setting; SGD and AdamW get a decay of 0.
         vector = settings if kind == "lars" else settings | {"weight_decay": 0.0}
         yield make(f"{kind}-vector", draw(13), vector, TIGHT)
     yield make("lars-zero-param", draw(5, 4, zero="param"), lars, TIGHT)
@@ -323,7 +323,7 @@ def schedules():
 
 
 def randomise(state, rng):
-    """Weights as trained ones could be: nothing is 0 or 1, so that every gradient counts."""
+    """Weights like trained ones: nothing is 0 or 1, so that every gradient counts."""
     drawn = {}
     last = "bn3.weight" if any("bn3" in name for name in state) else "bn2.weight"
     for name, tensor in state.items():
@@ -339,7 +339,7 @@ def randomise(state, rng):
         elif tensor.ndim == 2:
             drawn[name] = normal(rng, *tensor.shape) / math.sqrt(tensor.shape[1])
         elif name.endswith(last):
-            # A damped branch: on so few images a network of undamped ones magnifies each rounding.
+            # A damped branch: on so few images undamped ones would amplify every rounding error.
             drawn[name] = uniform(rng, 0.2, 0.5, *tensor.shape)
         elif name.endswith("weight"):
             drawn[name] = uniform(rng, 0.5, 1.5, *tensor.shape)

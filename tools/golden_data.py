@@ -1,4 +1,4 @@
-"""Makes fixtures/data: small files in the formats of data sets' indices, as their makers' programs
+"""Generates fixtures/data: small files in the formats of data set indices, as their authors' tools
 write them (Python's pickle, SciPy's savemat), for the tests of the crates pickle and datasets.
 
 Usage: python tools/golden_data.py OUT_FOLDER
@@ -17,7 +17,7 @@ from scipy.sparse import csc_matrix
 
 
 def ground_truth():
-    """A ground truth in the layout of the revisited Oxford5k and Paris6k."""
+    """Ground truth in the layout of the revisited Oxford5k and Paris6k."""
     return {
         "imlist": ["all_souls_000000", "all_souls_000001", "oxford_000002", "bodleian_000003"],
         "qimlist": ["all_souls_000013", "bodleian_000107"],
@@ -80,7 +80,7 @@ def pickles(out):
 
 
 def struct(fields, rows):
-    """A struct array of one row, as MATLAB has it."""
+    """A struct array of one row, as in MATLAB."""
     array = np.empty((1, len(rows)), [(field, object) for field in fields])
     for at, row in enumerate(rows):
         array[0, at] = tuple(row)
@@ -114,7 +114,7 @@ def mats(out):
 
     def save(name, arrays, **how):
         savemat(out / name, arrays, **how)
-        # The header's text holds the date.
+        # The header text contains the date.
         content = (out / name).read_bytes()
         (out / name).write_bytes(b"MATLAB 5.0 MAT-file".ljust(116) + content[116:])
 

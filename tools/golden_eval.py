@@ -1,4 +1,4 @@
-"""Makes fixtures/eval/*.safetensors: evaluations of small made-up features by other programs.
+"""Generates fixtures/eval/*.safetensors: evaluations of small synthetic features by other programs.
 
 Usage: python tools/golden_eval.py OUT_DIR
 
@@ -48,13 +48,13 @@ def knn(rng):
         shares = votes.predict_proba(test.astype(np.float64))
         tensors[f"predictions.{k}"] = votes.predict(test.astype(np.float64))
         tensors[f"first_five.{k}"] = np.argsort(-shares, axis=1, kind="stable")[:, :5]
-        # Classes without a vote are in no order but ours.
+        # The order of classes without votes is only ours.
         tensors[f"voted.{k}"] = (shares > 0).sum(1)
     return tensors
 
 
 def area_under_envelope(precision, recall):
-    """PASCAL VOC from 2010 on."""
+    """PASCAL VOC since 2010."""
     precision = np.concatenate([[0], precision, [0]])
     recall = np.concatenate([[0], recall, [1]])
     precision = np.maximum.accumulate(precision[::-1])[::-1]
@@ -63,8 +63,8 @@ def area_under_envelope(precision, recall):
 
 
 def eleven_points(precision, recall):
-    """The devkit of PASCAL VOC 2007."""
-    # In whole tenths, as recall may miss one by a rounding error.
+    """The PASCAL VOC 2007 devkit."""
+    # In whole tenths, since recall may miss one by a rounding error.
     at = [precision[recall >= t / 10 - 1e-12].max(initial=0) for t in range(11)]
     return np.mean(at)
 
@@ -235,7 +235,7 @@ def retrieval(rng):
     sizes = [(5, 6, 4), (3, 2, 12), (0, 4, 3), (4, 0, 5), (2, 7, 0), (0, 0, 6), (1, 1, 1)]
     for query, (e, h, j) in enumerate(sizes):
         order = np.argsort(-similarity[query], kind="stable")
-        # Mostly from the front of the ranking, so that junk lies between what is looked for.
+        # Mostly from the front of the ranking, so that junk is interleaved with the matches.
         near = rng.permutation(np.concatenate([order[:18], rng.permutation(order[18:])[:6]]))
         easy, hard, junk = near[:e], near[e : e + h], near[e + h : e + h + j]
         for name, rows in zip(relevance, (easy, hard, junk)):
@@ -266,7 +266,7 @@ def copy_detection(rng):
         "originals": originals @ mix,
         "queries": np.concatenate(queries) @ mix,
         "distractors": rng.standard_normal((120, dim)) @ mix,
-        # Of lower rank, so that the floor of the eigenvalues matters.
+        # Rank-deficient, so that the floor of the eigenvalues matters.
         "whitening": (rng.standard_normal((200, dim - 2)) @ mix[: dim - 2]),
     }
     sets = {name: x.astype(np.float32) for name, x in sets.items()}

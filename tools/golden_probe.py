@@ -1,4 +1,4 @@
-"""Makes the fixture of the classifiers that `carp eval linear` and `carp eval semi` train.
+"""Generates the fixture for the classifiers that `carp eval linear` and `carp eval semi` train.
 
     python tools/golden_probe.py fixtures/probe.safetensors
 
@@ -19,7 +19,7 @@ import reference
 from golden_cases import randomise
 
 TOLERANCE = 1e-4
-"""What the tests allow, of the largest element of a tensor or of 1."""
+"""The tests' tolerance, relative to the largest element of a tensor or 1."""
 
 CLASSES = 3
 EPOCHS = 4

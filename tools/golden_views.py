@@ -1,4 +1,4 @@
-"""Makes fixtures/views.safetensors: what Pillow and torchvision do to small images.
+"""Generates fixtures/views.safetensors: Pillow's and torchvision's transformations of small images.
 
 Usage: python tools/golden_views.py OUT_FILE
 
@@ -21,7 +21,7 @@ FILTERS = {
 
 
 def picture(rng, height, width, channels):
-    """Smooth colours with hard edges and noise: all that filters can trip over."""
+    """Smooth colours with hard edges and noise, to exercise the filters."""
     y, x = np.mgrid[:height, :width] / max(height, width)
     waves = [np.sin(7 * x * (c + 1) + 3 * y) * 90 + 120 for c in range(channels)]
     pixels = np.stack(waves, -1) + rng.normal(0, 20, (height, width, channels))

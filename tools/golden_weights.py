@@ -1,11 +1,11 @@
-"""Makes fixtures/weights: checkpoints as PyTorch and the published methods write them.
+"""Generates fixtures/weights: checkpoints as PyTorch and the published methods write them.
 
 Usage: python tools/golden_weights.py OUT_FOLDER
 
 Each file holds one small ResNet under the names and in the nesting of some method. What PyTorch
 computes with it is in expected.safetensors: `FILE.images` [N,H,W,C] and for each layer
 `FILE.LAYER`, its output for those images averaged over the pixels, in float64 rounded to float32
-(with the weights as the file's type rounds them), and `FILE.multi_scale`. hostile.pth wants to run a program.
+(with the weights as the file's type rounds them), and `FILE.multi_scale`. hostile.pth tries to run a program.
 """
 
 import argparse
@@ -24,7 +24,7 @@ LAYERS = ["conv1", "maxpool", "layer1", "layer2.0", "layer2", "layer3", "layer4"
 
 
 def network(seed, arch, stem, width, in_channels, dtype):
-    """A ResNet whose batch norms have seen something; numbers rounded to `dtype`."""
+    """A ResNet with non-trivial batch norm statistics; numbers rounded to `dtype`."""
     torch.manual_seed(seed)
     net = ResNet(arch, stem, width, in_channels)
     for name, tensor in net.state_dict().items():
@@ -39,7 +39,7 @@ def network(seed, arch, stem, width, in_channels, dtype):
 
 
 def expected(net, in_channels):
-    """Images and what every layer makes of them, averaged over the pixels."""
+    """Images and every layer's output for them, averaged over the pixels."""
     torch.manual_seed(in_channels)
     images = torch.randn(2, in_channels, 33, 41)
     net = net.double()
@@ -131,7 +131,7 @@ def moco_v2(net, path):
 
 
 def sequential(net, path):
-    """The children of a ResNet in a Sequential: numbers in place of names."""
+    """The children of a ResNet in a Sequential: numbers instead of names."""
     numbers = {"conv1": 0, "bn1": 1, "layer1": 4, "layer2": 5, "layer3": 6, "layer4": 7}
     renamed = {}
     for name, tensor in state(net, torch.float32, "").items():
@@ -141,7 +141,7 @@ def sequential(net, path):
 
 
 def bottleneck(net, path):
-    """A ResNet-50 for small grey pictures, float16."""
+    """A ResNet-50 for small grey images, float16."""
     save_file(state(net, torch.float16, "encoder."), path)
 
 

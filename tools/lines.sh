@@ -2,7 +2,7 @@
 # Writes the line counts of README's reading path: in every table row whose first cell links to a file,
 # the last cell, and in the row that begins with "all" their sum.
 #   tools/lines.sh            rewrite README.md
-#   tools/lines.sh --check    fail where a count is not true
+#   tools/lines.sh --check    fail if a count is wrong
 set -euo pipefail
 cd "$(dirname "$0")/.."
 counted=$(mktemp)

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Assembles the PTX for sm_80 and sm_90 and prints, per kernel, what it needs of a multiprocessor.
+# Assembles the PTX for sm_80 and sm_90 and prints, per kernel, its multiprocessor resources.
 # ptxas comes from PyPI into target/ptxas; PTXAS_VENV names another virtual environment.
 # Fails if a kernel spills registers.
 #   tools/ptxas.sh            print the table
 #   tools/ptxas.sh --write    put it into docs/cuda.md
-#   tools/ptxas.sh --check    fail where docs/cuda.md has another one
+#   tools/ptxas.sh --check    fail if docs/cuda.md differs
 set -euo pipefail
 cd "$(dirname "$0")/.."
 venv=${PTXAS_VENV:-target/ptxas}

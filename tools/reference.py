@@ -1,4 +1,4 @@
-"""CARP's training step in PyTorch: the reference that the Rust program is compared with.
+"""CARP's training step in PyTorch: the reference for the Rust program.
 
 Holds the ResNet with torchvision's names, the projection head, the loss over random partitions,
 LARS, and one training step. Everything follows the parameters' dtype, so the same code gives the
@@ -40,7 +40,7 @@ class BasicBlock(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3 (this one takes the stride), 1x1 and a shortcut (ResNet-50)."""
+    """1x1, 3x3 (with the stride), 1x1 and a shortcut (ResNet-50)."""
 
     expansion = 4
 
@@ -63,7 +63,7 @@ class Bottleneck(nn.Module):
 
 
 def shortcut(inputs, outputs, stride):
-    """The identity, or a strided 1x1 convolution where the shape changes."""
+    """The identity, or a strided 1x1 convolution if the shape changes."""
     if inputs == outputs and stride == 1:
         return nn.Identity()
     conv = nn.Conv2d(inputs, outputs, 1, stride, bias=False)

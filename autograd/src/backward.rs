@@ -1,4 +1,4 @@
-//! Reverse mode as a rewrite: from a graph to the same graph with the kernels of its gradient appended.
+//! Reverse mode as a rewrite: appends the kernels of the gradient to a graph.
 
 use tensor::{Error, Result};
 
@@ -6,14 +6,14 @@ use crate::graph::{Graph, Phase, Value};
 use crate::ops;
 
 impl Graph {
-    /// Appends the kernels that compute the gradient of `sum over seeds of <y, dy>` by each of `wrt`,
-    /// where `seeds` are pairs (y, dy). `None` where a value does not reach any y.
+    /// Appends the kernels that compute the gradient of `sum over seeds of <y, dy>` by each of
+    /// `wrt`, where `seeds` are pairs (y, dy). `None` for a value that does not reach any y.
     ///
-    /// The rule is micrograd's: walk the list from its end; each kernel turns the gradient of its
-    /// output into gradients of its inputs; where a value is used twice, they add up.
+    /// The rule is micrograd's: walk the list backwards; each kernel turns the gradient of its
+    /// output into gradients of its inputs; for a value used twice, they add up.
     ///
     /// # Errors
-    /// A seed whose shape is not that of its value, or a kernel on the way without a gradient.
+    /// A seed whose shape differs from its value's, or a kernel without a gradient on the way.
     pub fn backward(
         &mut self,
         seeds: &[(Value, Value)],
@@ -24,7 +24,7 @@ impl Graph {
         for &(y, dy) in seeds {
             if self.shape(y) != self.shape(dy) {
                 let (y, dy) = (self.shape(y), self.shape(dy));
-                return Err(Error::shape("backward", format!("gradient {dy} of a value {y}")));
+                return Err(Error::shape("backward", format!("gradient {dy} for a value {y}")));
             }
             grads[y.index()] = Some(match grads[y.index()] {
                 None => dy,
@@ -62,7 +62,7 @@ impl Graph {
         Ok(wrt.iter().map(|v| grads[v.index()]).collect())
     }
 
-    /// For each value, whether it is one of `sources` or computed from one.
+    /// For each value, whether it is, or depends on, one of `sources`.
     fn reached_from(&self, sources: &[Value]) -> Vec<bool> {
         let mut reached = vec![false; self.values.len()];
         for source in sources {

@@ -1,4 +1,4 @@
-//! Runs a graph, again and again, without allocating.
+//! Runs a graph repeatedly without allocating.
 
 use std::time::{Duration, Instant};
 
@@ -32,7 +32,7 @@ impl Executor {
     /// Plans `graph` and opens its arena on `device`.
     ///
     /// # Errors
-    /// Those of `device`: it is missing or has too little memory.
+    /// Those of `device`: missing, or out of memory.
     pub fn new(graph: Graph, device: &dyn Device) -> Result<Executor> {
         let plan = Plan::new(&graph, device);
         let slots = |values: &[Value]| values.iter().map(|v| plan.slots[v.index()]).collect();
@@ -49,12 +49,12 @@ impl Executor {
         Ok(Executor { graph, plan, calls, backend })
     }
 
-    /// The graph that it runs.
+    /// The graph.
     pub fn graph(&self) -> &Graph {
         &self.graph
     }
 
-    /// The layout that it runs in.
+    /// The memory layout.
     pub fn plan(&self) -> &Plan {
         &self.plan
     }
@@ -62,12 +62,12 @@ impl Executor {
     /// Writes a value from the host.
     ///
     /// # Panics
-    /// If `data` has not the value's number of elements.
+    /// If `data` does not have the value's number of elements.
     pub fn write(&mut self, value: Value, data: &[f32]) {
         self.backend.write(self.slot(value), data);
     }
 
-    /// Writes the elements from `start` on, as many as `data` has.
+    /// Writes `data` to the elements from `start` on.
     ///
     /// # Panics
     /// If they reach outside the value.
@@ -78,7 +78,7 @@ impl Executor {
     /// Writes indices from the host.
     ///
     /// # Panics
-    /// If `data` has not the value's number of elements.
+    /// If `data` does not have the value's number of elements.
     pub fn write_u32(&mut self, value: Value, data: &[u32]) {
         self.backend.write_u32(self.slot(value), data);
     }
@@ -93,8 +93,8 @@ impl Executor {
     /// Reads a value that is persistent or kept, without allocating.
     ///
     /// # Panics
-    /// If `data` has not the value's number of elements, or if the value is temporary and not kept:
-    /// its memory may hold another one by now.
+    /// If `data` does not have the value's number of elements, or the value is temporary and not
+    /// kept: its memory may have been reused.
     pub fn read_into(&mut self, value: Value, data: &mut [f32]) {
         let info = self.graph.info(value);
         assert!(info.kind != Kind::Temp || info.kept, "reading a temporary that is not kept");
@@ -108,11 +108,11 @@ impl Executor {
         data[0]
     }
 
-    /// Runs the ops of one phase in order. A device may still be at work on them afterwards: `read`
-    /// waits for it, and so does [`Executor::finish`].
+    /// Runs the ops of one phase in order. A device may still be busy afterwards: `read` and
+    /// [`Executor::finish`] wait for it.
     ///
     /// # Errors
-    /// A fault of the device, with the op where it showed. None on a CPU.
+    /// A device fault, with the op at which it showed. A CPU has none.
     pub fn run(&mut self, phase: Phase) -> Result<()> {
         if self.backend.begin_sequence(phase as usize) {
             return self.backend.check();
@@ -126,7 +126,7 @@ impl Executor {
         self.backend.check()
     }
 
-    /// Runs all three phases and tells how long each op took, in the order of the graph.
+    /// Runs all three phases; returns the time of each op, in graph order.
     ///
     /// # Errors
     /// As [`Executor::run`].
@@ -149,17 +149,17 @@ impl Executor {
         [Phase::Forward, Phase::Backward, Phase::Update].into_iter().try_for_each(|p| self.run(p))
     }
 
-    /// Waits until the device is idle. What was read before is only right if this finds no fault.
+    /// Waits until the device is idle. Values read before are valid only if this finds no fault.
     ///
     /// # Errors
-    /// The first fault of the device since the start.
+    /// The first device fault since the start.
     pub fn finish(&mut self) -> Result<()> {
         self.backend.finish()
     }
 
-    /// Runs the forward phase again, looking at every input, parameter and result, and names the
-    /// first one with an infinite or NaN element: (op, layer). State is not looked at: the first,
-    /// failed run has already moved it.
+    /// Reruns the forward phase, checking every input, parameter and result, and names the first
+    /// one with an infinite or NaN element: (op, layer). State is not checked: the failed run has
+    /// already changed it.
     pub fn first_non_finite(&mut self) -> Option<(&'static str, String)> {
         for (info, &slot) in self.graph.values.iter().zip(&self.plan.slots) {
             let kind = match info.kind {
@@ -192,7 +192,7 @@ impl Executor {
     }
 }
 
-/// Runs one op; a fault of the device names it.
+/// Runs one op; a device fault names it.
 fn run_node(node: &Node, call: &Call, backend: &mut dyn Backend) -> Result<()> {
     backend.run(&node.kernel, &call.io());
     backend.check().map_err(|fault| {

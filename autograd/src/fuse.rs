@@ -1,11 +1,11 @@
-//! Fusion as a rewrite of the list.
+//! Fusion as a rewrite of the list of kernels.
 //!
 //! Layers append plain kernels; each pass here looks for its pattern, consecutive nodes whose inner
-//! results nobody else needs, and puts one kernel in their place. The new kernel writes the same
-//! value as the last of the old ones, so handles stay good. A pass leaves alone what it does not
-//! recognise, so passes can be run in any number and combination; `docs/fusion.md` has a page on
-//! each. Run them on the forward list before [`Graph::backward`]: fused kernels bring gradients of
-//! their own. [`Pass::FlatUpdate`] rewrites what comes behind it.
+//! results are not used elsewhere, and replaces them by one kernel. The new kernel writes the same
+//! value as the last of the old ones, so handles stay valid. A pass ignores what it does not
+//! recognise, so passes can be run in any number and combination; `docs/fusion.md` has a section on
+//! each. Run them on the forward list before [`Graph::backward`]: fused kernels have their own
+//! gradients. [`Pass::FlatUpdate`] rewrites the updates after it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -20,26 +20,28 @@ use crate::ops::carp_loss;
 /// A rewrite.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Pass {
-    /// `batch_norm, add` become a batch norm that adds the residual.
+    /// `batch_norm, add` becomes a batch norm that adds the residual.
     BatchNormAdd,
-    /// `batch_norm, relu` become a batch norm that ends with ReLU.
+    /// `batch_norm, relu` becomes a batch norm that ends with ReLU.
     BatchNormRelu,
-    /// `add_bias, gelu` become one sweep.
+    /// `add_bias, gelu` becomes one sweep.
     BiasGelu,
-    /// `gemm, add_bias` become a product that adds the bias while a tile is in the cache.
+    /// `gemm, add_bias` becomes a product that adds the bias while a tile is in cache.
     LinearBias,
-    /// The loss over logits, op by op, becomes one kernel that finds its gradient too.
+    /// The loss over logits, op by op, becomes one kernel that also computes its gradient.
     PartitionLoss,
-    /// Weight norms, logits and [`Pass::PartitionLoss`]'s kernel become one that goes block by block.
+    /// Weight norms, logits and [`Pass::PartitionLoss`]'s kernel become one that works block by
+    /// block.
     StreamingLoss,
     /// The streaming loss goes view by view inside a block.
     TiledLoss,
-    /// Updates of one tensor each become one of all tensors, which then lie one behind the other.
+    /// Updates of single tensors become one update of all tensors, which are then laid out
+    /// contiguously.
     FlatUpdate,
 }
 
 impl Pass {
-    /// All passes, in the order in which they run: the loss's build on each other.
+    /// All passes, in execution order: those of the loss build on each other.
     pub const ALL: [Pass; 8] = [
         Pass::BatchNormAdd,
         Pass::BatchNormRelu,
@@ -51,7 +53,7 @@ impl Pass {
         Pass::FlatUpdate,
     ];
 
-    /// Its name in settings and tables.
+    /// Name in settings and tables.
     pub fn name(self) -> &'static str {
         match self {
             Pass::BatchNormAdd => "batch-norm-add",
@@ -74,7 +76,7 @@ impl Pass {
         }
     }
 
-    /// How many nodes from `at` on match, and what takes their place.
+    /// How many nodes from `at` on match, and their replacement.
     fn rewrite(self, g: &mut Graph, at: usize) -> Option<(usize, Node)> {
         match self {
             Pass::BatchNormAdd => batch_norm_add(g, at),
@@ -89,12 +91,12 @@ impl Pass {
     }
 }
 
-/// Which passes are on: `none`, `all`, or names with commas between them.
+/// The enabled passes: `none`, `all`, or a comma-separated list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Passes(Vec<Pass>);
 
 impl Passes {
-    /// These passes and those that they build on.
+    /// These passes and those they build on.
     pub fn new(passes: impl IntoIterator<Item = Pass>) -> Passes {
         let mut on: Vec<Pass> = Vec::new();
         for pass in passes {
@@ -133,7 +135,7 @@ impl FromStr for Passes {
         let pass = |name: &str| {
             Pass::ALL.into_iter().find(|pass| pass.name() == name).ok_or_else(|| {
                 let known = Pass::ALL.map(Pass::name).join(", ");
-                format!("no fusion pass {name:?}; write none, all, or some of {known}")
+                format!("unknown fusion pass {name:?}; use none, all, or some of {known}")
             })
         };
         Ok(Passes::new(
@@ -167,14 +169,14 @@ impl Graph {
         }
     }
 
-    /// The `N` nodes of the forward list from `at` on, if there are so many.
+    /// The `N` nodes of the forward list from `at` on, if there are that many.
     fn window<const N: usize>(&self, at: usize) -> Option<[&Node; N]> {
         let nodes: [&Node; N] =
             self.nodes.get(at..at + N)?.iter().collect::<Vec<_>>().try_into().ok()?;
         nodes.iter().all(|node| node.phase == Phase::Forward).then_some(nodes)
     }
 
-    /// True if nobody but the nodes `inside` needs the value.
+    /// True if only the nodes `inside` use the value.
     fn is_inner(&self, value: Value, inside: std::ops::Range<usize>) -> bool {
         let outside = self.nodes[..inside.start].iter().chain(&self.nodes[inside.end..]);
         let used = outside.flat_map(|node| &node.inputs).any(|&input| input == value);
@@ -182,13 +184,13 @@ impl Graph {
     }
 }
 
-/// `first` with another kernel, inputs and first output.
+/// `first` with a different kernel, inputs and first output.
 fn merged(first: &Node, kernel: Kernel, inputs: &[Value], y: Value) -> Node {
     let outputs = [&[y], &first.outputs[1..]].concat();
     Node { kernel, inputs: inputs.to_vec(), outputs, ..first.clone() }
 }
 
-/// The two nodes at `at` if the first one's y goes into the second as input 0 and nowhere else.
+/// The two nodes at `at`, if the first one's y is used only as input 0 of the second.
 fn pair(g: &Graph, at: usize) -> Option<[&Node; 2]> {
     let [first, second] = g.window(at)?;
     let y = first.outputs[0];
@@ -240,7 +242,7 @@ fn linear_bias(g: &mut Graph, at: usize) -> Option<(usize, Node)> {
     Some((2, merged(product, Kernel::GemmBias(sizes), &inputs, bias.outputs[0])))
 }
 
-/// The pattern is the list that [`carp_loss::op_by_op`] appends for the sizes at hand.
+/// The pattern is the list that [`carp_loss::op_by_op`] appends for these sizes.
 fn partition_loss(g: &mut Graph, at: usize) -> Option<(usize, Node)> {
     let [gather, reshape, _, teacher] = g.window(at)?;
     let (Kernel::GatherColumns { columns }, Kernel::GatherColumns { .. }) =
@@ -268,8 +270,8 @@ fn partition_loss(g: &mut Graph, at: usize) -> Option<(usize, Node)> {
     Some((len, Node { kernel, inputs: inputs.to_vec(), outputs, ..first }))
 }
 
-/// If the nodes from `at` on are those of `pattern`, on `inputs` where the pattern has `from`: how
-/// many they are, and the values that stand for the pattern's `outputs`.
+/// If the nodes from `at` on match `pattern`, with `inputs` for its `from`: how many they are, and
+/// the values for the pattern's `outputs`.
 fn matches<const N: usize>(
     g: &Graph,
     at: usize,
@@ -340,11 +342,11 @@ fn tiled_loss(g: &mut Graph, at: usize) -> Option<(usize, Node)> {
     (sizes.views_at_once > 1).then(|| (1, Node { kernel, ..loss.clone() }))
 }
 
-/// Consecutive nodes of one kernel whose scalar inputs are the same and whose tensors differ: the
-/// tensors of each place are made to lie one behind the other.
+/// Consecutive nodes of one kernel with the same scalar inputs and different tensors: the tensors
+/// of each operand are laid out contiguously.
 fn flat_update(g: &mut Graph, at: usize) -> Option<(usize, Node)> {
     let first = g.nodes[at].clone();
-    // Which input is the tensor, and which are the scalars that all of them share.
+    // The tensor input, and the scalars that all share.
     let (tensor, scalars) = match first.kernel {
         Kernel::Ema | Kernel::Accumulate => (1, 0..1),
         Kernel::Sgd { .. } | Kernel::Lars { tensors: 1, .. } => (0, 1..3),

@@ -1,4 +1,4 @@
-//! Holds gradients against central differences.
+//! Checks gradients against central differences.
 //!
 //! For an op y = f(x_1, .., x_n) and a random cotangent u, the gradient of `L = <u, f(x)>` must
 //! agree with `(L(x + h e_i) - L(x - h e_i)) / 2h`, where L is summed in f64.
@@ -38,13 +38,13 @@ impl Input {
     }
 }
 
-/// Elements of each input that are looked at, at most.
+/// Maximum elements checked per input.
 const SAMPLES: usize = 48;
 
 /// The largest difference between a gradient and its central difference of step `h`, relative to
-/// the largest gradient of that input (or to 1, if that is smaller).
+/// the largest gradient of that input, or to 1 if that is smaller.
 ///
-/// `build` makes y from the inputs; `indices` are written to values that it returns beside y.
+/// `build` computes y from the inputs; `indices` are written to the values it returns along with y.
 ///
 /// # Errors
 /// Those of `build` and of the backward pass.
@@ -99,7 +99,7 @@ pub fn largest_error(
                 let y = executor.read(y);
                 Ok(y.iter().zip(&u).map(|(y, u)| f64::from(*y) * f64::from(*u)).sum())
             };
-            // The step as f32 really makes it.
+            // The actual step in f32.
             let (above, below) = (input.data[i] + h, input.data[i] - h);
             let difference = (loss_at(above)? - loss_at(below)?) / f64::from(above - below);
             worst = worst.max((difference - f64::from(grad[i])).abs() / scale);

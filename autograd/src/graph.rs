@@ -1,4 +1,4 @@
-//! The list of kernels that a step is.
+//! A step as a list of kernels.
 
 use std::fmt::Write as _;
 
@@ -18,21 +18,21 @@ impl Value {
 /// How long a value lives and who writes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Written by the caller before a step; lives throughout.
+    /// Written by the caller before a step; persistent.
     Input,
-    /// Trained by the step; lives throughout.
+    /// Trained by the step; persistent.
     Param,
     /// Kept from step to step but not trained (running statistics, teacher, momentum).
     State,
     /// Known when the graph is built: written once, when the arena is opened.
     Constant,
-    /// Made by one kernel and dead after its last use.
+    /// Written by one kernel and dead after its last use.
     Temp,
     /// Covers others, of one of the kinds above, that lie one behind the other.
     Span,
 }
 
-/// What the 4 bytes of an element are.
+/// The type of an element, 4 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DType {
     /// A number.
@@ -41,10 +41,10 @@ pub enum DType {
     U32,
 }
 
-/// What the graph knows of a value.
+/// The graph's information about a value.
 #[derive(Clone, Debug)]
 pub struct ValueInfo {
-    /// Full name: for parameters the one in checkpoints, such as `student.backbone.conv1.weight`.
+    /// Full name; for parameters as in checkpoints, such as `student.backbone.conv1.weight`.
     pub name: String,
     /// Its shape.
     pub shape: Shape,
@@ -52,11 +52,11 @@ pub struct ValueInfo {
     pub kind: Kind,
     /// Its element type.
     pub dtype: DType,
-    /// Kept readable until the step ends, though a `Temp`.
+    /// A `Temp` kept readable until the end of the step.
     pub kept: bool,
 }
 
-/// The parts that a step can be run in.
+/// The phases of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
     /// From the inputs to the loss.
@@ -78,11 +78,11 @@ pub struct Node {
     pub outputs: Vec<Value>,
     /// The layer that appended it, such as `student.backbone.layer1.0.conv1`.
     pub layer: String,
-    /// The part of the step it belongs to.
+    /// Its phase of the step.
     pub phase: Phase,
 }
 
-/// Values that lie one behind the other, and the value that covers them all.
+/// Contiguous values, and the value that covers them all.
 #[derive(Clone, Debug)]
 pub(crate) struct Span {
     /// From the start of the first member to the end of the last.
@@ -94,7 +94,7 @@ pub(crate) struct Span {
 /// A node's gradients by its inputs; none where it is zero or not wanted.
 pub(crate) type Gradients = Result<Vec<Option<Value>>>;
 
-/// A static graph: values and the kernels between them, in the order in which they run.
+/// A static graph: values and the kernels between them, in execution order.
 #[derive(Clone, Default)]
 pub struct Graph {
     pub(crate) values: Vec<ValueInfo>,
@@ -111,7 +111,7 @@ impl Graph {
         Graph::default()
     }
 
-    /// Appends what `body` appends, with `name` added to the layer's path.
+    /// Runs `body` with `name` added to the layer's path.
     pub fn scope<T>(&mut self, name: &str, body: impl FnOnce(&mut Graph) -> T) -> T {
         let outer = self.layer.len();
         if outer > 0 && !name.is_empty() {
@@ -123,7 +123,7 @@ impl Graph {
         result
     }
 
-    /// Appends what `body` appends as part of `phase`; outside of it ops belong to `Forward`.
+    /// Runs `body` with ops assigned to `phase`; elsewhere they belong to `Forward`.
     pub fn in_phase<T>(&mut self, phase: Phase, body: impl FnOnce(&mut Graph) -> T) -> T {
         let outer = self.phase.replace(phase);
         let result = body(self);
@@ -176,8 +176,8 @@ impl Graph {
         value
     }
 
-    /// Makes `members`, all of one kind, lie one behind the other in this order, and returns a value
-    /// that covers them all, the few elements between them included.
+    /// Lays out `members`, all of one kind, contiguously in this order, and returns a value that
+    /// covers them all, including the few elements of padding between them.
     ///
     /// # Panics
     /// If there are none.
@@ -188,7 +188,7 @@ impl Graph {
         whole
     }
 
-    /// Where values that lie one behind the other start and end, in elements from the first.
+    /// Start and end of contiguous values, in elements from the first.
     pub(crate) fn ranges(&self, members: &[Value]) -> Vec<(usize, usize)> {
         let mut end = 0usize;
         let range = |member: &Value| {
@@ -209,28 +209,28 @@ impl Graph {
         self.values[value.index()].shape
     }
 
-    /// All that is known of a value.
+    /// The information about a value.
     pub fn info(&self, value: Value) -> &ValueInfo {
         &self.values[value.index()]
     }
 
-    /// All values, as they were made.
+    /// All values, in creation order.
     pub fn values(&self) -> impl Iterator<Item = (Value, &ValueInfo)> {
         self.values.iter().enumerate().map(|(i, info)| (Value(i as u32), info))
     }
 
-    /// All kernels, in the order in which they run.
+    /// All kernels, in execution order.
     pub fn nodes(&self) -> &[Node] {
         &self.nodes
     }
 
-    /// Appends a kernel that makes one new value.
+    /// Appends a kernel with one new output.
     pub(crate) fn apply(&mut self, kernel: Kernel, inputs: &[Value], shape: Shape) -> Value {
         let [y] = self.push(kernel, inputs, [shape]);
         y
     }
 
-    /// Appends a kernel that makes new values of the given shapes, and returns them.
+    /// Appends a kernel with new outputs of the given shapes, and returns them.
     pub(crate) fn push<const N: usize>(
         &mut self,
         kernel: Kernel,
@@ -266,7 +266,7 @@ impl Graph {
         (elements(&node.inputs), elements(&node.outputs))
     }
 
-    /// Errors unless the two values have one shape.
+    /// Fails unless the two values have the same shape.
     pub(crate) fn same_shape(&self, op: &'static str, a: Value, b: Value) -> Result<()> {
         let (a, b) = (self.shape(a), self.shape(b));
         if a == b { Ok(()) } else { Err(Error::shape(op, format!("shapes {a} and {b} differ"))) }

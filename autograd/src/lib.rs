@@ -2,10 +2,11 @@
 //!
 //! In reading order: a [`Graph`] is a list of kernels with shapes, built by calls that read like
 //! eager code (`ops/` has one file per family: shape rules and gradients). [`Graph::fuse`] rewrites
-//! that list into one of fewer, larger kernels. [`Graph::backward`] walks it from its end and appends
-//! the kernels of its gradient. A [`Plan`] gives every value its place in one arena before anything
-//! runs. An [`Executor`] then runs the list again and again without allocating. [`gradcheck`] holds every gradient against central
-//! differences, [`trace`] prints the step as a table, and [`memory_map`] draws its arena.
+//! that list into fewer, larger kernels. [`Graph::backward`] walks it backwards and appends the
+//! kernels of its gradient. A [`Plan`] assigns every value its place in one arena before anything
+//! runs. An [`Executor`] then runs the list repeatedly without allocating. [`gradcheck`] checks
+//! every gradient against central differences, [`trace`] prints the step as a table, and
+//! [`memory_map`] draws its arena.
 
 mod backward;
 pub mod executor;

@@ -1,4 +1,4 @@
-//! What memory a step needs, in words and as a picture.
+//! The memory of a step, in words and as a picture.
 
 use std::fmt::Write as _;
 
@@ -12,7 +12,7 @@ fn persistent(graph: &Graph, kind: Kind) -> usize {
     4 * of_kind.map(|(_, info)| info.shape.elements()).sum::<usize>()
 }
 
-/// Sizes by kind, the peak and where it is.
+/// Sizes by kind, the peak and its op.
 pub fn report(graph: &Graph, plan: &Plan) -> String {
     let mut text = String::new();
     let mut line = |name: &str, size: usize, note: &str| {
@@ -24,7 +24,7 @@ pub fn report(graph: &Graph, plan: &Plan) -> String {
     line("temporaries", 4 * (plan.total - plan.persistent), "shared by values and workspaces");
     line("arena", plan.bytes(), "the one allocation of a step");
     let bound = format!(
-        "most alive at once; the arena is {:.3} of it",
+        "most alive at a time; the arena is {:.3} of it",
         plan.total as f64 / plan.lower_bound.max(1) as f64
     );
     line("lower bound", 4 * plan.lower_bound, &bound);
@@ -165,7 +165,7 @@ fn axes(graph: &Graph, plan: &Plan, x: impl Fn(usize) -> f64, y: impl Fn(usize) 
             x(end),
             HEIGHT - BOTTOM
         );
-        // A narrow part has no room for its name.
+        // A narrow phase has no room for its name.
         if run.len() * 12 > graph.nodes().len() {
             let _ = writeln!(
                 svg,

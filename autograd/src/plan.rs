@@ -1,9 +1,9 @@
-//! Where every value lies: the arena's layout, known before step 1.
+//! Where every value is stored: the arena's layout, known before step 1.
 //!
-//! Persistent values (inputs, parameters, state) come first, as they were made, but for those of a
-//! span, which follow its first member. Each `Temp` lives from the kernel that makes it to the last
-//! one that reads it, the members of a span from the first of them to the last; a kernel's scratch
-//! memory lives during that kernel alone. They share the rest of the arena: largest first, each goes
+//! Persistent values (inputs, parameters, state) come first, in creation order, except that the
+//! members of a span follow its first. Each `Temp` lives from the kernel that writes it to the last
+//! one that reads it or its span; a kernel's scratch memory lives only during that kernel. They share
+//! the rest of the arena: members of spans have fixed places; of the others, largest first, each goes
 //! into the smallest gap that is free during its whole life (greedy by size, best fit).
 
 use tensor::arena::ALIGN;
@@ -21,9 +21,9 @@ pub struct Plan {
     pub persistent: usize,
     /// Elements of the whole arena.
     pub total: usize,
-    /// The most that is alive at once: no layout can do with less than this.
+    /// Most elements alive at a time: a lower bound for any layout.
     pub lower_bound: usize,
-    /// The parts of the arena behind `persistent`, for the memory map.
+    /// The parts of the arena after `persistent`, for the memory map.
     pub blocks: Vec<Block>,
 }
 
@@ -32,9 +32,9 @@ pub struct Plan {
 pub struct Block {
     /// Where.
     pub slot: Slot,
-    /// Index of the node that writes it first.
+    /// Index of the first node that writes it.
     pub first: usize,
-    /// Index of the node that reads it last.
+    /// Index of the last node that reads it.
     pub last: usize,
     /// Scratch memory of one node, not a value.
     pub is_workspace: bool,
@@ -44,8 +44,8 @@ impl Plan {
     /// Lays out `graph` for the kernels of `device`.
     ///
     /// # Panics
-    /// If a node of an earlier phase stands behind one of a later phase: lifetimes follow the list,
-    /// and the executor follows the phases. If spans contradict each other.
+    /// If a node of an earlier phase follows one of a later phase: lifetimes follow the list, and
+    /// the executor follows the phases. If spans contradict each other.
     pub fn new(graph: &Graph, device: &dyn Device) -> Plan {
         let nodes = &graph.nodes;
         assert!(nodes.is_sorted_by_key(|node| node.phase), "nodes are not in the order of phases");
@@ -68,19 +68,18 @@ impl Plan {
             let len = device.workspace(&node.kernel);
             workspace_block.push((len > 0).then(|| temps.block(len, at, at, true)));
         }
-        let total = place(&mut temps.blocks, persistent);
-        for (slot, place) in slots.iter_mut().zip(&temps.places) {
-            if let Some((block, offset)) = *place {
-                slot.offset = temps.blocks[block].slot.offset + offset;
+        let total = temps.place(persistent);
+        for (v, info) in graph.values.iter().enumerate() {
+            slots[v].len = info.shape.elements();
+            if let Some(block) = temps.block_of[v] {
+                slots[v].offset = temps.blocks[block].slot.offset;
+            } else if let Some(pin) = temps.pin_of[v] {
+                slots[v].offset = persistent + pin;
             }
-        }
-        for (slot, info) in slots.iter_mut().zip(&graph.values) {
-            slot.len = info.shape.elements();
         }
         let workspace = |b: &Option<usize>| b.map_or(Slot::default(), |b| temps.blocks[b].slot);
         let workspaces = workspace_block.iter().map(workspace).collect();
         let lower_bound = persistent + most_alive(&temps.blocks, nodes.len());
-        temps.blocks.retain(|block| block.slot.len > 0);
         Plan { slots, workspaces, persistent, total, lower_bound, blocks: temps.blocks }
     }
 
@@ -106,7 +105,8 @@ fn place_persistent(graph: &Graph, slots: &mut [Slot]) -> usize {
         if matches!(info.kind, Kind::Temp | Kind::Span) {
             continue;
         }
-        // A tensor can be in two spans, all weights and all matrices: the longer one decides.
+        // A tensor can be in two spans, such as all weights and all matrices: the longer one
+        // decides.
         let spans = graph.spans.iter().filter(|span| span.members.iter().any(|m| m.index() == v));
         let members = match spans.max_by_key(|span| span.members.len()) {
             Some(span) => span.members.iter().map(|m| m.index()).collect(),
@@ -130,17 +130,21 @@ fn place_persistent(graph: &Graph, slots: &mut [Slot]) -> usize {
     end
 }
 
-/// The blocks of memory of temporaries, while they are found.
+/// The memory blocks of temporaries, under construction.
 struct Temps {
     blocks: Vec<Block>,
-    /// The block that a value lies in, and how far from its start.
-    places: Vec<Option<(usize, usize)>>,
+    /// The block that a value is in.
+    block_of: Vec<Option<usize>>,
     /// Index of the node that reads a value last.
     last_use: Vec<usize>,
+    /// The fixed offset of a span and of its members, from the start of all temporaries.
+    pin_of: Vec<Option<usize>>,
+    /// The fixed offsets of blocks that hold such members.
+    pins: Vec<Option<usize>>,
 }
 
 impl Temps {
-    /// With a block for each span.
+    /// Starts without blocks, with the spans' offsets fixed one after the other.
     fn new(graph: &Graph) -> Temps {
         let nodes = graph.nodes.len();
         let mut last_use = vec![0; graph.values.len()];
@@ -149,71 +153,66 @@ impl Temps {
                 last_use[v.index()] = if graph.info(*v).kept { nodes } else { at };
             }
         }
-        let places = vec![None; graph.values.len()];
-        let mut temps = Temps { blocks: Vec::new(), places, last_use };
+        let mut pin_of = vec![None; graph.values.len()];
+        let mut end = 0;
         for span in graph.spans.iter().filter(|span| is_temp(graph, span)) {
-            let len = graph.shape(span.whole).elements();
-            let members = span.members.iter().chain([&span.whole]);
-            let last = members.map(|v| temps.last_use[v.index()]).max().unwrap_or(0);
-            let block = temps.block(len, last, last, false);
-            temps.places[span.whole.index()] = Some((block, 0));
+            let whole = span.whole.index();
+            pin_of[whole] = Some(end);
             for (member, (start, _)) in span.members.iter().zip(graph.ranges(&span.members)) {
-                assert!(temps.places[member.index()].is_none(), "a temporary in two spans");
-                temps.places[member.index()] = Some((block, start));
+                let member = member.index();
+                assert!(pin_of[member].is_none(), "a temporary in two spans");
+                pin_of[member] = Some(end + start);
+                last_use[member] = last_use[member].max(last_use[whole]);
             }
+            end += aligned(graph.shape(span.whole).elements());
         }
-        temps
+        let block_of = vec![None; graph.values.len()];
+        Temps { blocks: Vec::new(), block_of, last_use, pin_of, pins: Vec::new() }
     }
 
-    fn block(&mut self, len: usize, first: usize, last: usize, is_workspace: bool) -> usize {
-        self.blocks.push(Block { slot: Slot { offset: 0, len }, first, last, is_workspace });
+    fn block(&mut self, len: usize, at: usize, last: usize, is_workspace: bool) -> usize {
+        self.blocks.push(Block { slot: Slot { offset: 0, len }, first: at, last, is_workspace });
+        self.pins.push(None);
         self.blocks.len() - 1
     }
 
-    /// Value `v` is made by node `at`, in the memory of `source` if that can be.
+    /// Places value `v`, written by node `at`, in the memory of `source` if that dies here.
     fn make(&mut self, graph: &Graph, at: usize, v: usize, source: Option<usize>) {
         let len = graph.values[v].shape.elements();
-        // A value that has a block of its own and dies here.
-        let source = source.and_then(|x| {
-            let (block, _) = self.places[x]?;
-            let dies = self.last_use[x] == at && self.blocks[block].last == at;
+        let reused = source.and_then(|x| {
+            let block = self.block_of[x]?;
+            let dies = self.last_use[x] == at && self.pins[block].is_none();
             (dies && self.blocks[block].slot.len == len).then_some(block)
         });
-        match (self.places[v], source) {
-            (None, Some(block)) => {
-                self.blocks[block].last = self.last_use[v];
-                self.places[v] = Some((block, 0));
-            }
-            (None, None) => {
-                let block = self.block(len, at, self.last_use[v], false);
-                self.places[v] = Some((block, 0));
-            }
-            // A member of a span: what it is made of moves in with it.
-            (Some((whole, offset)), source) => {
-                let first = source.map_or(at, |block| self.blocks[block].first);
-                self.blocks[whole].first = self.blocks[whole].first.min(first);
-                if let Some(source) = source {
-                    for place in self.places.iter_mut().flatten() {
-                        if place.0 == source {
-                            *place = (whole, offset);
-                        }
-                    }
-                    self.blocks[source].slot.len = 0;
-                }
-            }
+        let last = self.last_use[v];
+        let block = reused.unwrap_or_else(|| self.block(len, at, last, false));
+        self.blocks[block].last = last;
+        self.block_of[v] = Some(block);
+        // A member's source takes the member's place from its own start.
+        self.pins[block] = self.pin_of[v];
+    }
+
+    /// Assigns every block an offset from `start` on; returns the end of the last one.
+    fn place(&mut self, start: usize) -> usize {
+        for (block, pin) in self.blocks.iter_mut().zip(&self.pins) {
+            block.slot.offset = pin.map_or(0, |pin| start + pin);
         }
+        let is_pinned: Vec<bool> = self.pins.iter().map(Option::is_some).collect();
+        place(&mut self.blocks, &is_pinned, start)
     }
 }
 
-/// Gives every block its offset at or behind `start`; returns the end of the last one.
-fn place(blocks: &mut [Block], start: usize) -> usize {
-    let mut order: Vec<usize> = (0..blocks.len()).collect();
+/// Assigns an offset to every block without a fixed one; returns the end of the last block.
+fn place(blocks: &mut [Block], is_pinned: &[bool], start: usize) -> usize {
+    let (mut placed, mut order): (Vec<usize>, Vec<usize>) =
+        (0..blocks.len()).partition(|&b| is_pinned[b]);
+    placed.sort_by_key(|&b| blocks[b].slot.offset);
     order.sort_by_key(|&b| (std::cmp::Reverse(blocks[b].slot.len), b));
-    let mut placed: Vec<usize> = Vec::with_capacity(blocks.len());
-    let mut end = start;
+    let ends = placed.iter().map(|&b| blocks[b].slot.offset + aligned(blocks[b].slot.len));
+    let mut end = ends.max().unwrap_or(start);
     for b in order {
         let (len, first, last) = (aligned(blocks[b].slot.len), blocks[b].first, blocks[b].last);
-        // `placed` is in order of offsets, so one sweep sees every gap beside the living blocks.
+        // `placed` is sorted by offset, so one sweep sees every gap between live blocks.
         let mut best: Option<(usize, usize)> = None;
         let mut free_from = start;
         for other in placed.iter().map(|&p| blocks[p]) {

@@ -45,7 +45,7 @@ pub fn node_bytes(graph: &Graph, node: &Node) -> usize {
 }
 
 /// One line per op: number, phase, op, layer, shape of the result, FLOPs, bytes read and written,
-/// place of the result in the arena (in bytes). Sums at the end.
+/// offset of the result in the arena (in bytes). Totals at the end.
 pub fn table(graph: &Graph, plan: &Plan) -> String {
     let layers = graph.nodes().iter().map(|node| node.layer.len()).max().unwrap_or(5).max(5);
     let mut text = String::new();
@@ -94,7 +94,7 @@ fn totals(graph: &Graph) -> String {
     text
 }
 
-/// One line per kind of op, the most FLOPs first; with the time of each op, the slowest first.
+/// One line per kind of op, most FLOPs first; or, given the time of each op, slowest first.
 pub fn summary(graph: &Graph, times: Option<&[Duration]>) -> String {
     let mut kinds: BTreeMap<&str, (usize, u64, usize, Duration)> = BTreeMap::new();
     for (at, node) in graph.nodes().iter().enumerate() {

@@ -1,11 +1,11 @@
-//! Every fusion pass alone, and all together, against the step that no pass has touched.
+//! Every fusion pass alone, and all together, against the unfused step.
 
 mod common;
 
 use autograd::{Executor, Pass, Passes, Phase};
 use common::{PROTOTYPES, Step, executor, run};
 
-/// Loss of the last of some steps, and all weights and averages after them.
+/// The last loss of some steps, and all weights and averages after them.
 fn train(executor: &mut Executor, step: &Step) -> (f32, Vec<f32>) {
     let mut order: Vec<u32> = (0..PROTOTYPES as u32).collect();
     let loss = (0..4).map(|number| run(executor, step, number, &mut order)).last().unwrap();
@@ -29,7 +29,7 @@ fn every_pass_gives_the_numbers_of_the_unfused_step() {
         let (mut fused, step) = executor(passes);
         assert!(fused.graph().nodes().len() < nodes, "{passes} finds nothing");
         let (fused_loss, fused_weights) = train(&mut fused, &step);
-        // Only the loss's kernels add in another order.
+        // Only the loss kernels change the order of additions.
         let names = passes.to_string();
         if names.contains("loss") || names == "all" {
             let scale = weights.iter().fold(0.0f32, |most, w| most.max(w.abs()));

@@ -4,7 +4,7 @@ use autograd::gradcheck::{Input, largest_error};
 use autograd::{BatchNormParams, Graph, LossInputs, Passes, Result, Value, cross_entropy_index};
 use tensor::random::{Purpose, Stream};
 
-/// Forward passes are f32: a difference of step 1/64 keeps about three digits.
+/// Forward passes are f32: differences of step 1/64 are good to about three digits.
 const STEP: f32 = 1.0 / 64.0;
 const TOLERANCE: f64 = 4e-3;
 
@@ -72,7 +72,7 @@ fn batch_norm() {
             let running_mean = statistic(g, "mean");
             let running_var = statistic(g, "var");
             let params = BatchNormParams { weight: v[1], bias: v[2], running_mean, running_var };
-            // With running variance 0, eps = 1 alone makes the inference's scale.
+            // With running variance 0, eps = 1 alone sets the scale in inference.
             let eps = if training { 1e-5 } else { 1.0 };
             let mut y = g.batch_norm(v[0], params, training, eps, 0.1)?;
             if residual {
@@ -196,7 +196,7 @@ fn cross_entropy() {
         let inputs = normal(100 + i, &[&[rows, classes]]);
         let labels = (0..rows).map(|row| (row * 7 % classes) as u32);
         let index = cross_entropy_index(classes, labels);
-        // Alone, where every row has a cotangent of its own, and as the mean that training takes.
+        // Alone, with a cotangent per row, and as a mean, as in training.
         for mean in [false, true] {
             let error = largest_error(&inputs, STEP, |g, v| {
                 let places = g.input_u32("index", [rows]);
@@ -225,7 +225,7 @@ fn gather_rows() {
     let inputs = normal(80, &[&[5, 3]]);
     let error = largest_error(&inputs, STEP, |g, v| {
         let index = g.input_u32("index", [6]);
-        // An index that comes twice, and rows that do not come at all.
+        // A repeated index, and rows that are never selected.
         Ok((g.gather_rows(v[0], index)?, vec![(index, vec![4, 0, 0, 2, 4, 4])]))
     });
     assert!(error.unwrap() < TOLERANCE);
@@ -262,7 +262,7 @@ fn carp_loss() {
         for passes in ["none", "partition-loss", "streaming-loss", "tiled-loss"] {
             let passes: Passes = passes.parse().unwrap();
             let error = largest_error(&[student.clone(), prototypes.clone()], STEP, |g, v| {
-                // The teacher comes in through indices' back door: bits of f32 written as u32.
+                // The teacher comes in as indices: the bits of f32 as u32.
                 let inputs = LossInputs {
                     student: v[0],
                     teacher: g.input("teacher", [2 * batch, 4]),

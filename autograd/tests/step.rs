@@ -11,12 +11,12 @@ use common::{PROTOTYPES, build, executor, run};
 use tensor::Cpu;
 use tensor::packing_pool::PackingPool;
 
-/// Counts what reaches the system.
+/// Counts allocations from the system.
 struct Counting;
 
 static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
 
-// SAFETY: only counts and hands on.
+// SAFETY: only counts and forwards.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
@@ -36,7 +36,7 @@ fn on_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> T {
     rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(work)
 }
 
-/// One test, since the counter counts for the whole process.
+/// One test, since the counter covers the whole process.
 #[test]
 fn a_running_step_allocates_nothing_and_gives_the_same_bits_on_any_threads() {
     let mut digests = Vec::new();
@@ -57,7 +57,7 @@ fn a_running_step_allocates_nothing_and_gives_the_same_bits_on_any_threads() {
     on_threads(2, || {
         let (mut executor, step) = executor(&Passes::all());
         let mut order: Vec<u32> = (0..PROTOTYPES as u32).collect();
-        // Warm-up: each thread gets its packing buffers and rayon's queues their size.
+        // Warm-up: each thread gets its packing buffers, and rayon's queues grow to size.
         for number in 0..200 {
             run(&mut executor, &step, number, &mut order);
         }
@@ -117,7 +117,7 @@ fn the_first_non_finite_value_is_named() {
     let mut order: Vec<u32> = (0..PROTOTYPES as u32).collect();
     assert_eq!(executor.first_non_finite(), None);
     run(&mut executor, &step, 0, &mut order);
-    // Numbers so large that the second convolution overflows.
+    // Large enough for the second convolution to overflow.
     let len = executor.graph().shape(step.weights[1]).elements();
     executor.write(step.weights[1], &vec![3e38; len]);
     executor.run(Phase::Forward).unwrap();

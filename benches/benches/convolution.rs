@@ -1,11 +1,11 @@
-//! Convolution and its gradients against the GEMM that each is.
+//! Convolution and its gradients against their equivalent GEMMs.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use tensor::Shape;
 use tensor::cpu::{conv2d, gemm};
 use tensor::geometry::{Conv2d, Gemm};
 
-/// N,H,W,C and O of 3x3 convolutions: the stages of a ResNet of width 16 on 32x32 pictures.
+/// N,H,W,C and O of 3x3 convolutions: the stages of a ResNet of width 16 on 32x32 images.
 const STAGES: [([usize; 4], usize); 4] =
     [([64, 32, 32, 16], 16), ([64, 16, 16, 32], 32), ([64, 8, 8, 64], 64), ([64, 4, 4, 128], 128)];
 

@@ -1,4 +1,4 @@
-//! The ladder of the loss, forward and backward from embeddings.
+//! The loss variants, forward and backward from embeddings.
 
 use autograd::{Executor, Graph, LossInputs};
 use carp::loss::{LossVariant, carp_loss};

@@ -1,4 +1,4 @@
-//! Batch norm with ReLU and residual in one kernel against the same in three.
+//! Batch norm with ReLU and residual in one kernel against three.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use tensor::cpu::{batch_norm, pointwise};

@@ -35,10 +35,10 @@ pub struct CheckArgs {
     /// Folder it was unpacked into.
     folder: PathBuf,
     /// Which of the ten official partitions of `dtd`.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1)]
     partition: usize,
     /// Threads; 0 means one per core.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0)]
     threads: usize,
 }
 

@@ -29,7 +29,7 @@ pub struct NetworkArgs {
     pub layer: String,
     /// Image preprocessing: that of the run's k-NN, or ImageNet's 256/224 (always, for third-party
     /// weights).
-    #[arg(long, value_enum, default_value = "run")]
+    #[arg(long, value_name = "NAME", value_enum, default_value = "run")]
     pub transform: TransformName,
     /// Length to which the short side is resized.
     #[arg(long, value_name = "PIXELS")]
@@ -38,7 +38,7 @@ pub struct NetworkArgs {
     #[arg(long, value_name = "PIXELS")]
     pub size: Option<usize>,
     /// Resizing filter.
-    #[arg(long, value_enum, default_value = "bicubic")]
+    #[arg(long, value_name = "NAME", value_enum, default_value = "bicubic")]
     pub filter: FilterName,
     /// Images per batch.
     #[arg(long, value_name = "B")]

@@ -82,5 +82,5 @@ fn classifiers_of_a_checkpoint() {
     succeeds(&wild, &["warning: the loss rose to", "lower --lr and --head-lr"]);
     fails(&semi(&["--percent", "1"]), 2, "less than one for each of");
     std::fs::write(folder.join("list.txt"), "1\n2\nno.png\n").unwrap();
-    fails(&semi(&["--list", "list.txt"]), 1, "line 3: no.png is no training image of");
+    fails(&semi(&["--list", "list.txt"]), 1, "line 3: no.png is not a training image of");
 }

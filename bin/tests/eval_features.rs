@@ -219,8 +219,8 @@ fn mistakes_are_one_line() {
         ("knn --features bad.json --test-features test", 1, "not a whole safetensors file"),
         ("knn --features train --test-features plain", 1, "test features: has no `labels`"),
         (&format!("knn {both} --k 0"), 2, "k = 0"),
-        (&format!("kmeans {both} --clusters 61"), 2, "60 points cannot make 61 clusters"),
-        (&format!("few-shot {both} --shots 21"), 2, "21 images of class 0, 20 are there"),
+        (&format!("kmeans {both} --clusters 61"), 2, "60 points cannot form 61 clusters"),
+        (&format!("few-shot {both} --shots 21"), 2, "21 images of class 0, only 20 available"),
     ] {
         let output = eval(folder, words);
         let stderr = String::from_utf8_lossy(&output.stderr);

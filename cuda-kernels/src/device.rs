@@ -1,4 +1,4 @@
-//! Devices: a card by its number, the emulator, or any driver.
+//! Devices: a GPU by number, the emulator, or any driver.
 
 #[cfg(not(any(feature = "cuda", feature = "cust")))]
 use tensor::Error;
@@ -8,7 +8,7 @@ use crate::driver::Driver;
 use crate::drivers::emulator::Emulator;
 use crate::{Gpu, launch};
 
-/// The card of this number.
+/// The GPU with this number.
 #[derive(Clone, Copy, Debug)]
 pub struct Cuda(pub usize);
 
@@ -16,7 +16,7 @@ pub struct Cuda(pub usize);
 #[derive(Clone, Copy, Debug)]
 pub struct Emulated;
 
-/// Whatever the driver is that a function opens, once for each arena.
+/// Any driver, opened by a function once per arena.
 pub struct OnDriver<F>(pub F);
 
 impl Device for Cuda {
@@ -49,10 +49,10 @@ impl<F: Fn() -> Result<Box<dyn Driver>> + Send + Sync> Device for OnDriver<F> {
     }
 }
 
-/// The driver of a card: cudarc's if it was built in, else cust's.
+/// The driver of a GPU: cudarc's if built in, else cust's.
 ///
 /// # Errors
-/// No such card, no driver, or a program that was built without either.
+/// No such GPU, no driver, or a program built without either.
 pub fn driver(ordinal: usize) -> Result<Box<dyn Driver>> {
     #[cfg(feature = "cuda")]
     return Ok(Box::new(crate::drivers::cudarc::Cudarc::new(ordinal)?));
@@ -61,6 +61,6 @@ pub fn driver(ordinal: usize) -> Result<Box<dyn Driver>> {
     #[cfg(not(any(feature = "cuda", feature = "cust")))]
     Err(Error::setting(
         "device",
-        format!("cuda:{ordinal}: built without it; build with --features cuda"),
+        format!("cuda:{ordinal}: built without GPU support; build with --features cuda"),
     ))
 }

@@ -1,7 +1,7 @@
-//! What the backend needs of a device: memory, launches, an order in which they happen.
+//! What the backend needs from a device: memory and ordered launches.
 //!
-//! All calls of one driver happen in the order in which they are made (one CUDA stream). `write`
-//! and `launch` may return before the device is done; `read` and `synchronize` wait.
+//! All calls of one driver take effect in call order (one CUDA stream). `write` and `launch` may
+//! return before the device is done; `read` and `synchronize` wait.
 
 use tensor::Result;
 
@@ -16,7 +16,7 @@ pub enum Arg {
     U64(u64),
     /// `float`.
     F32(f32),
-    /// A number of elements: `unsigned`, and a fault of the launch if it needs more than 32 bits.
+    /// A number of elements: `unsigned`; more than 32 bits is a launch fault.
     Count(usize),
 }
 
@@ -33,7 +33,7 @@ pub struct Launch<'a> {
     pub block: [u32; 3],
     /// Bytes of `extern __shared__` memory.
     pub shared_bytes: u32,
-    /// Arguments, in order; their sizes must be those of the kernel's parameters.
+    /// Arguments, in order; their sizes must match the kernel's parameters.
     pub args: &'a [Arg],
 }
 
@@ -43,30 +43,30 @@ pub struct Graph(pub usize);
 
 /// A device that runs kernels.
 ///
-/// Every error is one line that says what was asked (kernel, bytes) and what the device answered.
+/// Every error is one line with the request (kernel, bytes) and the device's answer.
 pub trait Driver: Send {
     /// The device, in words: `NVIDIA H100 (cuda:0)`.
     fn name(&self) -> String;
-    /// Memory of `bytes` bytes, all 0, at a multiple of 256. It lives as long as the driver.
+    /// Memory of `bytes` bytes, zeroed, aligned to 256. It lives as long as the driver.
     fn allocate(&mut self, bytes: usize) -> Result<u64>;
     /// Copies host memory to the device.
     fn write(&mut self, at: u64, data: &[u8]) -> Result<()>;
-    /// Copies device memory to the host, after everything asked for before.
+    /// Copies device memory to the host, after all earlier requests.
     fn read(&mut self, at: u64, data: &mut [u8]) -> Result<()>;
-    /// Runs a kernel after everything asked for before.
+    /// Runs a kernel after all earlier requests.
     fn launch(&mut self, launch: &Launch) -> Result<()>;
-    /// Waits until the device is idle and reports what went wrong on it.
+    /// Waits until the device is idle and reports any fault.
     fn synchronize(&mut self) -> Result<()>;
 
-    /// Starts to record launches instead of running them; false if the driver cannot.
+    /// Starts recording launches instead of running them; false if unsupported.
     fn capture(&mut self) -> Result<bool> {
         Ok(false)
     }
-    /// Ends what [`Driver::capture`] began.
+    /// Ends the recording started by [`Driver::capture`].
     fn end_capture(&mut self) -> Result<Graph> {
         unreachable!("nothing is being recorded")
     }
-    /// Runs what was recorded, after everything asked for before.
+    /// Runs a recording, after all earlier requests.
     fn replay(&mut self, graph: Graph) -> Result<()> {
         unreachable!("{graph:?} was never recorded")
     }

@@ -1,40 +1,40 @@
-//! A device's arena, and the way kernels are launched on it.
+//! A device's arena, and kernel launches on it.
 
 use tensor::{Error, Result, Slot};
 
 use crate::driver::{Arg, Driver, Graph, Launch};
 
-/// Threads of a block in kernels with one thread per element.
+/// Block size of kernels with one thread per element.
 pub const BLOCK: u32 = 256;
-/// Elements of scratch memory behind the arena, for sums that have no workspace of their own. Kernels
-/// run one after the other, so all of them share it.
+/// Elements of scratch memory after the arena, for sums without a workspace. Kernels run in
+/// sequence, so all share it.
 const SCRATCH: usize = 4096;
 
 /// A GPU, or the emulator, as a [`Backend`](tensor::Backend).
 ///
-/// The trait's methods cannot fail, and a card says late what went wrong: so the first fault is
-/// kept, nothing runs after it, and [`Backend::check`](tensor::Backend::check) reports it.
+/// The trait's methods cannot fail, and a GPU reports errors late, so the first fault is kept,
+/// nothing runs after it, and [`Backend::check`](tensor::Backend::check) reports it.
 pub struct Gpu {
     driver: Box<dyn Driver>,
     base: u64,
     len: usize,
     fault: Option<Error>,
     sequences: Vec<(usize, Sequence)>,
-    /// The sequence that is being recorded.
+    /// The sequence being recorded.
     recording: Option<usize>,
 }
 
-/// What is known of a sequence of launches that comes again and again.
+/// State of a repeated sequence of launches.
 #[derive(Clone, Copy)]
 enum Sequence {
-    /// It has run once: all its kernels are loaded, so the next time it can be recorded.
+    /// Run once: all its kernels are loaded, so next time it can be recorded.
     Seen,
-    /// The driver has it.
+    /// Recorded in the driver.
     Recorded(Graph),
 }
 
 impl Gpu {
-    /// A backend with an arena of `len` elements, all zero: the only memory that it asks for.
+    /// A backend with an arena of `len` elements, all zero: its only allocation.
     ///
     /// # Errors
     /// Too little memory on the device.
@@ -48,12 +48,12 @@ impl Gpu {
         Call { gpu: self, module, kernel, args: Vec::new(), shared_bytes: 0 }
     }
 
-    /// The scratch memory that all kernels share: what it holds is lost with the next kernel.
+    /// The scratch memory shared by all kernels; the next kernel overwrites it.
     pub fn scratch(&self) -> Slot {
         Slot { offset: self.len, len: SCRATCH }
     }
 
-    /// Launches a kernel; an empty grid is no work. A fault is kept for later.
+    /// Launches a kernel; an empty grid is a no-op. A fault is kept for later.
     fn launch(&mut self, launch: Launch) {
         if self.fault.is_some() || launch.grid.contains(&0) {
             return;
@@ -64,7 +64,7 @@ impl Gpu {
         });
         let result = match too_many {
             Some(count) => Err(Error::device(format!(
-                "kernel {}: {count} elements are more than its 32-bit counters hold",
+                "kernel {}: {count} elements exceed its 32-bit counters",
                 launch.kernel
             ))),
             None => self.driver.launch(&launch),
@@ -95,8 +95,8 @@ impl Gpu {
         }
     }
 
-    /// Replays a sequence that has been recorded; else lets it run, and at its second run records
-    /// it. Everything that changes from run to run lies in the device's memory.
+    /// Replays a recorded sequence; else runs it, and records its second run. Everything that
+    /// changes from run to run is in device memory.
     pub(crate) fn begin(&mut self, id: usize) -> bool {
         if self.fault.is_some() {
             return false;
@@ -116,7 +116,7 @@ impl Gpu {
         false
     }
 
-    /// Ends a sequence; one that was recorded has not run yet, and does now.
+    /// Ends a sequence; one just recorded is run now.
     pub(crate) fn end(&mut self) {
         let Some(id) = self.recording.take() else { return };
         let result = self.driver.end_capture().and_then(|graph| {
@@ -148,16 +148,16 @@ impl Gpu {
     }
 
     /// # Panics
-    /// If the slot lies outside the arena: the planner has laid out the step wrongly.
+    /// If the slot is outside the arena: a planner bug.
     fn address(&self, slot: Slot) -> u64 {
-        // A slot of the arena may not reach into the scratch memory behind it.
+        // A slot must not reach into the scratch memory after the arena.
         let end = if slot.offset < self.len { self.len } else { self.len + SCRATCH };
         assert!(slot.offset + slot.len <= end, "slot {slot:?} in an arena of {}", self.len);
         self.base + 4 * slot.offset as u64
     }
 }
 
-/// A launch whose arguments are given in the kernel's order; the last method launches it.
+/// A launch under construction: arguments in the kernel's order, then a launch method.
 #[must_use]
 pub struct Call<'a> {
     gpu: &'a mut Gpu,
@@ -171,17 +171,17 @@ impl Call<'_> {
     /// Pointers.
     ///
     /// # Panics
-    /// If a slot lies outside the arena.
+    /// If a slot is outside the arena.
     pub fn slots(mut self, slots: &[Slot]) -> Self {
         let gpu = &*self.gpu;
         self.args.extend(slots.iter().map(|&slot| Arg::Pointer(gpu.address(slot))));
         self
     }
 
-    /// A pointer, null where there is no slot.
+    /// A pointer, null without a slot.
     ///
     /// # Panics
-    /// If the slot lies outside the arena.
+    /// If the slot is outside the arena.
     pub fn optional(mut self, slot: Option<Slot>) -> Self {
         self.args.push(Arg::Pointer(slot.map_or(0, |slot| self.gpu.address(slot))));
         self
@@ -205,7 +205,7 @@ impl Call<'_> {
         self
     }
 
-    /// Asks for so many bytes of `extern __shared__` memory.
+    /// Requests this many bytes of `extern __shared__` memory.
     pub fn shared(self, shared_bytes: u32) -> Self {
         Call { shared_bytes, ..self }
     }
@@ -216,8 +216,8 @@ impl Call<'_> {
         gpu.launch(Launch { module, kernel, grid, block, shared_bytes, args });
     }
 
-    /// Launches it with one thread for each of `elements` elements (rounded up to whole blocks: the
-    /// kernel checks the bound).
+    /// Launches it with one thread per element (rounded up to whole blocks: the kernel checks the
+    /// bound).
     pub fn each_element(self, elements: usize) {
         self.launch([blocks(elements, BLOCK as usize), 1, 1], [BLOCK, 1, 1]);
     }

@@ -1,9 +1,9 @@
-//! The [`Backend`](tensor::Backend) of NVIDIA GPUs, and the same without one.
+//! The [`Backend`](tensor::Backend) for NVIDIA GPUs, and its emulation.
 //!
-//! In reading order: `kernels/*.cu` hold the kernels, one file per family, and beside each the PTX
-//! made from it; [`modules`] embeds that PTX. [`Gpu`] is the backend: an arena, and in [`launch`] how
-//! each [`Kernel`](tensor::Kernel) is launched. A [`Driver`] is what it is launched through: a card, or
-//! the emulator that executes the PTX on the CPU. [`device`] opens backends.
+//! In reading order: `kernels/*.cu` hold the kernels, one file per family, each next to its PTX;
+//! [`modules`] embeds that PTX. [`Gpu`] is the backend: an arena, and in [`launch`] how each
+//! [`Kernel`](tensor::Kernel) is launched. A [`Driver`] executes launches: on a GPU, or in the
+//! emulator, which runs the PTX on the CPU. [`device`] opens backends.
 
 pub mod backend;
 pub mod device;

@@ -1,4 +1,4 @@
-//! The PTX of every file of kernels, embedded.
+//! The embedded PTX of every kernel file.
 
 /// Pairs of a file's name without `.cu` and its PTX.
 pub const MODULES: &[(&str, &str)] = &[
@@ -17,7 +17,7 @@ pub const MODULES: &[(&str, &str)] = &[
     ("streaming_loss", include_str!("../kernels/streaming_loss.ptx")),
 ];
 
-/// The PTX of the file of this name.
+/// The PTX of the file with this name.
 pub fn ptx(module: &str) -> Option<&'static str> {
     MODULES.iter().find(|(name, _)| *name == module).map(|(_, ptx)| *ptx)
 }

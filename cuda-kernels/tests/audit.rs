@@ -1,5 +1,5 @@
-//! PyTorch's numbers, replayed by the kernels: every record of ops, losses, optimizers, whole
-//! ResNets and training steps.
+//! PyTorch's records replayed on the kernels: ops, losses, optimizers, whole ResNets and training
+//! steps.
 
 #[path = "common/device.rs"]
 mod device;
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 use tensor::Device;
 
-/// Records that are too large to look for races in them too.
+/// Records too large to check for races as well.
 const LARGE: [&str; 5] = [
     "resnet-18-imagenet",
     "resnet-34-cifar",

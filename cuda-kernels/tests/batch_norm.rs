@@ -6,7 +6,7 @@ use common::{Case, uniform};
 use tensor::geometry::BatchNorm;
 use tensor::{Kernel, Slot};
 
-/// Rows and channels: the fewest, beside a warp and a tile, one group of rows and several.
+/// Rows and channels: the fewest, around a warp and a tile, one group of rows and several.
 const SIZES: [(usize, usize); 8] =
     [(2, 1), (31, 33), (33, 31), (64, 8), (65, 3), (200, 5), (130, 40), (300, 64)];
 
@@ -71,7 +71,7 @@ fn with_running_statistics() {
     check(norm(70, 9, [false, true, true]));
 }
 
-/// With the textbook's sum(x^2) - sum(x)^2 / n in f32, nothing would be left of this variance.
+/// The textbook's sum(x^2) - sum(x)^2 / n in f32 would lose this variance entirely.
 #[test]
 fn a_large_mean_costs_no_digits() {
     let (rows, channels) = (300, 3);

@@ -1,4 +1,4 @@
-//! What a user sees of a device that fails: one line with kernel and op, and nothing after it.
+//! What a user sees when a device fails: one line with kernel and op, and nothing after it.
 
 use std::sync::{Arc, Mutex};
 
@@ -8,7 +8,7 @@ use cuda_kernels::device::OnDriver;
 use cuda_kernels::driver::{Driver, Launch};
 use tensor::{Backend, Error, Result, Slot};
 
-/// A driver whose memory is a host's and whose kernels do nothing, but one that fails.
+/// A driver on host memory whose kernels do nothing, except one that fails.
 struct Failing {
     bytes: Vec<u8>,
     kernel: &'static str,
@@ -76,7 +76,7 @@ fn a_fault_names_kernel_and_op_and_is_the_last_thing_that_runs() {
     assert_eq!(line.lines().count(), 1);
     assert_eq!(*launched.lock().unwrap(), ["gelu", "relu"]);
 
-    // It stays: no later call runs or overwrites it, and reads give zeros, not leftovers.
+    // The fault persists: no later call runs or overwrites it, and reads give zeros, not leftovers.
     assert!(executor.run_all().is_err());
     assert!(executor.finish().unwrap_err().to_string().contains("kernel relu"));
     assert_eq!(executor.read(y), [0.0; 40]);

@@ -16,7 +16,7 @@ fn rows_and_their_gradient() {
         let dy = case.input(&uniform(2, count * columns));
         let index = case.indices(&indices(3, count, rows));
         let y = case.exact("y", count * columns);
-        // The order of the additions is the CPU's, and so are the bits.
+        // The order of additions is the CPU's, and so are the bits.
         let dx = case.exact("dx", rows * columns);
         case.call(Kernel::GatherRows { columns }, &[x, index], &[y]);
         case.call(Kernel::ScatterAddRows { columns }, &[dy, index], &[dx]);

@@ -49,7 +49,7 @@ fn a_large_inner_size_is_cut() {
     case(Gemm { m: 5, n: 70, k: 777, trans_a: true, trans_b: false }, 0);
 }
 
-/// C by a kernel that is not on the backend's path.
+/// C by a kernel that the backend does not use.
 fn by(kernel: impl Fn(&mut Gpu, [Slot; 2], Slot), a: &[f32], b: &[f32], len: usize) -> Vec<f32> {
     let mut gpu = gpu(a.len() + b.len() + len);
     let a_slot = Slot { offset: 0, len: a.len() };

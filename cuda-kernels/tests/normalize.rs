@@ -29,7 +29,7 @@ fn rows_and_their_gradients() {
 
 #[test]
 fn rows_shorter_than_eps() {
-    // Shorter than eps, exactly as long, longer, and nothing but zeros.
+    // Shorter than eps, exactly as long, longer, and all zeros.
     let rows = [[0.03, 0.04, 0.0], [0.06, 0.08, 0.0], [3.0, 4.0, 0.0], [0.0; 3]];
     check("eps 0.1".to_owned(), 3, 0.1, &rows.concat());
 }

@@ -6,7 +6,7 @@ use common::{Case, uniform};
 use tensor::kernel::AdamW;
 use tensor::{Kernel, Slot};
 
-/// One weight, beside a warp, several blocks, several parts of a norm.
+/// One weight, around a warp, several blocks, several parts of a norm.
 const LENS: [usize; 5] = [1, 31, 33, 1000, 5000];
 
 /// Inputs `[1]`: learning rate and weight decay.
@@ -80,7 +80,7 @@ fn lars_of_a_tensor_that_takes_all_parts() {
     lars_of_one(format!("lars of {len}"), &uniform(2, len), &uniform(1, len), 1e-2);
 }
 
-/// Tensors of other sizes and scales, with gaps between them, which stay as they are.
+/// Tensors of various sizes and scales, with gaps that must not change.
 #[test]
 fn lars_scales_each_tensor_by_itself() {
     let mut ranges = Vec::new();

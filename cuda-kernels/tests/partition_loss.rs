@@ -16,8 +16,8 @@ fn check(name: &str, sizes: PartitionLoss, student: &[f32], teacher: &[f32], shi
     let student = case.input(student);
     let teacher = case.input(teacher);
     let order = case.indices(&permutation(3, sizes.prototypes));
-    // Together, so that each is compared at the scale of the largest: H near 0 is the small rest of
-    // sums of large terms.
+    // Together, so that each is compared at the scale of the largest: H near 0 is the small
+    // remainder of sums of large terms.
     let scalars = case.output_within("loss, C and H", 3, 2e-6);
     let [loss, consistency, entropy] = [0, 1, 2].map(|i| scalars.part(i, 1));
     let grad = case.output("gradient", student.len);
@@ -51,7 +51,7 @@ fn views_and_partition_sizes() {
     }
 }
 
-/// Rows that have all of their probability on one prototype.
+/// Rows with all their probability on one prototype.
 fn one_hot(rows: usize, prototypes: usize, place: impl Fn(usize) -> usize) -> Vec<f32> {
     let mut x = vec![0.0; rows * prototypes];
     for (row, x) in x.chunks_exact_mut(prototypes).enumerate() {
@@ -75,7 +75,7 @@ fn clamps() {
 
 #[test]
 fn equal_logits_and_large_logits() {
-    // One image has them; those of the others say how large a gradient is.
+    // One image has gradients of almost 0; the others set the scale.
     let sizes = sizes(3, 4, 12, 12);
     for (name, scale, shift) in [("equal", 0.0, 3.0), ("large", 1e4, 0.0)] {
         let (mut student, mut teacher) = logits(sizes, 3.0);

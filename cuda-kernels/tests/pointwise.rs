@@ -6,10 +6,10 @@ use common::{Case, check, uniform};
 use tensor::Kernel;
 use tensor::kernel::Unary;
 
-/// One element, beside a warp, and beside several blocks.
+/// One element, around a warp, and around several blocks.
 const LENS: [usize; 5] = [1, 31, 33, 256, 1000];
 
-/// Values where functions change their formula, beside random ones.
+/// Values where functions change formula, in addition to random ones.
 fn with_edges(index: u64, len: usize) -> Vec<f32> {
     let edges = [
         0.0,
@@ -30,7 +30,7 @@ fn with_edges(index: u64, len: usize) -> Vec<f32> {
         -6.5,
     ];
     let mut x: Vec<f32> = uniform(index, len).iter().map(|x| 5.0 * x).collect();
-    // The last ones: short cases keep random values in front.
+    // At the end: short cases keep random values in front.
     for (x, edge) in x.iter_mut().rev().zip(edges) {
         *x = edge;
     }
@@ -109,7 +109,7 @@ fn accumulate() {
         let mut case = Case::new(format!("accumulate, keep {keep}"));
         let factor = case.input(&[keep]);
         let x = case.input(&uniform(1, 33));
-        // Where nothing is kept, not even a NaN may come through.
+        // If nothing is kept, not even a NaN may propagate.
         let before = if keep == 0.0 { vec![f32::NAN; 33] } else { uniform(2, 33) };
         let acc = case.in_place("acc", &before);
         case.call(Kernel::Accumulate, &[factor, x], &[acc]);

@@ -7,7 +7,7 @@ use tensor::geometry::Pool2d;
 use tensor::{Kernel, Shape};
 
 /// N,H,W,C, kernel, stride, padding: overlapping windows, gaps between them, padding on all sides,
-/// windows that reach over an edge, one pixel.
+/// windows that extend over an edge, one pixel.
 const CASES: [([usize; 4], usize, usize, usize); 8] = [
     ([1, 1, 1, 1], 1, 1, 0),
     ([2, 7, 5, 33], 3, 2, 1),
@@ -29,7 +29,7 @@ fn lens(pool: Pool2d) -> (usize, usize) {
     (pool.n * pool.h * pool.w * pool.c, pool.y_shape().elements())
 }
 
-/// Whole numbers, so that many pixels of a window tie.
+/// Whole numbers, to produce many ties within windows.
 fn with_ties(index: u64, len: usize) -> Vec<f32> {
     uniform(index, len).iter().map(|x| (2.0 * x).round()).collect()
 }

@@ -1,4 +1,4 @@
-//! The PTX that is embedded is that of the kernels' source.
+//! The embedded PTX matches the kernel sources.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ fn crate_folder() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Names without extension of a folder's files with this one.
+/// The names, without it, of a folder's files with this extension.
 fn files(folder: &str, end: &str) -> Vec<String> {
     let paths =
         std::fs::read_dir(crate_folder().join(folder)).unwrap().map(|entry| entry.unwrap().path());
@@ -43,8 +43,8 @@ fn a_kernel_has_one_name() {
     assert!(twice.is_empty(), "{twice:?}");
 }
 
-/// What is wrong with a PTX file, by the sums beside it of the files that it was made of. Included
-/// headers are among them: a header more or less would be a change in a file that is listed.
+/// What is stale about a PTX file, judged by the recorded checksums of its sources. Headers are
+/// listed too: adding or removing one changes a listed file.
 fn staleness(ptx: &Path) -> Option<String> {
     let remake = "run tools/ptx.sh (no GPU needed)";
     let sums = ptx.with_extension("ptx.sha256");
@@ -101,7 +101,7 @@ fn a_change_in_any_file_makes_the_ptx_stale() {
     assert!(staleness(&ptx).unwrap().contains("streaming_loss.ptx.sha256 is missing"));
 }
 
-/// Whether `gather.ptx` is made of this file, too.
+/// Whether `gather.ptx` also depends on this file.
 fn shared(name: &str) -> bool {
     ["common.cuh", "nvrtc.options"].contains(&name)
 }

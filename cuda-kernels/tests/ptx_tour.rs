@@ -54,7 +54,7 @@ fn an_unknown_kernel_is_named() {
     assert!(error.contains("no kernel nothing") && error.contains("softmax"), "{error}");
 }
 
-/// The same bits and the same counts, whatever the number of threads.
+/// The same bits and counts with any number of threads.
 #[test]
 fn results_do_not_depend_on_threads() {
     let text = "

@@ -5,7 +5,7 @@ mod common;
 use common::{Case, check, gpu, uniform};
 use tensor::{Backend, Kernel, Slot};
 
-/// Rows and columns: one of each, beside a warp and a tile, one part and several.
+/// Rows and columns: one of each, around a warp and a tile, one part and several.
 const SIZES: [(usize, usize); 11] = [
     (1, 1),
     (1, 100),
@@ -20,7 +20,7 @@ const SIZES: [(usize, usize); 11] = [
     (2, 2100),
 ];
 
-/// Numbers around 1, so that their sum grows and an addition lost would show.
+/// Numbers around 1, so that the sum grows and a lost addition would show.
 fn around_1(index: u64, len: usize) -> Vec<f32> {
     uniform(index, len).iter().map(|x| 1.0 + x).collect()
 }

@@ -5,7 +5,7 @@ mod common;
 use common::{Case, uniform};
 use tensor::Kernel;
 
-/// Rows and columns: one of each, beside a warp, and rows that take several warps.
+/// Rows and columns: one of each, around a warp, and rows of several warps.
 const SIZES: [(usize, usize); 7] =
     [(1, 1), (3, 31), (31, 3), (33, 33), (2, 129), (1, 700), (2, 2500)];
 

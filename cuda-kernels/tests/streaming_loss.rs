@@ -43,8 +43,8 @@ fn check(name: &str, sizes: StreamingLoss, data: &Data, shift: usize) {
         case.input(&data.teacher_prototypes),
         case.indices(&permutation(5, sizes.loss.prototypes)),
     ];
-    // Together, so that each is compared at the scale of the largest: H near 0 is the small rest of
-    // sums of large terms.
+    // Together, so that each is compared at the scale of the largest: H near 0 is the small
+    // remainder of sums of large terms.
     let scalars = case.output_within("loss, C and H", 3, 2e-6);
     let [loss, consistency, entropy] = [0, 1, 2].map(|i| scalars.part(i, 1));
     let grad_student = case.output("gradient of embeddings", data.student.len());
@@ -131,7 +131,7 @@ fn on_axes(dim: usize, student: Vec<f32>, teacher: Vec<f32>) -> Data {
 
 #[test]
 fn equal_logits_and_large_logits() {
-    // One image has them; those of the others say how large a gradient is.
+    // One image has gradients of almost 0; the others set the scale.
     let dim = 12;
     let sizes = sizes(3, 4, dim, dim, dim);
     for (name, scale, shift) in [("equal", 0.0, 3.0), ("large", 1e4, 0.0)] {

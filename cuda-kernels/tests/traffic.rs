@@ -1,8 +1,8 @@
-//! The memory traffic that the kernels' comments promise, against what the emulator counts.
+//! The memory traffic promised in the kernels' comments against the emulator's counts.
 //!
-//! The emulator counts transactions of 32 bytes as if nothing were cached. So a second reading of
-//! the same bytes, which a card finds in its caches, is counted here, and a scalar that all 32
-//! threads of a warp read costs 1 byte for each of them.
+//! The emulator counts 32-byte transactions without caches. So a second read of the same bytes,
+//! cached on a GPU, is counted here, and a scalar read by all 32 threads of a warp costs 1 byte per
+//! thread.
 
 mod common;
 
@@ -15,13 +15,13 @@ use tensor::geometry::{BatchNorm, Pool2d};
 use tensor::kernel::{AdamW, Unary};
 use tensor::{Backend, Io, Kernel, Shape, Slot};
 
-/// Bytes that a kernel moves, per element of `elements`, with inputs and outputs of these lengths full
-/// of random numbers above 0; and bank conflicts are a failure.
+/// Bytes that a kernel moves, per element of `elements`, with inputs and outputs of these lengths
+/// filled with random numbers above 0; fails on bank conflicts.
 fn bytes(kernel: Kernel, inputs: &[usize], outputs: &[usize], elements: usize) -> f64 {
     bytes_by_index(kernel, inputs, &[], outputs, elements)
 }
 
-/// The same of a kernel whose last input is indices.
+/// The same for a kernel whose last input is indices.
 fn bytes_by_index(
     kernel: Kernel,
     inputs: &[usize],
@@ -57,7 +57,7 @@ fn bytes_by_index(
     (32 * transactions) as f64 / elements as f64
 }
 
-/// Within 3% of what was promised: partial sums and parameters are small beside the data.
+/// Within 3 % of the promise: partial sums and parameters are small compared with the data.
 fn check(name: &str, got: f64, promised: f64) {
     println!("{name}: {got:.2} bytes per element, promised {promised}");
     let error = (got / promised - 1.0).abs();
@@ -112,7 +112,7 @@ fn rows_of_softmax_and_weight_norm() {
     let (rows, columns, eps) = (8, 1024, 0.0);
     let n = rows * columns;
     let kernels: [(Kernel, &[usize], &[usize], f64); 6] = [
-        // x three times, of which the caches have two.
+        // x three times, two of them cached.
         (Kernel::Softmax { columns }, &[n], &[n], 16.0),
         (Kernel::LogSoftmax { columns }, &[n], &[n], 16.0),
         // y and dy twice, or dy twice and y once.
@@ -130,7 +130,7 @@ fn rows_of_softmax_and_weight_norm() {
 fn batch_norm() {
     let (rows, channels, eps, momentum) = (2048, 32, 1e-5, 0.1);
     let (n, c) = (rows * channels, channels);
-    // So few rows that a thread has 8 of them, for which it reads 4 and 6 parameters of its channel.
+    // Few enough rows that a thread has 8, for which it reads 4 and 6 parameters of its channel.
     let (parameters, parameters_backward) = (4.0 * 4.0 / 8.0, 6.0 * 4.0 / 8.0);
     for (relu, residual, forward, backward) in [
         (false, false, 12.0, 20.0),
@@ -143,7 +143,7 @@ fn batch_norm() {
         let inputs = &[n, c, c, n][..if residual { 4 } else { 3 }];
         let got = bytes(Kernel::BatchNorm(norm), inputs, &[n, c, c, c, c], n);
         check(&format!("batch_norm, {name}"), got, forward + parameters);
-        // Without ReLU the gradient behind it is dy itself.
+        // Without ReLU the gradient through it is dy itself.
         let outputs = &[n, c, c, n][..if residual && relu { 4 } else { 3 }];
         let got = bytes(Kernel::BatchNormBackward(norm), &[n, n, n, c, c, c], outputs, n);
         check(&format!("batch_norm_backward, {name}"), got, backward + parameters_backward);
@@ -159,8 +159,8 @@ fn optimizers() {
     let adamw = AdamW { betas: (momentum, 0.999), eps: 1e-8 };
     let got = bytes(Kernel::AdamW(adamw), &[n, 1, 1, 2], &[n, n, n], n);
     check("adamw", got, 28.0 + 4.0);
-    // First the norms, then SGD's step. A thread has 8 weights, for which it reads where its tensor
-    // begins and ends and the weight decay; then also learning rate and trust. A tensor so large has
+    // First the norms, then SGD's step. A thread has 8 weights, for which it reads its tensor's
+    // range and the weight decay, then also learning rate and trust ratio. A tensor this large has
     // work for all blocks.
     let n = 128 * 2048;
     let lars = Kernel::Lars { momentum, eta: 1e-3, tensors: 1 };
@@ -176,7 +176,7 @@ fn pools() {
     // Windows side by side: per element of x, x once and a quarter of y and argmax.
     check("max_pool2d", bytes(Kernel::MaxPool2d(pool), &[x], &[y, y], x), 6.0);
     check("avg_pool2d", bytes(Kernel::AvgPool2d(pool), &[x], &[y], x), 5.0);
-    // Each pixel looks at its window's dy: four times, of which the caches have three.
+    // Each pixel reads its window's dy: four times, three of them cached.
     let got = bytes(Kernel::AvgPool2dBackward(pool), &[y], &[x], x);
     check("avg_pool2d_backward", got, 8.0);
     let got = bytes(Kernel::GlobalAvgPool { n, pixels }, &[x], &[n * 32], x);

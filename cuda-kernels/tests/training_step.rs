@@ -1,6 +1,6 @@
-//! CARP's whole training step by the kernels: ResNet-18 of width 8, views of two sizes, LARS, the
-//! moving average. It must do what the CPU backend does, ask for memory once, wait for the device
-//! only where the loss is read, and be the same when it is replayed from a recording.
+//! CARP's whole training step on the kernels: ResNet-18 of width 8, views of two sizes, LARS, the
+//! moving average. It must match the CPU backend, allocate once, wait for the device only when the
+//! loss is read, and give the same results when replayed from a recording.
 
 #[path = "common/device.rs"]
 mod device;
@@ -39,8 +39,8 @@ fn learner(device: &dyn Device) -> Learner {
     let config = Config::load("shapes", &settings).unwrap();
     let mut learner = Learner::new(&config.step(), device).unwrap();
     learner.initialize(3);
-    // At first all assignments are almost uniform and the loss is almost ln N_B whatever the network
-    // does. With embeddings of this length they are not, and the loss feels every weight.
+    // Initially all assignments are almost uniform and the loss is almost ln N_B whatever the
+    // network does. With embeddings of this length they are not, and every weight affects the loss.
     let last = "student.head.mlp.6.weight";
     let tensors = learner.tensors();
     let (_, shape, data) =
@@ -51,7 +51,7 @@ fn learner(device: &dyn Device) -> Learner {
     learner
 }
 
-/// Writes the views of a step and runs it; the loss.
+/// Writes the views of a step and runs it; returns the loss.
 fn step(learner: &mut Learner, number: usize) -> f32 {
     let mut random = Stream::new(3, Purpose::Test, 2, number as u64);
     for (group, size) in [16usize, 12].into_iter().enumerate() {
@@ -82,7 +82,7 @@ fn train(device: &dyn Device) -> (Vec<f32>, Vec<NamedTensor>) {
     (losses, tensors)
 }
 
-/// What a driver was asked for.
+/// A driver's counted requests.
 #[derive(Default)]
 struct Counts {
     allocations: usize,
@@ -91,7 +91,7 @@ struct Counts {
     waits: usize,
 }
 
-/// A driver that counts, and that records launches where `records` is set.
+/// A driver that counts, and records launches if `records` is set.
 struct Watched {
     driver: Box<dyn Driver>,
     counts: Arc<Mutex<Counts>>,
@@ -199,7 +199,7 @@ fn five_steps_are_those_of_the_cpu_and_replay_to_the_bit() {
     assert_eq!(tensors.len(), want.len());
     for ((name, shape, got), (_, _, want)) in tensors.iter().zip(&want) {
         let largest = want.iter().fold(0.0f32, |most, x| most.max(x.abs()));
-        // A bias before a batch norm has no gradient but rounding: hence the floor.
+        // A bias before a batch norm has only rounding as its gradient: hence the floor.
         let scale = largest.max(0.01);
         let off = got.iter().zip(want).fold(0.0f32, |most, (a, b)| most.max((a - b).abs()));
         assert!(off <= 1e-4 * scale, "{name} {shape:?}: off by {off} of {largest}");
@@ -208,7 +208,7 @@ fn five_steps_are_those_of_the_cpu_and_replay_to_the_bit() {
     println!("losses on the CPU {want_losses:?}, here {losses:?}");
     println!("relative to the CPU, losses are off by {:e}, tensors by {:e}", worst[0], worst[1]);
 
-    // Scalars and views lie in the device's memory: a recording holds none of them.
+    // Scalars and views are in device memory: a recording contains none of them.
     let counts = Arc::new(Mutex::new(Counts::default()));
     let (replayed, tensors_replayed) = train(&watched(&counts, true, device::fast_driver));
     assert_eq!(counts.lock().unwrap().replays, 3 * (STEPS - 1), "three phases a step");
@@ -227,7 +227,7 @@ fn a_step_waits_only_where_the_loss_is_read() {
     *counts.lock().unwrap() = Counts::default();
     step(&mut learner, 1);
     let counts = counts.lock().unwrap();
-    // Loss, C and H, one behind the other, and the look for faults: nothing runs in between.
+    // Loss, C and H in sequence, and the check for faults: nothing runs in between.
     assert_eq!(counts.waits, 4);
     assert_eq!(counts.allocations, 0);
     assert!(counts.launches > 100, "{} launches", counts.launches);

@@ -1,8 +1,8 @@
 //! One allocation per device, handed out as disjoint slices.
 //!
-//! All values of a training step live in one block of memory whose layout is planned beforehand. A
-//! kernel needs several parts of it at once, some to read and some to write: [`Arena::split`]
-//! checks that no written part touches another part and then hands out plain slices.
+//! All values of a training step are stored in one block of memory with a planned layout. A kernel
+//! needs several parts of it together, some to read and some to write: [`Arena::split`] checks that
+//! no written part touches another part and then hands out plain slices.
 
 use std::sync::atomic::AtomicU32;
 
@@ -42,7 +42,7 @@ impl Slot {
 pub const ALIGN: usize = 16;
 
 /// A block of 4-byte elements, page aligned, zeroed at first. Elements are `f32`; indices are `u32`
-/// and lie in the same block (see [`bits`]).
+/// in the same block (see [`bits`]).
 pub struct Arena {
     pages: MmapMut,
     len: usize,
@@ -52,13 +52,13 @@ impl Arena {
     /// An arena of `len` elements, all zero.
     ///
     /// # Errors
-    /// If the system has not that much memory to give.
+    /// If the system is out of memory.
     pub fn new(len: usize) -> Result<Arena> {
         let pages = MmapMut::map_anon(4 * len).map_err(|error| {
             Error::device(format!("no memory for an arena of {} bytes: {error}", 4 * len))
         })?;
-        // Rows of prototypes lie anywhere: with pages of 2 MiB they miss the address cache less. A
-        // system without such pages runs on the small ones.
+        // Rows of prototypes are accessed at random: 2 MiB pages cause fewer TLB misses. A system
+        // without them uses small pages.
         #[cfg(target_os = "linux")]
         let _ = pages.advise(memmap2::Advice::HugePage);
         Ok(Arena { pages, len })
@@ -74,12 +74,10 @@ impl Arena {
         self.len == 0
     }
 
-    /// Slices for one kernel: any number of parts to read and of parts to write, and its scratch
-    /// memory.
+    /// Slices for one kernel: any number of parts to read and to write, and its scratch memory.
     ///
     /// # Panics
-    /// If a part to write overlaps any other part, or a part lies outside the arena: the planner
-    /// has laid out the step wrongly.
+    /// If a part to write overlaps any other part, or a part is outside the arena: a planner bug.
     pub fn split<const R: usize, const W: usize>(
         &mut self,
         reads: [Slot; R],
@@ -94,7 +92,7 @@ impl Arena {
             assert!(slot.end() <= self.len, "slot {slot:?} in an arena of {}", self.len);
         }
         let base = self.pages.as_mut_ptr().cast::<f32>();
-        // SAFETY: every slot lies inside the arena, which `&mut self` keeps alive and borrowed for
+        // SAFETY: every slot is inside the arena, which `&mut self` keeps alive and borrowed for
         // the life of the slices, and no written slot overlaps another one: both checked above. A
         // page is aligned for f32, and every bit pattern is a valid one.
         unsafe {
@@ -131,7 +129,7 @@ pub fn bits_mut(x: &mut [f32]) -> &mut [u32] {
     unsafe { std::slice::from_raw_parts_mut(x.as_mut_ptr().cast(), x.len()) }
 }
 
-/// The same elements as cells that several threads may write, whichever rows each one gets to.
+/// The same elements as cells that several threads may write, in any order.
 pub fn shared(x: &mut [f32]) -> &[AtomicU32] {
     // SAFETY: AtomicU32 has the size and alignment of f32 and every bit pattern is valid for both;
     // the exclusive borrow carries over, so all access goes through the atomics while they live.

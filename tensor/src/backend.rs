@@ -1,23 +1,23 @@
-//! What a device is: sizes of scratch memory, an arena, and kernels that run in it.
+//! The device interface: scratch memory sizes, an arena, and kernels that run in it.
 
 use crate::kernel::{Io, Kernel};
 use crate::{Result, Slot};
 
-/// A place where kernels can run.
+/// A device that runs kernels.
 pub trait Device: Send + Sync {
-    /// Elements of scratch memory that `kernel` needs here. Depends on the kernel alone.
+    /// Elements of scratch memory that `kernel` needs here; depends only on the kernel.
     fn workspace(&self, kernel: &Kernel) -> usize;
 
-    /// An arena of so many elements, all zero, with the kernels that run in it.
+    /// An arena of `elements` elements, all zero, with the kernels that run in it.
     ///
     /// # Errors
-    /// A device that is missing or has too little memory.
+    /// A device that is missing or out of memory.
     fn open(&self, elements: usize) -> Result<Box<dyn Backend>>;
 }
 
 /// A device's one arena and its kernels.
 ///
-/// Kernels take [`Slot`]s, never host memory; only `write` and `read` cross the border.
+/// Kernels take [`Slot`]s, never host memory; only `write` and `read` transfer data.
 pub trait Backend: Send {
     /// Copies host data into the device.
     fn write(&mut self, to: Slot, data: &[f32]);
@@ -26,16 +26,16 @@ pub trait Backend: Send {
     /// Copies device data to the host.
     fn read(&mut self, from: Slot, data: &mut [f32]);
 
-    /// Runs a kernel, or puts it behind those that the device is still at work on.
+    /// Runs a kernel, or queues it on the device.
     fn run(&mut self, kernel: &Kernel, io: &Io);
     /// True if no element is infinite or NaN.
     fn all_finite(&mut self, x: Slot) -> bool;
 
-    /// Reports a fault of the device that has shown by now. After one, kernels do nothing.
+    /// Reports a device fault detected so far. After one, kernels do nothing.
     ///
     /// # Errors
-    /// The first fault. A card reports one late: the line may name a kernel that came after the one
-    /// at fault.
+    /// The first fault. A GPU reports late: the message may name a later kernel than the one at
+    /// fault.
     fn check(&mut self) -> Result<()> {
         Ok(())
     }
@@ -46,9 +46,9 @@ pub trait Backend: Send {
     fn finish(&mut self) -> Result<()> {
         self.check()
     }
-    /// Begins a sequence of calls that is the same whenever `id` is: same kernels, same slots. True
-    /// if the device has run it from its memory of an earlier time: then the calls are left out,
-    /// `end_sequence` too.
+    /// Begins a sequence of calls that is the same for equal `id`: same kernels, same slots.
+    /// Returns true if the device has replayed an earlier recording: then skip the calls,
+    /// `end_sequence` included.
     fn begin_sequence(&mut self, id: usize) -> bool {
         let _ = id;
         false

@@ -1,25 +1,25 @@
-//! What a caller can get wrong about tensors.
+//! Errors of tensor operations.
 
-/// An error that a user's settings or shapes can cause. Each prints as one line.
+/// An error caused by a user's settings or shapes, or by a device. Each prints as one line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// Shapes that do not fit together; the detail names them all.
+    /// Shapes that do not fit together.
     #[error("{op}: {detail}")]
     Shape {
-        /// The op that refused, as `trace` prints it.
+        /// The op, as `trace` prints it.
         op: &'static str,
-        /// Both shapes and what would fit.
+        /// The shapes, and what would fit.
         detail: String,
     },
     /// A setting outside its range (a stride of 0, a partition larger than K).
     #[error("{op}: {detail}")]
     Setting {
-        /// The op that refused.
+        /// The op.
         op: &'static str,
         /// The setting, its value and its range.
         detail: String,
     },
-    /// A device that is missing, or that failed while it ran a kernel.
+    /// A device that is missing or failed.
     #[error("{0}")]
     Device(String),
 }
@@ -41,5 +41,5 @@ impl Error {
     }
 }
 
-/// The result of everything here that can fail.
+/// The result type of this crate.
 pub type Result<T> = std::result::Result<T, Error>;

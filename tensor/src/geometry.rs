@@ -1,4 +1,4 @@
-//! The sizes that a kernel needs beside its data.
+//! The sizes that a kernel needs besides its data.
 
 use crate::{Error, Result, Shape};
 
@@ -82,10 +82,10 @@ impl Conv2d {
     }
 }
 
-/// A batch norm over x `[rows, channels]`, with the residual add and the ReLU behind it.
+/// A batch norm over x `[rows, channels]`, with the residual add and the ReLU that follow.
 ///
 /// `y = relu((x - mean) inv_std gamma + beta + residual)`, `inv_std = 1/sqrt(var + eps)`; mean and
-/// variance are the batch's in training, the running ones else.
+/// variance are the batch's in training, else the running ones.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BatchNorm {
     /// N*H*W.
@@ -96,11 +96,11 @@ pub struct BatchNorm {
     pub eps: f32,
     /// Share of the new batch in the running statistics (PyTorch's `momentum`).
     pub momentum: f32,
-    /// Take the batch's statistics and move the running ones.
+    /// Use the batch's statistics and update the running ones.
     pub training: bool,
     /// Add a tensor of x's shape to the result.
     pub residual: bool,
-    /// Apply ReLU, last of all.
+    /// Apply ReLU at the end.
     pub relu: bool,
 }
 
@@ -119,8 +119,8 @@ pub struct Pool2d {
     pub kernel: usize,
     /// Step between windows.
     pub stride: usize,
-    /// Padding on all four sides, at most half the kernel. Max pooling never chooses it; average
-    /// pooling counts it as zeros, as PyTorch's default does.
+    /// Padding on all four sides, at most half the kernel. Max pooling never selects it; average
+    /// pooling counts it as zeros, like PyTorch's default.
     pub padding: usize,
 }
 
@@ -211,7 +211,7 @@ impl Gemm {
 /// The sizes of CARP's loss over logits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PartitionLoss {
-    /// Student views V, at least 2. Views 0 and 1 are the teacher's too.
+    /// Student views V, at least 2. The teacher also has views 0 and 1.
     pub views: usize,
     /// Images B.
     pub batch: usize,
@@ -222,7 +222,7 @@ pub struct PartitionLoss {
 }
 
 impl PartitionLoss {
-    /// Checked sizes.
+    /// Validated sizes.
     ///
     /// # Errors
     /// Fewer than two views, no images, or a partition size of 0 or above K.
@@ -281,8 +281,8 @@ pub struct StreamingLoss {
     pub loss: PartitionLoss,
     /// Length D of an embedding and of a prototype.
     pub dim: usize,
-    /// Views whose rows go through a block together, 1 to V: fewer rows stay in a smaller cache,
-    /// more make larger matrix products.
+    /// Views processed together within a block, 1 to V: fewer stay in a smaller cache, more make
+    /// larger matrix products.
     pub views_at_once: usize,
 }
 

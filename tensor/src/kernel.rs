@@ -1,22 +1,22 @@
 //! The kernels as data: one variant each, with its sizes and settings.
 //!
-//! A step is a list of these. What a device needs to run one is here and nowhere else: the variant,
-//! and an [`Io`] with the slots of its inputs and outputs in the order that the variant's comment
-//! gives, `inputs -> outputs`. Scratch memory depends on the device:
-//! [`Device::workspace`](crate::Device::workspace). Unless the comment says otherwise, outputs are
-//! overwritten and may not overlap inputs; a value that is updated in place is an output.
+//! A step is a list of these. All a device needs to run one is the variant and an [`Io`] with the
+//! slots of its inputs and outputs, in the order of the variant's comment, `inputs -> outputs`.
+//! Scratch memory depends on the device: [`Device::workspace`](crate::Device::workspace). Unless
+//! the comment says otherwise, outputs are overwritten and must not overlap inputs; a value updated
+//! in place is an output.
 
 use crate::Slot;
 use crate::geometry::{BatchNorm, Conv2d, Gemm, PartitionLoss, Pool2d, StreamingLoss};
 
-/// Where the parts of one call lie in the arena.
+/// The slots of one call in the arena.
 #[derive(Clone, Copy, Debug)]
 pub struct Io<'a> {
-    /// What the kernel reads.
+    /// Inputs.
     pub inputs: &'a [Slot],
-    /// What it writes, and what it updates in place.
+    /// Outputs, including values updated in place.
     pub outputs: &'a [Slot],
-    /// Its scratch memory.
+    /// Scratch memory.
     pub workspace: Slot,
 }
 
@@ -68,7 +68,7 @@ impl Unary {
 pub enum Kernel {
     /// `-> y`: y = value in every element.
     Fill(f32),
-    /// `x -> y`: y = x, under another shape perhaps. In place it is no work.
+    /// `x -> y`: y = x, possibly with another shape. In place it is free.
     Copy,
     /// `a, b -> y`: y = a + b.
     Add,
@@ -92,7 +92,7 @@ pub enum Kernel {
     Scale(f32),
     /// `s, x -> y`: y = s x with the scalar s.
     ScaleBy,
-    /// `keep, x -> acc`: acc = x + keep acc; just x where the scalar keep is 0.
+    /// `keep, x -> acc`: acc = x + keep acc; just x if the scalar keep is 0.
     Accumulate,
     /// `x -> y`: y = f(x).
     Unary(Unary),
@@ -137,15 +137,15 @@ pub enum Kernel {
     Conv2dGradWeight(Conv2d),
 
     /// `x, weight, bias (, residual) -> y, mean, inv_std, running_mean, running_var`: see
-    /// [`BatchNorm`]. Training takes the batch's statistics and moves the running ones in place;
-    /// inference takes the running ones and leaves them. `mean` and `inv_std` `[C]` are those used.
+    /// [`BatchNorm`]. Training uses the batch's statistics and updates the running ones in place;
+    /// inference uses the running ones and leaves them. `mean` and `inv_std` `[C]` are those used.
     BatchNorm(BatchNorm),
-    /// `x, y, dy, weight, mean, inv_std -> dx, dweight, dbias (, dresidual)`. y is looked at only
-    /// with ReLU; dresidual, the gradient behind the ReLU, is wanted with ReLU and residual.
+    /// `x, y, dy, weight, mean, inv_std -> dx, dweight, dbias (, dresidual)`. y is read only with
+    /// ReLU; dresidual, the gradient through the ReLU, is an output with ReLU and residual.
     BatchNormBackward(BatchNorm),
 
-    /// `x -> y, argmax`: largest value of each window; argmax (u32) keeps which pixel h*W+w it was,
-    /// the first on a tie.
+    /// `x -> y, argmax`: largest value of each window; argmax (u32) is its pixel h*W+w, the first
+    /// on a tie.
     MaxPool2d(Pool2d),
     /// `dy, argmax -> dx`.
     MaxPool2dBackward(Pool2d),
@@ -224,7 +224,7 @@ pub enum Kernel {
         /// Length of a row of dx.
         columns: usize,
     },
-    /// `x_1, x_2, .. -> y`: one after the other.
+    /// `x_1, x_2, .. -> y`: concatenation.
     ConcatRows,
     /// `x -> y`: as many elements as y has, from element `start` on.
     SliceRows {
@@ -249,14 +249,14 @@ pub enum Kernel {
     Ema,
     /// `grad, lr, wd -> w, buffer`: buffer = momentum buffer + g + wd w; w -= lr buffer.
     Sgd {
-        /// Decay of the buffer.
+        /// Momentum.
         momentum: f32,
     },
-    /// `grad, lr, wd, ranges [tensors,2] (u32) -> w, buffer`: as SGD, with each tensor's u = g + wd w
-    /// scaled by eta |w| / |u| where both norms are above 0. Tensor t is the elements from
+    /// `grad, lr, wd, ranges [tensors,2] (u32) -> w, buffer`: as SGD, with each tensor's u = g + wd
+    /// w scaled by eta |w| / |u| if both norms are above 0. Tensor t is the elements from
     /// `ranges[t,0]` up to `ranges[t,1]`.
     Lars {
-        /// Decay of the buffer.
+        /// Momentum.
         momentum: f32,
         /// Trust coefficient.
         eta: f32,
@@ -269,7 +269,7 @@ pub enum Kernel {
 }
 
 impl Kernel {
-    /// Its name in tables; kernels of one thread per element have it on the GPU too.
+    /// Its name in tables; on the GPU, kernels with one thread per element have the same name.
     pub fn name(&self) -> &'static str {
         match self {
             Kernel::Fill(_) => "fill",
@@ -325,7 +325,7 @@ impl Kernel {
         }
     }
 
-    /// Floating-point operations, for inputs and outputs of so many elements.
+    /// Floating-point operations, given the elements of inputs and outputs.
     pub fn flops(&self, inputs: &[usize], outputs: &[usize]) -> u64 {
         let y = outputs.first().map_or(0, |&y| y as u64);
         let x = inputs.first().map_or(0, |&x| x as u64);
@@ -365,9 +365,9 @@ impl Kernel {
         }
     }
 
-    /// Bytes that it moves to and from memory if nothing outlives a sweep in a cache: each input is
-    /// read and each output written once. Batch norm goes over its input twice, once for the sums;
-    /// what is updated in place is read as well.
+    /// Bytes moved to and from memory if caches keep nothing between sweeps: each input is read and
+    /// each output written once. Batch norm reads its input twice, once for the sums; values
+    /// updated in place are read as well.
     pub fn bytes(&self, inputs: &[usize], outputs: &[usize]) -> u64 {
         let all: usize = inputs.iter().chain(outputs).sum();
         let again = match self {
@@ -379,7 +379,7 @@ impl Kernel {
             Kernel::Lars { .. } => inputs[0] + 2 * outputs[0] + outputs[1],
             _ => 0,
         };
-        // Without ReLU the backward pass does not look at y.
+        // Without ReLU the backward pass does not read y.
         let unread = match self {
             Kernel::BatchNormBackward(norm) if !norm.relu => inputs[1],
             _ => 0,
@@ -387,7 +387,7 @@ impl Kernel {
         4 * (all + again - unread) as u64
     }
 
-    /// The input whose memory output 0 may take over where that input is not needed afterwards.
+    /// The input whose memory output 0 may reuse if that input is not needed afterwards.
     pub fn in_place(&self) -> Option<usize> {
         match self {
             Kernel::Copy | Kernel::Add | Kernel::AddBias | Kernel::Scale(_) => Some(0),

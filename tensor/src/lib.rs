@@ -1,11 +1,11 @@
-//! Numbers in memory and the kernels that work on them.
+//! Tensors in memory and the kernels that work on them.
 //!
-//! In reading order: a [`Shape`] says how many numbers; a [`Slot`] says where they lie in a
-//! device's one [`Arena`]; a [`Kernel`] is one computation as data, gradients' computations among
-//! them, and [`reference`](mod@reference) has the formula of each; a [`Device`] opens a [`Backend`],
-//! which runs kernels on slots; [`Cpu`] is the device of this machine. [`math`] holds the project's
-//! own `exp`, `log`, `erf`, and [`random`] the random streams, so that the same bits come out on every
-//! machine. There is no differentiation and there are no layers here.
+//! In reading order: a [`Shape`] holds a tensor's sizes; a [`Slot`] is its place in a device's one
+//! [`Arena`]; a [`Kernel`] is one computation as data, forward or backward, and
+//! [`reference`](mod@reference) has the formula of each; a [`Device`] opens a [`Backend`], which
+//! runs kernels on slots; [`Cpu`] is this machine's device. [`math`] has the project's own `exp`,
+//! `ln`, `erf`, `sin` and `cos`, and [`random`] its random streams, so that results have the same
+//! bits on every machine. Graphs, differentiation and layers are in other crates.
 
 pub mod arena;
 pub mod backend;

@@ -1,5 +1,5 @@
 //! `exp`, `ln`, `erf`, `sin`, `cos` of f32: the same bits on every machine, and without branches,
-//! so that a loop over a slice becomes vector code.
+//! so that loops over slices vectorise.
 //!
 //! Each splits its argument into an exact part and a small rest and evaluates a polynomial in the
 //! rest with fused multiply-adds. Largest errors against the correctly rounded value, over the
@@ -8,7 +8,7 @@
 
 use std::f32::consts::{FRAC_1_PI, LOG2_E};
 
-/// 1.5 * 2^23: adding it rounds to a whole number, which then stands in the lowest bits.
+/// 1.5 * 2^23: adding it rounds to an integer, which is then in the lowest bits.
 const ROUND: f32 = 12_582_912.0;
 
 #[inline(always)]
@@ -128,7 +128,7 @@ fn quarter_turns(x: f32) -> (u32, f32) {
     let shifted = x.mul_add(2.0 * FRAC_1_PI, ROUND);
     let n = shifted - ROUND;
     let r = n.mul_add(-std::f32::consts::FRAC_PI_2, x);
-    // What the constant lacks of pi/2.
+    // The remainder of pi/2 beyond the constant.
     (shifted.to_bits(), n.mul_add(4.371_139e-8, r))
 }
 
@@ -189,7 +189,7 @@ mod tests {
         (f64::from(got) - f64::from(rounded)).abs() / ulp
     }
 
-    /// The largest error over every 997th f32 and all numbers near the seams.
+    /// The largest error over every 997th f32 and all numbers near the branch points.
     fn worst(f: impl Fn(f32) -> f32, exact: impl Fn(f64) -> f64, seams: &[f32]) -> (f64, f32) {
         let sample = (0..u32::MAX).step_by(997).map(f32::from_bits);
         let near = seams.iter().flat_map(|seam| {

@@ -1,12 +1,12 @@
 //! A global allocator that keeps GEMM's packing buffers.
 //!
-//! `matrixmultiply` asks the global allocator for its packing buffer in every call and gives it
-//! back at the end. This allocator keeps such blocks, which are known by their alignment, in a
-//! short list per thread, so that a training step asks the system for nothing. Everything else
-//! goes to the inner allocator at once.
+//! `matrixmultiply` allocates a packing buffer in every call and frees it at the end. This
+//! allocator keeps such blocks, recognised by their alignment, in a short list per thread, so that
+//! a training step allocates nothing from the system. Everything else goes straight to the inner
+//! allocator.
 //!
-//! Programs install it by
-//! `#[global_allocator] static ALLOCATOR: PackingPool<System> = PackingPool(System);`
+//! Programs install it with `#[global_allocator] static ALLOCATOR: PackingPool<System> =
+//! PackingPool(System);`
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::Cell;
@@ -19,8 +19,8 @@ const MIN_SIZE: usize = 4096;
 const CLASSES: usize = 12;
 
 thread_local! {
-    /// The free block of each size; null where there is none. Without a destructor: blocks of a
-    /// thread that ends are lost, at most 16 MiB per thread; pools keep their threads.
+    /// The free block of each size, or null. Without a destructor: the blocks of a finished thread
+    /// are leaked, at most 16 MiB per thread; pools keep their threads.
     static FREE: [Cell<*mut u8>; CLASSES] =
         const { [const { Cell::new(std::ptr::null_mut()) }; CLASSES] };
 }
@@ -28,7 +28,7 @@ thread_local! {
 /// Keeps packing buffers; all else comes from `A`.
 pub struct PackingPool<A>(pub A);
 
-/// The size class of a packing buffer and the layout that its block really has.
+/// The size class of a packing buffer and the actual layout of its block.
 fn class(layout: Layout) -> Option<(usize, Layout)> {
     if layout.align() < MIN_ALIGN {
         return None;

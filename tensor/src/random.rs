@@ -1,15 +1,14 @@
 //! Random numbers as a pure function of (seed, purpose, epoch, index).
 //!
-//! A stream is a ChaCha8 generator whose 256-bit key *is* those four numbers. Nobody holds a
-//! generator across samples, so the order of work, the number of threads and a kill and resume
-//! change nothing.
+//! A stream is a ChaCha8 generator whose 256-bit key *is* those four numbers. No generator is kept
+//! across samples, so the order of work, the number of threads, and kill and resume change nothing.
 
 use rand::rngs::ChaCha8Rng;
 use rand::{Rng, SeedableRng};
 
 use crate::math;
 
-/// What a stream is for: streams of two purposes are independent.
+/// The purpose of a stream; streams of different purposes are independent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u64)]
 pub enum Purpose {
@@ -21,9 +20,9 @@ pub enum Purpose {
     Views = 3,
     /// Random partition of the prototypes; the index is the micro-batch.
     Partition = 4,
-    /// Pictures of the procedural data set; the index is the picture.
+    /// Images of the procedural data set; the index is the image.
     Shapes = 5,
-    /// Choice of samples or starts in evaluations.
+    /// Sampling and starts in evaluations.
     Evaluation = 6,
     /// Test inputs.
     Test = 7,
@@ -33,7 +32,7 @@ pub enum Purpose {
 pub struct Stream(ChaCha8Rng);
 
 impl Stream {
-    /// The stream of the four numbers.
+    /// The stream for the four numbers.
     pub fn new(seed: u64, purpose: Purpose, epoch: u64, index: u64) -> Stream {
         let mut key = [0; 32];
         for (bytes, number) in key.chunks_exact_mut(8).zip([seed, purpose as u64, epoch, index]) {
@@ -68,7 +67,8 @@ impl Stream {
     /// If n is 0.
     pub fn below(&mut self, n: u32) -> u32 {
         assert!(n > 0, "below(0)");
-        // Lemire's multiply-shift: the low half tells the few draws that would bias the result.
+        // Lemire's multiply-shift: the low half identifies the few draws that would bias the
+        // result.
         let threshold = n.wrapping_neg() % n;
         loop {
             let product = u64::from(self.0.next_u32()) * u64::from(n);
@@ -84,7 +84,7 @@ impl Stream {
         radius * math::cos(std::f32::consts::TAU * self.uniform())
     }
 
-    /// Puts `items` into random order (Fisher and Yates).
+    /// Shuffles `items` (Fisher and Yates).
     pub fn shuffle(&mut self, items: &mut [u32]) {
         for i in (1..items.len()).rev() {
             items.swap(i, self.below(i as u32 + 1) as usize);
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     /// ChaCha8, key and nonce of zeros: TC1 of draft-strombergson-chacha-test-vectors-01. The
-    /// generator puts out the keystream as little-endian words, block after block.
+    /// generator outputs the keystream as little-endian words, block by block.
     #[test]
     fn the_generator_is_chacha8() {
         let mut stream = Stream(ChaCha8Rng::from_seed([0; 32]));
@@ -116,7 +116,7 @@ mod tests {
         }
     }
 
-    /// Weights, orders, views and pictures of all runs so far depend on these.
+    /// Weights, orders, views and images of all existing runs depend on these.
     #[test]
     fn draws_stay_the_same() {
         let mut stream = Stream::new(1, Purpose::Views, 2, 3);
@@ -124,7 +124,7 @@ mod tests {
         assert_eq!(words, [3_444_441_023, 1_653_324_736, 1_819_758_844, 2_154_016_172]);
         let floats = [stream.uniform(), stream.normal()].map(f32::to_bits);
         assert_eq!((floats, stream.below(1000)), ([1_048_744_456, 3_204_767_350], 445));
-        // Behind the blocks that the generator makes at once.
+        // Beyond the blocks that the generator computes at a time.
         let late = (0..10_000).map(|_| stream.next_u32()).fold(0, u32::wrapping_add);
         assert_eq!(late, 2_526_543_952);
         let mut order: Vec<u32> = (0..8).collect();

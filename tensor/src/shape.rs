@@ -16,7 +16,7 @@ impl Shape {
     /// A shape of at most five sizes.
     ///
     /// # Panics
-    /// On more than five sizes: no op has them.
+    /// On more than five sizes: no op has that many.
     pub fn new(sizes: &[usize]) -> Shape {
         assert!(sizes.len() <= MAX_RANK, "shape {sizes:?} has over {MAX_RANK} sizes");
         let mut inline = [1; MAX_RANK];

@@ -8,23 +8,23 @@
 //! - inference: `dx = gamma inv_std dy`
 //!
 //! The kernel can also add a residual and apply ReLU, `y = relu(xhat gamma + beta + residual)`: see
-//! `fuse.rs`. Then `g = dy where y > 0` takes the place of dy, and `dresidual = g`.
+//! `fuse.rs`. Then `g = dy where y > 0` replaces dy, and `dresidual = g`.
 
 use tensor::geometry::BatchNorm;
 use tensor::{Error, Kernel, Result};
 
 use crate::graph::{DType, Gradients, Graph, Node, Value};
 
-/// What belongs to one batch norm layer, `[C]` each.
+/// The tensors of a batch norm layer, `[C]` each.
 #[derive(Clone, Copy, Debug)]
 pub struct BatchNormParams {
     /// Scale gamma.
     pub weight: Value,
     /// Shift beta.
     pub bias: Value,
-    /// Running mean, moved by training.
+    /// Running mean, updated in training.
     pub running_mean: Value,
-    /// Running variance, moved by training.
+    /// Running variance, updated in training.
     pub running_var: Value,
 }
 
@@ -73,7 +73,7 @@ impl Graph {
 pub(super) fn vjp(g: &mut Graph, node: &Node, norm: BatchNorm, dy: Value) -> Gradients {
     let (x, weight) = (node.inputs[0], node.inputs[1]);
     let (y, mean, inv_std) = (node.outputs[0], node.outputs[1], node.outputs[2]);
-    // Without ReLU the kernel does not look at y: passing x instead lets y die early.
+    // Without ReLU the kernel does not read y: passing x instead lets y die early.
     let masked_by = if norm.relu { y } else { x };
     let (image, channel) = (g.shape(x), g.shape(weight));
     let mut outputs = vec![image, channel, channel];

@@ -1,22 +1,23 @@
-//! CARP's loss: consistency C plus entropy H over the blocks of a random partition.
+//! CARP's loss: consistency C plus entropy H over the blocks of a random partition (docs/method.md,
+//! 1.4 to 1.6).
 //!
-//! Student views i, teacher views j, blocks k, images n, prototypes c of a block; p and q are the
-//! softmax inside each block, and clamp is to [eps, 1 - eps] with eps = 2^-23.
+//! Student views i, teacher views j (0 and 1), blocks k, images n, prototypes c of a block; p and q
+//! are the softmax inside each block, and clamp is to [eps, 1 - eps] with eps = 2^-23.
 //!
 //! - `d_ij[k,n] = <p_i[k,n], q_j[k,n]>`, `C = mean over i != j, k, n of -ln clamp(d_ij[k,n])`
 //! - `m[k] = mean over all rows of student and teacher`,
 //!   `H = mean over k of (ln N_B + sum over c of m[k,c] ln clamp(m[k,c]))`
 //!
-//! It is appended op by op, as one writes it in PyTorch; `fuse.rs` makes one kernel of it. Softmax,
-//! C and H all live inside one block, so the fused kernels find the gradient of C + H by the student
-//! along with the loss, and their vector-Jacobian product only scales it.
+//! It is appended op by op, as one would write it in PyTorch; `fuse.rs` merges it into one kernel.
+//! Softmax, C and H each stay within one block, so the fused kernels compute the student's gradient
+//! of C + H along with the loss, and their vector-Jacobian product only scales it.
 
 use tensor::geometry::PartitionLoss;
 use tensor::{Error, Kernel, Result};
 
 use crate::graph::{DType, Gradients, Graph, Node, Value};
 
-/// What CARP's loss is computed from.
+/// The inputs of CARP's loss.
 #[derive(Clone, Copy, Debug)]
 pub struct LossInputs {
     /// Student embeddings `[V*B,D]`, view by view; views 0 and 1 are the teacher's.
@@ -80,7 +81,7 @@ impl Graph {
             && self.info(permutation).dtype == DType::U32;
         if !fits {
             let detail = format!(
-                "logits of student {s} and teacher {t}, permutation {p}: wants [V*B,K], [2*B,K], [K]"
+                "logits of student {s} and teacher {t}, permutation {p}: should be [V*B,K], [2*B,K], [K]"
             );
             return Err(Error::shape("carp_loss", detail));
         }
@@ -90,8 +91,8 @@ impl Graph {
     }
 }
 
-/// The loss as one writes it in PyTorch: what the fused kernels compute, and the pattern by which
-/// `fuse.rs` finds it.
+/// The loss as one would write it in PyTorch: what the fused kernels compute, and the pattern that
+/// `fuse.rs` matches.
 pub(crate) fn op_by_op(
     g: &mut Graph,
     sizes: PartitionLoss,
@@ -145,12 +146,12 @@ pub(crate) fn op_by_op(
     Ok(LossTerms { loss, consistency, entropy })
 }
 
-/// The fused kernels: their gradients by the student's inputs, 0 and for the streaming loss 2, stand
-/// behind the three terms.
+/// The fused kernels output their gradients by the student's inputs (0, and for the streaming loss
+/// 2) after the three terms.
 pub(super) fn vjp(g: &mut Graph, node: &Node, dy: Value, wanted: &[bool]) -> Gradients {
     let inputs: &[usize] = if let Kernel::StreamingLoss(_) = node.kernel { &[0, 2] } else { &[0] };
     if (0..wanted.len()).any(|input| wanted[input] && !inputs.contains(&input)) {
-        let detail = "only the gradient by the student is known: the teacher is a constant";
+        let detail = "only the student has a gradient: the teacher is a constant";
         return Err(Error::setting(node.kernel.name(), detail));
     }
     let mut gradients = vec![None; node.inputs.len()];

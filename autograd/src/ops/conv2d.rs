@@ -3,7 +3,7 @@
 //! `y[n,p,q,o] = sum over r,s,c of x[n, p*stride+r-padding, q*stride+s-padding, c] w[o,r,s,c]`
 //!
 //! `dw[o,r,s,c] = sum over n,p,q of dy[n,p,q,o] x[n, p*stride+r-padding, q*stride+s-padding, c]`
-//! and dx adds up `dy[n,p,q,o] w[o,r,s,c]` at the pixels that each window read.
+//! and dx accumulates `dy[n,p,q,o] w[o,r,s,c]` at the pixels that each window read.
 
 use tensor::geometry::Conv2d;
 use tensor::{Kernel, Result};

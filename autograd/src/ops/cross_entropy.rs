@@ -1,23 +1,23 @@
 //! Cross-entropy of rows of logits with one class each.
 //!
-//! x `[R,C]`, class c_r of row r, `l = log_softmax(x)`: `y[r] = -l[r, c_r]`;
-//! `dx[r,c] = dy[r] (exp(l[r,c]) - 1[c = c_r])`. The classes come as places in the row-major logits,
-//! `index[r] = r C + c_r`, so that log-softmax, gather and scale are all that it takes.
+//! x `[R,C]`, class c_r of row r, `l = log_softmax(x)`: `y[r] = -l[r, c_r]`; `dx[r,c] = dy[r]
+//! (exp(l[r,c]) - 1[c = c_r])`. Classes are given as positions in the row-major logits, `index[r] =
+//! r C + c_r`, so log-softmax, gather and scale suffice.
 
 use tensor::{Error, Kernel, Result, Shape};
 
 use crate::graph::{DType, Graph, Value};
 
 impl Graph {
-    /// The cross-entropy of each row of logits x `[R,C]`, in nats: `[R]`. `index` `[R]` holds each
-    /// row's class as [`cross_entropy_index`] gives it.
+    /// The cross-entropy of each row of logits x `[R,C]`, in nats: `[R]`. `index` `[R]` comes from
+    /// [`cross_entropy_index`].
     ///
     /// # Errors
-    /// If x is no matrix, or the index is not as many indices as x has rows.
+    /// If x is not a matrix, or there is not one index per row.
     pub fn cross_entropy(&mut self, x: Value, index: Value) -> Result<Value> {
         let (sx, si) = (self.shape(x), self.shape(index));
         if sx.len() != 2 || si[..] != sx[..1] || self.info(index).dtype != DType::U32 {
-            let detail = format!("logits {sx} with index {si}: wants [R,C] and [R] of u32");
+            let detail = format!("logits {sx} with index {si}: should be [R,C] and [R] of u32");
             return Err(Error::shape("cross_entropy", detail));
         }
         let log_probabilities = self.log_softmax(x);
@@ -27,13 +27,13 @@ impl Graph {
     }
 }
 
-/// The index of [`Graph::cross_entropy`] for rows of these classes: `index[r] = r C + class[r]`.
+/// The index of [`Graph::cross_entropy`] for rows with these classes: `index[r] = r C + class[r]`.
 ///
 /// # Panics
 /// If a class is not below `classes`.
 pub fn cross_entropy_index(classes: usize, labels: impl IntoIterator<Item = u32>) -> Vec<u32> {
     let place = |(row, class): (usize, u32)| {
-        assert!((class as usize) < classes, "class {class} of row {row} is none of {classes}");
+        assert!((class as usize) < classes, "class {class} of row {row} should be below {classes}");
         (row * classes) as u32 + class
     };
     labels.into_iter().enumerate().map(place).collect()

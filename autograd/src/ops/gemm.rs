@@ -1,4 +1,4 @@
-//! `C = op(A) op(B)`, where op is the identity or the transpose, and the linear layer made of it.
+//! `C = op(A) op(B)`, where op is the identity or the transpose, and the linear layer built on it.
 //!
 //! With `C = A B`: `dA = dC B^T` and `dB = A^T dC`; a transposed operand swaps the factors of its
 //! gradient and transposes it.

@@ -23,7 +23,7 @@ use crate::graph::{Gradients, Graph, Node, Value};
 /// output, into gradients of its inputs. `wanted` says which inputs need one.
 ///
 /// # Errors
-/// Kernels without a gradient say so.
+/// A kernel without a gradient.
 pub(crate) fn vjp(g: &mut Graph, node: &Node, dy: Value, wanted: &[bool]) -> Gradients {
     let x = node.inputs.first().copied();
     let y = node.outputs[0];
@@ -69,7 +69,7 @@ pub(crate) fn vjp(g: &mut Graph, node: &Node, dy: Value, wanted: &[bool]) -> Gra
     }
 }
 
-/// dx of the shape of input 0, from dy alone.
+/// dx with the shape of input 0, from dy alone.
 fn to_input(g: &mut Graph, node: &Node, backward: Kernel, dy: Value) -> Gradients {
     let shape = g.shape(node.inputs[0]);
     Ok(vec![Some(g.apply(backward, &[dy], shape))])

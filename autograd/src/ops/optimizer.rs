@@ -1,5 +1,5 @@
-//! What writes persistent values: accumulation of gradients, the teacher's moving average and
-//! the optimizers. Their settings that change from step to step are scalars `[1]` of the graph.
+//! Ops that update persistent values: gradient accumulation, the teacher's moving average and the
+//! optimizers. Settings that change from step to step are inputs of the graph.
 //!
 //! - accumulate: `acc = g + keep acc`
 //! - ema: `teacher = m teacher + (1 - m) student`
@@ -14,7 +14,7 @@ use tensor::{Error, Kernel, Result};
 use crate::graph::{Graph, Value};
 
 impl Graph {
-    /// `acc = g + keep acc`; where the scalar `keep` is 0, just g.
+    /// `acc = g + keep acc`; just g if the scalar `keep` is 0.
     ///
     /// # Errors
     /// If the shapes differ.
@@ -34,7 +34,7 @@ impl Graph {
         Ok(())
     }
 
-    /// A step of SGD with momentum on `w`; `buffer` is its momentum, zero at first.
+    /// A step of SGD with momentum on `w`; `buffer` is its momentum, initially zero.
     ///
     /// # Errors
     /// If the shapes differ.
@@ -52,7 +52,7 @@ impl Graph {
         Ok(())
     }
 
-    /// A step of LARS on `w`; `buffer` is its momentum, zero at first.
+    /// A step of LARS on `w`; `buffer` is its momentum, initially zero.
     ///
     /// # Errors
     /// If the shapes differ, or have more elements than a u32 counts.
@@ -76,8 +76,8 @@ impl Graph {
         Ok(())
     }
 
-    /// A step of AdamW on `w`; the moments are zero at first and `correction` `[2]` holds
-    /// 1 - beta1^t and 1 - beta2^t for step t = 1, 2, ...
+    /// A step of AdamW on `w`; the moments are initially zero, and `correction` `[2]` holds 1 -
+    /// beta1^t and 1 - beta2^t for step t = 1, 2, ...
     ///
     /// # Errors
     /// If the shapes differ.
@@ -93,7 +93,7 @@ impl Graph {
             self.same_shape("adamw", w, other)?;
         }
         if self.shape(correction)[..] != [2] {
-            let detail = format!("correction is {}, wants [2]", self.shape(correction));
+            let detail = format!("correction is {}, should be [2]", self.shape(correction));
             return Err(Error::shape("adamw", detail));
         }
         let inputs = [grad, lr, wd, correction];

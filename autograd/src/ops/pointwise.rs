@@ -13,12 +13,12 @@ use tensor::{Error, Kernel, Result, Shape};
 use crate::graph::{Gradients, Graph, Node, Value};
 
 impl Graph {
-    /// A tensor with one value everywhere.
+    /// A constant tensor.
     pub fn fill(&mut self, shape: impl Into<Shape>, value: f32) -> Value {
         self.apply(Kernel::Fill(value), &[], shape.into())
     }
 
-    /// x under another shape of as many elements.
+    /// x with another shape of the same number of elements.
     ///
     /// # Errors
     /// If the numbers of elements differ.
@@ -60,7 +60,8 @@ impl Graph {
     /// If `s` has more than one element.
     pub fn scale_by(&mut self, s: Value, x: Value) -> Result<Value> {
         if self.shape(s).elements() != 1 {
-            let detail = format!("factor {} of {} is not one number", self.shape(s), self.shape(x));
+            let detail =
+                format!("factor {} of {} is not a single number", self.shape(s), self.shape(x));
             return Err(Error::shape("scale_by", detail));
         }
         Ok(self.apply(Kernel::ScaleBy, &[s, x], self.shape(x)))
@@ -103,13 +104,13 @@ impl Graph {
         self.unary(Unary::Ln, x)
     }
 
-    /// x with everything below `low` raised to it and everything above `high` lowered to it.
+    /// x with every element clamped to [low, high].
     pub fn clamp(&mut self, x: Value, low: f32, high: f32) -> Value {
         self.apply(Kernel::Clamp { low, high }, &[x], self.shape(x))
     }
 }
 
-/// From dy and what the forward kernel read or wrote to dx, by one kernel.
+/// dx by one kernel, from dy and the forward kernel's input or output.
 pub(super) fn by_kernel(g: &mut Graph, backward: Kernel, saved: Value, dy: Value) -> Gradients {
     Ok(vec![Some(g.apply(backward, &[saved, dy], g.shape(dy)))])
 }

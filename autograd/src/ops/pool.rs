@@ -1,8 +1,8 @@
 //! Max, average and global average pooling of channels-last images `[N,H,W,C]`.
 //!
-//! Max: `y = max of the window`, the gradient goes to the first pixel that had it. Average:
-//! `y = sum of the window / kernel^2`, padding counted as zeros. Global average:
-//! `y[n,c] = 1/(HW) sum over h,w of x[n,h,w,c]`.
+//! Max: `y = max of the window`, the gradient goes to the first pixel with that value. Average: `y
+//! = sum of the window / kernel^2`, padding counted as zeros. Global average: `y[n,c] = 1/(HW) sum
+//! over h,w of x[n,h,w,c]`.
 
 use tensor::geometry::Pool2d;
 use tensor::{Error, Kernel, Result, Shape};
@@ -46,7 +46,7 @@ impl Graph {
     /// Mean over the pixels of each image: `[N,H,W,C]` to `[N,C]`.
     ///
     /// # Errors
-    /// If x has not four sizes.
+    /// If x does not have four dimensions.
     pub fn global_avg_pool(&mut self, x: Value) -> Result<Value> {
         let shape = self.shape(x);
         let &[n, h, w, c] = &shape[..] else {

@@ -1,13 +1,13 @@
-//! Concatenation along the rows, and the part of the rows that is its gradient.
+//! Concatenation along the rows, and slices of rows, its gradient.
 //!
-//! `y = [x_1; x_2; ..]`; `dx_i` is the same rows of dy. The gradient of a part is zero elsewhere.
+//! `y = [x_1; x_2; ..]`; `dx_i` is the same rows of dy. The gradient of a slice is zero elsewhere.
 
 use tensor::{Error, Kernel, Result, Shape};
 
 use crate::graph::{Gradients, Graph, Node, Value};
 
 impl Graph {
-    /// All rows of all `parts`, one part after the other: sizes behind the first must agree.
+    /// The concatenated rows of all `parts`; all dimensions but the first must agree.
     ///
     /// # Errors
     /// No parts, scalars, or rows that differ.
@@ -33,7 +33,7 @@ impl Graph {
     /// `rows` rows of x from row `start` on.
     ///
     /// # Errors
-    /// If x has not that many rows.
+    /// If x has fewer rows.
     pub fn slice_rows(&mut self, x: Value, start: usize, rows: usize) -> Result<Value> {
         let shape = self.shape(x);
         if shape.is_empty() || start + rows > shape[0] {

@@ -1,7 +1,7 @@
 //! Softmax and log-softmax of each row.
 //!
-//! `y = exp(x - max) / sum exp(x - max)`; `dx = y (dy - <dy, y>)`. For `l = log y`:
-//! `dx = dy - exp(l) sum(dy)`. Both gradients need y alone.
+//! `y = exp(x - max) / sum exp(x - max)`; `dx = y (dy - <dy, y>)`. For `l = log y`: `dx = dy -
+//! exp(l) sum(dy)`. Both gradients need only y.
 
 use tensor::Kernel;
 

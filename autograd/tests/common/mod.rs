@@ -96,7 +96,7 @@ pub fn build(passes: &Passes) -> Result<(Graph, Step)> {
     Ok((graph, step))
 }
 
-/// The step with weights and inputs drawn from fixed streams.
+/// The step with weights and inputs from fixed random streams.
 pub fn executor(passes: &Passes) -> (Executor, Step) {
     let (graph, step) = build(passes).unwrap();
     let mut executor = Executor::new(graph, &Cpu).unwrap();
@@ -111,7 +111,7 @@ pub fn executor(passes: &Passes) -> (Executor, Step) {
     (executor, step)
 }
 
-/// One step with a partition and settings of its own, as a training loop does it.
+/// One step with its own partition and settings, as in a training loop.
 pub fn run(executor: &mut Executor, step: &Step, number: u32, order: &mut [u32]) -> f32 {
     order.rotate_left(number as usize % PROTOTYPES);
     executor.write_u32(step.permutation, order);

@@ -11,8 +11,8 @@ use tensor::geometry::{Conv2d, Gemm};
 
 use super::contender::Contender;
 
-/// Images, side, input and output channels of 3x3 convolutions, as in a ResNet for small pictures
-/// and in one for large ones.
+/// Images, side, input and output channels of 3x3 convolutions, as in a ResNet for small images and
+/// in one for large ones.
 const SIZES: [(usize, usize, usize, usize); 4] =
     [(64, 32, 16, 16), (64, 16, 32, 32), (64, 8, 64, 64), (4, 56, 64, 64)];
 

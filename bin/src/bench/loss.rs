@@ -28,22 +28,22 @@ pub struct LossArgs {
     #[command(flatten)]
     device: DeviceArgs,
     /// V, views per image; the teacher sees 2 of them [default: 8].
-    #[arg(long)]
+    #[arg(long, value_name = "N")]
     views: Option<usize>,
     /// B, images [default: 64; emulated: 16].
-    #[arg(long)]
+    #[arg(long, value_name = "N")]
     batch: Option<usize>,
     /// D, embedding dimension [default: 256; emulated: 128].
-    #[arg(long)]
+    #[arg(long, value_name = "N")]
     dim: Option<usize>,
     /// N_B, prototypes per block [default: 512; emulated: 128].
-    #[arg(long)]
+    #[arg(long, value_name = "N")]
     partition_size: Option<usize>,
     /// K, numbers of prototypes [default: 1024,4096,16384,65536; emulated: 1024].
-    #[arg(long, value_delimiter = ',')]
+    #[arg(long, value_name = "N,...", value_delimiter = ',')]
     prototypes: Vec<usize>,
     /// Variants to run [default: all].
-    #[arg(long, value_delimiter = ',', value_parser = variant_parser())]
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',', value_parser = variant_parser())]
     variants: Vec<LossVariant>,
     /// With --device emulate, also print a row per kernel.
     #[arg(long)]

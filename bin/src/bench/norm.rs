@@ -6,7 +6,7 @@ use tensor::Cpu;
 
 use super::contender::Contender;
 
-/// Images, side and channels at three depths of a ResNet for small pictures.
+/// Images, side and channels at three depths of a ResNet for small images.
 const SIZES: [(usize, usize, usize); 3] = [(64, 32, 16), (64, 16, 32), (64, 4, 128)];
 
 pub fn contenders() -> Result<Vec<Contender>> {

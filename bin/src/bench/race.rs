@@ -12,10 +12,11 @@ use super::contender::Contender;
 #[derive(Args)]
 pub struct RaceArgs {
     /// Rounds; each runs every variant once, and the median is reported.
-    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N")]
+    #[arg(default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..))]
     pub rounds: u32,
     /// Threads; 0 means one per core.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0)]
     pub threads: usize,
 }
 

@@ -79,7 +79,7 @@ pub struct AllArgs {
     #[arg(long, value_name = "DIR")]
     distractors: Option<PathBuf>,
     /// Random seed.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
     /// Images per batch.
     #[arg(long, value_name = "B")]

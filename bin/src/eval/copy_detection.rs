@@ -32,7 +32,7 @@ pub struct CopyDetectionArgs {
     #[arg(long, value_name = "FILE")]
     whitening: Option<PathBuf>,
     /// How much of each ranking counts; 0 means all.
-    #[arg(long, default_value_t = CopyDetectionOptions::default().top)]
+    #[arg(long, value_name = "N", default_value_t = CopyDetectionOptions::default().top)]
     top: usize,
     #[command(flatten)]
     output: Output,

@@ -44,7 +44,7 @@ pub struct Output {
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
     /// Threads; 0 means one per core.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0)]
     pub threads: usize,
 }
 

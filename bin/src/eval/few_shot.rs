@@ -17,13 +17,15 @@ pub struct FewShotArgs {
     #[command(flatten)]
     source: FeatureSource,
     /// SVM costs C to try; the best mAP is reported.
-    #[arg(long, value_delimiter = ',', default_values_t = FewShotOptions::default().costs)]
+    #[arg(long, value_name = "X,...", value_delimiter = ',')]
+    #[arg(default_values_t = FewShotOptions::default().costs)]
     costs: Vec<f64>,
     /// Images per class.
-    #[arg(long, value_delimiter = ',', default_values_t = FewShotOptions::default().shots)]
+    #[arg(long, value_name = "N,...", value_delimiter = ',')]
+    #[arg(default_values_t = FewShotOptions::default().shots)]
     shots: Vec<usize>,
     /// Random draws for each number of images.
-    #[arg(long, default_value_t = FewShotOptions::default().draws)]
+    #[arg(long, value_name = "N", default_value_t = FewShotOptions::default().draws)]
     draws: usize,
     /// Train only on the full training set.
     #[arg(long, conflicts_with = "no_full")]
@@ -32,22 +34,22 @@ pub struct FewShotArgs {
     #[arg(long)]
     no_full: bool,
     /// Meaning of label 0 in `[N,C]`.
-    #[arg(long, value_enum, default_value_t = DifficultArg::Negative)]
+    #[arg(long, value_name = "NAME", value_enum, default_value_t = DifficultArg::Negative)]
     difficult: DifficultArg,
     /// Interpolation of average precision.
-    #[arg(long, value_enum, default_value_t = InterpolationArg::AllPoints)]
+    #[arg(long, value_name = "NAME", value_enum, default_value_t = InterpolationArg::AllPoints)]
     interpolation: InterpolationArg,
     /// Range of the projected gradients at which an SVM has converged.
-    #[arg(long, default_value_t = SvmOptions::default().tolerance)]
+    #[arg(long, value_name = "X", default_value_t = SvmOptions::default().tolerance)]
     tolerance: f64,
     /// Maximum sweeps per SVM.
-    #[arg(long, default_value_t = SvmOptions::default().max_iterations)]
+    #[arg(long, value_name = "N", default_value_t = SvmOptions::default().max_iterations)]
     max_iterations: usize,
     /// Weight of positive images; negative ones have 1.
-    #[arg(long, default_value_t = SvmOptions::default().positive_weight)]
+    #[arg(long, value_name = "X", default_value_t = SvmOptions::default().positive_weight)]
     positive_weight: f64,
     /// Seed of draws and sweeps.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
 }
 

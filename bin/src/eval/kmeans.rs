@@ -23,13 +23,13 @@ pub struct KmeansArgs {
     #[arg(long)]
     euclidean: bool,
     /// Initial centroids.
-    #[arg(long, value_enum, default_value_t = StartArg::Random)]
+    #[arg(long, value_name = "NAME", value_enum, default_value_t = StartArg::Random)]
     start: StartArg,
     /// Number of starts; the best is reported.
-    #[arg(long, default_value_t = ClusteringOptions::default().kmeans.starts)]
+    #[arg(long, value_name = "N", default_value_t = ClusteringOptions::default().kmeans.starts)]
     starts: usize,
     /// Maximum iterations per start.
-    #[arg(long, default_value_t = ClusteringOptions::default().kmeans.iterations)]
+    #[arg(long, value_name = "N", default_value_t = ClusteringOptions::default().kmeans.iterations)]
     iterations: usize,
     /// Maximum training features per cluster, drawn at random (faiss's default); 0 means all.
     #[arg(
@@ -42,7 +42,7 @@ pub struct KmeansArgs {
     #[arg(long)]
     no_standardize: bool,
     /// Random seed.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
 }
 

@@ -17,7 +17,8 @@ pub struct KnnArgs {
     #[command(flatten)]
     source: FeatureSource,
     /// Numbers of neighbours.
-    #[arg(short, long, value_delimiter = ',', default_values_t = KnnOptions::default().ks)]
+    #[arg(short, long, value_name = "N,...", value_delimiter = ',')]
+    #[arg(default_values_t = KnnOptions::default().ks)]
     k: Vec<usize>,
     /// T in the weight exp(similarity / T) of a vote.
     #[arg(long, value_name = "T", default_value_t = KnnOptions::default().temperature)]

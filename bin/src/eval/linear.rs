@@ -33,44 +33,44 @@ pub struct LinearArgs {
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Recipe that sets the defaults of the options below.
-    #[arg(long, default_value = "imagenet")]
+    #[arg(long, value_name = "NAME", default_value = "imagenet")]
     recipe: Recipe,
     /// Optimizer of the classifier.
-    #[arg(long)]
+    #[arg(long, value_name = "NAME")]
     optimizer: Option<OptimizerArg>,
     /// Learning rates, one classifier each, trained side by side; not scaled by batch size.
     #[arg(long, value_name = "LR,...", value_delimiter = ',')]
     #[arg(allow_hyphen_values = true)]
     lr: Option<Vec<f64>>,
     /// Momentum.
-    #[arg(long)]
+    #[arg(long, value_name = "X")]
     momentum: Option<f64>,
     /// LARS's trust coefficient.
-    #[arg(long)]
+    #[arg(long, value_name = "X")]
     trust: Option<f64>,
     /// Weight decay.
-    #[arg(long)]
+    #[arg(long, value_name = "X")]
     weight_decay: Option<f64>,
     /// Learning-rate schedule, by epoch.
-    #[arg(long)]
+    #[arg(long, value_name = "NAME")]
     schedule: Option<ScheduleArg>,
     /// Epochs at which multistep lowers the rate.
     #[arg(long, value_name = "EPOCH,...", value_delimiter = ',', default_values_t = [12, 18])]
     milestones: Vec<usize>,
     /// Factor by which multistep multiplies the rate.
-    #[arg(long, default_value_t = 0.1)]
+    #[arg(long, value_name = "X", default_value_t = 0.1)]
     factor: f64,
     /// Passes over the training images.
-    #[arg(long)]
+    #[arg(long, value_name = "N")]
     epochs: Option<usize>,
     /// Images per update.
-    #[arg(long)]
+    #[arg(long, value_name = "N")]
     batch_size: Option<usize>,
     /// Train on this many random images per class.
     #[arg(long, value_name = "K")]
     images_per_class: Option<usize>,
     /// Seed of initial weights, image selection, order and crops.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
     /// Preprocess training images like test images, once, instead of cropping anew in every epoch.
     #[arg(long, conflicts_with = "crop_scale")]
@@ -80,7 +80,7 @@ pub struct LinearArgs {
     #[arg(default_value = "0.08,1")]
     crop_scale: (f32, f32),
     /// Threads; 0 means one per core [default: the run's].
-    #[arg(long)]
+    #[arg(long, value_name = "N")]
     threads: Option<usize>,
     /// Write settings and results as JSON.
     #[arg(long, value_name = "FILE")]

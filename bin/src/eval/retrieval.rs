@@ -25,7 +25,8 @@ pub struct RetrievalArgs {
     #[arg(long, value_name = "FILE")]
     relevance: Option<PathBuf>,
     /// Ranks at which to measure precision.
-    #[arg(long, value_delimiter = ',', default_values_t = RetrievalOptions::default().precision_at)]
+    #[arg(long, value_name = "N,...", value_delimiter = ',')]
+    #[arg(default_values_t = RetrievalOptions::default().precision_at)]
     precision_at: Vec<usize>,
     #[command(flatten)]
     output: Output,

@@ -21,7 +21,7 @@ pub struct SemiArgs {
     checkpoint: PathBuf,
     /// Percentage of training labels to use, balanced over classes; it also sets the default
     /// learning rates (SwAV's for 1 % below 3, for 10 % from 3 on).
-    #[arg(long, default_value_t = 10.0)]
+    #[arg(long, value_name = "X", default_value_t = 10.0)]
     percent: f64,
     /// Use the labels of the images listed in this file, one per line, by name (as in SimCLR's
     /// lists) or number.
@@ -31,41 +31,41 @@ pub struct SemiArgs {
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Learning rate of the backbone [default: 0.02 for 1 %, 0.01 for 10 %].
-    #[arg(long, allow_hyphen_values = true)]
+    #[arg(long, value_name = "X", allow_hyphen_values = true)]
     lr: Option<f64>,
     /// Learning rate of the classifier [default: 5 for 1 %, 0.2 for 10 %].
-    #[arg(long, allow_hyphen_values = true)]
+    #[arg(long, value_name = "X", allow_hyphen_values = true)]
     head_lr: Option<f64>,
     /// Momentum.
-    #[arg(long, default_value_t = 0.9)]
+    #[arg(long, value_name = "X", default_value_t = 0.9)]
     momentum: f64,
     /// Weight decay of all tensors.
-    #[arg(long, default_value_t = 0.0)]
+    #[arg(long, value_name = "X", default_value_t = 0.0)]
     weight_decay: f64,
     /// Learning-rate schedule, by epoch.
-    #[arg(long, default_value = "multistep")]
+    #[arg(long, value_name = "NAME", default_value = "multistep")]
     schedule: ScheduleArg,
     /// Epochs at which multistep lowers the rates.
     #[arg(long, value_name = "EPOCH,...", value_delimiter = ',', default_values_t = [12, 16])]
     milestones: Vec<usize>,
     /// Factor by which multistep multiplies the rates.
-    #[arg(long, default_value_t = 0.2)]
+    #[arg(long, value_name = "X", default_value_t = 0.2)]
     factor: f64,
     /// Passes over the images.
-    #[arg(long, default_value_t = 20)]
+    #[arg(long, value_name = "N", default_value_t = 20)]
     epochs: usize,
     /// Images per update.
-    #[arg(long, default_value_t = 256)]
+    #[arg(long, value_name = "N", default_value_t = 256)]
     batch_size: usize,
     /// Area of a random crop, as a fraction of the image.
     #[arg(long, value_name = "LOW,HIGH", value_parser = super::classifier::low_high)]
     #[arg(default_value = "0.08,1")]
     crop_scale: (f32, f32),
     /// Seed of image selection, the classifier's initial weights, order and crops.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
     /// Threads; 0 means one per core [default: the run's].
-    #[arg(long)]
+    #[arg(long, value_name = "N")]
     threads: Option<usize>,
     /// Write settings and results as JSON.
     #[arg(long, value_name = "FILE")]

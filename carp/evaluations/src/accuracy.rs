@@ -2,15 +2,15 @@
 
 use serde::Serialize;
 
-/// Classes among which the right one counts for top-5.
+/// The 5 in top-5.
 const TOP: usize = 5;
 
 /// Accuracies as fractions of the images.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Accuracy {
-    /// The class with the largest logit was right.
+    /// Top-1: the class with the largest logit was right.
     pub top1: f64,
-    /// The right class was among the five with the largest logits.
+    /// Top-5: the right class was among the five largest logits.
     pub top5: f64,
 }
 
@@ -31,15 +31,15 @@ impl Counter {
         self.top5 += usize::from(rank < TOP);
     }
 
-    /// What it comes to.
+    /// The resulting accuracy.
     pub fn accuracy(&self) -> Accuracy {
         let share = |count: usize| count as f64 / self.images.max(1) as f64;
         Accuracy { top1: share(self.top1), top5: share(self.top5) }
     }
 }
 
-/// How many classes come before `label`: those of a larger logit, and lower ones of an equal one. A
-/// class whose logit is NaN comes last, behind all ranks that count.
+/// How many classes rank before `label`: those with a larger logit, and lower classes with an equal
+/// one. A class whose logit is NaN ranks last.
 fn rank(logits: &[f32], label: usize) -> usize {
     let own = logits[label];
     if own.is_nan() {

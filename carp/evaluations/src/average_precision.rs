@@ -1,22 +1,22 @@
-//! Average precision, in the ways that the protocols measure it.
+//! Average precision, as the protocols define it.
 //!
-//! With the images in order of falling score, precision P(r) and recall R(r) are taken after each
-//! rank r; p(t) = max P(r) over R(r) >= t.
+//! With the images in order of decreasing score, precision P(r) and recall R(r) are taken after
+//! each rank r; p(t) = max P(r) over R(r) >= t.
 
 use serde::Serialize;
 
-/// How the curve of precision over recall becomes one number.
+/// How the precision-recall curve becomes one number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Interpolation {
-    /// The area under p(t) (PASCAL VOC from 2010 on, and the authors' scripts).
+    /// The area under p(t) (PASCAL VOC since 2010, and the authors' scripts).
     AllPoints,
-    /// The mean of p at 0, 0.1, ..., 1 (the devkit of PASCAL VOC 2007).
+    /// The mean of p at 0, 0.1, ..., 1 (the PASCAL VOC 2007 devkit).
     ElevenPoints,
 }
 
-/// Average precision of `scores` for those images that are `positive`; none if none is. Of equal
-/// scores the first comes first.
+/// Average precision of `scores`, given which images are `positive`; `None` if none is. Ties keep
+/// their order.
 pub fn average_precision(
     scores: &[f64],
     positive: &[bool],
@@ -28,7 +28,7 @@ pub fn average_precision(
     }
     let mut order: Vec<usize> = (0..scores.len()).collect();
     order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
-    // Precision only falls between two hits, so its maxima are at hits.
+    // Between hits precision only falls, so its maxima are at hits.
     let ranks = (1..).zip(&order).filter(|&(_, &i)| positive[i]).map(|(rank, _)| rank);
     let mut precision: Vec<f64> =
         (1..).zip(ranks).map(|(hit, rank): (u32, u32)| f64::from(hit) / f64::from(rank)).collect();
@@ -46,7 +46,7 @@ pub fn average_precision(
 }
 
 /// Average precision by trapezoids, as the retrieval benchmarks define it: `ranks` of the positives
-/// that were found, from 0 and rising, of `positives` in all.
+/// found, from 0, ascending, out of `positives`.
 pub fn trapezoid_average_precision(ranks: &[usize], positives: usize) -> f64 {
     let area = |(hit, &rank): (usize, &usize)| {
         let before = if rank == 0 { 1.0 } else { hit as f64 / rank as f64 };

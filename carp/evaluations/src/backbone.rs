@@ -1,5 +1,5 @@
 //! Finds a ResNet with torchvision's names among the tensors of a file: under which prefix, which
-//! one, and what is missing or left over.
+//! variant, and what is missing or unused.
 
 use autograd::Graph;
 use carp::error::{Error, Result};
@@ -17,7 +17,7 @@ pub struct Backbone {
 }
 
 impl Backbone {
-    /// The backbone of a new run with this seed: what a training with these settings starts from.
+    /// The initial backbone of a run with this seed.
     pub fn untrained(config: &ResNetConfig, seed: u64) -> Backbone {
         let (mut graph, mut params) = (Graph::new(), Params::new(false));
         ResNet::new(&mut graph, &mut params, config);
@@ -29,16 +29,16 @@ impl Backbone {
     }
 }
 
-/// Which of two networks in a file.
+/// Role of a network in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// The one that gradients train: student, online network, query encoder.
+    /// Trained by gradients: student, online network, query encoder.
     Student,
     /// Its moving average: teacher, target, key encoder.
     Teacher,
 }
 
-/// Parts of prefixes that tell the role of a network.
+/// Parts of prefixes that indicate the role of a network.
 const TEACHERS: [&str; 5] = ["teacher", "momentum_encoder", "encoder_k", "target", "ema"];
 const STUDENTS: [&str; 4] = ["student", "base_encoder", "encoder_q", "online"];
 
@@ -49,7 +49,7 @@ fn role_of(prefix: &str) -> Option<Role> {
     if has(&TEACHERS) { Some(Role::Teacher) } else { has(&STUDENTS).then_some(Role::Student) }
 }
 
-/// How the layers are called.
+/// How the layers are named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Naming {
     /// conv1, bn1, layer1 to layer4.
@@ -59,7 +59,7 @@ enum Naming {
 }
 
 impl Naming {
-    /// What a tensor is called after the prefix.
+    /// The tensor's name after the prefix.
     fn given(self, name: &str) -> String {
         let Naming::Sequential = self else { return name.to_owned() };
         let (first, rest) = name.split_once('.').expect("a layer and a tensor");
@@ -78,14 +78,14 @@ impl Naming {
 /// A network in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
-    /// What stands before torchvision's names.
+    /// Prefix of torchvision's names.
     pub prefix: String,
-    /// Student or teacher, where the prefix tells.
+    /// Student or teacher, if the prefix tells.
     pub role: Option<Role>,
     naming: Naming,
 }
 
-/// All backbones of a file, in its order.
+/// All backbones in a file, in file order.
 pub fn candidates(file: &WeightsFile) -> Vec<Candidate> {
     let mut found = Vec::new();
     for tensor in file.tensors() {
@@ -102,18 +102,17 @@ pub fn candidates(file: &WeightsFile) -> Vec<Candidate> {
     found
 }
 
-/// The backbone that is meant: of `role`, or of exactly this prefix. Without either the network
-/// that the methods' own evaluations take: the teacher of a student, else the query encoder.
+/// The selected backbone: by `role`, or by exact prefix. Without either, the one that each method's
+/// own evaluation uses: a student's teacher, else the query encoder.
 ///
 /// # Errors
-/// None there, or none of this role or prefix: names those that are there.
+/// None at all, or none with this role or prefix: lists those found.
 pub fn choose(file: &WeightsFile, role: Option<Role>, prefix: Option<&str>) -> Result<Candidate> {
     let all = candidates(file);
     let refuse = |detail: String| Err(Error::data(file.path(), detail));
     if all.is_empty() {
         return refuse(
-            "no ResNet in it: no conv1.weight with bn1 and layer1 beside it under any prefix"
-                .to_owned(),
+            "no ResNet in it: no conv1.weight with bn1 and layer1 under any prefix".to_owned(),
         );
     }
     let prefixes: Vec<&str> = all.iter().map(|candidate| candidate.prefix.as_str()).collect();
@@ -124,10 +123,10 @@ pub fn choose(file: &WeightsFile, role: Option<Role>, prefix: Option<&str>) -> R
         };
         return match all.iter().find(same) {
             Some(candidate) => Ok(candidate.clone()),
-            None => refuse(format!("no ResNet under {prefix:?}; there is one under {listed}")),
+            None => refuse(format!("no ResNet under {prefix:?}, only under {listed}")),
         };
     }
-    // With a teacher named so, its evaluations use it; of a query and a key encoder, the former.
+    // Evaluations use a teacher if it is named so; of query and key encoder, the former.
     let rank = |candidate: &Candidate| match (candidate.role, role) {
         (own, Some(wanted)) if own == Some(wanted) => 0,
         (Some(_), Some(_)) => 9,
@@ -139,29 +138,29 @@ pub fn choose(file: &WeightsFile, role: Option<Role>, prefix: Option<&str>) -> R
     let best = all.iter().min_by_key(|candidate| rank(candidate)).expect("not empty");
     if rank(best) == 9 {
         let wanted = if role == Some(Role::Teacher) { "teacher" } else { "student" };
-        return refuse(format!("no {wanted} in it; there is a ResNet under {listed}"));
+        return refuse(format!("no {wanted} in it, only a ResNet under {listed}"));
     }
     Ok(best.clone())
 }
 
-/// What a file holds of the chosen backbone.
+/// The chosen backbone's tensors in a file.
 pub struct Match {
-    /// Which ResNet the shapes belong to.
+    /// The ResNet that the shapes match.
     pub config: ResNetConfig,
     /// Torchvision's name, name in the file; in this project's order.
     pub tensors: Vec<(String, String)>,
-    /// Names that the ResNet needs and the file lacks.
+    /// Names missing from the file.
     pub missing: Vec<String>,
-    /// Names below the prefix that the ResNet has no place for, such as `fc.weight`.
+    /// Names below the prefix that the ResNet does not use, such as `fc.weight`.
     pub left_over: Vec<String>,
-    /// How many tensors the file has beside this prefix.
+    /// Number of tensors outside the prefix.
     pub elsewhere: usize,
 }
 
-/// Compares the tensors under a prefix with the ResNet that their shapes belong to.
+/// Compares the tensors under a prefix with the ResNet that their shapes match.
 ///
 /// # Errors
-/// Shapes of no ResNet-18, -34 or -50: names the tensor.
+/// Shapes of something other than a ResNet-18, -34 or -50: names the tensor.
 pub fn compare(file: &WeightsFile, candidate: &Candidate) -> Result<Match> {
     let Candidate { prefix, naming, .. } = candidate;
     let given = |name: &str| prefix.clone() + &naming.given(name);
@@ -182,7 +181,7 @@ pub fn compare(file: &WeightsFile, candidate: &Candidate) -> Result<Match> {
                 return Err(Error::data(
                     file.path(),
                     format!(
-                        "{stored} is {:?}, a {arch} of width {width} has {want:?}",
+                        "{stored} is {:?}, should be {want:?} for a {arch} of width {width}",
                         tensor.shape
                     ),
                 ));
@@ -205,11 +204,11 @@ pub fn compare(file: &WeightsFile, candidate: &Candidate) -> Result<Match> {
 /// Reads the weights of a match.
 ///
 /// # Errors
-/// Missing tensors, or a file that is damaged where one lies.
+/// Missing or damaged tensors.
 pub fn read(file: &mut WeightsFile, found: &Match) -> Result<Backbone> {
     if let Some(first) = found.missing.first() {
         let (count, arch) = (found.missing.len(), found.config.arch.name());
-        let detail = format!("{count} tensors of a {arch} are missing, the first is {first}");
+        let detail = format!("{count} tensors of a {arch} are missing, first {first}");
         return Err(Error::data(file.path(), detail));
     }
     let mut tensors = Vec::with_capacity(found.tensors.len());
@@ -217,7 +216,7 @@ pub fn read(file: &mut WeightsFile, found: &Match) -> Result<Backbone> {
         let data = file.read(stored)?;
         let shape = &file.find(stored).expect("matched by name").shape;
         if let Some(at) = data.iter().position(|number| !number.is_finite()) {
-            let detail = format!("number {at} of {stored} is {}", data[at]);
+            let detail = format!("element {at} of {stored} is {}", data[at]);
             return Err(Error::data(file.path(), detail));
         }
         tensors.push((name.clone(), layout::from_pytorch(shape, &data)));
@@ -225,7 +224,7 @@ pub fn read(file: &mut WeightsFile, found: &Match) -> Result<Backbone> {
     Ok(Backbone { config: found.config, tensors })
 }
 
-/// The ResNet whose shapes these are, as far as its first layers and its depth tell.
+/// The ResNet that the first layers and the depth match.
 fn detect<'a>(
     find: impl Fn(&str) -> Option<&'a StoredTensor>,
 ) -> std::result::Result<ResNetConfig, String> {
@@ -257,7 +256,7 @@ fn detect<'a>(
         .find(|arch| arch.blocks() == blocks && (arch.expansion() > 1) == is_bottleneck);
     let Some(arch) = arch else {
         let kind = if is_bottleneck { "bottleneck" } else { "basic" };
-        return Err(format!("{kind} blocks {blocks:?} are no ResNet-18, -34 or -50"));
+        return Err(format!("{kind} blocks {blocks:?} are not a ResNet-18, -34 or -50"));
     };
     Ok(ResNetConfig { arch, stem, width, in_channels, zero_init_residual: true })
 }

@@ -1,5 +1,5 @@
 //! The clustering protocol: k-means on training features, scored on test features by their nearest
-//! centroids (spec, section 2).
+//! centroids (docs/method.md, section 2).
 
 use carp::error::Result;
 use rayon::prelude::*;
@@ -18,12 +18,12 @@ const ROWS: usize = 1024;
 /// faiss's own defaults, on standardised features.
 #[derive(Clone, Debug, Serialize)]
 pub struct ClusteringOptions {
-    /// Of k-means; 0 clusters are as many as there are classes.
+    /// k-means; 0 clusters means one per class.
     #[serde(flatten)]
     pub kmeans: KmeansOptions,
-    /// Features less the training mean, over the training standard deviation.
+    /// Standardise features by the training mean and standard deviation.
     pub standardize: bool,
-    /// Training features per cluster at most, drawn; 0 takes all.
+    /// Maximum training features per cluster, drawn at random; 0 means all.
     pub max_points_per_centroid: usize,
 }
 
@@ -44,33 +44,33 @@ impl Default for ClusteringOptions {
     }
 }
 
-/// What [`evaluate`] found, with all that it depends on.
+/// The result of [`evaluate`], with its settings.
 #[derive(Clone, Debug, Serialize)]
 pub struct ClusteringResult {
-    /// The settings, with the clusters that were made.
+    /// The settings, with the actual number of clusters.
     #[serde(flatten)]
     pub options: ClusteringOptions,
     /// Features clustered.
     pub points: usize,
     /// Features scored.
     pub scored: usize,
-    /// Which they were: `test` or, without test features, `train`.
+    /// The split scored: `test` or, without test features, `train`.
     pub scored_split: &'static str,
     /// D.
     pub dim: usize,
-    /// Of the best start, on the points clustered; lower is better.
+    /// Objective of the best start on the clustered points; lower is better.
     pub objective: f64,
-    /// Iterations that the best start took.
+    /// Iterations of the best start.
     pub best_start_iterations: usize,
     /// The scores.
     pub scores: ClusteringScores,
 }
 
-/// Clusters `train` and scores `test`, or `train` itself without one. Takes the sets, since it
-/// standardises them in place.
+/// Clusters `train` and scores `test`, or else `train` itself. Takes ownership to standardise in
+/// place.
 ///
 /// # Errors
-/// No class per scored image, features of different length, more clusters than points.
+/// Scored images without one class each, features of different lengths, more clusters than points.
 pub fn evaluate(
     mut train: FeatureSet,
     mut test: Option<FeatureSet>,
@@ -114,7 +114,7 @@ pub fn evaluate(
     })
 }
 
-/// So many rows, drawn without replacement.
+/// `count` rows, drawn without replacement.
 fn sample(train: &FeatureSet, most: usize, options: &KmeansOptions) -> Vec<f32> {
     let mut rows: Vec<u32> = (0..train.rows() as u32).collect();
     Stream::new(options.seed, Purpose::Evaluation, 0, 1).shuffle(&mut rows);

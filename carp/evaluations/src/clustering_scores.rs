@@ -1,5 +1,5 @@
-//! How well a clustering agrees with classes: the seven scores as scikit-learn defines them, and
-//! accuracy under the best one-to-one match of clusters to classes.
+//! Agreement of clusters with classes: seven scores as scikit-learn defines them, and accuracy
+//! under the best one-to-one match of clusters to classes.
 //!
 //! All follow from the contingency table `n[i,j]` (images of class i in cluster j), its margins
 //! `a[i]`, `b[j]` and N:
@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-/// The scores, 1 at best.
+/// The scores; 1 is best.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct ClusteringScores {
     /// Normalised mutual information (arithmetic mean of the entropies).
@@ -28,15 +28,15 @@ pub struct ClusteringScores {
     pub fowlkes_mallows: f64,
     /// Clusters hold one class each.
     pub homogeneity: f64,
-    /// Classes lie in one cluster each.
+    /// Each class is in one cluster.
     pub completeness: f64,
     /// Harmonic mean of the two.
     pub v_measure: f64,
-    /// Share of images whose cluster is matched to their class, by the best one-to-one match.
+    /// Fraction of images whose cluster matches their class under the best one-to-one match.
     pub accuracy: f64,
 }
 
-/// Scores of `clusters` against `classes`, one of each per image.
+/// Scores of `clusters` against `classes`, one each per image.
 ///
 /// # Panics
 /// If the two differ in length.
@@ -57,7 +57,7 @@ pub fn clustering_scores(classes: &[u32], clusters: &[u32]) -> ClusteringScores 
         (0.0, 0.0)
     } else {
         let nmi = if mi == 0.0 { 0.0 } else { mi / mean };
-        // Both vanish at a perfect match of singletons, where the quotient is 1.
+        // Both are 0 for a perfect match of singletons; the score is then 1.
         let away = |x: f64| if x < 0.0 { x.min(-f64::EPSILON) } else { x.max(f64::EPSILON) };
         let expected = table.expected_mutual_information();
         (nmi, away(mi - expected) / away(mean - expected))
@@ -77,7 +77,7 @@ pub fn clustering_scores(classes: &[u32], clusters: &[u32]) -> ClusteringScores 
     }
 }
 
-/// The contingency table, of which only what is not 0 is held.
+/// The contingency table, non-zero entries only.
 struct Contingency {
     /// (row, column, images).
     cells: Vec<(usize, usize, u64)>,
@@ -180,7 +180,7 @@ impl Contingency {
     }
 }
 
-/// A number from 0 for each label that occurs, in order, and how often it does.
+/// Renumbers the labels that occur from 0, in order, and counts each.
 fn margin(labels: &[u32]) -> (BTreeMap<u32, usize>, Vec<u64>) {
     let mut counts = BTreeMap::new();
     for label in labels {
@@ -206,7 +206,7 @@ fn entropy(sizes: &[u64]) -> f64 {
     -sizes.iter().map(|&size| size as f64 / n * ((size as f64).ln() - n.ln())).sum::<f64>()
 }
 
-/// ln k! for k in 0..=n, summed with Kahan's correction: large ones are subtracted from each other.
+/// ln k! for k in 0..=n, with Kahan summation, since large values are subtracted from each other.
 fn ln_factorials(n: usize) -> Vec<f64> {
     let (mut sum, mut lost) = (0.0f64, 0.0f64);
     let next = |k: usize| {
@@ -219,8 +219,8 @@ fn ln_factorials(n: usize) -> Vec<f64> {
     (0..=n).map(next).collect()
 }
 
-/// A column of its own for each row, such that the sum of the gains is largest: the Hungarian method
-/// by shortest augmenting paths, `rows <= columns`.
+/// Assigns each row its own column, maximising the total gain: the Hungarian method by shortest
+/// augmenting paths, `rows <= columns`.
 fn assignment(gain: &[i64], rows: usize, columns: usize) -> Vec<usize> {
     const FREE: usize = usize::MAX;
     let (mut row_price, mut column_price) = (vec![0i64; rows], vec![0i64; columns]);
@@ -229,7 +229,7 @@ fn assignment(gain: &[i64], rows: usize, columns: usize) -> Vec<usize> {
         let mut distance = vec![i64::MAX; columns];
         let mut before = vec![FREE; columns];
         let mut is_done = vec![false; columns];
-        // The path's last column; none while it is still at its first row.
+        // The path's last column; `None` at its first row.
         let mut last = FREE;
         let end = loop {
             let row = if last == FREE { start } else { row_of[last] };

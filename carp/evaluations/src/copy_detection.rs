@@ -1,9 +1,9 @@
-//! Copy detection by the protocol of Copydays (Douze et al., 2009), as self-supervised methods
-//! report it: edited copies look for their originals among originals and distractors.
+//! Copy detection by the Copydays protocol (Douze et al., 2009), as self-supervised methods report
+//! it: edited copies retrieve their originals among originals and distractors.
 //!
-//! An original is right for a query if both names begin with the same four characters. Average
-//! precision by trapezoids over the best `top` of the ranking; mean over the queries of a block (a
-//! kind of edit).
+//! An original matches a query if both names begin with the same four characters. Average precision
+//! by trapezoids over the first `top` of the ranking, averaged over the queries of a block (a kind
+//! of edit).
 
 use std::path::Path;
 
@@ -15,10 +15,10 @@ use super::whitening::Whitening;
 use crate::features::FeatureSet;
 use crate::neighbours::neighbours;
 
-/// The block that is reported first.
+/// The block reported first.
 pub const HEADLINE: &str = "strong";
 
-/// Queries of one kind of edit.
+/// Queries with one kind of edit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CopyBlock {
@@ -28,13 +28,13 @@ pub struct CopyBlock {
     pub queries: Vec<String>,
 }
 
-/// The file names behind the features.
+/// The file names of the features.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CopyNames {
-    /// Of the rows of the database features.
+    /// One per row of the database features.
     pub originals: Vec<String>,
-    /// Of the rows of the query features, block after block.
+    /// One per row of the query features, block by block.
     pub blocks: Vec<CopyBlock>,
 }
 
@@ -42,7 +42,7 @@ impl CopyNames {
     /// Reads `{"originals": [name, ...], "blocks": [{"name": ..., "queries": [name, ...]}, ...]}`.
     ///
     /// # Errors
-    /// No such file, or another content.
+    /// A missing file, or invalid content.
     pub fn load(path: &Path) -> Result<CopyNames> {
         let text = std::fs::read_to_string(path).map_err(|source| Error::io(path, source))?;
         let wrong = |error| {
@@ -54,12 +54,12 @@ impl CopyNames {
     }
 }
 
-/// How to look.
+/// Settings.
 #[derive(Clone, Debug, Serialize)]
 pub struct CopyDetectionOptions {
-    /// Of the ranking, what counts; 0 is all of it.
+    /// How much of the ranking counts; 0 means all.
     pub top: usize,
-    /// Power of the eigenvalues, where features are whitened.
+    /// Power of the eigenvalues in whitening.
     pub whitening_power: f64,
 }
 
@@ -69,7 +69,7 @@ impl Default for CopyDetectionOptions {
     }
 }
 
-/// What a block gave.
+/// The result of a block.
 #[derive(Clone, Debug, Serialize)]
 pub struct BlockScore {
     /// Its name.
@@ -80,7 +80,7 @@ pub struct BlockScore {
     pub map: f64,
 }
 
-/// What [`evaluate`] found, with all that it depends on.
+/// The result of [`evaluate`], with its settings.
 #[derive(Clone, Debug, Serialize)]
 pub struct CopyDetectionResult {
     /// The settings.
@@ -90,32 +90,32 @@ pub struct CopyDetectionResult {
     pub originals: usize,
     /// Distractors.
     pub distractors: usize,
-    /// Features that the whitening was learned from; none if it was not.
+    /// Number of features the whitening was learned from; `None` without whitening.
     pub whitened_by: Option<usize>,
     /// D.
     pub dim: usize,
-    /// Mean average precision of the block `strong`, where there is one.
+    /// Mean average precision of the block `strong`, if present.
     pub strong: Option<f64>,
     /// All blocks.
     pub blocks: Vec<BlockScore>,
 }
 
-/// What is compared.
+/// The features to compare.
 pub struct CopyFeatures {
-    /// Originals, in the order of their names.
+    /// Originals, in the order of the names.
     pub originals: FeatureSet,
-    /// Queries, in the order of their names.
+    /// Queries, in the order of the names.
     pub queries: FeatureSet,
-    /// Further images of the database, right for no query.
+    /// Additional database images that match no query.
     pub distractors: Option<FeatureSet>,
     /// Images to learn the whitening from.
     pub whitening: Option<FeatureSet>,
 }
 
-/// Scores each block. Takes the features, since it whitens them in place.
+/// Scores each block. Takes ownership to whiten in place.
 ///
 /// # Errors
-/// Features of different length or not as many as names, a query without an original.
+/// Features of different lengths or numbers than the names, a query without an original.
 pub fn evaluate(
     features: CopyFeatures,
     names: &CopyNames,
@@ -153,7 +153,7 @@ pub fn evaluate(
         let is_right = |original: &String| beginning(original).eq(beginning(name));
         let positives = names.originals.iter().filter(|original| is_right(original)).count();
         if positives == 0 {
-            let wrong = format!("copy detection: no original begins like {name}");
+            let wrong = format!("copy detection: no original for {name}");
             return Err(Error::usage(wrong));
         }
         let found = ranking
@@ -184,7 +184,7 @@ pub fn evaluate(
     })
 }
 
-/// What tells which original a copy is of.
+/// The part of a name that identifies the original.
 fn beginning(name: &str) -> impl Iterator<Item = char> + '_ {
     name.chars().take(4)
 }

@@ -1,4 +1,4 @@
-//! Writes a backbone as safetensors that torchvision's ResNets read.
+//! Exports a backbone as safetensors for torchvision's ResNets.
 
 use std::path::Path;
 
@@ -11,11 +11,11 @@ use safetensors::tensor::{Dtype, TensorView};
 
 use crate::backbone::Backbone;
 
-/// Writes the weights and running statistics with torchvision's names, in PyTorch's layout, f32,
-/// whole or not at all. There is no `fc`: give the network an identity in its place.
+/// Writes the weights and running statistics with torchvision's names, in PyTorch's layout, as f32,
+/// atomically. There is no `fc`: replace the network's by an identity.
 ///
 /// # Errors
-/// What the system says.
+/// I/O errors.
 pub fn export(backbone: &Backbone, path: &Path) -> Result<()> {
     let (mut graph, mut params) = (Graph::new(), Params::new(false));
     ResNet::new(&mut graph, &mut params, &backbone.config);
@@ -34,7 +34,7 @@ pub fn export(backbone: &Backbone, path: &Path) -> Result<()> {
         let view = TensorView::new(Dtype::F32, shape.clone(), bytes);
         (*name, view.expect("as many bytes as the shape says"))
     });
-    // What Python's loaders ask for.
+    // Python's loaders require this.
     let metadata = [("format".to_owned(), "pt".to_owned())].into();
     let file = safetensors::serialize(views, Some(metadata))
         .map_err(|error| Error::data(path, format!("cannot be written: {error}")))?;

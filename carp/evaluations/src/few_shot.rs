@@ -1,7 +1,7 @@
 //! Linear classification with all or a few images per class: one-vs-rest support vector machines on
-//! frozen features, mean average precision (spec, section 2: VOC07, low-shot and full).
+//! frozen features, mean average precision (docs/method.md, section 2: VOC07, low-shot and full).
 //!
-//! `x / (|x| + 1e-5)`; for each class, C and draw one machine.
+//! `x / (|x| + 1e-5)`; one SVM per class, cost C and draw.
 
 use carp::error::{Error, Result};
 use datasets::Labels;
@@ -13,35 +13,35 @@ use super::average_precision::{Interpolation, average_precision};
 use super::linear_svm::{LinearSvm, SvmOptions};
 use crate::features::{ClassIds, FeatureSet};
 
-/// What label 0 of `[N,C]` means: PASCAL VOC's difficult objects.
+/// Meaning of label 0 in `[N,C]`: PASCAL VOC's difficult objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Difficult {
-    /// The class is not shown, as in the authors' script.
+    /// The class is absent, as in the authors' script.
     Negative,
-    /// The image says nothing of this class, neither in training nor in the test, as in the devkit.
+    /// The image is ignored for this class, in training and test, as in the devkit.
     Ignored,
 }
 
-/// What to train and how to measure it; the default is the authors' script.
+/// Settings; the default is the authors' script.
 #[derive(Clone, Debug, Serialize)]
 pub struct FewShotOptions {
-    /// Costs C, of which the one with the best mean average precision counts.
+    /// Costs C; the one with the best mean average precision is reported.
     pub costs: Vec<f64>,
-    /// Images per class that show it.
+    /// Positive images per class.
     pub shots: Vec<usize>,
-    /// Draws for each of the shots.
+    /// Draws for each number of shots.
     pub draws: usize,
-    /// Train on all images too.
+    /// Also train on all images.
     pub full: bool,
-    /// Label 0.
+    /// Meaning of label 0.
     pub difficult: Difficult,
-    /// Of average precision.
+    /// Interpolation of average precision.
     pub interpolation: Interpolation,
-    /// Of each machine.
+    /// Settings of each SVM.
     #[serde(flatten)]
     pub svm: SvmOptions,
-    /// Of draws and sweeps.
+    /// Seed of draws and sweeps.
     pub seed: u64,
 }
 
@@ -60,40 +60,40 @@ impl Default for FewShotOptions {
     }
 }
 
-/// What one cost gave.
+/// The result for one cost.
 #[derive(Clone, Debug, Serialize)]
 pub struct CostScore {
     /// C.
     pub cost: f64,
-    /// Mean over the draws of mean average precision, a fraction.
+    /// Mean average precision, averaged over draws, as a fraction.
     pub map: f64,
-    /// Its standard deviation over the draws (over their number).
+    /// Its population standard deviation over draws.
     pub map_sd: f64,
-    /// Mean over the draws of the share of images whose class has the largest decision value; only
-    /// for one class per image.
+    /// Fraction of images whose class has the largest decision value, averaged over draws; only
+    /// with one class per image.
     pub accuracy: Option<f64>,
-    /// Machines that did not reach the tolerance.
+    /// Number of SVMs that did not reach the tolerance.
     pub not_converged: usize,
 }
 
-/// What so many images per class gave.
+/// The result for one number of images per class.
 #[derive(Clone, Debug, Serialize)]
 pub struct ShotScore {
-    /// Images per class; none is all images.
+    /// Images per class; `None` means all images.
     pub shots: Option<usize>,
     /// Draws.
     pub draws: usize,
-    /// For each of the costs.
+    /// One per cost.
     pub costs: Vec<CostScore>,
     /// The cost with the best mean average precision.
     pub best_cost: f64,
-    /// What it gave.
+    /// Its mean average precision, as a fraction.
     pub map: f64,
     /// Its standard deviation.
     pub map_sd: f64,
 }
 
-/// What [`evaluate`] found, with all that it depends on.
+/// The result of [`evaluate`], with its settings.
 #[derive(Clone, Debug, Serialize)]
 pub struct FewShotResult {
     /// The settings.
@@ -107,17 +107,17 @@ pub struct FewShotResult {
     pub dim: usize,
     /// Classes.
     pub classes: usize,
-    /// Classes that a test image shows: only these have an average precision.
+    /// Classes with a positive test image: only these have an average precision.
     pub classes_scored: usize,
     /// Few shots first, all images last.
     pub scores: Vec<ShotScore>,
 }
 
-/// Trains on `train`, measures on `test`. Takes the sets, since it scales them in place.
+/// Trains on `train`, tests on `test`. Takes ownership to scale in place.
 ///
 /// # Errors
-/// Sets without labels or that do not fit each other, a class with fewer images than shots, a
-/// setting that makes no sense.
+/// Sets without labels or that do not match, a class with fewer images than shots, an invalid
+/// setting.
 pub fn evaluate(
     mut train: FeatureSet,
     mut test: FeatureSet,
@@ -131,7 +131,7 @@ pub fn evaluate(
         for (set, name) in [(&train, "training"), (&test, "test")] {
             if matches!(&set.labels, Labels::Multi { shown, .. } if !shown.contains(&-1)) {
                 return Err(Error::usage(format!(
-                    "{name} labels have no -1: 0 is then no class shown, and cannot be ignored"
+                    "{name} labels have no -1: 0 then means absent, and cannot be ignored"
                 )));
             }
         }
@@ -167,11 +167,11 @@ fn check(options: &FewShotOptions) -> Result<()> {
     {
         "costs C should be above 0"
     } else if options.shots.contains(&0) {
-        "0 images per class teach nothing: choose at least 1"
+        "0 images per class: choose at least 1"
     } else if options.draws == 0 && !options.shots.is_empty() {
-        "0 draws measure nothing: choose at least 1"
+        "0 draws: choose at least 1"
     } else if options.shots.is_empty() && !options.full {
-        "neither shots nor all images are wanted"
+        "nothing to train: give shots or all images"
     } else {
         return Ok(());
     };
@@ -189,7 +189,7 @@ fn class_labels(train: &mut Labels, test: &mut Labels) -> Result<Vec<u32>> {
         }
         (Labels::Multi { classes, .. }, Labels::Multi { classes: other, .. }) => {
             if classes != other {
-                let wrong = format!("few-shot: {classes} classes in training, {other} in the test");
+                let wrong = format!("few-shot: {classes} classes in training, {other} in test");
                 return Err(Error::usage(wrong));
             }
             Ok((0..*classes as u32).collect())
@@ -200,7 +200,7 @@ fn class_labels(train: &mut Labels, test: &mut Labels) -> Result<Vec<u32>> {
     }
 }
 
-/// 1 shows the class, -1 does not, 0 is difficult.
+/// 1 is present, -1 absent, 0 difficult.
 fn label(labels: &Labels, row: usize, class: usize) -> i32 {
     match labels {
         Labels::Single(labels) => {
@@ -231,7 +231,7 @@ struct Problem<'a> {
     options: &'a FewShotOptions,
 }
 
-/// What the machine of one class says of the test.
+/// The test scores of one class's SVM.
 struct ClassScore {
     decisions: Vec<f64>,
     average_precision: Option<f64>,
@@ -239,7 +239,8 @@ struct ClassScore {
 }
 
 impl Problem<'_> {
-    /// So many images of each class, drawn without replacement; an image may be drawn for several.
+    /// `shots` images of each class, drawn without replacement; an image may be drawn for several
+    /// classes.
     fn draw(&self, shots: usize, draw: u64) -> Result<Vec<u32>> {
         let mut rows = Vec::new();
         for (class, label_of_class) in self.class_labels.iter().enumerate() {
@@ -249,7 +250,7 @@ impl Problem<'_> {
             if shown.len() < shots {
                 let there = shown.len();
                 let wrong = format!(
-                    "few-shot: {shots} images of class {label_of_class}, {there} are there"
+                    "few-shot: {shots} images of class {label_of_class}, only {there} available"
                 );
                 return Err(Error::usage(wrong));
             }
@@ -324,7 +325,7 @@ impl Problem<'_> {
         Ok(ClassScore { decisions, average_precision, has_converged: svm.has_converged })
     }
 
-    /// Share of test images whose class has the largest decision value (the first of equals).
+    /// Fraction of test images whose class has the largest decision value (ties: the first).
     fn accuracy(&self, classes: &[ClassScore]) -> Option<f64> {
         let Labels::Single(labels) = &self.test.labels else { return None };
         let is_right = |&(row, &label): &(usize, &u32)| {

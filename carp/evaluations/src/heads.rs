@@ -1,11 +1,11 @@
-//! Linear classifiers over the same features, trained at once as one graph: one head for each
-//! learning rate.
+//! Linear classifiers over the same features, trained together as one graph: one head per learning
+//! rate.
 //!
 //! Features x `[B,D]`; head h has a weight `W_h [C,D]` and a bias `b_h [C]`. One product with all
-//! weights, stacked, makes the logits `[B, H C]`, seen as `[B H, C]` for the cross-entropy. Each of
-//! its rows weighs 1 / rows, or 0 where the batch is not full, so the sum over a head's rows is its
-//! mean loss. The heads do not touch each other: a gradient comes from the head's own loss alone,
-//! and LARS takes the norm of the head's own weight.
+//! weights, stacked, gives the logits `[B, H C]`, viewed as `[B H, C]` for the cross-entropy. Each
+//! row weighs 1 / rows, or 0 beyond the end of a partial batch, so the sum over a head's rows is
+//! its mean loss. The heads are independent: each gradient comes only from the head's own loss, and
+//! LARS uses the norm of the head's own weight.
 
 use autograd::{Executor, Graph, Passes, Phase, Value, cross_entropy_index};
 use carp::error::{Error, Result};
@@ -13,23 +13,23 @@ use carp::learner::Device;
 use carp::nn::{Init, Params};
 use carp::step::{Optimizer, OptimizerScalars, optimizer_step};
 
-/// Deviation of the initial weights; biases start at 0 (spec, section 2).
+/// Standard deviation of the initial weights; biases start at 0 (docs/method.md, section 2).
 const INIT_STD: f32 = 0.01;
 
-/// What decides the graph.
+/// What determines the graph.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HeadsConfig {
     /// D, length of a feature vector.
     pub dim: usize,
     /// C.
     pub classes: usize,
-    /// B, the most rows at once.
+    /// B, maximum rows per batch.
     pub batch: usize,
     /// H.
     pub heads: usize,
     /// LARS or SGD.
     pub optimizer: Optimizer,
-    /// Weight decay; LARS spares the biases, as everywhere.
+    /// Weight decay; not for biases under LARS, as everywhere.
     pub weight_decay: f32,
 }
 
@@ -42,11 +42,11 @@ pub struct Heads {
     index: Value,
     row_weights: Value,
     rates: Vec<Value>,
-    /// Zero at first, as all memory of an executor is.
+    /// Initially zero, like all executor memory.
     momentum: Vec<Value>,
     logits: Value,
     losses: Value,
-    /// Memory that is kept from step to step.
+    /// Memory reused from step to step.
     scratch: (Vec<u32>, Vec<f32>),
 }
 
@@ -59,7 +59,7 @@ impl Heads {
         let HeadsConfig { dim, classes, batch, heads, optimizer, weight_decay } = *config;
         let is_adamw = matches!(optimizer, Optimizer::AdamW(_));
         if is_adamw || [dim, classes, batch, heads].contains(&0) {
-            let detail = format!("{config:?}: wants LARS or SGD, and no size of 0");
+            let detail = format!("{config:?}: should have LARS or SGD, and no size of 0");
             return Err(Error::usage(detail));
         }
         let mut graph = Graph::new();
@@ -128,7 +128,7 @@ impl Heads {
         })
     }
 
-    /// Draws the weights, the same for all heads: they differ in their learning rate alone.
+    /// Draws the weights, the same for all heads: they differ only in learning rate.
     pub fn initialize(&mut self, seed: u64) {
         let HeadsConfig { dim, classes, heads, .. } = self.config;
         let weight = self.params.initial(0, classes * dim, seed);
@@ -138,15 +138,15 @@ impl Heads {
         }
     }
 
-    /// Sets a head's weight `[C,D]` and bias `[C]`, and forgets its momentum.
+    /// Sets a head's weight `[C,D]` and bias `[C]`, and resets its momentum.
     ///
     /// # Panics
-    /// If they are of other sizes, or there is no such head.
+    /// If sizes differ, or there is no such head.
     pub fn set(&mut self, head: usize, weight: &[f32], bias: &[f32]) {
         let [w, b] = self.values(head);
         self.executor.write(w, weight);
         self.executor.write(b, bias);
-        // The state's order is that of the updates: all weights, then all biases.
+        // State is in update order: all weights, then all biases.
         let per_tensor = self.momentum.len() / (2 * self.config.heads);
         for (tensor, len) in [(head, weight.len()), (self.config.heads + head, bias.len())] {
             for &state in &self.momentum[tensor * per_tensor..(tensor + 1) * per_tensor] {
@@ -166,20 +166,20 @@ impl Heads {
         [params[2 * head].value, params[2 * head + 1].value]
     }
 
-    /// One update of every head with its own learning rate, on features `[rows,D]` of images of
-    /// these classes. Returns the mean loss of each head before the update, in nats.
+    /// One update of every head with its own learning rate, on features `[rows,D]` with these
+    /// classes. Returns the mean loss of each head before the update, in nats.
     ///
     /// # Errors
-    /// A fault of the device.
+    /// A device fault.
     ///
     /// # Panics
-    /// If sizes do not fit or a label is no class.
+    /// If sizes do not fit or a label is out of range.
     pub fn step(&mut self, features: &[f32], labels: &[u32], lr: &[f32]) -> Result<Vec<f32>> {
         let HeadsConfig { classes, batch, heads, .. } = self.config;
         let rows = labels.len();
         self.write_features(features, rows);
         let (index, weights) = &mut self.scratch;
-        // Rows that are not there count as class 0 with weight 0.
+        // Missing rows are class 0 with weight 0.
         let all = labels.iter().copied().chain(std::iter::repeat_n(0, batch - rows));
         *index = cross_entropy_index(classes, all.flat_map(|c| std::iter::repeat_n(c, heads)));
         weights.clear();
@@ -197,10 +197,10 @@ impl Heads {
     /// Logits `[rows,H,C]` of features `[rows,D]`, for any number of rows.
     ///
     /// # Errors
-    /// A fault of the device.
+    /// A device fault.
     ///
     /// # Panics
-    /// If there is no whole number of rows.
+    /// If features are not a whole number of rows.
     pub fn logits(&mut self, features: &[f32]) -> Result<Vec<f32>> {
         let HeadsConfig { dim, classes, batch, heads, .. } = self.config;
         assert!(features.len().is_multiple_of(dim), "features of another length");

@@ -1,12 +1,12 @@
-//! k-means by Lloyd's iterations, with restarts.
+//! k-means by Lloyd's algorithm, with restarts.
 //!
 //! ```text
 //! Euclidean: y[n] = argmin_c |x_n - m_c|^2 = argmax_c <x_n, m_c> - |m_c|^2 / 2;  m_c = mean of its x
 //! spherical: y[n] = argmax_c <x_n, m_c>;  m_c = mean of its x, scaled to length 1
 //! ```
 //!
-//! Points `[N,D]` are taken as they are: the spherical kind, like faiss's, scales centroids only.
-//! A cluster that loses all its points takes half of another, as in faiss.
+//! Points `[N,D]` are used as given: the spherical variant, like faiss's, scales only centroids. A
+//! cluster that loses all its points takes half of another, as in faiss.
 
 use carp::error::{Error, Result};
 use rayon::prelude::*;
@@ -17,11 +17,11 @@ use tensor::random::{Purpose, Stream};
 use super::kmeans_start::{first_centroids, scale_to_length_1};
 pub use crate::kmeans_options::{KmeansOptions, Start};
 
-/// Points whose products with the centroids one task holds.
+/// Points per task when multiplying with the centroids.
 const ROWS: usize = 256;
-/// Points that one task adds up.
+/// Points per task when summing.
 const SEGMENT: usize = 256;
-/// By how much the halves of a split cluster differ.
+/// Relative difference between the halves of a split cluster.
 const SPLIT: f32 = 1.0 / 1024.0;
 
 /// A clustering.
@@ -29,10 +29,10 @@ const SPLIT: f32 = 1.0 / 1024.0;
 pub struct Kmeans {
     /// `[K,D]`.
     pub centroids: Vec<f32>,
-    /// Of each point, its cluster.
+    /// The cluster of each point.
     pub labels: Vec<u32>,
-    /// Euclidean: the inertia, sum of squared distances to the centroids. Spherical: the sum of the
-    /// inner products, negated. Lower is better.
+    /// Euclidean: the inertia, the sum of squared distances to the centroids. Spherical: minus the
+    /// sum of inner products. Lower is better.
     pub objective: f64,
     /// Iterations of the best start.
     pub iterations: usize,
@@ -49,7 +49,7 @@ pub fn kmeans(points: &[f32], dim: usize, options: &KmeansOptions) -> Result<Kme
         return Err(Error::usage(wrong.to_owned()));
     }
     if n < k {
-        return Err(Error::usage(format!("k-means: {n} points cannot make {k} clusters")));
+        return Err(Error::usage(format!("k-means: {n} points cannot form {k} clusters")));
     }
     let mut lloyd = Lloyd::new(points, dim, options);
     let mut best: Option<Kmeans> = None;
@@ -77,7 +77,7 @@ pub fn nearest_centroids(
     labels
 }
 
-/// Sets the label of each point; true if one changed. Ties go to the first centroid.
+/// Sets the label of each point; returns whether any changed. Ties go to the first centroid.
 fn assign(
     points: &[f32],
     dim: usize,
@@ -92,7 +92,7 @@ fn assign(
     let nearest = |scratch: &mut Vec<f32>, (labels, points): (&mut [u32], &[f32])| {
         let n = labels.len();
         scratch.resize(k * n, 0.0);
-        // [K,n] rather than [n,K]: the search below then runs along whole vectors of points.
+        // [K,n] rather than [n,K], so that the search below is vectorised over points.
         sgemm((k, dim, n), (centroids, by_row), (points, by_column), 0.0, scratch);
         let (mut best, mut arg) = ([f32::NEG_INFINITY; ROWS], [0u32; ROWS]);
         for ((c, products), half) in (0..).zip(scratch.chunks_exact(n)).zip(&halves) {
@@ -114,14 +114,14 @@ fn assign(
         .reduce(|| false, |a, b| a | b)
 }
 
-/// Points, centroids and what the iterations need.
+/// Points, centroids and working memory.
 struct Lloyd<'a> {
     points: &'a [f32],
     dim: usize,
     options: &'a KmeansOptions,
     centroids: Vec<f32>,
     labels: Vec<u32>,
-    /// Points, cluster by cluster.
+    /// Point indices, cluster by cluster.
     order: Vec<u32>,
     /// Sums of segments of the order, `[segments,D]`.
     sums: Vec<f32>,
@@ -141,11 +141,11 @@ impl<'a> Lloyd<'a> {
         }
     }
 
-    /// One start: iterates until nothing changes or it is enough; how often it did.
+    /// One start: iterates until nothing changes or the limit; returns the iterations.
     fn run(&mut self, stream: &mut Stream) -> usize {
         let KmeansOptions { clusters, spherical, iterations, .. } = *self.options;
         self.centroids = first_centroids(self.points, self.dim, self.options, stream);
-        // A label that no point has: the first assignment is a change.
+        // An invalid label, so that the first assignment is a change.
         self.labels.fill(clusters as u32);
         let mut done = 0;
         while done < iterations {
@@ -155,7 +155,7 @@ impl<'a> Lloyd<'a> {
                 return done;
             }
             let mut counts = self.update();
-            // What the split drew may not stand: the next assignment must count as a change.
+            // The split may be undone: the next assignment must count as a change.
             if self.split_empty(&mut counts, stream) {
                 self.labels.fill(clusters as u32);
             }
@@ -168,8 +168,8 @@ impl<'a> Lloyd<'a> {
         done
     }
 
-    /// Centroids to the means of their points, which are counted. A cluster's points are added up
-    /// in segments, whose sums are added in order in double precision.
+    /// Moves centroids to the means of their points and counts these. A cluster's points are summed
+    /// in segments, which are added in order in double precision.
     fn update(&mut self) -> Vec<usize> {
         let (k, dim, points) = (self.options.clusters, self.dim, self.points);
         let mut counts = vec![0; k];
@@ -217,7 +217,7 @@ impl<'a> Lloyd<'a> {
         counts
     }
 
-    /// Each empty cluster takes half of one that is drawn by its size; true if there was one.
+    /// Each empty cluster takes half of another, drawn by size; returns whether there was any.
     fn split_empty(&mut self, counts: &mut [usize], stream: &mut Stream) -> bool {
         let (n, k, dim) = (self.labels.len(), self.options.clusters, self.dim);
         let empty: Vec<usize> = (0..k).filter(|&c| counts[c] == 0).collect();
@@ -274,7 +274,7 @@ mod tests {
         KmeansOptions { clusters, spherical, start, starts: 5, iterations: 100, seed: 0 }
     }
 
-    /// Points around `clusters` far centres.
+    /// Points around `clusters` distant centres.
     fn clouds(n: usize, dim: usize, clusters: usize) -> Vec<f32> {
         let mut stream = Stream::new(1, Purpose::Test, 0, 0);
         let centres: Vec<f32> = (0..clusters * dim).map(|_| 10.0 * stream.normal()).collect();
@@ -314,11 +314,11 @@ mod tests {
 
     #[test]
     fn an_empty_cluster_takes_half_of_another() {
-        // Two places, of which the random start takes one twice.
+        // Two locations, of which the random start takes one twice.
         let points: Vec<f32> = (0..20).map(|i| if i < 19 { 1.0 } else { 5.0 }).collect();
         let found = kmeans(&points, 1, &options(2, false, Start::Random)).unwrap();
         assert_eq!(found.objective, 0.0);
-        // As many clusters as points, all equal: it ends.
+        // As many clusters as points, all equal: it terminates.
         let equal = kmeans(&[2.0; 6], 2, &options(3, false, Start::PlusPlus)).unwrap();
         assert!(equal.objective < 1e-4);
     }
@@ -327,7 +327,7 @@ mod tests {
     fn bad_settings_are_one_line() {
         let line = |points: &[f32], options| kmeans(points, 1, &options).unwrap_err().to_string();
         let good = options(2, false, Start::Random);
-        assert_eq!(line(&[1.0], good.clone()), "k-means: 1 points cannot make 2 clusters");
+        assert_eq!(line(&[1.0], good.clone()), "k-means: 1 points cannot form 2 clusters");
         for bad in [
             KmeansOptions { clusters: 0, ..good.clone() },
             KmeansOptions { starts: 0, ..good.clone() },

@@ -1,30 +1,30 @@
-//! How k-means clusters.
+//! Settings of k-means.
 
 use serde::Serialize;
 
-/// Where the first centroids come from.
+/// Initial centroids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Start {
     /// Points drawn uniformly without replacement, as in faiss.
     Random,
-    /// k-means++ (Arthur and Vassilvitskii, 2007), each time the best of 2 + ln K draws.
+    /// k-means++ (Arthur and Vassilvitskii, 2007), each the best of 2 + ln K draws.
     PlusPlus,
 }
 
-/// How to cluster.
+/// Settings of k-means.
 #[derive(Clone, Debug, Serialize)]
 pub struct KmeansOptions {
     /// K.
     pub clusters: usize,
     /// Centroids of length 1, compared by inner product.
     pub spherical: bool,
-    /// The first centroids.
+    /// Initial centroids.
     pub start: Start,
-    /// Starts, of which the best stays.
+    /// Number of starts; the best is kept.
     pub starts: usize,
-    /// Iterations of each start at most; one that has come to rest ends earlier.
+    /// Maximum iterations per start; a converged one ends earlier.
     pub iterations: usize,
-    /// Of the draws.
+    /// Random seed.
     pub seed: u64,
 }

@@ -1,4 +1,4 @@
-//! The first centroids of k-means.
+//! Initial centroids of k-means.
 
 use rayon::prelude::*;
 use tensor::cpu::reduce::dot;
@@ -6,7 +6,7 @@ use tensor::random::Stream;
 
 use crate::kmeans_options::{KmeansOptions, Start};
 
-/// Points that one task looks at.
+/// Points per task.
 const ROWS: usize = 1024;
 
 /// `[K,D]`.
@@ -34,7 +34,7 @@ pub(super) fn first_centroids(
     centroids
 }
 
-/// A row of zeros stays.
+/// A row of zeros is unchanged.
 pub(super) fn scale_to_length_1(row: &mut [f32]) {
     let length = row.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt();
     if length > 0.0 {
@@ -42,9 +42,9 @@ pub(super) fn scale_to_length_1(row: &mut [f32]) {
     }
 }
 
-/// Each further point is drawn with a probability in proportion to its distance from the nearest
-/// chosen one: squared, or between the points scaled to length 1 (`2 - 2 cos`). Of 2 + ln K
-/// draws the one that leaves the smallest sum of distances is taken.
+/// Each further point is drawn with probability proportional to its squared distance from the
+/// nearest chosen one; for spherical k-means, with points scaled to length 1 (`2 - 2 cos`). Of 2 +
+/// ln K draws the one with the smallest remaining sum of distances is taken.
 fn plus_plus(points: &[f32], dim: usize, options: &KmeansOptions, stream: &mut Stream) -> Vec<u32> {
     let n = points.len() / dim;
     let draws = 2 + (options.clusters as f64).ln() as usize;
@@ -71,7 +71,7 @@ fn plus_plus(points: &[f32], dim: usize, options: &KmeansOptions, stream: &mut S
         let total = sum(&nearest);
         let mut best: Option<(f64, u32, Vec<f32>)> = None;
         for _ in 0..draws {
-            // All 53 bits: a uniform of 24 would miss points among millions.
+            // All 53 bits: a 24-bit uniform would miss points among millions.
             let high = f64::from(stream.next_u32()) + f64::from(stream.next_u32()) / 2f64.powi(32);
             let candidate = place(&nearest, high / 2f64.powi(32) * total);
             let left = from(candidate, &nearest);
@@ -94,7 +94,7 @@ fn sum(x: &[f32]) -> f64 {
     parts.iter().sum()
 }
 
-/// The first point up to which the weights add up to more than `target`.
+/// The first point at which the cumulative weight exceeds `target`.
 fn place(weights: &[f32], target: f64) -> u32 {
     let mut sum = 0.0;
     let mut last = 0;

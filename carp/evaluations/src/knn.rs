@@ -1,4 +1,5 @@
-//! Weighted k-nearest-neighbour classification (Wu et al., 2018), as self-supervised methods report.
+//! Weighted k-nearest-neighbour classification (Wu et al., 2018), as self-supervised methods report
+//! it.
 //!
 //! The k training features b most similar to a query q, `s = <q, b> / (|q| |b|)`, vote for their
 //! class with weight `exp(s / T)`.
@@ -15,10 +16,10 @@ use tensor::math::exp;
 use crate::features::{ClassIds, FeatureSet, Labelled};
 use crate::neighbours::{Neighbour, neighbours};
 
-/// Classes of a query that are told.
+/// Classes returned per query.
 const RANKS: usize = 5;
 
-/// How to vote.
+/// Settings of the vote.
 #[derive(Clone, Debug, Serialize)]
 pub struct KnnOptions {
     /// Numbers of neighbours, all found in one pass.
@@ -33,7 +34,7 @@ impl Default for KnnOptions {
     }
 }
 
-/// What [`evaluate`] found, with all that it depends on.
+/// The result of [`evaluate`], with its settings.
 #[derive(Clone, Debug, Serialize)]
 pub struct KnnResult {
     /// The settings.
@@ -47,9 +48,9 @@ pub struct KnnResult {
     pub dim: usize,
     /// Classes that occur.
     pub classes: usize,
-    /// For each of the `ks`.
+    /// One per entry of `ks`.
     pub accuracies: Vec<KnnAccuracy>,
-    /// For each of the `ks` the ranking of each query.
+    /// The ranking of each query, per entry of `ks`.
     #[serde(skip)]
     pub rankings: Vec<Vec<Ranking>>,
 }
@@ -59,7 +60,7 @@ impl KnnResult {
     /// each query.
     ///
     /// # Errors
-    /// What the system says.
+    /// I/O errors.
     pub fn save_predictions(&self, path: &Path) -> Result<()> {
         let bytes = |rankings: &Vec<Ranking>| -> Vec<u8> {
             rankings.iter().flat_map(|ranking| i64::from(ranking[0]).to_le_bytes()).collect()
@@ -78,22 +79,22 @@ impl KnnResult {
 /// Accuracy with k neighbours, as fractions of the queries.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct KnnAccuracy {
-    /// Neighbours that voted.
+    /// Number of neighbours.
     pub k: usize,
-    /// The class with most votes was right.
+    /// The class with the most votes was right.
     pub top1: f64,
-    /// One of the five classes with most votes was right.
+    /// One of the five classes with the most votes was right.
     pub top5: f64,
 }
 
-/// The classes of a query with most votes, the first the predicted one; fewer than five where there
-/// are fewer classes.
+/// A query's classes with the most votes, the predicted one first; fewer than five if there are
+/// fewer classes.
 pub type Ranking = Vec<u32>;
 
 /// k-NN accuracy of a test set against a training set.
 ///
 /// # Errors
-/// Sets without classes or of different length of feature, and those of [`classify`].
+/// Sets without classes or with features of different lengths, and those of [`classify`].
 pub fn evaluate(train: &FeatureSet, test: &FeatureSet, options: KnnOptions) -> Result<KnnResult> {
     train.same_dim(test)?;
     let bank = train.classes("training features".as_ref())?;
@@ -144,12 +145,12 @@ fn accuracies(ks: &[usize], rankings: &[Vec<Ranking>], labels: &[u32]) -> Vec<Kn
     ks.iter().zip(rankings).map(accuracy).collect()
 }
 
-/// The ranking of every query for each of `ks`. Where the bank is smaller than k, all of it votes.
+/// The ranking of every query for each of `ks`. If the bank is smaller than k, all of it votes.
 /// Ties go to the earlier training feature and to the lower class.
 ///
 /// # Errors
-/// No features, sizes that do not fit, a label that is no class, a feature that is not finite, a k
-/// of 0, or a temperature that is not above 0.
+/// No features, sizes that do not fit, a label out of range, a feature that is not finite, a k of
+/// 0, or a temperature that is not above 0.
 pub fn classify(
     bank: Labelled,
     queries: Labelled,
@@ -173,7 +174,7 @@ pub fn classify(
         let rank = |votes: &mut Vec<f32>, neighbours: &Vec<Neighbour>| {
             votes.clear();
             votes.resize(classes, 0.0);
-            // Only the ratios of votes matter: with the nearest at weight 1 none overflows.
+            // Only ratios of votes matter: scaling the nearest to weight 1 avoids overflow.
             let nearest = neighbours.first().map_or(0.0, |&(similarity, _)| similarity);
             for &(similarity, index) in neighbours.iter().take(k) {
                 let weight = exp((similarity - nearest) / temperature);
@@ -186,7 +187,7 @@ pub fn classify(
     Ok(ks.iter().map(rankings).collect())
 }
 
-/// The classes with most votes, in order.
+/// The classes with the most votes, in order.
 fn first_classes(votes: &[f32]) -> Ranking {
     let mut first: Vec<(f32, u32)> = Vec::with_capacity(RANKS + 1);
     for (class, &vote) in (0..).zip(votes) {
@@ -208,9 +209,9 @@ fn check(set: Labelled, dim: usize, classes: usize) -> std::result::Result<(), S
     }
     if let Some(row) = set.labels.iter().position(|&label| label as usize >= classes) {
         let label = set.labels[row];
-        return Err(format!("label {label} of image {row} is none of the {classes} classes"));
+        return Err(format!("label {label} of image {row} should be below {classes}"));
     }
-    // Nothing is larger than NaN: a broken network would seem to be always right.
+    // Nothing compares larger than NaN: a broken network would seem always right.
     if let Some(at) = set.features.iter().position(|feature| !feature.is_finite()) {
         let (row, feature) = (at / dim, set.features[at]);
         return Err(format!("a feature of image {row} is {feature}: the network is broken"));
@@ -236,7 +237,7 @@ mod tests {
         // neighbour, or with T = 0.1 (e^7.66 + e^6.43 = 2742 against e^9.96 = 21163), class 1 wins.
         let top1 = |k, t| knn(bank, queries, 2, 2, &[k], t).unwrap()[0].top1;
         assert_eq!((top1(3, 1.0), top1(1, 1.0), top1(3, 0.1)), (0.0, 1.0, 1.0));
-        // All of a bank smaller than k votes.
+        // A bank smaller than k votes in full.
         assert_eq!(top1(20, 1.0), 0.0);
     }
 
@@ -348,7 +349,7 @@ mod tests {
         let short = Labelled { features: &[1.0], labels: &[0] };
         assert!(error(set, short, &[1]).contains("1 numbers are not 1 features of 2"));
         let label = Labelled { features: &[1.0, 2.0], labels: &[1] };
-        assert!(error(set, label, &[1]).contains("label 1 of image 0 is none of the 1 classes"));
+        assert!(error(set, label, &[1]).contains("label 1 of image 0 should be below 1"));
         for broken in [f32::NAN, f32::INFINITY] {
             let features = [1.0, broken];
             let broken = Labelled { features: &features, labels: &[0] };

@@ -1,4 +1,4 @@
-//! Parts of a labelled training set: k images per class, a share of all labels, or a list.
+//! Subsets of a labelled training set: k images per class, a fraction of all labels, or a list.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use carp::error::{Error, Result};
 use datasets::Dataset;
 use tensor::random::{Purpose, Stream};
 
-/// Random places of each class's images, the classes in order: (class, order of its images).
+/// The images of each class in random order, classes in order: (class, images).
 fn by_class(labels: &[u32], classes: usize, seed: u64) -> Vec<Vec<u32>> {
     let mut images = vec![Vec::new(); classes];
     for (image, &label) in (0..).zip(labels) {
@@ -19,7 +19,7 @@ fn by_class(labels: &[u32], classes: usize, seed: u64) -> Vec<Vec<u32>> {
     images
 }
 
-/// Indices of k random images of each class, rising; all of a class that has fewer.
+/// Sorted indices of k random images per class; all of a class that has fewer.
 ///
 /// # Errors
 /// A k of 0.
@@ -30,12 +30,12 @@ pub fn per_class(labels: &[u32], classes: usize, k: usize, seed: u64) -> Result<
     Ok(rising(by_class(labels, classes, seed).iter().flat_map(|images| images.iter().take(k))))
 }
 
-/// Indices of a share of all images, rising, as many of one class as of another: where their number
-/// is no multiple of the classes, some random ones have one more. A class that has too few gives
-/// all that it has, and the others make up for it.
+/// Sorted indices of a fraction of all images, balanced over classes: if the number is not a
+/// multiple of the classes, some random ones get one more. A class with too few gives all it has,
+/// and the others make up for it.
 ///
 /// # Errors
-/// A share that is not above 0 and at most 1, or too small for an image of each class.
+/// A fraction outside (0, 1], or too small for one image per class.
 pub fn balanced(labels: &[u32], classes: usize, share: f64, seed: u64) -> Result<Vec<u32>> {
     if !(share > 0.0 && share <= 1.0) {
         return Err(Error::usage(format!("{share} of the labels: choose above 0 and at most 1")));
@@ -52,7 +52,7 @@ pub fn balanced(labels: &[u32], classes: usize, share: f64, seed: u64) -> Result
     let mut order: Vec<u32> = (0..classes as u32).collect();
     Stream::new(seed, Purpose::Evaluation, 2, 0).shuffle(&mut order);
     let images = by_class(labels, classes, seed);
-    // One more of each class that has more, in turn, until there are enough.
+    // Take one more from each class that has more, in turn, until there are enough.
     let mut chosen = Vec::with_capacity(total);
     for round in 0.. {
         for &class in &order {
@@ -65,13 +65,12 @@ pub fn balanced(labels: &[u32], classes: usize, share: f64, seed: u64) -> Result
     unreachable!("the images are at least as many as wanted")
 }
 
-/// Indices of the images that a text file lists, one a line, rising: by the name of the file (such
-/// as `n01440764_10016.JPEG`, as SimCLR's lists of ImageNet have it, with or without its folder), or
-/// by number, from 0, where the images are not files of their own.
+/// Sorted indices of the images listed in a text file, one per line: by file name (such as
+/// `n01440764_10016.JPEG`, as in SimCLR's lists for ImageNet, with or without its folder), or by
+/// number, from 0, if the images are not individual files.
 ///
 /// # Errors
-/// An empty list; a name or number that is no training image, that several have, or that comes
-/// twice.
+/// An empty list; a name or number that is unknown, ambiguous or repeated.
 pub fn listed(path: &Path, data: &dyn Dataset) -> Result<Vec<u32>> {
     let text = std::fs::read_to_string(path).map_err(|source| Error::io(path, source))?;
     let mut places: HashMap<PathBuf, Vec<u32>> = HashMap::new();
@@ -93,15 +92,15 @@ pub fn listed(path: &Path, data: &dyn Dataset) -> Result<Vec<u32>> {
         let fault = |what: &str| Err(Error::data(path, format!("line {line}: {name} {what}")));
         match places.get(&tail(Path::new(name), 2)).map(Vec::as_slice) {
             Some(&[index]) => indices.push(index),
-            Some(_) => return fault("is the name of several images: give its folder as well"),
-            None => return fault(&format!("is no training image of {}", data.name())),
+            Some(_) => return fault("matches several images: give its folder as well"),
+            None => return fault(&format!("is not a training image of {}", data.name())),
         }
     }
     let count = indices.len();
     let mut distinct = rising(indices.iter());
     distinct.dedup();
     if distinct.len() < count {
-        return Err(Error::data(path, format!("lists {count} images, some of them twice")));
+        return Err(Error::data(path, format!("lists {count} images, some twice")));
     }
     if distinct.is_empty() {
         return Err(Error::data(path, "lists no images"));
@@ -125,7 +124,7 @@ fn rising<'a>(indices: impl Iterator<Item = &'a u32>) -> Vec<u32> {
 mod tests {
     use super::*;
 
-    /// Files without pictures.
+    /// Files without images.
     struct Files(Vec<PathBuf>);
 
     impl Dataset for Files {
@@ -198,13 +197,13 @@ mod tests {
             let line = read(text, &files).unwrap_err();
             assert!(line.contains(what) && line.lines().count() == 1, "{line}");
         };
-        fault("2.png\n1.png", "line 2: 1.png is the name of several images");
-        fault("3.png", "line 1: 3.png is no training image of files");
-        fault("0", "0 is no training image");
+        fault("2.png\n1.png", "line 2: 1.png matches several images");
+        fault("3.png", "line 1: 3.png is not a training image of files");
+        fault("0", "0 is not a training image");
         fault("2.png\na/2.png", "twice");
         fault(" \n", "lists no images");
         let memory = Files(vec![PathBuf::from("memory"); 12]);
         assert_eq!(read("10\n2\n", &memory), Ok(vec![2, 10]));
-        assert!(read("12", &memory).unwrap_err().contains("12 is no training image"));
+        assert!(read("12", &memory).unwrap_err().contains("12 is not a training image"));
     }
 }

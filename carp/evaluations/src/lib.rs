@@ -1,12 +1,13 @@
-//! What a trained backbone is worth (spec, section 2): the protocols that self-supervised methods
-//! report.
+//! Evaluation of trained backbones (docs/method.md, section 2): the protocols that self-supervised
+//! methods report.
 //!
-//! The method is in the crate `carp`, which knows nothing of this one: here a backbone is frozen, or
-//! trained on labels. In reading order: [`network_file`] opens a checkpoint, in which [`backbone`]
-//! finds a ResNet whatever its method called it, and [`export`] writes one; [`features`] come from
-//! it; [`accuracy`], [`average_precision`] and [`clustering_scores`] are the scores; [`knn`],
-//! [`linear`], [`semi`], [`few_shot`], [`clustering`], [`retrieval`] and [`copy_detection`] the
-//! protocols; [`all`] runs them together, [`online_knn`] one of them during training.
+//! The method is in the crate `carp`, which does not depend on this one: here a backbone is frozen,
+//! or trained on labels. In reading order: [`network_file`] opens a checkpoint, in which
+//! [`backbone`] finds a ResNet, whatever its method names it, and [`export`] writes one;
+//! [`features`] come from it; [`accuracy`], [`average_precision`] and [`clustering_scores`] are the
+//! scores; [`knn`], [`linear`], [`semi`], [`few_shot`], [`clustering`], [`retrieval`] and
+//! [`copy_detection`] the protocols; [`all`] runs them together; [`online_knn`] runs k-NN during
+//! training.
 
 pub mod accuracy;
 pub mod all;

@@ -1,5 +1,5 @@
 //! A linear support vector machine with squared hinge loss, by dual coordinate descent with
-//! shrinking as LIBLINEAR does it (Hsieh et al., 2008).
+//! shrinking, as in LIBLINEAR (Hsieh et al., 2008).
 //!
 //! ```text
 //! primal  min_w  |w|^2 / 2 + sum_i C_i max(0, 1 - y_i <w, x_i>)^2       x_i ends with the intercept's 1
@@ -7,26 +7,26 @@
 //! step    G = y_i <w, x_i> - 1 + a_i / (2 C_i);  a_i <- max(0, a_i - G / (|x_i|^2 + 1 / (2 C_i)))
 //! ```
 //!
-//! The projected gradient is G, or min(G, 0) where a_i = 0. A sweep over all i in random order
-//! whose projected gradients span at most the tolerance ends it. Shrinking leaves out those i with
-//! a_i = 0 whose G is above the largest projected gradient of the sweep before; they are looked
-//! at again before the end.
+//! The projected gradient is G, or min(G, 0) where a_i = 0. Training ends with a sweep over all i,
+//! in random order, whose projected gradients span at most the tolerance. Shrinking skips those i
+//! with a_i = 0 whose G is above the largest projected gradient of the previous sweep; they are
+//! checked again before the end.
 
 use serde::Serialize;
 use tensor::random::Stream;
 
-/// How to train; the default is the spec's.
+/// Training settings; the default class weights are the authors' (docs/method.md, section 2).
 #[derive(Clone, Debug, Serialize)]
 pub struct SvmOptions {
     /// Weight of the loss of positive examples, times C.
     pub positive_weight: f64,
     /// Weight of the loss of negative examples, times C.
     pub negative_weight: f64,
-    /// What the projected gradients may span at the end.
+    /// Range of the projected gradients at convergence.
     pub tolerance: f64,
-    /// Sweeps at most.
+    /// Maximum sweeps.
     pub max_iterations: usize,
-    /// The number that every example ends with, for the intercept; 0 is no intercept.
+    /// Constant appended to every example for the intercept; 0 means no intercept.
     pub intercept_scaling: f64,
 }
 
@@ -42,7 +42,7 @@ impl Default for SvmOptions {
     }
 }
 
-/// A trained machine.
+/// A trained SVM.
 #[derive(Clone, Debug)]
 pub struct LinearSvm {
     /// `[D]`.
@@ -51,7 +51,7 @@ pub struct LinearSvm {
     pub intercept: f64,
     /// Sweeps made.
     pub iterations: usize,
-    /// The tolerance was reached.
+    /// Whether the tolerance was reached.
     pub has_converged: bool,
 }
 
@@ -61,11 +61,10 @@ impl LinearSvm {
         dot(&self.weights, x) + self.intercept
     }
 
-    /// Trains with cost `c` on examples and whether they are positive; the order of the sweeps
-    /// comes from `stream`.
+    /// Trains with cost `c` on examples and whether they are positive; `stream` orders the sweeps.
     ///
     /// # Panics
-    /// If there are not as many answers as examples, or no examples.
+    /// If there are no examples, or the lengths differ.
     pub fn train(
         examples: &[&[f32]],
         is_positive: &[bool],
@@ -83,7 +82,7 @@ impl LinearSvm {
         let squares: Vec<f64> = examples.iter().map(|x| square(x) + scaling * scaling).collect();
         let mut dual = vec![0.0; examples.len()];
         let mut weights = vec![0.0; examples[0].len()];
-        // The intercept's part of w; its example is `scaling`.
+        // The intercept's component of w; its input is `scaling`.
         let mut last_weight = 0.0;
         let mut order: Vec<u32> = (0..examples.len() as u32).collect();
         let mut active = order.len();
@@ -124,7 +123,7 @@ impl LinearSvm {
                     has_converged = true;
                     break;
                 }
-                // Those left out have their say again.
+                // Reactivate the skipped ones.
                 active = order.len();
                 largest_before = f64::INFINITY;
                 continue;
@@ -171,7 +170,7 @@ mod tests {
         let options = SvmOptions { tolerance: 1e-9, ..SvmOptions::default() };
         let svm = LinearSvm::train(&rows, &is_positive, 0.5, &options, &mut stream);
         assert!(svm.has_converged);
-        // d primal / dw = w - 2 sum_i C_i y_i x_i max(0, 1 - y_i f_i), with the intercept as last.
+        // d primal / dw = w - 2 sum_i C_i y_i x_i max(0, 1 - y_i f_i), with the intercept last.
         let mut gradient: Vec<f64> = svm.weights.clone();
         gradient.push(svm.intercept);
         for (x, &is_positive) in rows.iter().zip(&is_positive) {

@@ -1,4 +1,4 @@
-//! The picture of a run: what the network holds for similar, before and after training.
+//! The image of a run: what the network finds similar, before and after training.
 
 use std::path::Path;
 
@@ -7,9 +7,9 @@ use datasets::Image;
 use files::write_atomically;
 use image::{ImageFormat, Rgb, RgbImage, imageops};
 
-/// Pictures whose longer side is less are enlarged by a whole factor.
+/// Images whose longer side is below this are enlarged by a whole factor.
 const LEAST: u32 = 64;
-/// Pictures whose longer side is more are made smaller.
+/// Images whose longer side is above this are shrunk.
 const MOST: u32 = 128;
 const GAP: u32 = 4;
 const FRAME: u32 = 3;
@@ -17,21 +17,21 @@ const RIGHT: Rgb<u8> = Rgb([46, 160, 67]);
 const WRONG: Rgb<u8> = Rgb([218, 54, 51]);
 const QUERY: Rgb<u8> = Rgb([88, 88, 96]);
 const PAPER: Rgb<u8> = Rgb([255, 255, 255]);
-/// Beside pictures that are not square.
+/// Background around images that are not square.
 const MOUNT: Rgb<u8> = Rgb([230, 230, 232]);
 
 /// One row of the sheet.
 pub struct Row {
-    /// The picture asked about.
+    /// The query.
     pub query: Image,
-    /// Its nearest training pictures by the untrained network, and whether the class is right.
+    /// Its nearest training images by the untrained network, and whether the class is right.
     pub before: Vec<(Image, bool)>,
     /// The same by the trained network.
     pub after: Vec<(Image, bool)>,
 }
 
 /// Draws a PNG: each row a query (grey frame), its neighbours before training, and after it; green
-/// frames where the class agrees, red ones where it does not.
+/// frames if the class agrees, red if not.
 ///
 /// # Errors
 /// A file that cannot be written.
@@ -75,7 +75,7 @@ fn sheet(rows: &[Row]) -> RgbImage {
     sheet
 }
 
-/// Width and height that a picture has on the sheet.
+/// Width and height of an image on the sheet.
 fn shown_size(picture: &Image) -> (u32, u32) {
     let (width, height) = (picture.width as u32, picture.height as u32);
     let longer = width.max(height).max(1);
@@ -87,7 +87,7 @@ fn shown_size(picture: &Image) -> (u32, u32) {
     (shrunk(width), shrunk(height))
 }
 
-/// A picture in the middle of a framed square.
+/// An image centred in a framed square.
 fn draw(sheet: &mut RgbImage, (x, y): (u32, u32), side: u32, picture: &Image, frame: Rgb<u8>) {
     let square = |side, colour| RgbImage::from_pixel(side, side, colour);
     imageops::replace(sheet, &square(side + 2 * FRAME, frame), x.into(), y.into());
@@ -113,7 +113,7 @@ fn draw(sheet: &mut RgbImage, (x, y): (u32, u32), side: u32, picture: &Image, fr
 mod tests {
     use super::*;
 
-    /// A picture of one colour, but black at its last pixel.
+    /// An image of one colour, with a black last pixel.
     fn picture(width: usize, height: usize, colour: &[u8]) -> Image {
         let mut pixels = colour.repeat(width * height);
         let last = pixels.len() - colour.len();
@@ -148,7 +148,7 @@ mod tests {
             assert_eq!(*sheet.get_pixel(x - 1, GAP), PAPER);
             assert_eq!(*sheet.get_pixel(x, cell - 1), *sheet.get_pixel(x, GAP));
         }
-        // Grey ones fill the frame and end in their black pixel; wide ones lie in the middle.
+        // Grey ones fill the frame and end in their black pixel; wide ones are centred.
         let inside =
             |i: usize, x: u32, y: u32| *sheet.get_pixel(lefts[i] + FRAME + x, GAP + FRAME + y);
         assert_eq!((inside(0, 0, 0), inside(0, 63, 63)), (Rgb([50; 3]), Rgb([0; 3])));

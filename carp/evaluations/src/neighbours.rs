@@ -1,24 +1,24 @@
-//! The nearest features by cosine. Queries and bank meet block by block in a GEMM; of each query only
-//! the best so far stay, so memory is that of the features themselves.
+//! The nearest features by cosine. Queries and bank are multiplied block by block in a GEMM,
+//! keeping only the best so far per query, so memory is that of the features themselves.
 
 use rayon::prelude::*;
 use tensor::cpu::gemm::{Strides, sgemm};
 use tensor::cpu::reduce::dot;
 
-/// Queries that one task compares at once, at most: fewer where there are few, for all to work.
+/// Maximum queries per task: fewer if there are few, to keep all threads busy.
 const QUERIES: usize = 1024;
-/// Tasks that there are if the queries suffice.
+/// Number of tasks, if there are enough queries.
 const TASKS: usize = 8;
-/// Training features that they are compared with at once. Both sides of a product are packed anew
-/// for every product: larger ones pack less.
+/// Training features per product. Both operands are packed anew for every product, so larger ones
+/// pack less.
 const BANK: usize = 2048;
-/// Similarities that are held against the threshold together.
+/// Similarities compared with the threshold together.
 const GROUP: usize = 32;
 /// A training feature near a query: similarity and index.
 pub type Neighbour = (f32, u32);
 
-/// For each query its `most` nearest training features by cosine, the nearest first. A feature of
-/// zeros has cosine 0 with all.
+/// The `most` nearest training features of each query by cosine, nearest first. A feature of zeros
+/// has cosine 0 with all.
 pub fn neighbours(bank: &[f32], queries: &[f32], dim: usize, most: usize) -> Vec<Vec<Neighbour>> {
     let scales: Vec<f32> = bank.par_chunks(dim).map(inverse_length).collect();
     let compare = |queries: &[f32]| {
@@ -46,7 +46,7 @@ pub fn neighbours(bank: &[f32], queries: &[f32], dim: usize, most: usize) -> Vec
     queries.par_chunks(rows * dim).flat_map_iter(compare).collect()
 }
 
-/// 1 / |x|, with |x| at least 1e-12; in double precision where the squares need its range.
+/// 1 / |x|, with |x| at least 1e-12; in double precision if the squares need its range.
 fn inverse_length(x: &[f32]) -> f32 {
     let square = dot(x, x);
     if square.is_normal() {
@@ -56,12 +56,12 @@ fn inverse_length(x: &[f32]) -> f32 {
     (1.0 / square.sqrt().max(1e-12)) as f32
 }
 
-/// The nearest of the training features seen so far. Those that may belong to them are gathered;
-/// when twice as many as wanted are there, the worse half goes and the threshold rises.
+/// The nearest training features so far. Candidates are collected; at twice the number needed, the
+/// worse half is dropped and the threshold rises.
 struct Best {
     most: usize,
     found: Vec<Neighbour>,
-    /// Whatever is not above cannot belong to the nearest any more.
+    /// Anything not above this cannot be among the nearest.
     threshold: f32,
 }
 
@@ -70,12 +70,12 @@ impl Best {
         Best { most, found: Vec::new(), threshold: f32::NEG_INFINITY }
     }
 
-    /// Looks at one query's products with a block of the bank, of which `scales` are 1 / length.
+    /// Scans one query's products with a block of the bank; `scales` are 1 / length.
     fn take(&mut self, products: &[f32], scales: &[f32], first: u32) {
         let groups = products.chunks(GROUP).zip(scales.chunks(GROUP));
         for (first, (products, scales)) in (first..).step_by(GROUP).zip(groups) {
             let similarities = products.iter().zip(scales).map(|(product, scale)| product * scale);
-            // Hardly ever true once the threshold is high; without a branch it is vector code.
+            // Rarely true once the threshold is high; branch-free, so it vectorises.
             if !similarities.clone().fold(false, |any, s| any | (s > self.threshold)) {
                 continue;
             }
@@ -94,7 +94,7 @@ impl Best {
         if self.found.len() > self.most {
             self.found.select_nth_unstable_by(self.most - 1, nearer);
             self.found.truncate(self.most);
-            // Later features of the same similarity come after: only larger ones may enter.
+            // Later features of equal similarity rank lower: only larger ones may enter.
             self.threshold = self.found[self.most - 1].0;
         }
     }
@@ -107,7 +107,7 @@ impl Best {
     }
 }
 
-/// The nearer first; of equals the earlier training feature.
+/// Nearest first; ties go to the earlier training feature.
 fn nearer(a: &Neighbour, b: &Neighbour) -> std::cmp::Ordering {
     b.0.total_cmp(&a.0).then(a.1.cmp(&b.1))
 }

@@ -1,4 +1,4 @@
-//! Where a network comes from: the folder or checkpoint of a run, or weights that others trained.
+//! The source of a network: a run folder, a checkpoint, or third-party weights.
 
 use std::path::Path;
 
@@ -15,13 +15,13 @@ use crate::backbone::{Backbone, Candidate, Match, Role, choose, compare, read};
 /// Which network of a checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NetworkName {
-    /// The teacher, where there is one: what the paper evaluates.
+    /// The teacher, if there is one: what the authors evaluate.
     Teacher,
     /// The student.
     Student,
-    /// The same network as its training began.
+    /// The same network with its initial weights.
     Untrained,
-    /// None: the pixels themselves are the features.
+    /// None: raw pixels are the features.
     Pixels,
 }
 
@@ -30,7 +30,7 @@ impl NetworkName {
     pub const ALL: [NetworkName; 4] =
         [NetworkName::Teacher, NetworkName::Student, NetworkName::Untrained, NetworkName::Pixels];
 
-    /// As commands name it.
+    /// Name in commands.
     pub fn name(self) -> &'static str {
         match self {
             NetworkName::Teacher => "teacher",
@@ -49,12 +49,11 @@ pub struct NetworkFile {
 }
 
 impl NetworkFile {
-    /// Opens a run folder, a checkpoint of this program, or a file of weights in any format that
-    /// [`WeightsFile`] knows. `prefix` says under which names the network is, where it is not found
-    /// by itself.
+    /// Opens a run folder, a checkpoint of this program, or a weights file in any format that
+    /// [`WeightsFile`] supports. `prefix` locates the network if it is not detected.
     ///
     /// # Errors
-    /// Those of [`WeightsFile::open`], or settings of a run that are not right.
+    /// Those of [`WeightsFile::open`], or invalid run settings.
     pub fn open(path: &Path, prefix: Option<&str>) -> Result<NetworkFile> {
         let path = if path.is_dir() { checkpoint_path(path) } else { path.to_owned() };
         let file = WeightsFile::open(&path)?;
@@ -70,17 +69,17 @@ impl NetworkFile {
         self.file.path()
     }
 
-    /// The settings of the run, where one of this program wrote it.
+    /// The settings of the run, if this program wrote the file.
     pub fn config(&self) -> Option<&Config> {
         self.config.as_ref()
     }
 
-    /// Where in the file the network is, and what is there.
+    /// Locates the network in the file.
     ///
     /// # Errors
-    /// None there, or of unknown shapes.
+    /// None found, or unknown shapes.
     pub fn find(&self, name: NetworkName) -> Result<(Candidate, Match)> {
-        // Weights of others may be one network without a role: the default takes it.
+        // Third-party weights may be one network without a role: the default takes it.
         let role = match (name, &self.config) {
             (NetworkName::Student, _) => Some(Role::Student),
             (_, Some(_)) => Some(Role::Teacher),
@@ -95,15 +94,16 @@ impl NetworkFile {
         Ok((chosen, found))
     }
 
-    /// The network, with the settings that its shapes tell.
+    /// The network, with settings inferred from its shapes.
     ///
     /// # Errors
-    /// Those of [`NetworkFile::find`]; tensors that are missing; [`NetworkName::Pixels`], which is none.
+    /// Those of [`NetworkFile::find`]; missing tensors; [`NetworkName::Pixels`], which is not a
+    /// network.
     pub fn backbone(&mut self, name: NetworkName) -> Result<Backbone> {
         let (_, found) = self.find(name)?;
         match name {
             NetworkName::Pixels => {
-                Err(Error::usage("pixels are no network: there are no weights".to_owned()))
+                Err(Error::usage("pixels are not a network: there are no weights".to_owned()))
             }
             NetworkName::Untrained => {
                 let seed = self.config.as_ref().map_or(0, |config| config.seed);
@@ -113,7 +113,7 @@ impl NetworkFile {
         }
     }
 
-    /// The settings of the network, whichever of the checkpoint's.
+    /// The settings of any of the checkpoint's networks.
     ///
     /// # Errors
     /// Those of [`NetworkFile::find`].
@@ -121,7 +121,7 @@ impl NetworkFile {
         Ok(self.find(NetworkName::Teacher)?.1.config)
     }
 
-    /// How evaluations look at images: as the run's k-NN did, or with weights of others "256/224".
+    /// The image preprocessing: that of the run's k-NN, or "256/224" for third-party weights.
     ///
     /// # Errors
     /// Those of [`NetworkFile::find`].

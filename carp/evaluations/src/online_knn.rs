@@ -14,14 +14,14 @@ use crate::knn::knn;
 use crate::neighbour_sheet::{Row, draw_neighbours};
 use crate::neighbours::neighbours;
 
-/// Rows in the picture of a run.
+/// Rows in the image of a run.
 const ROWS: usize = 10;
-/// Neighbours in each row, by either network.
+/// Neighbours per row and network.
 const NEIGHBOURS: usize = 6;
 
-/// What k-NN says of a backbone.
+/// A k-NN measurement of a backbone.
 struct Quality {
-    /// Fraction of queries whose class k-NN found.
+    /// Accuracy, a fraction.
     accuracy: f64,
     /// Features of the bank, `[bank, dim]`.
     bank: Vec<f32>,
@@ -31,7 +31,7 @@ struct Quality {
     dim: usize,
 }
 
-/// A labelled bank and labelled queries, with a network to find their features.
+/// A labelled bank and labelled queries, with a network to compute their features.
 pub struct OnlineKnn {
     bank: Arc<dyn Dataset>,
     queries: Arc<dyn Dataset>,
@@ -44,7 +44,7 @@ pub struct OnlineKnn {
     last: Option<Quality>,
 }
 
-/// At most `most` images, or all if that is 0: evenly spaced, since folders come class by class.
+/// At most `most` images, or all if 0: evenly spaced, since folders are ordered by class.
 fn part(data: &Arc<dyn Dataset>, most: usize) -> Arc<dyn Dataset> {
     let len = data.len();
     if most == 0 || most >= len {
@@ -59,7 +59,7 @@ fn labels(data: &dyn Dataset) -> Vec<u32> {
 }
 
 impl OnlineKnn {
-    /// The evaluation of a run, or `None` where the data has no labels.
+    /// The evaluation of a run, or `None` if the data has no labels.
     ///
     /// # Errors
     /// Images too small for the backbone; an image that cannot be read, if the data set skips none.
@@ -92,7 +92,7 @@ impl OnlineKnn {
         Ok(Quality { accuracy, bank, queries, dim })
     }
 
-    /// k-NN accuracy of the pixels themselves, as evaluations see them.
+    /// k-NN accuracy of raw pixels, preprocessed as in evaluations.
     ///
     /// # Errors
     /// An image that cannot be read.
@@ -112,8 +112,8 @@ impl OnlineKnn {
         Ok(accuracies[0].top1)
     }
 
-    /// Rows for the picture of a run: the first queries of as many classes as there are (at most
-    /// `rows`), each with its `most` nearest training pictures by either network.
+    /// Rows for the image of a run: the first query of each class (at most `rows`), with its `most`
+    /// nearest training images by either network.
     ///
     /// # Errors
     /// An image that cannot be read.
@@ -151,7 +151,7 @@ impl OnlineKnn {
 
 impl Monitor for OnlineKnn {
     fn knn(&mut self, backbone: &[(String, Vec<f32>)]) -> Result<f64> {
-        // The last measurement makes room before the next one.
+        // Free the last measurement before the next one.
         self.last = None;
         let quality = self.measure(backbone)?;
         let accuracy = quality.accuracy;
@@ -180,7 +180,7 @@ mod tests {
 
     #[test]
     fn a_part_of_the_data_has_all_classes() {
-        // Ten pictures each of three classes, class by class as folders have them.
+        // Ten images each of three classes, class by class as in folders.
         let data: Arc<dyn Dataset> = Arc::new(MemoryDataset::new(
             "test".to_owned(),
             (1, 1, 1),

@@ -1,7 +1,7 @@
-//! Instance retrieval by the protocol of revisited Oxford and Paris (Radenović et al., 2018).
+//! Instance retrieval by the revisited Oxford and Paris protocol (Radenović et al., 2018).
 //!
-//! Each query has database images that are easy, hard or junk. What counts as found (ok) and what
-//! is taken out of the ranking (junk):
+//! Each query has database images that are easy, hard or junk. What counts as a match (ok) and what
+//! is removed from the ranking (junk):
 //!
 //! | | ok | junk |
 //! |---|---|---|
@@ -9,8 +9,8 @@
 //! | Medium | easy and hard | junk |
 //! | Hard | hard | junk and easy |
 //!
-//! Average precision by trapezoids over the ranks that are left; precision at k is taken at
-//! min(k, rank of the last ok image). Queries without an ok image do not count.
+//! Average precision by trapezoids over the remaining ranks; precision at k is taken at min(k, rank
+//! of the last ok image). Queries without an ok image do not count.
 
 use std::path::Path;
 
@@ -21,10 +21,10 @@ use super::average_precision::trapezoid_average_precision;
 use crate::features::FeatureSet;
 use crate::neighbours::neighbours;
 
-/// Queries whose whole rankings are in memory at once.
+/// Queries whose full rankings are in memory together.
 const QUERIES: usize = 32;
 
-/// For each query the rows of database images; who is in none of the three is irrelevant.
+/// Rows of database images per query; those in none of the three are irrelevant.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Relevance {
@@ -32,7 +32,7 @@ pub struct Relevance {
     pub easy: Vec<Vec<u32>>,
     /// Shows it under difficult conditions.
     pub hard: Vec<Vec<u32>>,
-    /// Neither right nor wrong.
+    /// Ignored.
     pub junk: Vec<Vec<u32>>,
 }
 
@@ -40,7 +40,7 @@ impl Relevance {
     /// Reads `{"easy": [[row, ...], ...], "hard": ..., "junk": ...}`, one list per query each.
     ///
     /// # Errors
-    /// No such file, or another content.
+    /// A missing file, or invalid content.
     pub fn load(path: &Path) -> Result<Relevance> {
         let text = std::fs::read_to_string(path).map_err(|source| Error::io(path, source))?;
         let wrong = |error| {
@@ -64,9 +64,9 @@ impl Relevance {
             for (name, lists) in lists {
                 for &row in &lists[query] {
                     let wrong = if row as usize >= database {
-                        format!("is none of the {database} database images")
+                        format!("should be below {database}, the database images")
                     } else if !seen.insert(row) {
-                        "is named twice".to_owned()
+                        "is listed twice".to_owned()
                     } else {
                         continue;
                     };
@@ -79,10 +79,10 @@ impl Relevance {
     }
 }
 
-/// What to report.
+/// Settings.
 #[derive(Clone, Debug, Serialize)]
 pub struct RetrievalOptions {
-    /// Ranks at which precision is taken.
+    /// Ranks at which to measure precision.
     pub precision_at: Vec<usize>,
 }
 
@@ -97,15 +97,15 @@ impl Default for RetrievalOptions {
 pub struct RetrievalScore {
     /// Queries with an ok image.
     pub queries: usize,
-    /// Mean average precision, a fraction; none where no query counts.
+    /// Mean average precision, a fraction; `None` if no query counts.
     pub map: Option<f64>,
     /// Mean precision at each of the ranks.
     pub mean_precision: Vec<Option<f64>>,
-    /// Of each query; none for those that do not count.
+    /// Per query; `None` for those that do not count.
     pub average_precisions: Vec<Option<f64>>,
 }
 
-/// What [`evaluate`] found, with all that it depends on.
+/// The result of [`evaluate`], with its settings.
 #[derive(Clone, Debug, Serialize)]
 pub struct RetrievalResult {
     /// The settings.
@@ -128,7 +128,7 @@ pub struct RetrievalResult {
 /// Ranks the database by cosine for each query and scores the rankings.
 ///
 /// # Errors
-/// Features of different length, relevance that does not fit them, precision at rank 0.
+/// Features of different lengths, relevance that does not match them, precision at rank 0.
 pub fn evaluate(
     database: &FeatureSet,
     queries: &FeatureSet,
@@ -138,7 +138,7 @@ pub fn evaluate(
     database.same_dim(queries)?;
     relevance.check(queries.rows(), database.rows())?;
     if options.precision_at.contains(&0) {
-        let wrong = "retrieval: precision at rank 0: ranks are from 1";
+        let wrong = "retrieval: precision at rank 0: ranks start at 1";
         return Err(Error::usage(wrong.to_owned()));
     }
     let at = &options.precision_at;
@@ -174,7 +174,7 @@ fn score_query(
 ) -> Option<(f64, Vec<f64>)> {
     ok.sort_unstable();
     junk.sort_unstable();
-    // Ranks as they are without the junk before them.
+    // Ranks with the junk before them removed.
     for rank in &mut ok {
         *rank -= junk.partition_point(|junk| junk < rank);
     }

@@ -1,4 +1,4 @@
-//! A trained backbone, the labelled images that it is evaluated with, and how it looks at them.
+//! A trained backbone, its image preprocessing, and labelled images to evaluate it with.
 
 use std::sync::Arc;
 
@@ -15,28 +15,28 @@ use datasets::{Dataset, Filter, Splits, Subset};
 
 use crate::features::{FeatureExtractor, network_features};
 
-/// A backbone and how it looks at images.
+/// A backbone and its image preprocessing.
 #[derive(Clone)]
 pub struct TrainedBackbone<'a> {
     /// Which ResNet.
     pub resnet: ResNetConfig,
     /// Pairs of torchvision's names and numbers in this project's layout.
     pub tensors: Vec<(String, Vec<f32>)>,
-    /// How test images are made ready.
+    /// Preprocessing of test images.
     pub transform: EvalTransform,
-    /// Images that go through it at once, where nothing is trained.
+    /// Images per batch in inference.
     pub batch: usize,
     /// Threads that make random views.
     pub threads: usize,
-    /// Where it computes.
+    /// Its device.
     pub device: Device<'a>,
 }
 
 impl<'a> TrainedBackbone<'a> {
-    /// The teacher's backbone of a checkpoint, with the settings of its run.
+    /// The teacher's backbone in a checkpoint, with its run's settings.
     ///
     /// # Errors
-    /// A tensor that is missing or of another shape than those settings say.
+    /// A tensor that is missing or does not have the shape those settings require.
     pub fn teacher(
         checkpoint: &Checkpoint,
         config: &Config,
@@ -78,7 +78,7 @@ impl<'a> TrainedBackbone<'a> {
         Ok(extractor)
     }
 
-    /// Features `[N,D]` of all images, as test images are seen.
+    /// Features `[N,D]` of all images, preprocessed like test images.
     ///
     /// # Errors
     /// An image that cannot be read, a feature that is not finite.
@@ -101,11 +101,11 @@ impl<'a> TrainedBackbone<'a> {
         }
     }
 
-    /// The view that a classifier trains on: a random crop of this share of the area, resized
-    /// (bilinear, torchvision's default) to the size of test images and mirrored half of the time.
+    /// The training view of a classifier: a random crop with this area fraction, resized (bilinear,
+    /// torchvision's default) to the size of test images and mirrored with probability 0.5.
     ///
     /// # Errors
-    /// A share out of range.
+    /// A fraction out of range.
     pub fn training_view(&self, crop_scale: (f32, f32)) -> Result<Views> {
         let (low, high) = crop_scale;
         if !(low > 0.0 && (low..=1.0).contains(&high)) {
@@ -116,8 +116,8 @@ impl<'a> TrainedBackbone<'a> {
         Ok(Views::crop_and_flip(*size, crop_scale, Filter::Bilinear, (mean, std)))
     }
 
-    /// How images are seen, in words: names and values for a report. Without a `crop_scale`,
-    /// training images are seen as test images are.
+    /// The preprocessing in words: names and values for a report. Without a `crop_scale`, training
+    /// images are preprocessed like test images.
     pub fn described(&self, crop_scale: Option<(f32, f32)>) -> [(&'static str, String); 3] {
         let EvalTransform { resize, size, .. } = self.transform;
         let test = format!("short side {resize} (bicubic), middle {size} x {size}");
@@ -140,26 +140,26 @@ impl<'a> TrainedBackbone<'a> {
     }
 }
 
-/// Labelled images to train a classifier with, and held-out ones.
+/// Labelled images to train a classifier on, and held-out ones.
 #[derive(Clone)]
 pub struct LabelledSplits {
-    /// To train with.
+    /// Training images.
     pub train: Arc<dyn Dataset>,
-    /// One each.
+    /// One label per image.
     pub train_labels: Vec<u32>,
-    /// To test with.
+    /// Test images.
     pub test: Arc<dyn Dataset>,
-    /// One each.
+    /// One label per image.
     pub test_labels: Vec<u32>,
-    /// How many there are.
+    /// Number of classes.
     pub classes: usize,
 }
 
 impl LabelledSplits {
-    /// Those of a data set.
+    /// From a data set.
     ///
     /// # Errors
-    /// Where it has no labels, and those of [`LabelledSplits::of`].
+    /// If it has no labels, and those of [`LabelledSplits::of`].
     pub fn new(splits: &Splits) -> Result<LabelledSplits> {
         match (&splits.train, &splits.test) {
             (Some(train), Some(test)) => LabelledSplits::of(Arc::clone(train), Arc::clone(test)),

@@ -1,4 +1,4 @@
-//! Whitening by principal components, as copy detection uses it.
+//! PCA whitening for copy detection.
 //!
 //! ```text
 //! S = X^T X / N (not centred) = V diag(l) V^T,  l_i >= 1e-5 max l;   y = diag(l)^-power V^T x
@@ -12,18 +12,18 @@ use tensor::cpu::gemm::{Strides, sgemm};
 
 use crate::features::FeatureSet;
 
-/// Rows that one product takes.
+/// Rows per product.
 const ROWS: usize = 1024;
 
 /// A learned whitening of features of length `dim`.
 pub struct Whitening {
     dim: usize,
-    /// `diag(l)^-power V^T`, `[D,D]`, by falling l.
+    /// `diag(l)^-power V^T`, `[D,D]`, by decreasing l.
     matrix: Vec<f32>,
 }
 
 impl Whitening {
-    /// Learns from features.
+    /// Learns a whitening from features.
     pub fn learn(features: &FeatureSet, power: f64) -> Whitening {
         let dim = features.dim;
         let mut sum = DMatrix::<f64>::zeros(dim, dim);
@@ -70,7 +70,7 @@ fn unit_columns(mut x: DMatrix<f64>) -> DMatrix<f64> {
     x
 }
 
-/// A row of zeros stays.
+/// A row of zeros is unchanged.
 fn to_length_1(row: &mut [f32]) {
     let length = row.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt();
     if length > 0.0 {

@@ -1,4 +1,4 @@
-//! Checkpoints of PyTorch and of published methods: what is found in them, and features equal to
+//! Checkpoints from PyTorch and published methods: what is found in them, and features equal to
 //! PyTorch's (`tools/golden_weights.py`).
 
 use std::path::{Path, PathBuf};
@@ -171,12 +171,12 @@ fn student_and_teacher_are_told_apart() {
     let given = of("carp.pth", None, Some("student.module.backbone")).unwrap();
     assert_eq!(given, "student.module.backbone.");
     let none = of("carp.pth", None, Some("module")).unwrap_err().to_string();
-    assert!(none.contains("there is one under [\"student.module.backbone.\""), "{none}");
+    assert!(none.contains("only under [\"student.module.backbone.\""), "{none}");
     let none = of("moco_v2.pth.tar", Some(Role::Teacher), None).unwrap_err().to_string();
     assert!(none.contains("no teacher in it"), "{none}");
 }
 
-/// Opens a file of these bytes and reads its backbone; the error is one line that names the file.
+/// Opens a file with these bytes and reads its backbone; the error is one line that names the file.
 fn refused(bytes: &[u8]) -> String {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("damaged.pth");
@@ -191,7 +191,7 @@ fn refused(bytes: &[u8]) -> String {
     line
 }
 
-/// Whatever byte is wrong: a result or one line, never a panic, never endless.
+/// Whatever byte is wrong: a result or one line, never a panic or an endless loop.
 #[test]
 fn no_single_damaged_byte_of_the_objects_is_a_panic() {
     let legacy = std::fs::read(fixture("moco_v2.pth.tar")).unwrap();
@@ -212,7 +212,7 @@ fn networks_that_are_none_of_ours_are_refused() {
     let expected = WeightsFile::open(&fixture("expected.safetensors")).unwrap();
     let line = choose(&expected, None, None).unwrap_err().to_string();
     assert!(line.contains("no ResNet in it"), "{line}");
-    // A ResNet-34 that has lost a tensor, and one whose shapes are another's.
+    // A ResNet-34 without one tensor, and one with another network's shapes.
     let bytes = std::fs::read(fixture("sequential.safetensors")).unwrap();
     let swap = |from: &str, to: &str| {
         let text = from.as_bytes();
@@ -225,7 +225,7 @@ fn networks_that_are_none_of_ours_are_refused() {
     assert!(line.contains("1 tensors of a resnet34 are missing"), "{line}");
     assert!(line.contains("layer2.1.bn2.bias"), "{line}");
     let line = refused(&swap("backbone.7.2.conv1.weight", "backbone.8.2.conv1.weight"));
-    assert!(line.contains("[3, 4, 6, 2] are no ResNet"), "{line}");
+    assert!(line.contains("[3, 4, 6, 2] are not a ResNet"), "{line}");
 }
 
 #[test]

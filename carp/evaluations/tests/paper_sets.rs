@@ -23,7 +23,7 @@ fn weights() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/weights/torchvision.pth")
 }
 
-/// What the tiny trees have images enough for.
+/// Settings for which the tiny trees have enough images.
 fn settings() -> AllSettings {
     let mut settings = AllSettings::default();
     settings.linear.epochs = 2;
@@ -52,7 +52,7 @@ fn evaluate(root: &Path, out: &Path, settings: &AllSettings) -> EvaluationReport
     report
 }
 
-/// A root with all 17 trees.
+/// A root folder with all 17 trees.
 fn all_trees() -> TempDir {
     let root = TempDir::new().unwrap();
     for set in &ALL {
@@ -68,7 +68,7 @@ fn every_protocol_runs_on_every_data_set_that_is_there() {
     std::fs::remove_dir_all(root.path().join("food101")).unwrap();
     let out = TempDir::new().unwrap();
     let report = evaluate(root.path(), out.path(), &settings());
-    // Some trees have fewer images than these need: they are named, and nothing else is.
+    // Some trees have too few images for these: exactly they are listed.
     let too_small = |name: &str, protocol: &str| match protocol {
         "kmeans" => ["gtsrb", "cifar10", "cifar100", "dtd"].contains(&name),
         "few-shot" => name == "voc2007",
@@ -89,7 +89,7 @@ fn every_protocol_runs_on_every_data_set_that_is_there() {
     for fault in &faults {
         let protocol = fault.protocol.unwrap().name();
         assert!(too_small(&fault.data, protocol), "{fault:?}");
-        let reason = ["points cannot make", "images of class"];
+        let reason = ["points cannot form", "images of class"];
         assert!(reason.iter().any(|part| fault.why.contains(part)), "{fault:?}");
     }
     assert_eq!(faults.len(), 5);
@@ -99,7 +99,7 @@ fn every_protocol_runs_on_every_data_set_that_is_there() {
         assert!((-100.0..=100.0 + 1e-9).contains(&score.value), "{score:?}");
     }
 
-    // What is written is what is returned; the paper's numbers stand beside ImageNet's.
+    // The report written is the one returned; ImageNet's row has the published numbers next to it.
     let json = std::fs::read_to_string(out.path().join("results.json")).unwrap();
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["entries"].as_array().unwrap().len(), report.entries.len());

@@ -49,7 +49,7 @@ impl Tensors<'_> {
         self.numbers(name).iter().map(|&x| x as u32).collect()
     }
 
-    /// Features and, where there is such a tensor, labels.
+    /// Features and, if there is such a tensor, labels.
     fn set(&self, features: &str, labels: &str) -> FeatureSet {
         let dim = self.0.tensor(features).unwrap().shape()[1];
         let labels = match self.0.tensor(labels) {
@@ -176,7 +176,7 @@ fn draws_have_a_mean_and_a_deviation() {
     assert!(one.map_sd > 0.0 && full.map_sd == 0.0);
     let best = full.costs.iter().map(|cost| cost.map).fold(0.0, f64::max);
     assert_eq!(full.map, best);
-    // Draws follow from the seed.
+    // Draws depend on the seed.
     assert_eq!(run(&options).scores[0].map, one.map);
     assert_ne!(run(&FewShotOptions { seed: 1, ..options }).scores[0].map, one.map);
 }
@@ -237,7 +237,7 @@ fn kmeans_is_not_worse_than_faiss() {
         };
         let inertia = kmeans(&set.features, set.dim, &options(false)).unwrap().objective;
         let products = -kmeans(&set.features, set.dim, &options(true)).unwrap().objective;
-        // Single precision of 1500 points: far below what another optimum would differ by.
+        // Single precision on 1500 points: far below the gap to another optimum.
         let slack = 1.0 + 1e-6;
         assert!(inertia <= number("faiss_inertia") * slack, "{inertia} {start:?}");
         assert!(inertia <= number("sklearn_inertia") * slack, "{inertia} {start:?}");
@@ -253,7 +253,7 @@ fn kmeans_is_not_worse_than_faiss() {
         assert!(products * slack >= wanted, "{products} {wanted} {start:?}");
         assert!(result.scores.nmi >= number("faiss_nmi_standardized") - 0.01, "{result:?}");
     }
-    // faiss's limit: at most so many points for a centroid.
+    // faiss's limit on points per centroid.
     let kmeans = KmeansOptions { clusters: 0, ..ClusteringOptions::default().kmeans };
     let options = ClusteringOptions { kmeans, max_points_per_centroid: 100, standardize: true };
     let result = clustering::evaluate(set.clone(), Some(set), options).unwrap();
@@ -294,7 +294,7 @@ fn retrieval_follows_the_revisited_protocol() {
     let dropped = line(|relevance| drop(relevance.hard.pop()));
     assert_eq!(dropped, "retrieval: `hard` has 6 lists for 7 queries");
     let outside = line(|relevance| relevance.junk[2].push(80));
-    assert_eq!(outside, "retrieval: `junk` of query 2: 80 is none of the 80 database images");
+    assert_eq!(outside, "retrieval: `junk` of query 2: 80 should be below 80, the database images");
     let twice = line(|relevance| relevance.junk[0] = relevance.easy[0].clone());
     assert!(twice.starts_with("retrieval: `junk` of query 0: ") && twice.ends_with("twice"));
     let zero = run(&relevance, RetrievalOptions { precision_at: vec![0] });
@@ -336,7 +336,7 @@ fn copies_are_found_as_by_the_published_protocol() {
     let short = line(|names| drop(names.originals.pop()));
     assert_eq!(short, "copy detection: 40 original features, 39 original names");
     let lost = line(|names| names.blocks[0].queries[3] = "x.jpg".to_owned());
-    assert_eq!(lost, "copy detection: no original begins like x.jpg");
+    assert_eq!(lost, "copy detection: no original for x.jpg");
 }
 
 #[test]
@@ -350,7 +350,7 @@ fn bad_sets_are_one_line() {
     let lines = [
         (
             knn::evaluate(&single(), &set(3, Labels::None), KnnOptions::default()).unwrap_err(),
-            "features of 2 and of 3 numbers: take both of one network",
+            "features of 2 and 3 numbers: both must come from one network",
         ),
         (
             knn::evaluate(&single(), &set(2, Labels::None), KnnOptions::default()).unwrap_err(),
@@ -366,11 +366,11 @@ fn bad_sets_are_one_line() {
         ),
         (
             few(hot(), hot(), FewShotOptions { difficult: Difficult::Ignored, ..options.clone() }),
-            "training labels have no -1: 0 is then no class shown, and cannot be ignored",
+            "training labels have no -1: 0 then means absent, and cannot be ignored",
         ),
         (
             few(single(), single(), FewShotOptions { shots: vec![3], ..options.clone() }),
-            "few-shot: 3 images of class 0, 2 are there",
+            "few-shot: 3 images of class 0, only 2 available",
         ),
         (
             few(single(), single(), FewShotOptions { costs: vec![-1.0], ..options.clone() }),

@@ -1,5 +1,5 @@
-//! Classifiers in training against PyTorch's (fixtures/probe.safetensors, tools/golden_probe.py), and
-//! the protocols that train them: `linear` and `semi`.
+//! Training of classifiers against PyTorch (fixtures/probe.safetensors, tools/golden_probe.py), and
+//! the protocols `linear` and `semi`.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use safetensors::SafeTensors;
 use tensor::Cpu;
 use tensor::random::{Purpose, Stream};
 
-/// As the script's, of the largest element of a tensor or of 1.
+/// As in the script, relative to the largest element of a tensor or 1.
 const TOLERANCE: f32 = 1e-4;
 
 struct Fixture(Vec<u8>);
@@ -99,7 +99,7 @@ fn probes_train_as_pytorchs_do() {
     for (name, optimizer, weight_decay) in
         [("lars", lars, 0.0), ("sgd", Optimizer::Sgd { momentum: 0.9 }, 1e-2)]
     {
-        // Both learning rates at once, as one graph; the script trains one after the other.
+        // Both learning rates in one graph; the script trains them in turn.
         let config =
             HeadsConfig { dim: 7, classes: 3, batch: 16, heads: 2, optimizer, weight_decay };
         let mut heads = Heads::new(&config, &Cpu).unwrap();
@@ -123,7 +123,7 @@ fn probes_train_as_pytorchs_do() {
             fixture.expect(&format!("probe.{name}.{head}.weight"), &weight);
             fixture.expect(&format!("probe.{name}.{head}.bias"), &bias);
         }
-        // Logits are what the weights say, also of more rows than a batch holds.
+        // Logits follow from the weights, also for more rows than a batch.
         let logits = heads.logits(&features).unwrap();
         for (row, logits) in features.chunks(7).zip(logits.chunks(6)) {
             for head in 0..2 {
@@ -238,14 +238,14 @@ fn a_probe_learns_and_reports_the_best_epoch() {
         assert_eq!(&head.last, head.epochs.last().unwrap());
         assert!(head.last.loss < head.epochs[0].loss);
     }
-    // A learning rate does the same whether others are trained beside it or not.
+    // A learning rate gives the same result with or without others.
     let alone = LinearSettings { lr: vec![1.0], ..settings() };
     assert_eq!(probe(&alone, &train, &test).unwrap().heads[0], result.heads[1]);
-    // Few images per class, and a batch that is larger than they are.
+    // Few images per class, and a batch larger than all of them.
     let few = LinearSettings { images_per_class: Some(5), ..settings() };
     let few = probe(&few, &train, &test).unwrap();
     assert_eq!((few.train_images, few.settings.batch_size), (15, 15));
-    // LARS; the trust coefficient for ImageNet's thousands of steps is too low for these few.
+    // LARS; ImageNet's trust coefficient, for thousands of steps, is too low for these few.
     let lars =
         LinearSettings { epochs: 30, batch_size: 32, trust: 0.05, ..LinearSettings::imagenet() };
     assert!(probe(&lars, &train, &test).unwrap().best().best.test.top1 > 0.95);
@@ -279,9 +279,9 @@ fn what_does_not_fit_is_one_line() {
         ..set.clone()
     };
     let new_class = labelled(&test, &|row| row / 10 + 1);
-    fault(&settings(), &train, &new_class, "class 3 of test image 20 is that of no training image");
+    fault(&settings(), &train, &new_class, "class 3 of test image 20 has no training image");
     let gap = labelled(&train, &|row| row % 2 * 2);
-    fault(&settings(), &gap, &test, "class 1 of test image 1 is that of no training image");
+    fault(&settings(), &gap, &test, "class 1 of test image 1 has no training image");
     fault(&settings(), &labelled(&train, &|_| 2), &test, "fewer than two classes");
     let unlabelled = FeatureSet { labels: Labels::None, ..train.clone() };
     fault(&settings(), &unlabelled, &test, "has no `labels`");
@@ -297,7 +297,7 @@ fn what_does_not_fit_is_one_line() {
     fault(&LinearSettings { images_per_class: Some(0), ..settings() }, &train, &test, "0 images");
 }
 
-/// Pictures of 8x8: a bright bar that lies or stands, at random places.
+/// 8x8 images: a bright bar, horizontal or vertical, at random positions.
 fn bars(count: usize, seed: u64) -> Arc<dyn Dataset> {
     let mut stream = Stream::new(seed, Purpose::Test, 1, 0);
     let mut pixels = Vec::new();
@@ -356,7 +356,7 @@ fn bar_backbone() -> TrainedBackbone<'static> {
     }
 }
 
-/// `work` with so many threads.
+/// Runs `work` on `threads` threads.
 fn with_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> T {
     rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(work)
 }
@@ -376,11 +376,11 @@ fn a_frozen_backbone_with_random_views() {
     for threads in [2, 3] {
         assert_eq!(run(Some((0.5, 1.0)), threads), augmented);
     }
-    // Every epoch has views of its own, so it is another training than one on stored features.
+    // Every epoch has its own views, so training differs from that on stored features.
     let plain = run(None, 2);
     assert_ne!(plain.heads, augmented.heads);
 
-    // Stored features are those of `linear_of_features` on what the backbone extracts.
+    // Stored features match `linear_of_features` on the backbone's features.
     let mut extractor = backbone.extractor().unwrap();
     let mut set = |data: &Arc<dyn Dataset>, labels: &[u32]| FeatureSet {
         features: backbone.features(&mut extractor, data).unwrap(),
@@ -441,7 +441,7 @@ fn fine_tuning_takes_a_list_and_refuses_what_does_not_do() {
     };
     let result = listed("3\n4\n11\n20\n").unwrap();
     assert_eq!((result.train_images, result.settings.batch_size), (4, 4));
-    assert!(listed("3\nx.png\n").unwrap_err().contains("line 2: x.png is no training image"));
+    assert!(listed("3\nx.png\n").unwrap_err().contains("line 2: x.png is not a training image"));
     assert!(listed("3\n5\n").unwrap_err().contains("fewer than two classes"));
     let fault = |settings: SemiSettings, what: &str| {
         let line = run(&settings).unwrap_err();

@@ -1,9 +1,9 @@
-//! Registers to slots: those that are never needed at the same time share one.
+//! Register allocation: registers never live at the same time share a slot.
 //!
-//! NVRTC numbers a register for every value, so a kernel names thousands of which some dozens
-//! live at once. Sharing slots keeps a warp's registers in the first-level cache. Liveness is
-//! computed per block of the control flow graph; a register's interval is the hull of where it
-//! lives, and intervals get slots in order of their start (linear scan).
+//! NVRTC uses a new register for every value, so a kernel names thousands, of which some dozens are
+//! live at a time. Sharing slots keeps a warp's registers in L1 cache. Liveness is computed per
+//! block of the control flow graph; a register's interval is the hull of its live range, and
+//! intervals get slots in order of their start (linear scan).
 
 use super::cfg::Graph;
 use super::decode::Draft;
@@ -14,11 +14,11 @@ use super::types::Class;
 const MAX_BITS: usize = 1 << 27;
 /// Passes after which liveness gives up (and each register gets its own slot).
 const MAX_PASSES: usize = 64;
-/// Most slots of one file.
+/// Maximum slots per register file.
 const MAX_SLOTS: usize = 8192;
 
 fn reads<'a>(kernel: &'a Kernel, i: &'a Instruction) -> impl Iterator<Item = R> + 'a {
-    // A guarded write keeps the old value in the other lanes: it reads, too.
+    // A guarded write keeps the old value in the other lanes, so it also reads.
     let kept = (i.guard != NONE).then(|| writes(kernel, i)).into_iter().flatten();
     let ins = &kernel.lists[i.ins.range()];
     [i.guard, i.a, i.b, i.c]
@@ -101,7 +101,7 @@ fn intervals(kernel: &Kernel, graph: &Graph, registers: usize) -> Vec<(u32, u32)
     spans
 }
 
-/// Gives every register a slot and rewrites the kernel.
+/// Assigns every register a slot and rewrites the kernel.
 pub fn allocate(draft: Draft, graph: &Graph) -> Result<Kernel, String> {
     let Draft { mut kernel, classes, presets } = draft;
     let mut spans = intervals(&kernel, graph, classes.len());
@@ -117,8 +117,8 @@ pub fn allocate(draft: Draft, graph: &Graph) -> Result<Kernel, String> {
     for r in order {
         let file = file_of(classes[r]);
         let (start, end) = spans[r];
-        // A slot is free again behind its last use: results never overwrite operands of the
-        // same instruction, so that no instruction needs a copy.
+        // A slot is free only after its last use: results never overwrite operands of the same
+        // instruction, so no instruction needs a copy.
         while let Some(&(until, slot)) = busy[file].first()
             && until < start
         {
@@ -161,7 +161,7 @@ fn file_of(class: Class) -> usize {
     }
 }
 
-/// What the kernel does to memory, as far as its instructions tell.
+/// What the kernel does to memory, judging by its instructions.
 pub fn note_memory(kernel: &mut Kernel) {
     use super::types::Space;
     for i in &kernel.code {

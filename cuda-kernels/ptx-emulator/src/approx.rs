@@ -1,6 +1,6 @@
 //! The `.approx` functions. PTX gives each an error bound; here they are computed in double
-//! precision and rounded once, so they keep every bound. They come from polynomials and from
-//! the crate `libm`, not from the platform, so that all machines give the same bits.
+//! precision and rounded once, which meets every bound. They use polynomials and the crate `libm`,
+//! not the platform's, so that all machines give the same bits.
 
 /// `2^x`: `2^n e^(f ln 2)` with `|f| <= 1/2`, the exponential by its series. NaN stays NaN.
 #[inline(always)]
@@ -66,7 +66,7 @@ pub fn tanh(x: f32) -> f32 {
     libm::tanh(f64::from(x)) as f32
 }
 
-/// `1 / x` of the upper 32 bits of a double, as the PTX gross approximation has it.
+/// `1 / x` of the upper 32 bits of a double, as in the PTX gross approximation.
 pub fn rcp64(x: f64) -> f64 {
     upper(1.0 / upper(x))
 }

@@ -1,5 +1,5 @@
-//! A PTX text as its parser leaves it: functions made of statements, names of registers and
-//! variables resolved, opcodes still words.
+//! A parsed PTX text: functions made of statements, with register and variable names resolved,
+//! opcodes still text.
 
 use super::error::Place;
 use super::types::{Space, Ty};
@@ -22,13 +22,13 @@ pub struct Variable {
     pub name: String,
     /// Where it lives.
     pub space: Space,
-    /// Bytes; 0 for an `extern` array whose size the launch gives.
+    /// Bytes; 0 for an `extern` array sized by the launch.
     pub bytes: usize,
     /// Alignment in bytes, a power of two.
     pub align: usize,
-    /// What it holds at the start; shorter than `bytes` means zeros behind.
+    /// Initial contents, zero-padded to `bytes`.
     pub init: Vec<u8>,
-    /// Is its size the launch's?
+    /// Is it sized by the launch?
     pub external: bool,
     /// The type of one element.
     pub ty: Ty,
@@ -43,17 +43,17 @@ pub struct Function {
     pub entry: bool,
     /// Parameters in order.
     pub params: Vec<Variable>,
-    /// What it returns.
+    /// Return values.
     pub returns: Vec<Variable>,
     /// Variables declared inside.
     pub variables: Vec<Variable>,
     /// The types of its registers; operands hold indices into this.
     pub registers: Vec<Ty>,
-    /// Nothing if only declared.
+    /// `None` if only declared.
     pub body: Option<Vec<Statement>>,
     /// The line of its name.
     pub line: u32,
-    /// Most threads of a block (`.maxntid`), product.
+    /// Maximum threads per block (`.maxntid`), product.
     pub max_threads: Option<u64>,
     /// The only block shape allowed (`.reqntid`).
     pub required_threads: Option<[u32; 3]>,
@@ -71,7 +71,7 @@ pub struct Statement {
 /// What a statement is.
 #[derive(Debug)]
 pub enum StatementKind {
-    /// A jump's goal.
+    /// A jump target.
     Label(String),
     /// `NAME: .branchtargets A, B, C;`
     Targets(String, Vec<String>),
@@ -105,7 +105,7 @@ pub enum Operand {
     Variable(u32, i64),
     /// A parameter of the function, plus an offset.
     Parameter(u32, i64),
-    /// What the function returns, plus an offset.
+    /// A return value of the function, plus an offset.
     Return(u32, i64),
     /// A name from outside the function (or a label), plus an offset.
     Symbol(String, i64),

@@ -9,18 +9,17 @@ use super::warp::{LANES, State, Warp, lanes};
 
 /// Barriers of a block.
 const BARRIERS: usize = 16;
-/// Instructions that a warp runs before the next warp's turn, so that none waits forever for
-/// what another would do.
+/// Instructions per turn of a warp, so that no warp waits forever for another.
 const TURN: u64 = 16_384;
 
-/// A barrier that some warps have come to.
+/// A barrier that some warps have reached.
 #[derive(Debug, Default)]
 struct Barrier {
-    /// Warps that wait, with the instruction and the lanes that came.
+    /// Waiting warps, with instruction and lanes.
     waiting: Vec<(usize, u32, u32)>,
-    /// Warps that came, and their clocks behind the barrier.
+    /// Warps that arrived, and their clocks after the barrier.
     came: Vec<(usize, u32)>,
-    /// Threads that are waited for, if the instruction says so.
+    /// Number of threads to wait for, if given.
     wanted: Option<u32>,
 }
 
@@ -54,9 +53,9 @@ impl Geometry {
     }
 }
 
-/// A block being run; used again for the next block.
+/// A running block; reused for the next one.
 pub struct Block<'a, 'o> {
-    /// What its warps work on.
+    /// The environment of its warps.
     pub env: Env<'a>,
     /// Its warps.
     pub warps: Vec<Warp>,
@@ -84,7 +83,7 @@ pub struct Located {
 }
 
 impl<'a> Block<'a, '_> {
-    /// A block of a launch, not yet at any place of the grid.
+    /// A block of a launch, not yet placed in the grid.
     pub fn new(env: Env<'a>, variables: &'a [u64], geometry: Geometry, budget: u64) -> Self {
         let kernel = env.kernel;
         let warps = geometry.threads().div_ceil(LANES);
@@ -154,7 +153,7 @@ impl<'a> Block<'a, '_> {
         }
     }
 
-    /// Fills the registers that have a value at the start.
+    /// Fills the registers that have initial values.
     fn fill(&mut self, w: usize, number: u64) {
         let Geometry { grid, block, dynamic_shared } = self.geometry;
         let ctaid = self.geometry.ctaid(number);
@@ -245,7 +244,7 @@ impl<'a> Block<'a, '_> {
         }
     }
 
-    /// A warp comes to a barrier.
+    /// A warp reaches a barrier.
     fn arrive(&mut self, w: usize, i: &Instruction, pc: u32, active: u32) -> Result<(), Trouble> {
         let lane = active.trailing_zeros() as usize;
         let warp = &mut self.warps[w];
@@ -269,7 +268,7 @@ impl<'a> Block<'a, '_> {
                 );
                 return Err(trouble(FaultKind::BarrierDivergence, lane, detail));
             }
-            // Two places in the text are one barrier to the hardware, but hardly to the author.
+            // To the hardware two places in the text are one barrier, but hardly to the author.
             if self.env.sanitizer.is_some() && wanted.is_none() && its_pc != pc {
                 let detail = format!(
                     "warp {other} waits at another barrier instruction, line {}",
@@ -291,7 +290,7 @@ impl<'a> Block<'a, '_> {
         Ok(())
     }
 
-    /// A warp has ended: barriers may have waited for it alone.
+    /// A warp has ended: barriers may have been waiting only for it.
     fn release_all(&mut self) -> Result<(), Trouble> {
         for number in 0..BARRIERS {
             if !self.barriers[number].waiting.is_empty() {
@@ -301,7 +300,7 @@ impl<'a> Block<'a, '_> {
         Ok(())
     }
 
-    /// Lets the warps at a barrier go on if all have come.
+    /// Releases the warps at a barrier if all have arrived.
     fn release(&mut self, number: usize) {
         let barrier = &self.barriers[number];
         let complete = match barrier.wanted {
@@ -351,7 +350,7 @@ impl<'a> Block<'a, '_> {
         }
     }
 
-    /// No warp can run: they wait at different barriers, or for threads that never come.
+    /// Deadlock: warps wait at different barriers, or for threads that never arrive.
     fn deadlock(&mut self, w: usize) -> Trouble {
         let mut places = Vec::new();
         let mut lane = 0;
@@ -372,7 +371,7 @@ impl<'a> Block<'a, '_> {
     }
 }
 
-/// Lanes in words, for traces: all, or which.
+/// Lanes in words, for traces.
 pub fn show_lanes(mask: u32) -> String {
     if mask == u32::MAX {
         return "all".to_owned();

@@ -1,12 +1,12 @@
-//! The control flow graph: where lanes that part at a jump meet again.
+//! The control flow graph: where lanes that diverge at a jump reconverge.
 //!
-//! That place is the immediate post-dominator of the jump: the first instruction through which
-//! every way from the jump to the end goes. It is found as the immediate dominator in the
-//! reversed graph (Cooper, Harvey, Kennedy: A Simple, Fast Dominance Algorithm, 2001).
+//! That is the immediate post-dominator of the jump: the first instruction on every path from the
+//! jump to the end. It is computed as the immediate dominator in the reversed graph (Cooper,
+//! Harvey, Kennedy: A Simple, Fast Dominance Algorithm, 2001).
 
 use super::ops::{Kernel, NONE, Op};
 
-/// Steps after which a graph is called too tangled.
+/// Steps after which a graph is rejected as too tangled.
 const MAX_STEPS: usize = 100_000_000;
 /// No block.
 const NOWHERE: u32 = u32::MAX;
@@ -19,7 +19,7 @@ pub struct Graph {
     pub next: Vec<Vec<u32>>,
 }
 
-/// Does the instruction end a thread that gets there with the guard on?
+/// Does the instruction end a thread whose guard is on?
 fn ends(op: Op) -> bool {
     matches!(op, Op::Exit | Op::Trap)
 }
@@ -101,7 +101,7 @@ impl Graph {
         previous
     }
 
-    /// The immediate post-dominator of each block, or nowhere. An error if that takes too long.
+    /// The immediate post-dominator of each block, if any. An error if that takes too long.
     fn post_dominators(&self, previous: &[Vec<u32>]) -> Result<Vec<u32>, String> {
         // Number the blocks by a depth-first walk from the ends, backwards; the ends' common
         // end is number 0.
@@ -213,7 +213,7 @@ impl Graph {
             if jumps(kernel.code[last].op) && meet != NOWHERE {
                 let at = self.starts[meet as usize];
                 let first = kernel.code[at as usize];
-                // Lanes whose way leads to the end at once need not wait for the others.
+                // Lanes whose path goes straight to the end need not wait for the others.
                 if !(matches!(first.op, Op::Exit) && first.guard == NONE) {
                     kernel.meets[last] = at;
                 }

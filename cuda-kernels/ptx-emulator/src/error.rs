@@ -1,4 +1,4 @@
-//! What can go wrong: text that is not understood, and kernels that do what they must not.
+//! Errors: rejected text, and kernel faults.
 
 use std::fmt;
 
@@ -6,24 +6,24 @@ use std::fmt;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{name}:{line}: {message}")]
 pub struct PtxError {
-    /// The name that the text was given.
+    /// The name given to the text.
     pub name: String,
     /// The line in the text, from 1.
     pub line: u32,
-    /// What was found and what would do.
+    /// What was found and what is expected.
     pub message: String,
 }
 
-/// What a kernel did wrong.
+/// The kind of a kernel fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FaultKind {
     /// An access outside every allocation, the block's shared memory or the thread's local memory.
     OutOfBounds,
     /// An address that is not a multiple of the access's size.
     Misaligned,
-    /// A read of shared memory that no thread of the block wrote.
+    /// A read of shared memory not written by any thread of the block.
     UninitialisedShared,
-    /// A read of global memory that nobody wrote since it was allocated.
+    /// A read of global memory not written since its allocation.
     UninitialisedGlobal,
     /// Two threads of a block touch the same bytes, one writing, with no barrier between.
     Race,
@@ -31,8 +31,7 @@ pub enum FaultKind {
     RaceBetweenBlocks,
     /// Threads that should meet at one barrier do not.
     BarrierDivergence,
-    /// A `.sync` instruction whose member mask names lanes that are not there, or a shuffle that
-    /// reads such a lane.
+    /// A `.sync` instruction whose member mask names missing lanes, or a shuffle that reads one.
     WarpDivergence,
     /// A thread ran more instructions than the budget allows.
     Budget,
@@ -79,9 +78,9 @@ pub struct Fault {
     pub kind: FaultKind,
     /// The kernel.
     pub kernel: String,
-    /// The name that the PTX text was given.
+    /// The name given to the PTX text.
     pub module: Box<str>,
-    /// Line of the PTX text; 0 if the fault is the launch's.
+    /// Line of the PTX text; 0 for a fault of the launch itself.
     pub line: u32,
     /// The source file that `.loc` names, empty if unknown.
     pub source: Box<str>,

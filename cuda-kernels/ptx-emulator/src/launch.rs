@@ -1,8 +1,8 @@
-//! Launching: checks geometry and parameters, runs the blocks, sums the report up.
+//! Launching: checks geometry and parameters, runs the blocks, sums up the report.
 //!
-//! Blocks run on rayon's threads, unless order shows: with the sanitizer, and where a kernel has
-//! atomics on global memory whose result depends on the order. So every launch gives the same
-//! bits on any number of threads. Of several faults the one of the lowest block is reported.
+//! Blocks run on rayon's threads, unless order matters: with the sanitizer, or with global atomics
+//! whose result depends on the order. So every launch gives the same bits on any number of threads.
+//! Of several faults, that of the lowest block is reported.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -20,7 +20,7 @@ use super::ops::Kernel;
 use super::profiler::{Profile, Report};
 use super::sanitizer::{Clocks, Shadow};
 
-/// Most threads of a block.
+/// Maximum threads per block.
 const MAX_THREADS: u64 = 1024;
 
 /// A parameter of a kernel.
@@ -61,7 +61,7 @@ pub struct Options {
     pub sanitize: bool,
     /// Count transactions, conflicts and instructions by class.
     pub profile: bool,
-    /// Most instructions that one thread may run.
+    /// Maximum instructions per thread.
     pub budget: u64,
 }
 
@@ -71,7 +71,7 @@ impl Default for Options {
     }
 }
 
-/// Runs a kernel. Memory keeps what it wrote, also before a fault.
+/// Runs a kernel. Memory keeps its writes, even those before a fault.
 pub fn launch(
     module: &Module,
     memory: &mut Memory,
@@ -81,7 +81,7 @@ pub fn launch(
     run(module, memory, launch, options, None)
 }
 
-/// The same block by block, with a call before each instruction.
+/// The same, block by block, calling an observer before each instruction.
 pub fn trace(
     module: &Module,
     memory: &mut Memory,
@@ -119,7 +119,7 @@ fn run(
     let memory = &*memory;
     let geometry =
         Geometry { grid: launch.grid, block: launch.block, dynamic_shared: launch.shared_bytes };
-    // Dynamic memory begins behind the static variables, aligned.
+    // Dynamic memory begins after the static variables, aligned.
     let shared_bytes = match launch.shared_bytes {
         0 => kernel.shared_bytes,
         bytes => kernel.dynamic_shared + bytes as usize,
@@ -212,11 +212,11 @@ fn check_geometry(kernel: &Kernel, launch: &Launch<'_>) -> Result<(), String> {
     }
     if kernel.max_threads.is_some_and(|most| threads > most) {
         let most = kernel.max_threads.unwrap_or_default();
-        return Err(format!("{threads} threads; the kernel is made for at most {most}"));
+        return Err(format!("{threads} threads; the kernel allows at most {most}"));
     }
     if kernel.required_threads.is_some_and(|required| required != block) {
         return Err(format!(
-            "a block of {block:?}; the kernel wants {:?}",
+            "a block of {block:?}; the kernel requires {:?}",
             kernel.required_threads
         ));
     }
@@ -242,7 +242,7 @@ fn lay_out(kernel: &Kernel, params: &[Param]) -> Result<Vec<u8>, String> {
             Param::Bytes(data) => (data.clone(), data.len() == size),
         };
         if !fits {
-            return Err(format!("parameter {at} is {param:?}; the kernel wants {size} bytes"));
+            return Err(format!("parameter {at} is {param:?}; the kernel takes {size} bytes"));
         }
         bytes[offset..offset + size].copy_from_slice(&data[..size]);
     }

@@ -13,7 +13,7 @@ pub enum Kind<'a> {
     F32(u32),
     /// `0d` and 16 digits, or a decimal: the bits of an f64.
     F64(u64),
-    /// What stands between quotes.
+    /// A quoted string.
     Text(&'a str),
     /// A single sign.
     Sign(u8),
@@ -140,8 +140,8 @@ impl<'a> Lexer<'a, '_> {
             self.at += 1;
         }
         let text = &self.text[start..self.at];
-        let kind = parse_number(text)
-            .ok_or_else(|| self.error(format!("{text} is no number that PTX knows")))?;
+        let kind =
+            parse_number(text).ok_or_else(|| self.error(format!("{text} is not a PTX number")))?;
         self.push(kind);
         Ok(())
     }

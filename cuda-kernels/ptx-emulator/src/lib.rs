@@ -1,11 +1,11 @@
-//! An emulator of PTX: parses the text that NVRTC emits and runs it on the CPU.
+//! A PTX emulator: parses NVRTC's output and runs it on the CPU.
 //!
 //! A launch is a grid of blocks; a block is up to 1024 threads that share a small memory and can
 //! wait for each other at barriers; 32 threads of a block form a warp. A warp fetches one
-//! instruction and runs it for all its threads ("lanes") at once. Where a jump is taken by some
-//! lanes only, the warp runs one way with a mask of the lanes that took it, then the other, and
-//! joins them where both ways meet. That is all the magic there is: the emulator does the same,
-//! with a register being a row of 32 numbers and an instruction a loop over rows.
+//! instruction and runs it for all its threads ("lanes") simultaneously. If only some lanes take a
+//! jump, the warp runs one path with a mask of the lanes that took it, then the other, and joins
+//! them where the paths meet. The emulator does just that: a register is a row of 32 numbers, an
+//! instruction a loop over rows.
 //!
 //! Reading order:
 //! 1. `lexer`, `ast`, `parser`: text to functions made of statements;
@@ -16,8 +16,8 @@
 //! 5. `block`: turns and barriers; `launch`: blocks on threads; `memory`;
 //! 6. `sanitizer`: races; `profiler`: transactions, conflicts, classes; `trace`.
 //!
-//! What is not known is refused when the text is parsed, with its line. Here is no kernel and nothing
-//! that starts one of ours: those are in the crate `cuda-kernels`.
+//! Anything unsupported is refused at parsing, with its line. Our kernels and their launches are in
+//! the crate `cuda-kernels`.
 
 mod allocate;
 mod approx;

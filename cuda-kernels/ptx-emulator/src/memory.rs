@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 /// Where allocations begin: far from 0, so that null and small offsets from it are faults.
 pub(super) const FIRST: u64 = 0x1_0000_0000;
-/// Allocations begin at multiples of this, as those of CUDA do, with at least so much between.
+/// Allocations begin at multiples of this, as in CUDA, with at least this much between.
 const ALIGN: u64 = 512;
 
 /// An address range that is not inside one allocation.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{bytes} bytes at {at:#x} do not lie in one allocation")]
+#[error("{bytes} bytes at {at:#x} are not inside one allocation")]
 pub struct MemoryError {
     /// The first address.
     pub at: u64,
@@ -39,7 +39,7 @@ pub(super) struct Allocation {
     /// Its size in bytes.
     pub bytes: u64,
     words: Vec<AtomicU32>,
-    /// One bit per byte that was written; empty if nobody asks.
+    /// One bit per byte written; empty if not tracked.
     written: Vec<AtomicU32>,
 }
 
@@ -55,8 +55,8 @@ impl Memory {
         Memory { allocations: Vec::new(), next: FIRST, variables: HashMap::new(), watched: false }
     }
 
-    /// From now on allocations know which of their bytes were written, and a launch with the
-    /// sanitizer faults where a kernel reads others.
+    /// From now on new allocations track which bytes were written, and a launch with the sanitizer
+    /// faults when a kernel reads others.
     pub fn watch_uninitialised(&mut self) {
         self.watched = true;
     }
@@ -65,8 +65,7 @@ impl Memory {
         self.watched
     }
 
-    /// Allocates so many bytes, zeros (that count as not written), and gives their address, a
-    /// multiple of 512.
+    /// Allocates zeroed bytes (counted as unwritten) and returns their address, a multiple of 512.
     pub fn alloc(&mut self, bytes: usize) -> u64 {
         let start = self.next;
         let words = |count| std::iter::repeat_with(|| AtomicU32::new(0)).take(count).collect();
@@ -81,7 +80,7 @@ impl Memory {
         start
     }
 
-    /// Gives an allocation back; its addresses are never used again.
+    /// Frees an allocation; its addresses are never reused.
     pub fn free(&mut self, at: u64) -> Result<(), MemoryError> {
         match self.allocations.binary_search_by_key(&at, |allocation| allocation.start) {
             Ok(index) => {
@@ -198,7 +197,7 @@ impl Allocation {
         }
     }
 
-    /// Changes 1, 2 or 4 aligned bytes atomically and gives the old ones. 8 bytes are changed in
+    /// Updates 1, 2 or 4 aligned bytes atomically and returns the old ones. 8 bytes are updated in
     /// two parts; kernels that do so run block by block.
     pub fn update(&self, offset: u64, bytes: usize, change: impl Fn(u64) -> u64) -> u64 {
         if bytes == 8 {
@@ -221,7 +220,7 @@ impl Allocation {
         }
     }
 
-    /// Does the allocation know which bytes were written?
+    /// Does the allocation track writes?
     pub fn is_watched(&self) -> bool {
         !self.written.is_empty()
     }

@@ -16,7 +16,7 @@ use super::types::Space;
 #[derive(Debug)]
 pub struct Module {
     name: String,
-    /// Tells modules apart whose variables lie in the same memory.
+    /// Distinguishes modules with variables in the same memory.
     id: u64,
     kernels: Vec<Kernel>,
     variables: Vec<Variable>,
@@ -24,8 +24,7 @@ pub struct Module {
 }
 
 impl Module {
-    /// Parses a text; `name` stands for it in messages. An error names the line of what is not
-    /// known.
+    /// Parses a text; `name` identifies it in messages. An error names the offending line.
     pub fn parse(name: &str, text: &str) -> Result<Module, PtxError> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let ast = parse(name, text)?;
@@ -46,12 +45,12 @@ impl Module {
         Ok(Module { name: name.to_owned(), id, kernels, variables, files: ast.files })
     }
 
-    /// The names of its kernels, in the text's order.
+    /// The names of its kernels, in text order.
     pub fn kernels(&self) -> impl Iterator<Item = &str> {
         self.kernels.iter().map(|kernel| kernel.name.as_str())
     }
 
-    /// The name that it was given.
+    /// Its given name.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -72,7 +71,7 @@ impl Module {
         &self.files
     }
 
-    /// Addresses of its variables; the first launch on a memory places them there.
+    /// Addresses of its variables; the first launch on a memory allocates them there.
     pub(super) fn place_variables(&self, memory: &mut Memory) -> Vec<u64> {
         if let Some(known) = memory.variables.get(&self.id) {
             return known.clone();

@@ -1,8 +1,8 @@
 //! Rounding: one exact value to any format in any direction, and the arithmetic that needs it.
 //!
-//! Rounding to nearest is what the processor does. The directed forms take the exact result as
-//! a sum of two numbers (Dekker's and Knuth's error-free transformations), round it to odd in
-//! f64, which keeps all that a narrower format needs, and round that once.
+//! Rounding to nearest is what the processor does. The directed forms take the exact result as a
+//! sum of two numbers (Dekker's and Knuth's error-free transformations), round it to odd in f64,
+//! which keeps all a narrower format needs, and round that once.
 
 use super::ops::Round;
 
@@ -43,7 +43,7 @@ impl Format {
         }
         let bias = (1 << (self.exponent - 1)) - 1;
         let top = 127 - magnitude.leading_zeros() as i32 + exponent;
-        // The unit in the last place, and how far it lies above the magnitude's last bit.
+        // The unit in the last place, and its distance above the magnitude's last bit.
         let unit = top.max(1 - bias) - self.fraction as i32;
         let shift = unit - exponent;
         let (mut kept, rest, half) = match shift {
@@ -59,7 +59,7 @@ impl Format {
             Round::Up => rest > 0 && !negative,
         };
         kept += u128::from(up);
-        // A fraction that overflows carries into the exponent, which is what it should do.
+        // A fraction that overflows carries into the exponent, as it should.
         let biased = (top + bias).max(1) as u128 - 1;
         let bits = (biased << self.fraction) + kept;
         let infinity = self.infinity();
@@ -133,7 +133,7 @@ pub fn flush32(x: f32) -> f32 {
 }
 
 /// The bits of a result: every NaN becomes single precision's only one. Compared as bits, because
-/// compilers take one NaN to be as good as another.
+/// compilers may replace one NaN by another.
 #[inline(always)]
 pub fn bits32(x: f32) -> u32 {
     canonical32(x.to_bits())
@@ -188,7 +188,7 @@ pub fn div_odd(a: f64, b: f64) -> f64 {
     if quotient == 0.0 || !quotient.is_finite() {
         return quotient;
     }
-    // The remainder's sign says on which side of the quotient the exact one lies.
+    // The remainder's sign tells on which side of the quotient the exact one is.
     let remainder = (-quotient).mul_add(b, a);
     to_odd(quotient, if remainder == 0.0 { 0.0 } else { remainder * b.signum() })
 }
@@ -232,7 +232,7 @@ pub fn add64(a: f64, b: f64, round: Round) -> f64 {
     direct64(sum, two_sum(a, b).1, round)
 }
 
-/// `a b + c` in double precision. The directed forms are exact where no part underflows.
+/// `a b + c` in double precision. The directed forms are exact if no part underflows.
 pub fn fma64(a: f64, b: f64, c: f64, round: Round) -> f64 {
     let result = a.mul_add(b, c);
     if round == Round::Nearest || result.is_nan() {

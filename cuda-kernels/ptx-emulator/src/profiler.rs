@@ -12,22 +12,22 @@ pub const SECTOR: u64 = 32;
 /// Banks of shared memory, 4 bytes wide.
 const BANKS: u64 = 32;
 
-/// What one instruction did.
+/// Counts for one instruction.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Count {
-    /// Times that a warp ran it.
+    /// Executions by warps.
     pub warps: u64,
-    /// Times that a thread ran it.
+    /// Executions by threads.
     pub threads: u64,
-    /// Accesses of a warp to memory.
+    /// Warp accesses to memory.
     pub requests: u64,
     /// Transactions of 32 bytes of global memory.
     pub sectors: u64,
-    /// Bytes that threads asked for.
+    /// Bytes that threads requested.
     pub bytes: u64,
-    /// Extra turns because lanes wanted different words of one bank.
+    /// Extra cycles because lanes access different words of one bank.
     pub conflicts: u64,
-    /// Jumps at which lanes parted.
+    /// Divergent branches.
     pub divergent: u64,
 }
 
@@ -188,14 +188,14 @@ impl Profile {
         count.bytes += u64::from(active.count_ones()) * bytes as u64;
     }
 
-    /// A warp's access to shared memory: 128 bytes a turn, one word per bank.
+    /// A warp's access to shared memory: 128 bytes per cycle, one word per bank.
     pub fn shared(&mut self, pc: usize, at: &[u64; LANES], active: u32, bytes: usize) {
         let lanes_per_turn = (128 / bytes.max(4)).min(LANES);
         let mut conflicts = 0;
         for turn in 0..LANES / lanes_per_turn {
             let mask = if lanes_per_turn == LANES { u32::MAX } else { (1 << lanes_per_turn) - 1 };
             let mask = active & (mask << (turn * lanes_per_turn));
-            // Words of this turn, each once, and how many of them each bank holds.
+            // Distinct words of this cycle, and how many each bank holds.
             let mut words: Vec<u64> = lanes(mask)
                 .flat_map(|lane| at[lane] / 4..(at[lane] + bytes as u64).div_ceil(4))
                 .collect();
@@ -212,14 +212,14 @@ impl Profile {
     }
 }
 
-/// What a launch did.
+/// Counts for a launch.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
     /// Instructions, counted per thread.
     pub instructions: u64,
     /// Instructions, counted per warp.
     pub warp_instructions: u64,
-    /// Instructions per thread by class, most frequent first; with `profile` only, as all below.
+    /// Instructions per thread by class, most frequent first; only with `profile`, like all below.
     pub classes: Vec<(InstructionClass, u64)>,
     /// Warp loads from global memory.
     pub global_loads: u64,
@@ -229,24 +229,24 @@ pub struct Report {
     pub load_sectors: u64,
     /// Transactions of 32 bytes that the stores need.
     pub store_sectors: u64,
-    /// Bytes that threads asked for in loads.
+    /// Bytes that threads requested in loads.
     pub load_bytes: u64,
     /// Bytes that threads stored.
     pub store_bytes: u64,
     /// Warp accesses to shared memory.
     pub shared_requests: u64,
-    /// Extra turns of shared memory because of bank conflicts.
+    /// Extra shared-memory cycles due to bank conflicts.
     pub bank_conflicts: u64,
     /// Jumps of a warp.
     pub branches: u64,
-    /// Those at which lanes parted.
+    /// Divergent ones.
     pub divergent_branches: u64,
     /// Each instruction: where it came from, its class and its count.
     pub hot: Vec<(Place, InstructionClass, Count)>,
 }
 
 impl Report {
-    /// Sums a profile up.
+    /// Sums up a profile.
     pub fn new(kernel: &Kernel, instructions: [u64; 2], profile: Option<&Profile>) -> Report {
         let [threads, warps] = instructions;
         let mut report =
@@ -284,7 +284,7 @@ impl Report {
         (self.load_sectors + self.store_sectors) * SECTOR
     }
 
-    /// Share of the transactions' bytes that threads asked for; above 1 where lanes share bytes.
+    /// Fraction of the transactions' bytes that threads requested; above 1 if lanes share bytes.
     pub fn efficiency(&self) -> f64 {
         let moved = self.dram_bytes();
         if moved == 0 { 1.0 } else { (self.load_bytes + self.store_bytes) as f64 / moved as f64 }

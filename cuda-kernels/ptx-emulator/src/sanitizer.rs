@@ -1,18 +1,18 @@
 //! The race check and its shadow memory.
 //!
-//! For each unit of memory (as small as the kernel's smallest access) the shadow holds who wrote
-//! it last and who read it since. Each warp counts its barriers (its clock), and knows of each
-//! other warp's clock as of the last barrier that both passed. An earlier access of another
-//! thread is ordered before this one if its clock lies before that; otherwise, if one of the two
-//! writes, they race. Lanes of one warp are ordered by its own clock, which `bar.warp.sync`
-//! moves on, too. Blocks of a launch are never ordered. Atomics do not race with each other.
+//! For each unit of memory (the size of the kernel's smallest access) the shadow records the last
+//! writer and the readers since. Each warp counts its barriers (its clock), and knows each other
+//! warp's clock as of the last barrier that both passed. An earlier access by another thread is
+//! ordered before this one if its clock is before that; otherwise, if one of the two writes, they
+//! race. Lanes of one warp are ordered by its own clock, which `bar.warp.sync` advances too. Blocks
+//! of a launch are never ordered. Atomics do not race with each other.
 
 /// Units of a page of shadow memory.
 const PAGE: u64 = 1024;
 /// Nobody.
 const NOBODY: u16 = u16::MAX;
 
-/// An access that the shadow remembers.
+/// A recorded access.
 #[derive(Debug, Clone, Copy)]
 struct Access {
     block: u32,
@@ -25,14 +25,15 @@ struct Access {
 
 const NEVER: Access = Access { block: 0, pc: 0, clock: 0, who: NOBODY, atomic: false };
 
-/// The last write and two readers since: of two different readers one is not the next writer.
+/// The last write and two readers since: of two different readers at least one is not the next
+/// writer.
 #[derive(Debug, Clone, Copy)]
 struct Unit {
     writer: Access,
     readers: [Access; 2],
 }
 
-/// Who accesses, and what it knows of others.
+/// The accessing thread, and its warp's clock.
 #[derive(Debug, Clone, Copy)]
 pub struct Actor {
     /// Number of the block in the grid.
@@ -47,7 +48,7 @@ pub struct Actor {
     pub clock: u32,
 }
 
-/// How memory is touched.
+/// The kind of access.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Touch {
     /// A read.
@@ -63,12 +64,12 @@ pub enum Touch {
 }
 
 impl Touch {
-    /// Does it look at what is there?
+    /// Does it read?
     pub fn reads(self) -> bool {
         !matches!(self, Touch::Write | Touch::AtomicWrite)
     }
 
-    /// Does it change what is there?
+    /// Does it write?
     pub fn writes(self) -> bool {
         !matches!(self, Touch::Read | Touch::AtomicRead)
     }
@@ -87,7 +88,7 @@ pub struct Conflict {
     pub wrote: bool,
 }
 
-/// What each warp knows of the others' clocks.
+/// Each warp's knowledge of the others' clocks.
 #[derive(Debug, Default)]
 pub struct Clocks {
     /// `seen[w][x]`: accesses of warp x with a smaller clock are ordered before warp w's.
@@ -95,13 +96,13 @@ pub struct Clocks {
 }
 
 impl Clocks {
-    /// For so many warps, whose clocks all are `now`.
+    /// For `warps` warps with clocks at `now`.
     pub fn reset(&mut self, warps: usize, now: u32) {
         self.seen = vec![vec![now; warps]; warps];
     }
 
-    /// `came` (warps and their clocks behind it) passed or reached a barrier; those that waited
-    /// there, `learn`, now come after all that the others did before.
+    /// `came` (warps and their clocks after it) passed or reached a barrier; those that waited
+    /// there, `learn`, are now ordered after all the others did before.
     pub fn meet(&mut self, came: &[(usize, u32)], learn: &[usize]) {
         let mut all = vec![0; self.seen.len()];
         for &(warp, _) in came {
@@ -135,7 +136,7 @@ impl Shadow {
         Shadow { pages: Vec::new(), first, grain: grain as u64, across }
     }
 
-    /// Notes an access to bytes; tells if it races with an earlier one. `same` says that a write
+    /// Records an access to bytes; returns a race with an earlier one. `same` means that a write
     /// does not change the bytes: lanes may write the same value in one instruction.
     pub fn touch(
         &mut self,
@@ -210,8 +211,7 @@ fn note(
         }
     }
     if !touch.writes() {
-        // Take the place of a reader that is ordered before: whoever conflicts with it
-        // conflicts with this one.
+        // Replace a reader ordered before this one: any conflict with it is also one with this.
         for reader in &mut unit.readers {
             if ordered(clocks, reader, &actor, across) {
                 *reader = this;

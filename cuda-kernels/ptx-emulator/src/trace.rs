@@ -1,4 +1,4 @@
-//! A record of what warps do, instruction by instruction.
+//! Traces warps, instruction by instruction.
 
 use super::block::show_lanes;
 use super::error::{Fault, Place};
@@ -8,14 +8,14 @@ use super::module::Module;
 use super::observer::Seen;
 use super::profiler::Report;
 
-/// Records the first instructions of the warps that were asked for.
+/// Records the first instructions of the selected warps.
 #[derive(Debug, Default)]
 pub struct Tracer {
-    /// Most instructions that are recorded.
+    /// Maximum instructions to record.
     limit: usize,
-    /// The block of the grid that is recorded.
+    /// The block to record.
     block: u32,
-    /// The only warp of the block that is recorded.
+    /// The warp to record, or all.
     warp: Option<usize>,
     /// What was recorded.
     pub steps: Vec<TraceStep>,
@@ -39,7 +39,7 @@ impl Tracer {
         Tracer { limit, block, warp, steps: Vec::new() }
     }
 
-    /// One that has recorded nothing.
+    /// An empty tracer.
     pub fn fresh(&self) -> Tracer {
         Tracer::new(self.limit, self.block, self.warp)
     }
@@ -66,7 +66,7 @@ impl Tracer {
 
     /// The record as text: warp, line of the PTX, instruction, lanes; and the source's line where
     /// it changes. `ptx` is the module's text; `sources` are its source files: index, name, text
-    /// (empty if it is not at hand).
+    /// (empty if unavailable).
     pub fn show(&self, ptx: &str, sources: &[(u32, String, String)]) -> String {
         let lines: Vec<&str> = ptx.lines().collect();
         let mut text = String::new();

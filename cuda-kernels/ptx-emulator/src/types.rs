@@ -1,4 +1,4 @@
-//! The types of PTX and how wide they are.
+//! PTX types and their widths.
 
 /// A type suffix of an instruction or a declaration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -110,7 +110,7 @@ pub enum Class {
 /// A state space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Space {
-    /// Whichever the address falls into.
+    /// Generic: decided by the address.
     Generic,
     /// Device memory.
     Global,

@@ -1,9 +1,9 @@
 //! A warp: 32 threads (lanes) that run one instruction at a time together.
 //!
-//! Each register is a row of 32 values, one per lane, and each instruction a loop over the row.
-//! The lanes that take part are the bits of a mask. At a jump that only some lanes take, the
-//! warp parts: the lanes of one way are put aside, the others go first, and where both ways meet
-//! again (see [`super::cfg`]) they go on together. What is put aside lies on a stack.
+//! Each register is a row of 32 values, one per lane, and each instruction a loop over the row. The
+//! active lanes are the bits of a mask. At a jump that only some lanes take, the warp diverges: the
+//! lanes of one path are deferred on a stack, the others run first, and where both paths meet again
+//! (see [`super::cfg`]) they continue together.
 
 use super::ops::{Instruction, R};
 
@@ -15,24 +15,24 @@ pub const FULL: u32 = u32::MAX;
 pub type Words = [u32; LANES];
 /// A row of 64-bit registers.
 pub type Longs = [u64; LANES];
-/// No place to meet.
+/// No reconvergence point.
 const NOWHERE: u32 = u32::MAX;
 
-/// Lanes that go one way.
+/// Lanes on one path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Way {
     /// Their next instruction.
     pub pc: u32,
-    /// Where they stop and wait for the ways below on the stack.
+    /// Where they stop and wait for the paths below on the stack.
     pub meet: u32,
-    /// Which lanes.
+    /// The lanes.
     pub mask: u32,
 }
 
-/// Why a warp does not run.
+/// Status of a warp.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// It does.
+    /// It can run.
     Ready,
     /// It waits at a barrier of the block.
     Waiting,
@@ -40,12 +40,12 @@ pub enum State {
     Done,
 }
 
-/// A copy from global to shared memory that is under way.
+/// A pending copy from global to shared memory.
 #[derive(Debug, Clone, Copy)]
 pub struct Copy {
     /// Offset in shared memory.
     pub to: u32,
-    /// What goes there: up to 16 bytes.
+    /// The data, up to 16 bytes.
     pub data: [u8; 16],
     /// How many bytes.
     pub bytes: u8,
@@ -64,15 +64,15 @@ pub struct Warp {
     pub preds: Vec<u32>,
     /// The carry flag, a bit per lane.
     pub carry: u32,
-    /// The way that runs.
+    /// The current path.
     pub way: Way,
-    /// Ways put aside, the next to run last.
+    /// Deferred paths, the next to run last.
     pub aside: Vec<Way>,
     /// Lanes that have not ended.
     pub live: u32,
     /// Lanes that exist: the last warp of a block may have fewer than 32 threads.
     pub threads: u32,
-    /// Can it run?
+    /// Its status.
     pub state: State,
     /// Instructions that it ran.
     pub steps: u64,
@@ -85,7 +85,7 @@ pub struct Warp {
 }
 
 impl Warp {
-    /// A warp with registers of these numbers.
+    /// A warp with these numbers of registers.
     pub fn new(slots: [usize; 3], local_bytes: usize) -> Warp {
         Warp {
             words: vec![[0; LANES]; slots[0]],
@@ -104,7 +104,7 @@ impl Warp {
         }
     }
 
-    /// Puts all its lanes to the first instruction, registers zero.
+    /// Resets all lanes to the first instruction, registers zero.
     pub fn reset(&mut self, threads: u32) {
         self.words.fill([0; LANES]);
         self.longs.fill([0; LANES]);
@@ -122,8 +122,8 @@ impl Warp {
         self.copies.push_back(Vec::new());
     }
 
-    /// Lanes of `taken` jump to `goal`, the others of the way go on to the next instruction;
-    /// both meet at `meet`. `goal_first`: the jumping lanes run before the others.
+    /// Lanes of `taken` jump to `goal`, the others continue at the next instruction; both meet at
+    /// `meet`. `goal_first`: the jumping lanes run first.
     pub fn part(&mut self, taken: u32, goal: u32, meet: u32, goal_first: bool) {
         let Way { pc, meet: outer, mask } = self.way;
         let rest = mask & !taken;
@@ -137,8 +137,8 @@ impl Warp {
         if !goal_first {
             ways.reverse();
         }
-        // All lanes of the way go on from where the two meet, unless the ways below on the
-        // stack do that already.
+        // All lanes of the path continue where the two meet, unless the paths below on the stack
+        // already do.
         if meet != outer {
             self.aside.push(Way { pc: meet, meet: outer, mask });
         }
@@ -150,7 +150,7 @@ impl Warp {
         self.next_way();
     }
 
-    /// Where no more than `meet` is common, lanes end separately.
+    /// With only `meet` in common, lanes end separately.
     pub fn next_way(&mut self) {
         loop {
             match self.aside.pop() {
@@ -170,7 +170,7 @@ impl Warp {
         }
     }
 
-    /// If the way has come to where it meets others, goes on with those put aside.
+    /// If the path has reached its reconvergence point, continues with the deferred ones.
     #[inline(always)]
     pub fn meet_again(&mut self) {
         if self.way.pc == self.way.meet {
@@ -178,7 +178,7 @@ impl Warp {
         }
     }
 
-    /// These lanes are done.
+    /// Ends these lanes.
     pub fn exit(&mut self, lanes: u32) {
         self.live &= !lanes;
         self.way.mask &= self.live;

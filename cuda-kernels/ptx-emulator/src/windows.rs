@@ -1,4 +1,4 @@
-//! Generic addresses: global memory lies at the bottom, each other space in a window of its own.
+//! Generic addresses: global memory is at the bottom, each other space in its own window.
 
 use crate::types::Space;
 
@@ -8,7 +8,7 @@ pub const SHARED_BASE: u64 = 0x7000_0000_0000;
 pub const LOCAL_BASE: u64 = 0x7100_0000_0000;
 /// Where generic addresses of kernel parameters begin.
 pub const PARAM_BASE: u64 = 0x7200_0000_0000;
-/// Addresses that a window takes.
+/// Size of a window.
 pub const WINDOW: u64 = 0x0100_0000_0000;
 
 /// Where the window of a space begins.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use ptx_emulator::{FaultKind, Launch, Memory, Module, Options, Param, PtxError, launch};
 
-/// Name and text of the real kernels, in the order of their names.
+/// Name and text of the real kernels, sorted by name.
 fn kernels() -> Vec<(String, String)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../kernels");
     let mut paths: Vec<_> = std::fs::read_dir(folder)
@@ -148,7 +148,7 @@ fn calls_that_never_end() {
     refused(parse(own), 4, "calls itself");
     let pair = ".func g();\n.func f() { call g; ret; }\n.func g() { call f; ret; }\n.entry k() { call f; ret; }";
     refused(parse(pair), 6, "calls itself");
-    // Each function calls the next twice: 2^40 instructions if all were inlined.
+    // Each function calls the next twice: 2^40 instructions if fully inlined.
     let mut bomb = String::from(".func f0() { ret; }\n");
     for i in 1..40 {
         bomb += &format!(".func f{i}() {{ call f{}; call f{}; ret; }}\n", i - 1, i - 1);
@@ -226,7 +226,7 @@ fn launches_that_do_not_fit() {
     }
 }
 
-/// Real texts, cut off anywhere or with a character changed, give an error or another kernel.
+/// Real texts, truncated anywhere or with a character changed, give an error or another kernel.
 #[test]
 fn real_texts_truncated_and_corrupted() {
     let mut state = 1u32;
@@ -236,7 +236,7 @@ fn real_texts_truncated_and_corrupted() {
     };
     for (name, text) in &kernels() {
         assert!(text.is_ascii(), "{name} is cut between any two bytes");
-        // Some kilobytes of each are enough, and quick.
+        // A few kilobytes of each are enough, and fast.
         let text = &text[..text.len().min(24_000)];
         for _ in 0..20 {
             let cut = next(text.len());
@@ -250,7 +250,7 @@ fn real_texts_truncated_and_corrupted() {
     }
 }
 
-/// Behind the last instruction a thread ends, also where that one is guarded.
+/// A thread ends after the last instruction, even if that one is guarded.
 #[test]
 fn a_guarded_end_is_an_end() {
     for body in ["@%p1 ret;", "@%p1 bra L; L:", "@!%p1 exit;", "@%p1 trap;", ""] {
@@ -262,7 +262,7 @@ fn a_guarded_end_is_an_end() {
     }
 }
 
-/// Real kernels with lines exchanged, doubled, guarded or retyped run or end in a fault.
+/// Real kernels with lines swapped, duplicated, guarded or retyped run or end in a fault.
 #[test]
 fn real_kernels_mutated_and_run() {
     let mut state = 7u32;

@@ -1,8 +1,8 @@
-//! Kernels with one planted fault each: the emulator finds it and names kind, line and thread;
-//! on the healthy twin in the same file it is silent.
+//! Kernels with one planted fault each: the emulator finds it and names kind, line and thread, and
+//! reports nothing for the healthy twin in the same file.
 //!
-//! `mutants/*.cu` hold both; the line with the fault says so in a comment. The PTX beside them is
-//! NVRTC's (`tools/ptx.sh`).
+//! `mutants/*.cu` hold both; a comment marks the faulty line. The PTX next to them is NVRTC's
+//! (`tools/ptx.sh`).
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use ptx_emulator::{Fault, FaultKind, Launch, Memory, Module, Options, Param, lau
 
 const N: usize = 128;
 
-/// Runs a kernel `(x, y, n)` on two blocks of two warps; gives y.
+/// Runs a kernel `(x, y, n)` on two blocks of two warps; returns y.
 fn run(name: &str, kernel: &str, options: Options) -> Result<Vec<f32>, Fault> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/mutants/{name}.ptx"));
     let text = std::fs::read_to_string(path).unwrap();
@@ -32,7 +32,7 @@ fn run(name: &str, kernel: &str, options: Options) -> Result<Vec<f32>, Fault> {
     Ok(y.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
 }
 
-/// The line of the source that says it is the fault.
+/// The source line marked as the fault.
 fn faulty_line(name: &str) -> u32 {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/mutants/{name}.cu"));
     let text = std::fs::read_to_string(path).unwrap();
@@ -112,7 +112,7 @@ fn no_mutant_is_forgotten() {
     assert_eq!(found, listed);
 }
 
-/// What needs no sanitizer is found without it, too.
+/// Faults that need no sanitizer are found without it too.
 #[test]
 fn bounds_alignment_and_barriers_are_always_checked() {
     for &(name, kind) in MUTANTS {

@@ -1,7 +1,7 @@
-//! A card through cudarc, which loads libcuda when the program runs.
+//! A GPU through cudarc, which loads libcuda at run time.
 //!
-//! One stream carries everything in order. A kernel's launch costs the host some microseconds, and
-//! a step has hundreds: so a phase is recorded once as a CUDA graph and then launched whole.
+//! One stream keeps everything in order. A kernel launch costs the host some microseconds, and a
+//! step has hundreds, so a phase is recorded once as a CUDA graph and then launched as a whole.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,10 +20,10 @@ use super::staging::Staging;
 use crate::driver::{Arg, Driver, Graph, Launch};
 use crate::modules;
 
-/// Dynamic shared memory that a kernel may use without asking for more, in bytes.
+/// Dynamic shared memory that a kernel may use without opting in to more, in bytes.
 const SHARED_LIMIT: u32 = 48 << 10;
 
-/// A card of NVIDIA's.
+/// An NVIDIA GPU.
 pub struct Cudarc {
     name: String,
     context: Arc<CudaContext>,
@@ -32,37 +32,37 @@ pub struct Cudarc {
     memory: Vec<(u64, CudaSlice<u8>)>,
     modules: HashMap<&'static str, Arc<CudaModule>>,
     functions: HashMap<&'static str, CudaFunction>,
-    /// `None` where a phase has no kernels.
+    /// `None` for a phase without kernels.
     graphs: Vec<Option<CudaGraph>>,
 }
 
-// SAFETY: the one member that is not Send by itself is `CudaGraph`, because graphs must not be used
-// by two threads at once; all use of it is through `&mut self`, and each call binds the context to
+// SAFETY: the only member that is not Send is `CudaGraph`, because graphs must not be used by two
+// threads simultaneously; all use of it is through `&mut self`, and each call binds the context to
 // the calling thread first.
 unsafe impl Send for Cudarc {}
 
 impl Cudarc {
-    /// The card of this number.
+    /// The GPU with this number.
     ///
     /// # Errors
-    /// No libcuda on this machine, or no such card.
+    /// No libcuda on this machine, or no such GPU.
     pub fn new(ordinal: usize) -> Result<Cudarc> {
-        // SAFETY: loads libcuda and lets it go again; its initialisers have no preconditions.
+        // SAFETY: loads and unloads libcuda; its initialisers have no preconditions.
         if !unsafe { cudarc::driver::sys::is_culib_present() } {
             let detail = "libcuda is not on this machine: install NVIDIA's driver";
             return Err(Error::device(format!("cuda:{ordinal}: {detail}, or use --device cpu")));
         }
         Cudarc::open(ordinal).map_err(|error| {
             let cards = CudaContext::device_count().unwrap_or(0);
-            let detail = format!("cuda:{ordinal}: {}; cards found: {cards}", words(error));
+            let detail = format!("cuda:{ordinal}: {}; GPUs found: {cards}", words(error));
             Error::device(detail)
         })
     }
 
     fn open(ordinal: usize) -> std::result::Result<Cudarc, DriverError> {
         let context = CudaContext::new(ordinal)?;
-        // SAFETY: events are for ordering several streams; this driver has one stream per arena and
-        // never hands memory from one to another.
+        // SAFETY: events order several streams; this driver has one stream per arena and never
+        // passes memory between them.
         unsafe { context.disable_event_tracking() };
         let stream = context.new_stream()?;
         Ok(Cudarc {
@@ -77,7 +77,7 @@ impl Cudarc {
         })
     }
 
-    /// Loads a kernel at its first launch; the driver turns the PTX into the card's own code.
+    /// Loads a kernel at its first launch; the driver compiles the PTX for the GPU.
     fn function(&mut self, module: &'static str, kernel: &'static str) -> Result<CudaFunction> {
         if let Some(function) = self.functions.get(kernel) {
             return Ok(function.clone());
@@ -102,7 +102,7 @@ impl Cudarc {
         Ok(function)
     }
 
-    /// The allocation that holds `len` bytes from `at` on, and where in it they lie.
+    /// The allocation with `len` bytes from `at` on, and their offset in it.
     fn range(&mut self, at: u64, len: usize) -> Result<(&mut CudaSlice<u8>, usize)> {
         self.memory
             .iter_mut()
@@ -122,7 +122,7 @@ impl Driver for Cudarc {
     fn allocate(&mut self, bytes: usize) -> Result<u64> {
         let slice = self.stream.alloc_zeros::<u8>(bytes.max(1)).map_err(|error| {
             let free = self.context.mem_get_info().map_or(0, |(free, _)| free);
-            let detail = format!("{} wants {bytes} bytes, {free} are free", self.name);
+            let detail = format!("{} needs {bytes} bytes, {free} are free", self.name);
             fault(&detail, error)
         })?;
         let base = slice.device_ptr(&self.stream).0;
@@ -169,9 +169,9 @@ impl Driver for Cudarc {
             block_dim: launch.block.into(),
             shared_mem_bytes: launch.shared_bytes,
         };
-        // SAFETY: number and sizes of the arguments are those of the kernel, and what it reads and
-        // writes lies in the slots that it was given: the emulator's sanitizer checks both for
-        // every kernel. All slots are in memory that lives as long as the stream.
+        // SAFETY: the number and sizes of the arguments match the kernel, and it reads and writes
+        // only in the given slots: the emulator's sanitizer checks both for every kernel. All slots
+        // are in memory that lives as long as the stream.
         unsafe { builder.launch(config) }.map(|_| ()).map_err(|error| fault(&kernel, error))
     }
 
@@ -202,12 +202,12 @@ impl Driver for Cudarc {
 
 impl Drop for Cudarc {
     fn drop(&mut self) {
-        // Nothing may still run when the memory goes; a fault has been reported by now.
+        // Nothing may still run when the memory is freed; any fault has been reported by now.
         let _ = self.stream.synchronize();
     }
 }
 
-/// A count as the kernel takes it; 0 for other arguments.
+/// A count in the kernel's type; 0 for other arguments.
 fn count(arg: Arg) -> u32 {
     match arg {
         Arg::Count(count) => u32::try_from(count).unwrap_or(u32::MAX),
@@ -219,7 +219,7 @@ fn fault(what: &str, error: DriverError) -> Error {
     Error::device(format!("{what}: {}", words(error)))
 }
 
-/// The driver's own words on one line.
+/// The driver's own message on one line.
 fn words(error: DriverError) -> String {
     match (error.error_name(), error.error_string()) {
         (Ok(name), Ok(text)) => format!("{} ({})", text.to_string_lossy(), name.to_string_lossy()),

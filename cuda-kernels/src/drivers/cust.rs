@@ -1,7 +1,7 @@
-//! A card through cust, which links libcuda when the program is built.
+//! A GPU through cust, which links libcuda at build time.
 //!
-//! The plain driver: copies wait for the kernels before them, and phases are not recorded. It is
-//! here so that the choice of binding stays a choice; cudarc's driver is the one to measure with.
+//! The simple driver: copies wait for earlier kernels, and phases are not recorded. It keeps the
+//! choice of binding open; benchmark with cudarc's driver.
 
 use std::collections::HashMap;
 use std::ffi::c_void;
@@ -18,10 +18,10 @@ use tensor::{Error, Result};
 use crate::driver::{Arg, Driver, Launch};
 use crate::modules;
 
-/// Dynamic shared memory that a kernel may use without asking for more, in bytes.
+/// Dynamic shared memory that a kernel may use without opting in to more, in bytes.
 const SHARED_LIMIT: u32 = 48 << 10;
 
-/// A card of NVIDIA's. Members go in this order, so the context goes last.
+/// An NVIDIA GPU. Members drop in this order, so the context drops last.
 pub struct Cust {
     name: String,
     modules: HashMap<&'static str, Module>,
@@ -31,14 +31,14 @@ pub struct Cust {
 }
 
 // SAFETY: CUDA's handles may be used from any thread that has their context current; every call
-// sets it first, and `&mut self` keeps two threads from calling at once.
+// sets it first, and `&mut self` excludes simultaneous calls.
 unsafe impl Send for Cust {}
 
 impl Cust {
-    /// The card of this number.
+    /// The GPU with this number.
     ///
     /// # Errors
-    /// No such card.
+    /// No such GPU.
     pub fn new(ordinal: usize) -> Result<Cust> {
         Cust::open(ordinal).map_err(|error| fault(&format!("cuda:{ordinal}"), error))
     }
@@ -48,7 +48,7 @@ impl Cust {
         let device = Device::get_device(u32::try_from(ordinal).unwrap_or(u32::MAX))?;
         let context = Context::new(device)?;
         let name = format!("{} (cuda:{ordinal})", device.name()?);
-        // The default flags order the stream after copies, which go through the null stream.
+        // The default flags order the stream after copies, which use the null stream.
         let stream = Stream::new(StreamFlags::DEFAULT, None)?;
         Ok(Cust { name, modules: HashMap::new(), memory: Vec::new(), stream, context })
     }
@@ -67,7 +67,7 @@ impl Cust {
         if !self.memory.iter().any(holds) {
             return Err(Error::device(format!("{len} bytes at {at:#x} are not allocated")));
         }
-        // SAFETY: the bytes lie inside a buffer of this driver, as was just checked; the slice is
+        // SAFETY: the bytes are inside a buffer of this driver, as just checked; the slice is
         // dropped (which frees nothing) before the buffer can be.
         Ok(unsafe { DeviceSlice::from_raw_parts(DevicePointer::from_raw(at), len) })
     }
@@ -80,7 +80,7 @@ impl Driver for Cust {
 
     fn allocate(&mut self, bytes: usize) -> Result<u64> {
         self.bind()?;
-        let detail = format!("{} wants {bytes} bytes", self.name);
+        let detail = format!("{} needs {bytes} bytes", self.name);
         let buffer =
             DeviceBuffer::<u8>::zeroed(bytes.max(1)).map_err(|error| fault(&detail, error))?;
         let base = buffer.as_device_ptr().as_raw();
@@ -115,7 +115,7 @@ impl Driver for Cust {
         if launch.shared_bytes > SHARED_LIMIT {
             let key =
                 sys::CUfunction_attribute_enum::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
-            // SAFETY: the handle is that of a function of a loaded module.
+            // SAFETY: the handle belongs to a function of a loaded module.
             let code = unsafe {
                 sys::cuFuncSetAttribute(function.to_raw(), key, launch.shared_bytes as i32)
             };
@@ -125,14 +125,14 @@ impl Driver for Cust {
                 return Err(Error::device(detail));
             }
         }
-        // Eight bytes for each argument, of which the kernel reads as many as it declares.
+        // Eight bytes per argument, of which the kernel reads as many as it declares.
         let values: Vec<u64> = launch.args.iter().map(|&arg| bits(arg)).collect();
         let pointers: Vec<*mut c_void> =
             values.iter().map(|value| std::ptr::from_ref(value).cast_mut().cast()).collect();
         let ([gx, gy, gz], [bx, by, bz]) = (launch.grid, launch.block);
-        // SAFETY: number and sizes of the arguments are those of the kernel, and what it reads and
-        // writes lies in the slots that it was given: the emulator's sanitizer checks both for
-        // every kernel. CUDA copies the arguments before the call returns.
+        // SAFETY: the number and sizes of the arguments match the kernel, and it reads and writes
+        // only in the given slots: the emulator's sanitizer checks both for every kernel. CUDA
+        // copies the arguments before the call returns.
         unsafe {
             self.stream.launch(
                 &function,
@@ -153,12 +153,12 @@ impl Driver for Cust {
 
 impl Drop for Cust {
     fn drop(&mut self) {
-        // Nothing may still run when the memory goes; a fault has been reported by now.
+        // Nothing may still run when the memory is freed; any fault has been reported by now.
         let _ = self.synchronize();
     }
 }
 
-/// An argument's bytes at the start of eight (little endian).
+/// An argument in the first of eight bytes (little-endian).
 fn bits(arg: Arg) -> u64 {
     match arg {
         Arg::Pointer(value) | Arg::U64(value) => value,

@@ -9,25 +9,25 @@ use tensor::{Error, Result};
 use crate::driver::{Arg, Driver, Launch};
 use crate::modules::MODULES;
 
-/// What launches did, by kernel, since the counting began.
+/// Counts per kernel since counting began.
 pub type Profile = Arc<Mutex<BTreeMap<&'static str, Counts>>>;
 
-/// What the launches of one kernel did.
+/// Counts over the launches of one kernel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Launches.
     pub launches: u64,
     /// Instructions, counted per thread.
     pub instructions: u64,
-    /// Transactions of 32 bytes with global memory.
+    /// 32-byte global-memory transactions.
     pub transactions: u64,
-    /// Bytes that threads asked of global memory.
+    /// Bytes that threads requested from global memory.
     pub bytes_asked: u64,
     /// Warp accesses to shared memory.
     pub shared_requests: u64,
-    /// Extra turns of shared memory because of bank conflicts.
+    /// Extra shared-memory cycles due to bank conflicts.
     pub bank_conflicts: u64,
-    /// Jumps at which the lanes of a warp parted.
+    /// Divergent branches.
     pub divergent_branches: u64,
 }
 
@@ -82,13 +82,13 @@ impl Emulator {
         Emulator::with(Options::default(), None)
     }
 
-    /// One that also looks for races and for reads of shared memory that nobody wrote, and so takes
-    /// several times as long.
+    /// One that also checks for races and for reads of uninitialised shared memory; several times
+    /// slower.
     pub fn checked() -> Emulator {
         Emulator::with(Options { sanitize: true, ..Options::default() }, None)
     }
 
-    /// One that counts what kernels do into `profile`.
+    /// One that adds kernels' counts to `profile`.
     pub fn profiled(profile: Profile) -> Emulator {
         let options = Options { profile: true, ..Options::default() };
         Emulator::with(options, Some(profile))

@@ -1,4 +1,4 @@
-//! The drivers: two ways to a card, and the emulator that needs none.
+//! The drivers: two bindings to a GPU, and the emulator, which needs none.
 
 #[cfg(feature = "cuda")]
 pub mod cudarc;

@@ -1,15 +1,15 @@
-//! Page-locked host memory on the way to a card.
+//! Page-locked host memory for copies to a GPU.
 //!
-//! The card's copy engine reads only page-locked memory; from other memory the driver copies to
-//! such a place first and may make the host wait. Here a ring of buffers does that: a write fills
-//! the next buffer and goes on, and waits only where the card has not yet read that buffer from the
-//! time before (an event says so).
+//! The GPU's copy engine reads only page-locked memory; for other memory the driver first copies to
+//! a staging buffer and may block the host. Here a ring of buffers does that: a write fills the
+//! next buffer and returns, and waits only if the GPU has not yet read that buffer's previous
+//! contents (tracked by an event).
 
 use std::sync::Arc;
 
 use cudarc::driver::{CudaContext, CudaEvent, CudaStream, DriverError, PinnedHostSlice, result};
 
-/// Bytes of a buffer, and how many there are.
+/// Bytes per buffer, and number of buffers.
 const BYTES: usize = 1 << 20;
 const BUFFERS: usize = 8;
 
@@ -23,7 +23,7 @@ impl Staging {
     /// A ring of page-locked buffers.
     pub fn new(context: &Arc<CudaContext>) -> Result<Staging, DriverError> {
         let buffer = |_| {
-            // SAFETY: the memory is unset; `write` below lets the card read only what it has
+            // SAFETY: the memory is uninitialised; `write` below lets the GPU read only what was
             // written before.
             let memory = unsafe { context.alloc_pinned::<u8>(BYTES) }?;
             Ok((memory, context.new_event(None)?))
@@ -31,7 +31,7 @@ impl Staging {
         Ok(Staging { buffers: (0..BUFFERS).map(buffer).collect::<Result<_, _>>()?, next: 0 })
     }
 
-    /// Copies `data` to the address `at`, which has room for it, in the order of the stream.
+    /// Copies `data` to the address `at`, which has room for it, in stream order.
     pub fn write(
         &mut self,
         stream: &Arc<CudaStream>,
@@ -46,7 +46,8 @@ impl Staging {
             let buffer = &mut memory.as_mut_slice()?[..part.len()];
             buffer.copy_from_slice(part);
             // SAFETY: the caller has checked the destination. The buffer lives as long as `self`,
-            // which synchronises before it goes, and is not written again before `free` has passed.
+            // which synchronises before it is dropped, and is not rewritten before `free` has
+            // passed.
             unsafe {
                 let to = at + (index * BYTES) as u64;
                 result::memcpy_htod_async(to, buffer, stream.cu_stream())?;
@@ -60,7 +61,7 @@ impl Staging {
 impl Drop for Staging {
     fn drop(&mut self) {
         for (_, free) in &self.buffers {
-            // A card that has failed reads nothing any more.
+            // A failed GPU no longer reads anything.
             let _ = free.synchronize();
         }
     }

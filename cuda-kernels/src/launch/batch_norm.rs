@@ -1,5 +1,5 @@
-//! Batch norm fused with residual and ReLU: statistics of groups of rows, of all rows, and then the
-//! elements. Backward likewise.
+//! Batch norm fused with residual and ReLU: statistics of groups of rows, then of all rows, then
+//! the elements. Likewise backward.
 
 use tensor::Slot;
 use tensor::geometry::BatchNorm;
@@ -10,8 +10,8 @@ use crate::gpu::{BLOCK, Call};
 
 const MODULE: &str = "batch_norm";
 
-/// Rows of a block in the kernels that go over the elements. A thread of a block that is 32 channels
-/// wide has an eighth of them, over which it reads its channel's parameters once.
+/// Rows per block in the elementwise kernels. In a block 32 channels wide a thread has an eighth of
+/// them and reads its channel's parameters once.
 fn rows_per_block(rows: usize) -> usize {
     (rows / 512).clamp(64, 512)
 }
@@ -32,7 +32,7 @@ fn launch(call: Call, norm: BatchNorm, parts: usize, threads: u32) {
     call.launch(tile_grid(parts, norm.channels), tile(norm.channels, threads));
 }
 
-/// y, and the statistics that it was made with.
+/// y, and the statistics used.
 pub fn forward(
     gpu: &mut Gpu,
     norm: BatchNorm,
@@ -61,7 +61,7 @@ pub fn forward(
     launch(call, norm, rows.div_ceil(per_block), BLOCK);
 }
 
-/// The gradients; `dresidual` is only asked for behind a ReLU.
+/// The gradients; `dresidual` only with a ReLU.
 pub fn backward(
     gpu: &mut Gpu,
     norm: BatchNorm,
@@ -79,9 +79,9 @@ pub fn backward(
     let call = gpu.kernel(MODULE, "finish_gradients").slots(&[workspace, inv_std, dweight, dbias]);
     launch(call.counts(&[channels, parts]), norm, 1, 4 * BLOCK);
 
-    // dresidual is dy behind the ReLU already.
+    // dresidual already is dy through the ReLU.
     let (dy, relu) = dresidual.map_or((dy, relu), |dresidual| (dresidual, false));
-    // Running statistics are constants: nothing flows back through them.
+    // Running statistics are constants: no gradient flows through them.
     let share = if norm.training { 1.0 / rows as f32 } else { 0.0 };
     let slots = [x, y, dy, weight, mean, inv_std, dweight, dbias, dx];
     let call = gpu.kernel(MODULE, "gradient").slots(&slots);

@@ -20,7 +20,7 @@ pub fn forward(gpu: &mut Gpu, conv: Conv2d, [x, weight]: [Slot; 2], y: Slot) {
     call.slots(&[x, weight, y]).launch(grid, [tile.threads(), 1, 1]);
 }
 
-/// dx, one launch for each class of pixels modulo the stride: they have the same taps.
+/// dx, one launch per class of pixels modulo the stride, which share their taps.
 pub fn grad_input(gpu: &mut Gpu, conv: Conv2d, [dy, weight]: [Slot; 2], dx: Slot) {
     let (kernel, tile) = match conv.c {
         ..=16 => ("conv2d_grad_input_64x16", Tile::Tall),
@@ -50,8 +50,7 @@ pub fn grad_input(gpu: &mut Gpu, conv: Conv2d, [dy, weight]: [Slot; 2], dx: Slot
     }
 }
 
-/// The tile of dweight, its kernel, and the parts that the output pixels are cut into: length and
-/// number.
+/// The tile of dweight, its kernel, and the parts of the output pixels: length and number.
 fn weight_parts(conv: Conv2d) -> (Tile, &'static str, usize, usize) {
     let (kernel, tile) = match conv.o {
         ..=16 => ("conv2d_grad_weight_16x64", Tile::Wide),
@@ -85,14 +84,14 @@ pub fn grad_weight(
     }
 }
 
-/// In one direction, the pixels of x whose index is `phase` modulo the stride.
+/// In one direction, the pixels of x with index `phase` modulo the stride.
 struct Phase {
-    /// How many there are.
+    /// Number of pixels.
     pixels: usize,
-    /// The first tap through which an output sees them, and how many there are.
+    /// The first tap that covers them, and the number of taps.
     first_tap: usize,
     taps: usize,
-    /// Pixel h' of them is tap 0's pixel h' + shift of dy.
+    /// For tap 0, their pixel h' corresponds to pixel h' + shift of dy.
     shift: usize,
 }
 
@@ -142,8 +141,8 @@ impl Windows {
     }
 }
 
-/// A divisor with the constants of its division: see `Divisor` in `kernels/conv2d.cu`. One of 0
-/// divides nothing; it is passed as 1.
+/// A divisor with its precomputed constants: see `Divisor` in `kernels/conv2d.cu`. An unused 0 is
+/// passed as 1.
 fn divisor(d: usize) -> [u32; 3] {
     let d = d.max(1) as u64;
     let shift = d.next_power_of_two().ilog2();

@@ -1,5 +1,5 @@
-//! Matrix products: which tile, and into how many parts the inner size is cut. Both depend on the
-//! shape alone, so the same data always gives the same bits.
+//! Matrix products: the tile, and the split of the inner size. Both depend only on the shape, so
+//! the same data always gives the same bits.
 
 use tensor::Slot;
 use tensor::geometry::Gemm;
@@ -8,9 +8,9 @@ use crate::Gpu;
 use crate::gpu::{BLOCK, blocks};
 
 const MODULE: &str = "gemm";
-/// Blocks that keep a card busy: two for each of an H100's 132 multiprocessors.
+/// Blocks to keep a GPU busy: two for each of an H100's 132 multiprocessors.
 const BUSY: usize = 264;
-/// The inner size that a part should have at least: sums of parts are traffic too.
+/// Minimum inner size of a part: summing parts is traffic too.
 const MIN_PART: usize = 256;
 
 /// The kernels by their tile of C.
@@ -27,8 +27,8 @@ pub enum Tile {
 }
 
 impl Tile {
-    /// The tile for a C of `[m,n]`: narrow ones where a square would be mostly empty, large ones
-    /// where there are enough of them.
+    /// The tile for a C of `[m,n]`: narrow if a square would be mostly empty, large if there are
+    /// enough of them.
     pub fn of(m: usize, n: usize) -> Tile {
         let large = m.div_ceil(128) * n.div_ceil(128);
         match (m, n) {
@@ -73,8 +73,8 @@ impl Tile {
     }
 }
 
-/// The length of the parts that the inner size `k` is cut into, a multiple of 16, for a C of
-/// `[m,n]`; `k` itself where it stays whole.
+/// The length of the parts of the inner size `k`, a multiple of 16, for a C of `[m,n]`; `k` itself
+/// if not split.
 pub fn part(tile: Tile, m: usize, n: usize, k: usize) -> usize {
     let (rows, columns) = tile.sides();
     let tiles = m.div_ceil(rows) * n.div_ceil(columns);
@@ -109,8 +109,8 @@ pub fn gemm(
     sum_parts(gpu, parts, workspace, bias, c);
 }
 
-/// The products of `part` of the inner size each, one `[m,n]` after the other in `c`, by tiles of
-/// one shape.
+/// The products over parts of length `part`, consecutive `[m,n]` matrices in `c`, by tiles of one
+/// shape.
 pub fn gemm_parts(
     gpu: &mut Gpu,
     gemm: Gemm,
@@ -126,15 +126,15 @@ pub fn gemm_parts(
     call.launch(tile.grid(m, n, k.div_ceil(part.max(1)).max(1)), [tile.threads(), 1, 1]);
 }
 
-/// c = the sum of `parts` matrices that lie one after the other, in order, plus the bias in every
-/// row.
+/// c = the ordered sum of `parts` consecutive matrices, plus the bias in every row.
 pub fn sum_parts(gpu: &mut Gpu, parts: usize, x: Slot, bias: Option<Slot>, c: Slot) {
     let columns = bias.map_or(c.len, |bias| bias.len);
     let call = gpu.kernel(MODULE, "gemm_sum_parts").counts(&[parts, c.len, columns]);
     call.slots(&[x]).optional(bias).slots(&[c]).each_element(c.len);
 }
 
-/// C = op(A) op(B), one thread per element of C: to measure and check the others against.
+/// C = op(A) op(B), one thread per element of C: a baseline to measure and check the others
+/// against.
 pub fn gemm_naive(gpu: &mut Gpu, gemm: Gemm, [a, b]: [Slot; 2], c: Slot) {
     let Gemm { m, n, k, .. } = gemm;
     let side = BLOCK.isqrt();
@@ -150,7 +150,7 @@ pub fn gemm_bf16(gpu: &mut Gpu, gemm: Gemm, [a, b]: [Slot; 2], c: Slot) {
     call.slots(&[a, b, c]).launch(Tile::Square.grid(m, n, 1), [128, 1, 1]);
 }
 
-/// From a row to the next and from a column to the next, of op(A) and of op(B).
+/// Row and column strides of op(A) and op(B).
 fn steps(gemm: Gemm) -> [usize; 4] {
     let Gemm { m, n, k, trans_a, trans_b } = gemm;
     let (a_row, a_column) = if trans_a { (1, m) } else { (k, 1) };

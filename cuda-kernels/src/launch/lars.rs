@@ -1,5 +1,5 @@
-//! LARS over many tensors at once: sums of squares of parts of each, then each one's trust, then the
-//! step.
+//! LARS over many tensors together: partial sums of squares, then each tensor's trust ratio, then
+//! the step.
 
 use tensor::Slot;
 
@@ -7,15 +7,15 @@ use crate::Gpu;
 use crate::gpu::{BLOCK, blocks};
 
 const MODULE: &str = "optimizer";
-/// Most blocks of a tensor: `PARTS` in `kernels/optimizer.cu`.
+/// Maximum blocks per tensor: `PARTS` in `kernels/optimizer.cu`.
 const PARTS: usize = 128;
 
-/// Elements of scratch memory for [`lars`]: of each tensor two sums per part, and its trust.
+/// Elements of scratch memory for [`lars`]: per tensor two sums per part, and its trust ratio.
 pub fn workspace(tensors: usize) -> usize {
     tensors * (2 * PARTS + 1)
 }
 
-/// One step of all tensors.
+/// One step for all tensors.
 pub fn lars(
     gpu: &mut Gpu,
     [momentum, eta]: [f32; 2],

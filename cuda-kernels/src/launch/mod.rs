@@ -1,5 +1,5 @@
-//! How each kernel is launched. Those with one thread per element or one block per row are all
-//! alike, and launched from here; the others have a file per family, named as in `kernels/`.
+//! How each kernel is launched. Kernels with one thread per element or one block per row are all
+//! alike and launched from here; the others have a file per family, named as in `kernels/`.
 
 pub mod batch_norm;
 pub mod conv2d;
@@ -37,7 +37,7 @@ pub fn workspace(kernel: &Kernel) -> usize {
 /// Launches a kernel.
 ///
 /// # Panics
-/// If the call has other numbers of inputs or outputs than the kernel: a bug of the caller.
+/// If the numbers of inputs or outputs are wrong for the kernel: a caller bug.
 pub fn run(gpu: &mut Gpu, kernel: &Kernel, io: &Io) {
     let Io { inputs, outputs, workspace } = *io;
     let (y, in_place) = (outputs[0], inputs.first() == outputs.first());
@@ -173,7 +173,7 @@ pub fn run(gpu: &mut Gpu, kernel: &Kernel, io: &Io) {
 }
 
 /// Begins a launch of the kernel's namesake with arguments `scalars.., inputs.., outputs..`; counts
-/// come behind them.
+/// follow.
 fn call<'a>(
     gpu: &'a mut Gpu,
     module: &'static str,
@@ -194,7 +194,7 @@ fn all<const N: usize>(slots: &[Slot]) -> [Slot; N] {
     slots.try_into().expect("as many slots as the kernel has")
 }
 
-/// The first slots of a call, and one more where there is one.
+/// The first slots of a call, and an optional one.
 fn first<const N: usize>(slots: &[Slot]) -> ([Slot; N], Option<Slot>) {
     let (first, rest) = slots.split_first_chunk().expect("as many slots as the kernel has");
     (*first, rest.first().copied())

@@ -9,15 +9,15 @@ use crate::gpu::{BLOCK, blocks};
 const MODULE: &str = "partition_loss";
 const WARP: usize = 32;
 
-/// Where the parts of the workspace lie.
+/// Layout of the workspace.
 struct Layout {
     /// Probabilities `[R, P N_B]`.
     probabilities: usize,
     /// g `[P N_B]`.
     g: usize,
-    /// Sums of -ln d, one for each thread block of the rows.
+    /// Sums of -ln d, one per thread block over rows.
     rows: usize,
-    /// Divergences, one for each thread block of the columns.
+    /// Divergences, one per thread block over columns.
     columns: usize,
 }
 

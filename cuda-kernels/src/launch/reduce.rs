@@ -1,5 +1,5 @@
-//! Sums in fixed trees. Every size below depends on the shape alone, so the same data always gives
-//! the same bits, on any card.
+//! Sums in fixed trees. Every size below depends only on the shape, so the same data gives the same
+//! bits on any GPU.
 
 use tensor::Slot;
 
@@ -7,7 +7,7 @@ use crate::Gpu;
 use crate::gpu::{BLOCK, blocks};
 
 const MODULE: &str = "reduce";
-/// Most blocks, and so partial sums, of a sum over everything.
+/// Maximum blocks, and thus partial sums, of a sum over everything.
 const PARTS: usize = 1024;
 
 /// Threads for a row of `columns` numbers: about four numbers each, one warp to 512 threads.
@@ -15,19 +15,19 @@ pub fn row_threads(columns: usize) -> u32 {
     (columns / 4).next_power_of_two().clamp(32, 512) as u32
 }
 
-/// The shape of a 2-D block over columns, `[x, y]`: up to 32 threads on columns next to each other.
+/// The shape of a 2-D block over columns, `[x, y]`: up to 32 threads on adjacent columns.
 pub fn tile(columns: usize, threads: u32) -> [u32; 3] {
     let width = columns.next_power_of_two().min(32) as u32;
     [width, threads / width, 1]
 }
 
-/// Blocks that such tiles take: parts of the rows times tiles of the columns.
+/// Blocks for such tiles: parts of the rows times tiles of the columns.
 pub fn tile_grid(parts: usize, columns: usize) -> [u32; 3] {
     [blocks(parts, 1), blocks(columns, tile(columns, BLOCK)[0] as usize), 1]
 }
 
-/// Rows that one block adds up, of `rows` in all: few enough that small sums still fill a card,
-/// many enough that the partial sums are small beside x.
+/// Rows per block, out of `rows`: few enough that small sums still fill a GPU, many enough that the
+/// partial sums are small compared with x.
 pub fn rows_per_part(rows: usize) -> usize {
     (rows / 64).clamp(64, 1024)
 }
@@ -59,16 +59,16 @@ pub fn sum(gpu: &mut Gpu, alpha: f32, x: Slot, y: Slot) {
     sum_with(gpu, "sum_parts", alpha, x, y);
 }
 
-/// How many elements are infinite or NaN: a scalar in the memory that all kernels share.
+/// The number of infinite or NaN elements: a scalar in the shared scratch memory.
 pub fn count_not_finite(gpu: &mut Gpu, x: Slot) -> Slot {
     let count = gpu.scratch().part(PARTS, 1);
     sum_with(gpu, "count_not_finite", 1.0, x, count);
     count
 }
 
-/// y = alpha times the sum of what `kernel` makes of each part of x.
+/// y = alpha times the sum of `kernel`'s result for each part of x.
 fn sum_with(gpu: &mut Gpu, kernel: &'static str, alpha: f32, x: Slot, y: Slot) {
-    // At least eight elements for each thread.
+    // At least eight elements per thread.
     let count = x.len.div_ceil(8 * BLOCK as usize).clamp(1, PARTS);
     let sums = gpu.scratch().part(0, count);
     gpu.kernel(MODULE, kernel).slots(&[x, sums]).counts(&[x.len]).each_row(count, BLOCK);

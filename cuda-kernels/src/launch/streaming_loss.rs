@@ -9,15 +9,15 @@ use crate::Gpu;
 use crate::gpu::{BLOCK, blocks};
 
 const MODULE: &str = "streaming_loss";
-/// Most thread blocks, each with a dz of its own.
+/// Maximum thread blocks, each with its own dz.
 const SLOTS: usize = 128;
-/// Most rows of a tile, of one view of the teacher's and of the views of the student's.
+/// Maximum rows of a tile: of one teacher view, and of the student views.
 const ROWS: usize = 32;
-/// Shared memory that a thread block may have on every card since Ampere, less what the kernel
-/// declares itself (panels, list of rows, sums), in elements.
+/// Shared memory per thread block on every GPU since Ampere, minus what the kernel declares itself
+/// (panels, list of rows, sums), in elements.
 const SHARED: usize = (99 * 1024 - 22 * 1024) / 4;
 
-/// The rows that go through a block of the partition together.
+/// The rows processed together within a block of the partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tile {
     /// Images T.
@@ -26,19 +26,19 @@ pub struct Tile {
     pub views_at_once: usize,
 }
 
-/// Elements from a row of probabilities to the next: rows start in different banks, 8 apart.
+/// Row stride of probabilities, in elements: rows start in different banks, 8 apart.
 fn pitch(size: usize) -> usize {
     size.next_multiple_of(32) + 8
 }
 
-/// Elements of shared memory that the kernel takes: G T rows of p, 2 T of q, g, two lengths, and the
+/// Elements of shared memory that the kernel uses: G T rows of p, 2 T of q, g, two lengths, and the
 /// list of the prototypes.
 fn shared(sizes: StreamingLoss, tile: Tile) -> usize {
     pitch(sizes.loss.partition_size) * ((tile.views_at_once + 2) * tile.images + 4)
 }
 
-/// The tile that takes the fewest products over all rows: one for the teacher and one for each group
-/// of student views, per tile of images. `None` where the partition size leaves no room for one.
+/// The tile with the fewest products over all rows: one for the teacher and one for each group of
+/// student views, per tile of images. `None` if the partition size leaves no room.
 pub fn tile(sizes: StreamingLoss) -> Option<Tile> {
     let PartitionLoss { views, batch, .. } = sizes.loss;
     let tiles = (1..=ROWS / 2).flat_map(|images| {
@@ -56,8 +56,8 @@ fn slots(sizes: StreamingLoss) -> usize {
     sizes.loss.blocks().min(SLOTS)
 }
 
-/// Elements of scratch memory for [`streaming_loss`]: a dz and two sums for each thread block,
-/// whatever K is. Partition sizes too large for shared memory go through logits instead.
+/// Elements of scratch memory for [`streaming_loss`]: a dz and two sums per thread block, whatever
+/// K is. Partition sizes too large for shared memory use logits in memory instead.
 pub fn workspace(sizes: StreamingLoss) -> usize {
     match tile(sizes) {
         Some(_) => slots(sizes) * (sizes.loss.views * sizes.loss.batch * sizes.dim + 2),
@@ -93,14 +93,14 @@ pub fn streaming_loss(
     partition_loss::loss_terms(gpu, sizes.loss, sums, [loss, consistency, entropy]);
 }
 
-/// The parts of the workspace where logits lie in memory.
+/// Layout of the workspace with logits in memory.
 struct Logits {
     /// A normalised matrix of prototypes, `[K,D]`, its lengths `[K]`, and its gradient `[K,D]`.
     prototypes: usize,
     lengths: usize,
     /// Logits of student and teacher, and their gradient: `[(V + 2 + V) B, K]`.
     rows: usize,
-    /// What the products or the loss need, one after the other.
+    /// Workspace of the products, then of the loss.
     scratch: usize,
 }
 

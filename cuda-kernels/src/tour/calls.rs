@@ -1,12 +1,12 @@
-//! The calls of the tour, family by family: sizes that are no multiples of tiles, and small.
+//! The calls of the tour, family by family: small sizes that are not multiples of tiles.
 
 use tensor::Kernel;
 use tensor::geometry::{BatchNorm, Conv2d, Gemm, PartitionLoss, Pool2d, StreamingLoss};
 use tensor::kernel::{AdamW, Unary};
 
-/// What an input holds.
+/// The contents of an input.
 pub enum Input {
-    /// So many random numbers in [0.1, 1): good for weights, variances and logarithms alike.
+    /// Random numbers in [0.1, 1), suitable for weights, variances and logarithms.
     Random(usize),
     /// The first `len` of a random order of `0..of`.
     Order { of: usize, len: usize },
@@ -16,15 +16,15 @@ pub enum Input {
 
 use Input::{Indices, Order, Random};
 
-/// A kernel, what its inputs hold, and how long its outputs are.
+/// A kernel, the contents of its inputs, and the lengths of its outputs.
 pub struct Call(pub Kernel, pub Vec<Input>, pub Vec<usize>);
 
-/// A product that fits no tile.
+/// A product that matches no tile.
 pub const PRODUCT: Gemm = Gemm { m: 100, n: 70, k: 50, trans_a: false, trans_b: true };
 const LOSS: PartitionLoss =
     PartitionLoss { views: 3, batch: 8, prototypes: 100, partition_size: 32 };
 
-/// Calls of the kernels in a module; one large call, which takes a while, is made only if asked for.
+/// Calls of the kernels in a module; one slow, large call only on request.
 pub fn of_module(module: &str, large: bool) -> Vec<Call> {
     match module {
         "batch_norm" => [true, false].into_iter().flat_map(batch_norm).collect(),
@@ -32,7 +32,7 @@ pub fn of_module(module: &str, large: bool) -> Vec<Call> {
         "gather" => gather(),
         // Many large tiles.
         "gemm" if large => vec![gemm(Gemm { m: 11 * 128, n: 12 * 128, k: 16, ..PRODUCT })],
-        // A square tile, narrow ones, one whose inner size is cut into parts.
+        // A square tile, narrow ones, one with a split inner size.
         "gemm" => [(100, 70, 50), (100, 10, 50), (10, 100, 50), (40, 40, 600)]
             .map(|(m, n, k)| gemm(Gemm { m, n, k, ..PRODUCT }))
             .into(),

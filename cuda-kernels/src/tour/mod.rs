@@ -1,5 +1,5 @@
-//! A tour of all kernels: each is launched as the backend launches it on small random data, so that
-//! one of them can be run, checked, profiled or traced alone, without a network around it.
+//! A tour of all kernels: each is launched by the backend on small random data, so that one can be
+//! run, checked, profiled or traced alone, without a network around it.
 
 mod calls;
 
@@ -20,20 +20,20 @@ use crate::{Gpu, launch};
 /// Elements of the tour's arena.
 const ARENA: usize = 32 << 20;
 
-/// One launch of the kernel that is watched.
+/// One launch of the watched kernel.
 #[derive(Debug)]
 pub struct Visit {
     /// Blocks along x, y, z.
     pub grid: [u32; 3],
     /// Threads of a block along x, y, z.
     pub block: [u32; 3],
-    /// Seconds that it took here.
+    /// Seconds it took.
     pub seconds: f64,
-    /// What it did, or why it stopped.
+    /// Its report, or its fault.
     pub result: std::result::Result<Report, Fault>,
 }
 
-/// Launches `kernel` as the backend does, under `options`, with an optional record of its first
+/// Launches `kernel` as the backend does, under `options`, optionally tracing its first
 /// instructions.
 ///
 /// # Errors
@@ -42,7 +42,7 @@ pub fn visit(kernel: &str, options: Options, tracer: Option<&mut Tracer>) -> Res
     let Some(module) = module_of(kernel) else {
         return Err(Error::setting(
             "ptx",
-            format!("no kernel {kernel}; there are {}", kernels().join(", ")),
+            format!("no kernel {kernel}; known: {}", kernels().join(", ")),
         ));
     };
     let log = Arc::new(Mutex::new(Log {
@@ -53,7 +53,7 @@ pub fn visit(kernel: &str, options: Options, tracer: Option<&mut Tracer>) -> Res
         Watch { memory: Memory::new(), kernel: kernel.to_owned(), options, log: Arc::clone(&log) };
     let mut tour = Tour { gpu: Gpu::new(Box::new(driver), ARENA)?, end: 0, seed: 0 };
     match kernel {
-        // These are launched by no call of the backend's `run`.
+        // No call of the backend's `run` launches these.
         "gemm_naive" => tour.product(launch::gemm::gemm_naive),
         "gemm_bf16" => tour.product(launch::gemm::gemm_bf16),
         "count_not_finite" => {
@@ -92,13 +92,13 @@ pub fn kernels() -> Vec<&'static str> {
     entries.filter_map(|rest| rest.split('(').next()).collect()
 }
 
-/// What the watched kernel did.
+/// The launches of the watched kernel.
 struct Log {
     visits: Vec<Visit>,
     tracer: Option<Tracer>,
 }
 
-/// An emulator that runs one kernel under its own options and the others just so.
+/// An emulator that runs one kernel under its own options and the others by default.
 struct Watch {
     memory: Memory,
     kernel: String,
@@ -167,7 +167,7 @@ impl Tour {
         Slot { offset, len }
     }
 
-    /// An input with its contents.
+    /// Allocates and fills an input.
     fn input(&mut self, input: &Input) -> Slot {
         match *input {
             Input::Random(len) => {
@@ -192,7 +192,7 @@ impl Tour {
         }
     }
 
-    /// Makes a call. What it updates in place is random at first.
+    /// Makes a call. Values updated in place start random.
     fn run(&mut self, Call(kernel, inputs, outputs): &Call) {
         let inputs: Vec<Slot> = inputs.iter().map(|input| self.input(input)).collect();
         let outputs: Vec<Slot> =

@@ -1,7 +1,7 @@
-//! The device that the tests run on: the emulator with its sanitizer, or the card that the
-//! environment variable CARP_TEST_DEVICE names (`cuda:0`; needs `--features cuda`).
+//! The test device: the emulator with its sanitizer, or the GPU named by the environment variable
+//! CARP_TEST_DEVICE (`cuda:0`; needs `--features cuda`).
 
-// Each test file uses a part of this.
+// Each test file uses part of this.
 #![allow(dead_code)]
 
 use cuda_kernels::Driver;
@@ -12,12 +12,13 @@ use tensor::Device;
 /// Its driver.
 ///
 /// # Panics
-/// If the named card is not there: a test that was asked to run on one must not pass without.
+/// If the named GPU is missing: a test meant for a GPU must not pass without one.
 pub fn driver() -> Box<dyn Driver> {
     card().unwrap_or_else(|| Box::new(Emulator::checked()))
 }
 
-/// As `driver`, but the emulator looks for no races: for what is large, or was checked before.
+/// As `driver`, but the emulator does not check for races: for large cases, or those checked
+/// before.
 ///
 /// # Panics
 /// As `driver`.
@@ -25,7 +26,7 @@ pub fn fast_driver() -> Box<dyn Driver> {
     card().unwrap_or_else(|| Box::new(Emulator::new()))
 }
 
-/// The card, if one is named.
+/// The GPU, if one is named.
 fn card() -> Option<Box<dyn Driver>> {
     match std::env::var("CARP_TEST_DEVICE") {
         Ok(name) => {
@@ -37,7 +38,7 @@ fn card() -> Option<Box<dyn Driver>> {
     }
 }
 
-/// It as executors and learners want it.
+/// The device for executors and learners.
 pub fn device() -> impl Device {
     OnDriver(|| Ok(driver()))
 }

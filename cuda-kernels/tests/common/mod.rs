@@ -1,9 +1,9 @@
-//! One case of a kernel: the same arena on the CPU and on the device, the same calls on both, and
-//! then the same numbers in both. [`check`] is the shortest one.
+//! One kernel test: the same arena and the same calls on CPU and device must give the same numbers.
+//! [`check`] is the shortest.
 //!
 //! The device is the emulator, whose sanitizer turns any fault into an error.
 
-// Each test file uses a part of this.
+// Each test file uses part of this.
 #![allow(dead_code)]
 
 mod device;
@@ -12,9 +12,9 @@ use cuda_kernels::Gpu;
 use tensor::random::{Purpose, Stream};
 use tensor::{Cpu, Device, Io, Kernel, Slot};
 
-/// Largest difference, as a share of the largest wanted number.
+/// Largest difference, relative to the largest expected number.
 const TOLERANCE: f64 = 1e-5;
-/// A NaN in the gaps between slots and in outputs: nothing may read it, and gaps keep it.
+/// A NaN in the gaps between slots and in outputs: nothing may read it, and gaps must keep it.
 const UNTOUCHED: u32 = 0x7fc0_5a5a;
 
 /// `len` numbers in [-1, 1), others for every `index`.
@@ -38,8 +38,8 @@ pub fn permutation(index: u64, len: usize) -> Vec<u32> {
     order
 }
 
-/// Runs one kernel on both devices and compares all outputs, which have these lengths. Slots start
-/// `shift` elements behind a multiple of 64 bytes.
+/// Runs one kernel on both devices and compares all outputs, of these lengths. Slots start `shift`
+/// elements after a multiple of 64 bytes.
 pub fn check(kernel: Kernel, shift: usize, inputs: &[&[f32]], outputs: &[usize]) {
     let mut case = Case::shifted(format!("{kernel:?}, {outputs:?}"), shift);
     let inputs: Vec<Slot> = inputs.iter().map(|input| case.input(input)).collect();
@@ -55,7 +55,7 @@ enum Kind {
     Bits,
 }
 
-/// An arena's contents, what is called on it, and which parts of it are compared afterwards.
+/// An arena's contents, the calls on it, and the parts to compare afterwards.
 pub struct Case {
     name: String,
     contents: Vec<u32>,
@@ -65,19 +65,19 @@ pub struct Case {
 }
 
 impl Case {
-    /// A case whose slots start at multiples of 64 bytes, as the planner's do.
+    /// A case with slots at multiples of 64 bytes, as planned.
     pub fn new(name: impl Into<String>) -> Case {
         Case::shifted(name, 0)
     }
 
-    /// A case whose slots start `shift` elements behind such a multiple.
+    /// A case with slots `shift` elements after such multiples.
     pub fn shifted(name: impl Into<String>, shift: usize) -> Case {
         let name = name.into();
         Case { name, contents: Vec::new(), calls: Vec::new(), outputs: Vec::new(), shift }
     }
 
     fn place(&mut self, bits: impl IntoIterator<Item = u32>) -> Slot {
-        // At least one element of gap before every slot.
+        // A gap of at least one element before every slot.
         let offset = (self.contents.len() + 1).next_multiple_of(tensor::arena::ALIGN) + self.shift;
         self.contents.resize(offset, UNTOUCHED);
         self.contents.extend(bits);
@@ -94,19 +94,19 @@ impl Case {
         self.place(data.iter().copied())
     }
 
-    /// An output, full of NaN at first.
+    /// An output, initially NaN.
     pub fn output(&mut self, name: &'static str, len: usize) -> Slot {
         self.output_within(name, len, TOLERANCE)
     }
 
-    /// An output whose largest difference may be `tolerance` of the largest wanted number.
+    /// An output with a tolerance relative to its largest expected number.
     pub fn output_within(&mut self, name: &'static str, len: usize, tolerance: f64) -> Slot {
         let slot = self.place(vec![UNTOUCHED; len]);
         self.outputs.push((name, slot, Kind::Numbers(tolerance)));
         slot
     }
 
-    /// An output that must agree in every bit: indices, or numbers that are only moved.
+    /// An output that must match bit for bit: indices, or numbers that are only moved.
     pub fn exact(&mut self, name: &'static str, len: usize) -> Slot {
         let slot = self.place(vec![UNTOUCHED; len]);
         self.outputs.push((name, slot, Kind::Bits));
@@ -120,7 +120,7 @@ impl Case {
         slot
     }
 
-    /// Calls a kernel, after those called before.
+    /// Appends a kernel call.
     pub fn call(&mut self, kernel: Kernel, inputs: &[Slot], outputs: &[Slot]) {
         self.calls.push((kernel, inputs.to_vec(), outputs.to_vec()));
     }
@@ -135,8 +135,8 @@ impl Case {
         assert_eq!(differs, None, "{}: a second run gives other bits", self.name);
     }
 
-    /// The arena after the calls; scratch memory lies at its end, as large as the device in question
-    /// asks for, and is left out.
+    /// The arena after the calls, without the scratch memory at its end, whose size depends on the
+    /// device.
     fn on(&self, device: &dyn Device) -> Vec<u32> {
         let all = Slot { offset: 0, len: self.contents.len() };
         let len = self.calls.iter().map(|(kernel, ..)| device.workspace(kernel)).max().unwrap_or(0);
@@ -177,7 +177,7 @@ impl Case {
         }
     }
 
-    /// NaN and infinities where the CPU has them, and numbers that are close.
+    /// Asserts NaN and infinities where the CPU has them, and otherwise close numbers.
     fn close(&self, name: &str, want: &[u32], got: &[u32], tolerance: f64) {
         let pairs = || want.iter().zip(got).map(|(w, g)| (f32::from_bits(*w), f32::from_bits(*g)));
         let finite = pairs().map(|(want, _)| want.abs()).filter(|want| want.is_finite());

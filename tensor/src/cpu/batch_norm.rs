@@ -1,29 +1,29 @@
-//! Batch norm of x `[rows, C]`, fused with the residual add and the ReLU behind it.
+//! Batch norm of x `[rows, C]`, fused with the residual add and the ReLU that follow.
 //!
 //! Forward: `y = relu((x - mean) inv_std gamma + beta + residual)`, `inv_std = 1/sqrt(var + eps)`;
-//! training takes mean and (biased) variance of the batch and moves the running statistics with
-//! the unbiased one; inference takes the running ones. Backward, with `g = dy where y > 0` and
-//! `xhat = (x - mean) inv_std`: `dbeta = sum g`, `dgamma = sum g xhat`, `dresidual = g`,
-//! `dx = gamma inv_std (g - dbeta/rows - xhat dgamma/rows)`, in inference `dx = gamma inv_std g`.
+//! training uses mean and (biased) variance of the batch and updates the running statistics with
+//! the unbiased one; inference uses the running ones. Backward, with `g = dy where y > 0` and `xhat
+//! = (x - mean) inv_std`: `dbeta = sum g`, `dgamma = sum g xhat`, `dresidual = g`, `dx = gamma
+//! inv_std (g - dbeta/rows - xhat dgamma/rows)`, in inference `dx = gamma inv_std g`.
 //!
-//! Groups of rows give partial sums, which are combined in order in f64. The variance of a group
-//! is taken around the group's own mean (Chan's method), so a large mean costs no digits.
+//! Groups of rows give partial sums, which are combined in order in f64. The variance of a group is
+//! taken around the group's own mean (Chan's method), so a large mean costs no precision.
 
 use rayon::prelude::*;
 
 use crate::geometry::BatchNorm;
 
-/// Widest row that is worth widening, see [`widened`].
+/// Widest row worth widening, see [`widened`].
 const WIDE: usize = 64;
 /// Elements of a group of rows.
 const GROUP: usize = 16 * 1024;
 
-/// Narrow rows are handled several at a time, so that loops over channels stay long.
+/// Narrow rows are processed several at a time, so that loops over channels stay long.
 fn rows_at_once(channels: usize) -> usize {
     (WIDE / channels.max(1)).max(1)
 }
 
-/// `[C]` repeated for the rows that are handled at once.
+/// `[C]` repeated for the rows processed together.
 fn widened<'a>(x: &'a [f32], buffer: &'a mut [f32; WIDE]) -> &'a [f32] {
     let times = rows_at_once(x.len());
     if times == 1 {
@@ -35,7 +35,7 @@ fn widened<'a>(x: &'a [f32], buffer: &'a mut [f32; WIDE]) -> &'a [f32] {
     &buffer[..times * x.len()]
 }
 
-/// Adds widened sums up to `[C]`.
+/// Reduces widened sums to `[C]`.
 fn narrow(wide: &[f32], sums: &mut [f32]) {
     sums.fill(0.0);
     for part in wide.chunks_exact(sums.len()) {
@@ -43,7 +43,7 @@ fn narrow(wide: &[f32], sums: &mut [f32]) {
     }
 }
 
-/// Rows of a group, a multiple of those handled at once.
+/// Rows of a group, a multiple of those processed together.
 fn group_rows(channels: usize) -> usize {
     let at_once = rows_at_once(channels);
     (GROUP / channels.max(1)).clamp(16, 1024).next_multiple_of(at_once)
@@ -54,7 +54,7 @@ pub fn workspace(norm: BatchNorm) -> usize {
     (2 * norm.rows.div_ceil(group_rows(norm.channels)) + 3) * norm.channels
 }
 
-/// Runs `body` on groups of rows of x and each one's pair of sums.
+/// Runs `body` on groups of rows of x with each group's pair of sums.
 fn each_group(
     norm: BatchNorm,
     x: &[f32],
@@ -92,7 +92,7 @@ fn sum_channels(x: &[f32], parameter: &[f32], sums: &mut [f32], f: impl Fn(f32, 
     }
 }
 
-/// See the module. Outputs are y, the mean and inv_std that it used, and the running statistics.
+/// See the module. Outputs are y, the mean and inv_std used, and the running statistics.
 pub fn forward(
     norm: BatchNorm,
     x: &[f32],
@@ -117,7 +117,7 @@ pub fn forward(
     normalise(norm, x, residual, mean, scale, bias, y);
 }
 
-/// The batch's mean and inv_std; moves the running statistics.
+/// The batch's mean and inv_std; updates the running statistics.
 fn statistics(
     norm: BatchNorm,
     x: &[f32],
@@ -126,7 +126,7 @@ fn statistics(
 ) {
     let BatchNorm { rows, channels, eps, momentum, .. } = norm;
     each_group(norm, x, sums, |_, x, group_mean, squares| {
-        // `squares` lends its memory as the unused parameter of the first sum.
+        // `squares` serves as the unused parameter of the first sum.
         squares.fill(0.0);
         sum_channels(x, squares, group_mean, |x, _| x);
         let share = 1.0 / (x.len() / channels) as f32;
@@ -136,7 +136,7 @@ fn statistics(
 
     let group = group_rows(channels);
     for c in 0..channels {
-        // Chan, Golub and LeVeque (1983): means and squares of two sets of rows into those of both.
+        // Chan, Golub and LeVeque (1983): combines the means and squares of two sets of rows.
         let (mut count, mut all_mean, mut squares) = (0.0, 0.0, 0.0);
         for (i, sums) in sums.chunks_exact(2 * channels).enumerate() {
             let n = group.min(rows - i * group) as f64;
@@ -163,7 +163,7 @@ fn normalise(
     bias: &[f32],
     y: &mut [f32],
 ) {
-    // NaN compares false and so comes through.
+    // NaN compares false and so propagates.
     let relu = |y: f32| if norm.relu && y < 0.0 { 0.0 } else { y };
     let len = group_rows(norm.channels) * norm.channels;
     y.par_chunks_mut(len).zip(x.par_chunks(len)).enumerate().for_each(|(i, (y, x))| {
@@ -196,7 +196,7 @@ fn normalise(
     });
 }
 
-/// See the module. Inputs are x, y, dy, gamma, mean and inv_std, where y is only looked at with ReLU;
+/// See the module. Inputs are x, y, dy, gamma, mean and inv_std, y being read only with ReLU;
 /// outputs are dx, dgamma and dbeta.
 pub fn backward(
     norm: BatchNorm,
@@ -213,7 +213,7 @@ pub fn backward(
     let share = 1.0 / norm.rows as f32;
     for c in 0..channels {
         scale[c] = weight[c] * inv_std[c];
-        // Running statistics are constants: nothing flows back through them.
+        // Running statistics are constants: no gradient flows through them.
         let through = if norm.training { -scale[c] } else { 0.0 };
         shift[c] = through * dbias[c] * share;
         slope[c] = through * inv_std[c] * dweight[c] * share;

@@ -13,7 +13,7 @@ pub fn gather_rows(columns: usize, x: &[f32], index: &[u32], y: &mut [f32]) {
     });
 }
 
-/// dx = 0, then `dx[index[i]`] += `dy[i]` in order of i: an index may come more than once.
+/// dx = 0, then `dx[index[i]`] += `dy[i]` in order of i: indices may repeat.
 ///
 /// # Panics
 /// If an index is not below the number of rows.
@@ -27,7 +27,7 @@ pub fn scatter_add_rows(columns: usize, dy: &[f32], index: &[u32], dx: &mut [f32
     }
 }
 
-/// `y[r,i]` = `x[r, index[i]]`, for the first indices, as many as a row of y has columns.
+/// `y[r,i]` = `x[r, index[i]]`, for as many indices as y has columns.
 ///
 /// # Panics
 /// If an index is not below `columns`.

@@ -1,23 +1,23 @@
-//! Matrix products through `matrixmultiply`, one thread each, on tiles that rayon hands out.
+//! Matrix products through `matrixmultiply`, one thread each, on tiles scheduled by rayon.
 //!
-//! `C[m,n] = op(A)[m,k] op(B)[k,n]`, row-major. Tiles are groups of rows of C; where C is small and
-//! k is large (gradients of weights), k is cut instead and the partial products are added up in
-//! order. Both cuts depend on the shape alone.
+//! `C[m,n] = op(A)[m,k] op(B)[k,n]`, row-major. Tiles are groups of rows of C; if C is small and k
+//! large (gradients of weights), k is split instead and the partial products are added in order.
+//! Both splits depend only on the shape.
 
 use rayon::prelude::*;
 
 use crate::geometry::Gemm;
 
-/// Tiles that a product is cut into where it is large enough.
+/// Tiles per product, if it is large enough.
 const TILES: usize = 16;
-/// Rows that a tile should have at least: a small tile packs more than it computes.
+/// Minimum rows per tile: a small tile packs more than it computes.
 const MIN_ROWS: usize = 32;
-/// Inner size from which on k is cut, if the rows alone make too few tiles.
+/// Inner size from which k is split, if the rows give too few tiles.
 const MIN_K: usize = 1024;
-/// A product of fewer operations than this is not worth a second thread.
+/// Products of fewer operations are not worth a second thread.
 const MIN_FLOPS: u64 = 1 << 19;
 
-/// A matrix in a slice: element (i, j) lies at `i * row + j * column`.
+/// A matrix in a slice: element (i, j) is at `i * row + j * column`.
 #[derive(Clone, Copy)]
 pub struct Strides {
     /// Elements from a row to the next.
@@ -84,11 +84,11 @@ pub fn sgemm(
     }
 }
 
-/// How a product is cut.
+/// How a product is split.
 enum Cut {
-    /// Into tiles of so many rows of C.
+    /// Into tiles of this many rows of C.
     Rows(usize),
-    /// Into parts of so many of the k.
+    /// Into parts of this length of k.
     Inner(usize),
 }
 

@@ -1,8 +1,8 @@
-//! The CPU: every kernel is a function over slices, in the file of its family; here they only get
-//! their slices from the arena.
+//! The CPU: every kernel is a function over slices, in its family's file; here they are only given
+//! their slices of the arena.
 //!
-//! Work is cut into chunks whose size depends on the shape alone and rayon runs the chunks; partial
-//! results are combined in index order. So any number of threads gives the same bits.
+//! Work is split into chunks whose size depends only on the shape, and rayon runs the chunks;
+//! partial results are combined in index order. So any number of threads gives the same bits.
 
 pub mod batch_norm;
 pub mod conv2d;
@@ -275,7 +275,7 @@ fn run_in_place(arena: &mut Arena, kernel: &Kernel, io: &Io) {
 /// Calls `f(inputs, outputs, scratch memory)` with slices of the arena.
 ///
 /// # Panics
-/// If the call has other numbers of inputs or outputs than the kernel: a bug of the caller.
+/// If the numbers of inputs or outputs are wrong for the kernel: a caller bug.
 fn on<const R: usize, const W: usize>(
     arena: &mut Arena,
     io: &Io,

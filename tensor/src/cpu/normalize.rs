@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::reduce::dot;
 
-/// Rows that one task takes.
+/// Rows per task.
 fn rows_per_task(columns: usize) -> usize {
     (16 * 1024 / columns.max(1)).max(1)
 }
@@ -30,7 +30,7 @@ pub fn l2_normalize(columns: usize, eps: f32, x: &[f32], y: &mut [f32], norm: &m
         });
 }
 
-/// Backward. A row shorter than eps is known by its `norm` being eps and |y| below 1.
+/// Backward. A row shorter than eps is recognised by `norm` being eps and |y| below 1.
 pub fn l2_normalize_backward(
     columns: usize,
     eps: f32,

@@ -1,5 +1,5 @@
-//! The teacher's moving average and the optimizers (spec 1.7 and 1.8), elementwise but for LARS's
-//! two norms.
+//! The teacher's moving average and the optimizers (docs/method.md, 1.7 and 1.8), elementwise
+//! except for LARS's two norms.
 
 use rayon::prelude::*;
 
@@ -24,7 +24,7 @@ pub fn sgd(momentum: f32, lr: f32, wd: f32, grad: &[f32], w: &mut [f32], buffer:
 /// LARS's constants.
 #[derive(Clone, Copy, Debug)]
 pub struct Lars {
-    /// Decay of the momentum buffer.
+    /// Momentum.
     pub momentum: f32,
     /// Trust coefficient.
     pub eta: f32,
@@ -34,16 +34,16 @@ pub struct Lars {
     pub wd: f32,
 }
 
-/// As [`sgd`] with each tensor's u = g + wd w scaled by eta |w| / |u|, where both norms are above 0.
-/// Tensor t is the elements `ranges[2t]..ranges[2t + 1]`, one behind the other.
+/// As [`sgd`] with each tensor's u = g + wd w scaled by eta |w| / |u|, if both norms are above 0.
+/// Tensor t is the elements `ranges[2t]..ranges[2t + 1]`.
 ///
-/// The first half of the tensors and the second go side by side, and so on down: a thread that is
-/// done with one goes on with the next. What is added to what depends on each tensor alone.
+/// The two halves of the tensors run in parallel, recursively: a thread that finishes one steals
+/// the next. The order of additions depends only on each tensor.
 pub fn lars(lars: Lars, ranges: &[u32], grad: &[f32], w: &mut [f32], buffer: &mut [f32]) {
     lars_from(0, lars, ranges, grad, w, buffer);
 }
 
-/// As [`lars`] with slices that begin at element `start` of the whole.
+/// As [`lars`], with slices that begin at element `start`.
 fn lars_from(
     start: usize,
     settings: Lars,

@@ -1,4 +1,4 @@
-//! CARP's loss over logits, with its gradient (spec 1.4 to 1.6).
+//! CARP's loss over logits, with its gradient (docs/method.md, 1.4 to 1.6).
 //!
 //! A block k holds N_B prototypes of the random order. With the softmax p_i (student view i) and
 //! q_j (teacher view j) inside the block, eps = 2^-23 and clamp to [eps, 1 - eps]:
@@ -8,13 +8,13 @@
 //! - `m[k] = 1/R sum of all rows of student and teacher`, R = (V + 2) B
 //! - `H = 1/P sum over k of (ln N_B + sum over c of m[k,c] ln clamp(m[k,c]))`
 //!
-//! The gradient by the student's logits s_i, where A_ij says that d_ij was not clamped:
+//! The gradient by the student's logits s_i, with A_ij = 1 if d_ij is not clamped, else 0:
 //!
 //! - `dC/ds_i[c] = 1/(|S| P B) sum over j of A_ij p_i[c] (1 - q_j[c] / d_ij)`
 //! - `g[c] = ln clamp(m[c]) + [m[c] not clamped]`, `dH/ds_i[c] = 1/(P R) p_i[c] (g[c] - <p_i, g>)`
 //!
-//! Blocks need nothing of each other, and rows only meet in m: so the softmax of a row, and then the
-//! gradient of a row, is one task each; their results are added in order.
+//! Blocks are independent, and rows interact only through m: the softmax of a row, and then its
+//! gradient, is one task each; results are added in order.
 
 use rayon::prelude::*;
 
@@ -26,7 +26,7 @@ use crate::math::ln;
 /// The machine epsilon of f32.
 const EPS: f32 = f32::EPSILON;
 
-/// To [eps, 1 - eps]; NaN comes through.
+/// Clamps to [eps, 1 - eps]; NaN propagates.
 fn clamp(x: f32) -> f32 {
     x.clamp(EPS, 1.0 - EPS)
 }
@@ -36,7 +36,7 @@ fn is_inside(x: f32) -> bool {
 }
 
 /// Elements of scratch memory for [`partition_loss`]: the probabilities of all rows in the order of
-/// the permutation, m, g, a sum per student row, and what the sum over the rows needs.
+/// the permutation, m, g, a sum per student row, and the scratch memory of the sum over rows.
 pub fn workspace(sizes: PartitionLoss) -> usize {
     let used = sizes.blocks() * sizes.partition_size;
     (sizes.rows() + 2) * used + sizes.views * sizes.batch + sum_rows_workspace(sizes.rows(), used)
@@ -45,8 +45,8 @@ pub fn workspace(sizes: PartitionLoss) -> usize {
 /// Returns (C, H) and writes the gradient of C + H by the student's logits.
 ///
 /// `student` and `grad_student` are `[V*B,K]`, `teacher` is `[2*B,K]`, view by view; `permutation`
-/// is `[K]`. Goes through the logits row by row, so that a row stays in cache while its elements are
-/// picked in random order.
+/// is `[K]`. Works row by row, so that a row stays in cache while its elements are read in random
+/// order.
 pub fn partition_loss(
     sizes: PartitionLoss,
     student: &[f32],
@@ -102,7 +102,7 @@ pub fn partition_loss(
     (consistency / terms, entropy / sizes.blocks() as f64)
 }
 
-/// Softmax of rows of a block, in place; adds them up to `sum` `[N_B]`.
+/// Softmax of rows of a block, in place; accumulates them in `sum` `[N_B]`.
 pub(super) fn softmax_rows(rows: &mut [f32], sum: &mut [f32]) {
     for row in rows.chunks_exact_mut(sum.len()) {
         softmax_in_place(row);
@@ -115,8 +115,8 @@ pub(super) fn softmax_rows(rows: &mut [f32], sum: &mut [f32]) {
 /// Returns a block's divergence from the sum of its rows' probabilities, and writes g, both
 /// `[N_B]`; `sum` becomes m.
 pub(super) fn divergence(sizes: PartitionLoss, sum: &mut [f32], g: &mut [f32]) -> f64 {
-    // As sum of m ln(N_B clamp(m)): near the uniform the logarithm is near 0, which keeps its
-    // digits. ln N_B inside g changes nothing, since g - <p, g> does not see constants.
+    // As sum of m ln(N_B clamp(m)): near uniform the logarithm is near 0, which keeps precision. ln
+    // N_B inside g changes nothing, since g - <p, g> cancels constants.
     let mut divergence = 0.0;
     for (mean, g) in sum.iter_mut().zip(g) {
         *mean /= sizes.rows() as f32;

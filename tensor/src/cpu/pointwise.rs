@@ -54,7 +54,7 @@ pub fn mul(a: &[f32], b: &[f32], y: &mut [f32]) {
     map2(a, b, y, |a, b| a * b);
 }
 
-/// y = x clamped to [low, high]; NaN comes through.
+/// y = x clamped to [low, high]; NaN propagates.
 pub fn clamp(low: f32, high: f32, x: &[f32], y: &mut [f32]) {
     map(x, y, |x| x.clamp(low, high));
 }
@@ -69,7 +69,7 @@ pub fn scale(alpha: f32, x: &[f32], y: &mut [f32]) {
     map(x, y, |x| alpha * x);
 }
 
-/// y = alpha y: no work where alpha is 1, as the seed of a gradient often is.
+/// y = alpha y: no work if alpha is 1, as a gradient's seed often is.
 pub fn scale_assign(alpha: f32, y: &mut [f32]) {
     if alpha == 1.0 {
         return;
@@ -77,7 +77,7 @@ pub fn scale_assign(alpha: f32, y: &mut [f32]) {
     y.par_chunks_mut(CHUNK).for_each(|y| y.iter_mut().for_each(|y| *y *= alpha));
 }
 
-/// acc = x + keep acc; just x where `keep` is 0, whatever acc holds.
+/// acc = x + keep acc; just x if `keep` is 0, whatever acc holds.
 pub fn accumulate(keep: f32, x: &[f32], acc: &mut [f32]) {
     if keep == 0.0 {
         copy(x, acc);
@@ -86,7 +86,7 @@ pub fn accumulate(keep: f32, x: &[f32], acc: &mut [f32]) {
     }
 }
 
-/// Rows of `columns` that make about a chunk, in elements.
+/// About a chunk of whole rows of `columns`, in elements.
 fn rows_chunk(columns: usize) -> usize {
     (CHUNK / columns.max(1)).max(1) * columns.max(1)
 }
@@ -147,7 +147,7 @@ pub fn bias_gelu_backward(x: &[f32], bias: &[f32], dy: &[f32], dx: &mut [f32]) {
 pub fn unary(function: Unary, x: &[f32], y: &mut [f32]) {
     match function {
         Unary::Ln => map(x, y, math::ln),
-        // NaN where x is: a fault upstream must stay visible.
+        // NaN if x is: a fault upstream must stay visible.
         Unary::Relu => map(x, y, |x| if x < 0.0 { 0.0 } else { x }),
         Unary::Gelu => map(x, y, gelu_of),
         Unary::Silu => map(x, y, |x| x * sigmoid(x)),

@@ -16,7 +16,8 @@ fn image_lens(pool: Pool2d) -> (usize, usize) {
     (pool.h * pool.w * pool.c, pool.out_h() * pool.out_w() * pool.c)
 }
 
-/// y = the largest of each window; `argmax` = its pixel h*W+w, the first on a tie. NaN wins.
+/// y = the largest of each window; `argmax` = its pixel h*W+w, the first on a tie. NaN counts as
+/// largest.
 pub fn max_forward(pool: Pool2d, x: &[f32], y: &mut [f32], argmax: &mut [u32]) {
     let (x_len, y_len) = image_lens(pool);
     let Pool2d { h, w, c, .. } = pool;
@@ -43,7 +44,7 @@ pub fn max_forward(pool: Pool2d, x: &[f32], y: &mut [f32], argmax: &mut [u32]) {
     );
 }
 
-/// dx = 0, then dy is added where the largest element was.
+/// dx = 0, then dy is added at each window's largest element.
 pub fn max_backward(pool: Pool2d, dy: &[f32], argmax: &[u32], dx: &mut [f32]) {
     let (x_len, y_len) = image_lens(pool);
     let c = pool.c;

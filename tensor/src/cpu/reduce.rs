@@ -1,16 +1,16 @@
-//! Reductions in fixed trees: what is added to what depends on the length alone.
+//! Reductions in fixed trees: the order of additions depends only on the length.
 
 use std::ops::Range;
 
 use rayon::prelude::*;
 
-/// Elements that one task adds up.
+/// Elements per task.
 pub const CHUNK: usize = 16 * 1024;
-/// Elements added side by side, so that the loop is vector code.
+/// Parallel accumulators, so that the loop vectorises.
 const LANES: usize = 16;
 
-/// Adds `part` over all chunks of `0..len`, halving the range again and again at multiples of a
-/// chunk; the halves run in parallel.
+/// Sums `part` over all chunks of `0..len`, halving the range recursively at multiples of a chunk;
+/// the halves run in parallel.
 pub fn tree(range: Range<usize>, part: &(impl Fn(Range<usize>) -> f64 + Sync)) -> f64 {
     let chunks = range.len().div_ceil(CHUNK);
     if chunks <= 1 {
@@ -48,10 +48,10 @@ pub fn sum_of_squares(x: &[f32]) -> f64 {
     tree(0..x.len(), &|range| chunk_sum(&x[range], |x| x * x))
 }
 
-/// Lanes of a short row: four vectors, so that one addition need not wait for the one before it.
+/// Lanes of a short row: four vectors, to hide the latency of additions.
 const ROW_LANES: usize = 32;
 
-/// The sum of the lanes, in halves.
+/// The sum of the lanes, pairwise.
 fn sum_lanes(mut lanes: [f32; ROW_LANES]) -> f32 {
     for half in [16, 8, 4, 2, 1] {
         let (low, high) = lanes.split_at_mut(half);
@@ -105,7 +105,7 @@ pub fn row_max(x: &[f32]) -> f32 {
 
 /// True if no element is infinite or NaN.
 pub fn all_finite(x: &[f32]) -> bool {
-    // 0 times anything else is 0; the sum of NaNs stays NaN.
+    // 0 times anything finite is 0; sums of NaN stay NaN.
     sum_of(x, |x| x * 0.0) == 0.0
 }
 
@@ -113,7 +113,7 @@ fn sum_of(x: &[f32], f: impl Fn(f32) -> f32 + Sync) -> f64 {
     tree(0..x.len(), &|range| chunk_sum(&x[range], &f))
 }
 
-/// Rows that one task of [`sum_rows`] adds up.
+/// Rows per task of [`sum_rows`].
 fn rows_per_part(columns: usize) -> usize {
     (CHUNK / columns.max(1)).clamp(16, 1024)
 }
@@ -123,7 +123,7 @@ pub fn sum_rows_workspace(rows: usize, columns: usize) -> usize {
     rows.div_ceil(rows_per_part(columns)) * columns
 }
 
-/// `y[c]` = sum over r of `x[r,c]`: groups of rows into partial sums, which are added in order.
+/// `y[c]` = sum over r of `x[r,c]`: partial sums of groups of rows, added in order.
 pub fn sum_rows(x: &[f32], y: &mut [f32], workspace: &mut [f32]) {
     let columns = y.len();
     let rows = rows_per_part(columns);
@@ -138,7 +138,7 @@ pub fn sum_rows(x: &[f32], y: &mut [f32], workspace: &mut [f32]) {
     sum_parts(workspace, y);
 }
 
-/// Rows that make about a chunk.
+/// Rows in about a chunk.
 fn rows_chunk(columns: usize) -> usize {
     (CHUNK / columns.max(1)).max(1)
 }

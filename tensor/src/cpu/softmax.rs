@@ -3,14 +3,14 @@
 //! `y = exp(x - max) / sum of exp(x - max)`, `dx = y (dy - <dy, y>)`; for l = log y:
 //! `l = x - max - ln(sum)`, `dx = dy - exp(l) sum(dy)`.
 //!
-//! A NaN in x makes its exponential and so the sum NaN: the whole row shows it.
+//! A NaN in x makes its exponential and thus the sum NaN, and with it the whole row.
 
 use rayon::prelude::*;
 
 use super::reduce::{CHUNK, dot, row_max, row_sum};
 use crate::math::{exp, ln};
 
-/// Elements of as many whole rows as make about a chunk.
+/// About a chunk of whole rows, in elements.
 fn rows_chunk(columns: usize) -> usize {
     (CHUNK / columns.max(1)).max(1) * columns.max(1)
 }

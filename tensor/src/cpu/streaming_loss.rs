@@ -1,19 +1,19 @@
 //! CARP's loss from embeddings and prototypes, block by block: logits of all K prototypes never
-//! exist (spec 1.6).
+//! exist (docs/method.md, 1.6).
 //!
 //! With z the student's embeddings, v its prototypes before weight norm, w = v / |v|, and the
-//! teacher's likewise, a block of N_B prototypes goes from start to end:
+//! teacher's likewise, each block of N_B prototypes is processed from start to end:
 //!
 //! 1. gather and normalise the block's teacher prototypes; teacher logits `q = z_t w_t^T`
 //! 2. the same for the student: `s = z w^T`
 //! 3. softmax of both; m; C, H and `ds` as in `partition_loss`, in place of s
 //! 4. `dz += ds w`, `dw = ds^T z`
-//! 5. weight norm backward, `dv = (dw - w <w, dw>) / |v|`, into the rows that the block owns
+//! 5. weight norm backward, `dv = (dw - w <w, dw>) / |v|`, into the block's own rows
 //!
-//! No second pass: the loss is a mean over blocks, so the factor of a block's gradient is known
-//! before the other blocks are.
+//! One pass suffices: the loss is a mean over blocks, so the factor of a block's gradient does not
+//! depend on the others.
 //!
-//! A fixed number of tasks share the blocks; each adds up a dz of its own, and these are added in
+//! A fixed number of tasks share the blocks; each accumulates its own dz, and these are added in
 //! order.
 
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -26,12 +26,12 @@ use super::reduce::{dot, sum_parts};
 use crate::arena::shared;
 use crate::geometry::{PartitionLoss, StreamingLoss};
 
-/// Elements that the tasks should have together: 16 MiB.
+/// Target for the elements of all tasks together: 16 MiB.
 const BUDGET: usize = 4 * 1024 * 1024;
-/// Fewest tasks, whatever they need, and most.
+/// Minimum tasks, regardless of memory, and maximum.
 const TASKS: (usize, usize) = (4, 16);
 
-/// Elements of a task's scratch memory beside its dz.
+/// Elements of a task's scratch memory, without its dz.
 fn block_len(sizes: StreamingLoss) -> usize {
     let size = sizes.loss.partition_size;
     size * (sizes.loss.rows() + 2 * sizes.dim + 3)
@@ -48,14 +48,14 @@ fn tasks(sizes: StreamingLoss) -> usize {
     power.clamp(TASKS.0, TASKS.1).min(sizes.loss.blocks())
 }
 
-/// Elements of scratch memory for [`streaming_loss`]: does not depend on K.
+/// Elements of scratch memory for [`streaming_loss`], independent of K.
 pub fn workspace(sizes: StreamingLoss) -> usize {
     tasks(sizes) * (block_len(sizes) + student_len(sizes))
 }
 
-/// From embeddings z of student `[V*B,D]` and teacher `[2*B,D]`, view by view, and their prototypes v
-/// `[K,D]` before weight norm, in the random order `permutation` `[K]`: returns (C, H) and writes the
-/// gradients of C + H by the student's embeddings and prototypes.
+/// From embeddings z of student `[V*B,D]` and teacher `[2*B,D]`, view by view, and their prototypes
+/// v `[K,D]` before weight norm, in the random order `permutation` `[K]`: returns (C, H) and writes
+/// the gradients of C + H by the student's embeddings and prototypes.
 ///
 /// # Panics
 /// If an index of the permutation is not below K.
@@ -160,8 +160,8 @@ fn finish_block(
 
 /// `w[i] = v[index[i]] / |v[index[i]]|`, and the lengths.
 ///
-/// The rows lie anywhere in memory, so they are copied first: copies do not wait for each other,
-/// lengths would.
+/// The rows are scattered in memory, so they are copied first: copies do not depend on each other,
+/// sums of squares would.
 fn gather_normalised(v: &[f32], index: &[u32], w: &mut [f32], norms: &mut [f32]) {
     let dim = w.len() / index.len();
     for (&row, w) in index.iter().zip(w.chunks_exact_mut(dim)) {

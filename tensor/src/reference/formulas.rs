@@ -1,4 +1,4 @@
-//! The formulas that are too long for the table in [`run`](super::run).
+//! The formulas too long for the table in [`run`](super::run).
 
 use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI, PI};
 
@@ -16,7 +16,7 @@ pub fn grid<const N: usize>(shape: [usize; N]) -> impl Iterator<Item = [usize; N
     })
 }
 
-/// Where an element of an array of that shape lies.
+/// The position of an element in an array of that shape.
 pub fn at<const N: usize>(shape: [usize; N], index: [usize; N]) -> usize {
     shape.iter().zip(index).fold(0, |at, (size, i)| at * size + i)
 }
@@ -26,7 +26,7 @@ pub fn map(x: &[f64], f: impl Fn(f64) -> f64) -> Vec<f64> {
     x.iter().map(|&x| f(x)).collect()
 }
 
-/// `f(a[i], b[i])` for all i; a shorter b begins again, as a bias `[C]` does in every row.
+/// `f(a[i], b[i])` for all i; a shorter b repeats, like a bias `[C]` in every row.
 pub fn map2(a: &[f64], b: &[f64], f: impl Fn(f64, f64) -> f64) -> Vec<f64> {
     assert!(a.len().is_multiple_of(b.len()), "{} and {} elements", a.len(), b.len());
     a.iter().zip(b.iter().cycle()).map(|(&a, &b)| f(a, b)).collect()
@@ -102,8 +102,8 @@ pub fn gemm(sizes: Gemm, a: &[f64], b: &[f64]) -> Vec<f64> {
 }
 
 /// The products `x[n,h,w,c] w[o,r,s,c]` whose sum over r, s and c is a convolution's `y[n,p,q,o]`,
-/// where h = p stride + r - padding and w = q stride + s - padding are inside the image: as places in
-/// x, w and y.
+/// where h = p stride + r - padding and w = q stride + s - padding are inside the image: as
+/// positions in x, w and y.
 pub fn products(conv: Conv2d) -> impl Iterator<Item = (usize, usize, usize)> {
     let Conv2d { n: ns, h: hs, w: ws, c: cs, o: os, r: rs, s: ss, stride, padding } = conv;
     let (ps, qs) = (conv.out_h(), conv.out_w());
@@ -115,8 +115,8 @@ pub fn products(conv: Conv2d) -> impl Iterator<Item = (usize, usize, usize)> {
     })
 }
 
-/// The pixels `x[n,h,w,c]` inside the image that the window of `y[n,p,q,c]` covers, with h and w as in
-/// a convolution: as places in x and y, and h W + w.
+/// The pixels `x[n,h,w,c]` inside the image that the window of `y[n,p,q,c]` covers, with h and w as
+/// in a convolution: as positions in x and y, and h W + w.
 pub fn windows(pool: Pool2d) -> impl Iterator<Item = (usize, usize, usize)> {
     let Pool2d { n: ns, h: hs, w: ws, c: cs, kernel, stride, padding } = pool;
     let (ps, qs) = (pool.out_h(), pool.out_w());
@@ -159,10 +159,10 @@ pub fn batch_norm(
     x.iter().zip((0..channels).cycle()).map(y).collect()
 }
 
-/// With g the gradient behind the ReLU: dbeta = sum g and dgamma = sum g xhat over the rows, and
+/// With g the gradient through the ReLU: dbeta = sum g and dgamma = sum g xhat over the rows, and
 /// dx = gamma inv_std (g - mean of g - xhat mean of (g xhat)).
 ///
-/// The two means are there because mean and var move with x; in inference they do not.
+/// The two means appear because mean and var depend on x; in inference they do not.
 pub fn batch_norm_backward(
     norm: BatchNorm,
     x: &[f64],
@@ -196,7 +196,8 @@ pub fn softmax_backward(y: &[f64], dy: &[f64]) -> Vec<f64> {
     map2(dy, y, |dy, y| y * (dy - mean))
 }
 
-/// `y[i]` = `x[i]` - ln of the sum over j of exp(`x[j]`), with the largest x taken out of the sum.
+/// `y[i]` = `x[i]` - ln of the sum over j of exp(`x[j]`), with the largest x factored out of the
+/// sum.
 pub fn log_softmax(x: &[f64]) -> Vec<f64> {
     let max = x.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let log_sum = max + x.iter().map(|x| (x - max).exp()).sum::<f64>().ln();
@@ -216,8 +217,8 @@ pub fn l2_normalize(columns: usize, eps: f64, x: &[f64]) -> [Vec<f64>; 2] {
     [y, norm]
 }
 
-/// A change of x along y changes the norm alone: dx = (dy - y <y, dy>) / norm. Where the norm is eps,
-/// a constant, dx = dy / eps.
+/// A change of x along y changes only the norm: dx = (dy - y <y, dy>) / norm. Where the norm is
+/// eps, a constant, dx = dy / eps.
 pub fn l2_normalize_backward(n: usize, eps: f64, y: &[f64], norm: &[f64], dy: &[f64]) -> Vec<f64> {
     let rows = y.chunks(n).zip(dy.chunks(n)).zip(norm);
     rows.flat_map(|((y, dy), &norm)| {
@@ -229,16 +230,16 @@ pub fn l2_normalize_backward(n: usize, eps: f64, y: &[f64], norm: &[f64], dy: &[
 
 /// CARP's loss from logits: C, H and the gradient of C + H by the student's logits.
 ///
-/// Each N_B prototypes that follow each other in the permutation are a block. Softmax inside block k
-/// makes distributions p_i of student view i and q_j of teacher view j, for every image n. With
-/// eps = 2^-23 and clamp to [eps, 1 - eps]:
+/// Each N_B consecutive prototypes of the permutation are a block. Softmax inside block k gives
+/// distributions p_i of student view i and q_j of teacher view j, for every image n. With eps =
+/// 2^-23 and clamp to [eps, 1 - eps]:
 ///
 /// - consistency C: the mean of -ln clamp(d), d = <p_i, q_j>, over k, n and all i != j, j < 2
 /// - entropy H: the mean over k of `ln N_B + sum over c of m[c] ln clamp(m[c])`, where m is the mean of
 ///   all p and q of the block: the divergence of m from the uniform distribution
 ///
-/// The gradient by p_i is -q_j / d from each term of C and ln clamp(m) + 1 from H, over the numbers of
-/// terms; a clamp at work makes the logarithm a constant. Then it goes through the softmax.
+/// The gradient by p_i is -q_j / d from each term of C and ln clamp(m) + 1 from H, over the numbers
+/// of terms; an active clamp makes the logarithm a constant. Then it goes through the softmax.
 pub fn partition_loss(
     sizes: PartitionLoss,
     student: &[f64],

@@ -1,11 +1,11 @@
-//! Every kernel as its formula: plain loops in f64, which the devices' kernels are tested against.
+//! Every kernel as its formula: plain loops in f64, against which the devices' kernels are tested.
 //!
-//! Read this to know what is computed; [`cpu`](crate::cpu) is how it is computed fast. [`run`] is the
-//! table of kernels with the short formulas in it; `formulas` holds the longer ones, in the same
-//! order. Letters are those of [`geometry`](crate::geometry).
+//! Read this for what is computed; [`cpu`](crate::cpu) is how to compute it fast. [`run`] is the
+//! table of kernels with the short formulas; `formulas` holds the longer ones, in the same order.
+//! Letters are as in [`geometry`](crate::geometry).
 //!
-//! A gradient is a vector-Jacobian product: `dy` is the loss's derivative by y and comes in from
-//! above, and `dx[i]` is the sum over j of `dy[j]` times the derivative of `y[j]` by `x[i]`.
+//! A gradient is a vector-Jacobian product: `dy` is the loss's derivative by y, given as an input,
+//! and `dx[i]` is the sum over j of `dy[j]` times the derivative of `y[j]` by `x[i]`.
 
 mod formulas;
 
@@ -14,12 +14,12 @@ use formulas::*;
 
 use crate::kernel::{Kernel, Unary};
 
-/// Runs a kernel. Inputs and outputs come in the order that the variant's comment gives; indices are
-/// whole numbers. Outputs have their lengths beforehand, and values where they are updated in place.
-/// The formulas are for finite numbers: what becomes of a NaN is not theirs to say.
+/// Runs a kernel. Inputs and outputs come in the order of the variant's comment; indices are whole
+/// numbers. Outputs come with their lengths, and with values if updated in place. The formulas are
+/// for finite numbers and do not define NaN handling.
 ///
 /// # Panics
-/// Numbers of inputs and outputs, or lengths, that are not the kernel's.
+/// If numbers of inputs and outputs, or lengths, do not match the kernel.
 pub fn run(kernel: &Kernel, inputs: &[&[f64]], outputs: &mut [Vec<f64>]) {
     let lens: Vec<usize> = outputs.iter().map(Vec::len).collect();
     match (*kernel, inputs, &mut *outputs) {
@@ -74,7 +74,7 @@ pub fn run(kernel: &Kernel, inputs: &[&[f64]], outputs: &mut [Vec<f64>]) {
         }
         (Kernel::Sum(alpha), [x], [y]) => y[0] = f64::from(alpha) * x.iter().sum::<f64>(),
 
-        // y is a sum of products x w; each product brings dy w to its x and dy x to its w.
+        // y is a sum of products x w; each adds dy w to its x's gradient and dy x to its w's.
         (Kernel::Conv2d(conv), [x, w], [y]) => {
             y.fill(0.0);
             products(conv).for_each(|(at_x, at_w, at_y)| y[at_y] += x[at_x] * w[at_w]);

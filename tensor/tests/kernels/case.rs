@@ -3,7 +3,7 @@
 use tensor::random::{Purpose, Stream};
 use tensor::{Cpu, Device, Io, Kernel, Slot, arena, reference};
 
-/// Stands in every element that nobody has written: nothing may read it, and it stays there.
+/// Fills every unwritten element: nothing may read or overwrite it.
 const UNTOUCHED: u32 = 0x7fc0_5a5a;
 
 /// `len` numbers in [-1, 1), others for every `index`.
@@ -30,7 +30,7 @@ pub fn permutation(index: u64, len: usize) -> Vec<u32> {
     order
 }
 
-/// What an input or output holds.
+/// The contents of an input or output.
 #[derive(Clone, Debug)]
 pub enum Data {
     Numbers(Vec<f32>),
@@ -64,7 +64,7 @@ impl Data {
         }
     }
 
-    /// `x` in this one's type.
+    /// `x` converted to this one's type.
     fn narrowed(&self, x: &[f64]) -> Data {
         match self {
             Data::Numbers(_) => Data::Numbers(x.iter().map(|&x| x as f32).collect()),
@@ -75,7 +75,7 @@ impl Data {
 
 struct Output {
     before: Data,
-    /// Largest difference, as a share of the largest wanted number.
+    /// Largest difference, relative to the largest expected number.
     tolerance: f64,
 }
 
@@ -91,23 +91,23 @@ impl Case {
         Case { kernel, inputs: Vec::new(), outputs: Vec::new() }
     }
 
-    /// With one more input.
+    /// Adds an input.
     pub fn reads(mut self, data: impl Into<Data>) -> Case {
         self.inputs.push(data.into());
         self
     }
 
-    /// With one more output, of `len` numbers.
+    /// Adds an output of `len` numbers.
     pub fn writes(self, len: usize, tolerance: f64) -> Case {
         self.updates(vec![f32::from_bits(UNTOUCHED); len], tolerance)
     }
 
-    /// With one more output, of `len` indices.
+    /// Adds an output of `len` indices.
     pub fn writes_indices(self, len: usize) -> Case {
         self.updates(vec![UNTOUCHED; len], 0.0)
     }
 
-    /// With one more output, which the kernel updates in place.
+    /// Adds an output that the kernel updates in place.
     pub fn updates(mut self, before: impl Into<Data>, tolerance: f64) -> Case {
         self.outputs.push(Output { before: before.into(), tolerance });
         self
@@ -127,17 +127,18 @@ impl Case {
         outputs
     }
 
-    /// The same as inputs of another kernel.
+    /// The outputs as inputs of another kernel.
     pub fn wanted_data(&self) -> Vec<Data> {
         let wanted = self.wanted();
         wanted.iter().zip(&self.outputs).map(|(x, y)| y.before.narrowed(x)).collect()
     }
 
-    /// The bits of all outputs from the CPU. Workspace and outputs hold `UNTOUCHED` beforehand, what
-    /// is in between holds it afterwards too. With `in_place`, output 0 lies where that input does.
+    /// The bits of all outputs from the CPU. Workspace and outputs are filled with `UNTOUCHED`
+    /// beforehand; the gaps must still be so afterwards. With `in_place`, output 0 shares that
+    /// input's memory.
     ///
     /// # Panics
-    /// If the kernel has written anything else.
+    /// If the kernel wrote anywhere else.
     pub fn run(&self, in_place: Option<usize>) -> Vec<Vec<u32>> {
         let mut contents: Vec<u32> = Vec::new();
         let mut place = |data: &[u32]| {
@@ -171,8 +172,8 @@ impl Case {
         outputs.iter().map(|y| after[y.offset..][..y.len].to_vec()).collect()
     }
 
-    /// Asserts that 1, 2, 3 and 8 threads give the same bits, in place too where the kernel can, and
-    /// that these are the reference's numbers.
+    /// Asserts that 1, 2, 3 and 8 threads give the same bits, in place too if the kernel supports
+    /// it, and that these match the reference.
     ///
     /// # Panics
     /// If not.
@@ -207,12 +208,12 @@ impl Case {
     }
 }
 
-/// Asserts that the largest difference is at most `relative` of the largest wanted number.
+/// Asserts that the largest difference is at most `relative` times the largest expected number.
 fn close(name: &str, got: &[f32], want: &[f64], relative: f64) {
     assert_eq!(got.len(), want.len(), "{name}");
     let scale = want.iter().fold(1e-3f64, |most, w| most.max(w.abs()));
     let error = got.iter().zip(want).map(|(g, w)| (f64::from(*g) - w).abs()).fold(0.0, f64::max);
-    // A NaN is lost in the maximum, so it is asked for apart.
+    // The maximum ignores NaN, so check for it separately.
     assert!(got.iter().all(|x| x.is_finite()), "{name}: not finite");
     assert!(error <= relative * scale, "{name}: off by {error}, scale {scale}");
 }

@@ -1,4 +1,4 @@
-//! The calls that every kernel is checked with, family by family.
+//! Test calls for every kernel, family by family.
 
 use tensor::geometry::{BatchNorm, Conv2d, Gemm, PartitionLoss, Pool2d, StreamingLoss};
 use tensor::kernel::{AdamW, Unary};
@@ -11,7 +11,7 @@ const ULPS: f64 = 5e-7;
 
 pub fn elementwise() -> Vec<Case> {
     let mut cases = Vec::new();
-    // Three chunks and a rest; rows for the biases.
+    // Three chunks and a remainder; rows for the biases.
     for (rows, columns) in [(1, 1), (7, 5), (1639, 30)] {
         let len = rows * columns;
         let (x, dy, bias) = (uniform(1, len), uniform(2, len), uniform(3, columns));
@@ -38,7 +38,7 @@ pub fn elementwise() -> Vec<Case> {
             one(Kernel::Scale(1.0), &x),
             one(Kernel::Scale(-0.3), &x),
             two(Kernel::ScaleBy, &vec![1.7], &x),
-            // Without a share of the old value, it may be anything.
+            // If the old value is not used, it may be anything.
             two(Kernel::Accumulate, &vec![0.0], &x),
             sum.updates(dy.clone(), ULPS),
             two(Kernel::AddBias, &x, &bias),
@@ -50,7 +50,7 @@ pub fn elementwise() -> Vec<Case> {
 }
 
 pub fn products() -> Vec<Case> {
-    // The larger ones are cut, by rows or by the inner size.
+    // The larger ones are split, by rows or by the inner size.
     let sizes = [
         (1, 1, 1),
         (3, 5, 7),
@@ -123,7 +123,7 @@ pub fn large_means() -> Vec<Case> {
             .reads(uniform(41, channels))
             // The mean itself is rounded to f32: 4e-6 of 100, and so are all x.
             .writes(rows * channels, 2e-5)
-            // Sums of a group are f32: a few units in the last place.
+            // A group's sums are f32: a few units in the last place.
             .writes(channels, 5e-6)
             .writes(channels, 5e-6)
             .updates(vec![0.0; channels], 5e-6)
@@ -195,7 +195,7 @@ pub fn pools() -> Vec<Case> {
         let pool = Pool2d::new("pool2d", Shape::from(shape), kernel, stride, padding).unwrap();
         let (x_len, y_len) = (shape.iter().product(), pool.y_shape().elements());
         let (x, dy) = (uniform(1, x_len), uniform(2, y_len));
-        // So coarse that windows have several largest elements.
+        // Coarse enough for ties within windows.
         let coarse: Vec<f32> = x.iter().map(|x| (2.0 * x).round()).collect();
         for x in [&x, &coarse] {
             let max = Case::new(Kernel::MaxPool2d(pool)).reads(x.clone()).writes(y_len, 0.0);
@@ -254,7 +254,7 @@ pub fn rows() -> Vec<Case> {
                 cases.extend([forward, backward.writes(len, by_logits)]);
             }
         }
-        // Rows shorter than the largest eps and rows longer than it, by turns.
+        // Alternating rows shorter and longer than the largest eps.
         let scales = (0..len).map(|i| if i / columns % 2 == 0 { 3.0 } else { 0.3 });
         let x: Vec<f32> = uniform(1, len).iter().zip(scales).map(|(x, scale)| scale * x).collect();
         for eps in [0.0, 1e-12, (columns as f32 / 3.0).sqrt()] {
@@ -271,15 +271,15 @@ pub fn rows() -> Vec<Case> {
 
 pub fn gathers() -> Vec<Case> {
     let mut cases = Vec::new();
-    // R rows of `columns`, of which M rows or columns are taken.
+    // R rows of `columns`, of which M rows or columns are selected.
     for (rows, columns, m) in [(5, 2, 4), (1, 1, 1), (70, 33, 300), (9, 513, 200)] {
         let x = uniform(1, rows * columns);
         let two = |kernel, x: Vec<f32>, index: &Vec<u32>, len, tolerance| {
             Case::new(kernel).reads(x).reads(index.clone()).writes(len, tolerance)
         };
-        // An index may come more than once.
+        // Indices may repeat.
         let (index, dy) = (indices(2, m, rows), uniform(3, m * columns));
-        // The last columns of the order are not taken.
+        // The last columns of the order are not selected.
         let (order, used) = (permutation(4, columns), m.min(columns.div_ceil(2)));
         let dy_used = uniform(5, rows * used);
         cases.extend([
@@ -325,7 +325,7 @@ pub fn losses() -> Vec<Case> {
     for (views, batch, prototypes, partition_size) in sizes {
         let loss = PartitionLoss::new(views, batch, prototypes, partition_size).unwrap();
         let order = permutation(1, prototypes);
-        // At the start, in training, and so certain that most terms are clamped.
+        // As at the start, as in training, and so certain that most terms are clamped.
         for scale in [0.01, 3.0, 60.0] {
             let views_of = |kernel, width| {
                 Case::new(kernel).reads(scaled(scale, 2, views * batch * width)).reads(scaled(
@@ -347,7 +347,7 @@ pub fn losses() -> Vec<Case> {
                     .reads(uniform(4, prototypes * dim))
                     .reads(uniform(5, prototypes * dim))
                     .reads(order.clone());
-                // Where most is clamped, these are rounding errors times large embeddings.
+                // With most terms clamped, these are rounding errors times large embeddings.
                 let tolerance = 1e-5 * f64::from(scale).max(1.0);
                 cases.push(terms(case, dim).writes(prototypes * dim, tolerance));
             }
@@ -374,8 +374,8 @@ pub fn optimizers() -> Vec<Case> {
         ]);
     }
 
-    // Tensors at multiples of 16 elements: what lies between them keeps its value. The last but one
-    // has weights of 0 and the last gradients of 0, which without weight decay leave nothing to scale.
+    // Tensors at multiples of 16 elements: the gaps keep their values. The last but one has weights
+    // of 0 and the last gradients of 0, which without weight decay leaves nothing to scale.
     for (lens, wd) in
         [(vec![1, 40, 49_157_usize, 700, 9], 0.01), (vec![33], 0.0), (vec![3, 5], 0.0)]
     {

@@ -14,7 +14,7 @@ use Source::{Dy, Input, Output};
 /// Step of the differences: their error is of the order of its square.
 const STEP: f64 = 1e-5;
 
-/// What a backward kernel reads.
+/// Inputs of a backward kernel.
 #[derive(Clone, Copy)]
 enum Source {
     /// The forward kernel's input.
@@ -71,15 +71,15 @@ fn assert_gradient(
     }
 }
 
-/// A kernel and one of those that make its gradient.
+/// A kernel and one of its gradient kernels.
 struct Pair {
     forward: Kernel,
     inputs: Vec<Vec<f64>>,
-    /// The outputs beforehand.
+    /// The initial outputs.
     before: Vec<Vec<f64>>,
     backward: Kernel,
     reads: Vec<Source>,
-    /// The inputs whose gradients it writes.
+    /// The inputs whose gradients it computes.
     by: Vec<usize>,
 }
 
@@ -153,7 +153,7 @@ fn pairs() -> Vec<Pair> {
         let kernels = (Kernel::Unary(function), Kernel::UnaryBackward(function));
         pairs.push(pair(kernels, &[x], len, &[saved, Dy], 0));
     }
-    // Without a least norm, and with one that some of the rows do not reach.
+    // Without a minimum norm, and with one above some rows' norms.
     for eps in [0.0, 1.4] {
         pairs.push(Pair {
             forward: Kernel::L2Normalize { columns, eps },
@@ -215,7 +215,7 @@ fn images() -> Vec<Pair> {
     pairs
 }
 
-/// With training, residual and ReLU where the flags say so.
+/// With training, residual and ReLU according to the flags.
 fn batch_norm(flags: u32) -> Pair {
     let [training, residual, relu] = [1, 2, 4].map(|flag| flags & flag != 0);
     let (rows, channels) = (7, 3);
@@ -283,7 +283,7 @@ fn a_mean_below_its_clamp_has_the_gradient_of_a_constant_logarithm() {
     check_loss(Kernel::PartitionLoss(loss), &inputs, &[(3, 0)], 1e-9);
 }
 
-/// Asserts that each of the outputs is the gradient of output 0 by the input beside it.
+/// Asserts that each output is the gradient of output 0 by the paired input.
 fn check_loss(kernel: Kernel, inputs: &[Vec<f64>], gradients: &[(usize, usize)], tolerance: f64) {
     let mut before = zeros(&[1, 1, 1]);
     before.extend(gradients.iter().map(|&(_, by)| vec![0.0; inputs[by].len()]));

@@ -1,6 +1,6 @@
-//! Every kernel on the CPU against the reference, at sizes that are cut into several tasks and at
-//! awkward ones, with the same bits from any number of threads; and the reference itself against
-//! central differences and PyTorch.
+//! Every kernel on the CPU against the reference, at sizes split into several tasks and at awkward
+//! ones, with the same bits from any number of threads; and the reference itself against central
+//! differences and PyTorch.
 
 mod case;
 mod cases;
@@ -16,7 +16,7 @@ use tensor::kernel::Unary;
 use tensor::{Cpu, Device, Error, Kernel, Shape, Slot};
 use variants::{VARIANTS, variant};
 
-/// One test for each family of kernels, and one that no variant is without a case.
+/// One test per family of kernels, and one that every variant has a case.
 macro_rules! families {
     ($($test:ident: $cases:ident,)*) => {
         $(#[test]
@@ -50,7 +50,7 @@ families! {
 
 #[test]
 fn a_bias_in_the_product_gives_the_bits_of_one_behind_it() {
-    // Cut by rows, and by the inner size.
+    // Split by rows, and by the inner size.
     for (m, n, k, is_inner) in [(700, 40, 90, false), (40, 24, 3001, true)] {
         let gemm = Gemm { m, n, k, trans_a: false, trans_b: true };
         assert_eq!(Cpu.workspace(&Kernel::GemmBias(gemm)) > 0, is_inner);

@@ -1,5 +1,5 @@
-//! The reference against what PyTorch computed in f64: the recorded cases in `fixtures/audit`, which
-//! `tools/golden.py` makes.
+//! The reference against PyTorch in f64: the cases in `fixtures/audit`, recorded by
+//! `tools/golden.py`.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,7 +19,7 @@ struct Record {
     settings: Value,
     /// Shape and elements; images and kernels are channels-last.
     tensors: BTreeMap<String, (Vec<usize>, Vec<f64>)>,
-    /// Outputs that have been checked.
+    /// Outputs checked so far.
     checked: RefCell<BTreeSet<String>>,
 }
 
@@ -66,7 +66,7 @@ impl Record {
         &self.tensors[&format!("in.{name}")].1
     }
 
-    /// `[N,H,W,C]` of a tensor that PyTorch has as `[N,C,H,W]`.
+    /// `[N,H,W,C]` from PyTorch's `[N,C,H,W]`.
     fn images(&self, name: &str) -> [usize; 4] {
         let &[n, c, h, w] = self.shape(name) else { panic!("{}: {name}", self.file) };
         [n, h, w, c]
@@ -104,7 +104,7 @@ fn elements<const N: usize>(bytes: &[u8], from: impl Fn([u8; N]) -> f64) -> Vec<
     bytes.chunks_exact(N).map(|chunk| from(chunk.try_into().unwrap())).collect()
 }
 
-/// From `[..,N,C,H,W]` to `[..,N,H,W,C]`; fewer than four dimensions stay.
+/// From `[..,N,C,H,W]` to `[..,N,H,W,C]`; tensors of fewer than four dimensions are unchanged.
 fn channels_last(shape: &[usize], x: Vec<f64>) -> Vec<f64> {
     let &[.., _, c, h, w] = shape else { return x };
     let at = (0..x.len()).map(|i| {
@@ -295,7 +295,7 @@ fn pytorch_gives_the_same_numbers() {
             "linear" | "weight_norm_linear" => linear(&record),
             "carp_loss" | "carp_loss_embeddings" => loss(&record),
             "sgd" | "lars" | "adamw" => optimizer(&record),
-            // Whole models and what is no kernel.
+            // Whole models, and records without a kernel.
             "resnet" | "carp_step" | "schedule" => continue,
             other => panic!("{}: kind {other}", record.file),
         }

@@ -42,7 +42,7 @@ pub fn linear(result: &LinearResult, crop_scale: Option<(f32, f32)>) -> Measured
     ];
     let views = match crop_scale {
         Some((low, high)) => format!("random crops of {low} to {high} of the area, mirrored"),
-        None => "every image seen once, as test images are".to_owned(),
+        None => "fixed features, preprocessed like test images".to_owned(),
     };
     let optimizer = format!("{:?}", settings.optimizer).to_uppercase();
     let line = format!(
@@ -52,7 +52,7 @@ pub fn linear(result: &LinearResult, crop_scale: Option<(f32, f32)>) -> Measured
     measured(line, scores, result)
 }
 
-/// One result for each number of images per class.
+/// One result per number of images per class.
 pub fn linear_shots(results: &[LinearResult], crop_scale: Option<(f32, f32)>) -> Measured {
     let mut scores = Vec::new();
     for result in results {
@@ -80,7 +80,7 @@ pub fn few_shot(train: &FeatureSet, test: &FeatureSet, settings: &AllSettings) -
         scores.push(Score { name, value, sd });
     }
     let options = &result.options;
-    let full = if options.full { "" } else { "; all images left out, they are too many" };
+    let full = if options.full { "" } else { "; all images skipped: too many" };
     let line = format!(
         "linear SVMs, C of {:?}, weights {}:{}; mean of {} draws{full}",
         options.costs, options.svm.positive_weight, options.svm.negative_weight, options.draws

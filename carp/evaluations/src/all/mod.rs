@@ -1,5 +1,5 @@
-//! All evaluations of a network at once: what runs is told by the data that is there, what comes
-//! out is `results.json` and a table in Markdown, the paper's own numbers beside.
+//! All evaluations of a network: the available data decides what runs; the output is `results.json`
+//! and a Markdown table, with the authors' published numbers.
 
 mod headlines;
 mod own_data;

@@ -74,7 +74,7 @@ pub fn features(
     Ok(set)
 }
 
-/// Those of training and test images.
+/// Features of training and test images.
 pub fn pair(
     backbone: Option<&TrainedBackbone>,
     transform: &EvalTransform,
@@ -87,10 +87,10 @@ pub fn pair(
     Ok(Pair { train, test })
 }
 
-/// Runs the classification protocols on the data of a run, once for each network.
+/// Runs the classification protocols on a run's own data, once per network.
 ///
 /// # Errors
-/// Data that cannot be opened or has no labels; a file that cannot be written. What goes wrong in a
+/// Data that cannot be opened or has no labels; a file that cannot be written. An error in a
 /// protocol is recorded in the report, and the others go on.
 pub fn evaluate_own(
     recorder: &mut Recorder,
@@ -102,7 +102,7 @@ pub fn evaluate_own(
 ) -> Result<()> {
     let splits = LabelledSplits::new(&data.open(seed)?)?;
     let title = splits.train.name().to_owned();
-    // "Fashion-MNIST, train" is called by what stands before the split.
+    // "Fashion-MNIST, train" is named without the split.
     let title = title.split(',').next().unwrap_or(&title).to_owned();
     for data in [&splits.train, &splits.test] {
         if data.skipped() > 0 {
@@ -139,8 +139,8 @@ pub fn evaluate_own(
     Ok(())
 }
 
-/// The linear probe: on random crops where the settings have them and there is a network to see
-/// them, else on features, those given or new ones.
+/// The linear probe: on random crops if the settings and the network allow it, else on features,
+/// given or newly extracted.
 pub fn linear(
     settings: &AllSettings,
     backbone: Option<&TrainedBackbone>,
@@ -169,7 +169,7 @@ pub fn linear(
     Ok(headlines::linear(&result, crop_scale))
 }
 
-/// Fine-tuning with each share of the labels.
+/// Fine-tuning on each fraction of the labels.
 pub fn fine_tuned(
     settings: &AllSettings,
     backbone: &TrainedBackbone,

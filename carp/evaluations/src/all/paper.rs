@@ -1,5 +1,4 @@
-//! The numbers that the authors published with their code (ResNet-50, ImageNet, top-1 in per cent).
-//! Their other tables are not at hand, so nothing stands here for them.
+//! The numbers in the authors' README (ResNet-50, ImageNet, top-1 in %): docs/method.md, section 3.
 
 /// One of the authors' checkpoints.
 pub struct Published {

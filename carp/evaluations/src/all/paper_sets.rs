@@ -1,4 +1,4 @@
-//! The paper's data sets, each with the protocols that the paper runs on it.
+//! The paper's data sets, each with the paper's protocols for it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -25,14 +25,14 @@ use crate::retrieval::{Relevance, RetrievalOptions};
 use crate::trained::{LabelledSplits, TrainedBackbone, labels};
 use crate::{copy_detection, label_subset, retrieval};
 
-/// Memory for decoded images: each is read once or, with random crops, in every epoch.
+/// Little cache for decoded images: each is read once, or in every epoch with random crops.
 const READING: Reading = Reading { strict: false, cache: 256 << 20 };
 
-/// Runs, for each data set that is a folder of its name below `root`, the protocols that the paper
-/// runs on it, once for each network.
+/// Runs the paper's protocols on each data set that has a folder of its name below `root`, once per
+/// network.
 ///
 /// # Errors
-/// A network that cannot be read, a file that cannot be written. What goes wrong with a data set is
+/// A network that cannot be read, a file that cannot be written. An error with a data set is
 /// recorded in the report, and the others go on.
 pub fn evaluate_paper_sets(
     recorder: &mut Recorder,
@@ -84,7 +84,7 @@ impl Run<'_> {
             return Ok(());
         }
         let contents = self.set.contents(self.config)?;
-        // Features by the filter that images were resized with: most protocols share them.
+        // Features by resizing filter: most protocols share them.
         let mut features: BTreeMap<bool, Pair> = BTreeMap::new();
         for protocol in protocols {
             let filter = match (protocol, self.set.kind) {
@@ -105,7 +105,7 @@ impl Run<'_> {
                         protocol == Protocol::Kmeans && self.set.kind == DataKind::ImageNet;
                     let key = self.look.transform(filter).filter == Filter::Bicubic;
                     if is_part || !features.contains_key(&key) {
-                        // Of large data sets one copy of the features is enough.
+                        // For large data sets keep only one copy of the features.
                         features.clear();
                         let share = recorder.settings().imagenet_clustered;
                         let share = is_part.then_some((share, recorder.settings().seed));
@@ -131,8 +131,7 @@ impl Run<'_> {
         (self.set.name, self.network.name(), protocol)
     }
 
-    /// Features of the training and test split; of a balanced share of the former, if given with a
-    /// seed.
+    /// Features of the training and test split, or with `share` of a balanced subset of the former.
     fn features(
         &self,
         recorder: &mut Recorder,
@@ -295,7 +294,7 @@ pub fn box_of(query: &Query) -> Crop {
     Crop { top, left, height: bottom.saturating_sub(top), width: right.saturating_sub(left) }
 }
 
-/// The authors' settings for iNaturalist 2018, for fewer epochs where fewer are wanted.
+/// The authors' settings for iNaturalist 2018, with fewer epochs on request.
 fn inat18(settings: &AllSettings) -> LinearSettings {
     let authors = LinearSettings::inat18();
     let epochs = authors.epochs.min(settings.linear.epochs);

@@ -1,8 +1,8 @@
-//! The evaluations by name.
+//! The evaluation protocols.
 
 use serde::Serialize;
 
-/// An evaluation.
+/// An evaluation protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Protocol {
@@ -23,7 +23,7 @@ pub enum Protocol {
 }
 
 impl Protocol {
-    /// In the order of the tables.
+    /// In table order.
     pub const ALL: [Protocol; 7] = [
         Protocol::Linear,
         Protocol::Knn,
@@ -34,7 +34,7 @@ impl Protocol {
         Protocol::Semi,
     ];
 
-    /// As commands and files name it.
+    /// Name in commands and files.
     pub fn name(self) -> &'static str {
         match self {
             Protocol::Knn => "knn",
@@ -47,7 +47,7 @@ impl Protocol {
         }
     }
 
-    /// As tables head it.
+    /// Heading in tables.
     pub fn title(self) -> &'static str {
         match self {
             Protocol::Knn => "k-NN",

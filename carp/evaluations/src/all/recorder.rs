@@ -1,4 +1,4 @@
-//! Runs protocols, and keeps and shows what each says.
+//! Runs protocols, and records and shows their results.
 
 use std::path::Path;
 use std::time::Instant;
@@ -11,16 +11,16 @@ use super::report::{Entry, EvaluationReport, Measured, Skipped};
 use super::settings::AllSettings;
 use super::table::markdown;
 
-/// What happens, for whoever shows it.
+/// Progress events.
 #[derive(Debug)]
 pub enum EvaluationEvent<'a> {
-    /// Features of so many images are being made.
+    /// Feature extraction progress.
     Features {
-        /// Of which data set and network.
+        /// Data set and network.
         what: String,
         /// Done.
         done: usize,
-        /// In all.
+        /// Total images.
         images: usize,
     },
     /// A protocol begins.
@@ -34,11 +34,11 @@ pub enum EvaluationEvent<'a> {
     },
     /// A protocol is done.
     Done(&'a Entry),
-    /// Something was left out.
+    /// Something was skipped.
     Skipped(&'a Skipped),
 }
 
-/// A report under way: every entry is on the disk as soon as it is there.
+/// A report in progress: every entry is written to disk as soon as it exists.
 pub struct Recorder<'a> {
     report: EvaluationReport,
     folder: &'a Path,
@@ -46,10 +46,10 @@ pub struct Recorder<'a> {
 }
 
 impl<'a> Recorder<'a> {
-    /// An empty report, to be written to `folder`, which is made if need be.
+    /// An empty report, to be written to `folder`, which is created if necessary.
     ///
     /// # Errors
-    /// What the system says.
+    /// I/O errors.
     pub fn new(
         checkpoint: &Path,
         settings: &AllSettings,
@@ -66,7 +66,7 @@ impl<'a> Recorder<'a> {
         Ok(Recorder { report, folder, show })
     }
 
-    /// True if this protocol is wanted.
+    /// True if this protocol was requested.
     pub(super) fn wants(&self, protocol: Protocol) -> bool {
         self.report.settings.protocols.contains(&protocol)
     }
@@ -75,7 +75,7 @@ impl<'a> Recorder<'a> {
         (self.show)(event);
     }
 
-    /// Runs `measure` and records what it says; its error is recorded too, and the rest goes on.
+    /// Runs `measure` and records its result; an error is recorded too, and the rest goes on.
     pub(super) fn measure(
         &mut self,
         (data, network, protocol): (&str, &'static str, Protocol),
@@ -119,15 +119,15 @@ impl<'a> Recorder<'a> {
         Ok(write_atomically(&self.folder.join("results.md"), table.as_bytes())?)
     }
 
-    /// What the evaluations are run with.
+    /// The settings of the evaluations.
     pub(super) fn settings(&self) -> &AllSettings {
         &self.report.settings
     }
 
-    /// Writes what there is; the report.
+    /// Writes and returns the report.
     ///
     /// # Errors
-    /// What the system says.
+    /// I/O errors.
     pub fn finish(self) -> Result<EvaluationReport> {
         self.save()?;
         Ok(self.report)

@@ -1,4 +1,4 @@
-//! What was measured, and what was not.
+//! What was measured, and what was skipped.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -6,25 +6,25 @@ use serde_json::Value;
 use super::protocol::Protocol;
 use super::settings::AllSettings;
 
-/// A number with its name: what a cell of a table holds.
+/// A named number: a table cell.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Score {
     /// Such as "top-1, k = 20".
     pub name: String,
-    /// In per cent, or for clustering's scores times 100.
+    /// In %; clustering scores times 100.
     pub value: f64,
-    /// Standard deviation over draws, where there are several.
+    /// Standard deviation over draws, if there are several.
     pub sd: Option<f64>,
 }
 
 impl Score {
-    /// Of a fraction.
+    /// From a fraction.
     pub fn percent(name: impl Into<String>, fraction: f64) -> Score {
         Score { name: name.into(), value: 100.0 * fraction, sd: None }
     }
 }
 
-/// What one protocol said of one network on one data set.
+/// The result of one protocol for one network on one data set.
 #[derive(Clone, Debug, Serialize)]
 pub struct Entry {
     /// Name of the data set.
@@ -37,46 +37,46 @@ pub struct Entry {
     pub settings: String,
     /// The headline numbers.
     pub scores: Vec<Score>,
-    /// Seconds that it took, features not included.
+    /// Seconds taken, without feature extraction.
     pub seconds: f64,
-    /// Everything, with every setting.
+    /// The full result with all settings.
     pub result: Value,
 }
 
-/// What was not measured.
+/// Something that was not measured.
 #[derive(Clone, Debug, Serialize)]
 pub struct Skipped {
     /// Name of the data set.
     pub data: String,
-    /// Which network, where it is about one.
+    /// The network, if specific to one.
     pub network: Option<&'static str>,
-    /// Which evaluation, where it is about one.
+    /// The protocol, if specific to one.
     pub protocol: Option<Protocol>,
-    /// In one line.
+    /// The reason, in one line.
     pub why: String,
-    /// True where something is wrong, not just not there.
+    /// True for an error, false for missing data.
     pub is_fault: bool,
 }
 
-/// All that was measured of a checkpoint.
+/// All measurements of a checkpoint.
 #[derive(Clone, Debug, Serialize)]
 pub struct EvaluationReport {
     /// The checkpoint's file.
     pub checkpoint: String,
     /// The settings.
     pub settings: AllSettings,
-    /// In the order of measuring.
+    /// In order of measurement.
     pub entries: Vec<Entry>,
-    /// What was left out, and why.
+    /// What was skipped, and why.
     pub skipped: Vec<Skipped>,
 }
 
-/// What a protocol says.
+/// The result of a protocol.
 pub struct Measured {
     /// The settings that matter, in one line.
     pub settings: String,
     /// The headline numbers.
     pub scores: Vec<Score>,
-    /// Everything, with every setting.
+    /// The full result with all settings.
     pub result: Value,
 }

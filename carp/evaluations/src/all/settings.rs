@@ -1,4 +1,4 @@
-//! Which evaluations to run, and how each.
+//! Which evaluations to run, and how.
 
 use std::path::PathBuf;
 
@@ -15,49 +15,49 @@ use crate::linear::LinearSettings;
 /// What to run and how.
 #[derive(Clone, Debug, Serialize)]
 pub struct AllSettings {
-    /// Which protocols, where the data fits them.
+    /// Protocols to run, if the data allows.
     pub protocols: Vec<Protocol>,
-    /// Of k-NN.
+    /// k-NN.
     pub knn: KnnOptions,
-    /// Of the linear probe.
+    /// The linear probe.
     pub linear: LinearSettings,
-    /// Share of the area in the linear probe's random crops; without it every image is seen once.
+    /// Area fractions of the linear probe's random crops; `None` uses fixed features.
     pub crop_scale: Option<(f32, f32)>,
-    /// Of the SVMs.
+    /// The SVMs.
     pub few_shot: FewShotOptions,
-    /// SVMs on all images only where the training set has at most so many.
+    /// Largest training set for full-data SVMs.
     pub full_up_to: usize,
-    /// Shares of the labels for fine-tuning.
+    /// Fractions of the labels for fine-tuning.
     pub semi_shares: Vec<f64>,
-    /// Passes over those images.
+    /// Epochs of fine-tuning.
     pub semi_epochs: usize,
-    /// Share of ImageNet's training images that are clustered.
+    /// Fraction of ImageNet's training images to cluster.
     pub imagenet_clustered: f64,
     /// Longest side of an image in retrieval, in pixels.
     pub fit: usize,
-    /// Crop the queries of retrieval to their boxes: the benchmark's way, not the authors'.
+    /// Crop retrieval queries to their boxes, as the benchmark does and the authors do not.
     pub query_boxes: bool,
-    /// Side that images are stretched to in copy detection, in pixels.
+    /// Side of the squares that images are stretched to in copy detection, in pixels.
     pub copy_side: usize,
-    /// Of each ranking in copy detection, what counts; 0 is all of it.
+    /// How much of each copy-detection ranking counts; 0 means all.
     pub copy_top: usize,
-    /// A folder of further images for copy detection's database.
+    /// Folder of distractor images for copy detection.
     pub distractors: Option<PathBuf>,
-    /// Seed of all that is drawn.
+    /// Random seed.
     pub seed: u64,
 }
 
-/// How the networks look at images.
+/// Image preprocessing.
 #[derive(Clone, Debug)]
 pub struct Look {
     /// With bicubic resizing.
     pub transform: EvalTransform,
-    /// Resize for every protocol alike; else some do bilinearly, as the authors' scripts do.
+    /// Use this filter in every protocol; else some are bilinear, as in the authors' scripts.
     pub fixed: bool,
 }
 
 impl Look {
-    /// The one for protocols that resize with `filter` in the authors' scripts.
+    /// The transform for protocols whose authors' script resizes with `filter`.
     pub(super) fn transform(&self, filter: Filter) -> EvalTransform {
         let filter = if self.fixed { self.transform.filter } else { filter };
         EvalTransform { filter, ..self.transform.clone() }
@@ -65,7 +65,7 @@ impl Look {
 }
 
 impl Default for AllSettings {
-    /// The authors' scripts, and for fine-tuning SwAV's.
+    /// The authors' scripts; for fine-tuning SwAV's.
     fn default() -> AllSettings {
         AllSettings {
             protocols: Protocol::ALL.to_vec(),

@@ -6,9 +6,9 @@ use super::paper::PUBLISHED;
 use super::protocol::Protocol;
 use super::report::{Entry, EvaluationReport, Score};
 
-/// The tables of a report. One data set with several networks becomes one table, a row for each
-/// number and a column for each network; many data sets become a table for each protocol, a row for
-/// each data set, as the paper has them.
+/// The tables of a report: for one data set with several networks, one table with a row per number
+/// and a column per network; for several data sets, a table per protocol with a row per data set,
+/// as in the paper.
 pub fn markdown(report: &EvaluationReport) -> String {
     let mut text = format!("# Evaluations of {}\n", report.checkpoint);
     let names = |of: fn(&Entry) -> &str| {
@@ -46,7 +46,7 @@ fn cell(score: &Score) -> String {
     }
 }
 
-/// As a column's head.
+/// Column heading.
 fn head(network: &str) -> &str {
     match network {
         "pixels" => "raw pixels",
@@ -119,11 +119,11 @@ fn by_data(text: &mut String, report: &EvaluationReport, protocol: Protocol) {
             let (epochs, views) = (published.epochs, published.views);
             let _ = write!(text, "| imagenet | paper: ResNet-50, {epochs} epochs, {views} |");
             for column in &columns {
-                // The authors do not say for which k: it stands under the first.
+                // The authors do not say for which k; put it in the first column.
                 let value = match (protocol, *column) {
                     (Protocol::Linear, "top-1") => format!("{:.1}", published.linear),
                     (Protocol::Knn, name) if name == columns[0] => {
-                        format!("{:.1} (k not told)", published.knn)
+                        format!("{:.1} (k not given)", published.knn)
                     }
                     _ => "-".to_owned(),
                 };
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn the_papers_numbers_stand_beside_imagenets_alone() {
+    fn only_imagenet_has_published_numbers() {
         let mut linear = entry("imagenet", "teacher", Protocol::Linear, &[70.0]);
         linear.scores[0].name = "top-1".to_owned();
         let knn = [
@@ -198,7 +198,7 @@ mod tests {
         let text = markdown(&report([vec![linear], knn.to_vec()].concat()));
         for line in [
             "| imagenet | paper: ResNet-50, 400 epochs, 2x224 + 6x96 | 75.3 |",
-            "| imagenet | paper: ResNet-50, 100 epochs, 2x224 + 6x96 | 63.5 (k not told) | - |",
+            "| imagenet | paper: ResNet-50, 100 epochs, 2x224 + 6x96 | 63.5 (k not given) | - |",
             "| pets | teacher | 80.00 | 81.00 |",
         ] {
             assert!(text.lines().any(|known| known == line), "{line} is not in\n{text}");

@@ -1,5 +1,5 @@
-//! Features of images of any size, one by one and at several scales, as the authors' retrieval
-//! script makes them: `f = sum_s F(resize(x, s))`, then scaled to length 1.
+//! Features of images of any size, one by one and at several scales, as in the authors' retrieval
+//! script: `f = sum_s F(resize(x, s))`, then scaled to length 1.
 
 use carp::error::{Error, Result};
 use carp::learner::Device;
@@ -14,19 +14,19 @@ use crate::backbone::Backbone;
 /// 1, 1/sqrt(2) and 1/2.
 pub const SCALES: [f64; 3] = [1.0, std::f64::consts::FRAC_1_SQRT_2, 0.5];
 
-/// Bytes of executors that are kept, one per size of image.
+/// Bytes of executors to keep, one per image size.
 const KEPT: usize = 3 << 30;
 
 /// A backbone for images of any size.
 pub struct AnySize<'a> {
     backbone: Backbone,
     device: Device<'a>,
-    /// By (height, width), the latest used last.
+    /// By (height, width), most recently used last.
     executors: Vec<((usize, usize), FeatureExtractor)>,
 }
 
 impl<'a> AnySize<'a> {
-    /// Executors are made when a size is first met.
+    /// Executors are created when a size first occurs.
     pub fn new(backbone: Backbone, device: Device<'a>) -> AnySize<'a> {
         AnySize { backbone, device, executors: Vec::new() }
     }
@@ -36,7 +36,7 @@ impl<'a> AnySize<'a> {
         self.backbone.config.features()
     }
 
-    /// Features of an image `[H,W,C]`, normalised as the network wants it.
+    /// Features of an image `[H,W,C]`, normalised for the network.
     ///
     /// # Errors
     /// An image too small for the backbone.
@@ -66,8 +66,8 @@ impl<'a> AnySize<'a> {
         })
     }
 
-    /// Features and labels of the readable images as they are, at `scales`; `progress` hears after
-    /// each image how many are done.
+    /// Features and labels of the readable images, uncropped, at `scales`; calls `progress` after
+    /// each image with the number done.
     ///
     /// # Errors
     /// An image that cannot be read, if the data set skips none, or is too small for the backbone;
@@ -124,8 +124,8 @@ impl<'a> AnySize<'a> {
     }
 }
 
-/// Bilinear interpolation of `[H,W,C]` to floor(H s) x floor(W s), at input place (i + 1/2) / s - 1/2
-/// and without antialiasing: PyTorch's `interpolate(scale_factor=s, align_corners=False)`.
+/// Bilinear interpolation of `[H,W,C]` to floor(H s) x floor(W s), at input position (i + 1/2) / s
+/// - 1/2, without antialiasing: PyTorch's `interpolate(scale_factor=s, align_corners=False)`.
 fn interpolate(
     image: &[f32],
     (height, width): (usize, usize),
@@ -134,7 +134,7 @@ fn interpolate(
     let channels = image.len() / (height * width);
     let smaller = |length: usize| ((length as f64 * scale) as usize).max(1);
     let (tall, wide) = (smaller(height), smaller(width));
-    // Both neighbours of an output place in one direction, and the second one's weight.
+    // Both neighbours of an output position in one direction, and the second one's weight.
     let neighbours = |output: usize, length: usize| {
         let place = (((output as f32 + 0.5) * (1.0 / scale) as f32) - 0.5).max(0.0);
         let first = (place as usize).min(length - 1);
@@ -165,7 +165,7 @@ mod tests {
         let image: Vec<f32> = (0..16u8).map(f32::from).collect();
         let (half, size) = interpolate(&image, (4, 4), 0.5);
         assert_eq!((half, size), (vec![2.5, 4.5, 10.5, 12.5], (2, 2)));
-        // A single pixel stays.
+        // A single pixel is unchanged.
         assert_eq!(interpolate(&[3.0], (1, 1), 0.5), (vec![3.0], (1, 1)));
     }
 }

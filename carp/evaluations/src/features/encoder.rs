@@ -1,4 +1,4 @@
-//! From the images of a data set to features, batch by batch.
+//! Computes features of a data set, batch by batch.
 
 use carp::error::Result;
 use carp::learner::Device;
@@ -12,18 +12,17 @@ use super::feature_set::FeatureSet;
 use super::image_features::{ImageFeatures, Unreadable, labels};
 use crate::backbone::Backbone;
 
-/// A network with the way in which it looks at images; without a network the pixels are the
-/// features.
+/// A network with its image preprocessing; without a network the pixels are the features.
 pub struct Encoder {
     extractor: Option<FeatureExtractor>,
     transform: EvalTransform,
 }
 
 impl Encoder {
-    /// A backbone up to `layer` (see [`FeatureExtractor::of_layer`]), `batch` images at once.
+    /// A backbone up to `layer` (see [`FeatureExtractor::of_layer`]), `batch` images at a time.
     ///
     /// # Errors
-    /// Images too small for the backbone, or no such layer.
+    /// Images too small for the backbone, or an unknown layer.
     pub fn new(
         backbone: &Backbone,
         transform: EvalTransform,
@@ -37,7 +36,7 @@ impl Encoder {
         Ok(encoder)
     }
 
-    /// The same without weights yet.
+    /// The same, without weights yet.
     ///
     /// # Errors
     /// As [`Encoder::new`].
@@ -53,12 +52,12 @@ impl Encoder {
         Ok(Encoder { extractor: Some(extractor), transform })
     }
 
-    /// The pixels themselves.
+    /// Raw pixels as features.
     pub fn of_pixels(transform: EvalTransform) -> Encoder {
         Encoder { extractor: None, transform }
     }
 
-    /// Other weights for the network, if there is one.
+    /// Replaces the network's weights, if there is a network.
     ///
     /// # Errors
     /// A missing tensor.
@@ -66,7 +65,7 @@ impl Encoder {
         self.extractor.as_mut().map_or(Ok(()), |extractor| extractor.load(backbone))
     }
 
-    /// How it looks at images.
+    /// The image preprocessing.
     pub fn transform(&self) -> &EvalTransform {
         &self.transform
     }
@@ -79,7 +78,7 @@ impl Encoder {
         }
     }
 
-    /// Features of the images that can be read; `progress` hears before each batch how many are
+    /// Features of the images that can be read; calls `progress` before each batch with the number
     /// done.
     ///
     /// # Errors
@@ -109,8 +108,8 @@ impl Encoder {
     }
 }
 
-/// Features of the images that can be read, by the network that the extractor holds; `progress`
-/// hears before each batch how many are done.
+/// Features of the images that can be read, by the extractor's network; calls `progress` before each
+/// batch with the number done.
 ///
 /// # Errors
 /// An image that cannot be read, if the data set skips none; no image that can.
@@ -138,8 +137,7 @@ pub fn network_features(
     ImageFeatures::without(features, unreadable, data)
 }
 
-/// The pixels of the images that can be read, as a transform leaves them, from 0 to 1:
-/// `[rows, size*size*C]`.
+/// The pixels of the transformed images that can be read, from 0 to 1: `[rows, size*size*C]`.
 ///
 /// # Errors
 /// An image that cannot be read, if the data set skips none; no image that can.

@@ -21,7 +21,7 @@ impl FeatureExtractor {
     /// A backbone for batches of `batch` images of `size` x `size` pixels, with its average pool.
     ///
     /// # Errors
-    /// Images too small for the backbone; those of `device`.
+    /// Images too small for the backbone; errors of `device`.
     pub fn new(
         config: &ResNetConfig,
         batch: usize,
@@ -31,11 +31,11 @@ impl FeatureExtractor {
         FeatureExtractor::of_layer(config, batch, (size, size), POOLED, device)
     }
 
-    /// As [`FeatureExtractor::new`], for images of (height, width), up to the layer of this name:
-    /// see [`ResNet::forward_to`]. What is not [`POOLED`] is averaged over its pixels.
+    /// As [`FeatureExtractor::new`], for images of (height, width), up to the named layer: see
+    /// [`ResNet::forward_to`]. Layers other than [`POOLED`] are averaged over their pixels.
     ///
     /// # Errors
-    /// Images too small for the backbone, or no such layer.
+    /// Images too small for the backbone, or an unknown layer.
     pub fn of_layer(
         config: &ResNetConfig,
         batch: usize,
@@ -74,7 +74,7 @@ impl FeatureExtractor {
         Ok(())
     }
 
-    /// Bytes of its memory on the device.
+    /// Bytes on the device.
     pub fn bytes(&self) -> usize {
         4 * self.executor.plan().total
     }
@@ -85,10 +85,10 @@ impl FeatureExtractor {
     }
 
     /// Features `[count, dim]` of `count` images; `prepare(first, pixels)` writes the images from
-    /// number `first` on into `pixels`, which has room for as many as are still wanted of a batch.
+    /// number `first` on into `pixels`, which has room for the rest of a batch.
     ///
     /// # Errors
-    /// Those of `prepare`; a fault of the device.
+    /// Those of `prepare`; a device fault.
     pub fn extract(
         &mut self,
         count: usize,

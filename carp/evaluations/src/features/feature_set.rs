@@ -1,8 +1,8 @@
-//! Features with their labels, as a safetensors file: what `carp features` writes and what every
-//! protocol reads, also where another program made it.
+//! Features with labels as a safetensors file, written by `carp features` or another program and
+//! read by every protocol.
 //!
 //! `features` is `[N,D]` of f32. `labels` is `[N]`, one class each (i64, i32 or u32), or `[N,C]`,
-//! where a number above 0 says that an image shows class c. Without labels the file lacks it.
+//! where a number above 0 means that an image shows class c. It is absent without labels.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -20,7 +20,7 @@ pub struct FeatureSet {
     pub features: Vec<f32>,
     /// D.
     pub dim: usize,
-    /// One row each.
+    /// One per row.
     pub labels: Labels,
 }
 
@@ -33,7 +33,7 @@ impl FeatureSet {
     /// One class per image.
     ///
     /// # Errors
-    /// Labels of another kind; `path` is where the set came from.
+    /// Labels of another kind; `path` is for the message.
     pub fn classes(&self, path: &Path) -> Result<&[u32]> {
         match &self.labels {
             Labels::Single(labels) => Ok(labels),
@@ -46,27 +46,29 @@ impl FeatureSet {
         }
     }
 
-    /// That both sets may be compared.
+    /// Checks that two sets are comparable.
     ///
     /// # Errors
-    /// Features of another length.
+    /// Features of different lengths.
     pub fn same_dim(&self, other: &FeatureSet) -> Result<()> {
         if self.dim == other.dim {
             return Ok(());
         }
         let (a, b) = (self.dim, other.dim);
-        Err(Error::usage(format!("features of {a} and of {b} numbers: take both of one network")))
+        Err(Error::usage(format!(
+            "features of {a} and {b} numbers: both must come from one network"
+        )))
     }
 
-    /// Reads a file; features go straight to their place, so that the peak is their own size.
+    /// Reads a file; features are read in place, so peak memory is their own size.
     ///
     /// # Errors
-    /// No such file, not safetensors or cut short, tensors that are missing, of another type or
-    /// shape, features that are not finite, labels below 0.
+    /// A missing file, not safetensors or truncated; tensors that are missing or of another type or
+    /// shape; features that are not finite; labels below 0.
     pub fn load(path: &Path) -> Result<FeatureSet> {
         let mut file = TensorFile::open(path)?;
         let Some(info) = file.header.info("features").cloned() else {
-            let detail = "has no tensor `features`: [N,D] of f32 is wanted";
+            let detail = "has no tensor `features`, should be [N,D] of f32";
             return Err(Error::data(path, detail));
         };
         let &[rows, dim] = info.shape.as_slice() else {
@@ -100,10 +102,10 @@ impl FeatureSet {
         Ok(FeatureSet { features, dim, labels })
     }
 
-    /// Writes a file, whole or not at all; labels as i64.
+    /// Writes a file atomically; labels as i64.
     ///
     /// # Errors
-    /// What the system says.
+    /// I/O errors.
     pub fn save(&self, path: &Path) -> Result<()> {
         let rows = self.rows();
         let features: Vec<u8> = self.features.iter().flat_map(|x| x.to_le_bytes()).collect();
@@ -128,7 +130,7 @@ impl FeatureSet {
     }
 }
 
-/// A safetensors file of which only the header is in memory.
+/// A safetensors file with only its header in memory.
 struct TensorFile<'a> {
     path: &'a Path,
     file: File,
@@ -159,13 +161,13 @@ impl TensorFile<'_> {
             serde_json::from_slice(&header).map_err(|error| broken(error.to_string()))?;
         let (start, tensors) = (8 + length, header.data_len() as u64);
         if start + tensors != size {
-            let why = format!("its header tells of {tensors} bytes, {} are there", size - start);
+            let why = format!("its header expects {tensors} bytes, {} are left", size - start);
             return Err(broken(why));
         }
         Ok(TensorFile { path, file, header, start })
     }
 
-    /// Gives the bytes of a tensor to `take`, part by part, each of whole numbers.
+    /// Passes the bytes of a tensor to `take`, in parts of whole numbers.
     fn read(&mut self, info: &TensorInfo, mut take: impl FnMut(&[u8])) -> Result<()> {
         const PART: usize = 1 << 20;
         let io = |source| Error::io(self.path, source);

@@ -1,6 +1,6 @@
-//! Features of images (spec, section 2): [`Encoder`] turns the images of a data set into features,
-//! [`AnySize`] those of images of any size at several scales, as retrieval wants it; a [`FeatureSet`]
-//! holds them with their labels.
+//! Features of images (docs/method.md, section 2): [`Encoder`] computes features of a data set,
+//! [`AnySize`] of images of any size at several scales, for retrieval; a [`FeatureSet`] holds them
+//! with their labels.
 
 mod any_size;
 mod class_ids;

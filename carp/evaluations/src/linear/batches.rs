@@ -1,5 +1,5 @@
-//! Where a linear probe's batches of training features come from: they are there, or they are made
-//! anew in every epoch by a frozen backbone from random views.
+//! Sources of a linear probe's training features: fixed, or recomputed in every epoch by a frozen
+//! backbone from random views.
 
 use std::sync::Arc;
 
@@ -20,30 +20,30 @@ pub struct FeatureBatch {
     pub labels: Vec<u32>,
 }
 
-/// Training features, epoch after epoch in random order; the last batch of an epoch may be smaller.
+/// Training features, shuffled in every epoch; the last batch of an epoch may be smaller.
 pub trait Batches {
-    /// The next batch, of at most `batch` rows, which is the same number in all calls.
+    /// The next batch, of at most `batch` rows, the same in all calls.
     ///
     /// # Errors
     /// An image that cannot be read, a feature that is not finite.
     fn next(&mut self, batch: usize, into: &mut FeatureBatch) -> Result<()>;
-    /// Rows of an epoch.
+    /// Rows per epoch.
     fn rows(&self) -> usize;
 }
 
-/// Features that are there: the same in every epoch.
+/// Fixed features, the same in every epoch.
 pub struct StoredBatches<'a> {
     set: Labelled<'a>,
     dim: usize,
     seed: u64,
     order: Vec<u32>,
     epoch: u64,
-    /// Rows of the epoch that are done.
+    /// Rows done in this epoch.
     place: usize,
 }
 
 impl<'a> StoredBatches<'a> {
-    /// The rows `rows` of a set.
+    /// Selected rows of a set.
     pub fn new(set: Labelled<'a>, dim: usize, rows: Vec<u32>, seed: u64) -> StoredBatches<'a> {
         let place = rows.len();
         StoredBatches { set, dim, seed, order: rows, epoch: 0, place }
@@ -80,16 +80,15 @@ pub struct AugmentedBatches<'a> {
     extractor: &'a mut FeatureExtractor,
     pipeline: Pipeline,
     dim: usize,
-    /// Features of images that the pipeline gave beyond the last batch.
+    /// Features of images that the pipeline delivered beyond the last batch.
     ahead: FeatureBatch,
-    /// Rows of the epoch that are done.
+    /// Rows done in this epoch.
     place: usize,
 }
 
 impl<'a> AugmentedBatches<'a> {
-    /// Batches of the labelled images of `data`, seen as the one view of `views`, through the
-    /// backbone that `extractor` holds. `config` says how many images go through it at once, and
-    /// when to stop.
+    /// Batches of the labelled images of `data`, in the one view of `views`, through `extractor`'s
+    /// backbone. `config` sets its batch size, and when to stop.
     ///
     /// # Errors
     /// Threads that cannot be started.

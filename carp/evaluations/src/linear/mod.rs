@@ -1,9 +1,9 @@
-//! The linear probe: a linear classifier on frozen features (spec, section 2).
+//! The linear probe: a linear classifier on frozen features (docs/method.md, section 2).
 //!
 //! `logits = W f + b`, cross-entropy, LARS or SGD with momentum; several learning rates are trained
-//! at once, each with a classifier of its own ([`Heads`](crate::heads::Heads)). After every epoch the test set is
-//! classified. As in the authors' script the *best* epoch is what a classifier is reported with;
-//! the last one stands beside it.
+//! side by side, with one classifier each ([`Heads`](crate::heads::Heads)). The test set is
+//! classified after every epoch. As in the authors' script, the *best* epoch is reported, next to
+//! the last one.
 
 mod batches;
 mod probe;

@@ -13,23 +13,22 @@ use crate::accuracy::{Accuracy, Counter};
 use crate::features::Labelled;
 use crate::heads::{Heads, HeadsConfig};
 
-/// Errors unless classes and test images fit the training images: at least two classes among
-/// those, and none that only test images have.
+/// Fails unless the training images have at least two classes and include every test class.
 ///
 /// # Errors
-/// Names the first class that is not right.
+/// Names the first invalid class.
 pub fn check_classes(train: &[u32], test: &[u32]) -> Result<()> {
     let trained: BTreeSet<u32> = train.iter().copied().collect();
     if trained.len() < 2 {
         let count = train.len();
         return Err(Error::usage(format!(
-            "the {count} training images are of fewer than two classes: nothing to tell apart"
+            "the {count} training images have fewer than two classes"
         )));
     }
     match test.iter().position(|label| !trained.contains(label)) {
         None => Ok(()),
         Some(at) => Err(Error::usage(format!(
-            "class {} of test image {at} is that of no training image",
+            "class {} of test image {at} has no training image",
             test[at]
         ))),
     }
@@ -118,7 +117,7 @@ fn head_result(lr: f64, epochs: Vec<EpochResult>) -> HeadResult {
     HeadResult { lr, best: best_epoch(&epochs), last, epochs }
 }
 
-/// The first epoch of the highest top-1 accuracy.
+/// The first epoch with the highest top-1 accuracy.
 pub(crate) fn best_epoch(epochs: &[EpochResult]) -> EpochResult {
     epochs[first_of_most(epochs.iter().map(|epoch| epoch.test.top1))]
 }
@@ -135,7 +134,7 @@ pub(crate) fn accuracies(
     (dim, classes): (usize, usize),
     count: usize,
 ) -> Result<Vec<Accuracy>> {
-    /// Test images whose logits are held at once.
+    /// Test images per batch of logits.
     const ROWS: usize = 4096;
     let mut counters = vec![Counter::default(); count];
     for (features, labels) in test.features.chunks(ROWS * dim).zip(test.labels.chunks(ROWS)) {

@@ -1,28 +1,28 @@
-//! What training a classifier says, meanwhile and at last.
+//! Progress and results of training a classifier.
 
 use serde::Serialize;
 
 use super::settings::LinearSettings;
 use crate::accuracy::Accuracy;
 
-/// How a classifier did after an epoch.
+/// A classifier's result after an epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct EpochResult {
     /// Epochs done.
     pub epoch: usize,
     /// Mean training loss in this epoch, in nats.
     pub loss: f64,
-    /// On the test set.
+    /// Test accuracy.
     #[serde(flatten)]
     pub test: Accuracy,
 }
 
-/// The classifier of one learning rate.
+/// The classifier for one learning rate.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct HeadResult {
-    /// The learning rate at first.
+    /// The initial learning rate.
     pub lr: f64,
-    /// The first epoch of the highest top-1 accuracy.
+    /// The first epoch with the highest top-1 accuracy.
     pub best: EpochResult,
     /// The last epoch.
     pub last: EpochResult,
@@ -30,12 +30,12 @@ pub struct HeadResult {
     pub epochs: Vec<EpochResult>,
 }
 
-/// What a linear probe says.
+/// The result of a linear probe.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct LinearResult {
-    /// With which settings; a batch is never larger than the training set.
+    /// The settings; the batch is at most the training set.
     pub settings: LinearSettings,
-    /// Training images of an epoch.
+    /// Training images per epoch.
     pub train_images: usize,
     /// Test images.
     pub test_images: usize,
@@ -43,9 +43,9 @@ pub struct LinearResult {
     pub classes: usize,
     /// Length of a feature vector.
     pub dim: usize,
-    /// One for each learning rate, in the order given.
+    /// One per learning rate, in the given order.
     pub heads: Vec<HeadResult>,
-    /// Which of them has the highest best accuracy, the first on a tie.
+    /// Index of the one with the highest best accuracy, the first on a tie.
     pub best_head: usize,
 }
 
@@ -56,16 +56,16 @@ impl LinearResult {
     }
 }
 
-/// What happens during the training of a classifier, for whoever shows it.
+/// Progress events of training a classifier.
 #[derive(Debug)]
 pub enum ClassifierEvent<'a> {
     /// An update is done.
     Step {
         /// Updates done.
         step: usize,
-        /// Updates in all.
+        /// Total updates.
         steps: usize,
     },
-    /// An epoch is done, with this result for each learning rate.
+    /// An epoch is done, with a result per learning rate.
     Epoch(&'a [EpochResult]),
 }

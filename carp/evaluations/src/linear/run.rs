@@ -1,4 +1,4 @@
-//! The linear probe of feature sets and of a trained backbone.
+//! The linear probe on feature sets and on a trained backbone.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::features::{ClassIds, FeatureSet, Labelled};
 use crate::label_subset;
 use crate::trained::{LabelledSplits, TrainedBackbone};
 
-/// The probe of features that are there; the paths are for errors alone.
+/// The probe on stored features; the paths are only for errors.
 ///
 /// # Errors
 /// Sets that do not fit together, and those of [`linear`].
@@ -47,9 +47,9 @@ pub fn linear_of_features(
     linear(settings, &mut batches, test, (train.dim, classes), device, show)
 }
 
-/// The probe of a frozen backbone, in inference mode. With a `crop_scale` it sees every training
-/// image anew in every epoch, as [`TrainedBackbone::training_view`] makes it; without, once, as test
-/// images are seen.
+/// The probe on a frozen backbone, in inference mode. With a `crop_scale` it trains on new random
+/// views in every epoch ([`TrainedBackbone::training_view`]); without, on fixed features,
+/// preprocessed like test images.
 ///
 /// # Errors
 /// Images that cannot be read, and those of [`linear`].
@@ -88,7 +88,7 @@ pub fn linear_of_backbone(
     linear(settings, &mut batches, test, sizes, device, show)
 }
 
-/// Which training images are used.
+/// Indices of the training images to use.
 fn chosen(settings: &LinearSettings, labels: &[u32], classes: usize) -> Result<Vec<u32>> {
     match settings.images_per_class {
         None => Ok((0..labels.len() as u32).collect()),

@@ -4,13 +4,13 @@ use carp::error::{Error, Result};
 use carp::schedule::EpochSchedule;
 use serde::Serialize;
 
-/// Which optimizer trains a classifier.
+/// The optimizer of a classifier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ProbeOptimizer {
     /// LARS with momentum as a heavy ball; 1-D tensors are neither scaled nor decayed.
     Lars,
-    /// SGD with momentum; the bias decays as the weight does, as in PyTorch.
+    /// SGD with momentum; the bias decays like the weight, as in PyTorch.
     Sgd,
 }
 
@@ -19,23 +19,23 @@ pub enum ProbeOptimizer {
 pub struct LinearSettings {
     /// lars or sgd.
     pub optimizer: ProbeOptimizer,
-    /// Learning rates, one classifier each; not scaled by the batch.
+    /// Learning rates, one classifier each; not scaled by batch size.
     pub lr: Vec<f64>,
-    /// Decay of the momentum buffer.
+    /// Momentum.
     pub momentum: f64,
     /// LARS's trust coefficient.
     pub trust: f64,
     /// Weight decay.
     pub weight_decay: f64,
-    /// How the learning rates move.
+    /// Learning-rate schedule.
     pub schedule: EpochSchedule,
     /// Passes over the training images.
     pub epochs: usize,
     /// Images per update.
     pub batch_size: usize,
-    /// Train on so many random images of each class; all if `None`.
+    /// Train on this many random images per class; `None` means all.
     pub images_per_class: Option<usize>,
-    /// Seed of the first weights, of the images per class, and of order and views.
+    /// Seed of initial weights, image selection, order and views.
     pub seed: u64,
 }
 
@@ -70,7 +70,7 @@ impl LinearSettings {
         }
     }
 
-    /// Errors unless every number is in its range.
+    /// Fails unless every number is in range.
     ///
     /// # Errors
     /// As above.

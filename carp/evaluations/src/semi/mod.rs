@@ -1,13 +1,12 @@
-//! Semi-supervised fine-tuning: the whole network, from its trained weights, on the few images whose
-//! labels are known.
+//! Semi-supervised fine-tuning: the whole network, from its trained weights, on the few labelled
+//! images.
 //!
 //! The authors published no script for it. The defaults are those of SwAV's published one
 //! (`eval_semisup.py` and its README): SGD with momentum 0.9 without weight decay, 20 epochs, times
 //! 0.2 after 12 and 16 of them, batches of 256; learning rates 0.02 (backbone) and 5 (classifier)
 //! for 1 % of the labels, 0.01 and 0.2 for 10 %; random resized crop and flip; the best epoch is
-//! reported. Where this differs: the classifier starts at N(0, 0.01) and 0 as in the linear probe,
-//! and images of an epoch that do not fill a batch are left out, since a batch norm of few images
-//! is another one.
+//! reported. Differences: the classifier starts at N(0, 0.01) and 0, as in the linear probe, and an
+//! incomplete last batch is dropped, since its batch norm statistics would be poor.
 
 mod tuner;
 
@@ -29,11 +28,11 @@ use crate::label_subset;
 use crate::linear::{ClassifierEvent, EpochResult, accuracies, best_epoch, check_classes};
 use crate::trained::{LabelledSplits, TrainedBackbone};
 
-/// Whose labels are known.
+/// Which labels are known.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase", tag = "kind")]
 pub enum KnownLabels {
-    /// Those of a share of the images, as many of each class, chosen by the seed.
+    /// Those of a fraction of the images, balanced over classes, chosen by the seed.
     Share {
         /// Above 0, at most 1.
         share: f64,
@@ -48,30 +47,30 @@ pub enum KnownLabels {
 /// The settings of fine-tuning.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SemiSettings {
-    /// Whose labels are known.
+    /// Which labels are known.
     pub labels: KnownLabels,
-    /// Learning rate of the backbone; not scaled by the batch.
+    /// Learning rate of the backbone; not scaled by batch size.
     pub lr: f64,
     /// Learning rate of the classifier.
     pub head_lr: f64,
-    /// Decay of the momentum buffer.
+    /// Momentum.
     pub momentum: f64,
     /// Weight decay of all tensors.
     pub weight_decay: f64,
-    /// How both learning rates move.
+    /// Schedule of both learning rates.
     pub schedule: EpochSchedule,
     /// Passes over the images.
     pub epochs: usize,
     /// Images per update.
     pub batch_size: usize,
-    /// Least and largest share of the image in a random crop.
+    /// Smallest and largest area of a random crop, as fractions of the image.
     pub crop_scale: (f32, f32),
-    /// Seed of the choice, the classifier's first weights, order and views.
+    /// Seed of image selection, the classifier's initial weights, order and views.
     pub seed: u64,
 }
 
 impl SemiSettings {
-    /// SwAV's for so many of the labels: those for 1 % below 3 %, those for 10 % from there on.
+    /// SwAV's for this fraction of the labels: those for 1 % below 3 %, those for 10 % from 3 % on.
     pub fn swav(share: f64) -> SemiSettings {
         let (lr, head_lr) = if share < 0.03 { (0.02, 5.0) } else { (0.01, 0.2) };
         SemiSettings {
@@ -111,20 +110,20 @@ impl SemiSettings {
     }
 }
 
-/// What fine-tuning says.
+/// The result of fine-tuning.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SemiResult {
-    /// With which settings; a batch is never larger than the images.
+    /// The settings; the batch is at most the number of images.
     pub settings: SemiSettings,
     /// Images whose labels were used.
     pub train_images: usize,
-    /// Images of an epoch that did not fill a batch and were left out, other ones in each epoch.
+    /// Images dropped per epoch because they did not fill a batch, different ones each time.
     pub left_out: usize,
     /// Test images.
     pub test_images: usize,
     /// Classes.
     pub classes: usize,
-    /// The first epoch of the highest top-1 accuracy.
+    /// The first epoch with the highest top-1 accuracy.
     pub best: EpochResult,
     /// The last epoch.
     pub last: EpochResult,
@@ -135,7 +134,7 @@ pub struct SemiResult {
 /// Fine-tunes a copy of the backbone and tests it after every epoch.
 ///
 /// # Errors
-/// Settings out of range, labels that do not do, an image that cannot be read, a loss that is not
+/// Settings out of range, unsuitable labels, an image that cannot be read, a loss that is not
 /// finite.
 pub fn semi(
     settings: &SemiSettings,
@@ -214,7 +213,7 @@ pub fn semi(
     })
 }
 
-/// Measures a fine-tuned network, in inference mode.
+/// Tests a fine-tuned network, in inference mode.
 struct Tester<'a> {
     backbone: &'a TrainedBackbone<'a>,
     extractor: FeatureExtractor,

@@ -1,8 +1,7 @@
-//! A whole network with a linear classifier in training: one step of fine-tuning as a graph.
+//! A network with a linear classifier: one fine-tuning step as a graph.
 //!
-//! Images through the backbone, whose batch norms take the batch's statistics, and a linear layer
-//! `fc`; mean cross-entropy; SGD with momentum, with one learning rate for the backbone and one for
-//! `fc`.
+//! The backbone, with batch norms on batch statistics, then a linear layer `fc`; mean
+//! cross-entropy; SGD with momentum, with one learning rate for the backbone and one for `fc`.
 
 use autograd::{Executor, Graph, Passes, Phase, Value, cross_entropy_index};
 use carp::error::Result;
@@ -11,10 +10,10 @@ use carp::nn::layers::Linear;
 use carp::nn::{Params, ResNet, ResNetConfig};
 use carp::step::{Optimizer, OptimizerScalars, optimizer_step};
 
-/// Deviation of the classifier's initial weights; its biases start at 0.
+/// Standard deviation of the classifier's initial weights; its biases start at 0.
 const INIT_STD: f32 = 0.01;
 
-/// What decides the graph.
+/// What determines the graph.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FineTunerConfig {
     /// The backbone.
@@ -25,7 +24,7 @@ pub struct FineTunerConfig {
     pub batch: usize,
     /// S, side of the images.
     pub size: usize,
-    /// Decay of the momentum buffer.
+    /// Momentum.
     pub momentum: f32,
     /// Weight decay of all tensors, as in PyTorch.
     pub weight_decay: f32,
@@ -96,7 +95,7 @@ impl FineTuner {
     /// project's layout.
     ///
     /// # Panics
-    /// If there is no such tensor or it is of another size.
+    /// If there is no such tensor, or its size differs.
     pub fn load(&mut self, tensors: &[(String, Vec<f32>)]) {
         for (name, data) in tensors {
             let mut params = self.params.all().iter();
@@ -128,14 +127,14 @@ impl FineTuner {
         tensors
     }
 
-    /// One update on images `[B,S,S,C]` of these classes, with the learning rates of backbone and
+    /// One update on images `[B,S,S,C]` with these classes, with the learning rates of backbone and
     /// classifier. Returns the mean loss before it, in nats.
     ///
     /// # Errors
-    /// A fault of the device.
+    /// A device fault.
     ///
     /// # Panics
-    /// If sizes do not fit or a label is no class.
+    /// If sizes do not fit or a label is out of range.
     pub fn step(&mut self, images: &[f32], labels: &[u32], lr: [f32; 2]) -> Result<f32> {
         let index = cross_entropy_index(self.config.classes, labels.iter().copied());
         self.executor.write(self.images, images);

@@ -14,7 +14,7 @@ pub fn exactly<const N: usize>(operands: &[Operand]) -> Result<&[Operand; N]> {
 }
 
 impl<'a> Builder<'a> {
-    /// Decodes an arithmetic instruction; false if it is none.
+    /// Decodes an arithmetic instruction; false if it is another kind.
     pub(super) fn arithmetic(
         &mut self,
         frame: &mut Frame<'a>,
@@ -202,7 +202,7 @@ impl<'a> Builder<'a> {
             "shl" | "shr" | "mul24" => {
                 let [d, a, b] = exactly(operands)?;
                 i.a = self.read(frame, a, ty)?;
-                // A shift's amount has 32 bits whatever is shifted.
+                // A shift amount has 32 bits, whatever is shifted.
                 i.b = self.read(frame, b, if shift { Ty::U32 } else { ty })?;
                 i.d = self.write(frame, d, ty)?;
                 let int = match op.name {
@@ -267,10 +267,10 @@ impl<'a> Builder<'a> {
                     "fns" => Int3::Fns,
                     "lop3" => {
                         let [.., Operand::Int(table)] = operands else {
-                            return Err("lop3 wants its table as a number".to_owned());
+                            return Err("lop3 needs its table as a number".to_owned());
                         };
                         if *table > 255 {
-                            return Err(format!("{table} is no table of lop3"));
+                            return Err(format!("{table} is not a lop3 table"));
                         }
                         i.imm = *table as i32;
                         immediate = &operands[..operands.len() - 1];

@@ -1,4 +1,4 @@
-//! A kernel while it is decoded: the code so far, and the bodies that are being inlined.
+//! A kernel being decoded: the code so far, and the bodies being inlined.
 
 use std::collections::HashMap;
 
@@ -7,21 +7,21 @@ use crate::error::Place;
 use crate::ops::{Instruction, List, NONE, Preset, R};
 use crate::types::{Class, Space};
 
-/// Most instructions of a kernel with its calls inlined.
+/// Maximum instructions of a kernel with its calls inlined.
 pub(super) const MAX_CODE: usize = 1 << 18;
 /// Deepest nesting of calls.
 pub(super) const MAX_DEPTH: usize = 64;
-/// Most shared memory of a block in bytes (228 KiB, of sm_90, the most there is).
+/// Maximum shared memory per block in bytes (228 KiB on sm_90, the largest).
 pub const MAX_SHARED: usize = 228 << 10;
-/// Most local memory of a thread in bytes.
+/// Maximum local memory per thread in bytes.
 pub(super) const MAX_LOCAL: usize = 64 << 10;
-/// Most bytes of parameters.
+/// Maximum bytes of parameters.
 pub(super) const MAX_PARAMS: usize = 32_764;
 
-/// What a decoder of one opcode says when it refuses; the line is added by the caller.
+/// A decoder's error message; the caller adds the line.
 pub(super) type Result<T> = std::result::Result<T, String>;
 
-/// Where a variable lies.
+/// Location of a variable.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Spot {
     pub(super) space: Space,
@@ -37,9 +37,9 @@ pub(super) struct Frame<'a> {
     pub(super) params: Vec<Spot>,
     pub(super) returns: Vec<Spot>,
     pub(super) labels: HashMap<&'a str, u32>,
-    /// Jumps and the labels that they want.
+    /// Jumps and their labels.
     pub(super) jumps: Vec<(usize, &'a str)>,
-    /// Tables and the labels that they want.
+    /// Tables and their labels.
     pub(super) tables: Vec<(usize, &'a [String])>,
     pub(super) targets: HashMap<&'a str, &'a [String]>,
     /// Jumps to the end of the body (`ret` of a callee).
@@ -57,7 +57,7 @@ pub(super) struct Builder<'a> {
     pub(super) presets: HashMap<Preset, R>,
     pub(super) shared: HashMap<String, u64>,
     pub(super) shared_end: u64,
-    /// Where arrays begin whose size the launch gives.
+    /// Where launch-sized arrays begin.
     pub(super) dynamic: u64,
     pub(super) local_end: u64,
     pub(super) place: Place,
@@ -67,7 +67,7 @@ pub(super) struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    /// Adds an instruction under the present guard.
+    /// Adds an instruction under the current guard.
     pub(super) fn emit(&mut self, mut instruction: Instruction) -> Result<usize> {
         if self.code.len() == MAX_CODE {
             return Err(format!("more than {MAX_CODE} instructions with calls inlined"));

@@ -1,4 +1,4 @@
-//! What the lanes of a warp or the threads of a block do together.
+//! Collective operations of a warp's lanes or a block's threads.
 
 use super::arithmetic::exactly;
 use super::builder::{Builder, Frame, Result};
@@ -8,7 +8,7 @@ use crate::ops::*;
 use crate::types::Ty;
 
 impl<'a> Builder<'a> {
-    /// Decodes a collective instruction; false if it is none.
+    /// Decodes a collective instruction; false if it is another kind.
     pub(super) fn collective(
         &mut self,
         frame: &mut Frame<'a>,

@@ -51,7 +51,12 @@ impl<'a> Builder<'a> {
                     Ty::S32 => Int3::Slct,
                     Ty::F32 if ftz => Int3::SlctFtz,
                     Ty::F32 => Int3::SlctF,
-                    _ => return Err(format!("{} selects by what is no .s32 or .f32", op.text)),
+                    _ => {
+                        return Err(format!(
+                            "{} selects by something other than .s32 or .f32",
+                            op.text
+                        ));
+                    }
                 };
                 i.op = Op::Int3(int, ty);
                 i.a = self.read(frame, a, ty)?;
@@ -66,7 +71,7 @@ impl<'a> Builder<'a> {
                 let to = if name == "set" { op.ty()? } else { Ty::Pred };
                 let ty = op.ty()?;
                 if matches!(ty, Ty::F16x2 | Ty::Bf16x2 | Ty::Tf32 | Ty::Pred) || ty.bits() < 16 {
-                    return Err(format!("{} compares a type that is not known here", op.text));
+                    return Err(format!("{} compares an unsupported type", op.text));
                 }
                 let (a, b) = match (operands, combine) {
                     ([_, a, b], Combine::None) => (a, b),

@@ -8,7 +8,7 @@ use crate::ops::*;
 use crate::types::Ty;
 
 impl<'a> Builder<'a> {
-    /// Decodes a control instruction; false if it is none.
+    /// Decodes a control instruction; false if it is another kind.
     pub(super) fn control(
         &mut self,
         frame: &mut Frame<'a>,
@@ -19,14 +19,14 @@ impl<'a> Builder<'a> {
         match op.name {
             "bra" => {
                 let [Operand::Symbol(label, 0)] = operands else {
-                    return Err("bra wants a label".to_owned());
+                    return Err("bra needs a label".to_owned());
                 };
                 let at = self.emit(Instruction::new(Op::Branch))?;
                 frame.jumps.push((at, label));
             }
             "brx" => {
                 let [index, Operand::Symbol(name, 0)] = operands else {
-                    return Err("brx.idx wants a register and a list of labels".to_owned());
+                    return Err("brx.idx needs a register and a list of labels".to_owned());
                 };
                 if !op.flag("idx") {
                     return Err(format!("{} is not known", op.text));

@@ -8,7 +8,7 @@ use crate::ast::{Function, Operand, Statement, StatementKind};
 use crate::ops::{Instruction, NONE, Op};
 
 impl<'a> Builder<'a> {
-    /// Puts the body of `function` behind the code so far.
+    /// Appends the body of `function`.
     pub(super) fn inline(
         &mut self,
         function: &'a Function,
@@ -19,7 +19,7 @@ impl<'a> Builder<'a> {
             return Err(format!("{} has no body", function.name));
         };
         if self.inside.contains(&function.name.as_str()) {
-            return Err(format!("{} calls itself; recursion is not known", function.name));
+            return Err(format!("{} calls itself; recursion is not supported", function.name));
         }
         if self.inside.len() == MAX_DEPTH {
             return Err(format!("calls nested deeper than {MAX_DEPTH}"));
@@ -72,7 +72,7 @@ impl<'a> Builder<'a> {
             StatementKind::Label(label) => {
                 let here = self.code.len() as u32;
                 if frame.labels.insert(label, here).is_some() {
-                    return Err(format!("label {label} stands twice"));
+                    return Err(format!("label {label} is defined twice"));
                 }
             }
             StatementKind::Targets(..) => {}
@@ -114,7 +114,7 @@ impl<'a> Builder<'a> {
             [Operand::List(r), Operand::Symbol(name, 0)] => (r, name, &[]),
             [Operand::Symbol(name, 0), Operand::List(a)] => (&[], name, a),
             [Operand::Symbol(name, 0)] => (&[], name, &[]),
-            _ => return Err("calls through a pointer are not known".to_owned()),
+            _ => return Err("calls through a pointer are not supported".to_owned()),
         };
         if name == "__assertfail" {
             self.emit(Instruction::new(Op::Trap))?;
@@ -123,7 +123,7 @@ impl<'a> Builder<'a> {
         let callee = self.ast.functions.iter().find(|known| known.name == *name && !known.entry);
         let callee = callee.ok_or_else(|| format!("{name} is not declared"))?;
         if callee.body.is_none() {
-            return Err(format!("{name} is declared, but its body is not here"));
+            return Err(format!("{name} is declared, but has no body"));
         }
         let pairs = [(returns, &callee.returns), (arguments, &callee.params)];
         let mut spots = [Vec::new(), Vec::new()];
@@ -133,11 +133,13 @@ impl<'a> Builder<'a> {
             }
             for (operand, formal) in given.iter().zip(formal) {
                 let &Operand::Variable(index, 0) = operand else {
-                    return Err(format!("{name} is called with what is no .param variable"));
+                    return Err(format!(
+                        "{name} is called with something other than a .param variable"
+                    ));
                 };
                 let bytes = frame.function.variables[index as usize].bytes;
                 if bytes < formal.bytes {
-                    return Err(format!("{name} wants {} bytes, not {bytes}", formal.bytes));
+                    return Err(format!("{name} takes {} bytes, not {bytes}", formal.bytes));
                 }
                 let (spot, _): (Spot, i64) = self.spot(frame, operand)?;
                 spots.push(spot);

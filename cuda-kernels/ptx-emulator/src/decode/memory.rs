@@ -7,12 +7,12 @@ use crate::ast::Operand;
 use crate::ops::*;
 use crate::types::{Class, Space, Ty};
 
-/// Suffixes that say how far an access is seen or cached: one device, nothing is cached.
+/// Scope and cache suffixes, ignored: there is one device and no cache.
 const HINTS: &[&str] =
     &["cta", "cluster", "gpu", "sys", "ca", "cg", "cs", "lu", "cv", "wb", "wt", "nc", "noftz"];
 
 impl<'a> Builder<'a> {
-    /// Decodes a memory instruction; false if it is none.
+    /// Decodes a memory instruction; false if it is another kind.
     pub(super) fn memory(
         &mut self,
         frame: &mut Frame<'a>,
@@ -67,7 +67,7 @@ impl<'a> Builder<'a> {
         Ok(true)
     }
 
-    /// `[base + offset]`: sets `a` and `imm` of the instruction, gives the space that is meant.
+    /// `[base + offset]`: sets `a` and `imm` of the instruction, returns the space.
     fn address(
         &mut self,
         frame: &mut Frame<'a>,
@@ -218,7 +218,7 @@ impl<'a> Builder<'a> {
         if parts.len() != count {
             return Err(format!("{} registers where {count} are expected", parts.len()));
         }
-        // What has no width of its own (a sink, a number) takes that of the registers beside it.
+        // Operands without a width (sinks, numbers) take that of the registers next to them.
         let mut wide = ty.class() == Class::Long;
         for part in parts {
             if let &Operand::Register(register) = part {
@@ -295,7 +295,7 @@ impl<'a> Builder<'a> {
         let (space, address) = self.address(frame, a, space, &mut i)?;
         i.b = self.read(frame, b, ty)?;
         i.c = self.read(frame, c, ty)?;
-        // Without a result nothing shows the order of integer operations: `e` says so.
+        // Without a result the order of integer operations does not matter: `e` marks that.
         i.d = self.write(frame, d, ty)?;
         i.e = if returns && *d != Operand::Sink { i.d } else { NONE };
         i.op = Op::Atomic { op: atomic, space, ty, address };
@@ -321,7 +321,7 @@ impl<'a> Builder<'a> {
             i.imm = -1;
         } else if op.flag("wait_group") {
             let [Operand::Int(groups)] = operands else {
-                return Err("cp.async.wait_group wants a number".to_owned());
+                return Err("cp.async.wait_group needs a number".to_owned());
             };
             i.op = Op::CopyWait;
             i.imm = i32::try_from(*groups).map_err(|_| format!("{groups} groups"))?;
@@ -333,7 +333,7 @@ impl<'a> Builder<'a> {
             }
             op.ignore(&[]);
             let [to, from, Operand::Int(bytes), rest @ ..] = operands else {
-                return Err("cp.async wants two addresses and a size".to_owned());
+                return Err("cp.async needs two addresses and a size".to_owned());
             };
             if !matches!(bytes, 4 | 8 | 16) || (cg && *bytes != 16) {
                 return Err(format!("{} of {bytes} bytes", op.text));
@@ -349,7 +349,7 @@ impl<'a> Builder<'a> {
             i.c = match rest {
                 [] => self.preset(Preset::Word(*bytes as u32), Class::Word)?,
                 [size] => self.read(frame, size, Ty::B32)?,
-                _ => return Err("operands of cp.async that are not known".to_owned()),
+                _ => return Err("unsupported operands of cp.async".to_owned()),
             };
             let (_, address) = self.address(frame, to, Space::Shared, &mut i)?;
             i.op = Op::CopyAsync { bytes: *bytes as u8, address };

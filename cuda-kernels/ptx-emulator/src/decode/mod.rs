@@ -1,7 +1,7 @@
 //! [`Ast`] to [`Kernel`]: operands become registers, labels become indices, calls are inlined.
 //!
-//! Recursion is refused, so every call can be replaced by the callee's body with registers of its
-//! own; the warp then needs no call stack, and lanes that part inside a callee meet again there.
+//! Recursion is refused, so every call can be replaced by the callee's body with its own registers;
+//! the warp then needs no call stack, and lanes that diverge inside a callee reconverge there.
 
 mod arithmetic;
 mod builder;
@@ -24,13 +24,13 @@ use super::error::{Place, PtxError};
 use super::ops::{Instruction, Kernel, NONE, Op, Preset, R};
 use super::types::{Class, Space};
 
-/// A kernel before its registers have slots: the numbers' classes, and which hold presets.
+/// A kernel before register allocation: register classes and presets.
 pub struct Draft {
     /// The kernel; registers are numbers of the kernel, `slots` and `presets` are empty.
     pub kernel: Kernel,
     /// Class of each register.
     pub classes: Vec<Class>,
-    /// Registers with values at the start.
+    /// Registers with initial values.
     pub presets: Vec<(R, Preset)>,
 }
 

@@ -8,7 +8,7 @@ use crate::ops::*;
 use crate::types::{Class, Space, Ty};
 
 impl<'a> Builder<'a> {
-    /// Decodes a move or a conversion; false if it is none.
+    /// Decodes a move or a conversion; false if it is another kind.
     pub(super) fn moves(
         &mut self,
         frame: &mut Frame<'a>,
@@ -123,10 +123,10 @@ impl<'a> Builder<'a> {
             return Err(format!("{} is not known", op.text));
         }
         if from.is_float() && to.is_int() && integral.is_none() {
-            return Err(format!("{} says not how to round to an integer", op.text));
+            return Err(format!("{} does not say how to round to an integer", op.text));
         }
         if from.is_float() && to.is_float() && to.bits() < from.bits() && stated.is_none() {
-            return Err(format!("{} says not how to round", op.text));
+            return Err(format!("{} does not say how to round", op.text));
         }
         if mode.round == Round::Away && to != Ty::Tf32 {
             return Err(format!("{} is not known", op.text));

@@ -1,4 +1,4 @@
-//! An opcode's suffixes, taken one by one; what is left over is refused.
+//! An opcode's suffixes, taken one by one; any left over are refused.
 
 use super::builder::Result;
 use crate::ops::{Mode, Round};
@@ -7,7 +7,7 @@ use crate::types::Ty;
 /// `fma.rn.ftz.f32` as its name and the suffixes not yet taken.
 #[derive(Clone)]
 pub struct Opcode<'a> {
-    /// All of it.
+    /// The full text.
     pub text: &'a str,
     /// Before the first dot.
     pub name: &'a str,
@@ -22,7 +22,7 @@ impl<'a> Opcode<'a> {
         Opcode { text, name, suffixes: parts.collect() }
     }
 
-    /// Takes the suffix if it is there.
+    /// Takes the suffix if present.
     pub fn flag(&mut self, suffix: &str) -> bool {
         match self.suffixes.iter().position(|&s| s == suffix) {
             Some(at) => {
@@ -33,7 +33,7 @@ impl<'a> Opcode<'a> {
         }
     }
 
-    /// Takes the first suffix that `what` knows.
+    /// Takes the first suffix recognised by `what`.
     pub fn find<T>(&mut self, what: impl Fn(&str) -> Option<T>) -> Option<T> {
         let (at, found) =
             self.suffixes.iter().enumerate().find_map(|(at, &s)| Some((at, what(s)?)))?;
@@ -41,9 +41,9 @@ impl<'a> Opcode<'a> {
         Some(found)
     }
 
-    /// The same, where there must be one.
+    /// The same, but required.
     pub fn need<T>(&mut self, kind: &str, what: impl Fn(&str) -> Option<T>) -> Result<T> {
-        self.find(what).ok_or_else(|| format!("{} names no {kind} that is known", self.text))
+        self.find(what).ok_or_else(|| format!("{} has no known {kind}", self.text))
     }
 
     /// Takes the first type.
@@ -80,7 +80,7 @@ impl<'a> Opcode<'a> {
         }
     }
 
-    /// Refuses what was not taken.
+    /// Refuses remaining suffixes.
     pub fn done(&self) -> Result<()> {
         match self.suffixes.first() {
             Some(suffix) => Err(format!(".{suffix} of {} is not known", self.text)),
@@ -88,7 +88,7 @@ impl<'a> Opcode<'a> {
         }
     }
 
-    /// Takes suffixes that change nothing here: cache hints, scopes.
+    /// Takes suffixes without effect here: cache hints, scopes.
     pub fn ignore(&mut self, known: &[&str]) {
         self.suffixes.retain(|suffix| {
             !known.contains(suffix) && !suffix.starts_with("L1::") && !suffix.starts_with("L2::")

@@ -67,7 +67,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// What is no register: numbers, special registers, addresses.
+    /// Operands other than registers: numbers, special registers, addresses.
     pub(super) fn value(&mut self, frame: &mut Frame<'a>, operand: &Operand, ty: Ty) -> Result<R> {
         let class = ty.class();
         let bits = match *operand {
@@ -92,7 +92,7 @@ impl<'a> Builder<'a> {
                 return self.address_of(spot, offset, ty);
             }
             Operand::Register(_) => return self.read(frame, operand, ty),
-            _ => return Err("this operand is not known here".to_owned()),
+            _ => return Err("this operand is not supported here".to_owned()),
         };
         match class {
             Class::Long => self.preset(Preset::Long(bits), class),
@@ -155,5 +155,5 @@ fn fits(has: Ty, ty: Ty) -> Result<()> {
     if has.bits() == ty.bits() && (has == Ty::Pred) == (ty == Ty::Pred) {
         return Ok(());
     }
-    Err(format!("a register of {} bits where {} are meant", has.bits(), ty.bits()))
+    Err(format!("a register of {} bits where {} are expected", has.bits(), ty.bits()))
 }

@@ -1,11 +1,11 @@
-//! Where variables lie: shared memory is laid out first, local memory at first use.
+//! Variable layout: shared memory is laid out first, local memory at first use.
 
 use super::builder::{Builder, Frame, MAX_LOCAL, MAX_SHARED, Result, Spot};
 use crate::ast::{Function, Operand, Statement, StatementKind, Variable};
 use crate::types::Space;
 
 impl<'a> Builder<'a> {
-    /// Where a variable lies, given a place at its first use.
+    /// The location of a variable, assigned at its first use.
     pub(super) fn spot(&mut self, frame: &mut Frame<'a>, operand: &Operand) -> Result<(Spot, i64)> {
         match operand {
             &Operand::Parameter(index, offset) => Ok((frame.params[index as usize], offset)),
@@ -49,7 +49,7 @@ impl<'a> Builder<'a> {
                     Space::Global | Space::Const => {
                         Spot { space: variable.space, at: index as u64 }
                     }
-                    _ => return Err(format!("{name} lies in no space of a module")),
+                    _ => return Err(format!("{name} is in no space of a module")),
                 };
                 Ok((spot, *offset))
             }
@@ -57,8 +57,8 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Places the static shared variables of all functions that can be reached; arrays whose
-    /// size the launch gives begin behind them.
+    /// Lays out the static shared variables of all reachable functions; launch-sized arrays begin
+    /// after them.
     pub(super) fn lay_out_shared(&mut self, kernel: &'a Function) -> Result<()> {
         let mut reached = vec![kernel];
         let mut align = 16;

@@ -71,7 +71,7 @@ impl Env<'_> {
     }
 }
 
-/// What an atomic makes of the old value.
+/// The new value of an atomic.
 fn change(op: Atomic, ty: Ty, old: u64, b: u64, c: u64) -> u64 {
     let half = |format: Format, old: u64, b: u64| {
         let sum = format.to_f64(old & 0xffff) + format.to_f64(b & 0xffff);

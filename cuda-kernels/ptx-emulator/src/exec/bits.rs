@@ -18,7 +18,7 @@ pub(super) fn find_bit(a: u64, bits: u32, signed: bool, shift: bool) -> u32 {
     }
 }
 
-/// A field of `length` bits from `position`; behind the top lies the sign (or zeros).
+/// A field of `length` bits from `position`; above the top come the sign or zeros.
 pub(super) fn extract(a: u64, bits: u32, signed: bool, position: u32, length: u32) -> u64 {
     let (position, length) = (position & 0xff, length & 0xff);
     if length == 0 {
@@ -74,7 +74,7 @@ pub(super) fn permute(op: Int3, a: u32, b: u32, c: u32) -> u32 {
     let bytes = join(a, b).to_le_bytes();
     let pick = |selector: u32| {
         let byte = bytes[(selector & 7) as usize];
-        // The selector's top bit spreads the byte's sign.
+        // The selector's top bit replicates the byte's sign.
         if selector & 8 != 0 { (byte as i8 >> 7) as u8 } else { byte }
     };
     let by = |picks: [u32; 4]| u32::from_le_bytes(picks.map(pick));

@@ -1,4 +1,4 @@
-//! Integers of any width, word by word: the carry flag goes from one to the next.
+//! Integers of any width, word by word, with the carry flag between them.
 
 use crate::ops::{Carry, Instruction};
 use crate::types::Ty;

@@ -1,4 +1,4 @@
-//! What lanes do together: shuffles, votes, matches, reductions.
+//! Collective operations of lanes: shuffles, votes, matches, reductions.
 
 use super::env::{Env, Trouble, trouble};
 use crate::error::FaultKind;
@@ -7,8 +7,8 @@ use crate::types::{Class, Ty};
 use crate::warp::{LANES, Warp, Words, lanes};
 
 impl Env<'_> {
-    /// Do the lanes that are here fit their member masks? Each must be in its own, and all that
-    /// it names must be here, or have ended. Without the sanitizer all is taken as it comes.
+    /// Checks the active lanes against their member masks: each must be in its own, and all lanes
+    /// in it must be active or have ended. Only with the sanitizer.
     pub(super) fn check_members(
         &self,
         warp: &Warp,
@@ -28,7 +28,7 @@ impl Env<'_> {
             let missing = mask & warp.live & !active & !self.at_end(warp);
             if missing != 0 {
                 let detail = format!(
-                    "the member mask {mask:#010x} names lane {}, which goes another way",
+                    "the member mask {mask:#010x} names lane {}, which took another path",
                     missing.trailing_zeros()
                 );
                 return Err(trouble(FaultKind::WarpDivergence, lane, detail));
@@ -37,7 +37,7 @@ impl Env<'_> {
         Ok(())
     }
 
-    /// Lanes put aside that do nothing more than end.
+    /// Deferred lanes that do nothing more than end.
     fn at_end(&self, warp: &Warp) -> u32 {
         let (mut known, mut ended) = (warp.way.mask, 0);
         for way in warp.aside.iter().rev() {
@@ -85,7 +85,7 @@ impl Env<'_> {
             inside |= u32::from(valid) << lane;
             let takes_part = active >> lane & 1 == 1;
             if takes_part && active >> source & 1 == 0 && self.sanitizer.is_some() {
-                let detail = format!("lane {lane} reads lane {source}, which is not there");
+                let detail = format!("lane {lane} reads lane {source}, which is not active");
                 return Err(trouble(FaultKind::WarpDivergence, lane, detail));
             }
         }

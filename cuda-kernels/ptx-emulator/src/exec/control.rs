@@ -1,4 +1,4 @@
-//! Jumps by index, ends, and who must be at a barrier.
+//! Indexed jumps, ends, and participation in barriers.
 
 use super::env::{Env, Trouble, trouble};
 use crate::error::FaultKind;
@@ -6,7 +6,7 @@ use crate::ops::Instruction;
 use crate::warp::{Warp, lanes};
 
 impl Env<'_> {
-    /// `brx.idx`: lanes part by their index; those with the same goal go together.
+    /// `brx.idx`: lanes diverge by index; those with the same target stay together.
     pub(super) fn branch_index(
         &mut self,
         warp: &mut Warp,
@@ -24,8 +24,8 @@ impl Env<'_> {
         }
         let meet = kernel.meets[self.pc as usize];
         let goal_of = |lane: usize| table[index[lane] as usize];
-        // One goal after the other parts from the rest, which stays at this instruction: so the
-        // way that runs afterwards is either a goal or this instruction again.
+        // Targets split off one by one from the rest, which stays at this instruction: so the next
+        // path to run is either a target or this instruction again.
         let first = goal_of(active.trailing_zeros() as usize);
         let taken =
             lanes(active).filter(|&lane| goal_of(lane) == first).fold(0, |m, lane| m | 1 << lane);
@@ -37,7 +37,7 @@ impl Env<'_> {
         if let Some(profile) = &mut self.profile {
             profile.counts[self.pc as usize].divergent += 1;
         }
-        // `part` sends the rest to the next instruction; it belongs here, to part again.
+        // `part` sends the rest to the next instruction; keep it here, to split again.
         warp.way.pc = warp.way.pc.wrapping_sub(1);
         warp.part(taken, first, meet, !kernel.collective_ahead[first as usize]);
         Ok(())
@@ -49,13 +49,13 @@ impl Env<'_> {
         }
     }
 
-    /// Are all lanes here that can still come to a barrier?
+    /// Are all lanes here that can still reach a barrier?
     pub(super) fn check_barrier(&self, warp: &Warp, active: u32) -> Result<(), Trouble> {
         let missing = warp.live & !active;
         if missing == 0 {
             return Ok(());
         }
-        // Lanes put aside that can only end do not count: they would have ended by now.
+        // Deferred lanes that can only end do not count: they would have ended by now.
         let mut known = active;
         for way in std::iter::once(&warp.way).chain(warp.aside.iter().rev()) {
             let here = way.mask & missing & !known;
@@ -64,7 +64,7 @@ impl Env<'_> {
             if here != 0 && ahead(way.pc).unwrap_or(false) {
                 let lane = active.trailing_zeros() as usize;
                 let detail = format!(
-                    "{} of the warp's {} threads come to the barrier, the others go another way",
+                    "{} of the warp's {} threads reach the barrier, the others take another path",
                     active.count_ones(),
                     warp.live.count_ones()
                 );

@@ -30,7 +30,7 @@ fn compare_with<T: Copy, U: PartialOrd>(
         Compare::Le => lanes_where(a, b, |a, b| v(a) <= v(b)),
         Compare::Gt => lanes_where(a, b, |a, b| v(a) > v(b)),
         Compare::Ge => lanes_where(a, b, |a, b| v(a) >= v(b)),
-        // Unordered: true also where one is NaN, so the opposite of the opposite.
+        // Unordered: also true if one is NaN, so the negation of the opposite.
         Compare::Equ => !lanes_where(a, b, |a, b| v(a) < v(b) || v(a) > v(b)),
         Compare::Neu => lanes_where(a, b, |a, b| v(a) != v(b)),
         Compare::Ltu => !lanes_where(a, b, |a, b| v(a) >= v(b)),

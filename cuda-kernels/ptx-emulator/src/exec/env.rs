@@ -1,4 +1,4 @@
-//! What a warp works on, and what can go wrong.
+//! A warp's environment, and its errors.
 
 use crate::error::FaultKind;
 use crate::memory::Memory;
@@ -7,18 +7,18 @@ use crate::profiler::Profile;
 use crate::sanitizer::{Clocks, Shadow};
 use crate::warp::{FULL, Warp};
 
-/// What went wrong, before the launch adds where.
+/// A fault, before the launch adds its location.
 #[derive(Debug)]
 pub struct Problem {
     /// What kind.
     pub kind: FaultKind,
     /// Which lane.
     pub lane: usize,
-    /// In words.
+    /// Details.
     pub detail: String,
 }
 
-/// A problem, boxed: the good case should cost nothing.
+/// A boxed fault: the normal case should cost nothing.
 pub type Trouble = Box<Problem>;
 
 /// Makes a problem.
@@ -33,13 +33,13 @@ pub struct Sanitizer {
     pub shared: Shadow,
     /// Shadow of global memory.
     pub global: Shadow,
-    /// What warps know of each other.
+    /// Happens-before between warps.
     pub clocks: Clocks,
     /// Which bytes of shared memory this block wrote.
     pub written: Vec<bool>,
 }
 
-/// All that a warp works on but its own registers.
+/// A warp's environment, apart from its registers.
 pub struct Env<'a> {
     /// The kernel.
     pub kernel: &'a Kernel,
@@ -53,28 +53,28 @@ pub struct Env<'a> {
     pub sanitizer: Option<Box<Sanitizer>>,
     /// Set if the launch is profiled.
     pub profile: Option<Box<Profile>>,
-    /// The allocation that was used last.
+    /// The allocation used last.
     pub hint: usize,
     /// Number of the block in the grid.
     pub block: u32,
     /// Number of the warp in the block.
     pub warp: u16,
-    /// The instruction that runs.
+    /// The current instruction.
     pub pc: u32,
-    /// Does memory watch what was written?
+    /// Does memory track writes?
     pub watched: bool,
 }
 
 /// What the warp does after an instruction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// Goes on.
+    /// Continues.
     On,
-    /// Has come to a barrier of the block (the instruction says which).
+    /// Reached a barrier of the block (given by the instruction).
     Barrier,
 }
 
-/// Lanes of a way that an instruction's guard lets take part.
+/// Lanes of a path enabled by an instruction's guard.
 #[inline(always)]
 pub fn guarded(warp: &Warp, i: &Instruction) -> u32 {
     if i.guard == NONE {

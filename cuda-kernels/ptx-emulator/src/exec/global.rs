@@ -8,8 +8,8 @@ use crate::sanitizer::Touch;
 use crate::warp::{FULL, LANES, Longs, Warp, lanes};
 
 impl Env<'_> {
-    /// The allocation that all lanes' bytes lie in, its index and the lanes' offsets; if there is
-    /// none or an address is not aligned, nothing.
+    /// The allocation that contains all lanes' bytes, its index and the lanes' offsets; `None` if
+    /// there is none or an address is misaligned.
     #[inline(always)]
     fn one_allocation(&mut self, at: &Longs, active: u32, total: u64) -> Option<(usize, Longs)> {
         let first = at[active.trailing_zeros() as usize & 31];
@@ -32,7 +32,7 @@ impl Env<'_> {
         (bad == 0).then_some((index, offsets))
     }
 
-    /// Which lane's access to global memory is wrong, and how.
+    /// The first invalid global access: lane and reason.
     fn global_trouble(&self, at: &Longs, active: u32, total: u64) -> Option<Trouble> {
         for lane in lanes(active) {
             let address = at[lane];

@@ -1,4 +1,4 @@
-//! Loads and stores: where an address points to, and the spaces that are a thread's own.
+//! Loads and stores: address resolution, and a thread's private spaces.
 
 use super::env::{Env, Trouble, trouble};
 use crate::error::FaultKind;
@@ -7,7 +7,7 @@ use crate::types::Space;
 use crate::warp::{LANES, Longs, Warp, lanes};
 use crate::windows::{LOCAL_BASE, PARAM_BASE, SHARED_BASE, WINDOW};
 
-/// A load or store as its instruction says it.
+/// A decoded load or store.
 #[derive(Clone, Copy)]
 pub struct Access {
     /// Where.
@@ -18,7 +18,7 @@ pub struct Access {
     pub signed: bool,
     /// Are the registers 64 bits wide?
     pub wide: bool,
-    /// How the address is given.
+    /// Address form.
     pub address: Address,
     /// Is it a plain access, which races?
     pub weak: bool,

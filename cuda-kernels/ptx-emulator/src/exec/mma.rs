@@ -1,10 +1,10 @@
-//! Matrix products of fragments, and the loads that make fragments.
+//! Matrix products of fragments, and the loads and stores of fragments.
 //!
-//! `mma.sync.m16n8kK`: D `[16, 8]` = A `[16, K]` B `[K, 8]` + C. With `g = lane / 4` and
-//! `t = lane % 4`, a lane holds of C and D rows g and g + 8, columns 2t and 2t + 1; of A the
-//! same rows at depths 2t, 2t + 1 (and those plus 8), two to a register; of B column g at the
-//! same depths. tf32 has one value to a register, at depths t and t + 4.
-//! Sums run in f32 over the depth in order; PTX promises at least that precision, no order.
+//! `mma.sync.m16n8kK`: D `[16, 8]` = A `[16, K]` B `[K, 8]` + C. With `g = lane / 4` and `t = lane
+//! % 4`, a lane holds of C and D rows g and g + 8, columns 2t and 2t + 1; of A the same rows at
+//! depths 2t, 2t + 1 (and those plus 8), two to a register; of B column g at the same depths. tf32
+//! has one value to a register, at depths t and t + 4. Sums run in f32 over the depth in order; PTX
+//! promises at least that precision, but no order.
 
 use super::env::{Env, Trouble, trouble};
 use crate::error::FaultKind;
@@ -42,7 +42,7 @@ impl Env<'_> {
         let value = |bits: u32, half: usize| match ty {
             Ty::Bf16 => f32::from_bits(bits >> (16 * half) << 16),
             Ty::F16 => half_to_f32((bits >> (16 * half)) as u16),
-            // The low 13 bits of a tf32 do not count.
+            // The low 13 bits of a tf32 are ignored.
             _ => f32::from_bits(bits & !0x1fff),
         };
         let (mut a, mut b) = ([[0f32; 16]; 16], [[0f32; 8]; 16]);
@@ -99,7 +99,7 @@ impl Env<'_> {
         Ok(())
     }
 
-    /// `ldmatrix`: lane 8m + r says where row r of matrix m lies; lane l gets of each matrix row
+    /// `ldmatrix`: lane 8m + r has the address of row r of matrix m; lane l gets of each matrix row
     /// l / 4, columns 2 (l % 4) and the next (transposed: columns and rows exchanged).
     pub(super) fn load_matrix(
         &mut self,
@@ -135,7 +135,7 @@ impl Env<'_> {
         Ok(())
     }
 
-    /// `stmatrix`: the same the other way.
+    /// `stmatrix`: the reverse.
     pub(super) fn store_matrix(
         &mut self,
         warp: &mut Warp,

@@ -24,7 +24,7 @@ use super::warp::{LANES, Warp};
 use super::windows::{SHARED_BASE, WINDOW, base_of};
 
 impl Env<'_> {
-    /// Runs the instruction at the warp's program counter and moves that on.
+    /// Runs the instruction at the warp's program counter and advances it.
     #[inline(always)]
     pub fn step(&mut self, warp: &mut Warp, i: &Instruction, active: u32) -> Result<Step, Trouble> {
         if active == 0 {
@@ -67,8 +67,8 @@ impl Env<'_> {
                     }
                     let kernel = self.kernel;
                     let meet = kernel.meets[self.pc as usize];
-                    // Lanes that go to the end without meeting others there go first: the rest
-                    // then is the whole warp, as barriers want it.
+                    // Lanes that go to the end without reconverging run first: the rest is then the
+                    // whole warp, as barriers require.
                     let goal_first = !kernel.collective_ahead[goal as usize];
                     warp.part(active, goal, meet, goal_first);
                 }
@@ -190,7 +190,7 @@ impl Env<'_> {
         Ok(())
     }
 
-    /// A parameter at a fixed place: read once for all lanes.
+    /// A parameter at a fixed offset: read once for all lanes.
     fn load_uniform(
         &self,
         warp: &mut Warp,

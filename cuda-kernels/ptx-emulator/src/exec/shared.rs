@@ -1,4 +1,4 @@
-//! Shared memory: loads, stores and the copies that arrive there later.
+//! Shared memory: loads, stores and asynchronous copies.
 
 use super::env::{Env, Trouble, trouble};
 use super::memory::{Access, extend, get, little_endian, set};
@@ -8,7 +8,7 @@ use crate::sanitizer::Touch;
 use crate::warp::{Copy, FULL, LANES, Longs, Warp, lanes};
 
 impl Env<'_> {
-    /// Checks that the lanes' bytes lie in shared memory.
+    /// Checks that the lanes' bytes are in shared memory.
     #[inline(always)]
     pub(super) fn check_shared(&self, at: &Longs, active: u32, total: u64) -> Result<(), Trouble> {
         let size = self.shared.len() as u64;
@@ -130,7 +130,7 @@ impl Env<'_> {
         Ok(())
     }
 
-    /// Starts copies from global to shared memory; they arrive when they are waited for.
+    /// Starts copies from global to shared memory; they complete when waited for.
     pub fn copy_async(
         &mut self,
         warp: &mut Warp,
@@ -146,7 +146,7 @@ impl Env<'_> {
         let from = warp.longs[i.b as usize].map(|from| from.wrapping_add(offset));
         let total = u64::from(bytes);
         self.check_shared(&to, active, total)?;
-        // A copy of no source bytes does not look at its source.
+        // A copy of no source bytes does not read its source.
         let sizes = warp.words[i.c as usize];
         let reads =
             lanes(active).filter(|&lane| sizes[lane] > 0).fold(0, |all, lane| all | 1 << lane);
@@ -176,9 +176,9 @@ impl Env<'_> {
         Ok(())
     }
 
-    /// Lets copies arrive until at most so many groups are under way; all for a negative number.
+    /// Completes copies until at most `groups` groups are pending; all for a negative number.
     pub fn copy_wait(&mut self, warp: &mut Warp, groups: i32) {
-        // The last group is open: it counts only where all copies are waited for.
+        // The last group is open: it counts only when waiting for all copies.
         let keep = if groups < 0 { 0 } else { groups as usize + 1 };
         while warp.copies.len() > keep {
             for copy in warp.copies.pop_front().into_iter().flatten() {

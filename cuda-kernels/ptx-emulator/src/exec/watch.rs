@@ -1,4 +1,4 @@
-//! Tells the sanitizer and the profiler what memory is touched.
+//! Reports memory accesses to the sanitizer and the profiler.
 
 use super::env::{Env, Sanitizer, Trouble, trouble};
 use crate::error::FaultKind;
@@ -6,13 +6,13 @@ use crate::sanitizer::{Actor, Conflict, Touch};
 use crate::warp::{LANES, Longs, Warp, lanes};
 
 impl Env<'_> {
-    /// Must accesses to global memory be told?
+    /// Must global accesses be reported?
     #[inline(always)]
     pub(super) fn watches(&self) -> bool {
         self.sanitizer.is_some() || self.profile.is_some() || self.watched
     }
 
-    /// Must accesses to shared memory be told?
+    /// Must shared accesses be reported?
     #[inline(always)]
     pub(super) fn watches_shared(&self) -> bool {
         self.sanitizer.is_some() || self.profile.is_some()
@@ -40,7 +40,7 @@ impl Env<'_> {
         }
     }
 
-    /// Tells the sanitizer of a warp's access to global memory.
+    /// Reports a warp's global access to the sanitizer.
     pub(super) fn watch_global(
         &mut self,
         warp: &Warp,
@@ -95,7 +95,7 @@ impl Env<'_> {
         })
     }
 
-    /// Tells the sanitizer of a thread's access to shared memory that takes effect now.
+    /// Reports a thread's shared access, effective now, to the sanitizer.
     pub(super) fn watch_shared(
         &mut self,
         warp: &Warp,

@@ -3,21 +3,21 @@
 use super::operation::*;
 use crate::types::{Class, Space, Ty};
 
-/// A register: while decoding its number in the kernel, afterwards its slot in its file.
+/// A register: its number in the kernel during decoding, later its slot in its file.
 pub type R = u16;
 
 /// No register.
 pub const NONE: R = R::MAX;
 
 /// One instruction. `d` and `e` are written, `a`, `b`, `c` read; longer operand lists (vectors,
-/// matrix fragments) lie in [`Kernel::lists`].
+/// matrix fragments) are in [`Kernel::lists`].
 #[derive(Debug, Clone, Copy)]
 pub struct Instruction {
     /// What it does.
     pub op: Op,
-    /// The predicate that lets a lane take part; [`NONE`] lets all.
+    /// The guard predicate; [`NONE`] enables all lanes.
     pub guard: R,
-    /// Does the guard's negation let lanes take part?
+    /// Is the guard negated?
     pub negated: bool,
     /// Result.
     pub d: R,
@@ -97,7 +97,7 @@ pub enum Op {
     Convert { to: Ty, from: Ty, mode: Mode, integral: bool, wide_to: bool, wide_from: bool },
     /// `d = {convert(a), convert(b)}`: two f32 to a pair of halves, a in the upper half.
     ConvertPair { to: Ty, mode: Mode },
-    /// Parts `ins` of so many bits to one register of class.
+    /// Parts `ins` of the given bits to one register of class.
     Pack { bits: u8, class: Class },
     /// One register of class to parts `outs` (NONE: dropped).
     Unpack { bits: u8, class: Class },
@@ -113,7 +113,7 @@ pub enum Op {
     CopyAsync { bytes: u8, address: Address },
     /// Ends a group of asynchronous copies.
     CopyCommit,
-    /// Waits until at most `imm` groups are under way (negative: all copies).
+    /// Waits until at most `imm` groups are pending (negative: all copies).
     CopyWait,
     /// `d = shuffled b`, `e` = was the source in range; lane operand `a`.. see `exec::collective`.
     Shuffle(Shuffle),
@@ -145,7 +145,7 @@ pub enum Op {
     ToGeneric(Space, Address),
     /// Generic to a space.
     FromGeneric(Space, Class),
-    /// Does the generic address a lie in the space?
+    /// Is the generic address a in the space?
     IsSpace(Space),
     /// `d =` the clock, in instructions of this warp.
     Clock(Class),
@@ -155,7 +155,7 @@ pub enum Op {
     BranchIndex,
     /// The thread is done.
     Exit,
-    /// The thread gives up.
+    /// The thread traps.
     Trap,
     /// Nothing.
     Nop,

@@ -4,7 +4,7 @@ use super::instruction::{Instruction, R};
 use crate::error::Place;
 use crate::types::{Class, Ty};
 
-/// A value that a register has before the first instruction.
+/// Initial value of a register.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[allow(missing_docs)]
 pub enum Preset {
@@ -36,21 +36,21 @@ pub enum Preset {
 pub struct Kernel {
     /// Its name.
     pub name: String,
-    /// Instructions; a jump's goal is an index.
+    /// Instructions; a jump target is an index.
     pub code: Vec<Instruction>,
     /// Where each instruction came from.
     pub places: Vec<Place>,
     /// Longer operand lists.
     pub lists: Vec<R>,
-    /// Goals of `brx.idx`: each `imm` names a list here.
+    /// Targets of `brx.idx`: each `imm` names a list here.
     pub tables: Vec<Vec<u32>>,
-    /// Where lanes that part at an instruction meet again; `u32::MAX`: nowhere.
+    /// Where lanes that diverge at an instruction reconverge; `u32::MAX`: nowhere.
     pub meets: Vec<u32>,
-    /// Can a thread that stands here still come to a barrier or another collective?
+    /// Can a thread at this instruction still reach a barrier or another collective?
     pub collective_ahead: Vec<bool>,
     /// Slots of the register files: words, longs, predicates.
     pub slots: [usize; 3],
-    /// Registers with a value at the start: class, slot, value.
+    /// Registers with initial values: class, slot, value.
     pub presets: Vec<(Class, R, Preset)>,
     /// Offset and type of parameters.
     pub params: Vec<(usize, usize, Ty)>,
@@ -62,13 +62,13 @@ pub struct Kernel {
     pub dynamic_shared: usize,
     /// Bytes of local memory of a thread.
     pub local_bytes: usize,
-    /// Smallest access to shared memory in bytes: what the race check tells apart.
+    /// Smallest shared access in bytes: the granularity of the race check.
     pub shared_grain: usize,
-    /// The same of global memory.
+    /// The same for global memory.
     pub global_grain: usize,
-    /// Must blocks run one after the other, because order shows in a result?
+    /// Must blocks run in sequence, because a result depends on the order?
     pub ordered: bool,
-    /// Most threads of a block.
+    /// Maximum threads per block.
     pub max_threads: Option<u64>,
     /// The only block shape allowed.
     pub required_threads: Option<[u32; 3]>,

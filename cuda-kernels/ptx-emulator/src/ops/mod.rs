@@ -1,7 +1,7 @@
 //! Decoded kernels: dense instructions whose operands are slots of register files.
 //!
 //! Immediates, special registers and addresses of variables are registers too, filled before a
-//! thread starts; so an instruction never asks what kind its operands are.
+//! thread starts; so an instruction never checks the kind of its operands.
 
 mod instruction;
 mod kernel;

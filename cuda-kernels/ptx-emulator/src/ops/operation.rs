@@ -1,8 +1,8 @@
-//! What each family of instructions can do.
+//! The operations of each instruction family.
 
 use crate::types::Ty;
 
-/// Which way a result that does not fit is rounded.
+/// Rounding mode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Round {
     /// To nearest, ties to even.
@@ -147,7 +147,7 @@ pub struct Mode {
 }
 
 impl Mode {
-    /// To nearest, nothing else.
+    /// To nearest, without modifiers.
     pub const PLAIN: Mode = Mode { round: Round::Nearest, ftz: false, sat: false, relu: false };
 }
 
@@ -181,7 +181,7 @@ pub enum Combine {
     Xor,
 }
 
-/// What an atomic does to memory.
+/// The operation of an atomic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum Atomic {
@@ -207,7 +207,7 @@ pub enum Shuffle {
     Idx,
 }
 
-/// What a vote asks.
+/// The kind of vote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum Vote {
@@ -217,7 +217,7 @@ pub enum Vote {
     Ballot,
 }
 
-/// What `redux.sync` or `bar.red` reduces by.
+/// The reduction of `redux.sync` or `bar.red`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum Reduce {
@@ -241,7 +241,7 @@ pub struct Mma {
     pub half: bool,
 }
 
-/// What `testp` asks.
+/// The test of `testp`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum Test {
@@ -253,7 +253,7 @@ pub enum Test {
     Subnormal,
 }
 
-/// How an address is given.
+/// Address form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Address {
     /// In a 64-bit register plus `imm`.

@@ -10,7 +10,7 @@ impl Parser<'_, '_> {
     pub(super) fn variable_after_linkage(&mut self, external: bool) -> Result<Vec<Variable>> {
         let word = self.word()?;
         let Some(space) = word.get(1..).and_then(Space::from_name) else {
-            return self.error(format!("{word} is no state space"));
+            return self.error(format!("{word} is not a state space"));
         };
         self.variables(space, external)
     }
@@ -49,7 +49,7 @@ impl Parser<'_, '_> {
                 ".ptr" | ".global" | ".const" | ".shared" | ".local" => {}
                 _ => match word.strip_prefix('.').and_then(Ty::from_name) {
                     Some(ty) if ty != Ty::Pred => {
-                        // `.param .u64 .ptr .global .align 4 name`: attributes behind the type.
+                        // `.param .u64 .ptr .global .align 4 name`: attributes after the type.
                         while matches!(
                             self.peek(),
                             Some(Kind::Word(".ptr" | ".global" | ".const" | ".shared" | ".local"))
@@ -68,7 +68,7 @@ impl Parser<'_, '_> {
                     }
                     _ => {
                         self.at -= 1;
-                        return self.error(format!("{word} is no type of a variable"));
+                        return self.error(format!("{word} is not a variable type"));
                     }
                 },
             }
@@ -130,13 +130,13 @@ impl Parser<'_, '_> {
                     match ty {
                         Ty::F32 => variable.init.extend((value as f32).to_le_bytes()),
                         Ty::F64 => variable.init.extend(value.to_le_bytes()),
-                        _ => return self.error("a decimal for a variable that is no float"),
+                        _ => return self.error("a decimal for a variable that is not a float"),
                     }
                 }
                 (other, _) => {
                     self.at -= 1;
                     return self.error(format!(
-                        "{} in the initialiser of {}; only numbers are known",
+                        "{} in the initialiser of {}; only numbers are supported",
                         show(other),
                         variable.name
                     ));
@@ -161,7 +161,7 @@ impl Parser<'_, '_> {
             let word = self.word()?;
             if word != ".param" {
                 self.at -= 1;
-                return self.error(format!("{word} as a parameter; only .param is known"));
+                return self.error(format!("{word} as a parameter; only .param is supported"));
             }
             let (ty, align, lanes) = self.type_and_align()?;
             let name = self.word()?.to_owned();

@@ -13,7 +13,7 @@ use crate::types::{Space, Ty};
 /// Parses a text.
 pub fn parse(name: &str, text: &str) -> Result<Ast> {
     if text.len() > MAX_TEXT {
-        let message = format!("{} bytes of PTX; at most {MAX_TEXT} are read", text.len());
+        let message = format!("{} bytes of PTX; at most {MAX_TEXT} are allowed", text.len());
         return Err(PtxError { name: name.to_owned(), line: 1, message });
     }
     let tokens = lex(name, text)?;
@@ -50,7 +50,7 @@ impl<'a> Parser<'a, '_> {
                 }
                 ".address_size" => {
                     if self.int()? != 64 {
-                        return self.error("only 64-bit addresses are known");
+                        return self.error("only 64-bit addresses are supported");
                     }
                 }
                 ".file" => self.file()?,
@@ -153,7 +153,7 @@ impl<'a> Parser<'a, '_> {
                 }
                 other => {
                     self.at -= 1;
-                    return self.error(format!("{} behind a function's name", show(other)));
+                    return self.error(format!("{} after a function's name", show(other)));
                 }
             }
         }
@@ -185,7 +185,7 @@ impl<'a> Parser<'a, '_> {
             match self.next()? {
                 Kind::Sign(b'{') => {
                     if scopes.len() == MAX_SCOPES {
-                        return self.error(format!("more than {MAX_SCOPES} braces in braces"));
+                        return self.error(format!("braces nested deeper than {MAX_SCOPES}"));
                     }
                     scopes.push(Scope::default());
                 }
@@ -220,7 +220,7 @@ impl<'a> Parser<'a, '_> {
                     let kind = match self.peek() {
                         Some(Kind::Word(".branchtargets")) => self.targets(label)?,
                         Some(Kind::Word(".callprototype" | ".calltargets")) => {
-                            return self.error("calls through a pointer are not known");
+                            return self.error("calls through a pointer are not supported");
                         }
                         _ => StatementKind::Label(label.to_owned()),
                     };
@@ -254,7 +254,7 @@ impl<'a> Parser<'a, '_> {
         Ok(StatementKind::Targets(label.to_owned(), labels))
     }
 
-    /// `.loc FILE LINE COLUMN`, with `, function_name ...` behind where code was inlined.
+    /// `.loc FILE LINE COLUMN`, followed by `, function_name ...` for inlined code.
     fn location(&mut self) -> Result<()> {
         let line = self.tokens[self.at - 1].line;
         let (file, source_line) = (self.int()?, self.int()?);
@@ -271,7 +271,7 @@ impl<'a> Parser<'a, '_> {
         let word = self.word()?;
         let Some(ty) = word.strip_prefix('.').and_then(Ty::from_name) else {
             self.at -= 1;
-            return self.error(format!("{word} is no type of a register"));
+            return self.error(format!("{word} is not a register type"));
         };
         let mut found = Vec::new();
         loop {

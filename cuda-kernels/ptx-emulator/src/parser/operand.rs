@@ -1,4 +1,4 @@
-//! Instructions and their operands; what a name means.
+//! Instructions and their operands; name resolution.
 
 use super::state::{MAX_REGISTERS, Name, Parser, Result, Scope, show};
 use crate::ast::{Function, Operand, StatementKind};
@@ -21,7 +21,7 @@ impl<'a> Parser<'a, '_> {
                 {
                     guard = Some((register, negated));
                 }
-                _ => return self.error(format!("{name} guards, but is no predicate")),
+                _ => return self.error(format!("{name} guards, but is not a predicate")),
             }
         }
         let opcode = self.word()?.to_owned();
@@ -57,13 +57,13 @@ impl<'a> Parser<'a, '_> {
                 Kind::Int(value) => Operand::Int(value.wrapping_neg()),
                 Kind::F32(bits) => Operand::F32(bits ^ 1 << 31),
                 Kind::F64(bits) => Operand::F64(bits ^ 1 << 63),
-                other => return self.error(format!("{} behind a minus", show(other))),
+                other => return self.error(format!("{} after a minus", show(other))),
             },
             Kind::Sign(b'!') => {
                 let name = self.word()?;
                 match self.resolve(name, scopes, function)? {
                     Operand::Register(register) => Operand::Not(register),
-                    _ => return self.error(format!("{name} is negated, but is no predicate")),
+                    _ => return self.error(format!("{name} is negated, but is not a predicate")),
                 }
             }
             Kind::Sign(b'[') => {
@@ -106,7 +106,7 @@ impl<'a> Parser<'a, '_> {
                 Operand::Parameter(v, at) => {
                     return Ok(Operand::Parameter(v, at.wrapping_add(offset)));
                 }
-                _ => return self.error("an offset is added to what is no variable"),
+                _ => return self.error("an offset is added to something that is not a variable"),
             }
         }
         Ok(operand)
@@ -125,7 +125,7 @@ impl<'a> Parser<'a, '_> {
         Ok(if negative { value.wrapping_neg() } else { value })
     }
 
-    /// What a name means here: inner scopes first.
+    /// Resolves a name: inner scopes first.
     fn resolve(
         &mut self,
         name: &'a str,

@@ -1,4 +1,4 @@
-//! Where the parser is in its tokens, and what names stand for.
+//! The parser's position, and its symbol tables.
 
 use std::collections::HashMap;
 
@@ -7,31 +7,31 @@ use crate::error::{Place, PtxError};
 use crate::lexer::{Kind, Token};
 use crate::types::Ty;
 
-/// Longest text that is looked at.
+/// Maximum length of a text.
 pub(super) const MAX_TEXT: usize = 64 << 20;
 /// Deepest nesting of braces.
 pub(super) const MAX_SCOPES: usize = 64;
-/// Largest variable.
+/// Maximum size of a variable.
 pub(super) const MAX_VARIABLE: usize = 256 << 20;
-/// Registers that a function may use (declaring more is harmless).
+/// Maximum registers that a function may use (declaring more is harmless).
 pub(super) const MAX_REGISTERS: usize = 60_000;
 
-/// What a part of the parser says.
+/// The result of parsing.
 pub(super) type Result<T> = std::result::Result<T, PtxError>;
 
-/// What a name stands for inside a function.
+/// The meaning of a name inside a function.
 #[derive(Clone, Copy)]
 pub(super) enum Name {
     /// A single register.
     Register(Ty),
-    /// `%r<N>`: N registers that differ in the number behind.
+    /// `%r<N>`: N registers that differ in their number.
     Registers(Ty, u64),
     Variable(u32),
     Parameter(u32),
     Return(u32),
 }
 
-/// Names between two braces, and the registers made so far.
+/// Names in a scope, and the registers created so far.
 #[derive(Default)]
 pub(super) struct Scope<'a> {
     pub(super) names: HashMap<String, Name>,
@@ -71,7 +71,7 @@ impl<'a> Parser<'a, '_> {
         }
     }
 
-    /// Takes the sign if it comes next.
+    /// Takes the sign if it is next.
     pub(super) fn take(&mut self, sign: u8) -> bool {
         let found = self.peek() == Some(Kind::Sign(sign));
         self.at += usize::from(found);

@@ -1,4 +1,4 @@
-//! The approximate functions keep the error that the ISA documents, and its special values.
+//! The approximate functions meet the ISA's documented error bounds and special values.
 
 use std::f32::consts::PI;
 
@@ -9,7 +9,7 @@ const INF: u64 = 0x7f80_0000;
 const NEG_INF: u64 = 0xff80_0000;
 const NEG_ZERO: u64 = 0x8000_0000;
 
-/// Runs a function of one operand on numbers from `from` to `to` and gives them with the results.
+/// Runs a function of one operand on numbers from `from` to `to`; returns them with the results.
 fn sweep(line: &str, from: f32, to: f32) -> Vec<(f64, f64)> {
     let inputs: Vec<f32> = (0..1000).map(|i| from + (to - from) * i as f32 / 999.0).collect();
     let rows: Vec<[u64; 1]> = inputs.iter().map(|&x| [f(x)]).collect();

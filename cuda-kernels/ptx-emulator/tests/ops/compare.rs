@@ -1,4 +1,4 @@
-//! Comparisons, ordered and unordered, and what is combined with them.
+//! Comparisons, ordered and unordered, and their combination with predicates.
 
 use crate::harness::{d, f, s, table};
 

@@ -23,7 +23,7 @@ fn patterns() -> Vec<f32> {
     found
 }
 
-/// Is `value` what `direction` makes of the exact result? All exact results here fit into f64.
+/// Is `value` the exact result rounded in `direction`? All exact results here fit into f64.
 #[track_caller]
 fn check(line: &str, direction: &str, value: f32, exact: f64) {
     let got = f64::from(value);

@@ -17,8 +17,8 @@ fn storage(ty: &str) -> (&'static str, &'static str, usize) {
     }
 }
 
-/// Runs `line`, an instruction with result `d` of type `out` and operands `a`, `b`, `c`, `e` of
-/// the types `ins`, once per row, and gives the results.
+/// Runs `line`, an instruction with result `d` of type `out` and operands `a`, `b`, `c`, `e` of the
+/// types `ins`, once per row, and returns the results.
 pub fn results(line: &str, out: &str, ins: &[&str], rows: &[&[u64]]) -> Vec<u64> {
     let names = ["a", "b", "c", "e"];
     let mut text = HEADER.to_owned();
@@ -55,7 +55,7 @@ pub fn results(line: &str, out: &str, ins: &[&str], rows: &[&[u64]]) -> Vec<u64>
     let input = memory.alloc(inputs.len());
     memory.write(input, &inputs).unwrap();
     let output = memory.alloc(8 * rows.len());
-    // Rows may be more than a block's threads: then a warp's worth at a time.
+    // More rows than a block has threads run a warp at a time.
     assert!(rows.len() <= 1024, "{line}: {} rows", rows.len());
     let options = Options { sanitize: true, ..Options::default() };
     let params = [Param::U64(input), Param::U64(output)];
@@ -113,7 +113,7 @@ pub fn s(value: i64) -> u64 {
     value as u64
 }
 
-/// Runs a whole kernel `k(in, out)` and gives `count` words of its output.
+/// Runs a whole kernel `k(in, out)` and returns `count` words of its output.
 pub fn kernel(
     text: &str,
     threads: u32,

@@ -349,7 +349,7 @@ fn bit_fields() {
         &[
             ([0x0000_f000, 12, 4], s(-1)),
             ([0x0000_7000, 12, 4], 7),
-            // Behind the top lies the sign.
+            // Above the top comes the sign.
             ([MIN32, 28, 8], s(-8)),
             ([MIN32, 40, 8], s(-1)),
             ([MAX32, 40, 8], 0),
@@ -396,7 +396,7 @@ fn byte_permutations() {
             ([a, b, 0x3210], a),
             ([a, b, 0x7654], b),
             ([a, b, 0x0123], 0x0011_2233),
-            // The selector's top bit spreads the byte's sign.
+            // The selector's top bit replicates the byte's sign.
             ([a, b, 0x000f], 0x0000_00ff),
             ([a, b, 0x0008], 0x0000_0000),
         ],
@@ -429,7 +429,7 @@ fn byte_permutations() {
     );
 }
 
-/// The table is what the function makes of 0xF0, 0xCC and 0xAA.
+/// The table is the function applied to 0xF0, 0xCC and 0xAA.
 #[test]
 fn lop3_looks_up() {
     let rows = [

@@ -2,7 +2,7 @@
 
 use crate::harness::kernel;
 
-/// A small integer for each place; products and sums of them are exact in every format.
+/// Small integers, whose products and sums are exact in every format.
 fn value(seed: usize, row: usize, column: usize) -> f32 {
     ((row * 7 + column * 3 + seed * 5) % 11) as f32 - 5.0
 }
@@ -119,8 +119,8 @@ fn products_of_fragments() {
     product("tf32", 4, "f32");
 }
 
-/// Four matrices of 8 rows of 16 bytes lie one behind the other in shared memory; element
-/// (r, c) of matrix m is 64 m + 8 r + c.
+/// Four matrices of 8 rows of 16 bytes are contiguous in shared memory; element (r, c) of matrix m
+/// is 64 m + 8 r + c.
 #[test]
 fn matrices_from_shared_memory() {
     for (count, transposed) in [(1, false), (2, false), (4, false), (1, true), (2, true), (4, true)]

@@ -62,7 +62,7 @@ cvta.to.shared.u64 g, g; setp.eq.u64 s, g, 0; selp.u32 x, 8, 0, s; or.b32 d, d, 
     table(spaces, "u32", ["u32"], &[([0], 13)]);
 }
 
-/// Old value and what is left, as the ISA defines each operation.
+/// Old and new value, as the ISA defines each operation.
 #[test]
 fn atomics() {
     let table_of = [
@@ -141,7 +141,7 @@ fn atomics() {
     table("atom.global.relaxed.gpu.add.u32 d, [%in], b;", "u32", ["u32"; 2], &[([1, 2], 1)]);
 }
 
-/// All lanes' additions to one place arrive, in any space.
+/// All lanes' additions to one address arrive, in any space.
 #[test]
 fn atomics_of_a_warp_on_one_place() {
     let text = "
@@ -211,7 +211,7 @@ ret;
     assert_eq!(kernel(text, 4, &[0], 4, true).unwrap(), [40, 80, 62, 82]);
 }
 
-/// Copies arrive when they are waited for: before, shared memory still holds the old value.
+/// Copies complete when waited for: before, shared memory still holds the old value.
 #[test]
 fn asynchronous_copies() {
     let text = "

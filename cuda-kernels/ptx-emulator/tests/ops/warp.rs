@@ -125,7 +125,7 @@ fn reductions() {
     check("redux.sync.xor.b32 %d, %v, 0xffffffff;", &input, |_| input.iter().fold(0, |x, y| x ^ y));
 }
 
-/// Lanes part at the jump and are together again behind it: both masks are seen.
+/// Lanes diverge at the jump and reconverge after it: both masks are observed.
 #[test]
 fn lanes_part_and_meet_again() {
     let body = "
@@ -146,7 +146,7 @@ xor.b32 %d, %d, %x;";
     );
 }
 
-/// Each lane leaves the loop after its own number of rounds; behind it all are together.
+/// Each lane leaves the loop after its own number of rounds; after it all reconverge.
 #[test]
 fn a_loop_ends_at_different_times() {
     let body = "
@@ -183,7 +183,7 @@ setp.ne.u32 %q, %y, 0xffffffff;
         2 => 5,
         _ => 10,
     });
-    // Lanes that ended do not hold the others up: the barrier and the vote go on without them.
+    // Ended lanes do not hold up the others: the barrier and the vote proceed without them.
     let body = "
 mov.u32 %d, 1;
 setp.ge.u32 %p, %t, 20;
@@ -246,7 +246,7 @@ fn barriers_order_the_block() {
     check("barrier.sync 3; barrier.cta.sync.aligned 2, 96; mov.u32 %d, 1;", &three_warps(), |_| 1);
 }
 
-/// Warp 0 and 1 meet at barrier 1, where warp 2 has only arrived.
+/// Warps 0 and 1 meet at barrier 1, where warp 2 has only arrived.
 #[test]
 fn a_part_of_the_block_can_meet() {
     let body = format!(

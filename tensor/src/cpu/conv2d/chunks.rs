@@ -1,10 +1,10 @@
-//! How the work on patches is cut into pieces.
+//! How the work on patches is divided.
 
 use crate::geometry::Conv2d;
 
 /// Elements of a chunk of patches: half a megabyte, half of a core's L2.
 pub const CHUNK: usize = 128 * 1024;
-/// Tasks that share the chunks.
+/// Number of tasks that share the chunks.
 pub const TASKS: usize = 16;
 
 /// A 1x1 convolution that reads every pixel: its patches are the input itself.

@@ -1,10 +1,9 @@
-//! `Y = patches(X) W^T`, with the patches read where they lie.
+//! `Y = patches(X) W^T`, with the patches read in place.
 //!
-//! A slab is a copy of some images with their zeros around them. In it a window is R runs of S x C
-//! neighbouring numbers, so the matrix of patches need not exist: the kernel multiplies [`PIXELS`]
-//! windows with the weights of [`OUTPUTS`] channels and keeps all their sums in registers.
-//! `matrixmultiply` would pack every patch first, which costs as much as it computes where the
-//! output channels are few.
+//! A slab is a zero-padded copy of some images. In it a window is R runs of S x C consecutive
+//! numbers, so the matrix of patches need not exist: the kernel multiplies [`PIXELS`] windows by
+//! the weights of [`OUTPUTS`] channels and keeps all their sums in registers. `matrixmultiply`
+//! would pack every patch first, which with few output channels costs as much as the product.
 
 use rayon::prelude::*;
 
@@ -12,10 +11,10 @@ use super::chunks::{CHUNK, TASKS, is_plain_gemm};
 use crate::cpu::gemm;
 use crate::geometry::{Conv2d, Gemm};
 
-/// Windows of a tile.
+/// Windows per tile.
 const PIXELS: usize = 6;
-/// Output channels of a tile. 6 x 16 sums fill 12 of the 16 vector registers of AVX2, which leaves
-/// two for weights and one for a pixel.
+/// Output channels per tile. 6 x 16 sums fill 12 of AVX2's 16 vector registers, leaving two for
+/// weights and one for a pixel.
 const OUTPUTS: usize = 16;
 
 type Tile = [[f32; OUTPUTS]; PIXELS];
@@ -24,8 +23,8 @@ fn as_gemm(conv: Conv2d) -> Gemm {
     Gemm { m: conv.rows(), n: conv.o, k: conv.c, trans_a: false, trans_b: true }
 }
 
-/// The part of the input that is copied at once: `rows` output rows of each of `images` images.
-/// More than one image only with all their rows.
+/// The part of the input copied into one slab: `rows` output rows of each of `images` images; more
+/// than one image only with all rows.
 #[derive(Clone, Copy)]
 struct Slab {
     images: usize,
@@ -112,7 +111,7 @@ fn pack(conv: Conv2d, weight: &[f32], panels: &mut [f32]) {
     });
 }
 
-/// Copies what the output rows from `first_row` on of the images from `first_image` on read.
+/// Copies the input for the output rows from `first_row` on of the images from `first_image` on.
 fn fill(
     conv: Conv2d,
     slab: Slab,
@@ -154,7 +153,7 @@ fn multiply(conv: Conv2d, slab: Slab, buffer: &[f32], panels: &[f32], y: &mut [f
         let first_output = panel * OUTPUTS;
         let width = OUTPUTS.min(o - first_output);
         for first in (0..pixels).step_by(PIXELS) {
-            // A tile that hangs over the end computes the last pixel again.
+            // A tile that extends past the end recomputes the last pixel.
             let starts: [usize; PIXELS] =
                 std::array::from_fn(|i| start((first + i).min(pixels - 1)));
             let sums = tile(conv.r, run, row, buffer, starts, weights);
@@ -166,7 +165,7 @@ fn multiply(conv: Conv2d, slab: Slab, buffer: &[f32], panels: &[f32], y: &mut [f
     }
 }
 
-/// The sums of six windows, each of `r` runs that lie `row` apart, with the weights of a panel.
+/// The sums of six windows, each of `r` runs `row` apart, with the weights of a panel.
 #[inline]
 fn tile(
     r: usize,

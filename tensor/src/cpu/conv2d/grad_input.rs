@@ -1,5 +1,5 @@
-//! `dX = scatter(dY W)`; with stride 1 it is itself a convolution, of dY with the weight turned by
-//! half a circle and its channels swapped.
+//! `dX = scatter(dY W)`; with stride 1 it is itself a convolution, of dY with the weight rotated by
+//! 180 degrees and its channels swapped.
 
 use rayon::prelude::*;
 
@@ -13,7 +13,7 @@ fn as_gemm(conv: Conv2d) -> Gemm {
     Gemm { m: conv.rows(), n: conv.c, k: conv.o, trans_a: false, trans_b: false }
 }
 
-/// The convolution from dy to dx, where there is one.
+/// The convolution from dy to dx, if there is one.
 fn turned(conv: Conv2d) -> Option<Conv2d> {
     let is_convolution = conv.stride == 1 && conv.r == conv.s && conv.padding < conv.r;
     is_convolution.then(|| Conv2d {
@@ -26,7 +26,7 @@ fn turned(conv: Conv2d) -> Option<Conv2d> {
     })
 }
 
-/// Images of a task, and rows of patches that it holds at once.
+/// Images per task, and rows of patches that it holds.
 fn deal(conv: Conv2d) -> (usize, usize) {
     let images = conv.n.div_ceil(TASKS).max(1);
     let rows = images * conv.out_h() * conv.out_w();

@@ -1,4 +1,4 @@
-//! `dW = dY^T patches(X)`: a sum over all output pixels, cut into parts that are added in order.
+//! `dW = dY^T patches(X)`: a sum over all output pixels, split into parts that are added in order.
 
 use rayon::prelude::*;
 
@@ -8,9 +8,9 @@ use crate::cpu::gemm::{self, Strides, sgemm};
 use crate::cpu::reduce;
 use crate::geometry::{Conv2d, Gemm};
 
-/// Elements that all partial gradients may have together: 8 MiB, unless two parts need more.
+/// Maximum elements of all partial gradients together: 8 MiB, unless two parts need more.
 const PARTIALS: usize = 2 * 1024 * 1024;
-/// Most parts.
+/// Maximum number of parts.
 const PARTS: usize = 16;
 
 fn as_gemm(conv: Conv2d) -> Gemm {
@@ -21,7 +21,7 @@ fn parts(conv: Conv2d) -> usize {
     (PARTIALS / (conv.o * conv.patch()).max(1)).clamp(2, PARTS)
 }
 
-/// How rows are dealt out: (rows in a chunk, rows of a task, a multiple of the former).
+/// How rows are distributed: (rows per chunk, rows per task, a multiple of the former).
 fn deal(rows: usize, row_len: usize, tasks: usize) -> (usize, usize) {
     let chunk = (CHUNK / row_len.max(1)).clamp(32, 1024).min(rows.div_ceil(tasks)).max(1);
     let chunks_per_task = rows.div_ceil(chunk).div_ceil(tasks);

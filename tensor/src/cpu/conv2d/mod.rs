@@ -1,10 +1,10 @@
 //! Convolution as implicit GEMM over channels-last pixels.
 //!
-//! `Y[NPQ, O] = patches(X)[NPQ, RSC] W^T[RSC, O]`: a row of patches holds the R x S x C numbers that
-//! one output pixel reads. The matrix of patches never exists as a whole: the forward pass reads
-//! patches where they lie in a padded copy of some images, the gradients make them chunk by chunk
-//! of rows; both pieces are small enough to stay in L2. A fixed number of tasks, each with scratch
-//! memory of its own, share the pieces.
+//! `Y[NPQ, O] = patches(X)[NPQ, RSC] W^T[RSC, O]`: a row of patches holds the R x S x C numbers
+//! that one output pixel reads. The matrix of patches never exists as a whole: the forward pass
+//! reads patches in place from a padded copy of some images, the gradients build them in chunks of
+//! rows; both are small enough to stay in L2. A fixed number of tasks, each with its own scratch
+//! memory, share the work.
 
 mod chunks;
 mod forward;

@@ -24,7 +24,7 @@ fn image_row(conv: Conv2d, p: usize, r: usize) -> Option<usize> {
 }
 
 /// Writes the patches `[rows, R*S*C]` of the output pixels from `first` on: for every row of the
-/// window one run of memory, with zeros where it hangs over the edge.
+/// window one run of memory, with zeros beyond the edge.
 pub fn gather(conv: Conv2d, x: &[f32], first: usize, patches: &mut [f32]) {
     let Conv2d { h, w, c, s, .. } = conv;
     for (row, patch) in (first..).zip(patches.chunks_exact_mut(conv.patch())) {

@@ -10,6 +10,7 @@ use datasets::{Change, Changed, Dataset, Labels};
 use evaluations::features::{AnySize, FeatureSet, POOLED, SCALES};
 use evaluations::network_file::{NetworkFile, NetworkName};
 use evaluations::network_role::Role;
+use files::check_output;
 
 use crate::data_args::DataArgs;
 use crate::image_bar::ImageBar;
@@ -44,9 +45,7 @@ pub struct FeaturesArgs {
 }
 
 pub fn run(args: &FeaturesArgs) -> Result<ExitCode> {
-    if !args.out.parent().is_none_or(|folder| folder.as_os_str().is_empty() || folder.is_dir()) {
-        return Err(Error::usage(format!("{}: no such folder", args.out.display())));
-    }
+    check_output(&args.out)?;
     let mut source = args.network.open()?;
     tell(&source, args.network.network, network_option)?;
     let (set, per_second) = on_threads(args.network.threads, || {
@@ -106,7 +105,7 @@ pub fn tell(
         chosen.prefix
     );
     if let Some(line) = source.passed_over(network, option)? {
-        println!("{line}");
+        say!("{line}");
     }
     Ok(())
 }
@@ -142,5 +141,6 @@ fn extract(
         let mut encoder = args.network.encoder(source, network)?;
         encoder.feature_set(&*data, |done| bar.set(done))?
     };
-    Ok((set, bar.finish()))
+    let per_second = bar.finish(set.rows());
+    Ok((set, per_second))
 }

@@ -1,6 +1,6 @@
 //! `carp train`: a run with a progress bar, and its results.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use carp::error::Result;
@@ -9,6 +9,7 @@ use carp::run_result::RunResult;
 use carp::train::{Monitor, Outcome, TrainEvent, Trainer, train};
 use clap::Args;
 use evaluations::online_knn::OnlineKnn;
+use files::check_output_folder;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::config_args::ConfigArgs;
@@ -32,6 +33,8 @@ pub struct TrainArgs {
 }
 
 pub fn run(args: &TrainArgs) -> Result<ExitCode> {
+    let folder = args.resume.as_deref().or(args.out.as_deref());
+    check_output_folder(folder.unwrap_or(Path::new("runs")))?;
     let device = args.device.open()?;
     let earlier = args.resume.as_deref().map(RunFolder::open).transpose()?;
     if let Some((folder, checkpoint)) = &earlier

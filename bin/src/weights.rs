@@ -11,6 +11,7 @@ use evaluations::backbone::{candidates, choose, compare};
 use evaluations::export::export;
 use evaluations::network_file::{NetworkFile, NetworkName};
 use evaluations::network_role::Role;
+use files::check_output;
 use weights::WeightsFile;
 
 use crate::print::{print, say};
@@ -125,6 +126,7 @@ fn listed(names: &[String]) -> String {
 }
 
 fn export_weights(args: &ExportArgs) -> Result<ExitCode> {
+    check_output(&args.out)?;
     let mut source = NetworkFile::open(&args.checkpoint, args.prefix.as_deref())?;
     let network = if args.student { NetworkName::Student } else { NetworkName::Teacher };
     let option = |role| match role {

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use datasets::Dataset;
+use datasets::{Dataset, Image};
 use rayon::prelude::*;
 use tensor::random::{Purpose, Stream};
 
@@ -47,7 +47,7 @@ impl PipelineConfig {
 
 /// The views of one step.
 pub struct Batch {
-    /// The B images that they show.
+    /// The B images that they show; the next readable one in the place of one that cannot be read.
     pub samples: Vec<u32>,
     /// Their views as a [`crate::step::ViewGroup`] takes them: for each run of consecutive views of
     /// one size `[views*B,S,S,C]`, view by view.
@@ -227,21 +227,33 @@ impl<'a> Maker<'a> {
             first += group.views;
         }
         let Maker { data, views: kinds, scratch, .. } = self;
-        let made = samples.par_iter().zip(targets.par_chunks_exact_mut(views)).try_for_each(
-            |(&sample, targets)| {
+        let samples = batch.samples.par_iter_mut();
+        let made =
+            samples.zip(targets.par_chunks_exact_mut(views)).try_for_each(|(sample, targets)| {
                 let thread = rayon::current_thread_index().expect("a thread of the pool");
                 // After a panic of this thread its last images would panic at the lock.
                 let scratch = scratch[thread].lock();
                 let mut scratch = scratch.unwrap_or_else(PoisonError::into_inner);
-                let image = data.image(sample as usize)?;
-                let mut stream = Stream::new(seed, Purpose::Views, epoch as u64, u64::from(sample));
+                let mut stream =
+                    Stream::new(seed, Purpose::Views, epoch as u64, u64::from(*sample));
+                let image = next_readable(*data, sample)?;
                 kinds.make(&image, &mut stream, targets, &mut scratch);
                 Ok(())
-            },
-        );
+            });
         self.targets = emptied(targets);
         made
     }
+}
+
+/// The image number `sample`, or the next one that can be read, whose number it becomes.
+fn next_readable(data: &dyn Dataset, sample: &mut u32) -> Result<Arc<Image>> {
+    for _ in 0..data.len() {
+        if let Some(image) = data.readable(*sample as usize)? {
+            return Ok(image);
+        }
+        *sample = (*sample + 1) % data.len() as u32;
+    }
+    Err(Error::data(data.name(), "no image in it can be read"))
 }
 
 /// Reuses the memory of a list of borrows: collecting into the same layout keeps the allocation. The

@@ -311,7 +311,7 @@ pub fn train(
     let knn_pixels = monitor.map(|monitor| monitor.finish(folder.path())).transpose()?;
     let skipped = trainer.splits.pretrain.skipped();
     if skipped > 0 {
-        show(TrainEvent::Warning(format!("unreadable images were skipped {skipped} times")));
+        show(TrainEvent::Warning(format!("unreadable images skipped: {skipped}")));
     }
     let images = (steps * config.train.batch_size) as f64;
     let result = RunResult {

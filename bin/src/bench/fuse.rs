@@ -53,6 +53,7 @@ fn steps(config: &StepConfig) -> Result<Vec<(String, Graph)>> {
 }
 
 pub fn run(args: &FuseArgs) -> Result<ExitCode> {
+    args.picture.as_deref().map_or(Ok(()), picture::check)?;
     let config = args.config.load()?;
     refuse_passes(&config, "fuse")?;
     let steps = steps(&config.step())?;

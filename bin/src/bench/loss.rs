@@ -1,6 +1,6 @@
 //! `carp bench loss`: the loss variants, forward and backward from embeddings.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use autograd::{Graph, LossInputs, Value};
@@ -8,6 +8,7 @@ use carp::error::{Error, Result};
 use carp::loss::{LossVariant, carp_loss};
 use clap::Args;
 use clap::builder::TypedValueParser;
+use files::{check_output, write_atomically};
 use rayon::prelude::*;
 use serde_json::json;
 use tensor::cpu::gemm::{Strides, sgemm};
@@ -145,6 +146,8 @@ fn gemms_alone(sizes: Sizes, prototypes: usize) -> Contender {
 }
 
 pub fn run(args: &LossArgs) -> Result<ExitCode> {
+    args.json.as_deref().map_or(Ok(()), check_output)?;
+    args.picture.as_deref().map_or(Ok(()), picture::check)?;
     let (sizes, all_prototypes) = args.sizes();
     if sizes.views < 2 || sizes.batch == 0 || sizes.dim == 0 {
         let detail = "needs at least 2 views, 1 image and dimension 1";
@@ -225,11 +228,10 @@ fn print_sizes(sizes: Sizes, prototypes: usize) {
     say!("K = {prototypes}, N_B = {partition_size}, V = {views}, B = {batch}, D = {dim}");
 }
 
-fn write_json(path: &PathBuf, measured: &[Measured]) -> Result<()> {
+fn write_json(path: &Path, measured: &[Measured]) -> Result<()> {
     let rows: serde_json::Map<_, _> = measured
         .iter()
         .map(|m| (m.name.clone(), json!({ "seconds": m.seconds, "peak_bytes": m.peak })))
         .collect();
-    std::fs::write(path, serde_json::Value::Object(rows).to_string())
-        .map_err(|source| Error::io(path, source))
+    Ok(write_atomically(path, serde_json::Value::Object(rows).to_string().as_bytes())?)
 }

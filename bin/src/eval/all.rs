@@ -12,6 +12,7 @@ use evaluations::all::{
 };
 use evaluations::linear::ProbeOptimizer;
 use evaluations::network_file::NetworkName;
+use files::check_output_folder;
 use indicatif::{ProgressBar, ProgressStyle};
 use tensor::Cpu;
 
@@ -140,6 +141,7 @@ impl AllArgs {
 
 pub fn run(args: &AllArgs) -> Result<ExitCode> {
     let folder = args.folder()?;
+    check_output_folder(&folder)?;
     let settings = args.settings(args.data_root.is_none());
     let mut screen = Screen::new();
     let report = on_threads(args.threads, || {

@@ -40,6 +40,7 @@ pub struct CopyDetectionArgs {
 }
 
 pub fn run(args: &CopyDetectionArgs) -> Result<ExitCode> {
+    args.output.check()?;
     let originals = wanted(&args.features, "--features", "the features of the originals")?;
     let queries = wanted(&args.test_features, "--test-features", "the features of the queries")?;
     let names = wanted(&args.names, "--names", "the file names")?;

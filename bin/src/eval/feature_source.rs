@@ -6,7 +6,7 @@ use carp::error::{Error, Result};
 use clap::Args;
 use evaluations::features::FeatureSet;
 use evaluations::network_file::{NetworkFile, NetworkName};
-use files::write_atomically;
+use files::{check_output, write_atomically};
 use serde_json::Value;
 
 use crate::data_args::DataArgs;
@@ -50,6 +50,11 @@ pub struct Output {
 }
 
 impl Output {
+    /// Fails if the JSON file cannot be written: to know before the work.
+    pub fn check(&self) -> Result<()> {
+        Ok(self.json.as_deref().map_or(Ok(()), check_output)?)
+    }
+
     /// Writes the JSON file, if one was requested.
     pub fn save(&self, protocol: &str, mut result: Value) -> Result<()> {
         let Some(path) = &self.json else { return Ok(()) };
@@ -86,12 +91,12 @@ impl FeatureSource {
     fn extract(&self, mut source: NetworkFile) -> Result<(FeatureSet, FeatureSet)> {
         let network = NetworkArgs::new(source.path(), self.network, self.device);
         let mut encoder = network.encoder(&mut source, self.network)?;
-        let mut features = |split| {
+        let mut features = |split| -> Result<FeatureSet> {
             let data = self.data.open(&source, split)?;
             let bar = ImageBar::new(data.name(), data.len());
-            let set = encoder.feature_set(&*data, |done| bar.set(done));
-            bar.finish();
-            set
+            let set = encoder.feature_set(&*data, |done| bar.set(done))?;
+            bar.finish(set.rows());
+            Ok(set)
         };
         Ok((features("train")?, features("test")?))
     }

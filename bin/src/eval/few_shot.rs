@@ -72,6 +72,7 @@ enum InterpolationArg {
 }
 
 pub fn run(args: &FewShotArgs) -> Result<ExitCode> {
+    args.source.output.check()?;
     let options = FewShotOptions {
         costs: args.costs.clone(),
         shots: if args.only_full { vec![] } else { args.shots.clone() },

@@ -56,6 +56,7 @@ enum StartArg {
 }
 
 pub fn run(args: &KmeansArgs) -> Result<ExitCode> {
+    args.source.output.check()?;
     let options = ClusteringOptions {
         kmeans: KmeansOptions {
             clusters: args.clusters,

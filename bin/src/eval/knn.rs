@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use carp::error::Result;
 use clap::Args;
 use evaluations::knn::{KnnOptions, evaluate};
+use files::check_output;
 use serde_json::json;
 
 use super::feature_source::FeatureSource;
@@ -30,6 +31,8 @@ pub struct KnnArgs {
 }
 
 pub fn run(args: &KnnArgs) -> Result<ExitCode> {
+    args.source.output.check()?;
+    args.predictions.as_deref().map_or(Ok(()), check_output)?;
     let options = KnnOptions { ks: args.k.clone(), temperature: args.temperature };
     let result = on_threads(args.source.output.threads, || {
         let (train, test) = args.source.pair()?;

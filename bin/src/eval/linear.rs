@@ -11,6 +11,7 @@ use evaluations::linear::{
     LinearResult, LinearSettings, ProbeOptimizer, linear_of_backbone, linear_of_features,
 };
 use evaluations::trained::{LabelledSplits, TrainedBackbone};
+use files::check_output;
 use tensor::Cpu;
 
 use super::classifier::{Screen, open_checkpoint, print_settings, write_json};
@@ -150,6 +151,7 @@ impl LinearArgs {
 }
 
 pub fn run(args: &LinearArgs) -> Result<ExitCode> {
+    args.json.as_deref().map_or(Ok(()), check_output)?;
     let settings = args.settings();
     let mut screen = Screen::new(&settings.lr);
     let (source, result) = match (&args.features, &args.test_features, &args.checkpoint) {

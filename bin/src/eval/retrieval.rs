@@ -35,6 +35,7 @@ pub struct RetrievalArgs {
 }
 
 pub fn run(args: &RetrievalArgs) -> Result<ExitCode> {
+    args.output.check()?;
     let database = wanted(&args.features, "--features", "the features of the database")?;
     let queries = wanted(&args.test_features, "--test-features", "the features of the queries")?;
     let relevance = wanted(&args.relevance, "--relevance", "the ground truth")?;

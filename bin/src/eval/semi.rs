@@ -7,6 +7,7 @@ use carp::error::Result;
 use clap::Args;
 use evaluations::semi::{KnownLabels, SemiResult, SemiSettings, semi};
 use evaluations::trained::{LabelledSplits, TrainedBackbone};
+use files::check_output;
 use tensor::Cpu;
 
 use super::classifier::{Screen, open_checkpoint, print_settings, write_json};
@@ -95,6 +96,7 @@ impl SemiArgs {
 }
 
 pub fn run(args: &SemiArgs) -> Result<ExitCode> {
+    args.json.as_deref().map_or(Ok(()), check_output)?;
     let (checkpoint, mut config) = open_checkpoint(&args.checkpoint, args.data.as_ref())?;
     config.train.threads = args.threads.unwrap_or(config.train.threads);
     let backbone = TrainedBackbone::teacher(&checkpoint, &config, &Cpu)?;

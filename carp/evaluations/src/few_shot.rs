@@ -11,7 +11,7 @@ use tensor::random::{Purpose, Stream};
 
 use super::average_precision::{Interpolation, average_precision};
 use super::linear_svm::{LinearSvm, SvmOptions};
-use crate::features::FeatureSet;
+use crate::features::{ClassIds, FeatureSet};
 
 /// Meaning of label 0 in `[N,C]`: PASCAL VOC's difficult objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -125,7 +125,8 @@ pub fn evaluate(
 ) -> Result<FewShotResult> {
     train.same_dim(&test)?;
     check(&options)?;
-    let classes = classes(&train.labels, &test.labels)?;
+    let class_labels = class_labels(&mut train.labels, &mut test.labels)?;
+    let classes = class_labels.len();
     if options.difficult == Difficult::Ignored {
         for (set, name) in [(&train, "training"), (&test, "test")] {
             if matches!(&set.labels, Labels::Multi { shown, .. } if !shown.contains(&-1)) {
@@ -137,7 +138,7 @@ pub fn evaluate(
     }
     scale(&mut train);
     scale(&mut test);
-    let problem = Problem { train: &train, test: &test, classes, options: &options };
+    let problem = Problem { train: &train, test: &test, class_labels, options: &options };
     let mut scores = Vec::new();
     for &shots in &options.shots {
         let draw = |draw: usize| problem.draw(shots, draw as u64);
@@ -177,18 +178,21 @@ fn check(options: &FewShotOptions) -> Result<()> {
     Err(Error::usage(format!("few-shot: {wrong}")))
 }
 
-/// The number of classes.
-fn classes(train: &Labels, test: &Labels) -> Result<usize> {
+/// The label of each class: of `[N]` those that occur, and the classes take their place; of `[N,C]`
+/// the column.
+fn class_labels(train: &mut Labels, test: &mut Labels) -> Result<Vec<u32>> {
     match (train, test) {
         (Labels::Single(train), Labels::Single(test)) => {
-            Ok(*train.iter().chain(test).max().expect("features are not empty") as usize + 1)
+            let ids = ClassIds::of(&[train, test]);
+            (*train, *test) = (ids.classes(train), ids.classes(test));
+            Ok((0..ids.count() as u32).map(|class| ids.label(class)).collect())
         }
         (Labels::Multi { classes, .. }, Labels::Multi { classes: other, .. }) => {
             if classes != other {
                 let wrong = format!("few-shot: {classes} classes in training, {other} in test");
                 return Err(Error::usage(wrong));
             }
-            Ok(*classes)
+            Ok((0..*classes as u32).collect())
         }
         _ => Err(Error::usage(
             "few-shot: training and test features need `labels`, both [N] or both [N,C]".to_owned(),
@@ -222,7 +226,8 @@ fn scale(set: &mut FeatureSet) {
 struct Problem<'a> {
     train: &'a FeatureSet,
     test: &'a FeatureSet,
-    classes: usize,
+    /// Of each class.
+    class_labels: Vec<u32>,
     options: &'a FewShotOptions,
 }
 
@@ -238,14 +243,15 @@ impl Problem<'_> {
     /// classes.
     fn draw(&self, shots: usize, draw: u64) -> Result<Vec<u32>> {
         let mut rows = Vec::new();
-        for class in 0..self.classes {
+        for (class, label_of_class) in self.class_labels.iter().enumerate() {
             let mut shown: Vec<u32> = (0..self.train.rows() as u32)
                 .filter(|&row| label(&self.train.labels, row as usize, class) > 0)
                 .collect();
             if shown.len() < shots {
                 let there = shown.len();
-                let wrong =
-                    format!("few-shot: {shots} images of class {class}, only {there} available");
+                let wrong = format!(
+                    "few-shot: {shots} images of class {label_of_class}, only {there} available"
+                );
                 return Err(Error::usage(wrong));
             }
             let index = (shots as u64) << 32 | class as u64;
@@ -261,7 +267,7 @@ impl Problem<'_> {
         let of_cost = |&cost: &f64| -> Result<CostScore> {
             let (mut maps, mut accuracies, mut not_converged) = (Vec::new(), Vec::new(), 0);
             for (draw, rows) in draws.iter().enumerate() {
-                let classes: Vec<ClassScore> = (0..self.classes)
+                let classes: Vec<ClassScore> = (0..self.class_labels.len())
                     .into_par_iter()
                     .map(|class| self.class_score(class, cost, rows, draw as u64))
                     .collect::<Result<_>>()?;
@@ -300,7 +306,8 @@ impl Problem<'_> {
             .unzip();
         if !is_positive.contains(&true) || !is_positive.contains(&false) {
             let which = if is_positive.contains(&true) { "shows anything but" } else { "shows" };
-            let wrong = format!("few-shot: no training image {which} class {class}");
+            let label = self.class_labels[class];
+            let wrong = format!("few-shot: no training image {which} class {label}");
             return Err(Error::usage(wrong));
         }
         let mut stream = Stream::new(options.seed, Purpose::Evaluation, draw, class as u64);

@@ -14,7 +14,7 @@ use safetensors::tensor::{Dtype, TensorView};
 use serde::Serialize;
 use tensor::math::exp;
 
-use crate::features::{FeatureSet, Labelled};
+use crate::features::{ClassIds, FeatureSet, Labelled};
 use crate::neighbours::{Neighbour, neighbours};
 
 /// Classes returned per query.
@@ -47,7 +47,7 @@ pub struct KnnResult {
     pub queries: usize,
     /// D.
     pub dim: usize,
-    /// One more than the largest label.
+    /// Classes that occur.
     pub classes: usize,
     /// One per entry of `ks`.
     pub accuracies: Vec<KnnAccuracy>,
@@ -106,15 +106,19 @@ pub fn evaluate(
     train.same_dim(test)?;
     let bank = train.classes("training features".as_ref())?;
     let queries = test.classes("test features".as_ref())?;
-    let classes = bank.iter().chain(queries).max().map_or(0, |&most| most as usize + 1);
-    let rankings = classify(
-        Labelled { features: &train.features, labels: bank },
-        Labelled { features: &test.features, labels: queries },
+    let ids = ClassIds::of(&[bank, queries]);
+    let classes = ids.count();
+    let mut rankings = classify(
+        Labelled { features: &train.features, labels: &ids.classes(bank) },
+        Labelled { features: &test.features, labels: &ids.classes(queries) },
         train.dim,
         classes,
         &options.ks,
         options.temperature,
     )?;
+    for class in rankings.iter_mut().flatten().flatten() {
+        *class = ids.label(*class);
+    }
     let accuracies = accuracies(&options.ks, &rankings, queries);
     let (bank, queries) = (bank.len(), queries.len());
     Ok(KnnResult { options, bank, queries, dim: train.dim, classes, accuracies, rankings })

@@ -1,4 +1,4 @@
-//! Shared by all file readers and writers: user-facing errors, atomic writes and locks.
+//! Shared by all file readers and writers: user-facing errors, outputs written whole, and locks.
 //!
 //! No formats and nothing of the method: crates that read files depend on this one and add the
 //! meaning. In reading order: [`error`], [`atomic`], [`lock`].
@@ -7,6 +7,6 @@ pub mod atomic;
 pub mod error;
 pub mod lock;
 
-pub use atomic::write_atomically;
+pub use atomic::{check_output, check_output_folder, write_atomically};
 pub use error::{Error, Result};
 pub use lock::FolderLock;

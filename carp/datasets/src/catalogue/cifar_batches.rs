@@ -143,16 +143,19 @@ fn python(
     let data = data.ok_or_else(|| Error::data(path, format!("\"data\" should be {wanted}")))?;
     let wanted = "a list of labels";
     let key = version.python[2];
-    let given = get(key, wanted)?.numbers().and_then(|numbers| {
-        let label = |number: f64| (number.fract() == 0.0).then_some(number as u32);
-        numbers.into_iter().map(label).collect::<Option<Vec<u32>>>()
-    });
+    let given = get(key, wanted)?.numbers();
     let given = given.ok_or_else(|| Error::data(path, format!("{key:?} should be {wanted}")))?;
+    let is_label =
+        |number: &f64| number.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(number);
+    if let Some(at) = given.iter().position(|number| !is_label(number)) {
+        let detail = format!("label {} of image {at} should be a class from 0", given[at]);
+        return Err(Error::data(path, detail));
+    }
     if given.len() != data.shape[0] {
         let detail = format!("{} labels for {} images", given.len(), data.shape[0]);
         return Err(Error::data(path, detail));
     }
-    labels.extend(given);
+    labels.extend(given.into_iter().map(|label| label as u32));
     for record in data.bytes.chunks_exact(PIXELS) {
         interleave(record, 3, pixels);
     }

@@ -13,7 +13,7 @@ use crate::catalogue::contents::{Contents, Query, Split};
 use crate::catalogue::description::{DataSet, Part};
 use crate::catalogue::index::{Location, need};
 use crate::data_config::DataKind;
-use crate::image_folder::Listing;
+use crate::image_files::images_below;
 
 pub const ROXFORD5K: DataSet = DataSet {
     kind: DataKind::ROxford5k,
@@ -68,9 +68,9 @@ fn read(source: &Location, name: &str, archive: &str) -> Result<Contents> {
 
     // The images are in one folder or, in some archives, in one per landmark.
     let folder = need(&root, &["jpg", "paris", "images", "."], archive)?;
-    let listing = Listing::new(&folder)?;
+    let images = images_below(&folder, source.strict)?;
     let stem = |path: &PathBuf| Some((path.file_stem()?.to_str()?.to_owned(), path.clone()));
-    let files: HashMap<String, PathBuf> = listing.files.iter().rev().filter_map(stem).collect();
+    let files: HashMap<String, PathBuf> = images.iter().rev().filter_map(stem).collect();
     // A missing image is reported when it is opened.
     let find = |name: String| match files.get(&name) {
         Some(path) => path.clone(),

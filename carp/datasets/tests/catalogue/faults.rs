@@ -194,6 +194,10 @@ fn bad_rows_are_named_with_their_line() {
     refuse(&format!("{good}00001.ppm;24;16;5\n"), &["line 3"]);
     refuse(&format!("{good}{good}00001.ppm;24;16;5;5;20;12;\n"), &["line 4", "class \"\""]);
     refuse("", &["has no rows"]);
+    // The csv inside the archive of test images ends with a corner of the box.
+    let boxes = "Filename;Width;Height;Roi.X1;Roi.Y1;Roi.X2;Roi.Y2\n00000.ppm;24;16;5;5;20;12\n";
+    write(temp.path(), "GT-final_test.csv", boxes);
+    fails(contents("gtsrb", temp.path()), &["GT-final_test.csv", "line 1", "no column ClassId"]);
 
     let flat = |csv: &str, parts: &[&str]| {
         let temp = flat_imagenet(&[("LOC_val_solution.csv", csv.as_bytes())]);

@@ -211,6 +211,8 @@ fn cifar_of_python() {
 
     write(&root, "test_batch", cifar_pickle("labels", &[9, 10], &planes.repeat(2)));
     fails(contents("cifar10", folder.path()), &["test_batch", "label 10 of image 1", "0..10"]);
+    write(&root, "test_batch", cifar_pickle("labels", &[9, -1], &planes.repeat(2)));
+    fails(contents("cifar10", folder.path()), &["test_batch", "label -1 of image 1"]);
     write(&root, "test_batch", cifar_pickle("labels", &[9], &planes.repeat(2)));
     fails(contents("cifar10", folder.path()), &["test_batch", "1 labels for 2 images"]);
     write(&root, "test_batch", cifar_pickle("Labels", &[9], &planes));

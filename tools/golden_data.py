@@ -5,6 +5,10 @@ Usage: python tools/golden_data.py OUT_FOLDER
 """
 
 import collections
+import datetime
+import decimal
+import enum
+import functools
 import io
 import pickle
 import sys
@@ -34,6 +38,44 @@ def with_arrays(truth):
     first.update(bbx=np.array(first["bbx"]), easy=np.array([0], np.int64))
     second.update(bbx=[np.float64(x) for x in second["bbx"]], hard=np.array([3], np.int32))
     return dict(truth, gnd=[first, second])
+
+
+Point = collections.namedtuple("Point", "x y")
+
+
+class Color(enum.Enum):
+    RED = 1
+
+
+class Settings(dict):
+    """A class of some program: what it makes of its elements is its own matter."""
+
+
+def with_foreign(truth):
+    """The same in arrays, empty ones too, beside values of classes that its readers do not know."""
+    to_array = lambda numbers: np.array(numbers, np.float64)  # noqa: E731
+    queries = [{key: to_array(value) for key, value in query.items()} for query in truth["gnd"]]
+    settings = Settings(lr=0.1)
+    settings.frozen = True
+    beside = [
+        np.random.default_rng(0),
+        datetime.datetime(2023, 12, 10),
+        Color.RED,
+        Point(1, 2),
+        settings,
+        functools.partial(max, 1),
+        1 + 2j,
+        decimal.Decimal("0.1"),
+        2**200,
+        bytearray(b"\x00\xff"),
+        bytearray(),
+        b"",
+        np.array([], "<M8[D]"),
+        "a lone surrogate: \udc80",
+        frozenset([1]),
+        slice(1, 2),
+    ]
+    return dict(truth, gnd=queries, beside=beside)
 
 
 def torch_like():
@@ -69,6 +111,9 @@ def pickles(out):
         (out / f"gnd_{protocol}.pkl").write_bytes(pickle.dumps(truth, protocol))
     for protocol in (2, 4):
         (out / f"gnd_numpy_{protocol}.pkl").write_bytes(pickle.dumps(with_arrays(truth), protocol))
+    for protocol in range(6):
+        foreign = pickle.dumps(with_foreign(truth), protocol)
+        (out / f"gnd_foreign_{protocol}.pkl").write_bytes(foreign)
     (out / "torch.pkl").write_bytes(torch_like())
     values = [None, True, False, -1, 255, 65536, -(2**40), 2**100, 1.5, b"\x00\xff", "h\u00e9\u20ac\n\\u"]
     values += [(), (1,), (1, 2, 3, 4), {"a": {1, 2}}, bytearray(b"xy"), frozenset([7])]

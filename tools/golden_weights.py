@@ -6,12 +6,18 @@ Each file holds one small ResNet under the names and in the nesting of some meth
 computes with it is in expected.safetensors: `FILE.images` [N,H,W,C] and for each layer
 `FILE.LAYER`, its output for those images averaged over the pixels, in float64 rounded to float32
 (with the weights as the file's type rounds them), and `FILE.multi_scale`. hostile.pth tries to run a program.
+beside.pth and beside_legacy.pth hold a few numbers of every type and layout beside objects of all
+sorts; beside_deflated.pth is the former, zipped again.
 """
 
 import argparse
+import collections
+import datetime
+import enum
 import os
 import pathlib
 import sys
+import zipfile
 
 import numpy as np
 import torch
@@ -156,6 +162,68 @@ FILES = {
 SEEDS = {name: seed for seed, name in enumerate(FILES)}
 
 
+Point = collections.namedtuple("Point", "x y")
+
+
+class Color(enum.Enum):
+    RED = 1
+
+
+class Callback:
+    """As Lightning and mmengine save them: an object with tensors of its own."""
+
+    def __init__(self):
+        self.best = torch.ones(1)
+
+
+def objects():
+    """What programs store beside the weights."""
+    return {
+        "callbacks": {"checkpoint": Callback()},
+        "hyper_parameters": argparse.Namespace(lr=0.1, when=datetime.datetime(2023, 12, 10)),
+        "random": np.random.default_rng(0),
+        "numbers": [np.zeros(0), np.arange(3), np.float32(1), 2**200, 1 + 2j],
+        "bytes": [b"", b"\xff", bytearray(), bytearray(b"\xff")],
+        "others": [Color.RED, Point(1, torch.zeros(1)), datetime.date(2023, 12, 10), Ellipsis],
+    }
+
+
+def tensors():
+    """A tensor of each type, 0 to 3 where it can be, and of each layout."""
+    numbers = torch.arange(4)
+    names = "float64 float32 float16 bfloat16 float8_e4m3fn float8_e5m2 int64 int32 int16 int8"
+    names += " uint64 uint32 uint16 uint8 complex64"
+    found = {name: numbers.to(getattr(torch, name)) for name in names.split()}
+    found["bool"] = numbers > 1
+    floats = torch.arange(6.0).view(2, 3)
+    found["transposed"] = floats.t()
+    found["part"] = floats[:, 1:]
+    found["expanded"] = torch.tensor([[7.0], [8.0]]).expand(2, 3)
+    found["empty"] = torch.zeros(0, 3)
+    found["sparse"] = floats.to_sparse()
+    found["sparse_rows"] = floats.to_sparse_csr()
+    found["quantized"] = torch.quantize_per_tensor(floats, 0.5, 0, torch.qint8)
+    found["attributed"] = torch.nn.Parameter(floats)
+    found["attributed"].weight_decay = 0.0
+    found["attributed_tensor"] = torch.arange(6.0)
+    found["attributed_tensor"].note = Color.RED
+    return found
+
+
+def beside(folder):
+    both = objects() | {"state_dict": tensors()}
+    torch.save(both, folder / "beside.pth")
+    torch.save(both, folder / "beside_legacy.pth", _use_new_zipfile_serialization=False)
+    with (
+        zipfile.ZipFile(folder / "beside.pth") as stored,
+        zipfile.ZipFile(folder / "beside_deflated.pth", "w", zipfile.ZIP_DEFLATED) as deflated,
+    ):
+        for entry in stored.infolist():
+            fixed = zipfile.ZipInfo(entry.filename)
+            fixed.compress_type = zipfile.ZIP_DEFLATED
+            deflated.writestr(fixed, stored.read(entry))
+
+
 class Hostile:
     """Unpickling this would run a program."""
 
@@ -173,8 +241,9 @@ def main(folder):
             results[f"{name}.{key}"] = value
         write(net, folder / name)
     save_file(results, folder / "expected.safetensors")
-    tensors = {"conv1.weight": torch.zeros(2)}
-    torch.save({"state_dict": tensors, "args": Hostile()}, folder / "hostile.pth")
+    weights = {"conv1.weight": torch.zeros(2)}
+    torch.save({"state_dict": weights, "args": Hostile()}, folder / "hostile.pth")
+    beside(folder)
 
 
 if __name__ == "__main__":

@@ -12,8 +12,8 @@ import nvidia.cuda_runtime
 
 CRATE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../cuda-kernels")
 KERNELS = os.path.join(CRATE, "kernels")
-# Small kernels with planted faults, which the emulator must find.
-MUTANTS = os.path.join(CRATE, "ptx-emulator/tests/mutants")
+# Kernels for the emulator's tests: with planted faults that it must find, and with lanes that part.
+TESTS = [os.path.join(CRATE, "ptx-emulator/tests", name) for name in ("mutants", "reconvergence")]
 # One baseline, compute_80: every card since Ampere (2020) runs it.
 OPTIONS = os.path.join(KERNELS, "nvrtc.options")
 
@@ -97,8 +97,7 @@ def main():
     check = "--check" in arguments
     files = [a for a in arguments if a != "--check"]
     if not files:
-        folders = [KERNELS, MUTANTS]
-        files = [path for each in folders for path in glob.glob(os.path.join(each, "*.cu"))]
+        files = [path for each in [KERNELS, *TESTS] for path in glob.glob(os.path.join(each, "*.cu"))]
     stale = []
     for path in sorted(files):
         ptx, target = compile_ptx(path), os.path.splitext(path)[0] + ".ptx"

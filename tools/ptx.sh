@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Compiles cuda-kernels/kernels/*.cu (and the emulator's mutants) to PTX next to them, without
-# a GPU or a CUDA toolkit, and records the SHA-256 of each one's sources: a test compares it.
+# Compiles cuda-kernels/kernels/*.cu (and those of the emulator's tests) to the PTX beside them, without
+# a GPU or a CUDA toolkit, and writes down the SHA-256 of what each was made of: a test compares it.
 #   tools/ptx.sh            compile all (or the files given)
 #   tools/ptx.sh --check    compile to memory and fail if the PTX does not match the source
 # NVRTC comes from PyPI into target/nvrtc; NVRTC_VENV names another virtual environment.

@@ -8,6 +8,7 @@ use carp::error::Result;
 use clap::Args;
 
 use crate::device::DeviceArgs;
+use crate::print::{complain, say};
 
 #[derive(Args)]
 pub struct AuditArgs {
@@ -31,12 +32,12 @@ pub fn run(args: &AuditArgs) -> Result<ExitCode> {
             Ok(report) => {
                 let verdict = if report.passed() { "ok  " } else { "FAIL" };
                 let (kind, outputs) = (&report.kind, report.comparisons.len());
-                println!("{verdict} {} ({kind}, {outputs} outputs)", file.display());
+                say!("{verdict} {} ({kind}, {outputs} outputs)", file.display());
                 print_comparisons(&report, args.verbose);
                 code = code.max(if report.passed() { 0 } else { 1 });
             }
             Err(error) => {
-                eprintln!("error: {error}");
+                complain!("error: {error}");
                 code = 2;
             }
         }
@@ -47,9 +48,11 @@ pub fn run(args: &AuditArgs) -> Result<ExitCode> {
 fn print_comparisons(report: &AuditReport, all: bool) {
     for comparison in report.comparisons.iter().filter(|c| all || !c.passed()) {
         let sign = if comparison.passed() { "<=" } else { "> " };
-        println!(
+        say!(
             "       {:<48} off by {:.3e} {sign} {:.3e}",
-            comparison.name, comparison.error, comparison.allowed
+            comparison.name,
+            comparison.error,
+            comparison.allowed
         );
     }
 }

@@ -10,7 +10,7 @@ use datasets::catalogue::check::{CheckProgress, SplitReport, check};
 use datasets::catalogue::{self, table};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::print::print;
+use crate::print::{print, say};
 use crate::threads::on_threads;
 
 #[derive(Subcommand)]
@@ -72,19 +72,19 @@ fn run_check(args: &CheckArgs) -> Result<ExitCode> {
     });
     bar.finish_and_clear();
     let report = report?;
-    println!("{} in {}", set.title, args.folder.display());
+    say!("{} in {}", set.title, args.folder.display());
     for split in &report.splits {
-        println!("  {:<14} {}", split.name, line(split));
+        say!("  {:<14} {}", split.name, line(split));
         for broken in &split.broken {
-            println!("    {broken}");
+            say!("    {broken}");
         }
     }
     if set.classes > 0 {
         let verdict = verdict(report.classes == report.expected_classes);
-        println!("  {:<14} {} of {}: {verdict}", "classes", report.classes, set.classes);
+        say!("  {:<14} {} of {}: {verdict}", "classes", report.classes, set.classes);
     }
     let good = report.is_good();
-    println!("{}", if good { "all good" } else { "NOT as published" });
+    say!("{}", if good { "all good" } else { "NOT as published" });
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 

@@ -49,7 +49,19 @@ impl DataArgs {
     }
 
     /// One split: train, test, pretrain, or a name from one of the paper's data sets.
+    ///
+    /// # Errors
+    /// Data that cannot be read, or a split that is not there or has no images.
     pub fn open(&self, source: &NetworkFile, split: &str) -> Result<Arc<dyn Dataset>> {
+        let data = self.split(source, split)?;
+        if data.is_empty() {
+            let name = data.name();
+            return Err(Error::usage(format!("{name}: its split {split} has no images")));
+        }
+        Ok(data)
+    }
+
+    fn split(&self, source: &NetworkFile, split: &str) -> Result<Arc<dyn Dataset>> {
         let (data, seed) = self.config(source)?;
         if let Some(set) = catalogue::of_kind(data.kind) {
             let name = match split {

@@ -9,10 +9,13 @@ use clap::Args;
 use datasets::{Change, Changed, Dataset, Labels};
 use evaluations::features::{AnySize, FeatureSet, POOLED, SCALES};
 use evaluations::network_file::{NetworkFile, NetworkName};
+use evaluations::network_role::Role;
+use files::check_output;
 
 use crate::data_args::DataArgs;
 use crate::image_bar::ImageBar;
 use crate::network_args::NetworkArgs;
+use crate::print::say;
 use crate::threads::on_threads;
 
 #[derive(Args)]
@@ -42,11 +45,9 @@ pub struct FeaturesArgs {
 }
 
 pub fn run(args: &FeaturesArgs) -> Result<ExitCode> {
-    if !args.out.parent().is_none_or(|folder| folder.as_os_str().is_empty() || folder.is_dir()) {
-        return Err(Error::usage(format!("{}: no such folder", args.out.display())));
-    }
+    check_output(&args.out)?;
     let mut source = args.network.open()?;
-    tell(&source, args.network.network)?;
+    tell(&source, args.network.network, network_option)?;
     let (set, per_second) = on_threads(args.network.threads, || {
         let mut data = args.data.open(&source, &args.split)?;
         if args.query_boxes {
@@ -65,7 +66,7 @@ pub fn run(args: &FeaturesArgs) -> Result<ExitCode> {
         Labels::Single(_) => "one label each".to_owned(),
         Labels::Multi { classes, .. } => format!("labels of {classes} classes each"),
     };
-    println!(
+    say!(
         "{}: {} features of {} numbers, {labels}; {per_second:.0} images/s",
         args.out.display(),
         set.rows(),
@@ -74,23 +75,38 @@ pub fn run(args: &FeaturesArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Prints which network was found.
-pub fn tell(source: &NetworkFile, network: NetworkName) -> Result<()> {
+/// How `--network` takes the network of a role.
+pub fn network_option(role: Role) -> &'static str {
+    match role {
+        Role::Student => "--network student",
+        Role::Teacher => "--network teacher",
+    }
+}
+
+/// Prints which network was found, and which others were not taken.
+pub fn tell(
+    source: &NetworkFile,
+    network: NetworkName,
+    option: impl Fn(Role) -> &'static str,
+) -> Result<()> {
     let path = source.path().display();
     if network == NetworkName::Pixels {
-        println!("{path}: no network, raw pixels");
+        say!("{path}: no network, raw pixels");
         return Ok(());
     }
     let (chosen, found) = source.find(network)?;
     let config = found.config;
     let how = if network == NetworkName::Untrained { ", with new weights" } else { "" };
-    println!(
+    say!(
         "{path}: {} of width {} for {} channels under {:?}{how}",
         config.arch.name(),
         config.width,
         config.in_channels,
         chosen.prefix
     );
+    if let Some(line) = source.passed_over(network, option)? {
+        say!("{line}");
+    }
     Ok(())
 }
 
@@ -125,5 +141,6 @@ fn extract(
         let mut encoder = args.network.encoder(source, network)?;
         encoder.feature_set(&*data, |done| bar.set(done))?
     };
-    Ok((set, bar.finish()))
+    let per_second = bar.finish(set.rows());
+    Ok((set, per_second))
 }

@@ -4,6 +4,8 @@ use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::print::complain;
+
 /// A bar that counts images; hidden without a terminal.
 pub struct ImageBar {
     bar: ProgressBar,
@@ -25,9 +27,14 @@ impl ImageBar {
         self.bar.set_position(done as u64);
     }
 
-    /// Removes the bar; returns images per second.
-    pub fn finish(self) -> f64 {
+    /// Removes the bar, and reports the images that are not among the `read` ones; returns images
+    /// per second.
+    pub fn finish(self, read: usize) -> f64 {
         self.bar.finish_and_clear();
+        if read < self.images {
+            let (lost, images) = (self.images - read, self.images);
+            complain!("warning: {lost} of {images} images cannot be read: left out");
+        }
         self.images as f64 / self.start.elapsed().as_secs_f64().max(1e-9)
     }
 }

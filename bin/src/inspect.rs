@@ -5,13 +5,15 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use autograd::{Graph, Plan, memory_map, trace as table};
-use carp::error::{Error, Result};
+use carp::error::Result;
 use carp::learner::Learner;
 use carp::step::Step;
 use clap::Args;
+use files::{check_output, write_atomically};
 
 use crate::config_args::ConfigArgs;
 use crate::device::DeviceArgs;
+use crate::print::say;
 use crate::threads::on_threads;
 
 #[derive(Args)]
@@ -85,12 +87,12 @@ fn measure(args: &ConfigArgs, device: &DeviceArgs, steps: usize) -> Result<ExitC
 }
 
 pub fn plan(args: &PlanArgs) -> Result<ExitCode> {
+    args.svg.as_deref().map_or(Ok(()), check_output)?;
     let (graph, plan) = planned(&args.config, &args.device)?;
     crate::print::print(&memory_map::report(&graph, &plan));
     if let Some(path) = &args.svg {
-        std::fs::write(path, memory_map::svg(&graph, &plan))
-            .map_err(|source| Error::io(path, source))?;
-        println!("memory map: {}", path.display());
+        write_atomically(path, memory_map::svg(&graph, &plan).as_bytes())?;
+        say!("memory map: {}", path.display());
     }
     Ok(ExitCode::SUCCESS)
 }

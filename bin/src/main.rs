@@ -2,8 +2,11 @@
 //! the libraries `carp`, `evaluations`, `datasets`, `weights` and `audit`; here are only the
 //! arguments and the output.
 
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 mod audit;
 mod bench;
+mod commas;
 mod config_args;
 mod data;
 mod data_args;
@@ -15,6 +18,7 @@ mod inspect;
 mod network_args;
 mod print;
 mod ptx;
+mod stop;
 mod threads;
 mod train;
 mod weights;
@@ -22,6 +26,7 @@ mod weights;
 use std::alloc::System;
 use std::process::ExitCode;
 
+use crate::print::complain;
 use clap::{Parser, Subcommand};
 use tensor::packing_pool::PackingPool;
 
@@ -82,7 +87,7 @@ fn main() -> ExitCode {
         Command::Audit(args) => audit::run(&args),
     };
     result.unwrap_or_else(|error| {
-        eprintln!("error: {error}");
+        complain!("error: {error}");
         ExitCode::from(error.exit_code())
     })
 }

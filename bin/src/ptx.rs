@@ -171,6 +171,7 @@ fn from_file(
         grid: args.grid,
         block: args.block,
         shared_bytes: args.shared,
+        shared_opt_in: true,
         params: &params,
     };
     let now = Instant::now();

@@ -1,21 +1,21 @@
 //! `carp train`: a run with a progress bar, and its results.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use carp::checkpoint::Checkpoint;
-use carp::config::Config;
-use carp::error::{Error, Result};
-use carp::run_folder::{RunFolder, RunResult, checkpoint_path};
+use carp::error::Result;
+use carp::run_folder::RunFolder;
+use carp::run_result::RunResult;
 use carp::train::{Monitor, Outcome, TrainEvent, Trainer, train};
 use clap::Args;
 use evaluations::online_knn::OnlineKnn;
+use files::check_output_folder;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::config_args::ConfigArgs;
 use crate::device::DeviceArgs;
+use crate::print::{say, try_print};
+use crate::stop::Stop;
 use crate::threads::on_threads;
 
 #[derive(Args)]
@@ -33,69 +33,66 @@ pub struct TrainArgs {
 }
 
 pub fn run(args: &TrainArgs) -> Result<ExitCode> {
+    let folder = args.resume.as_deref().or(args.out.as_deref());
+    check_output_folder(folder.unwrap_or(Path::new("runs")))?;
     let device = args.device.open()?;
-    let (config, resume) = match &args.resume {
-        Some(path) => {
-            let checkpoint = Checkpoint::load(&checkpoint_path(path))?;
-            (checkpoint.config()?, Some(checkpoint))
-        }
-        None => (args.config.load()?, None),
+    let earlier = args.resume.as_deref().map(RunFolder::open).transpose()?;
+    if let Some((folder, checkpoint)) = &earlier
+        && let Some(result) = folder.result(checkpoint)?
+    {
+        say!("{} has already finished", folder.path().display());
+        print_result(&result);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let config = match &earlier {
+        Some((_, checkpoint)) => checkpoint.config()?,
+        None => args.config.load()?,
     };
-    let stop = Arc::new(AtomicBool::new(false));
-    let asked = Arc::clone(&stop);
-    ctrlc::set_handler(move || asked.store(true, Ordering::Relaxed))
-        .map_err(|error| Error::usage(format!("cannot listen for Ctrl-C: {error}")))?;
-
-    let mut screen = Screen::default();
+    let stop = Stop::default();
+    let mut screen = Screen { bar: ProgressBar::hidden(), stop: &stop };
     let outcome = on_threads(config.train.threads, || {
         let trainer = Trainer::new(&config, &device)?;
         let mut knn = OnlineKnn::new(&config, trainer.splits(), &device)?;
+        if knn.is_none() && trainer.splits().test.is_some() {
+            screen.line("warning: no labelled images are held out: k-NN accuracy is not measured");
+        }
         // Created last: a run that cannot start leaves nothing behind.
-        let folder = open_folder(args, &config, resume.as_ref())?;
+        let (folder, resume) = match earlier {
+            Some((folder, checkpoint)) => (folder, Some(checkpoint)),
+            None => {
+                let name = args.config.preset_name();
+                (RunFolder::create(args.out.as_deref(), &name, &config)?, None)
+            }
+        };
         let path = folder.path().to_owned();
-        println!("run folder: {}", path.display());
+        screen.line(&format!("run folder: {}", path.display()));
         let monitor = knn.as_mut().map(|knn| knn as &mut dyn Monitor);
+        stop.on_signals()?;
         let show = &mut |event: TrainEvent| screen.show(event);
-        Ok((train(trainer, monitor, folder, resume.as_ref(), &stop, show)?, path))
+        Ok((train(trainer, monitor, folder, resume.as_ref(), &|| stop.is_asked(), show)?, path))
     });
     screen.bar.finish_and_clear();
     let (outcome, path) = outcome?;
     match outcome {
-        Outcome::Finished(result) => print_result(&result),
-        Outcome::Stopped { step } => {
-            println!(
-                "stopped after step {step}; resume with: carp train --resume {}",
-                path.display()
-            );
+        Outcome::Finished(result) => {
+            print_result(&result);
+            Ok(ExitCode::SUCCESS)
         }
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-/// A new folder, or that of the run to resume.
-fn open_folder(
-    args: &TrainArgs,
-    config: &Config,
-    resume: Option<&Checkpoint>,
-) -> Result<RunFolder> {
-    match (&args.resume, resume) {
-        (Some(path), Some(checkpoint)) => RunFolder::reopen(path, checkpoint.progress()?),
-        _ => RunFolder::create(args.out.as_deref(), &args.config.preset_name(), config),
+        Outcome::Stopped { step } => {
+            let path = path.display();
+            say!("stopped after step {step}; resume with: carp train --resume {path}");
+            Ok(stop.exit_code())
+        }
     }
 }
 
 /// The terminal during a run.
-struct Screen {
+struct Screen<'a> {
     bar: ProgressBar,
+    stop: &'a Stop,
 }
 
-impl Default for Screen {
-    fn default() -> Screen {
-        Screen { bar: ProgressBar::hidden() }
-    }
-}
-
-impl Screen {
+impl Screen<'_> {
     fn show(&mut self, event: TrainEvent) {
         match event {
             TrainEvent::Start { first_step, steps, planned_bytes } => {
@@ -122,18 +119,19 @@ impl Screen {
                 ));
                 // Without a terminal there is no bar: print a line now and then.
                 if self.bar.is_hidden() && metrics.step % 50 == 0 {
-                    println!("step {:>6}: {}", metrics.step, self.bar.message());
+                    self.line(&format!("step {:>6}: {}", metrics.step, self.bar.message()));
                 }
             }
             TrainEvent::Warning(line) => self.line(&format!("warning: {line}")),
         }
     }
 
+    /// A line above the bar. Where nobody reads it any more the run stops, but saves first.
     fn line(&self, line: &str) {
-        if self.bar.is_hidden() {
-            println!("{line}");
-        } else {
+        if !self.bar.is_hidden() {
             self.bar.println(line);
+        } else if try_print(&format!("{line}\n")).is_err() {
+            self.stop.closed_pipe();
         }
     }
 }
@@ -141,14 +139,16 @@ impl Screen {
 fn print_result(result: &RunResult) {
     let percent = |accuracy: Option<f64>| match accuracy {
         Some(accuracy) => format!("{:.2} %", 100.0 * accuracy),
-        None => "no labels".to_owned(),
+        None => "not measured".to_owned(),
     };
-    println!("k-NN accuracy of raw pixels       {}", percent(result.knn_pixels));
-    println!("k-NN accuracy before training     {}", percent(result.knn_before));
-    println!("k-NN accuracy after training      {}", percent(result.knn_after));
-    println!(
+    say!("k-NN accuracy of raw pixels       {}", percent(result.knn_pixels));
+    say!("k-NN accuracy before training     {}", percent(result.knn_before));
+    say!("k-NN accuracy after training      {}", percent(result.knn_after));
+    say!(
         "{} steps in {:.1} s, {:.0} images/s",
-        result.steps, result.seconds, result.images_per_second
+        result.steps,
+        result.seconds,
+        result.images_per_second
     );
-    println!("SHA-256 of the weights: {}", result.weights_sha256);
+    say!("SHA-256 of the weights: {}", result.weights_sha256);
 }

@@ -7,12 +7,14 @@ use std::process::ExitCode;
 use carp::error::Result;
 use carp::run_folder::checkpoint_path;
 use clap::{Args, Subcommand};
-use evaluations::backbone::{Role, candidates, choose, compare};
+use evaluations::backbone::{candidates, choose, compare};
 use evaluations::export::export;
 use evaluations::network_file::{NetworkFile, NetworkName};
+use evaluations::network_role::Role;
+use files::check_output;
 use weights::WeightsFile;
 
-use crate::print::print;
+use crate::print::{print, say};
 
 /// How many names of a list are printed.
 const SHOWN: usize = 8;
@@ -63,9 +65,20 @@ fn show(args: &ShowArgs) -> Result<ExitCode> {
         format!("{}: {}, {} tensors\n", path.display(), file.format().name(), file.tensors().len());
     if args.all {
         for tensor in file.tensors() {
-            let dtype = file.dtype(tensor).name();
-            let _ = writeln!(text, "  {dtype:<5} {:?} {}", tensor.shape, tensor.name);
+            let _ = writeln!(text, "  {:<5} {:?} {}", tensor.type_name, tensor.shape, tensor.name);
         }
+    }
+    let unreadable: Vec<String> = file
+        .tensors()
+        .iter()
+        .filter(|tensor| tensor.view.is_err())
+        .map(|tensor| format!("{} ({})", tensor.name, tensor.type_name))
+        .collect();
+    if !unreadable.is_empty() {
+        let _ = writeln!(text, "not readable as f32: {}", listed(&unreadable));
+    }
+    if !file.classes().is_empty() {
+        let _ = writeln!(text, "read past, nothing was run: objects of {}", listed(file.classes()));
     }
     let chosen = choose(&file, None, None);
     for candidate in candidates(&file) {
@@ -113,11 +126,16 @@ fn listed(names: &[String]) -> String {
 }
 
 fn export_weights(args: &ExportArgs) -> Result<ExitCode> {
+    check_output(&args.out)?;
     let mut source = NetworkFile::open(&args.checkpoint, args.prefix.as_deref())?;
     let network = if args.student { NetworkName::Student } else { NetworkName::Teacher };
-    crate::features::tell(&source, network)?;
+    let option = |role| match role {
+        Role::Student => "--student",
+        Role::Teacher => "the command without --student",
+    };
+    crate::features::tell(&source, network, option)?;
     let backbone = source.backbone(network)?;
     export(&backbone, &args.out)?;
-    println!("{}: {} tensors with torchvision's names", args.out.display(), backbone.tensors.len());
+    say!("{}: {} tensors with torchvision's names", args.out.display(), backbone.tensors.len());
     Ok(ExitCode::SUCCESS)
 }

@@ -1,68 +1,12 @@
 //! The command as a user runs it: small runs, and one clear line per mistake.
 
+mod common;
+
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Command;
 
+use common::{carp, fails, pictures, result, stdout, train, train_command};
 use tempfile::TempDir;
-
-/// Settings for a run of seconds.
-const SMALL: [&str; 24] = [
-    "data.train_size=64",
-    "data.test_size=32",
-    "model.width=4",
-    "model.stem=imagenet",
-    "model.hidden=16",
-    "model.bottleneck=8",
-    "model.prototypes=40",
-    "model.partition_size=16",
-    "train.epochs=2",
-    "train.batch_size=16",
-    "train.accumulation=1",
-    "train.threads=2",
-    "train.checkpoint_every_epochs=1",
-    "knn.k=5",
-    "knn.batch_size=16",
-    "knn.every_epochs=1",
-    "views.local_count=1",
-    "views.global1.size=16",
-    "views.global2.size=16",
-    "views.local.size=8",
-    "optimizer.name=lars",
-    "optimizer.base_lr=0.45",
-    "optimizer.warmup_epochs=0",
-    "seed=3",
-];
-
-fn carp(folder: &Path, args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_carp")).args(args).current_dir(folder).output().unwrap()
-}
-
-/// `train` with the small settings, overridden by `more`.
-fn train(folder: &Path, more: &[&str]) -> Output {
-    let mut args = vec!["train"];
-    SMALL.iter().for_each(|set| args.extend(["--set", set]));
-    args.extend(more);
-    carp(folder, &args)
-}
-
-fn stdout(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-/// Asserts the exit code and a single line on standard error with all `parts`.
-fn fails(output: &Output, code: i32, parts: &[&str]) {
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{stderr}");
-    assert_eq!(stderr.trim_end().lines().count(), 1, "not one line: {stderr}");
-    for part in parts {
-        assert!(stderr.contains(part), "{part:?} is not in {stderr}");
-    }
-}
-
-fn result(folder: &Path) -> serde_json::Value {
-    let text = std::fs::read_to_string(folder.join("result.json")).unwrap();
-    serde_json::from_str(&text).unwrap()
-}
 
 #[test]
 fn a_run_writes_its_folder_and_repeats_to_the_bit() {
@@ -120,15 +64,8 @@ fn a_resumed_run_ends_with_the_same_bits() {
         assert!(train(temp.path(), &[&more[..], &["--out", &whole]].concat()).status.success());
         // The same run, killed by a signal that lets it finish its step.
         let long = [&more[..], &["--out", &parts, "--set", "data.train_size=64"]].concat();
-        let mut args = vec!["train"];
-        SMALL.iter().for_each(|set| args.extend(["--set", set]));
-        args.extend(long);
-        let child = Command::new(env!("CARGO_BIN_EXE_carp"))
-            .args(&args)
-            .current_dir(temp.path())
-            .stdout(std::process::Stdio::null())
-            .spawn()
-            .unwrap();
+        let mut command = train_command(temp.path(), &long);
+        let child = command.stdout(std::process::Stdio::null()).spawn().unwrap();
         interrupt_once_it_runs(&temp.path().join(&parts), child);
         // However far it got, resuming ends where the whole run did.
         if !temp.path().join(&parts).join("result.json").exists() {
@@ -139,11 +76,11 @@ fn a_resumed_run_ends_with_the_same_bits() {
         assert_eq!(result(&whole)["weights_sha256"], result(&parts)["weights_sha256"]);
         let steps = |folder: &Path| -> Vec<String> {
             let text = std::fs::read_to_string(folder.join("metrics.jsonl")).unwrap();
-            let loss = |line: &str| {
+            let numbers = |line: &str| {
                 let line: serde_json::Value = serde_json::from_str(line).unwrap();
-                (line["loss"].is_number()).then(|| format!("{} {}", line["step"], line["loss"]))
+                format!("{} {} {}", line["step"], line["loss"], line["knn"])
             };
-            text.lines().filter_map(loss).collect()
+            text.lines().map(numbers).collect()
         };
         assert_eq!(steps(&whole), steps(&parts));
     }
@@ -177,6 +114,7 @@ fn wrong_settings_are_one_line_with_exit_code_2() {
     fails(&set("views.global1.scale=[0.5,0.1]"), 2, &["scale", "low <= high"]);
     fails(&set("train.batch_size=65"), 2, &["train.batch_size is 65", "64 images"]);
     fails(&set("data=3"), 2, &["data is a section"]);
+    fails(&set(&format!("{}a=1", "a.".repeat(50_000))), 2, &["the key a.a.a", "50001 parts"]);
     fails(&carp(temp.path(), &["train", "--preset", "shape"]), 2, &["shape", "shapes"]);
     let small_batch = train(
         temp.path(),
@@ -215,6 +153,38 @@ fn wrong_files_are_one_line_with_exit_code_1() {
     std::fs::write(temp.path().join("cut.safetensors"), [7; 100]).unwrap();
     let cut = carp(temp.path(), &["eval", "knn", "cut.safetensors"]);
     fails(&cut, 1, &["cut.safetensors", "safetensors"]);
+}
+
+#[test]
+fn presets_nested_without_end_are_one_line() {
+    let temp = TempDir::new().unwrap();
+    let deep = 100_000;
+    for text in [
+        format!("[model]\nwidth = {}", "[".repeat(deep)),
+        format!("model = {}", "{a=".repeat(deep)),
+        format!("{}a = 1", "a.".repeat(deep)),
+        format!("[{}a]", "a.".repeat(deep)),
+    ] {
+        std::fs::write(temp.path().join("deep.toml"), text).unwrap();
+        fails(&carp(temp.path(), &["train", "--preset", "deep.toml"]), 2, &["deep.toml, line "]);
+    }
+}
+
+#[test]
+fn images_too_few_to_hold_any_out_are_trained_on() {
+    let temp = TempDir::new().unwrap();
+    pictures(&temp.path().join("data/a"), 0..4);
+    pictures(&temp.path().join("data/b"), 4..8);
+    let data = ["--preset", "folder", "--data", "data", "--out", "x"];
+    let run = train(temp.path(), &[&data[..], &["--set", "train.batch_size=4"]].concat());
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    assert!(stdout(&run).contains("no labelled images are held out"), "{}", stdout(&run));
+    let result = result(&temp.path().join("x"));
+    assert!(result["steps"] == 4 && result["knn_after"].is_null(), "{result}");
+    let knn = carp(temp.path(), &["eval", "knn", "x", "-k", "1"]);
+    fails(&knn, 2, &["data", "split test has no images"]);
+    let linear = carp(temp.path(), &["eval", "linear", "x"]);
+    fails(&linear, 2, &["data", "too few images to hold any out"]);
 }
 
 #[test]

@@ -52,6 +52,97 @@ fn folder() -> TempDir {
 const BOTH: &str = "--features train --test-features test --json out.json";
 
 #[test]
+fn numbers_of_neighbours_are_a_list() {
+    let folder = folder();
+    let folder = folder.path();
+    let ks = |more: &str| -> Vec<u64> {
+        succeeds(folder, &format!("knn {BOTH} --predictions classes {more}"));
+        let result = json(folder, "out.json");
+        let accuracies = result["accuracies"].as_array().unwrap();
+        accuracies.iter().map(|accuracy| accuracy["k"].as_u64().unwrap()).collect()
+    };
+    assert_eq!(ks(""), [10, 20, 100, 200]);
+    assert_eq!(ks("-k 5 -k 3,5 -k 5"), [5, 3]);
+    // The help shows lists as they are given.
+    for (command, default) in [
+        ("knn", "10,20,100,200"),
+        ("few-shot", "1,2,4,8,16"),
+        ("retrieval", "1,5,10"),
+        ("linear", "12,18"),
+        ("semi", "12,16"),
+        ("all", "1,10"),
+    ] {
+        let help = succeeds(folder, &format!("{command} --help"));
+        assert!(help.contains(&format!("[default: {default}]")), "{help}");
+    }
+}
+
+#[test]
+fn labels_are_any_numbers() {
+    let folder = folder();
+    let folder = folder.path();
+    let protocols = [
+        "knn --k 5 --predictions out",
+        "kmeans",
+        "few-shot --shots 2 --draws 1",
+        "linear --epochs 2",
+    ];
+    let results = || {
+        protocols.map(|protocol| {
+            (succeeds(folder, &format!("{protocol} {BOTH}")), json(folder, "out.json"))
+        })
+    };
+    let numbered = results();
+    let labels = [7, 50, 4_000_000_000];
+    for (name, rows, index) in [("train", 60, 1), ("test", 30, 2)] {
+        let mut set = clouds(rows, index);
+        let Labels::Single(classes) = &mut set.labels else { panic!("one class each") };
+        classes.iter_mut().for_each(|class| *class = labels[*class as usize]);
+        set.save(&folder.join(name)).unwrap();
+    }
+    assert_eq!(results(), numbered);
+    // What is predicted are the labels of the files.
+    let bytes = std::fs::read(folder.join("out")).unwrap();
+    let predictions = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let predictions = predictions.tensor("predictions.5").unwrap();
+    let predicted =
+        |row: usize| i64::from_le_bytes(predictions.data()[8 * row..][..8].try_into().unwrap());
+    assert_eq!([predicted(0), predicted(1), predicted(2)], labels.map(i64::from));
+}
+
+#[test]
+fn outputs_are_checked_before_the_work() {
+    let folder = folder();
+    let folder = folder.path();
+    for words in [
+        "knn --features train --test-features test --json none/out.json",
+        "knn --features train --test-features test --predictions none/out.json",
+        "kmeans --features train --json none/out.json",
+        "few-shot --features train --test-features test --json none/out.json",
+        "linear --features train --test-features test --json none/out.json",
+        "retrieval --json none/out.json",
+        "copy-detection --json none/out.json",
+    ] {
+        let output = eval(folder, words);
+        let (out, error) = (output.stdout, String::from_utf8_lossy(&output.stderr));
+        assert_eq!(output.status.code(), Some(2), "{words}: {error}");
+        assert!(error.contains("none/out.json: no such folder"), "{words}: {error}");
+        assert!(out.is_empty(), "{words}: {}", String::from_utf8_lossy(&out));
+    }
+}
+
+#[test]
+fn json_goes_to_standard_output_between_the_lines() {
+    let folder = folder();
+    let words = "knn --features train --test-features test --k 5 --json /dev/stdout";
+    let text = succeeds(folder.path(), words);
+    let start = text.find('{').unwrap();
+    assert!(text[..start].contains("top-1"), "{text}");
+    let result: Value = serde_json::from_str(&text[start..]).unwrap();
+    assert_eq!(result["protocol"], "knn");
+}
+
+#[test]
 fn classes_are_told_apart() {
     let folder = folder();
     let folder = folder.path();

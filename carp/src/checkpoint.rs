@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::fingerprint::Fingerprint;
 use crate::learner::NamedTensor;
 
 /// Format version, in the metadata.
@@ -40,6 +41,7 @@ pub struct Checkpoint {
 pub fn save(
     path: &Path,
     config: &Config,
+    data: &Fingerprint,
     tensors: &[NamedTensor],
     progress: Progress,
 ) -> Result<()> {
@@ -50,9 +52,11 @@ pub fn save(
         (name.as_str(), view.expect("as many bytes as the shape says"))
     });
     let progress = serde_json::to_string(&progress).expect("plain numbers");
+    let data = serde_json::to_string(data).expect("plain numbers and texts");
     let metadata = [
         ("carp.format".to_owned(), FORMAT.to_owned()),
         ("carp.config".to_owned(), config.to_toml()),
+        ("carp.data".to_owned(), data),
         ("carp.progress".to_owned(), progress),
         ("carp.seed".to_owned(), config.seed.to_string()),
     ]
@@ -111,6 +115,21 @@ impl Checkpoint {
             .map_err(|error| Error::data(&self.path, format!("carp.progress: {error}")))
     }
 
+    /// The data of that run; `None` in a checkpoint of a version that did not record them.
+    ///
+    /// # Errors
+    /// If they are invalid.
+    pub fn data(&self) -> Result<Option<Fingerprint>> {
+        let entry = self.metadata.get("carp.data").map(|text| serde_json::from_str(text));
+        let data = entry.transpose();
+        data.map_err(|error| Error::data(&self.path, format!("carp.data: {error}")))
+    }
+
+    /// SHA-256 of the weights, as [`weights_sha256`] of its tensors.
+    pub fn weights_sha256(&self) -> String {
+        digest(self.tensors.iter().map(|(name, (shape, data))| (&name[..], &shape[..], &data[..])))
+    }
+
     fn entry(&self, key: &str) -> Result<&str> {
         let entry = self.metadata.get(key).map(String::as_str);
         entry.ok_or_else(|| Error::data(&self.path, format!("its metadata lacks {key}")))
@@ -131,9 +150,13 @@ impl Checkpoint {
 /// SHA-256, in hexadecimal, over names, shapes and numbers (little-endian) of student and teacher,
 /// sorted by name.
 pub fn weights_sha256(tensors: &[NamedTensor]) -> String {
+    digest(tensors.iter().map(|(name, shape, data)| (&name[..], &shape[..], &data[..])))
+}
+
+fn digest<'a>(tensors: impl Iterator<Item = (&'a str, &'a [usize], &'a [f32])>) -> String {
     let of_network = |name: &str| name.starts_with("student.") || name.starts_with("teacher.");
-    let mut tensors: Vec<_> = tensors.iter().filter(|tensor| of_network(&tensor.0)).collect();
-    tensors.sort_by(|a, b| a.0.cmp(&b.0));
+    let mut tensors: Vec<_> = tensors.filter(|tensor| of_network(tensor.0)).collect();
+    tensors.sort_by_key(|tensor| tensor.0);
     let mut digest = Sha256::new();
     for (name, shape, data) in tensors {
         digest.update(format!("{name} {shape:?}\n"));
@@ -158,7 +181,7 @@ mod tests {
         let path = folder.join("checkpoint.safetensors");
         let progress = Progress { step: 12, seconds: 3.25 };
         let config = Config { seed: 5, ..Config::default() };
-        save(&path, &config, &tensors(), progress).unwrap();
+        save(&path, &config, &Fingerprint::default(), &tensors(), progress).unwrap();
         path
     }
 
@@ -220,6 +243,7 @@ mod tests {
         let path = folder.path().join("x");
         std::fs::write(&path, file(Dtype::F32, &[0; 8], Some(FORMAT))).unwrap();
         let checkpoint = Checkpoint::load(&path).unwrap();
+        assert_eq!(checkpoint.data().unwrap(), None);
         let lacks = [checkpoint.config().unwrap_err(), checkpoint.progress().unwrap_err()];
         assert!(lacks.iter().all(|error| error.to_string().contains("lacks carp.")));
     }

@@ -6,18 +6,21 @@
 //! [`views`] crops and augments the views of an image, [`pipeline`] prepares batches of them ahead
 //! of time; [`nn`] holds the network, [`loss`] the loss and its variants; [`step`] is one training
 //! step as a graph; [`learner`] puts it on a device; [`train`] is the loop. [`schedule`] and
-//! [`config`] hold the settings; [`checkpoint`] and [`run_folder`] store the results.
+//! [`config`] hold the settings; [`checkpoint`], with a [`fingerprint`] of the data, and
+//! [`run_folder`], with the [`run_result`], store the results.
 
 pub mod checkpoint;
 pub mod collapse;
 pub mod config;
 pub mod error;
+pub mod fingerprint;
 pub mod layout;
 pub mod learner;
 pub mod loss;
 pub mod nn;
 pub mod pipeline;
 pub mod run_folder;
+pub mod run_result;
 pub mod schedule;
 pub mod step;
 pub mod train;

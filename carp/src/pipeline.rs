@@ -6,11 +6,11 @@
 
 mod exchange;
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use datasets::Dataset;
+use datasets::{Dataset, Image};
 use rayon::prelude::*;
 use tensor::random::{Purpose, Stream};
 
@@ -47,7 +47,7 @@ impl PipelineConfig {
 
 /// The views of one step.
 pub struct Batch {
-    /// The B images that they show.
+    /// The B images that they show; the next readable one in the place of one that cannot be read.
     pub samples: Vec<u32>,
     /// Their views as a [`crate::step::ViewGroup`] takes them: for each run of consecutive views of
     /// one size `[views*B,S,S,C]`, view by view.
@@ -119,9 +119,17 @@ impl Pipeline {
             self.batches.put_spare(used);
         }
         let start = Instant::now();
-        let batch = self.batches.take_ready().expect("no more batches than steps");
+        let Some(batch) = self.batches.take_ready() else { self.producer_ended() };
         self.waited += start.elapsed();
         Ok(self.current.insert(batch?))
+    }
+
+    /// Passes on the producer's panic, which has told its message already.
+    fn producer_ended(&mut self) -> ! {
+        if let Some(Err(panic)) = self.producer.take().map(JoinHandle::join) {
+            std::panic::resume_unwind(panic);
+        }
+        panic!("more batches than steps");
     }
 
     /// Time spent waiting in [`Pipeline::next_batch`] since this was last called.
@@ -219,19 +227,33 @@ impl<'a> Maker<'a> {
             first += group.views;
         }
         let Maker { data, views: kinds, scratch, .. } = self;
-        let made = samples.par_iter().zip(targets.par_chunks_exact_mut(views)).try_for_each(
-            |(&sample, targets)| {
+        let samples = batch.samples.par_iter_mut();
+        let made =
+            samples.zip(targets.par_chunks_exact_mut(views)).try_for_each(|(sample, targets)| {
                 let thread = rayon::current_thread_index().expect("a thread of the pool");
-                let mut scratch = scratch[thread].lock().expect("no thread but this one's");
-                let image = data.image(sample as usize)?;
-                let mut stream = Stream::new(seed, Purpose::Views, epoch as u64, u64::from(sample));
+                // After a panic of this thread its last images would panic at the lock.
+                let scratch = scratch[thread].lock();
+                let mut scratch = scratch.unwrap_or_else(PoisonError::into_inner);
+                let mut stream =
+                    Stream::new(seed, Purpose::Views, epoch as u64, u64::from(*sample));
+                let image = next_readable(*data, sample)?;
                 kinds.make(&image, &mut stream, targets, &mut scratch);
                 Ok(())
-            },
-        );
+            });
         self.targets = emptied(targets);
         made
     }
+}
+
+/// The image number `sample`, or the next one that can be read, whose number it becomes.
+fn next_readable(data: &dyn Dataset, sample: &mut u32) -> Result<Arc<Image>> {
+    for _ in 0..data.len() {
+        if let Some(image) = data.readable(*sample as usize)? {
+            return Ok(image);
+        }
+        *sample = (*sample + 1) % data.len() as u32;
+    }
+    Err(Error::data(data.name(), "no image in it can be read"))
 }
 
 /// Reuses the memory of a list of borrows: collecting into the same layout keeps the allocation. The
@@ -239,4 +261,55 @@ impl<'a> Maker<'a> {
 fn emptied<'a>(mut targets: Vec<&mut [f32]>) -> Vec<&'a mut [f32]> {
     targets.clear();
     targets.into_iter().map(|_| Default::default()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use datasets::Image;
+
+    use super::*;
+    use crate::config::Config;
+
+    /// Images that panic.
+    struct Broken;
+
+    impl Dataset for Broken {
+        fn name(&self) -> &str {
+            "broken"
+        }
+        fn len(&self) -> usize {
+            64
+        }
+        fn channels(&self) -> usize {
+            3
+        }
+        fn classes(&self) -> &[String] {
+            &[]
+        }
+        fn label(&self, _index: usize) -> Option<u32> {
+            None
+        }
+        fn image(&self, _index: usize) -> files::Result<Arc<Image>> {
+            panic!("the first panic")
+        }
+    }
+
+    #[test]
+    fn a_panic_of_the_producer_is_that_of_the_consumer() {
+        let config = PipelineConfig {
+            seed: 0,
+            batch: 8,
+            partial: false,
+            first_step: 0,
+            steps: 8,
+            ahead: 1,
+            threads: 2,
+        };
+        let views = Config::default().views.views();
+        let mut pipeline = Pipeline::start(Arc::new(Broken), views, config).unwrap();
+        let next = catch_unwind(AssertUnwindSafe(|| pipeline.next_batch().map(|_| ())));
+        assert_eq!(next.unwrap_err().downcast_ref(), Some(&"the first panic"));
+    }
 }

@@ -1,17 +1,19 @@
 //! The folder of a run: `config.toml`, `metrics.jsonl`, `checkpoint.safetensors`, `result.json` and
-//! the image `neighbours.png`.
+//! the image `neighbours.png`. The file `lock` keeps a second process out while one trains.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use files::write_atomically;
+use files::{FolderLock, write_atomically};
 use serde::Serialize;
 
-use crate::checkpoint::{self, Progress};
+use crate::checkpoint::{self, Checkpoint, Progress};
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::fingerprint::Fingerprint;
 use crate::learner::NamedTensor;
+use crate::run_result::RunResult;
 
 /// One line of `metrics.jsonl` per step.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -43,79 +45,93 @@ struct KnnLine {
     knn: f64,
 }
 
-/// `result.json`. Accuracies are fractions, `None` if the data has no labels.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct RunResult {
-    /// k-NN accuracy of the untrained network.
-    pub knn_before: Option<f64>,
-    /// k-NN accuracy of the trained teacher.
-    pub knn_after: Option<f64>,
-    /// k-NN accuracy of raw pixels.
-    pub knn_pixels: Option<f64>,
-    /// SHA-256 of the student's and teacher's tensors, without optimizer state.
-    pub weights_sha256: String,
-    /// Micro-batches.
-    pub steps: usize,
-    /// Seconds of training, without evaluations.
-    pub seconds: f64,
-    /// Images per second of training.
-    pub images_per_second: f64,
-    /// Bytes of the step's arena, known before it runs.
-    pub planned_peak_bytes: usize,
-    /// Peak resident memory of the process, as the system counts it.
-    pub peak_rss_bytes: u64,
-}
-
-/// An open run folder.
+/// An open run folder, closed to other processes.
 pub struct RunFolder {
     path: PathBuf,
     metrics: File,
+    _lock: FolderLock,
 }
 
 impl RunFolder {
     /// Creates the folder of a new run: `path`, or the next free `runs/NAME-N`.
     ///
     /// # Errors
-    /// A folder that already holds a checkpoint, or cannot be created.
+    /// A folder that already holds a checkpoint, is in use, or cannot be created.
     pub fn create(path: Option<&Path>, name: &str, config: &Config) -> Result<RunFolder> {
         let path = match path {
-            Some(path) => path.to_owned(),
-            None => next_free(Path::new("runs"), name),
+            Some(path) => {
+                std::fs::create_dir_all(path).map_err(|source| Error::io(path, source))?;
+                path.to_owned()
+            }
+            None => create_next(Path::new("runs"), name)?,
         };
+        let lock = FolderLock::take(&path)?;
         if checkpoint_path(&path).exists() {
             return Err(Error::usage(format!(
                 "{} holds a checkpoint: resume it with --resume, or choose another --out",
                 path.display()
             )));
         }
-        std::fs::create_dir_all(&path).map_err(|source| Error::io(&path, source))?;
         write_atomically(&path.join("config.toml"), config.to_toml().as_bytes())?;
         let file = path.join("metrics.jsonl");
         let metrics = File::create(&file).map_err(|source| Error::io(file, source))?;
-        Ok(RunFolder { path, metrics })
+        Ok(RunFolder { path, metrics, _lock: lock })
     }
 
-    /// Opens the folder of a run that resumes after `progress`; drops lines of later steps, written
-    /// after the checkpoint.
+    /// Opens the folder of an earlier run, with its last checkpoint.
+    ///
+    /// # Errors
+    /// A folder that is in use, or files that cannot be read.
+    pub fn open(path: &Path) -> Result<(RunFolder, Checkpoint)> {
+        let checkpoint = checkpoint_path(path);
+        // First, so that a folder that is no run's gets no lock.
+        checkpoint.metadata().map_err(|source| Error::io(&checkpoint, source))?;
+        let lock = FolderLock::take(path)?;
+        let checkpoint = Checkpoint::load(&checkpoint)?;
+        let metrics = open_metrics(path)?;
+        Ok((RunFolder { path: path.to_owned(), metrics, _lock: lock }, checkpoint))
+    }
+
+    /// The result of the run, if `checkpoint` is its end.
+    ///
+    /// # Errors
+    /// A result that cannot be read.
+    pub fn result(&self, checkpoint: &Checkpoint) -> Result<Option<RunResult>> {
+        let file = self.path.join("result.json");
+        let text = match std::fs::read_to_string(&file) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(Error::io(file, source)),
+        };
+        let result: RunResult =
+            serde_json::from_str(&text).map_err(|error| Error::data(file, error.to_string()))?;
+        let is_end = result.steps == checkpoint.progress()?.step
+            && result.weights_sha256 == checkpoint.weights_sha256();
+        Ok(is_end.then_some(result))
+    }
+
+    /// Drops from `metrics.jsonl` what came after the checkpoint at `progress`: later steps, and the
+    /// measurement at that step, which is made anew.
     ///
     /// # Errors
     /// Files that cannot be read or written.
-    pub fn reopen(path: &Path, progress: Progress) -> Result<RunFolder> {
-        let file = path.join("metrics.jsonl");
+    pub fn rewind(&mut self, progress: Progress) -> Result<()> {
+        let file = self.path.join("metrics.jsonl");
         let text = match std::fs::read_to_string(&file) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
             Err(source) => return Err(Error::io(file, source)),
         };
         let is_earlier = |line: &&str| {
-            serde_json::from_str::<serde_json::Value>(line)
-                .is_ok_and(|line| line["step"].as_u64().is_some_and(|s| s <= progress.step as u64))
+            serde_json::from_str::<serde_json::Value>(line).is_ok_and(|line| {
+                let next = progress.step as u64 + u64::from(line["knn"].is_null());
+                line["step"].as_u64().is_some_and(|step| step < next)
+            })
         };
         let kept: String = text.lines().filter(is_earlier).flat_map(|line| [line, "\n"]).collect();
         write_atomically(&file, kept.as_bytes())?;
-        let metrics = OpenOptions::new().append(true).open(&file);
-        let metrics = metrics.map_err(|source| Error::io(file, source))?;
-        Ok(RunFolder { path: path.to_owned(), metrics })
+        self.metrics = open_metrics(&self.path)?;
+        Ok(())
     }
 
     /// Its path.
@@ -154,10 +170,11 @@ impl RunFolder {
     pub fn save_checkpoint(
         &self,
         config: &Config,
+        data: &Fingerprint,
         tensors: &[NamedTensor],
         progress: Progress,
     ) -> Result<()> {
-        checkpoint::save(&checkpoint_path(&self.path), config, tensors, progress)
+        checkpoint::save(&checkpoint_path(&self.path), config, data, tensors, progress)
     }
 
     /// Writes `result.json`.
@@ -175,22 +192,32 @@ pub fn checkpoint_path(folder: &Path) -> PathBuf {
     folder.join("checkpoint.safetensors")
 }
 
-fn next_free(runs: &Path, name: &str) -> PathBuf {
-    let numbered = (1..).map(|number| runs.join(format!("{name}-{number}")));
-    numbered.into_iter().find(|path| !path.exists()).expect("numbers do not end")
+/// Creates the next free `runs/NAME-N`, which no other process gets.
+fn create_next(runs: &Path, name: &str) -> Result<PathBuf> {
+    std::fs::create_dir_all(runs).map_err(|source| Error::io(runs, source))?;
+    let mut number = 1;
+    loop {
+        let path = runs.join(format!("{name}-{number}"));
+        match std::fs::create_dir(&path) {
+            Ok(()) => return Ok(path),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => number += 1,
+            Err(source) => return Err(Error::io(path, source)),
+        }
+    }
 }
 
-/// Peak resident memory of this process in bytes; 0 if the system does not report it.
-pub fn peak_rss_bytes() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
-    kib.unwrap_or(0) * 1024
+fn open_metrics(folder: &Path) -> Result<File> {
+    let file = folder.join("metrics.jsonl");
+    let metrics = OpenOptions::new().create(true).append(true).open(&file);
+    metrics.map_err(|source| Error::io(file, source))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+    use crate::run_result::peak_rss_bytes;
 
     fn metrics(step: usize) -> Metrics {
         Metrics {
@@ -203,6 +230,20 @@ mod tests {
             teacher_momentum: 0.99,
             images_per_second: 10.0,
             waiting: 0.0,
+        }
+    }
+
+    fn result() -> RunResult {
+        RunResult {
+            knn_before: Some(0.5),
+            knn_after: None,
+            knn_pixels: Some(0.25),
+            weights_sha256: "00".to_owned(),
+            steps: 3,
+            seconds: 1.5,
+            images_per_second: 64.0,
+            planned_peak_bytes: 1 << 33,
+            peak_rss_bytes: peak_rss_bytes(),
         }
     }
 
@@ -233,7 +274,8 @@ mod tests {
         let config = Config::default();
         let mut folder = RunFolder::create(Some(temp.path()), "x", &config).unwrap();
         folder.append(&metrics(1)).unwrap();
-        folder.save_checkpoint(&config, &[], Progress::default()).unwrap();
+        folder.save_checkpoint(&config, &Fingerprint::default(), &[], Progress::default()).unwrap();
+        drop(folder);
         let error = RunFolder::create(Some(temp.path()), "x", &config).err().unwrap();
         assert_eq!(error.exit_code(), 2);
         let line = error.to_string();
@@ -248,11 +290,34 @@ mod tests {
     #[test]
     fn names_are_numbered() {
         let temp = tempfile::tempdir().unwrap();
-        assert_eq!(next_free(temp.path(), "shapes"), temp.path().join("shapes-1"));
-        for taken in ["shapes-1", "shapes-2", "shapes-4"] {
-            std::fs::create_dir(temp.path().join(taken)).unwrap();
+        let runs = temp.path().join("runs");
+        let next = || create_next(&runs, "shapes").unwrap();
+        assert_eq!(next(), runs.join("shapes-1"));
+        std::fs::create_dir(runs.join("shapes-3")).unwrap();
+        assert_eq!(next(), runs.join("shapes-2"));
+        // At the same time, everyone gets one of their own.
+        let paths: BTreeSet<PathBuf> = std::thread::scope(|scope| {
+            let threads = [(); 8].map(|()| scope.spawn(next));
+            threads.map(|thread| thread.join().unwrap()).into()
+        });
+        assert_eq!(paths, (4..12).map(|number| runs.join(format!("shapes-{number}"))).collect());
+    }
+
+    #[test]
+    fn a_folder_has_one_user() {
+        let temp = tempfile::tempdir().unwrap();
+        let config = Config::default();
+        let folder = RunFolder::create(Some(temp.path()), "x", &config).unwrap();
+        folder.save_checkpoint(&config, &Fingerprint::default(), &[], Progress::default()).unwrap();
+        for error in [
+            RunFolder::create(Some(temp.path()), "x", &config).err().unwrap(),
+            RunFolder::open(temp.path()).err().unwrap(),
+        ] {
+            assert!(error.to_string().contains("is in use"), "{error}");
+            assert_eq!(error.exit_code(), 2);
         }
-        assert_eq!(next_free(temp.path(), "shapes"), temp.path().join("shapes-3"));
+        drop(folder);
+        assert!(RunFolder::open(temp.path()).is_ok());
     }
 
     #[test]
@@ -265,32 +330,45 @@ mod tests {
         // A line cut short when the run was killed.
         folder.metrics.write_all(b"{\"step\":2,\"lo").unwrap();
         let progress = Progress { step: 2, seconds: 1.0 };
-        let mut folder = RunFolder::reopen(temp.path(), progress).unwrap();
+        folder.rewind(progress).unwrap();
+        folder.append_knn(2, 0.75).unwrap();
         folder.append(&metrics(3)).unwrap();
         let steps: Vec<_> = lines(temp.path()).iter().map(|l| l["step"].as_u64()).collect();
         assert_eq!(steps, [Some(1), Some(2), Some(2), Some(3)]);
+        assert_eq!(lines(temp.path())[2]["knn"].as_f64(), Some(0.75));
         // Without metrics there is nothing to drop.
         std::fs::remove_file(temp.path().join("metrics.jsonl")).unwrap();
-        RunFolder::reopen(temp.path(), progress).unwrap().append(&metrics(3)).unwrap();
+        folder.rewind(progress).unwrap();
+        folder.append(&metrics(3)).unwrap();
         assert_eq!(lines(temp.path()).len(), 1);
+    }
+
+    #[test]
+    fn a_result_belongs_to_its_checkpoint() {
+        let temp = tempfile::tempdir().unwrap();
+        let config = Config::default();
+        let folder = RunFolder::create(Some(temp.path()), "x", &config).unwrap();
+        let save = |step, weight| {
+            let tensors = [("student.a".to_owned(), vec![1], vec![weight])];
+            let progress = Progress { step, seconds: 1.0 };
+            folder.save_checkpoint(&config, &Fingerprint::default(), &tensors, progress).unwrap();
+            let checkpoint = Checkpoint::load(&checkpoint_path(temp.path())).unwrap();
+            folder.result(&checkpoint).unwrap()
+        };
+        assert_eq!(save(3, 1.0), None);
+        let tensors = [("student.a".to_owned(), vec![1], vec![1.0])];
+        let result = RunResult { weights_sha256: checkpoint::weights_sha256(&tensors), ..result() };
+        folder.write_result(&result).unwrap();
+        assert_eq!(save(3, 1.0), Some(result));
+        assert_eq!(save(2, 1.0), None);
+        assert_eq!(save(3, 2.0), None);
     }
 
     #[test]
     fn the_result_has_every_key() {
         let temp = tempfile::tempdir().unwrap();
         let folder = RunFolder::create(Some(temp.path()), "x", &Config::default()).unwrap();
-        let result = RunResult {
-            knn_before: Some(0.5),
-            knn_after: None,
-            knn_pixels: Some(0.25),
-            weights_sha256: "00".to_owned(),
-            steps: 3,
-            seconds: 1.5,
-            images_per_second: 64.0,
-            planned_peak_bytes: 1 << 33,
-            peak_rss_bytes: peak_rss_bytes(),
-        };
-        folder.write_result(&result).unwrap();
+        folder.write_result(&result()).unwrap();
         let text = std::fs::read_to_string(temp.path().join("result.json")).unwrap();
         let json: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(json["knn_before"], 0.5);

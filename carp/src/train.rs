@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use datasets::Splits;
@@ -12,9 +11,11 @@ use crate::checkpoint::{Checkpoint, Progress, weights_sha256};
 use crate::collapse::CollapseWatch;
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::fingerprint::Fingerprint;
 use crate::learner::{Device, Learner, Terms, UpdateSettings};
 use crate::pipeline::{Batch, Pipeline, PipelineConfig};
-use crate::run_folder::{Metrics, RunFolder, RunResult, peak_rss_bytes};
+use crate::run_folder::{Metrics, RunFolder};
+use crate::run_result::{RunResult, peak_rss_bytes};
 use crate::schedule::Cosine;
 
 /// Progress events of a run.
@@ -231,8 +232,8 @@ impl<'a> Trainer<'a> {
 }
 
 /// Trains to the end and writes everything into `folder`. `resume` continues from a checkpoint in
-/// that folder. Without labelled data there is no `monitor`. `stop` ends the run after the current
-/// step.
+/// that folder. Without labelled data there is no `monitor`. Once `stop` is true,
+/// the run ends after the current step.
 ///
 /// # Errors
 /// Invalid data or files; a loss that is not finite.
@@ -241,10 +242,14 @@ pub fn train(
     mut monitor: Option<&mut dyn Monitor>,
     mut folder: RunFolder,
     resume: Option<&Checkpoint>,
-    stop: &AtomicBool,
+    stop: &dyn Fn() -> bool,
     show: &mut dyn FnMut(TrainEvent),
 ) -> Result<Outcome> {
     let config = trainer.config;
+    let data = Fingerprint::of(&trainer.splits)?;
+    if let Some(checkpoint) = resume {
+        check_data(checkpoint, &data, show)?;
+    }
     let mut measure = |learner: &mut Learner| {
         let monitor = monitor.as_mut();
         monitor.map(|monitor| monitor.knn(&learner.teacher_backbone())).transpose()
@@ -254,6 +259,7 @@ pub fn train(
     let mut progress = Progress::default();
     if let Some(checkpoint) = resume {
         progress = checkpoint.progress()?;
+        folder.rewind(progress)?;
         trainer.learner.restore(|name| checkpoint.tensor(name))?;
     }
     let (first_step, steps) = (progress.step, trainer.steps);
@@ -266,6 +272,14 @@ pub fn train(
     let mut pipeline = trainer.pipeline(first_step)?;
     let mut watch = CollapseWatch::new(config.model.partition_size);
     for step in first_step..steps {
+        // At the start of the next step: a run that stopped before it measured does so on its resume.
+        if step > 0
+            && trainer.is_due(config.knn.every_epochs, progress)
+            && let Some(accuracy) = measure(&mut trainer.learner)?
+        {
+            folder.append_knn(step, accuracy)?;
+            show(TrainEvent::Knn { step, accuracy });
+        }
         let start = Instant::now();
         let terms = trainer.step(step, pipeline.next_batch()?)?;
         let waited = pipeline.take_waited();
@@ -279,19 +293,12 @@ pub fn train(
         }
 
         let is_last = progress.step == steps;
-        let stopped = stop.load(Ordering::Relaxed) && !is_last;
+        let stopped = stop() && !is_last;
         if stopped || is_last || trainer.is_due(config.train.checkpoint_every_epochs, progress) {
-            folder.save_checkpoint(config, &trainer.learner.tensors(), progress)?;
+            folder.save_checkpoint(config, &data, &trainer.learner.tensors(), progress)?;
         }
         if stopped {
             return Ok(Outcome::Stopped { step: progress.step });
-        }
-        if !is_last
-            && trainer.is_due(config.knn.every_epochs, progress)
-            && let Some(accuracy) = measure(&mut trainer.learner)?
-        {
-            folder.append_knn(progress.step, accuracy)?;
-            show(TrainEvent::Knn { step: progress.step, accuracy });
         }
     }
     drop(pipeline);
@@ -304,7 +311,7 @@ pub fn train(
     let knn_pixels = monitor.map(|monitor| monitor.finish(folder.path())).transpose()?;
     let skipped = trainer.splits.pretrain.skipped();
     if skipped > 0 {
-        show(TrainEvent::Warning(format!("unreadable images were skipped {skipped} times")));
+        show(TrainEvent::Warning(format!("unreadable images skipped: {skipped}")));
     }
     let images = (steps * config.train.batch_size) as f64;
     let result = RunResult {
@@ -320,4 +327,27 @@ pub fn train(
     };
     folder.write_result(&result)?;
     Ok(Outcome::Finished(result))
+}
+
+/// Compares the data with those of the checkpoint, if it says which they were.
+///
+/// # Errors
+/// Other data.
+fn check_data(
+    checkpoint: &Checkpoint,
+    now: &Fingerprint,
+    show: &mut dyn FnMut(TrainEvent),
+) -> Result<()> {
+    let Some(then) = checkpoint.data()? else {
+        let line = "the checkpoint does not say what its data were: they may have changed";
+        show(TrainEvent::Warning(line.to_owned()));
+        return Ok(());
+    };
+    match then.difference(now) {
+        None => Ok(()),
+        Some(difference) => Err(Error::usage(format!(
+            "the data are not those that the run began with: {difference}; bring them back, or \
+             start a new run"
+        ))),
+    }
 }

@@ -9,6 +9,8 @@ pub const BLOCK: u32 = 256;
 /// Elements of scratch memory after the arena, for sums without a workspace. Kernels run in
 /// sequence, so all share it.
 const SCRATCH: usize = 4096;
+/// Most blocks of a grid along x, y and z, on every card.
+const GRID: [u32; 3] = [i32::MAX as u32, 65_535, 65_535];
 
 /// A GPU, or the emulator, as a [`Backend`](tensor::Backend).
 ///
@@ -45,7 +47,7 @@ impl Gpu {
 
     /// Begins a launch of `kernel` of `module`.
     pub fn kernel(&mut self, module: &'static str, kernel: &'static str) -> Call<'_> {
-        Call { gpu: self, module, kernel, args: Vec::new(), shared_bytes: 0 }
+        Call { gpu: self, module, kernel, args: Vec::new(), longest: 0, shared_bytes: 0 }
     }
 
     /// The scratch memory shared by all kernels; the next kernel overwrites it.
@@ -53,21 +55,26 @@ impl Gpu {
         Slot { offset: self.len, len: SCRATCH }
     }
 
-    /// Launches a kernel; an empty grid is a no-op. A fault is kept for later.
-    fn launch(&mut self, launch: Launch) {
+    /// Launches a kernel on slots of at most `longest` elements; an empty grid is no work. A fault
+    /// is kept for later.
+    fn launch(&mut self, launch: Launch, longest: usize) {
         if self.fault.is_some() || launch.grid.contains(&0) {
             return;
         }
-        let too_many = launch.args.iter().find_map(|arg| match arg {
-            Arg::Count(count) if u32::try_from(*count).is_err() => Some(*count),
+        let counts = launch.args.iter().filter_map(|arg| match arg {
+            Arg::Count(count) => Some(*count),
             _ => None,
         });
-        let result = match too_many {
-            Some(count) => Err(Error::device(format!(
-                "kernel {}: {count} elements exceed its 32-bit counters",
-                launch.kernel
-            ))),
-            None => self.driver.launch(&launch),
+        let most = counts.fold(longest, usize::max);
+        let Launch { kernel, grid, .. } = launch;
+        let result = if u32::try_from(most).is_err() {
+            let detail = format!("{most} elements are more than its 32-bit counters hold");
+            Err(Error::device(format!("kernel {kernel}: {detail}")))
+        } else if grid.iter().zip(GRID).any(|(&side, most)| side > most) {
+            let detail = format!("a grid of {grid:?} blocks; a card takes at most {GRID:?}");
+            Err(Error::device(format!("kernel {kernel}: {detail}")))
+        } else {
+            self.driver.launch(&launch)
         };
         self.keep(result);
     }
@@ -164,6 +171,8 @@ pub struct Call<'a> {
     module: &'static str,
     kernel: &'static str,
     args: Vec<Arg>,
+    /// Elements of the longest slot.
+    longest: usize,
     shared_bytes: u32,
 }
 
@@ -175,6 +184,7 @@ impl Call<'_> {
     pub fn slots(mut self, slots: &[Slot]) -> Self {
         let gpu = &*self.gpu;
         self.args.extend(slots.iter().map(|&slot| Arg::Pointer(gpu.address(slot))));
+        self.longest = slots.iter().fold(self.longest, |longest, slot| longest.max(slot.len));
         self
     }
 
@@ -212,13 +222,14 @@ impl Call<'_> {
 
     /// Launches it on a grid of blocks.
     pub fn launch(self, grid: [u32; 3], block: [u32; 3]) {
-        let Call { gpu, module, kernel, ref args, shared_bytes } = self;
-        gpu.launch(Launch { module, kernel, grid, block, shared_bytes, args });
+        let Call { gpu, module, kernel, ref args, longest, shared_bytes } = self;
+        gpu.launch(Launch { module, kernel, grid, block, shared_bytes, args }, longest);
     }
 
-    /// Launches it with one thread per element (rounded up to whole blocks: the kernel checks the
-    /// bound).
-    pub fn each_element(self, elements: usize) {
+    /// Launches it with one thread for each of `elements` elements (rounded up to whole blocks: the
+    /// kernel checks the bound), which its 32-bit index must reach.
+    pub fn each_element(mut self, elements: usize) {
+        self.longest = self.longest.max(elements);
         self.launch([blocks(elements, BLOCK as usize), 1, 1], [BLOCK, 1, 1]);
     }
 

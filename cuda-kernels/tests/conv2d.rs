@@ -33,6 +33,10 @@ fn kernels_strides_and_paddings() {
     check(conv([2, 7, 6, 5], [9, 1, 1], 2, 0), 0);
     check(conv([3, 4, 4, 2], [2, 4, 4], 1, 0), 0);
     check(conv([1, 2, 2, 1], [1, 1, 1], 5, 0), 0);
+    // Padding above the kernel.
+    check(conv([1, 1, 1, 1], [1, 1, 1], 1, 2), 0);
+    check(conv([2, 5, 5, 3], [2, 7, 1], 1, 3), 1);
+    check(conv([1, 3, 2, 2], [2, 2, 2], 2, 5), 0);
 }
 
 #[test]

@@ -99,6 +99,32 @@ fn too_large_is_refused_before_anything_runs() {
     assert!(launched.lock().unwrap().is_empty());
 }
 
+/// What the driver would refuse with "invalid argument", or 32-bit indices would wrap on.
+#[test]
+fn a_launch_beyond_every_card_is_refused_in_words() {
+    let refused = |call: &dyn Fn(&mut Gpu), words: &str| {
+        let (driver, launched) = failing("");
+        let mut gpu = Gpu::new(Box::new(driver), 16).unwrap();
+        call(&mut gpu);
+        let error = gpu.check().unwrap_err().to_string();
+        assert!(error.contains(words), "{error}");
+        assert_eq!(error.lines().count(), 1);
+        assert!(launched.lock().unwrap().is_empty());
+    };
+    refused(
+        &|gpu| gpu.kernel("pointwise", "fill").each_element(1 << 32),
+        "kernel fill: 4294967296 elements",
+    );
+    refused(
+        &|gpu| gpu.kernel("gemm", "gemm_64x64").launch([1, 65_536, 1], [256, 1, 1]),
+        "kernel gemm_64x64: a grid of [1, 65536, 1] blocks",
+    );
+    refused(
+        &|gpu| gpu.kernel("softmax", "softmax").each_row(1 << 31, 32),
+        "kernel softmax: a grid of [2147483648, 1, 1] blocks",
+    );
+}
+
 #[test]
 fn an_empty_grid_is_no_work() {
     let (driver, launched) = failing("");

@@ -68,7 +68,8 @@ fn staleness(ptx: &Path) -> Option<String> {
 #[test]
 fn ptx_is_that_of_the_source() {
     let mut stale = Vec::new();
-    for folder in ["kernels", "ptx-emulator/tests/mutants"] {
+    let tests = ["mutants", "reconvergence"].map(|name| format!("ptx-emulator/tests/{name}"));
+    for folder in std::iter::once("kernels").chain(tests.iter().map(String::as_str)) {
         for name in files(folder, "cu") {
             let ptx = crate_folder().join(folder).join(name).with_extension("ptx");
             stale.extend(staleness(&ptx));

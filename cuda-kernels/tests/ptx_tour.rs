@@ -89,6 +89,7 @@ ret;
             grid: [50, 1, 1],
             block: [64, 1, 1],
             shared_bytes: 0,
+            shared_opt_in: false,
             params: &params,
         };
         let options = Options { profile: true, ..Options::default() };

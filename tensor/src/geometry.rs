@@ -33,7 +33,8 @@ impl Conv2d {
     /// The convolution of images `x` `[N,H,W,C]` with `weight` `[O,R,S,C]`.
     ///
     /// # Errors
-    /// Ranks or channels that differ, a stride of 0, a kernel larger than the padded image.
+    /// Ranks or channels that differ, a stride or kernel of 0, a kernel larger than the padded image,
+    /// a padding whose double overflows.
     pub fn new(x: Shape, weight: Shape, stride: usize, padding: usize) -> Result<Conv2d> {
         let (&[n, h, w, c], &[o, r, s, weight_c]) = (&x[..], &weight[..]) else {
             return Err(Error::shape(
@@ -176,7 +177,11 @@ fn window(
     if stride == 0 || r == 0 || s == 0 {
         return Err(Error::setting(op, format!("kernel {r}x{s}, stride {stride}: none may be 0")));
     }
-    if x[1] + 2 * padding < r || x[2] + 2 * padding < s {
+    let padded = |side: usize| side.checked_add(padding.checked_mul(2)?);
+    let (Some(h), Some(w)) = (padded(x[1]), padded(x[2])) else {
+        return Err(Error::setting(op, format!("padding {padding} is too large")));
+    };
+    if h < r || w < s {
         return Err(Error::shape(
             op,
             format!("kernel {r}x{s} is larger than input {x} with padding {padding}"),

@@ -17,7 +17,7 @@ use super::race::{Measured, RaceArgs, race, table};
 use super::step::refuse_passes;
 use crate::config_args::ConfigArgs;
 use crate::device::{DeviceArgs, DeviceName};
-use crate::print::print;
+use crate::print::{complain, print, say};
 use crate::threads::on_threads;
 
 #[derive(Args)]
@@ -44,7 +44,7 @@ fn steps(config: &StepConfig) -> Result<Vec<(String, Graph)>> {
         if graph.nodes().len() < plain.nodes().len() {
             steps.push((name.to_owned(), graph));
         } else {
-            eprintln!("{name}: nothing to fuse in this step");
+            complain!("{name}: nothing to fuse in this step");
         }
     }
     steps.insert(0, ("none".to_owned(), plain));
@@ -53,6 +53,7 @@ fn steps(config: &StepConfig) -> Result<Vec<(String, Graph)>> {
 }
 
 pub fn run(args: &FuseArgs) -> Result<ExitCode> {
+    args.picture.as_deref().map_or(Ok(()), picture::check)?;
     let config = args.config.load()?;
     refuse_passes(&config, "fuse")?;
     let steps = steps(&config.step())?;
@@ -85,7 +86,7 @@ pub fn run(args: &FuseArgs) -> Result<ExitCode> {
     print(&table(&measured));
     if let Some(path) = &args.picture {
         picture::draw_bars(path, &names, &bars(&measured[..names.len()]))?;
-        println!("picture: {} and .png", path.with_extension("svg").display());
+        say!("picture: {} and .png", path.with_extension("svg").display());
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,6 +1,6 @@
 //! `carp bench loss`: the loss variants, forward and backward from embeddings.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use autograd::{Graph, LossInputs, Value};
@@ -8,6 +8,7 @@ use carp::error::{Error, Result};
 use carp::loss::{LossVariant, carp_loss};
 use clap::Args;
 use clap::builder::TypedValueParser;
+use files::{check_output, write_atomically};
 use rayon::prelude::*;
 use serde_json::json;
 use tensor::cpu::gemm::{Strides, sgemm};
@@ -18,6 +19,7 @@ use super::picture::{self, Series};
 use super::profile;
 use super::race::{Measured, RaceArgs, race, table};
 use crate::device::{DeviceArgs, DeviceName};
+use crate::print::say;
 use crate::threads::on_threads;
 
 #[derive(Args)]
@@ -144,6 +146,8 @@ fn gemms_alone(sizes: Sizes, prototypes: usize) -> Contender {
 }
 
 pub fn run(args: &LossArgs) -> Result<ExitCode> {
+    args.json.as_deref().map_or(Ok(()), check_output)?;
+    args.picture.as_deref().map_or(Ok(()), picture::check)?;
     let (sizes, all_prototypes) = args.sizes();
     if sizes.views < 2 || sizes.batch == 0 || sizes.dim == 0 {
         let detail = "needs at least 2 views, 1 image and dimension 1";
@@ -177,7 +181,7 @@ pub fn run(args: &LossArgs) -> Result<ExitCode> {
         })?;
         print_sizes(sizes, prototypes);
         crate::print::print(&table(&measured));
-        println!();
+        say!("");
         for (series, m) in series.iter_mut().zip(&measured) {
             series.points.push((prototypes, 1e3 * m.seconds, m.peak as f64 / f64::from(1 << 20)));
         }
@@ -188,7 +192,7 @@ pub fn run(args: &LossArgs) -> Result<ExitCode> {
     }
     if let Some(path) = &args.picture {
         picture::draw(path, &series)?;
-        println!("picture: {} and .png", path.with_extension("svg").display());
+        say!("picture: {} and .png", path.with_extension("svg").display());
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -214,21 +218,20 @@ fn emulate(
         })?;
         print_sizes(sizes, prototypes);
         crate::print::print(&profile::table(&profiles, args.by_kernel));
-        println!();
+        say!("");
     }
     Ok(ExitCode::SUCCESS)
 }
 
 fn print_sizes(sizes: Sizes, prototypes: usize) {
     let Sizes { views, batch, dim, partition_size } = sizes;
-    println!("K = {prototypes}, N_B = {partition_size}, V = {views}, B = {batch}, D = {dim}");
+    say!("K = {prototypes}, N_B = {partition_size}, V = {views}, B = {batch}, D = {dim}");
 }
 
-fn write_json(path: &PathBuf, measured: &[Measured]) -> Result<()> {
+fn write_json(path: &Path, measured: &[Measured]) -> Result<()> {
     let rows: serde_json::Map<_, _> = measured
         .iter()
         .map(|m| (m.name.clone(), json!({ "seconds": m.seconds, "peak_bytes": m.peak })))
         .collect();
-    std::fs::write(path, serde_json::Value::Object(rows).to_string())
-        .map_err(|source| Error::io(path, source))
+    Ok(write_atomically(path, serde_json::Value::Object(rows).to_string().as_bytes())?)
 }

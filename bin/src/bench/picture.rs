@@ -1,10 +1,13 @@
 //! Plots of measurements, as SVG and PNG: lines for the loss against the number of prototypes, bars
 //! for the fusion passes.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Once;
 
 use carp::error::{Error, Result};
+use files::{check_output, write_atomically};
+use image::codecs::png::PngEncoder;
+use image::{ExtendedColorType, ImageEncoder};
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::register_font;
@@ -58,16 +61,33 @@ fn save(path: &Path, picture: &impl Picture) -> Result<()> {
         let font = epaint_default_fonts::UBUNTU_LIGHT;
         let _ = register_font("sans-serif", FontStyle::Normal, font);
     });
+    let [svg, png] = files(path);
     let failed = |path: &Path, error: String| Error::io(path, std::io::Error::other(error));
-    let svg = path.with_extension("svg");
-    whole(&SVGBackend::new(&svg, SIZE).into_drawing_area(), picture)
+    let mut text = String::new();
+    whole(&SVGBackend::with_string(&mut text, SIZE).into_drawing_area(), picture)
         .map_err(|error| failed(&svg, error))?;
-    let png = path.with_extension("png");
+    write_atomically(&svg, text.as_bytes())?;
     let mut pixels = vec![0; (SIZE.0 * SIZE.1 * 3) as usize];
     whole(&BitMapBackend::with_buffer(&mut pixels, SIZE).into_drawing_area(), picture)
         .map_err(|error| failed(&png, error))?;
-    image::save_buffer(&png, &pixels, SIZE.0, SIZE.1, image::ColorType::Rgb8)
-        .map_err(|error| failed(&png, error.to_string()))
+    let mut encoded = Vec::new();
+    PngEncoder::new(&mut encoded)
+        .write_image(&pixels, SIZE.0, SIZE.1, ExtendedColorType::Rgb8)
+        .map_err(|error| failed(&png, error.to_string()))?;
+    Ok(write_atomically(&png, &encoded)?)
+}
+
+/// FILE.svg and FILE.png.
+fn files(path: &Path) -> [PathBuf; 2] {
+    ["svg", "png"].map(|format| path.with_extension(format))
+}
+
+/// Fails if a plot cannot be written: to know before the work.
+///
+/// # Errors
+/// Names the file.
+pub fn check(path: &Path) -> Result<()> {
+    Ok(files(path).iter().try_for_each(|file| check_output(file))?)
 }
 
 fn whole<B: DrawingBackend>(

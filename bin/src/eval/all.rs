@@ -12,13 +12,15 @@ use evaluations::all::{
 };
 use evaluations::linear::ProbeOptimizer;
 use evaluations::network_file::NetworkName;
+use files::check_output_folder;
 use indicatif::{ProgressBar, ProgressStyle};
 use tensor::Cpu;
 
 use crate::data_args::DataArgs;
 use crate::device::DeviceArgs;
+use crate::features::{network_option, tell};
 use crate::network_args::{NetworkArgs, network_name};
-use crate::print::print;
+use crate::print::{print, say};
 use crate::threads::on_threads;
 
 #[derive(Args)]
@@ -60,7 +62,7 @@ pub struct AllArgs {
     #[arg(long, value_name = "N", default_value_t = AllSettings::default().full_up_to)]
     full_up_to: usize,
     /// Percentages of the labels to fine-tune on.
-    #[arg(long, value_name = "PERCENT,...", value_delimiter = ',', default_values_t = [1.0, 10.0])]
+    #[arg(long, value_name = "PERCENT,...", value_delimiter = ',', default_value = "1,10")]
     semi_percent: Vec<f64>,
     /// Epochs of fine-tuning.
     #[arg(long, value_name = "N", default_value_t = AllSettings::default().semi_epochs)]
@@ -139,6 +141,7 @@ impl AllArgs {
 
 pub fn run(args: &AllArgs) -> Result<ExitCode> {
     let folder = args.folder()?;
+    check_output_folder(&folder)?;
     let settings = args.settings(args.data_root.is_none());
     let mut screen = Screen::new();
     let report = on_threads(args.threads, || {
@@ -153,6 +156,9 @@ pub fn run(args: &AllArgs) -> Result<ExitCode> {
         let all = [NetworkName::Pixels, NetworkName::Untrained, NetworkName::Teacher];
         let default = if args.data_root.is_some() { &all[2..] } else { &all[..] };
         let networks = args.networks.as_deref().unwrap_or(default);
+        for &network in networks {
+            tell(&source, network, network_option)?;
+        }
         if let Some(root) = &args.data_root {
             if !root.is_dir() {
                 return Err(Error::data(root, "no such folder"));
@@ -167,7 +173,7 @@ pub fn run(args: &AllArgs) -> Result<ExitCode> {
     screen.bar.finish_and_clear();
     let report = report?;
     print(&markdown(&report));
-    println!("\nwrote results.json and results.md to {}", folder.display());
+    say!("\nwrote results.json and results.md to {}", folder.display());
     Ok(exit_code(&report))
 }
 
@@ -220,7 +226,7 @@ impl Screen {
 
     fn line(&self, line: &str) {
         if self.bar.is_hidden() {
-            println!("{line}");
+            say!("{line}");
         } else {
             self.bar.println(line);
         }

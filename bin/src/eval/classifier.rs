@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::print::say;
 use carp::checkpoint::Checkpoint;
 use carp::config::Config;
 use carp::error::Result;
@@ -68,7 +69,7 @@ impl Screen {
                     best.loss
                 ));
                 if self.bar.is_hidden() {
-                    println!("{}", self.bar.message());
+                    say!("{}", self.bar.message());
                 }
             }
         }
@@ -86,7 +87,7 @@ pub type Source = Vec<(&'static str, String)>;
 /// Prints a source, one name per line.
 pub fn print_source(source: &[(&str, String)]) {
     for (name, value) in source {
-        println!("{name:<20} {value}");
+        say!("{name:<20} {value}");
     }
 }
 
@@ -98,10 +99,10 @@ pub fn print_settings(source: &[(&str, String)], settings: &impl serde::Serializ
         match value {
             Value::Object(inner) => {
                 for (key, value) in inner {
-                    println!("{:<20} {}", format!("{name}.{key}"), plain(value));
+                    say!("{:<20} {}", format!("{name}.{key}"), plain(value));
                 }
             }
-            value => println!("{name:<20} {}", plain(value)),
+            value => say!("{name:<20} {}", plain(value)),
         }
     }
 }

@@ -13,6 +13,7 @@ use evaluations::features::FeatureSet;
 
 use super::classifier::print_source;
 use super::feature_source::{Output, files, wanted};
+use crate::print::say;
 use crate::threads::on_threads;
 
 #[derive(Args)]
@@ -40,6 +41,7 @@ pub struct CopyDetectionArgs {
 }
 
 pub fn run(args: &CopyDetectionArgs) -> Result<ExitCode> {
+    args.output.check()?;
     let originals = wanted(&args.features, "--features", "the features of the originals")?;
     let queries = wanted(&args.test_features, "--test-features", "the features of the queries")?;
     let names = wanted(&args.names, "--names", "the file names")?;
@@ -67,7 +69,7 @@ pub fn run(args: &CopyDetectionArgs) -> Result<ExitCode> {
         None => "not whitened".to_owned(),
     };
     print_source(&source);
-    println!(
+    say!(
         "copy detection, cosine, {whitening}: {} originals and {} distractors, features of {}; AP by \
          trapezoids over {}",
         result.originals,
@@ -76,11 +78,11 @@ pub fn run(args: &CopyDetectionArgs) -> Result<ExitCode> {
         result.depth()
     );
     if let Some(map) = result.strong {
-        println!("{HEADLINE}: mAP {:.2} %", 100.0 * map);
+        say!("{HEADLINE}: mAP {:.2} %", 100.0 * map);
     }
-    println!("{:<16}{:>8}{:>9}", "block", "queries", "mAP %");
+    say!("{:<16}{:>8}{:>9}", "block", "queries", "mAP %");
     for block in &result.blocks {
-        println!("{:<16}{:>8}{:>9.2}", block.name, block.queries, 100.0 * block.map);
+        say!("{:<16}{:>8}{:>9.2}", block.name, block.queries, 100.0 * block.map);
     }
     args.output.save(Protocol::CopyDetection, &source, &result)?;
     Ok(ExitCode::SUCCESS)

@@ -7,11 +7,13 @@ use clap::Args;
 use evaluations::all::{Look, Protocol};
 use evaluations::features::FeatureSet;
 use evaluations::network_file::{NetworkFile, NetworkName};
+use files::check_output;
 use serde::Serialize;
 
 use super::classifier::{Source, write_json};
 use crate::data_args::DataArgs;
 use crate::device::DeviceArgs;
+use crate::features::{network_option, tell};
 use crate::image_bar::ImageBar;
 use crate::network_args::{FilterName, NetworkArgs, network_name};
 
@@ -50,6 +52,11 @@ pub struct Output {
 }
 
 impl Output {
+    /// Fails if the JSON file cannot be written: to know before the work.
+    pub fn check(&self) -> Result<()> {
+        Ok(self.json.as_deref().map_or(Ok(()), check_output)?)
+    }
+
     /// Writes the JSON file, if one was requested.
     pub fn save(&self, protocol: Protocol, source: &Source, result: &impl Serialize) -> Result<()> {
         self.json.as_ref().map_or(Ok(()), |path| write_json(path, protocol.name(), source, result))
@@ -77,6 +84,7 @@ impl FeatureSource {
     pub fn train_and_maybe_test(&self, protocol: Protocol) -> Result<Sets> {
         if let Some(checkpoint) = &self.checkpoint {
             let source = NetworkArgs::new(checkpoint, self.network, self.device).open()?;
+            tell(&source, self.network, network_option)?;
             return self.extract(source, protocol);
         }
         let train = wanted(&self.features, "--features", "the training features, or a checkpoint")?;
@@ -99,13 +107,13 @@ impl FeatureSource {
             ("checkpoint", file.path().display().to_string()),
             ("network", self.network.name().to_owned()),
         ];
-        let mut features = |split, what| {
+        let mut features = |split, what| -> Result<FeatureSet> {
             let data = self.data.open(&file, split)?;
             source.push((what, data.name().to_owned()));
             let bar = ImageBar::new(data.name(), data.len());
-            let set = encoder.feature_set(&*data, |done| bar.set(done));
-            bar.finish();
-            set
+            let set = encoder.feature_set(&*data, |done| bar.set(done))?;
+            bar.finish(set.rows());
+            Ok(set)
         };
         let train = features("train", "training images of")?;
         let test = Some(features("test", "test images of")?);

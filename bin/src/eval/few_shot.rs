@@ -11,6 +11,8 @@ use evaluations::linear_svm::SvmOptions;
 
 use super::classifier::print_source;
 use super::feature_source::FeatureSource;
+use crate::commas::with_commas;
+use crate::print::say;
 use crate::threads::on_threads;
 
 #[derive(Args)]
@@ -18,12 +20,12 @@ pub struct FewShotArgs {
     #[command(flatten)]
     source: FeatureSource,
     /// SVM costs C to try; the best mAP is reported.
-    #[arg(long, value_name = "X,...", value_delimiter = ',')]
-    #[arg(default_values_t = FewShotOptions::default().costs)]
+    #[arg(long, value_name = "C,...", value_delimiter = ',')]
+    #[arg(default_value = with_commas(&FewShotOptions::default().costs))]
     costs: Vec<f64>,
     /// Images per class.
     #[arg(long, value_name = "N,...", value_delimiter = ',')]
-    #[arg(default_values_t = FewShotOptions::default().shots)]
+    #[arg(default_value = with_commas(&FewShotOptions::default().shots))]
     shots: Vec<usize>,
     /// Random draws for each number of images.
     #[arg(long, value_name = "N", default_value_t = FewShotOptions::default().draws)]
@@ -71,6 +73,7 @@ enum InterpolationArg {
 }
 
 pub fn run(args: &FewShotArgs) -> Result<ExitCode> {
+    args.source.output.check()?;
     let options = FewShotOptions {
         costs: args.costs.clone(),
         shots: if args.only_full { vec![] } else { args.shots.clone() },
@@ -98,7 +101,7 @@ pub fn run(args: &FewShotArgs) -> Result<ExitCode> {
     })?;
     print_source(&source);
     let options = &result.options;
-    println!(
+    say!(
         "linear SVMs (squared hinge, class weights {}:{}, tolerance {:e}, at most {} sweeps) on x / \
          (|x| + 1e-5)",
         options.svm.positive_weight,
@@ -106,9 +109,14 @@ pub fn run(args: &FewShotArgs) -> Result<ExitCode> {
         options.svm.tolerance,
         options.svm.max_iterations
     );
-    println!(
+    say!(
         "{} training and {} test features of {}, {} of {} classes in the test set; seed {}",
-        result.train, result.test, result.dim, result.classes_scored, result.classes, options.seed
+        result.train,
+        result.test,
+        result.dim,
+        result.classes_scored,
+        result.classes,
+        options.seed
     );
     let difficult = match options.difficult {
         Difficult::Negative => "is negative",
@@ -118,14 +126,14 @@ pub fn run(args: &FewShotArgs) -> Result<ExitCode> {
         Interpolation::AllPoints => "all points",
         Interpolation::ElevenPoints => "eleven points",
     };
-    println!("label 0 of [N,C] {difficult}; average precision over {interpolation}");
-    println!("images/class  draws     best C   mAP %     sd  top-1 %  not converged");
+    say!("label 0 of [N,C] {difficult}; average precision over {interpolation}");
+    say!("images/class  draws     best C   mAP %     sd  top-1 %  not converged");
     for score in &result.scores {
         let shots = score.shots.map_or("all".to_owned(), |shots| shots.to_string());
         let best = score.costs.iter().find(|cost| cost.cost == score.best_cost);
         let best = best.expect("one of the costs");
         let top1 = best.accuracy.map_or("-".to_owned(), |share| format!("{:.2}", 100.0 * share));
-        println!(
+        say!(
             "{shots:>12}  {:>5}  {:>9}  {:>6.2}  {:>5.2}  {top1:>7}  {:>13}",
             score.draws,
             score.best_cost,
@@ -137,7 +145,7 @@ pub fn run(args: &FewShotArgs) -> Result<ExitCode> {
     for score in &result.scores {
         if let Some(note) = score.note() {
             let shots = score.shots.map_or("all".to_owned(), |shots| shots.to_string());
-            println!("{shots} images/class: {note}");
+            say!("{shots} images/class: {note}");
         }
     }
     args.source.output.save(Protocol::FewShot, &source, &result)?;

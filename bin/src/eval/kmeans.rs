@@ -10,6 +10,7 @@ use evaluations::kmeans::{KmeansOptions, Start};
 
 use super::classifier::print_source;
 use super::feature_source::{FeatureSource, Sets};
+use crate::print::say;
 use crate::threads::on_threads;
 
 #[derive(Args)]
@@ -56,6 +57,7 @@ enum StartArg {
 }
 
 pub fn run(args: &KmeansArgs) -> Result<ExitCode> {
+    args.source.output.check()?;
     let options = ClusteringOptions {
         kmeans: KmeansOptions {
             clusters: args.clusters,
@@ -87,12 +89,15 @@ pub fn run(args: &KmeansArgs) -> Result<ExitCode> {
         Start::PlusPlus => "k-means++",
     };
     let features = if options.standardize { "standardised" } else { "plain" };
-    println!(
+    say!(
         "{kind} k-means, {} clusters of {} {features} training features of {} (at most {} per \
          cluster; 0 is all)",
-        options.kmeans.clusters, result.points, result.dim, options.max_points_per_centroid
+        options.kmeans.clusters,
+        result.points,
+        result.dim,
+        options.max_points_per_centroid
     );
-    println!(
+    say!(
         "best of {} {start} starts, seed {}: {} of at most {} iterations, {objective} {:.6e}",
         options.kmeans.starts,
         options.kmeans.seed,
@@ -100,9 +105,10 @@ pub fn run(args: &KmeansArgs) -> Result<ExitCode> {
         options.kmeans.iterations,
         result.objective.abs()
     );
-    println!(
+    say!(
         "scores x 100 of {} {} features, each in the cluster of the nearest centroid",
-        result.scored, result.scored_split
+        result.scored,
+        result.scored_split
     );
     for (name, score) in [
         ("NMI", scores.nmi),
@@ -114,7 +120,7 @@ pub fn run(args: &KmeansArgs) -> Result<ExitCode> {
         ("V-measure", scores.v_measure),
         ("accuracy (Hungarian)", scores.accuracy),
     ] {
-        println!("{name:<20}  {:>7.2}", 100.0 * score);
+        say!("{name:<20}  {:>7.2}", 100.0 * score);
     }
     args.source.output.save(Protocol::Kmeans, &source, &result)?;
     Ok(ExitCode::SUCCESS)

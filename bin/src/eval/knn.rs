@@ -7,9 +7,12 @@ use carp::error::Result;
 use clap::Args;
 use evaluations::all::Protocol;
 use evaluations::knn::{KnnAccuracy, KnnOptions, evaluate};
+use files::check_output;
 
 use super::classifier::print_source;
 use super::feature_source::FeatureSource;
+use crate::commas::with_commas;
+use crate::print::say;
 use crate::threads::on_threads;
 
 #[derive(Args)]
@@ -17,8 +20,8 @@ pub struct KnnArgs {
     #[command(flatten)]
     source: FeatureSource,
     /// Numbers of neighbours.
-    #[arg(short, long, value_name = "N,...", value_delimiter = ',')]
-    #[arg(default_values_t = KnnOptions::default().ks)]
+    #[arg(short, long, value_name = "K,...", value_delimiter = ',')]
+    #[arg(default_value = with_commas(&KnnOptions::default().ks))]
     k: Vec<usize>,
     /// T in the weight exp(similarity / T) of a vote.
     #[arg(long, value_name = "T", default_value_t = KnnOptions::default().temperature)]
@@ -29,22 +32,28 @@ pub struct KnnArgs {
 }
 
 pub fn run(args: &KnnArgs) -> Result<ExitCode> {
+    args.source.output.check()?;
+    args.predictions.as_deref().map_or(Ok(()), check_output)?;
     let options = KnnOptions { ks: args.k.clone(), temperature: args.temperature };
     let (source, result) = on_threads(args.source.output.threads, || {
         let (train, test, source) = args.source.pair(Protocol::Knn)?;
         Ok((source, evaluate(&train, &test, options)?))
     })?;
     print_source(&source);
-    println!(
+    say!(
         "k-NN, cosine, votes exp(s / {}): {} test against {} training features of {}, {} classes",
-        result.options.temperature, result.queries, result.bank, result.dim, result.classes
+        result.options.temperature,
+        result.queries,
+        result.bank,
+        result.dim,
+        result.classes
     );
     let names: Vec<String> = result.accuracies.iter().map(KnnAccuracy::name).collect();
     let width = names.iter().map(String::len).max().unwrap_or(0).max(5);
-    println!("{:>width$}  {:>8}  {:>8}", "k", "top-1 %", "top-5 %");
+    say!("{:>width$}  {:>8}  {:>8}", "k", "top-1 %", "top-5 %");
     for (name, accuracy) in names.iter().zip(&result.accuracies) {
         let (top1, top5) = (100.0 * accuracy.top1, 100.0 * accuracy.top5);
-        println!("{name:>width$}  {top1:>8.2}  {top5:>8.2}");
+        say!("{name:>width$}  {top1:>8.2}  {top5:>8.2}");
     }
     if let Some(path) = &args.predictions {
         result.save_predictions(path)?;

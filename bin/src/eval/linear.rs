@@ -11,9 +11,11 @@ use evaluations::linear::{
     LinearResult, LinearSettings, ProbeOptimizer, linear_of_backbone, linear_of_features,
 };
 use evaluations::trained::{LabelledSplits, TrainedBackbone};
+use files::check_output;
 use tensor::Cpu;
 
 use super::classifier::{Screen, open_checkpoint, print_settings, write_json};
+use crate::print::say;
 use crate::threads::on_threads;
 
 #[derive(Args)]
@@ -54,7 +56,7 @@ pub struct LinearArgs {
     #[arg(long, value_name = "NAME")]
     schedule: Option<ScheduleArg>,
     /// Epochs at which multistep lowers the rate.
-    #[arg(long, value_name = "EPOCH,...", value_delimiter = ',', default_values_t = [12, 18])]
+    #[arg(long, value_name = "EPOCH,...", value_delimiter = ',', default_value = "12,18")]
     milestones: Vec<usize>,
     /// Factor by which multistep multiplies the rate.
     #[arg(long, value_name = "X", default_value_t = 0.1)]
@@ -149,6 +151,7 @@ impl LinearArgs {
 }
 
 pub fn run(args: &LinearArgs) -> Result<ExitCode> {
+    args.json.as_deref().map_or(Ok(()), check_output)?;
     let settings = args.settings();
     let mut screen = Screen::new(&settings.lr);
     let (source, result) = match (&args.features, &args.test_features, &args.checkpoint) {
@@ -203,18 +206,23 @@ fn of_checkpoint(
 fn print(source: &NetworkFile, result: &LinearResult) {
     print_settings(source, &result.settings);
     let LinearResult { train_images, test_images, classes, dim, .. } = result;
-    println!(
+    say!(
         "{train_images} training images, {test_images} test images, {classes} classes, features of \
          {dim}\n"
     );
-    println!(
+    say!(
         "{:>10}  {:>6}  {:>12}  {:>12}  {:>12}  {:>12}",
-        "lr", "epoch", "best top-1 %", "best top-5 %", "last top-1 %", "last top-5 %"
+        "lr",
+        "epoch",
+        "best top-1 %",
+        "best top-5 %",
+        "last top-1 %",
+        "last top-5 %"
     );
     for (i, head) in result.heads.iter().enumerate() {
         let [best, last] = [head.best, head.last].map(|epoch| epoch.test);
         let mark = if i == result.best_head && result.heads.len() > 1 { "  <- best" } else { "" };
-        println!(
+        say!(
             "{:>10}  {:>6}  {:>12.2}  {:>12.2}  {:>12.2}  {:>12.2}{mark}",
             head.lr,
             head.best.epoch,
@@ -224,7 +232,7 @@ fn print(source: &NetworkFile, result: &LinearResult) {
             100.0 * last.top5,
         );
     }
-    println!(
+    say!(
         "best: the epoch with the highest top-1 accuracy on the test images, as in the authors' script"
     );
 }

@@ -11,6 +11,8 @@ use evaluations::retrieval::{Relevance, RetrievalOptions, evaluate};
 
 use super::classifier::print_source;
 use super::feature_source::{Output, files, wanted};
+use crate::commas::with_commas;
+use crate::print::say;
 use crate::threads::on_threads;
 
 #[derive(Args)]
@@ -26,14 +28,15 @@ pub struct RetrievalArgs {
     #[arg(long, value_name = "FILE")]
     relevance: Option<PathBuf>,
     /// Ranks at which to measure precision.
-    #[arg(long, value_name = "N,...", value_delimiter = ',')]
-    #[arg(default_values_t = RetrievalOptions::default().precision_at)]
+    #[arg(long, value_name = "RANK,...", value_delimiter = ',')]
+    #[arg(default_value = with_commas(&RetrievalOptions::default().precision_at))]
     precision_at: Vec<usize>,
     #[command(flatten)]
     output: Output,
 }
 
 pub fn run(args: &RetrievalArgs) -> Result<ExitCode> {
+    args.output.check()?;
     let database = wanted(&args.features, "--features", "the features of the database")?;
     let queries = wanted(&args.test_features, "--test-features", "the features of the queries")?;
     let relevance = wanted(&args.relevance, "--relevance", "the ground truth")?;
@@ -49,19 +52,21 @@ pub fn run(args: &RetrievalArgs) -> Result<ExitCode> {
         evaluate(&database, &queries, &relevance, options)
     })?;
     print_source(&source);
-    println!(
+    say!(
         "revisited retrieval, cosine: {} queries in {} images, features of {}; AP by trapezoids, \
          junk removed",
-        result.queries, result.database, result.dim
+        result.queries,
+        result.database,
+        result.dim
     );
     let columns = result.options.precision_at.iter().map(|k| format!("{:>9}", format!("mP@{k} %")));
-    println!("{:<8}{:>9}{}  queries", "", "mAP %", columns.collect::<String>());
+    say!("{:<8}{:>9}{}  queries", "", "mAP %", columns.collect::<String>());
     let rows = [("Easy", &result.easy), ("Medium", &result.medium), ("Hard", &result.hard)];
     for (name, score) in rows {
         let number = |x: &Option<f64>| x.map_or("-".to_owned(), |x| format!("{:.2}", 100.0 * x));
         let columns = score.mean_precision.iter().map(|x| format!("{:>9}", number(x)));
         let columns: String = columns.collect();
-        println!("{name:<8}{:>9}{columns}  {:>7}", number(&score.map), score.queries);
+        say!("{name:<8}{:>9}{columns}  {:>7}", number(&score.map), score.queries);
     }
     args.output.save(Protocol::Retrieval, &source, &result)?;
     Ok(ExitCode::SUCCESS)

@@ -7,10 +7,12 @@ use carp::error::Result;
 use clap::Args;
 use evaluations::semi::{KnownLabels, SemiResult, SemiSettings, semi};
 use evaluations::trained::{LabelledSplits, TrainedBackbone};
+use files::check_output;
 use tensor::Cpu;
 
 use super::classifier::{Screen, open_checkpoint, print_settings, write_json};
 use super::linear::ScheduleArg;
+use crate::print::say;
 use crate::threads::on_threads;
 
 /// The authors published no settings: the defaults are those of SwAV's published script.
@@ -45,7 +47,7 @@ pub struct SemiArgs {
     #[arg(long, value_name = "NAME", default_value = "multistep")]
     schedule: ScheduleArg,
     /// Epochs at which multistep lowers the rates.
-    #[arg(long, value_name = "EPOCH,...", value_delimiter = ',', default_values_t = [12, 16])]
+    #[arg(long, value_name = "EPOCH,...", value_delimiter = ',', default_value = "12,16")]
     milestones: Vec<usize>,
     /// Factor by which multistep multiplies the rates.
     #[arg(long, value_name = "X", default_value_t = 0.2)]
@@ -94,6 +96,7 @@ impl SemiArgs {
 }
 
 pub fn run(args: &SemiArgs) -> Result<ExitCode> {
+    args.json.as_deref().map_or(Ok(()), check_output)?;
     let (checkpoint, mut config) = open_checkpoint(&args.checkpoint, args.data.as_ref())?;
     config.train.threads = args.threads.unwrap_or(config.train.threads);
     let backbone = TrainedBackbone::teacher(&checkpoint, &config, &Cpu)?;
@@ -126,23 +129,24 @@ pub fn run(args: &SemiArgs) -> Result<ExitCode> {
 fn print(source: &[(&str, String)], result: &SemiResult) {
     print_settings(source, &result.settings);
     let SemiResult { train_images, left_out, test_images, classes, .. } = result;
-    println!(
+    say!(
         "{train_images} labelled images ({left_out} left out of each epoch: the last batch would be incomplete), \
          {test_images} test images, {classes} classes"
     );
-    println!("defaults from SwAV's published script: CARP's authors published none\n");
-    println!("{:>6}  {:>6}  {:>8}  {:>8}", "", "epoch", "top-1 %", "top-5 %");
+    say!("defaults from SwAV's published script: CARP's authors published none\n");
+    say!("{:>6}  {:>6}  {:>8}  {:>8}", "", "epoch", "top-1 %", "top-5 %");
     for (name, epoch) in [("best", result.best), ("last", result.last)] {
         let (top1, top5) = (100.0 * epoch.test.top1, 100.0 * epoch.test.top5);
-        println!("{name:>6}  {:>6}  {top1:>8.2}  {top5:>8.2}", epoch.epoch);
+        say!("{name:>6}  {:>6}  {top1:>8.2}  {top5:>8.2}", epoch.epoch);
     }
-    println!("best: the epoch with the highest top-1 accuracy on the test images");
+    say!("best: the epoch with the highest top-1 accuracy on the test images");
     let chance = (*classes as f64).ln();
     if let Some(epoch) = result.epochs.iter().find(|epoch| epoch.loss > 2.0 * chance) {
-        println!(
+        say!(
             "warning: the loss rose to {:.2} in epoch {}, where guessing gives {chance:.2}: the learning \
              rates are too high for this network; lower --lr and --head-lr",
-            epoch.loss, epoch.epoch
+            epoch.loss,
+            epoch.epoch
         );
     }
 }

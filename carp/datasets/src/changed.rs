@@ -29,6 +29,23 @@ pub struct Changed {
     pub change: Change,
 }
 
+impl Changed {
+    fn changed(&self, index: usize, image: &Image) -> Arc<Image> {
+        Arc::new(match &self.change {
+            Change::Stretch(side) => image.resized(Filter::Bicubic, *side, *side),
+            Change::Fit(most) => image.fitting(Filter::Lanczos, *most).into_owned(),
+            Change::Crop(crops) => {
+                // A box may extend beyond its image.
+                let Crop { top, left, height, width } = crops[index];
+                let (top, left) = (top.min(image.height - 1), left.min(image.width - 1));
+                let height = height.clamp(1, image.height - top);
+                let width = width.clamp(1, image.width - left);
+                image.cropped(Crop { top, left, height, width })
+            }
+        })
+    }
+}
+
 impl Dataset for Changed {
     fn name(&self) -> &str {
         self.data.name()
@@ -59,19 +76,12 @@ impl Dataset for Changed {
     }
 
     fn image(&self, index: usize) -> Result<Arc<Image>> {
-        let image = self.data.image(index)?;
-        Ok(Arc::new(match &self.change {
-            Change::Stretch(side) => image.resized(Filter::Bicubic, *side, *side),
-            Change::Fit(most) => image.fitting(Filter::Lanczos, *most).into_owned(),
-            Change::Crop(crops) => {
-                // A box may extend beyond its image.
-                let Crop { top, left, height, width } = crops[index];
-                let (top, left) = (top.min(image.height - 1), left.min(image.width - 1));
-                let height = height.clamp(1, image.height - top);
-                let width = width.clamp(1, image.width - left);
-                image.cropped(Crop { top, left, height, width })
-            }
-        }))
+        Ok(self.changed(index, &*self.data.image(index)?))
+    }
+
+    fn readable(&self, index: usize) -> Result<Option<Arc<Image>>> {
+        let image = self.data.readable(index)?;
+        Ok(image.map(|image| self.changed(index, &image)))
     }
 
     fn skipped(&self) -> usize {

@@ -37,7 +37,15 @@ pub trait Dataset: Send + Sync {
     /// # Errors
     /// A file that cannot be read.
     fn image(&self, index: usize) -> Result<Arc<Image>>;
-    /// Unreadable images replaced by others so far.
+    /// An image, or `None` if it cannot be read and the data set skips such images: its row is then
+    /// left out as a whole, with label and name.
+    ///
+    /// # Errors
+    /// A file that cannot be read, if the data set skips none.
+    fn readable(&self, index: usize) -> Result<Option<Arc<Image>>> {
+        self.image(index).map(Some)
+    }
+    /// Unreadable images found so far.
     fn skipped(&self) -> usize {
         0
     }

@@ -1,15 +1,16 @@
 //! Image files, decoded on demand; the most recent stay in memory up to a limit.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use files::{Error, Result};
 
 use crate::dataset::Dataset;
+use crate::decode::decode;
 use crate::image::Image;
 use crate::labels::Labels;
+use crate::warning::warn;
 
 /// Image files with or without labels.
 pub struct FileDataset {
@@ -18,8 +19,12 @@ pub struct FileDataset {
     labels: Labels,
     classes: Vec<String>,
     strict: bool,
+    /// Why every image is needed, if it is.
+    needed: Option<&'static str>,
+    upright: bool,
     cache: Mutex<Cache>,
-    skipped: AtomicUsize,
+    /// Numbers of the images found to be unreadable.
+    unreadable: Mutex<BTreeSet<usize>>,
 }
 
 /// How to treat unreadable images, and how much memory decoded ones may use.
@@ -77,22 +82,22 @@ impl FileDataset {
             labels,
             classes,
             strict: reading.strict,
+            needed: None,
+            upright: false,
             cache: Mutex::new(cache),
-            skipped: AtomicUsize::new(0),
+            unreadable: Mutex::default(),
         }
     }
 
-    fn decode(&self, index: usize) -> Result<Arc<Image>> {
-        let path = &self.files[index];
-        let decoded = image::ImageReader::open(path)
-            .and_then(|reader| reader.with_guessed_format())
-            .map_err(|source| Error::io(path, source))?
-            .decode()
-            .map_err(|error| Error::data(path, format!("cannot be decoded: {error}")))?
-            .into_rgb8();
-        let (width, height) = (decoded.width() as usize, decoded.height() as usize);
-        let pixels = decoded.into_raw();
-        Ok(Arc::new(Image { height, width, channels: 3, pixels }))
+    /// The same, strict because every image is needed: errors tell `why`.
+    pub fn needed(self, why: &'static str) -> FileDataset {
+        FileDataset { strict: true, needed: Some(why), ..self }
+    }
+
+    /// The same, with pictures turned upright by their EXIF tags. Boxes and published results of a
+    /// benchmark are of pixels as they are stored.
+    pub fn upright(self) -> FileDataset {
+        FileDataset { upright: true, ..self }
     }
 }
 
@@ -131,33 +136,40 @@ impl Dataset for FileDataset {
         self.files.get(index).map(PathBuf::as_path)
     }
 
-    /// The image, or without `strict` the next readable one; which one depends only on the files.
     fn image(&self, index: usize) -> Result<Arc<Image>> {
-        let lock = || self.cache.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let mut first_error = None;
-        for step in 0..self.files.len() {
-            let at = (index + step) % self.files.len();
-            if let Some(image) = &lock().images[at] {
-                return Ok(Arc::clone(image));
-            }
-            match self.decode(at) {
-                Ok(image) => {
-                    lock().insert(at, &image);
-                    return Ok(image);
-                }
-                Err(error) if self.strict => return Err(error),
-                Err(error) => {
-                    eprintln!("warning: skipped {error}");
-                    self.skipped.fetch_add(1, Ordering::Relaxed);
-                    first_error.get_or_insert(error);
-                }
+        if let Some(image) = &locked(&self.cache).images[index] {
+            return Ok(Arc::clone(image));
+        }
+        let decoded = decode(&self.files[index], self.upright).map_err(|error| match self.needed {
+            Some(why) => Error::data(&self.name, format!("{why}: {error}")),
+            None => error,
+        });
+        let image = Arc::new(decoded?);
+        locked(&self.cache).insert(index, &image);
+        Ok(image)
+    }
+
+    fn readable(&self, index: usize) -> Result<Option<Arc<Image>>> {
+        if locked(&self.unreadable).contains(&index) {
+            return Ok(None);
+        }
+        match self.image(index) {
+            Ok(image) => Ok(Some(image)),
+            Err(error) if self.strict => Err(error),
+            Err(error) => {
+                locked(&self.unreadable).insert(index);
+                warn(format!("skipped {error}"));
+                Ok(None)
             }
         }
-        let detail = first_error.map_or_else(String::new, |error| format!(", the first: {error}"));
-        Err(Error::data(&self.name, format!("no image can be decoded{detail}")))
     }
 
     fn skipped(&self) -> usize {
-        self.skipped.load(Ordering::Relaxed)
+        locked(&self.unreadable).len()
     }
+}
+
+/// What a thread that panicked left behind is whole: nothing panics between two changes.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -14,8 +14,9 @@ use flate2::read::ZlibDecoder;
 
 use crate::binary_file::read;
 
-/// No index needs more, and a small file must not claim more.
-const MOST_UNPACKED: u64 = 256 << 20;
+/// All compressed elements of a file together: no index needs more, and a small file must not claim
+/// more. Numbers take up to eight times as much.
+const MOST_UNPACKED: u64 = 64 << 20;
 /// Maximum nesting of cells.
 const MOST_NESTED: usize = 16;
 
@@ -155,7 +156,7 @@ fn parse(bytes: &[u8]) -> Parsed<Vec<(String, Array)>> {
         );
     }
     let mut cursor = Cursor { bytes, at: 128, unpacked: false };
-    let mut arrays = Vec::new();
+    let (mut arrays, mut left) = (Vec::new(), MOST_UNPACKED);
     while cursor.at < bytes.len() {
         let (kind, data) = cursor.element()?;
         match kind {
@@ -163,12 +164,13 @@ fn parse(bytes: &[u8]) -> Parsed<Vec<(String, Array)>> {
             15 => {
                 let mut unpacked = Vec::new();
                 ZlibDecoder::new(data.bytes)
-                    .take(MOST_UNPACKED + 1)
+                    .take(left + 1)
                     .read_to_end(&mut unpacked)
                     .map_err(|error| format!("offset {}: broken zlib: {error}", cursor.at))?;
-                if unpacked.len() as u64 > MOST_UNPACKED {
-                    return Err(format!("offset {}: unpacks to more than 256 MiB", cursor.at));
-                }
+                let Some(rest) = left.checked_sub(unpacked.len() as u64) else {
+                    return Err(format!("offset {}: unpacks to more than 64 MiB", cursor.at));
+                };
+                left = rest;
                 let mut inner = Cursor { bytes: &unpacked, at: 0, unpacked: true };
                 let (kind, data) = inner.element()?;
                 if kind == 14 {

@@ -4,6 +4,8 @@
 //! by `max(scale, 1)`. One pass along rows, then one along columns; weights are integers in units
 //! of 2^-22 and each pass rounds to 8 bits.
 
+use std::ops::Range;
+
 use crate::crop::Crop;
 
 /// Fractional bits of a weight: 32, minus 8 for the pixel and 2 for overshoot.
@@ -65,9 +67,10 @@ fn sinc(x: f64) -> f64 {
     y * series / (std::f64::consts::PI * x)
 }
 
-/// The weights of one direction: per output pixel its first input pixel and how many it reads.
+/// The weights of one direction, for a range of output pixels: for each its first input pixel and
+/// how many it reads.
 #[derive(Default)]
-pub struct Weights {
+struct Weights {
     spans: Vec<(usize, usize)>,
     /// `per_output` weights for each output pixel; the span says how many are used.
     weights: Vec<i32>,
@@ -89,15 +92,16 @@ impl Weights {
         self.weights.reserve(output * Weights::per_output(filter, input, output));
     }
 
-    fn compute(&mut self, filter: Filter, input: usize, output: usize) {
+    /// Computes those of the output pixels `range`.
+    fn compute(&mut self, filter: Filter, input: usize, output: usize, range: Range<usize>) {
         let scale = input as f64 / output as f64;
         let stretch = scale.max(1.0);
         let support = filter.support() * stretch;
         self.per_output = Weights::per_output(filter, input, output);
         self.spans.clear();
         self.weights.clear();
-        self.weights.resize(output * self.per_output, 0);
-        for (i, weights) in self.weights.chunks_exact_mut(self.per_output).enumerate() {
+        self.weights.resize(range.len() * self.per_output, 0);
+        for (i, weights) in range.zip(self.weights.chunks_exact_mut(self.per_output)) {
             let centre = (i as f64 + 0.5) * scale;
             // Truncated like Pillow's cast, and never below the first pixel.
             let first = (centre - support + 0.5).max(0.0) as usize;
@@ -112,9 +116,16 @@ impl Weights {
         }
     }
 
-    fn of(&self, output: usize) -> (usize, &[i32]) {
-        let (first, len) = self.spans[output];
-        (first, &self.weights[output * self.per_output..][..len])
+    /// First input pixel and weights of the output pixel `place` of the range.
+    fn of(&self, place: usize) -> (usize, &[i32]) {
+        let (first, len) = self.spans[place];
+        (first, &self.weights[place * self.per_output..][..len])
+    }
+
+    /// All input pixels that are read.
+    fn input(&self) -> Range<usize> {
+        let first = self.spans.iter().map(|&(first, _)| first).min().unwrap_or(0);
+        first..self.spans.iter().map(|&(first, len)| first + len).max().unwrap_or(0)
     }
 }
 
@@ -127,7 +138,8 @@ const HALF: i32 = 1 << (PRECISION - 1);
 /// Memory that [`resize`] keeps between calls.
 #[derive(Default)]
 pub struct ResizeScratch {
-    weights: Weights,
+    across: Weights,
+    down: Weights,
     rows: Vec<u8>,
 }
 
@@ -141,19 +153,41 @@ pub fn resize(
     scratch: &mut ResizeScratch,
     output: &mut Vec<u8>,
 ) {
-    let ResizeScratch { weights, rows } = scratch;
     let height = pixels.len() / (width * channels);
-    // Room for the whole image: no other crop of an image of this size then allocates.
-    weights.reserve(filter, width, out_width);
-    weights.reserve(filter, height, out_height);
+    // Room for the largest random crop: no other crop of an image of this size then allocates. None
+    // has a side of twice the other, so an image of 1 x 1,000,000 needs no room for all of it.
+    let (tall, wide) = (height.min(2 * width), width.min(2 * height));
+    scratch.across.reserve(filter, wide, out_width);
+    scratch.down.reserve(filter, tall, out_height);
+    scratch.rows.clear();
+    scratch.rows.reserve(tall * out_width * channels);
+    let size = (out_height, out_width);
+    let part = Crop::whole(out_height, out_width);
+    resize_part(filter, (pixels, width, channels), crop, size, part, scratch, output);
+}
+
+/// Only `part` of what [`resize`] gives, computing no more than that.
+pub fn resize_part(
+    filter: Filter,
+    (pixels, width, channels): (&[u8], usize, usize),
+    crop: Crop,
+    (out_height, out_width): (usize, usize),
+    part: Crop,
+    scratch: &mut ResizeScratch,
+    output: &mut Vec<u8>,
+) {
+    let ResizeScratch { across, down, rows } = scratch;
+    across.compute(filter, crop.width, out_width, part.left..part.left + part.width);
+    down.compute(filter, crop.height, out_height, part.top..part.top + part.height);
+    let input_rows = down.input();
+    let first_row = input_rows.start;
     rows.clear();
-    rows.reserve(height * out_width * channels);
-    weights.compute(filter, crop.width, out_width);
-    for row in 0..crop.height {
+    rows.reserve(input_rows.len() * part.width * channels);
+    for row in input_rows {
         let start = ((crop.top + row) * width + crop.left) * channels;
         let input = &pixels[start..start + crop.width * channels];
-        for x in 0..out_width {
-            let (first, weights) = weights.of(x);
+        for x in 0..part.width {
+            let (first, weights) = across.of(x);
             let input = &input[first * channels..];
             let mut sums = [HALF; 3];
             for (pixel, weight) in input.chunks_exact(channels).zip(weights) {
@@ -164,18 +198,41 @@ pub fn resize(
             rows.extend(sums[..channels].iter().map(|&sum| rounded(sum)));
         }
     }
-    weights.compute(filter, crop.height, out_height);
-    let row_len = out_width * channels;
+    let row_len = part.width * channels;
     output.clear();
-    output.reserve(out_height * row_len);
-    for y in 0..out_height {
-        let (first, weights) = weights.of(y);
-        let input = &rows[first * row_len..];
+    output.reserve(part.height * row_len);
+    for y in 0..part.height {
+        let (first, weights) = down.of(y);
+        let input = &rows[(first - first_row) * row_len..];
         for x in 0..row_len {
             let sum = weights.iter().enumerate().fold(HALF, |sum, (row, weight)| {
                 sum + i32::from(input[row * row_len + x]) * weight
             });
             output.push(rounded(sum));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_is_that_of_the_whole() {
+        let pixels: Vec<u8> = (0..13 * 17 * 3).map(|i| (i * 89 % 251) as u8).collect();
+        let source = (&pixels[..], 17, 3);
+        let crop = Crop { top: 1, left: 2, height: 11, width: 14 };
+        let mut scratch = ResizeScratch::default();
+        for filter in [Filter::Bilinear, Filter::Bicubic, Filter::Lanczos] {
+            for size in [(5, 6), (40, 6), (5, 60), (11, 14)] {
+                let (mut whole, mut part) = (Vec::new(), Vec::new());
+                resize(filter, source, crop, size, &mut scratch, &mut whole);
+                let (height, width) = size;
+                let window = Crop { top: 2, left: 1, height: 3, width: width - 2 };
+                resize_part(filter, source, crop, size, window, &mut scratch, &mut part);
+                let whole = crate::Image { height, width, channels: 3, pixels: whole };
+                assert_eq!(part, whole.cropped(window).pixels, "{filter:?} {size:?}");
+            }
         }
     }
 }

@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use files::Result;
+use files::{Error, Result};
+use rayon::prelude::*;
 
 use crate::dataset::Dataset;
 use crate::image::Image;
@@ -17,6 +18,23 @@ pub struct Subset {
 }
 
 impl Subset {
+    /// The images that can be read; decodes each once.
+    ///
+    /// # Errors
+    /// An image that cannot be read, if `data` skips none; no image that can.
+    pub fn readable(data: Arc<dyn Dataset>) -> Result<Arc<dyn Dataset>> {
+        let found = |index| Ok(data.readable(index as usize)?.map(|_| index));
+        let indices: Vec<u32> = (0..data.len() as u32)
+            .into_par_iter()
+            .filter_map(|index| found(index).transpose())
+            .collect::<Result<_>>()?;
+        match indices.len() {
+            0 => Err(Error::data(data.name(), "no image in it can be read")),
+            len if len == data.len() => Ok(data),
+            _ => Ok(Arc::new(Subset { data, indices })),
+        }
+    }
+
     fn place(&self, index: usize) -> usize {
         self.indices[index] as usize
     }
@@ -53,6 +71,10 @@ impl Dataset for Subset {
 
     fn image(&self, index: usize) -> Result<Arc<Image>> {
         self.data.image(self.place(index))
+    }
+
+    fn readable(&self, index: usize) -> Result<Option<Arc<Image>>> {
+        self.data.readable(self.place(index))
     }
 
     fn skipped(&self) -> usize {

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 
-use datasets::{DataConfig, DataKind, Splits};
+use datasets::{DataConfig, DataKind, Splits, Subset};
 use files::Result;
 use tempfile::TempDir;
 
@@ -202,12 +202,19 @@ fn unreadable_images_are_skipped_and_counted_or_refused() {
     png(temp.path(), "c.png", 3);
     let config = DataConfig { path: Some(temp.path().to_owned()), ..DataConfig::default() };
     let data = config.open(0).unwrap().pretrain;
-    assert_eq!(data.image(1).unwrap().pixels[0], 3);
-    assert_eq!((data.image(0).unwrap().pixels[0], data.skipped()), (1, 1));
+    // The row is not there; no other picture stands in for it.
+    for _ in 0..2 {
+        assert_eq!(data.readable(1).unwrap(), None);
+        assert_eq!((data.readable(2).unwrap().unwrap().pixels[0], data.skipped()), (3, 1));
+    }
+    let rest = Subset::readable(data).unwrap();
+    assert_eq!((rest.len(), rest.image(1).unwrap().pixels[0]), (2, 3));
+    assert!(rest.file(1).unwrap().ends_with("c.png"));
 
     let strict = DataConfig { strict: true, ..config }.open(0).unwrap().pretrain;
-    let error = strict.image(1).unwrap_err().to_string();
+    let error = strict.readable(1).unwrap_err().to_string();
     assert!(error.contains("b.png") && error.contains("cannot be decoded"), "{error}");
+    assert!(Subset::readable(strict).is_err());
 
     let empty = TempDir::new().unwrap();
     fails(open(DataKind::Folder, empty.path()), &["no images"]);

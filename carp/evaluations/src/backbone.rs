@@ -7,6 +7,8 @@ use carp::layout;
 use carp::nn::{Arch, Params, ResNet, ResNetConfig, Stem};
 use weights::{StoredTensor, WeightsFile};
 
+use crate::network_role::{Role, roles};
+
 /// A backbone's settings and weights.
 #[derive(Clone, Debug)]
 pub struct Backbone {
@@ -27,26 +29,6 @@ impl Backbone {
         });
         Backbone { config: *config, tensors: tensors.collect() }
     }
-}
-
-/// Role of a network in a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// Trained by gradients: student, online network, query encoder.
-    Student,
-    /// Its moving average: teacher, target, key encoder.
-    Teacher,
-}
-
-/// Parts of prefixes that indicate the role of a network.
-const TEACHERS: [&str; 5] = ["teacher", "momentum_encoder", "encoder_k", "target", "ema"];
-const STUDENTS: [&str; 4] = ["student", "base_encoder", "encoder_q", "online"];
-
-fn role_of(prefix: &str) -> Option<Role> {
-    let has = |words: &[&str]| {
-        prefix.split('.').any(|part| words.iter().any(|word| part.starts_with(word)))
-    };
-    if has(&TEACHERS) { Some(Role::Teacher) } else { has(&STUDENTS).then_some(Role::Student) }
 }
 
 /// How the layers are named.
@@ -80,7 +62,7 @@ impl Naming {
 pub struct Candidate {
     /// Prefix of torchvision's names.
     pub prefix: String,
-    /// Student or teacher, if the prefix tells.
+    /// Student or teacher, where the prefixes tell.
     pub role: Option<Role>,
     naming: Naming,
 }
@@ -95,21 +77,36 @@ pub fn candidates(file: &WeightsFile) -> Vec<Candidate> {
             let has = |name: &str| file.find(&(prefix.to_owned() + &naming.given(name))).is_some();
             let is_whole = prefix.is_empty() || prefix.ends_with('.');
             if is_whole && has("bn1.running_mean") && has("layer1.0.conv1.weight") {
-                found.push(Candidate { prefix: prefix.to_owned(), role: role_of(prefix), naming });
+                found.push(Candidate { prefix: prefix.to_owned(), role: None, naming });
             }
         }
+    }
+    let prefixes: Vec<&str> = found.iter().map(|candidate| &candidate.prefix[..]).collect();
+    let roles = roles(&prefixes);
+    for (candidate, role) in found.iter_mut().zip(roles) {
+        candidate.role = role;
     }
     found
 }
 
-/// The selected backbone: by `role`, or by exact prefix. Without either, the one that each method's
-/// own evaluation uses: a student's teacher, else the query encoder.
+/// The backbone that is meant: of `role`, or of exactly this prefix. Without either the teacher, or
+/// else the first network there is.
 ///
 /// # Errors
 /// None at all, or none with this role or prefix: lists those found.
 pub fn choose(file: &WeightsFile, role: Option<Role>, prefix: Option<&str>) -> Result<Candidate> {
     let all = candidates(file);
     let refuse = |detail: String| Err(Error::data(file.path(), detail));
+    if all.is_empty() && file.tensors().is_empty() {
+        let classes = file.classes().iter().take(3).map(String::as_str).collect::<Vec<_>>();
+        let beside = match &classes[..] {
+            [] => String::new(),
+            classes => format!(", but objects of {}", classes.join(", ")),
+        };
+        return refuse(format!(
+            "no tensors in it{beside}; save the weights alone: torch.save(model.state_dict(), FILE)"
+        ));
+    }
     if all.is_empty() {
         return refuse(
             "no ResNet in it: no conv1.weight with bn1 and layer1 under any prefix".to_owned(),
@@ -126,19 +123,15 @@ pub fn choose(file: &WeightsFile, role: Option<Role>, prefix: Option<&str>) -> R
             None => refuse(format!("no ResNet under {prefix:?}, only under {listed}")),
         };
     }
-    // Evaluations use a teacher if it is named so; of query and key encoder, the former.
-    let rank = |candidate: &Candidate| match (candidate.role, role) {
-        (own, Some(wanted)) if own == Some(wanted) => 0,
-        (Some(_), Some(_)) => 9,
-        _ if candidate.prefix.split('.').any(|part| part == "teacher") => 1,
-        (None, _) => 2,
-        (Some(Role::Student), _) => 3,
-        (Some(Role::Teacher), _) => 4,
+    let wanted = role.unwrap_or(Role::Teacher);
+    let rank = |candidate: &Candidate| match candidate.role {
+        Some(own) if own == wanted => 0,
+        None => 1,
+        Some(_) => 2,
     };
     let best = all.iter().min_by_key(|candidate| rank(candidate)).expect("not empty");
-    if rank(best) == 9 {
-        let wanted = if role == Some(Role::Teacher) { "teacher" } else { "student" };
-        return refuse(format!("no {wanted} in it, only a ResNet under {listed}"));
+    if role.is_some() && rank(best) == 2 {
+        return refuse(format!("no {} in it, only a ResNet under {listed}", wanted.name()));
     }
     Ok(best.clone())
 }
@@ -164,6 +157,11 @@ pub struct Match {
 pub fn compare(file: &WeightsFile, candidate: &Candidate) -> Result<Match> {
     let Candidate { prefix, naming, .. } = candidate;
     let given = |name: &str| prefix.clone() + &naming.given(name);
+    for name in ["conv1.weight", "layer1.0.conv1.weight"] {
+        if let Some(StoredTensor { view: Err(reason), name, .. }) = file.find(&given(name)) {
+            return Err(Error::data(file.path(), format!("{name}: {reason}")));
+        }
+    }
     let config = detect(|name| file.find(&given(name)))
         .map_err(|detail| Error::data(file.path(), format!("under {prefix:?}: {detail}")))?;
     let (mut graph, mut params) = (Graph::new(), Params::new(false));
@@ -175,6 +173,9 @@ pub fn compare(file: &WeightsFile, candidate: &Candidate) -> Result<Match> {
         let want = layout::pytorch_shape(&info.shape);
         match file.find(&stored) {
             None => missing.push(info.name.clone()),
+            Some(StoredTensor { view: Err(reason), .. }) => {
+                return Err(Error::data(file.path(), format!("{stored}: {reason}")));
+            }
             Some(tensor) if tensor.shape == want => tensors.push((info.name.clone(), stored)),
             Some(tensor) => {
                 let (arch, width) = (config.arch.name(), config.width);

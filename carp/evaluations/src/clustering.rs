@@ -8,7 +8,7 @@ use tensor::random::{Purpose, Stream};
 
 use super::clustering_scores::{ClusteringScores, clustering_scores};
 use super::kmeans::{kmeans, nearest_centroids};
-use crate::features::FeatureSet;
+use crate::features::{ClassIds, FeatureSet};
 use crate::kmeans_options::{KmeansOptions, Start};
 
 /// Rows that one task adds up.
@@ -87,8 +87,7 @@ pub fn evaluate(
     let dim = train.dim;
     if options.kmeans.clusters == 0 {
         let train = train.classes("training features".as_ref()).unwrap_or(&[]);
-        let most = classes.iter().chain(train).max().expect("features are not empty");
-        options.kmeans.clusters = *most as usize + 1;
+        options.kmeans.clusters = ClassIds::of(&[&classes, train]).count();
     }
     if options.standardize {
         let (mean, scale) = moments(&train.features, dim);

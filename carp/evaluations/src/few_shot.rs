@@ -13,7 +13,7 @@ use tensor::random::{Purpose, Stream};
 
 use super::average_precision::{Interpolation, average_precision};
 use super::linear_svm::{LinearSvm, SvmOptions};
-use crate::features::FeatureSet;
+use crate::features::{ClassIds, FeatureSet};
 pub use crate::few_shot_scores::{CostScore, ShortClass, ShotScore};
 
 /// Meaning of label 0 in `[N,C]`: PASCAL VOC's difficult objects.
@@ -94,7 +94,8 @@ pub fn evaluate(
 ) -> Result<FewShotResult> {
     train.same_dim(&test)?;
     check(&options)?;
-    let classes = classes(&train.labels, &test.labels)?;
+    let class_labels = class_labels(&mut train.labels, &mut test.labels)?;
+    let classes = class_labels.len();
     if options.difficult == Difficult::Ignored {
         for (set, name) in [(&train, "training"), (&test, "test")] {
             if matches!(&set.labels, Labels::Multi { shown, .. } if !shown.contains(&-1)) {
@@ -106,7 +107,7 @@ pub fn evaluate(
     }
     scale(&mut train);
     scale(&mut test);
-    let problem = Problem { train: &train, test: &test, classes, options: &options };
+    let problem = Problem { train: &train, test: &test, class_labels, options: &options };
     let mut scores = Vec::new();
     for &shots in &options.shots {
         let draw = |draw: usize| problem.draw(shots, draw as u64);
@@ -146,18 +147,21 @@ fn check(options: &FewShotOptions) -> Result<()> {
     Err(Error::usage(format!("few-shot: {wrong}")))
 }
 
-/// The number of classes.
-fn classes(train: &Labels, test: &Labels) -> Result<usize> {
+/// The label of each class: of `[N]` those that occur, and the classes take their place; of `[N,C]`
+/// the column.
+fn class_labels(train: &mut Labels, test: &mut Labels) -> Result<Vec<u32>> {
     match (train, test) {
         (Labels::Single(train), Labels::Single(test)) => {
-            Ok(*train.iter().chain(test).max().expect("features are not empty") as usize + 1)
+            let ids = ClassIds::of(&[train, test]);
+            (*train, *test) = (ids.classes(train), ids.classes(test));
+            Ok((0..ids.count() as u32).map(|class| ids.label(class)).collect())
         }
         (Labels::Multi { classes, .. }, Labels::Multi { classes: other, .. }) => {
             if classes != other {
                 let wrong = format!("few-shot: {classes} classes in training, {other} in test");
                 return Err(Error::usage(wrong));
             }
-            Ok(*classes)
+            Ok((0..*classes as u32).collect())
         }
         _ => Err(Error::usage(
             "few-shot: training and test features need `labels`, both [N] or both [N,C]".to_owned(),
@@ -191,7 +195,8 @@ fn scale(set: &mut FeatureSet) {
 struct Problem<'a> {
     train: &'a FeatureSet,
     test: &'a FeatureSet,
-    classes: usize,
+    /// Of each class.
+    class_labels: Vec<u32>,
     options: &'a FewShotOptions,
 }
 
@@ -213,7 +218,7 @@ impl Problem<'_> {
     /// image drawn for several classes is there once for each, as in the authors' script.
     fn draw(&self, shots: usize, draw: u64) -> Vec<u32> {
         let mut rows = Vec::new();
-        for class in 0..self.classes {
+        for class in 0..self.class_labels.len() {
             let mut shown: Vec<u32> = self.shown(class).collect();
             let index = (shots as u64) << 32 | class as u64;
             Stream::new(self.options.seed, Purpose::Evaluation, draw, index).shuffle(&mut shown);
@@ -225,9 +230,12 @@ impl Problem<'_> {
 
     /// The classes with fewer training images than `shots`, except those with none.
     fn short(&self, shots: usize) -> Vec<ShortClass> {
-        let count = |class| ShortClass { class, images: self.shown(class).count() };
+        let count = |class: usize| ShortClass {
+            class: self.class_labels[class] as usize,
+            images: self.shown(class).count(),
+        };
         let is_short = |short: &ShortClass| (1..shots).contains(&short.images);
-        (0..self.classes).map(count).filter(is_short).collect()
+        (0..self.class_labels.len()).map(count).filter(is_short).collect()
     }
 
     fn shot_score(&self, shots: Option<usize>, draws: &[Vec<u32>]) -> Result<ShotScore> {
@@ -235,11 +243,12 @@ impl Problem<'_> {
         let of_cost = |&cost: &f64| -> Result<CostScore> {
             let (mut maps, mut accuracies, mut not_converged) = (Vec::new(), Vec::new(), 0);
             for (draw, rows) in draws.iter().enumerate() {
-                let classes: Vec<Option<ClassScore>> = (0..self.classes)
+                let classes: Vec<Option<ClassScore>> = (0..self.class_labels.len())
                     .into_par_iter()
                     .map(|class| self.class_score(class, cost, rows, draw as u64))
                     .collect();
-                skipped.extend((0..self.classes).filter(|&class| classes[class].is_none()));
+                skipped
+                    .extend((0..self.class_labels.len()).filter(|&class| classes[class].is_none()));
                 let trained = || classes.iter().flatten();
                 if trained().next().is_none() {
                     let wrong = "few-shot: no class has training images with it and without it";
@@ -267,7 +276,8 @@ impl Problem<'_> {
         let best = &costs[(0..costs.len()).reduce(better).expect("at least one cost")];
         let (best_cost, map, map_sd) = (best.cost, best.map, best.map_sd);
         let short = shots.map_or(vec![], |shots| self.short(shots));
-        let skipped = skipped.into_iter().collect();
+        let label = |class: usize| self.class_labels[class] as usize;
+        let skipped = skipped.into_iter().map(label).collect();
         let draws = draws.len();
         Ok(ShotScore { shots, draws, costs, best_cost, map, map_sd, short, skipped })
     }
@@ -357,7 +367,8 @@ mod tests {
         let shown = vec![1, 1, 1, -1, -1, 1, -1, -1];
         let train = FeatureSet { labels: Labels::Multi { classes: 2, shown }, ..train };
         let options = FewShotOptions::default();
-        let problem = Problem { train: &train, test: &test, classes: 2, options: &options };
+        let class_labels = vec![0, 1];
+        let problem = Problem { train: &train, test: &test, class_labels, options: &options };
         assert_eq!(problem.draw(2, 0), [0, 0, 1, 2]);
         assert_eq!(problem.draw(8, 0), [0, 0, 1, 2]);
     }

@@ -43,7 +43,7 @@ pub struct ShotScore {
 /// A class with too few training images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct ShortClass {
-    /// Which, from 0.
+    /// Its label.
     pub class: usize,
     /// How many there are.
     pub images: usize,

@@ -4,6 +4,7 @@
 //! The k training features b most similar to a query q, `s = <q, b> / (|q| |b|)`, vote for their
 //! class with weight `exp(s / T)`.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use carp::error::{Error, Result};
@@ -13,7 +14,7 @@ use safetensors::tensor::{Dtype, TensorView};
 use serde::Serialize;
 use tensor::math::exp;
 
-use crate::features::{FeatureSet, Labelled};
+use crate::features::{ClassIds, FeatureSet, Labelled};
 use crate::neighbours::{Neighbour, neighbours};
 
 /// Classes returned per query.
@@ -22,7 +23,7 @@ const RANKS: usize = 5;
 /// Settings of the vote.
 #[derive(Clone, Debug, Serialize)]
 pub struct KnnOptions {
-    /// Numbers of neighbours, all found in one pass.
+    /// Numbers of neighbours, all found in one pass. One that comes again counts once.
     pub ks: Vec<usize>,
     /// T.
     pub temperature: f32,
@@ -46,7 +47,7 @@ pub struct KnnResult {
     pub queries: usize,
     /// D.
     pub dim: usize,
-    /// One more than the largest label.
+    /// Classes that occur.
     pub classes: usize,
     /// One per entry of `ks`.
     pub accuracies: Vec<KnnAccuracy>,
@@ -104,20 +105,30 @@ pub type Ranking = Vec<u32>;
 /// k-NN accuracy of a test set against a training set.
 ///
 /// # Errors
-/// Sets without classes or with features of different lengths, and those of [`classify`].
-pub fn evaluate(train: &FeatureSet, test: &FeatureSet, options: KnnOptions) -> Result<KnnResult> {
+/// Sets without classes or of different length of feature, and those of [`classify`].
+pub fn evaluate(
+    train: &FeatureSet,
+    test: &FeatureSet,
+    mut options: KnnOptions,
+) -> Result<KnnResult> {
+    let mut seen = BTreeSet::new();
+    options.ks.retain(|&k| seen.insert(k));
     train.same_dim(test)?;
     let bank = train.classes("training features".as_ref())?;
     let queries = test.classes("test features".as_ref())?;
-    let classes = bank.iter().chain(queries).max().map_or(0, |&most| most as usize + 1);
-    let rankings = classify(
-        Labelled { features: &train.features, labels: bank },
-        Labelled { features: &test.features, labels: queries },
+    let ids = ClassIds::of(&[bank, queries]);
+    let classes = ids.count();
+    let mut rankings = classify(
+        Labelled { features: &train.features, labels: &ids.classes(bank) },
+        Labelled { features: &test.features, labels: &ids.classes(queries) },
         train.dim,
         classes,
         &options.ks,
         options.temperature,
     )?;
+    for class in rankings.iter_mut().flatten().flatten() {
+        *class = ids.label(*class);
+    }
     let accuracies = accuracies(&options.ks, &rankings, bank.len(), queries);
     let (bank, queries) = (bank.len(), queries.len());
     Ok(KnnResult { options, bank, queries, dim: train.dim, classes, accuracies, rankings })

@@ -3,11 +3,11 @@
 //!
 //! The method is in the crate `carp`, which does not depend on this one: here a backbone is frozen,
 //! or trained on labels. In reading order: [`network_file`] opens a checkpoint, in which
-//! [`backbone`] finds a ResNet, whatever its method names it, and [`export`] writes one;
-//! [`features`] come from it; [`accuracy`], [`average_precision`] and [`clustering_scores`] are the
-//! scores; [`knn`], [`linear`], [`semi`], [`few_shot`], [`clustering`], [`retrieval`] and
-//! [`copy_detection`] the protocols; [`all`] runs them together; [`online_knn`] runs k-NN during
-//! training.
+//! [`backbone`] finds a ResNet, whatever its method names it, and [`network_role`] tells teacher from
+//! student; [`export`] writes one; [`features`] come from it; [`accuracy`], [`average_precision`] and
+//! [`clustering_scores`] are the scores; [`knn`], [`linear`], [`semi`], [`few_shot`], [`clustering`],
+//! [`retrieval`] and [`copy_detection`] the protocols; [`all`] runs them together; [`online_knn`]
+//! runs k-NN during training.
 
 pub mod accuracy;
 pub mod all;
@@ -31,6 +31,7 @@ pub mod linear_svm;
 pub mod neighbour_sheet;
 pub mod neighbours;
 pub mod network_file;
+pub mod network_role;
 pub mod online_knn;
 pub mod retrieval;
 pub mod semi;

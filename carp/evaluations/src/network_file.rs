@@ -10,7 +10,8 @@ use carp::views::EvalTransform;
 use datasets::Filter;
 use weights::WeightsFile;
 
-use crate::backbone::{Backbone, Candidate, Match, Role, choose, compare, read};
+use crate::backbone::{Backbone, Candidate, Match, candidates, choose, compare, read};
+use crate::network_role::Role;
 
 /// Which network of a checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,6 +93,33 @@ impl NetworkFile {
             found.config.zero_init_residual = config.model.zero_init_residual;
         }
         Ok((chosen, found))
+    }
+
+    /// One line on the other networks of the file, if there are any: which one was taken, and how to
+    /// take another, with the options of the command for student and teacher.
+    ///
+    /// # Errors
+    /// Those of [`NetworkFile::find`].
+    pub fn passed_over(
+        &self,
+        name: NetworkName,
+        option: impl Fn(Role) -> &'static str,
+    ) -> Result<Option<String>> {
+        let (chosen, _) = self.find(name)?;
+        let others = candidates(&self.file).into_iter().filter(|other| *other != chosen);
+        let others: Vec<String> = others
+            .map(|Candidate { prefix, role, .. }| match role {
+                Some(role) if chosen.role != Some(role) => {
+                    format!("{} under {prefix:?} ignored: {} takes it", role.name(), option(role))
+                }
+                _ => format!("network under {prefix:?} ignored: --prefix takes it"),
+            })
+            .collect();
+        if others.is_empty() {
+            return Ok(None);
+        }
+        let role = chosen.role.map_or("network", Role::name);
+        Ok(Some(format!("{role} found under {:?}; {}", chosen.prefix, others.join("; "))))
     }
 
     /// The network, with settings inferred from its shapes.

@@ -59,17 +59,20 @@ fn labels(data: &dyn Dataset) -> Vec<u32> {
 }
 
 impl OnlineKnn {
-    /// The evaluation of a run, or `None` if the data has no labels.
+    /// The evaluation of a run, or `None` where the data has no labels or no images for it.
     ///
     /// # Errors
-    /// Images too small for the backbone.
+    /// Images too small for the backbone; an image that cannot be read, if the data set skips none.
     pub fn new(config: &Config, splits: &Splits, device: Device) -> Result<Option<OnlineKnn>> {
         let (Some(train), Some(test)) = (&splits.train, &splits.test) else { return Ok(None) };
+        if train.is_empty() || test.is_empty() {
+            return Ok(None);
+        }
         let (resnet, knn) = (config.step().resnet, &config.knn);
         let transform = config.eval_transform();
         Ok(Some(OnlineKnn {
-            bank: part(train, knn.bank),
-            queries: part(test, knn.queries),
+            bank: Subset::readable(part(train, knn.bank))?,
+            queries: Subset::readable(part(test, knn.queries))?,
             classes: train.classes().len(),
             k: knn.k,
             temperature: knn.temperature,
@@ -85,8 +88,8 @@ impl OnlineKnn {
     /// A missing weight, or an image that cannot be read.
     fn measure(&mut self, backbone: &[(String, Vec<f32>)]) -> Result<Quality> {
         self.encoder.load(backbone)?;
-        let bank = self.encoder.features(&*self.bank, |_| ())?;
-        let queries = self.encoder.features(&*self.queries, |_| ())?;
+        let bank = self.encoder.features(&*self.bank, |_| ())?.of_all(&*self.bank)?;
+        let queries = self.encoder.features(&*self.queries, |_| ())?.of_all(&*self.queries)?;
         let dim = self.encoder.dim();
         let accuracy = self.accuracy(&bank, &queries, dim)?;
         Ok(Quality { accuracy, bank, queries, dim })
@@ -98,7 +101,8 @@ impl OnlineKnn {
     /// An image that cannot be read.
     fn pixels(&self) -> Result<f64> {
         let transform = self.encoder.transform();
-        let (bank, queries) = (pixels(transform, &*self.bank)?, pixels(transform, &*self.queries)?);
+        let bank = pixels(transform, &*self.bank)?.of_all(&*self.bank)?;
+        let queries = pixels(transform, &*self.queries)?.of_all(&*self.queries)?;
         self.accuracy(&bank, &queries, transform.values())
     }
 

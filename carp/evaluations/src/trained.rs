@@ -11,7 +11,7 @@ use carp::learner::Device;
 use carp::nn::{Params, ResNet, ResNetConfig};
 use carp::pipeline::PipelineConfig;
 use carp::views::{EvalTransform, Views};
-use datasets::{Dataset, Filter, Splits};
+use datasets::{Dataset, Filter, Splits, Subset};
 
 use crate::features::{FeatureExtractor, network_features};
 
@@ -87,7 +87,7 @@ impl<'a> TrainedBackbone<'a> {
         extractor: &mut FeatureExtractor,
         data: &Arc<dyn Dataset>,
     ) -> Result<Vec<f32>> {
-        network_features(extractor, &self.transform, &**data, |_| ())
+        network_features(extractor, &self.transform, &**data, |_| ())?.of_all(&**data)
     }
 
     /// The training view of a classifier: a random crop with this area fraction, resized (bilinear,
@@ -148,26 +148,45 @@ impl LabelledSplits {
     /// From a data set.
     ///
     /// # Errors
-    /// If it has no labels.
+    /// If it has no labels, and those of [`LabelledSplits::of`].
     pub fn new(splits: &Splits) -> Result<LabelledSplits> {
-        let (Some(train), Some(test)) = (&splits.train, &splits.test) else {
-            let name = splits.pretrain.name();
-            return Err(Error::usage(format!("{name} has no labels to evaluate with")));
-        };
-        let labels = |data: &Arc<dyn Dataset>| -> Result<Vec<u32>> {
-            let label = |image| {
-                data.label(image).ok_or_else(|| {
-                    Error::usage(format!("image {image} of {} has no label", data.name()))
-                })
-            };
-            (0..data.len()).map(label).collect()
-        };
+        match (&splits.train, &splits.test) {
+            (Some(train), Some(test)) => LabelledSplits::of(Arc::clone(train), Arc::clone(test)),
+            _ => {
+                let name = splits.pretrain.name();
+                Err(Error::usage(format!("{name} has no labels to evaluate with")))
+            }
+        }
+    }
+
+    /// The readable images of two splits.
+    ///
+    /// # Errors
+    /// An image without a label; an image that cannot be read, if the data set skips none.
+    pub fn of(train: Arc<dyn Dataset>, test: Arc<dyn Dataset>) -> Result<LabelledSplits> {
+        let (train, test) = (Subset::readable(train)?, Subset::readable(test)?);
+        if train.is_empty() || test.is_empty() {
+            let detail = format!("{} has too few images to hold any out", train.name());
+            return Err(Error::usage(detail));
+        }
         Ok(LabelledSplits {
-            train_labels: labels(train)?,
-            test_labels: labels(test)?,
-            train: Arc::clone(train),
-            test: Arc::clone(test),
+            train_labels: labels(&*train)?,
+            test_labels: labels(&*test)?,
             classes: train.classes().len(),
+            train,
+            test,
         })
     }
+}
+
+/// The labels of all images.
+///
+/// # Errors
+/// An image without one.
+pub fn labels(data: &dyn Dataset) -> Result<Vec<u32>> {
+    let label = |image| {
+        let missing = || Error::usage(format!("image {image} of {} has no label", data.name()));
+        data.label(image).ok_or_else(missing)
+    };
+    (0..data.len()).map(label).collect()
 }

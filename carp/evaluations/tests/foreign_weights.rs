@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use carp::nn::{Arch, Stem};
 use carp::views::EvalTransform;
 use datasets::{Filter, MemoryDataset};
-use evaluations::backbone::{Backbone, Candidate, Role, candidates, choose, compare, read};
+use evaluations::backbone::{Backbone, Candidate, candidates, choose, compare, read};
 use evaluations::export::export;
 use evaluations::features::{AnySize, Encoder, FeatureExtractor, FeatureSet, POOLED, SCALES};
+use evaluations::network_role::Role;
 use safetensors::SafeTensors;
 use tensor::Cpu;
 use weights::{Format, WeightsFile};
@@ -19,7 +20,9 @@ fn fixture(name: &str) -> PathBuf {
 
 fn open(name: &str) -> (WeightsFile, Candidate) {
     let file = WeightsFile::open(&fixture(name)).unwrap();
-    let chosen = choose(&file, None, None).unwrap();
+    // Of MoCo's two networks the numbers are those of the student.
+    let role = (name == "moco_v3.pth").then_some(Role::Student);
+    let chosen = choose(&file, role, None).unwrap();
     (file, chosen)
 }
 
@@ -170,6 +173,9 @@ fn student_and_teacher_are_told_apart() {
     assert_eq!(student, "student.module.backbone.");
     let teacher = of("moco_v3.pth", Some(Role::Teacher), None).unwrap();
     assert_eq!(teacher, "state_dict.module.momentum_encoder.");
+    // The default is the teacher, wherever it lies in the file and whatever it is called.
+    assert_eq!(of("moco_v3.pth", None, None).unwrap(), teacher);
+    assert_eq!(of("carp.pth", None, None).unwrap(), "teacher.module.backbone.");
     let given = of("carp.pth", None, Some("student.module.backbone")).unwrap();
     assert_eq!(given, "student.module.backbone.");
     let none = of("carp.pth", None, Some("module")).unwrap_err().to_string();

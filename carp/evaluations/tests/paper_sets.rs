@@ -127,3 +127,37 @@ fn a_broken_data_set_is_named_and_the_others_go_on() {
     let [entry] = &report.entries[..] else { panic!("{:?}", report.entries) };
     assert_eq!((entry.protocol, entry.data.as_str()), (Protocol::CopyDetection, "copydays"));
 }
+
+#[test]
+fn an_unreadable_image_leaves_its_block_and_stops_retrieval() {
+    let root = TempDir::new().unwrap();
+    for name in ["roxford5k", "copydays"] {
+        let (folder, _) = tree(name);
+        std::fs::rename(folder.keep(), root.path().join(name)).unwrap();
+    }
+    let images = |folder: &str| {
+        let entries = std::fs::read_dir(root.path().join(folder)).unwrap();
+        let mut images: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+        images.sort();
+        images
+    };
+    let (landmarks, copies) = (images("roxford5k/jpg"), images("copydays/strong"));
+    for broken in [&landmarks[0], &copies[0]] {
+        std::fs::write(broken, b"broken").unwrap();
+    }
+    let out = TempDir::new().unwrap();
+    let mut settings = settings();
+    settings.protocols = vec![Protocol::Retrieval, Protocol::CopyDetection];
+    let report = evaluate(root.path(), out.path(), &settings);
+    let [entry] = &report.entries[..] else { panic!("{:?}", report.entries) };
+    let block = entry.result["blocks"].as_array().unwrap().iter().find(|b| b["name"] == "strong");
+    assert_eq!(block.unwrap()["queries"], copies.len() - 1);
+    let [fault] = &report.skipped.iter().filter(|skipped| skipped.is_fault).collect::<Vec<_>>()[..]
+    else {
+        panic!("{:?}", report.skipped)
+    };
+    let name = landmarks[0].file_name().unwrap().to_str().unwrap();
+    assert_eq!(fault.data, "roxford5k");
+    assert!(fault.why.contains("the ground truth needs every image"), "{fault:?}");
+    assert!(fault.why.contains(name), "{fault:?}");
+}

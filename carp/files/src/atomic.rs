@@ -1,29 +1,138 @@
-//! Atomic file writes.
+//! Files written whole or not at all.
 
-use std::io::Write;
-use std::path::Path;
+use std::fs::{File, Metadata, OpenOptions};
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
-/// Writes `bytes` atomically: the file is either the old one or the complete new one.
+/// Links followed at most, as in Linux.
+const MOST_LINKS: usize = 40;
+
+/// Where the bytes for a path go.
+enum Target {
+    /// To a file, there or not yet, which is replaced as a whole.
+    File(PathBuf),
+    /// Into a device, a pipe or an open file.
+    Stream,
+}
+
+/// Writes `bytes` atomically: the file is either the old one or the complete new one. A link stays,
+/// and the file it points to is written; a device or pipe takes the bytes.
 ///
 /// # Errors
 /// I/O errors.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".partial");
-    let partial = path.with_file_name(name);
-    let write = || {
-        let mut file = std::fs::File::create(&partial)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        std::fs::rename(&partial, path)
-    };
-    write().map_err(|source| {
-        // The partial file is useless; failing to remove it as well adds nothing.
-        let _ = std::fs::remove_file(&partial);
-        Error::io(path, source)
+    let written = target(path).and_then(|target| match target {
+        Target::File(file) => replace(&file, bytes),
+        Target::Stream => append(path, bytes),
+    });
+    written.map_err(|source| Error::io(path, source))
+}
+
+/// Fails if [`write_atomically`] would: for a command to call before its work.
+///
+/// # Errors
+/// A missing folder, a folder in the file's place, missing permission.
+pub fn check_output(path: &Path) -> Result<()> {
+    let checked = target(path).and_then(|target| match target {
+        Target::File(file) => {
+            let partial = partial(&file);
+            File::create(&partial)?;
+            std::fs::remove_file(partial)
+        }
+        Target::Stream => Ok(()),
+    });
+    match checked {
+        Err(source) if source.kind() == io::ErrorKind::NotFound => {
+            Err(Error::Usage(format!("{}: no such folder to write it to", path.display())))
+        }
+        checked => checked.map_err(|source| Error::io(path, source)),
+    }
+}
+
+/// Fails if a folder of outputs cannot be made or written to; leaves nothing behind.
+///
+/// # Errors
+/// Those of [`check_output`] for a file in it, or in the nearest folder above that is there; names
+/// the folder.
+pub fn check_output_folder(folder: &Path) -> Result<()> {
+    let there = folder.ancestors().find(|path| path.exists()).unwrap_or(Path::new(""));
+    check_output(&there.join("output")).map_err(|error| match error {
+        Error::Io { source, .. } => Error::io(folder, source),
+        _ => Error::Usage(format!("{}: no folder can be made there", folder.display())),
     })
+}
+
+fn target(path: &Path) -> io::Result<Target> {
+    let metadata = match path.metadata() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        metadata => Some(metadata?),
+    };
+    let file = follow(path);
+    match metadata {
+        Some(there) if there.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+        Some(there) if !there.is_file() || is_stdout(&there) || is_open_file(&file) => {
+            Ok(Target::Stream)
+        }
+        _ => Ok(Target::File(file)),
+    }
+}
+
+/// The end of a chain of links, even if nothing is there.
+fn follow(path: &Path) -> PathBuf {
+    let mut path = path.to_owned();
+    for _ in 0..MOST_LINKS {
+        match path.read_link() {
+            Ok(next) if !is_open_file(&path) => path = path.with_file_name("").join(next),
+            _ => break,
+        }
+    }
+    path
+}
+
+/// True for `/dev/fd/3` and the like: to replace the file there would leave the open one behind.
+fn is_open_file(path: &Path) -> bool {
+    let folder = path.parent().and_then(|folder| folder.canonicalize().ok());
+    folder.is_some_and(|folder| folder.starts_with("/proc"))
+}
+
+fn is_stdout(metadata: &Metadata) -> bool {
+    let stdout = io::stdout().as_fd().try_clone_to_owned().and_then(|fd| File::from(fd).metadata());
+    stdout.is_ok_and(|own| (own.dev(), own.ino()) == (metadata.dev(), metadata.ino()))
+}
+
+fn partial(file: &Path) -> PathBuf {
+    let mut name = file.file_name().unwrap_or_default().to_owned();
+    name.push(".partial");
+    file.with_file_name(name)
+}
+
+fn replace(file: &Path, bytes: &[u8]) -> io::Result<()> {
+    let partial = partial(file);
+    let write = || {
+        let mut new = File::create(&partial)?;
+        if let Ok(old) = file.metadata() {
+            new.set_permissions(old.permissions())?;
+        }
+        new.write_all(bytes)?;
+        new.sync_all()?;
+        std::fs::rename(&partial, file)
+    };
+    // The partial file is useless; failing to remove it as well adds nothing.
+    write().inspect_err(|_| drop(std::fs::remove_file(&partial)))
+}
+
+fn append(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    if is_stdout(&path.metadata()?) {
+        // Through the same handle: what is printed comes before and after, not on top.
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(bytes)?;
+        return stdout.flush();
+    }
+    OpenOptions::new().append(true).open(path)?.write_all(bytes)
 }
 
 #[cfg(test)]
@@ -48,5 +157,79 @@ mod tests {
         std::fs::write(taken.join("inside"), "kept").unwrap();
         assert!(write_atomically(&taken, b"new").unwrap_err().to_string().contains("taken"));
         assert_eq!((names().len(), taken.join("inside").exists()), (2, true));
+    }
+
+    #[test]
+    fn links_stay_and_their_file_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let (disk, link, second) =
+            (folder.path().join("disk"), folder.path().join("link"), folder.path().join("second"));
+        std::fs::create_dir(&disk).unwrap();
+        std::os::unix::fs::symlink("disk/file", &link).unwrap();
+        std::os::unix::fs::symlink(&link, &second).unwrap();
+        // The first write makes the file that the links point to, the second replaces it.
+        for bytes in [b"one", b"two"] {
+            check_output(&second).unwrap();
+            write_atomically(&second, bytes).unwrap();
+            assert!(link.is_symlink() && second.is_symlink());
+            assert_eq!(std::fs::read(disk.join("file")).unwrap(), bytes);
+        }
+        assert_eq!(std::fs::read_dir(&disk).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn permissions_stay() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        std::fs::write(&path, "old").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        write_atomically(&path, b"new").unwrap();
+        assert_eq!(path.metadata().unwrap().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn pipes_and_open_files_take_the_bytes() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let reader = std::thread::spawn({
+            let pipe = pipe.clone();
+            move || std::fs::read(pipe).unwrap()
+        });
+        check_output(&pipe).unwrap();
+        write_atomically(&pipe, b"bytes").unwrap();
+        assert_eq!(reader.join().unwrap(), b"bytes");
+
+        use std::os::fd::AsRawFd;
+        let path = folder.path().join("open");
+        let mut open = OpenOptions::new().append(true).create(true).open(&path).unwrap();
+        open.write_all(b"first ").unwrap();
+        let name = format!("/dev/fd/{}", open.as_raw_fd());
+        check_output(name.as_ref()).unwrap();
+        write_atomically(name.as_ref(), b"second").unwrap();
+        open.write_all(b" third").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"first second third");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_told_beforehand() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        check_output(&path).unwrap();
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        let error = |path: &Path| check_output(path).unwrap_err().to_string();
+        assert!(error(&folder.path().join("none/file")).ends_with("no such folder to write it to"));
+        assert!(error(folder.path()).contains("directory"));
+        std::fs::write(&path, "kept").unwrap();
+        check_output(&path).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"kept");
+        assert!(error(&path.join("below")).contains("file"));
+        check_output_folder(&folder.path().join("a/b")).unwrap();
+        check_output_folder(Path::new("a/b")).unwrap();
+        let line = check_output_folder(&path.join("a/b")).unwrap_err().to_string();
+        assert!(line.contains("file/a/b: ") && line.lines().count() == 1, "{line}");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }

@@ -2,8 +2,10 @@
 //!
 //! A pickle is a program for a small stack machine: it builds numbers, strings, lists, tuples and
 //! dictionaries, and may name Python functions and classes ("globals") to call. Here a call is only
-//! recorded, as a [`Node::Object`]: which global, with which arguments. A global that the caller
-//! has not allowed, or an unknown opcode, is an error that names it and its offset.
+//! recorded, as a [`Node::Object`]: what is called, with which arguments. The few calls whose results
+//! are known are read from that record: a closed list of containers, bytes, and NumPy's arrays. All
+//! other objects are opaque: they have a name ([`Item::class`]) and are read past, since a file holds
+//! much beside what is wanted.
 //!
 //! Values are stored in one table and refer to each other by number, as a pickle's memo requires: a
 //! list may be an element of several others, or of itself. Code that walks the table must allow for
@@ -20,5 +22,5 @@ mod program;
 mod read;
 mod value;
 
-pub use self::numpy::{Array, GLOBALS as NUMPY_GLOBALS};
-pub use self::value::{Item, Node, Pickle};
+pub use self::numpy::Array;
+pub use self::value::{Global, Item, Node, Object, Pickle};

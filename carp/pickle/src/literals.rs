@@ -31,7 +31,8 @@ pub(super) fn unquote(line: &str) -> Result<Vec<u8>, &'static str> {
     Ok(text)
 }
 
-/// Python's "raw-unicode-escape": Latin-1, with \uXXXX and \UXXXXXXXX.
+/// Python's "raw-unicode-escape": Latin-1, with \uXXXX and \UXXXXXXXX; a lone surrogate, which
+/// Python allows, becomes U+FFFD.
 pub(super) fn unescape(mut line: &[u8]) -> Result<String, &'static str> {
     let mut text = String::new();
     while let Some((&byte, after)) = line.split_first() {
@@ -48,7 +49,11 @@ pub(super) fn unescape(mut line: &[u8]) -> Result<String, &'static str> {
         let code =
             digits.iter().try_fold(0u64, |code, &digit| Some(16 * code + u64::from(hex(digit)?)));
         let code = code.and_then(|code| u32::try_from(code).ok());
-        text.push(code.and_then(char::from_u32).ok_or("a text with a broken \\u escape")?);
+        let letter = match code {
+            Some(0xd800..0xe000) => Some(char::REPLACEMENT_CHARACTER),
+            code => code.and_then(char::from_u32),
+        };
+        text.push(letter.ok_or("a text with a broken \\u escape")?);
         line = &after[1 + digits.len()..];
     }
     Ok(text)

@@ -6,7 +6,10 @@ use std::fmt::Display;
 
 use crate::literals::{unescape, unquote};
 use crate::program::{Program, Result};
-use crate::value::{Node, Pickle};
+use crate::value::{Global, Node, Object, Pickle};
+
+/// The most opcodes: far above any file's, and values of less than 1 GB.
+const MOST: usize = 1 << 24;
 
 struct Machine<'a> {
     program: Program<'a>,
@@ -19,7 +22,7 @@ struct Machine<'a> {
 }
 
 /// Runs the program to its STOP.
-pub fn run<'a>(bytes: &'a [u8], globals: &[(&str, &str)]) -> Result<Pickle<'a>> {
+pub fn run(bytes: &[u8]) -> Result<Pickle<'_>> {
     let mut machine = Machine {
         program: Program::new(bytes),
         nodes: vec![],
@@ -28,17 +31,18 @@ pub fn run<'a>(bytes: &'a [u8], globals: &[(&str, &str)]) -> Result<Pickle<'a>> 
         marks: vec![],
         memo: HashMap::new(),
     };
-    loop {
-        if let Some(root) = machine.step(globals)? {
+    for _ in 0..MOST {
+        if let Some(root) = machine.step()? {
             let Machine { program, nodes, offsets, .. } = machine;
             return Ok(Pickle { nodes, offsets, root, end: program.at() });
         }
     }
+    machine.fault(format!("more than {MOST} opcodes"))
 }
 
 impl<'a> Machine<'a> {
     /// Runs one opcode; returns the root after STOP.
-    fn step(&mut self, globals: &[(&str, &str)]) -> Result<Option<usize>> {
+    fn step(&mut self) -> Result<Option<usize>> {
         match self.program.next_opcode()? {
             b'.' => return self.pop().map(Some),
             0x80 => {
@@ -60,8 +64,7 @@ impl<'a> Machine<'a> {
             b'I' => self.int_line()?,
             b'L' => {
                 let line = self.program.line()?;
-                let value = line.strip_suffix('L').unwrap_or(line).parse();
-                self.number(value.map(Node::Int), line)?;
+                self.decimal(line.strip_suffix('L').unwrap_or(line))?;
             }
             b'F' => {
                 let line = self.program.line()?;
@@ -173,47 +176,50 @@ impl<'a> Machine<'a> {
 
             b'c' => {
                 let (module, name) = (self.program.line()?, self.program.line()?);
-                self.global(Cow::Borrowed(module), Cow::Borrowed(name), globals)?;
+                self.global(Cow::Borrowed(module), Cow::Borrowed(name));
             }
             0x93 => {
                 let (name, module) = (self.pop_text()?, self.pop_text()?);
-                self.global(module, name, globals)?;
+                self.global(module, name);
+            }
+            // The registry of short names is Python's own; what a number means is not in the file.
+            bytes @ 0x82..=0x84 => {
+                let number = self.program.length(1 << (bytes - 0x82))?;
+                self.global(Cow::Borrowed("copyreg"), Cow::Owned(format!("extension {number}")));
             }
             b'R' | 0x81 => {
-                let (args, global) = (self.pop()?, self.pop()?);
-                self.call(global, args)?;
+                let (args, callable) = (self.pop()?, self.pop()?);
+                self.call(callable, args);
             }
+            // No call whose result is known has named arguments.
             0x92 => {
-                let (named, args, global) = (self.pop()?, self.pop()?, self.pop()?);
-                if !matches!(&self.nodes[named], Node::Dict(pairs) if pairs.is_empty()) {
-                    return self.fault("a call with named arguments is not supported");
-                }
-                self.call(global, args)?;
+                let (_named, args, callable) = (self.pop()?, self.pop()?, self.pop()?);
+                self.call(callable, args);
             }
             b'o' => {
                 let mut items = self.pop_mark()?;
                 if items.is_empty() {
                     return self.fault("the stack is empty");
                 }
-                let global = items.remove(0);
+                let callable = items.remove(0);
                 let args = self.add(Node::Tuple(items));
-                self.call(global, args)?;
+                self.call(callable, args);
             }
             b'i' => {
                 let items = self.pop_mark()?;
                 let args = self.add(Node::Tuple(items));
                 let (module, name) = (self.program.line()?, self.program.line()?);
-                self.global(Cow::Borrowed(module), Cow::Borrowed(name), globals)?;
-                let global = self.pop()?;
-                self.call(global, args)?;
+                self.global(Cow::Borrowed(module), Cow::Borrowed(name));
+                let callable = self.pop()?;
+                self.call(callable, args);
             }
             b'b' => {
                 let state = self.pop()?;
                 let top = self.top()?;
-                let Node::Object { state: place, .. } = &mut self.nodes[top] else {
+                let Node::Object(object) = &mut self.nodes[top] else {
                     return self.fault("a state for something that is not an object");
                 };
-                *place = Some(state);
+                object.state = Some(state);
             }
             b'Q' => {
                 let key = self.pop()?;
@@ -287,9 +293,20 @@ impl<'a> Machine<'a> {
     fn int_line(&mut self) -> Result<()> {
         let line = self.program.line()?;
         let value = match line {
-            "00" => Ok(Node::Bool(false)),
-            "01" => Ok(Node::Bool(true)),
-            _ => line.parse().map(Node::Int),
+            "00" => false,
+            "01" => true,
+            _ => return self.decimal(line),
+        };
+        self.push(Node::Bool(value));
+        Ok(())
+    }
+
+    fn decimal(&mut self, line: &str) -> Result<()> {
+        let digits = line.strip_prefix('-').unwrap_or(line);
+        let is_huge = !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit());
+        let value = match line.parse() {
+            Err(_) if is_huge => Ok(Node::HugeInt),
+            value => value.map(Node::Int),
         };
         self.number(value, line)
     }
@@ -305,7 +322,8 @@ impl<'a> Machine<'a> {
         let length = self.program.length(length_bytes)?;
         let bytes = self.program.take(length)?;
         if length > 16 {
-            return self.fault(format!("an integer of {length} bytes, at most 16 are supported"));
+            self.push(Node::HugeInt);
+            return Ok(());
         }
         let sign = if bytes.last().is_some_and(|&byte| byte >= 0x80) { 0xff } else { 0 };
         let mut wide = [sign; 16];
@@ -321,13 +339,10 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    /// UTF-8; a lone surrogate, which Python accepts, is refused.
     fn text(&mut self, length_bytes: usize) -> Result<()> {
         let length = self.program.length(length_bytes)?;
-        match std::str::from_utf8(self.program.take(length)?) {
-            Ok(text) => self.push(Node::Text(Cow::Borrowed(text))),
-            Err(_) => return self.fault("a text that is not UTF-8"),
-        }
+        let text = String::from_utf8_lossy(self.program.take(length)?);
+        self.push(Node::Text(text));
         Ok(())
     }
 
@@ -343,7 +358,8 @@ impl<'a> Machine<'a> {
     fn append(&mut self, new: &[usize]) -> Result<()> {
         let top = self.top()?;
         match &mut self.nodes[top] {
-            Node::List(items) | Node::Set(items) | Node::Object { items, .. } => items.extend(new),
+            Node::List(items) | Node::Set(items) => items.extend(new),
+            Node::Object(object) => object.items.extend(new),
             _ => return self.fault("elements for something that is not a list"),
         }
         Ok(())
@@ -354,7 +370,8 @@ impl<'a> Machine<'a> {
         let new = self.pairs(items)?;
         let top = self.top()?;
         match &mut self.nodes[top] {
-            Node::Dict(pairs) | Node::Object { pairs, .. } => pairs.extend(new),
+            Node::Dict(pairs) => pairs.extend(new),
+            Node::Object(object) => object.pairs.extend(new),
             _ => return self.fault("keys for something that is not a dict"),
         }
         Ok(())
@@ -379,34 +396,13 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    fn global(
-        &mut self,
-        module: Cow<'a, str>,
-        name: Cow<'a, str>,
-        globals: &[(&str, &str)],
-    ) -> Result<()> {
-        if !globals.contains(&(&module, &name)) {
-            let detail = format!(
-                "refused: it names {:?}, which no file of this kind needs; nothing was run",
-                format!("{module}.{name}")
-            );
-            return self.fault(detail);
-        }
-        self.push(Node::Global { module, name });
-        Ok(())
+    fn global(&mut self, module: Cow<'a, str>, name: Cow<'a, str>) {
+        self.push(Node::Global(Box::new(Global { module, name })));
     }
 
     /// Records a call.
-    fn call(&mut self, global: usize, args: usize) -> Result<()> {
-        if !matches!(self.nodes[global], Node::Global { .. }) {
-            return self.fault(
-                "refused: a call of something other than an allowed global; nothing was run",
-            );
-        }
-        if !matches!(self.nodes[args], Node::Tuple(_)) {
-            return self.fault("a call whose arguments are not a tuple");
-        }
-        self.push(Node::Object { global, args, state: None, items: vec![], pairs: vec![] });
-        Ok(())
+    fn call(&mut self, callable: usize, args: usize) {
+        let object = Object { callable, args, state: None, items: vec![], pairs: vec![] };
+        self.push(Node::Object(Box::new(object)));
     }
 }

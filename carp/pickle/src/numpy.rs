@@ -1,23 +1,13 @@
 //! NumPy's arrays and scalars in pickles, read from the calls that NumPy records.
 //!
 //! An array is `_reconstruct(ndarray, (0,), b'b')` with the state (version, shape, dtype, is
-//! Fortran order, bytes); a scalar is `scalar(dtype, bytes)`; a dtype is `dtype('i8', ...)` with the
-//! state (version, byte order, ...).
+//! Fortran order, bytes), in protocol 5 `_frombuffer(bytes, dtype, shape, order)`; a scalar is
+//! `scalar(dtype, bytes)`; a dtype is `dtype('i8', ...)` with the state (version, byte order, ...).
+//! The modules are called `numpy.core` before NumPy 2, `numpy._core` since.
 
 use std::borrow::Cow;
 
 use crate::value::{Item, Node};
-
-/// The globals for NumPy's arrays and scalars, before and since NumPy 2.
-pub const GLOBALS: [(&str, &str); 7] = [
-    ("numpy", "dtype"),
-    ("numpy", "ndarray"),
-    ("numpy.core.multiarray", "_reconstruct"),
-    ("numpy.core.multiarray", "scalar"),
-    ("numpy._core.multiarray", "_reconstruct"),
-    ("numpy._core.multiarray", "scalar"),
-    ("_codecs", "encode"),
-];
 
 /// An array in C order.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,27 +24,29 @@ impl<'p> Item<'p> {
     /// Reads a NumPy array or scalar; `None` if it is something else, incomplete, big-endian or in
     /// Fortran order.
     pub fn array(self) -> Option<Array<'p>> {
-        let (global, args) = self.call()?;
+        let ((module, name), args) = self.call()?;
+        let module = module.strip_prefix("numpy.core.").or(module.strip_prefix("numpy._core."))?;
         let mut args = args.items()?;
-        let (shape, dtype, bytes) = match global {
-            ("numpy.core.multiarray" | "numpy._core.multiarray", "scalar") => {
-                (vec![], args.next()?, args.next()?.bytes()?)
-            }
-            ("numpy.core.multiarray" | "numpy._core.multiarray", "_reconstruct") => {
+        let (shape, dtype, is_fortran, bytes) = match (module, name) {
+            ("multiarray", "scalar") => (vec![], args.next()?, false, args.next()?.bytes()?),
+            ("multiarray", "_reconstruct") => {
                 let state: Vec<Item> = self.state()?.items()?.collect();
                 let &[_version, shape, dtype, fortran, bytes] = state.as_slice() else {
                     return None;
                 };
-                let size = |item: Item| usize::try_from(item.int()?).ok();
-                let shape: Vec<usize> = shape.items()?.map(size).collect::<Option<_>>()?;
-                let flat = shape.iter().filter(|&&size| size != 1).count() < 2;
-                if !flat && *fortran.node() != Node::Bool(false) {
-                    return None;
-                }
-                (shape, dtype, bytes.bytes()?)
+                let is_fortran = *fortran.node() != Node::Bool(false);
+                (shape.sizes()?, dtype, is_fortran, bytes.bytes()?)
+            }
+            ("numeric", "_frombuffer") => {
+                let (bytes, dtype, shape) = (args.next()?.bytes()?, args.next()?, args.next()?);
+                (shape.sizes()?, dtype, args.next()?.text()? != "C", bytes)
             }
             _ => return None,
         };
+        // The order of the elements of a single row or column is the same.
+        if is_fortran && shape.iter().filter(|&&size| size != 1).count() > 1 {
+            return None;
+        }
         let (("numpy", "dtype"), dtype_args) = dtype.call()? else { return None };
         let order = dtype.state()?.items()?.nth(1)?.text()?;
         let dtype = dtype_args.items()?.next()?.text()?;
@@ -66,6 +58,11 @@ impl<'p> Item<'p> {
         (elements.checked_mul(element)? == bytes.len()).then_some(Array { shape, dtype, bytes })
     }
 
+    /// The integers from 0 in a tuple or list, such as a shape.
+    pub fn sizes(self) -> Option<Vec<usize>> {
+        self.items()?.map(|item| usize::try_from(item.int()?).ok()).collect()
+    }
+
     /// The numbers in a list (NumPy scalars included), a tuple or a one-dimensional array.
     pub fn numbers(self) -> Option<Vec<f64>> {
         if let Some(array) = self.array() {
@@ -73,7 +70,10 @@ impl<'p> Item<'p> {
         }
         let number = |item: Item<'p>| match item.float() {
             Some(value) => Some(value),
-            None => item.array()?.numbers()?.first().copied(),
+            None => match item.array()? {
+                scalar if scalar.bytes.len() <= 8 => scalar.numbers()?.first().copied(),
+                _ => None,
+            },
         };
         self.items()?.map(number).collect()
     }

@@ -11,9 +11,11 @@ pub enum Node<'a> {
     Bool(bool),
     /// An integer of at most 16 bytes.
     Int(i128),
+    /// A longer integer, such as the state of a random generator; its value is not kept.
+    HugeInt,
     /// A float.
     Float(f64),
-    /// A string.
+    /// A string; a lone surrogate, which Python allows, is U+FFFD.
     Text(Cow<'a, str>),
     /// Bytes, or a Python 2 string.
     Bytes(Cow<'a, [u8]>),
@@ -26,28 +28,44 @@ pub enum Node<'a> {
     /// A dictionary, in file order; of equal keys the last one counts.
     Dict(Vec<(usize, usize)>),
     /// A Python function or class.
-    Global {
-        /// Such as `collections`.
-        module: Cow<'a, str>,
-        /// Such as `OrderedDict`.
-        name: Cow<'a, str>,
-    },
+    Global(Box<Global<'a>>),
     /// Something stored outside the pickle, such as a PyTorch storage: its key.
     Persistent(usize),
-    /// The object that a call of `global` would have created.
-    Object {
-        /// Index of the [`Node::Global`].
-        global: usize,
-        /// Index of the argument tuple.
-        args: usize,
-        /// Index of the state that it would then be given.
-        state: Option<usize>,
-        /// Elements appended to it.
-        items: Vec<usize>,
-        /// Keys and values put into it.
-        pairs: Vec<(usize, usize)>,
-    },
+    /// What a call would have created.
+    Object(Box<Object>),
 }
+
+/// A Python function or class.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Global<'a> {
+    /// Such as `collections`.
+    pub module: Cow<'a, str>,
+    /// Such as `OrderedDict`.
+    pub name: Cow<'a, str>,
+}
+
+/// A call that was recorded, not made; the numbers are indices into the table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Object {
+    /// What would be called: mostly a [`Node::Global`], rarely the result of another call.
+    pub callable: usize,
+    /// Its arguments, mostly a tuple.
+    pub args: usize,
+    /// The state that the result would then be given.
+    pub state: Option<usize>,
+    /// Elements appended to it.
+    pub items: Vec<usize>,
+    /// Keys and values put into it.
+    pub pairs: Vec<(usize, usize)>,
+}
+
+/// Characters of a class's name in messages.
+const LONGEST_NAME: usize = 100;
+/// Calls of results of calls that a class's name is looked for through.
+const DEEPEST_CALL: usize = 8;
+/// The classes whose objects are nothing but the elements or pairs put into them.
+const CONTAINERS: [(&str, &str); 3] =
+    [("collections", "OrderedDict"), ("collections", "defaultdict"), ("collections", "deque")];
 
 /// All values of a pickle.
 pub struct Pickle<'a> {
@@ -72,7 +90,7 @@ impl<'a> Pickle<'a> {
     }
 
     /// All values, in creation order, even those no longer referred to.
-    pub fn all(&self) -> impl Iterator<Item = Item<'_>> {
+    pub fn all(&self) -> impl DoubleEndedIterator<Item = Item<'_>> {
         (0..self.nodes.len()).map(|at| Item { pickle: self, at })
     }
 
@@ -93,12 +111,17 @@ impl<'p> Item<'p> {
         self.pickle.offsets[self.at]
     }
 
+    /// Its index, in creation order.
+    pub fn index(self) -> usize {
+        self.at
+    }
+
     /// Its type, for messages.
-    pub fn kind(self) -> &'static str {
-        match self.node() {
+    pub fn kind(self) -> Cow<'static, str> {
+        let kind = match self.node() {
             Node::None => "None",
             Node::Bool(_) => "a bool",
-            Node::Int(_) => "an int",
+            Node::Int(_) | Node::HugeInt => "an int",
             Node::Float(_) => "a float",
             Node::Text(_) => "a str",
             Node::Bytes(_) => "bytes",
@@ -106,10 +129,14 @@ impl<'p> Item<'p> {
             Node::Tuple(_) => "a tuple",
             Node::Set(_) => "a set",
             Node::Dict(_) => "a dict",
-            Node::Global { .. } => "a global",
+            Node::Global(_) => "a global",
             Node::Persistent(_) => "a persistent id",
-            Node::Object { .. } => "an object",
-        }
+            Node::Object(_) => match self.class() {
+                Some(class) => return format!("an object of {class}").into(),
+                None => "an object",
+            },
+        };
+        kind.into()
     }
 
     /// The value of an int.
@@ -138,35 +165,54 @@ impl<'p> Item<'p> {
         }
     }
 
-    /// The value of bytes, including those that protocol 2 encodes as a call of `_codecs.encode`.
+    /// The value of bytes or a bytearray, including those that older protocols write as calls.
     pub fn bytes(self) -> Option<Cow<'p, [u8]>> {
         if let Node::Bytes(bytes) = self.node() {
             return Some(Cow::Borrowed(bytes));
         }
-        let (("_codecs", "encode"), args) = self.call()? else { return None };
+        let (global, args) = self.call()?;
+        let args: Vec<Item> = args.items()?.collect();
+        match (global, &args[..]) {
+            (("builtins" | "__builtin__", "bytes" | "bytearray"), []) => Some(Cow::Borrowed(&[])),
+            (("builtins" | "__builtin__", "bytearray"), [bytes]) => match bytes.node() {
+                Node::Bytes(bytes) => Some(Cow::Borrowed(bytes)),
+                _ => bytes.latin1(),
+            },
+            _ => self.latin1(),
+        }
+    }
+
+    /// Bytes written as a call on the text of the same code points.
+    fn latin1(self) -> Option<Cow<'p, [u8]>> {
+        let (("_codecs", "encode") | ("builtins" | "__builtin__", "bytearray"), args) =
+            self.call()?
+        else {
+            return None;
+        };
         let mut args = args.items()?;
         let (text, encoding) = (args.next()?.text()?, args.next()?.text()?);
-        if encoding != "latin1" {
+        if !matches!(encoding, "latin1" | "latin-1") {
             return None;
         }
         text.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect::<Option<_>>().map(Cow::Owned)
     }
 
-    /// Elements of a list, tuple or set, or those appended to an object.
+    /// Elements of a list, tuple or set, or of an object such as a `deque`. All other objects are
+    /// opaque: what their classes would make of their elements is not known.
     pub fn items(self) -> Option<impl ExactSizeIterator<Item = Item<'p>>> {
         match self.node() {
             Node::List(items) | Node::Tuple(items) | Node::Set(items) => Some(items),
-            Node::Object { items, .. } => Some(items),
-            _ => None,
+            _ => self.container().map(|object| &object.items),
         }
         .map(|items| items.iter().map(move |&at| self.to(at)))
     }
 
-    /// Keys and values of a dictionary, or of an object such as an `OrderedDict`.
+    /// Keys and values of a dictionary, or of an object such as an `OrderedDict`. All other objects
+    /// are opaque.
     pub fn pairs(self) -> Option<impl ExactSizeIterator<Item = (Item<'p>, Item<'p>)>> {
         match self.node() {
-            Node::Dict(pairs) | Node::Object { pairs, .. } => Some(pairs),
-            _ => None,
+            Node::Dict(pairs) => Some(pairs),
+            _ => self.container().map(|object| &object.pairs),
         }
         .map(|pairs| pairs.iter().map(move |&(key, value)| (self.to(key), self.to(value))))
     }
@@ -185,25 +231,38 @@ impl<'p> Item<'p> {
     /// Module and name of a global.
     pub fn global(self) -> Option<(&'p str, &'p str)> {
         match self.node() {
-            Node::Global { module, name } => Some((module, name)),
+            Node::Global(global) => Some((&global.module, &global.name)),
             _ => None,
         }
     }
 
-    /// For an object: the global that would be called, and its argument tuple.
+    /// For an object: the global that would be called, and its arguments.
     pub fn call(self) -> Option<((&'p str, &'p str), Item<'p>)> {
-        match *self.node() {
-            Node::Object { global, args, .. } => Some((self.to(global).global()?, self.to(args))),
-            _ => None,
-        }
+        let object = self.object()?;
+        Some((self.to(object.callable).global()?, self.to(object.args)))
     }
 
     /// For an object: the state that it would be given.
     pub fn state(self) -> Option<Item<'p>> {
-        match *self.node() {
-            Node::Object { state, .. } => state.map(|at| self.to(at)),
-            _ => None,
+        self.object()?.state.map(|at| self.to(at))
+    }
+
+    /// For an object: the qualified name of its class or of the function that would have made it,
+    /// such as `datetime.datetime`; one short line.
+    pub fn class(self) -> Option<String> {
+        let mut item = self.to(self.object()?.callable);
+        if let Some((("copyreg" | "copy_reg", "_reconstructor" | "__newobj__"), args)) = self.call()
+        {
+            item = args.items()?.next()?;
         }
+        // What is called can be made by a call itself, such as one of functools.partial.
+        for _ in 0..DEEPEST_CALL {
+            let Node::Object(object) = item.node() else { break };
+            item = item.to(object.callable);
+        }
+        let (module, name) = item.global()?;
+        let letters = module.chars().chain(['.']).chain(name.chars()).take(LONGEST_NAME);
+        Some(letters.flat_map(char::escape_debug).collect())
     }
 
     /// For a persistent id: its key.
@@ -212,6 +271,19 @@ impl<'p> Item<'p> {
             Node::Persistent(key) => Some(self.to(key)),
             _ => None,
         }
+    }
+
+    fn object(self) -> Option<&'p Object> {
+        match self.node() {
+            Node::Object(object) => Some(object),
+            _ => None,
+        }
+    }
+
+    /// The object, if it is one of [`CONTAINERS`].
+    fn container(self) -> Option<&'p Object> {
+        let (class, _) = self.call()?;
+        self.object().filter(|_| CONTAINERS.contains(&class))
     }
 
     fn to(self, at: usize) -> Item<'p> {

@@ -11,6 +11,9 @@ use crate::error::{Error, Result};
 /// Valid keys that the defaults leave out.
 const OPTIONAL: [&str; 3] = ["data.path", "data.train", "data.test"];
 
+/// Most parts of a key, such as the 3 of views.global1.size.
+const DEEPEST: usize = 8;
+
 /// The authors' defaults as a table with every key.
 pub fn defaults() -> Result<Table> {
     Table::try_from(Config::default())
@@ -46,11 +49,21 @@ pub fn parse_text(text: &str, origin: &str) -> Result<Table> {
 }
 
 /// A table with the one setting that `--set key=value` changes.
-pub fn one_setting(key: &str, value: &str) -> Table {
+///
+/// # Errors
+/// A key of so many parts that tables nested as deeply would overflow the stack.
+pub fn one_setting(key: &str, value: &str) -> Result<Table> {
+    let depth = key.split('.').count();
+    if depth > DEEPEST {
+        let start: String = key.chars().take(20).collect();
+        let detail = format!("the key {start}... has {depth} parts, more than any known one");
+        return Err(Error::usage(format!("--set: {detail}")));
+    }
     let mut parts = key.rsplit('.');
     let name = parts.next().unwrap_or_default();
     let setting = Table::from_iter([(name.to_owned(), parse_value(key, value))]);
-    parts.fold(setting, |inner, part| Table::from_iter([(part.to_owned(), Value::Table(inner))]))
+    let nest = |inner, part: &str| Table::from_iter([(part.to_owned(), Value::Table(inner))]);
+    Ok(parts.fold(setting, nest))
 }
 
 /// A value as TOML; a bare word is a string, and so is anything that names a folder.

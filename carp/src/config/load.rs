@@ -33,7 +33,7 @@ impl Config {
         // If only deserialising refuses a value, name whoever gave it.
         let mut config = Config::from_table(table.clone(), &origin)?;
         for (key, value) in sets {
-            merge(&mut table, one_setting(key, value), "", "--set")?;
+            merge(&mut table, one_setting(key, value)?, "", "--set")?;
             config = Config::from_table(table.clone(), "--set")?;
         }
         check(&config)?;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use datasets::{Crop, Filter, Image, resize};
+use datasets::{Crop, Filter, Image, resize_part};
 
 use super::normalise::normalise;
 use super::policy::ViewPolicy;
@@ -68,15 +68,12 @@ impl EvalTransform {
         let short = height.min(width);
         // The long side is rounded down, as torchvision's Resize does.
         let (tall, wide) = (self.resize * height / short, self.resize * width / short);
-        let Scratch { resize: resize_scratch, pixels, blur: resized } = scratch;
+        let Scratch { resize, pixels, .. } = scratch;
         let source = (&image.pixels[..], width, channels);
         let whole = Crop::whole(height, width);
-        resize(self.filter, source, whole, (tall, wide), resize_scratch, resized);
+        // Of an image of 1 x 8000 the resized whole is 8000 times the crop.
         let crop = Crop::centre(tall, wide, (self.size, self.size));
-        pixels.clear();
-        for row in resized.chunks_exact(wide * channels).skip(crop.top).take(crop.height) {
-            pixels.extend_from_slice(&row[crop.left * channels..][..crop.width * channels]);
-        }
+        resize_part(self.filter, source, whole, (tall, wide), crop, resize, pixels);
         pixels
     }
 }

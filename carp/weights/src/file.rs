@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 
 use files::{Error, Result};
 
-use crate::dtype::DType;
 use crate::stored_tensor::{Contents, Place, Storage, StoredTensor, check, gather};
 use crate::{safetensors_file, torch_legacy, torch_zip};
 
@@ -49,8 +48,8 @@ impl WeightsFile {
     /// Opens a file in any of the formats, recognised by its first bytes.
     ///
     /// # Errors
-    /// A missing file, another format, a truncated file, a pickle with globals that weights do not
-    /// need, tensors outside their storage.
+    /// A missing file, another format, a truncated file. What is wrong with a single tensor is an
+    /// error only when that is read.
     pub fn open(path: &Path) -> Result<WeightsFile> {
         let io = |source| Error::io(path, source);
         let mut file = BufReader::new(File::open(path).map_err(io)?);
@@ -58,7 +57,7 @@ impl WeightsFile {
         (&mut file).take(265).read_to_end(&mut start).map_err(io)?;
         file.rewind().map_err(io)?;
         let data = |detail: String| Error::data(path, detail);
-        let (format, contents) = if start.starts_with(b"PK\x03\x04") {
+        let (format, mut contents) = if start.starts_with(b"PK\x03\x04") {
             (Format::TorchZip, torch_zip::contents(path, &mut file)?)
         } else if start.first() == Some(&0x80) {
             (Format::TorchLegacy, torch_legacy::contents(path, &std::fs::read(path).map_err(io)?)?)
@@ -71,8 +70,13 @@ impl WeightsFile {
         } else {
             (Format::SafeTensors, safetensors_file::contents(&mut file).map_err(data)?)
         };
-        for tensor in &contents.tensors {
-            check(tensor, contents.storages[tensor.storage].len).map_err(data)?;
+        for tensor in &mut contents.tensors {
+            let inside = |view: &_, storage: &Storage| check(&tensor.shape, view, storage.bytes);
+            if let Ok(view) = &tensor.view
+                && let Err(reason) = inside(view, &contents.storages[view.storage])
+            {
+                tensor.view = Err(reason);
+            }
         }
         Ok(WeightsFile { path: path.to_owned(), format, file, contents, last: None })
     }
@@ -97,9 +101,9 @@ impl WeightsFile {
         self.tensors().iter().find(|tensor| tensor.name == name)
     }
 
-    /// The number type of a tensor.
-    pub fn dtype(&self, tensor: &StoredTensor) -> DType {
-        self.contents.storages[tensor.storage].dtype
+    /// The classes of the objects beside the tensors, sorted: nothing was made of them.
+    pub fn classes(&self) -> &[String] {
+        &self.contents.classes
     }
 
     /// The safetensors metadata for this key.
@@ -110,24 +114,32 @@ impl WeightsFile {
     /// The numbers of a tensor in row-major order, whatever its strides.
     ///
     /// # Errors
-    /// A missing tensor, or a file truncated or damaged there.
+    /// A missing tensor, one that is not of numbers that f32 can stand for or not inside its storage,
+    /// or a file truncated or damaged there.
     pub fn read(&mut self, name: &str) -> Result<Vec<f32>> {
-        let tensor = self.find(name).cloned();
-        let tensor =
-            tensor.ok_or_else(|| Error::data(&self.path, format!("has no tensor {name}")))?;
-        let storage = self.contents.storages[tensor.storage].clone();
-        if self.last.as_ref().is_none_or(|(number, _)| *number != tensor.storage) {
-            let bytes = self.bytes(&storage).map_err(|detail| {
-                Error::data(&self.path, format!("the numbers of {name}: {detail}"))
-            })?;
-            self.last = Some((tensor.storage, bytes));
+        let refuse = |path: &Path, detail: String| Err(Error::data(path, detail));
+        let Some(tensor) = self.find(name) else {
+            return refuse(&self.path, format!("has no tensor {name}"));
+        };
+        let (shape, view) = match &tensor.view {
+            Ok(view) => (tensor.shape.clone(), view.clone()),
+            Err(reason) => return refuse(&self.path, format!("{name}: {reason}")),
+        };
+        if self.last.as_ref().is_none_or(|(number, _)| *number != view.storage) {
+            let storage = self.contents.storages[view.storage].clone();
+            match self.bytes(&storage) {
+                Ok(bytes) => self.last = Some((view.storage, bytes)),
+                Err(detail) => {
+                    return refuse(&self.path, format!("the numbers of {name}: {detail}"));
+                }
+            }
         }
         let (_, bytes) = self.last.as_ref().expect("just read");
-        Ok(gather(&tensor, storage.dtype, bytes))
+        Ok(gather(&shape, &view, bytes))
     }
 
     fn bytes(&mut self, storage: &Storage) -> std::result::Result<Vec<u8>, String> {
-        let want = storage.len * storage.dtype.size();
+        let want = storage.bytes;
         match &storage.place {
             Place::Offset(offset) => {
                 self.file.seek(SeekFrom::Start(*offset)).map_err(|error| error.to_string())?;

@@ -1,220 +1,138 @@
 //! From PyTorch's pickles to named tensors: nested dictionaries become dotted names.
 //!
-//! Nothing is executed: [`pickle`] only records what a pickle would call, and refuses any global
-//! not in [`GLOBALS`].
+//! Nothing is executed: [`pickle`] only records what a pickle would call. Whatever no tensor is
+//! below of is read past.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
-use pickle::{Item, Node, Pickle};
+use pickle::{Item, Pickle};
 
-use crate::dtype::DType;
-use crate::stored_tensor::{Contents, Place, Storage, StoredTensor};
+use crate::stored_tensor::{Contents, Place, Storage, StoredTensor, View};
+use crate::torch_tensor::{LONGEST_NAME, TorchView, is_tensor, key_text, tensor};
 
 /// Maximum nesting of dictionaries.
 const DEPTH: usize = 12;
-/// Maximum values visited: far above any checkpoint, far below what shared references could expand
-/// to.
-const MOST: usize = 4_000_000;
+/// Maximum number of tensors, and of values looked at on the ways to them: far above any checkpoint,
+/// far below what shared references could expand to.
+const TENSORS: usize = 500_000;
+const LOOKS: usize = 1 << 26;
 
-/// The globals that checkpoints may name: for tensors, and for data stored with them (settings,
-/// counters, random states), which is skipped.
-pub const GLOBALS: [(&str, &str); 50] = [
-    ("torch._utils", "_rebuild_tensor"),
-    ("torch._utils", "_rebuild_tensor_v2"),
-    ("torch._utils", "_rebuild_parameter"),
-    ("torch", "DoubleStorage"),
-    ("torch", "FloatStorage"),
-    ("torch", "HalfStorage"),
-    ("torch", "BFloat16Storage"),
-    ("torch", "LongStorage"),
-    ("torch", "IntStorage"),
-    ("torch", "ShortStorage"),
-    ("torch", "CharStorage"),
-    ("torch", "ByteStorage"),
-    ("torch", "BoolStorage"),
-    ("torch", "Size"),
-    ("torch", "device"),
-    ("torch", "float64"),
-    ("torch", "float32"),
-    ("torch", "float16"),
-    ("torch", "bfloat16"),
-    ("torch", "int64"),
-    ("torch", "int32"),
-    ("torch", "int16"),
-    ("torch", "int8"),
-    ("torch", "uint8"),
-    ("torch", "bool"),
-    ("collections", "OrderedDict"),
-    ("collections", "defaultdict"),
-    ("collections", "Counter"),
-    ("argparse", "Namespace"),
-    ("types", "SimpleNamespace"),
-    ("pathlib", "PosixPath"),
-    ("pathlib", "PurePosixPath"),
-    ("__builtin__", "set"),
-    ("__builtin__", "dict"),
-    ("__builtin__", "list"),
-    ("__builtin__", "int"),
-    ("__builtin__", "float"),
-    ("__builtin__", "complex"),
-    ("__builtin__", "bytearray"),
-    ("builtins", "set"),
-    ("builtins", "dict"),
-    ("builtins", "int"),
-    ("builtins", "float"),
-    ("numpy", "dtype"),
-    ("numpy", "ndarray"),
-    ("numpy.core.multiarray", "_reconstruct"),
-    ("numpy.core.multiarray", "scalar"),
-    ("numpy._core.multiarray", "_reconstruct"),
-    ("numpy._core.multiarray", "scalar"),
-    ("_codecs", "encode"),
+/// Calls that stand for plain values, not for objects worth a mention.
+const PLAIN: [&str; 14] = [
+    "collections.OrderedDict",
+    "collections.defaultdict",
+    "collections.deque",
+    "_codecs.encode",
+    "builtins.bytes",
+    "builtins.bytearray",
+    "builtins.set",
+    "__builtin__.bytes",
+    "__builtin__.bytearray",
+    "__builtin__.set",
+    "torch.Size",
+    "torch.device",
+    "torch.serialization._get_layout",
+    "numpy.dtype",
 ];
 
-/// All tensors below the root. `place(key, type, numbers)` locates the storage with this key.
+/// All tensors below the root. `place(key, bytes)` locates the storage with this key.
 ///
 /// # Errors
-/// Tensors or storages not described as PyTorch does, or more values than any checkpoint has.
+/// More tensors, or more values, than any checkpoint has.
 pub fn contents(
     pickle: &Pickle,
-    mut place: impl FnMut(&str, DType, usize) -> Result<Place, String>,
+    mut place: impl FnMut(&str, usize) -> Result<Place, String>,
 ) -> Result<Contents, String> {
-    let mut contents = Contents::default();
+    let mut contents = Contents { classes: classes(pickle), ..Contents::default() };
+    let leads = leads(pickle);
     let mut numbers = HashMap::new();
-    let mut looked_at = 0;
+    let mut looks = 0;
     // Depth first, with a stack of pending values, pushed in reverse.
     let mut to_do = vec![(String::new(), pickle.root(), 0)];
     while let Some((name, item, depth)) = to_do.pop() {
-        looked_at += 1;
-        if looked_at > MOST {
-            return Err(format!("more than {MOST} values refer to each other"));
-        }
-        if let Some(view) = tensor_view(item).map_err(|detail| format!("{name}: {detail}"))? {
-            let storage = storage(&view, &mut contents.storages, &mut numbers, &mut place)
-                .map_err(|detail| format!("{name}: {detail}"))?;
-            contents.tensors.push(StoredTensor {
-                name,
-                shape: view.shape,
-                strides: view.strides,
-                offset: view.offset,
-                storage,
+        if let Some(found) = tensor(item) {
+            let view = found.view.and_then(|view| {
+                let storage = storage(&view, &mut contents.storages, &mut numbers, &mut place)?;
+                let TorchView { dtype, offset, strides, .. } = view;
+                Ok(View { dtype, strides, offset, storage })
             });
+            let (type_name, shape) = (found.type_name, found.shape);
+            contents.tensors.push(StoredTensor { name, type_name, shape, view });
         } else if depth < DEPTH {
-            let mut below = Vec::new();
-            if let Some(pairs) = item.pairs() {
-                below.extend(pairs.filter_map(|(key, value)| Some((key_text(key)?, value))));
-            }
-            if let Node::List(_) | Node::Tuple(_) = item.node() {
-                let items = item.items().into_iter().flatten();
-                below.extend(
-                    (0..).zip(items).map(|(index, item): (u32, _)| (index.to_string(), item)),
-                );
-            }
-            for (key, value) in below.into_iter().rev() {
+            let before = to_do.len();
+            for (index, (key, value)) in children(item).enumerate() {
+                looks += 1;
+                if looks > LOOKS || to_do.len() + contents.tensors.len() > TENSORS {
+                    return Err(format!("more than {TENSORS} tensors, or too many ways to them"));
+                }
+                if !leads[value.index()] {
+                    continue;
+                }
+                let Some(key) = key.map_or_else(|| Some(index.to_string()), key_text) else {
+                    continue;
+                };
                 let name = if name.is_empty() { key } else { format!("{name}.{key}") };
-                to_do.push((name, value, depth + 1));
+                if name.len() <= LONGEST_NAME {
+                    to_do.push((name, value, depth + 1));
+                }
             }
+            to_do[before..].reverse();
         }
     }
     Ok(contents)
 }
 
-fn key_text(key: Item) -> Option<String> {
-    key.text().map(str::to_owned).or_else(|| key.int().map(|number| number.to_string()))
+/// Values of a dictionary with their keys, and elements of a list or tuple without.
+fn children<'p>(item: Item<'p>) -> impl Iterator<Item = (Option<Item<'p>>, Item<'p>)> {
+    let pairs = item.pairs().into_iter().flatten().map(|(key, value)| (Some(key), value));
+    pairs.chain(item.items().into_iter().flatten().map(|item| (None, item)))
 }
 
-/// A tensor before its numbers are read.
-struct TensorView {
-    storage: Description,
-    offset: usize,
-    shape: Vec<usize>,
-    strides: Vec<usize>,
-}
-
-/// The result of `_rebuild_tensor_v2(storage, offset, shape, strides, ...)` or
-/// `_rebuild_parameter(tensor, ...)`; `None` if the value is not a tensor.
-fn tensor_view(item: Item) -> Result<Option<TensorView>, String> {
-    let mut item = item;
-    // A parameter holds a tensor, not another parameter.
-    for _ in 0..2 {
-        let Some((("torch._utils", name), args)) = item.call() else { return Ok(None) };
-        let bad = || format!("the tensor at offset {} has an unknown description", item.offset());
-        let mut args = args.items().ok_or_else(bad)?;
-        if name == "_rebuild_parameter" {
-            item = args.next().ok_or_else(bad)?;
-            continue;
+/// For each value, whether it is a tensor or one is below it.
+fn leads(pickle: &Pickle) -> Vec<bool> {
+    let mut leads: Vec<bool> = pickle.all().map(is_tensor).collect();
+    // What is created before its elements, as lists and dictionaries are, is done in one round.
+    for _ in 0..DEPTH {
+        let mut is_done = true;
+        for item in pickle.all().rev() {
+            if !leads[item.index()] && children(item).any(|(_, below)| leads[below.index()]) {
+                leads[item.index()] = true;
+                is_done = false;
+            }
         }
-        let mut next = || args.next().ok_or_else(bad);
-        let (storage, offset, shape, strides) = (next()?, next()?, next()?, next()?);
-        let sizes = |item: Item| item.items()?.map(size).collect::<Option<Vec<usize>>>();
-        let storage = description(storage)?;
-        let offset = size(offset).ok_or_else(bad)?.saturating_add(storage.first);
-        let (shape, strides) = (sizes(shape).ok_or_else(bad)?, sizes(strides).ok_or_else(bad)?);
-        if shape.len() != strides.len() {
-            return Err(bad());
+        if is_done {
+            break;
         }
-        return Ok(Some(TensorView { storage, offset, shape, strides }));
     }
-    Err("a parameter of a parameter".to_owned())
+    leads
 }
 
-fn size(item: Item) -> Option<usize> {
-    usize::try_from(item.int()?).ok()
-}
-
-/// PyTorch's description of a storage.
-pub struct Description {
-    /// Its name in the file.
-    pub key: String,
-    /// Element type.
-    pub dtype: DType,
-    /// Number of elements.
-    pub len: usize,
-    /// Start of a part that tensors treat as a storage of its own (before 1.6).
-    pub first: usize,
-}
-
-/// Reads the persistent id `("storage", type, key, device, numbers)`; before 1.6 optionally with a
-/// part of it, `(key, first, numbers)`.
-///
-/// # Errors
-/// Anything else.
-pub fn description(storage: Item) -> Result<Description, String> {
-    let read = || {
-        let mut items = storage.persistent()?.items()?;
-        let (kind, dtype) = (items.next()?.text()?, items.next()?.global()?);
-        let (key, _, len) = (key_text(items.next()?)?, items.next()?, size(items.next()?)?);
-        let first = match items.next() {
-            None => 0,
-            Some(part) if part.node() == &Node::None => 0,
-            Some(part) => size(part.items()?.nth(1)?)?,
-        };
-        let dtype = match dtype {
-            ("torch", name) => DType::of_storage(name)?,
-            _ => return None,
-        };
-        (kind == "storage").then_some(Description { key, dtype, len, first })
-    };
-    let at = storage.offset();
-    read().ok_or_else(|| format!("the storage at offset {at} has an unknown description"))
+/// The classes of the objects that are read past.
+fn classes(pickle: &Pickle) -> Vec<String> {
+    let beside = pickle.all().filter(|&item| !is_tensor(item));
+    let mut classes: BTreeSet<String> = beside.filter_map(Item::class).collect();
+    let is_array =
+        |class: &str| class.starts_with("numpy.core.") || class.starts_with("numpy._core.");
+    classes.retain(|class| !PLAIN.contains(&&class[..]) && !is_array(class));
+    classes.into_iter().collect()
 }
 
 /// The index of a view's storage, added to the list if new.
 fn storage(
-    view: &TensorView,
+    view: &TorchView,
     storages: &mut Vec<Storage>,
     numbers: &mut HashMap<String, usize>,
-    place: &mut impl FnMut(&str, DType, usize) -> Result<Place, String>,
+    place: &mut impl FnMut(&str, usize) -> Result<Place, String>,
 ) -> Result<usize, String> {
-    let Description { key, dtype, len, .. } = &view.storage;
+    let key = &view.storage.key;
+    let bytes = view.storage.len.saturating_mul(view.storage.element);
     if let Some(&number) = numbers.get(key) {
-        let known: &Storage = &storages[number];
-        if (known.dtype, known.len) != (*dtype, *len) {
-            return Err(format!("storage {key} has two different descriptions"));
+        if storages[number].bytes != bytes {
+            return Err(format!("storage {key:?} has two different descriptions"));
         }
         return Ok(number);
     }
-    storages.push(Storage { dtype: *dtype, len: *len, place: place(key, *dtype, *len)? });
+    storages.push(Storage { bytes, place: place(key, bytes)? });
     numbers.insert(key.clone(), storages.len() - 1);
     Ok(storages.len() - 1)
 }

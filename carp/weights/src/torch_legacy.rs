@@ -8,8 +8,9 @@ use std::path::Path;
 use files::{Error, Result};
 use pickle::{Node, Pickle};
 
-use crate::state_dict::{self, GLOBALS};
+use crate::state_dict;
 use crate::stored_tensor::{Contents, Place};
+use crate::torch_tensor;
 
 const MAGIC: i128 = 0x1950_a86a_20f9_469c_fc6c;
 /// The only version.
@@ -23,7 +24,7 @@ pub fn contents(path: &Path, bytes: &[u8]) -> Result<Contents> {
     let refuse = |detail: &str| Error::data(path, detail);
     let mut at = 0;
     let mut next = || {
-        let pickle = Pickle::read(path, &bytes[at..], &GLOBALS)?;
+        let pickle = Pickle::read(path, &bytes[at..])?;
         at += pickle.end();
         Ok::<_, Error>((pickle, at))
     };
@@ -46,7 +47,7 @@ pub fn contents(path: &Path, bytes: &[u8]) -> Result<Contents> {
     let (keys, start) = next()?;
     let data = |detail| Error::data(path, detail);
     let places = places(&values, &keys, bytes, start).map_err(data)?;
-    let place = |key: &str, _, _| {
+    let place = |key: &str, _| {
         let start = places.get(key).copied();
         start.map(Place::Offset).ok_or_else(|| format!("has no storage {key}"))
     };
@@ -54,7 +55,7 @@ pub fn contents(path: &Path, bytes: &[u8]) -> Result<Contents> {
 }
 
 /// Where the numbers of each storage begin. Its size depends on its type, which only the values
-/// give.
+/// give. Other persistent ids, such as the source code of a class, have no numbers.
 fn places(
     values: &Pickle,
     keys: &Pickle,
@@ -62,15 +63,15 @@ fn places(
     start: usize,
 ) -> std::result::Result<HashMap<String, u64>, String> {
     let mut described = HashMap::new();
-    for storage in values.all().filter(|item| item.persistent().is_some()) {
-        let storage = state_dict::description(storage)?;
-        described.insert(storage.key, (storage.dtype, storage.len));
+    for storage in values.all().filter_map(torch_tensor::storage) {
+        described.insert(storage.key, (storage.element, storage.len));
     }
     let mut places = HashMap::new();
     let mut at = start;
     for key in keys.root().items().ok_or("its storages are not a list")? {
         let key = key.text().ok_or("a storage without a name")?;
-        let (dtype, len) = described.get(key).ok_or_else(|| format!("no type of storage {key}"))?;
+        let (element, len) =
+            described.get(key).ok_or_else(|| format!("no type of storage {key}"))?;
         let cut = || format!("truncated in storage {key}: {} bytes in total", bytes.len());
         let numbers = bytes.get(at..at + 8).ok_or_else(cut)?;
         let numbers = u64::from_le_bytes(numbers.try_into().expect("8 bytes"));
@@ -79,7 +80,7 @@ fn places(
         }
         at += 8;
         places.insert(key.to_owned(), at as u64);
-        at = len.checked_mul(dtype.size()).and_then(|size| at.checked_add(size)).ok_or_else(cut)?;
+        at = len.checked_mul(*element).and_then(|size| at.checked_add(size)).ok_or_else(cut)?;
         if at > bytes.len() {
             return Err(cut());
         }

@@ -1,5 +1,6 @@
-//! The `torch.save` format since PyTorch 1.6: an uncompressed zip archive, with `NAME/data.pkl` for
-//! the objects and `NAME/data/KEY` for the numbers of each storage.
+//! The `torch.save` format since PyTorch 1.6: a zip archive with `NAME/data.pkl` for the objects and
+//! `NAME/data/KEY` for the numbers of each storage. PyTorch does not compress it; other programs do,
+//! and PyTorch reads that.
 
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -9,9 +10,11 @@ use files::{Error, Result};
 use pickle::Pickle;
 use zip::ZipArchive;
 
-use crate::dtype::DType;
-use crate::state_dict::{self, GLOBALS};
+use crate::state_dict;
 use crate::stored_tensor::{Contents, Place};
+
+/// The most bytes of the objects: far above any checkpoint's, even with settings and histories.
+const LARGEST: u64 = 1 << 29;
 
 /// A result whose error does not yet name the file.
 type Fallible<T> = std::result::Result<T, String>;
@@ -24,36 +27,31 @@ pub fn contents(path: &Path, file: &mut BufReader<File>) -> Result<Contents> {
     let data = |detail: String| Error::data(path, detail);
     let mut archive = open(file).map_err(data)?;
     let names: Vec<String> = archive.file_names().map(str::to_owned).collect();
-    let top = names.iter().find_map(|name| name.strip_suffix("/data.pkl"));
-    let top =
-        top.ok_or_else(|| data("a zip archive without data.pkl: not from torch.save".to_owned()))?;
-    if names.contains(&format!("{top}/constants.pkl")) {
+    let is_objects = |name: &&str| *name == "data.pkl" || name.ends_with("/data.pkl");
+    let objects = names.iter().map(String::as_str).find(is_objects);
+    let objects = objects
+        .ok_or_else(|| data("a zip archive without data.pkl: not from torch.save".to_owned()))?;
+    let top = &objects[..objects.len() - "data.pkl".len()];
+    if names.contains(&format!("{top}constants.pkl")) {
         return Err(Error::data(
             path,
             "a TorchScript program: save only its weights, torch.save(model.state_dict(), FILE)",
         ));
     }
-    let mut read = |name: &str| {
-        let mut bytes = Vec::new();
-        let mut entry = archive.by_name(name).map_err(broken)?;
-        entry.read_to_end(&mut bytes).map_err(broken)?;
-        Ok::<_, String>(bytes)
-    };
-    let order = format!("{top}/byteorder");
-    if names.contains(&order) && read(&order).map_err(data)? != b"little" {
+    let order = format!("{top}byteorder");
+    if names.contains(&order) && read(&mut archive, &order).map_err(data)? != b"little" {
         return Err(Error::data(path, "big-endian: only little-endian files can be read"));
     }
-    let bytes = read(&format!("{top}/data.pkl")).map_err(data)?;
-    let pickle = Pickle::read(path, &bytes, &GLOBALS)?;
-    let place = |key: &str, dtype: DType, len: usize| {
-        let name = format!("{top}/data/{key}");
+    let bytes = read(&mut archive, objects).map_err(data)?;
+    let pickle = Pickle::read(path, &bytes)?;
+    let place = |key: &str, bytes: usize| {
+        let name = format!("{top}data/{key}");
         let size = match archive.by_name(&name) {
             Ok(entry) => entry.size(),
             Err(error) => return Err(format!("{name}: {error}")),
         };
-        let want = (len as u64).saturating_mul(dtype.size() as u64);
-        if size != want {
-            return Err(format!("{name} has {size} bytes, expected {want}"));
+        if size != bytes as u64 {
+            return Err(format!("{name} has {size} bytes, expected {bytes}"));
         }
         Ok(Place::Entry(name))
     };
@@ -66,20 +64,30 @@ pub fn contents(path: &Path, file: &mut BufReader<File>) -> Result<Contents> {
 /// A missing entry, a size other than `want`, or damaged bytes.
 pub fn entry(file: &mut BufReader<File>, name: &str, want: usize) -> Fallible<Vec<u8>> {
     let mut archive = open(file)?;
-    let mut entry = archive.by_name(name).map_err(broken)?;
+    let mut entry = archive.by_name(name).map_err(|error| format!("{name}: {error}"))?;
     let mut bytes = Vec::new();
-    entry.read_to_end(&mut bytes).map_err(|error| format!("{name}: {error}"))?;
+    // One byte more than wanted, so that the end is reached and the checksum compared.
+    let read = (&mut entry).take(want as u64 + 1).read_to_end(&mut bytes);
+    read.map_err(|error| format!("{name}: {error}"))?;
     if bytes.len() == want {
         Ok(bytes)
     } else {
-        Err(format!("{name} has {} bytes, expected {want}", bytes.len()))
+        Err(format!("{name} has not the {want} bytes that are expected"))
     }
 }
 
-fn open(file: &mut BufReader<File>) -> Fallible<ZipArchive<&mut BufReader<File>>> {
-    ZipArchive::new(file).map_err(broken)
+/// The bytes of a description, which is small.
+fn read(archive: &mut ZipArchive<&mut BufReader<File>>, name: &str) -> Fallible<Vec<u8>> {
+    let entry = archive.by_name(name).map_err(|error| format!("{name}: {error}"))?;
+    let mut bytes = Vec::new();
+    let read = entry.take(LARGEST + 1).read_to_end(&mut bytes);
+    read.map_err(|error| format!("{name}: {error}"))?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(format!("{name} has more than {LARGEST} bytes"));
+    }
+    Ok(bytes)
 }
 
-fn broken(error: impl std::fmt::Display) -> String {
-    format!("not a whole zip archive: {error}")
+fn open(file: &mut BufReader<File>) -> Fallible<ZipArchive<&mut BufReader<File>>> {
+    ZipArchive::new(file).map_err(|error| format!("not a whole zip archive: {error}"))
 }

@@ -221,6 +221,9 @@ impl<'a> Block<'a, '_> {
             let i = &kernel.code[pc as usize];
             let active = guarded(warp, i);
             self.env.pc = pc;
+            if !warp.aside.is_empty() && self.env.others_end_first(warp, i, active) {
+                continue;
+            }
             warp.steps += 1;
             let count = u64::from(active.count_ones());
             self.instructions[0] += count;

@@ -1,15 +1,15 @@
-//! The control flow graph: where lanes that diverge at a jump reconverge.
+//! The control flow graph: in which order lanes that parted run, so that they meet again.
 //!
-//! That is the immediate post-dominator of the jump: the first instruction on every path from the
-//! jump to the end. It is computed as the immediate dominator in the reversed graph (Cooper,
-//! Harvey, Kennedy: A Simple, Fast Dominance Algorithm, 2001).
+//! Lanes whose next instruction comes first in the order run; the others wait where they are until
+//! those reach them. So the order must put all that lies between a jump and a place behind it
+//! before that place, and a loop before what follows it. That is a weak topological order
+//! (Bourdoncle: Efficient Chaotic Iteration Strategies with Widenings, 1993): the strongly connected
+//! components of the graph one after the other, and within each the loop's head, then the rest of
+//! the loop, ordered in the same way. Ends and traps on the way change nothing: lanes that get there
+//! are gone, and the rest meet as if those had never been.
 
-use super::ops::{Kernel, NONE, Op};
-
-/// Steps after which a graph is rejected as too tangled.
-const MAX_STEPS: usize = 100_000_000;
-/// No block.
-const NOWHERE: u32 = u32::MAX;
+use super::loops::{Loops, Step};
+use super::ops::{Kernel, NONE, Op, Order};
 
 /// Straight runs of instructions.
 pub struct Graph {
@@ -101,92 +101,58 @@ impl Graph {
         previous
     }
 
-    /// The immediate post-dominator of each block, if any. An error if that takes too long.
-    fn post_dominators(&self, previous: &[Vec<u32>]) -> Result<Vec<u32>, String> {
-        // Number the blocks by a depth-first walk from the ends, backwards; the ends' common
-        // end is number 0.
-        let blocks = self.next.len();
-        let ends = (0..blocks as u32).filter(|&block| self.next[block as usize].is_empty());
-        let ends: Vec<u32> = ends.collect();
-        let exit = blocks;
-        let mut order = Vec::with_capacity(blocks + 1);
-        let mut seen = vec![false; blocks + 1];
-        let into = |block: usize| if block == exit { &ends } else { &previous[block] };
-        let mut stack = vec![(exit, 0)];
-        seen[exit] = true;
-        while let Some((block, at)) = stack.last_mut() {
-            match into(*block).get(*at) {
-                Some(&goal) => {
-                    *at += 1;
-                    if !std::mem::replace(&mut seen[goal as usize], true) {
-                        stack.push((goal as usize, 0));
+    /// The kernel's order, see [`Order`]. An error if finding it takes too long.
+    fn order(&self, kernel: &Kernel, previous: &[Vec<u32>]) -> Result<Order, String> {
+        let steps = Loops::new(&self.next, previous).steps()?;
+        let first = |block: u32| self.starts[block as usize];
+        let length = |block: u32| self.starts[block as usize + 1] - first(block);
+        let mut order = Order { at: vec![0; kernel.code.len()], again: vec![0; kernel.code.len()] };
+        // Lanes that only end or give up hold nobody up: they do so first.
+        let at_end = self.only_ends(kernel, previous);
+        let (ends, others): (Vec<_>, Vec<_>) =
+            steps.into_iter().partition(|step| at_end[step.block() as usize]);
+        let mut number = 1;
+        for step in ends.into_iter().chain(others) {
+            match step {
+                Step::Run(block) => {
+                    for pc in first(block)..first(block) + length(block) {
+                        order.at[pc as usize] = number;
+                        number += 1;
                     }
                 }
-                None => {
-                    order.push(*block);
-                    stack.pop();
+                Step::Again(block) => {
+                    order.again[first(block) as usize] = number;
+                    number += 1;
                 }
             }
         }
-        order.reverse();
-        let mut number = vec![usize::MAX; blocks + 1];
-        for (at, &block) in order.iter().enumerate() {
-            number[block] = at;
-        }
-        // Dominators by number; number 0 is the end.
-        let mut dominator = vec![usize::MAX; order.len()];
-        dominator[0] = 0;
-        let (mut changed, mut steps) = (true, 0);
-        while changed {
-            changed = false;
-            for at in 1..order.len() {
-                let block = order[at];
-                let mut found = usize::MAX;
-                let goals = self.next[block].iter().map(|&goal| number[goal as usize]);
-                let leaves = self.next[block].is_empty().then_some(0);
-                for mut goal in goals.chain(leaves) {
-                    if goal == usize::MAX || dominator[goal] == usize::MAX {
-                        continue;
-                    }
-                    if found == usize::MAX {
-                        found = goal;
-                        continue;
-                    }
-                    while found != goal {
-                        steps += 1;
-                        if found > goal {
-                            found = dominator[found];
-                        } else {
-                            goal = dominator[goal];
-                        }
-                    }
-                }
-                if dominator[at] != found {
-                    dominator[at] = found;
-                    changed = true;
-                }
-                steps += 1;
-            }
-            if steps > MAX_STEPS {
-                return Err("control flow too tangled".to_owned());
-            }
-        }
-        Ok((0..blocks)
-            .map(|block| match number[block] {
-                usize::MAX => NOWHERE,
-                at => match order[dominator[at]] {
-                    block if block == exit => NOWHERE,
-                    block => block as u32,
-                },
-            })
-            .collect())
+        Ok(order)
     }
 
-    /// Fills the kernel's `meets` and `collective_ahead`.
+    /// The blocks that are nothing but an end, and those from which no end can be reached, only
+    /// traps.
+    fn only_ends(&self, kernel: &Kernel, previous: &[Vec<u32>]) -> Vec<bool> {
+        let exits = |pc: u32| matches!(kernel.code[pc as usize].op, Op::Exit);
+        let mut reaches = vec![false; self.next.len()];
+        let code = self.starts.windows(2).enumerate();
+        let mut work: Vec<u32> = code
+            .filter(|(_, pair)| (pair[0]..pair[1]).any(exits))
+            .map(|(block, _)| block as u32)
+            .collect();
+        while let Some(block) = work.pop() {
+            if !std::mem::replace(&mut reaches[block as usize], true) {
+                work.extend(&previous[block as usize]);
+            }
+        }
+        let ends_at_once = |pc: u32| exits(pc) && kernel.code[pc as usize].guard == NONE;
+        let starts = self.starts.iter();
+        reaches.iter().zip(starts).map(|(&end, &pc)| !end || ends_at_once(pc)).collect()
+    }
+
+    /// Fills the kernel's `order` and `collective_ahead`.
     pub fn annotate(&self, kernel: &mut Kernel) -> Result<(), String> {
         let previous = self.previous();
-        let dominators = self.post_dominators(&previous)?;
-        kernel.meets = vec![NOWHERE; kernel.code.len()];
+        kernel.order = self.order(kernel, &previous)?;
         kernel.collective_ahead = vec![false; kernel.code.len()];
         // Backwards from each block with a collective.
         let mut ahead = vec![false; self.next.len()];
@@ -207,16 +173,6 @@ impl Graph {
             for pc in (pair[0] as usize..pair[1] as usize).rev() {
                 reach |= is_collective(kernel.code[pc].op);
                 kernel.collective_ahead[pc] = reach;
-            }
-            let last = pair[1] as usize - 1;
-            let meet = dominators[block];
-            if jumps(kernel.code[last].op) && meet != NOWHERE {
-                let at = self.starts[meet as usize];
-                let first = kernel.code[at as usize];
-                // Lanes whose path goes straight to the end need not wait for the others.
-                if !(matches!(first.op, Op::Exit) && first.guard == NONE) {
-                    kernel.meets[last] = at;
-                }
             }
         }
         Ok(())

@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use rayon::prelude::*;
 
 use super::block::{Block, Geometry, Located};
-use super::decode::MAX_SHARED;
 use super::error::{Fault, FaultKind};
 use super::exec::{Env, Sanitizer};
 use super::memory::{FIRST, Memory};
@@ -22,6 +21,10 @@ use super::sanitizer::{Clocks, Shadow};
 
 /// Maximum threads per block.
 const MAX_THREADS: u64 = 1024;
+/// Bytes of shared memory, static and dynamic, that a block gets without asking.
+const SHARED_WITHOUT_ASKING: u64 = 48 << 10;
+/// Bytes that it gets if the host asks: those of sm_86 and sm_89, the least since Ampere.
+pub const SHARED_OPT_IN: u32 = 99 << 10;
 
 /// A parameter of a kernel.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,6 +52,9 @@ pub struct Launch<'a> {
     pub block: [u32; 3],
     /// Bytes of dynamic shared memory.
     pub shared_bytes: u32,
+    /// Has the host raised the kernel's limit of dynamic shared memory? Without that, static and
+    /// dynamic together may be 48 KiB.
+    pub shared_opt_in: bool,
     /// Parameters in the kernel's order.
     pub params: &'a [Param],
 }
@@ -221,8 +227,14 @@ fn check_geometry(kernel: &Kernel, launch: &Launch<'_>) -> Result<(), String> {
         ));
     }
     let shared = kernel.dynamic_shared as u64 + u64::from(launch.shared_bytes);
-    if shared > MAX_SHARED as u64 {
-        return Err(format!("{shared} bytes of shared memory; at most {MAX_SHARED}"));
+    if shared > SHARED_OPT_IN.into() {
+        return Err(format!("{shared} bytes of shared memory; at most {SHARED_OPT_IN}"));
+    }
+    if shared > SHARED_WITHOUT_ASKING && !launch.shared_opt_in {
+        return Err(format!(
+            "{shared} bytes of shared memory; more than {SHARED_WITHOUT_ASKING}, static memory \
+             among them, must be asked for"
+        ));
     }
     Ok(())
 }

@@ -10,8 +10,8 @@
 //! Reading order:
 //! 1. `lexer`, `ast`, `parser`: text to functions made of statements;
 //! 2. `types`, `windows`, `ops`, `decode`: statements to dense instructions, calls inlined;
-//! 3. `cfg`: where lanes meet again; `allocate`: registers to slots;
-//! 4. `warp`: lanes, masks, the stack of ways; `exec`: what each instruction does, a file per
+//! 3. `cfg`, `loops`: in which order lanes run that parted; `allocate`: registers to slots;
+//! 4. `warp`: lanes, masks, ways; `exec`: what each instruction does, a file per
 //!    family, with `numeric` (rounding) and `approx` (the `.approx` functions);
 //! 5. `block`: turns and barriers; `launch`: blocks on threads; `memory`;
 //! 6. `sanitizer`: races; `profiler`: transactions, conflicts, classes; `trace`.
@@ -29,6 +29,7 @@ mod error;
 mod exec;
 mod launch;
 mod lexer;
+mod loops;
 mod memory;
 mod module;
 mod numeric;
@@ -44,7 +45,7 @@ mod windows;
 
 pub use block::show_lanes;
 pub use error::{Fault, FaultKind, Place, PtxError};
-pub use launch::{Launch, Options, Param, launch, trace};
+pub use launch::{Launch, Options, Param, SHARED_OPT_IN, launch, trace};
 pub use memory::{Memory, MemoryError};
 pub use module::Module;
 pub use observer::{Observer, Seen};

@@ -1,11 +1,11 @@
 //! A warp: 32 threads (lanes) that run one instruction at a time together.
 //!
-//! Each register is a row of 32 values, one per lane, and each instruction a loop over the row. The
-//! active lanes are the bits of a mask. At a jump that only some lanes take, the warp diverges: the
-//! lanes of one path are deferred on a stack, the others run first, and where both paths meet again
-//! (see [`super::cfg`]) they continue together.
+//! Each register is a row of 32 values, one per lane, and each instruction a loop over the row.
+//! The lanes that take part are the bits of a mask. At a jump that only some lanes take, the
+//! warp parts into ways. The one that comes first in the kernel's order (see [`super::cfg`]) runs
+//! until it has come to where another waits; there they go on together.
 
-use super::ops::{Instruction, R};
+use super::ops::{Instruction, Order, R};
 
 /// Lanes of a warp.
 pub const LANES: usize = 32;
@@ -15,17 +15,15 @@ pub const FULL: u32 = u32::MAX;
 pub type Words = [u32; LANES];
 /// A row of 64-bit registers.
 pub type Longs = [u64; LANES];
-/// No reconvergence point.
-const NOWHERE: u32 = u32::MAX;
+/// Behind every number of an order.
+const NEVER: u32 = u32::MAX;
 
 /// Lanes on one path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Way {
     /// Their next instruction.
     pub pc: u32,
-    /// Where they stop and wait for the paths below on the stack.
-    pub meet: u32,
-    /// The lanes.
+    /// Which lanes.
     pub mask: u32,
 }
 
@@ -66,8 +64,10 @@ pub struct Warp {
     pub carry: u32,
     /// The current path.
     pub way: Way,
-    /// Deferred paths, the next to run last.
-    pub aside: Vec<Way>,
+    /// Ways that wait, with their numbers in the order, the next to run last.
+    pub aside: Vec<(u32, Way)>,
+    /// The number at which the way that runs has come to those that wait.
+    until: u32,
     /// Lanes that have not ended.
     pub live: u32,
     /// Lanes that exist: the last warp of a block may have fewer than 32 threads.
@@ -92,8 +92,9 @@ impl Warp {
             longs: vec![[0; LANES]; slots[1]],
             preds: vec![0; slots[2]],
             carry: 0,
-            way: Way { pc: 0, meet: NOWHERE, mask: 0 },
+            way: Way { pc: 0, mask: 0 },
             aside: Vec::new(),
+            until: NEVER,
             live: 0,
             threads: 0,
             state: State::Done,
@@ -110,8 +111,9 @@ impl Warp {
         self.longs.fill([0; LANES]);
         self.preds.fill(0);
         self.carry = 0;
-        self.way = Way { pc: 0, meet: NOWHERE, mask: threads };
+        self.way = Way { pc: 0, mask: threads };
         self.aside.clear();
+        self.until = NEVER;
         self.live = threads;
         self.threads = threads;
         self.state = State::Ready;
@@ -122,63 +124,59 @@ impl Warp {
         self.copies.push_back(Vec::new());
     }
 
-    /// Lanes of `taken` jump to `goal`, the others continue at the next instruction; both meet at
-    /// `meet`. `goal_first`: the jumping lanes run first.
-    pub fn part(&mut self, taken: u32, goal: u32, meet: u32, goal_first: bool) {
-        let Way { pc, meet: outer, mask } = self.way;
-        let rest = mask & !taken;
-        if rest == 0 {
-            self.way.pc = goal;
-            self.meet_again();
-            return;
-        }
-        let mut ways =
-            [Way { pc: pc.wrapping_add(1), meet, mask: rest }, Way { pc: goal, meet, mask: taken }];
-        if !goal_first {
-            ways.reverse();
-        }
-        // All lanes of the path continue where the two meet, unless the paths below on the stack
-        // already do.
-        if meet != outer {
-            self.aside.push(Way { pc: meet, meet: outer, mask });
-        }
-        for way in ways {
-            if way.pc != meet {
-                self.aside.push(way);
-            }
-        }
-        self.next_way();
-    }
-
-    /// With only `meet` in common, lanes end separately.
-    pub fn next_way(&mut self) {
-        loop {
-            match self.aside.pop() {
-                Some(way) if way.mask & self.live != 0 && way.pc != NOWHERE => {
-                    self.way = Way { mask: way.mask & self.live, ..way };
-                    if way.pc != way.meet {
-                        return;
-                    }
-                }
-                Some(_) => {}
-                None => {
-                    self.way.mask = 0;
-                    self.state = State::Done;
-                    return;
-                }
-            }
-        }
-    }
-
-    /// If the path has reached its reconvergence point, continues with the deferred ones.
+    /// The way goes on at `pc`, or waits there for others that are to run first.
     #[inline(always)]
-    pub fn meet_again(&mut self) {
-        if self.way.pc == self.way.meet {
+    pub fn go(&mut self, order: &Order, pc: u32) {
+        let from = std::mem::replace(&mut self.way.pc, pc);
+        if self.until != NEVER && order.between(from, pc) >= self.until {
+            self.wait(order.between(from, pc), self.way);
             self.next_way();
         }
     }
 
-    /// Ends these lanes.
+    /// The way parts: lanes of each mask go on at the `pc` beside it.
+    pub fn part(&mut self, order: &Order, ways: impl IntoIterator<Item = Way>) {
+        let from = self.way.pc;
+        for way in ways {
+            self.wait(order.between(from, way.pc), way);
+        }
+        self.next_way();
+    }
+
+    /// Puts a way aside under its number. Lanes of the same number stand at the same place: they
+    /// are one way from now on.
+    fn wait(&mut self, number: u32, way: Way) {
+        if way.mask == 0 {
+            return;
+        }
+        let at = self.aside.partition_point(|&(other, _)| other > number);
+        match self.aside.get_mut(at) {
+            Some((other, waiting)) if *other == number => waiting.mask |= way.mask,
+            _ => self.aside.insert(at, (number, way)),
+        }
+    }
+
+    /// Runs the way that comes first in the order.
+    fn next_way(&mut self) {
+        match self.aside.pop() {
+            Some((_, way)) => self.way = way,
+            None => {
+                self.way.mask = 0;
+                self.state = State::Done;
+            }
+        }
+        self.until = self.aside.last().map_or(NEVER, |&(number, _)| number);
+    }
+
+    /// Runs a way that waits, whatever the order says, until it parts or ends.
+    pub fn prefer(&mut self, order: &Order, aside: usize) {
+        let (_, way) = self.aside.remove(aside);
+        let waiting = std::mem::replace(&mut self.way, way);
+        self.wait(order.at[waiting.pc as usize], waiting);
+        self.until = NEVER;
+    }
+
+    /// These lanes, of the way that runs, are done.
     pub fn exit(&mut self, lanes: u32) {
         self.live &= !lanes;
         self.way.mask &= self.live;

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use ptx_emulator::{FaultKind, Launch, Memory, Module, Options, Param, PtxError, launch};
+use ptx_emulator::{Fault, FaultKind, Launch, Memory, Module, Options, Param, PtxError, launch};
 
 /// Name and text of the real kernels, sorted by name.
 fn kernels() -> Vec<(String, String)> {
@@ -62,6 +62,7 @@ fn faults(body: &str, kind: FaultKind) {
             grid: [2, 1, 1],
             block: [33, 1, 1],
             shared_bytes: 0,
+            shared_opt_in: false,
             params: &[],
         };
         let fault = launch(&module, &mut Memory::new(), &shape, &options).unwrap_err();
@@ -110,6 +111,13 @@ fn what_is_not_known_is_refused_with_its_line() {
         7,
         "not known",
     );
+    refused(kernel("dp4a.s32.hi %r6, %r0, %r4, 9;"), 7, ".hi");
+    refused(kernel("dp4a.u16.u16 %r6, %r0, %r4, 9;"), 7, "not known");
+    refused(kernel("dp2a.s32.s32 %r6, %r0, %r4, 9;"), 7, "wants .lo or .hi");
+    refused(kernel("dp2a.lo.hi.s32.s32 %r6, %r0, %r4, 9;"), 7, "wants .lo or .hi");
+    refused(kernel("mul24.s32 %r6, %r0, %r4;"), 7, "wants .lo or .hi");
+    refused(kernel("shl.hi.b32 %r6, %r0, %r4;"), 7, ".hi");
+    refused(kernel("popc.shiftamt.b32 %r6, %r0;"), 7, ".shiftamt");
     refused(kernel("call missing, ();"), 7, "missing is not declared");
     refused(kernel("{ {"), 8, "ends");
     refused(kernel("brx.idx %r1, TABLE;"), 7, "no such list");
@@ -208,7 +216,8 @@ fn launches_that_do_not_fit() {
     let good = [Param::U64(0), Param::U32(0)];
     let try_it =
         |name: &str, grid: [u32; 3], block: [u32; 3], shared_bytes: u32, params: &[Param]| {
-            let shape = Launch { kernel: name, grid, block, shared_bytes, params };
+            let shape =
+                Launch { kernel: name, grid, block, shared_bytes, shared_opt_in: false, params };
             launch(&module, &mut Memory::new(), &shape, &Options::default()).map(|_| ())
         };
     assert!(try_it("k", [1; 3], [64, 1, 1], 0, &good).is_ok());
@@ -230,7 +239,33 @@ fn launches_that_do_not_fit() {
     }
 }
 
-/// Real texts, truncated anywhere or with a character changed, give an error or another kernel.
+/// Static shared memory counts: over 48 KiB in all, a launch must ask, and 99 KiB is the end.
+#[test]
+fn shared_memory_must_be_asked_for() {
+    let text = ".extern .shared .align 16 .b8 memory[];\n\
+        .entry k() { .shared .b8 own[20000]; .reg .b64 %a; mov.u64 %a, memory; ret; }";
+    let module = parse(text).unwrap();
+    let try_it = |shared_bytes, shared_opt_in| {
+        let (grid, block) = ([1; 3], [32, 1, 1]);
+        let shape = Launch { kernel: "k", grid, block, shared_bytes, shared_opt_in, params: &[] };
+        launch(&module, &mut Memory::new(), &shape, &Options::default()).map(|_| ())
+    };
+    let refused = |result: Result<(), Fault>, words: &str| {
+        let fault = result.unwrap_err();
+        assert_eq!(fault.kind, FaultKind::Launch);
+        assert!(fault.to_string().contains(words), "{fault}");
+    };
+    assert_eq!(try_it(49_152 - 20_000, false), Ok(()));
+    refused(try_it(49_152 - 20_000 + 1, false), "49153 bytes of shared memory; more than 49152");
+    assert_eq!(try_it(49_152 - 20_000 + 1, true), Ok(()));
+    assert_eq!(try_it(101_376 - 20_000, true), Ok(()));
+    refused(try_it(101_376 - 20_000 + 1, true), "101377 bytes of shared memory; at most 101376");
+    // No card takes a kernel whose static memory alone is more.
+    assert!(parse(".entry k() { .shared .b8 s[49152]; ret; }").is_ok());
+    self::refused(parse(".entry k() { .shared .b8 s[49153]; ret; }"), 4, "at most 49152");
+}
+
+/// Real texts, cut off anywhere or with a character changed, give an error or another kernel.
 #[test]
 fn real_texts_truncated_and_corrupted() {
     let mut state = 1u32;
@@ -259,8 +294,14 @@ fn real_texts_truncated_and_corrupted() {
 fn a_guarded_end_is_an_end() {
     for body in ["@%p1 ret;", "@%p1 bra L; L:", "@!%p1 exit;", "@%p1 trap;", ""] {
         let module = kernel(body).unwrap_or_else(|error| panic!("{error}"));
-        let shape =
-            Launch { kernel: "k", grid: [1; 3], block: [40, 1, 1], shared_bytes: 0, params: &[] };
+        let shape = Launch {
+            kernel: "k",
+            grid: [1; 3],
+            block: [40, 1, 1],
+            shared_bytes: 0,
+            shared_opt_in: false,
+            params: &[],
+        };
         let done = launch(&module, &mut Memory::new(), &shape, &Options::default());
         assert!(done.is_ok(), "{body}: {done:?}");
     }
@@ -319,8 +360,14 @@ fn real_kernels_mutated_and_run() {
                 .collect();
             let options = Options { sanitize: next(2) == 0, profile: next(2) == 0, budget: 2000 };
             let block = [[1, 33, 64, 256][next(4)], 1, 1];
-            let shape =
-                Launch { kernel: name, grid: [2, 1, 1], block, shared_bytes: 64, params: &params };
+            let shape = Launch {
+                kernel: name,
+                grid: [2, 1, 1],
+                block,
+                shared_bytes: 64,
+                shared_opt_in: false,
+                params: &params,
+            };
             let _ = launch(&module, &mut memory, &shape, &options);
             ran += 1;
         }

@@ -24,8 +24,14 @@ fn run(name: &str, kernel: &str, options: Options) -> Result<Vec<f32>, Fault> {
         memory.write(out, &[0; 4 * N]).unwrap();
     }
     let params = [Param::U64(at), Param::U64(out), Param::U32(N as u32)];
-    let shape =
-        Launch { kernel, grid: [2, 1, 1], block: [64, 1, 1], shared_bytes: 0, params: &params };
+    let shape = Launch {
+        kernel,
+        grid: [2, 1, 1],
+        block: [64, 1, 1],
+        shared_bytes: 0,
+        shared_opt_in: false,
+        params: &params,
+    };
     launch(&module, &mut memory, &shape, &options)?;
     let mut y = vec![0; 4 * N];
     memory.read(out, &mut y).unwrap();

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use cudarc::driver::sys::{
-    CUfunction_attribute_enum, CUgraphInstantiate_flags, CUstreamCaptureMode,
+    CUdevice_attribute, CUfunction_attribute_enum, CUgraphInstantiate_flags, CUstreamCaptureMode,
 };
 use cudarc::driver::{
     CudaContext, CudaFunction, CudaGraph, CudaModule, CudaSlice, CudaStream, DevicePtr,
@@ -16,16 +16,16 @@ use cudarc::driver::{
 use cudarc::nvrtc::Ptx;
 use tensor::{Error, Result};
 
+use super::shared_memory::must_ask;
 use super::staging::Staging;
 use crate::driver::{Arg, Driver, Graph, Launch};
 use crate::modules;
 
-/// Dynamic shared memory that a kernel may use without opting in to more, in bytes.
-const SHARED_LIMIT: u32 = 48 << 10;
-
-/// An NVIDIA GPU.
+/// A card of NVIDIA's.
 pub struct Cudarc {
     name: String,
+    /// Bytes of shared memory that a thread block can have.
+    most_shared: u32,
     context: Arc<CudaContext>,
     stream: Arc<CudaStream>,
     staging: Staging,
@@ -65,8 +65,11 @@ impl Cudarc {
         // passes memory between them.
         unsafe { context.disable_event_tracking() };
         let stream = context.new_stream()?;
+        let key = CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN;
+        let most_shared = context.attribute(key)?.cast_unsigned();
         Ok(Cudarc {
             name: format!("{} (cuda:{ordinal})", context.name()?),
+            most_shared,
             staging: Staging::new(&context)?,
             stream,
             context,
@@ -148,10 +151,11 @@ impl Driver for Cudarc {
     fn launch(&mut self, launch: &Launch) -> Result<()> {
         let function = self.function(launch.module, launch.kernel)?;
         let kernel = format!("kernel {}", launch.kernel);
-        if launch.shared_bytes > SHARED_LIMIT {
+        let fixed = function.shared_size_bytes().map_err(|error| fault(&kernel, error))?;
+        if must_ask(launch, fixed.cast_unsigned(), self.most_shared)? {
             let key = CUfunction_attribute_enum::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
             function
-                .set_attribute(key, launch.shared_bytes as i32)
+                .set_attribute(key, launch.shared_bytes.cast_signed())
                 .map_err(|error| fault(&kernel, error))?;
         }
         let counts: Vec<u32> = launch.args.iter().map(|&arg| count(arg)).collect();

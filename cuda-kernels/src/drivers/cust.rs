@@ -9,21 +9,22 @@ use std::ffi::c_void;
 use cust::context::{Context, CurrentContext};
 use cust::device::Device;
 use cust::error::CudaError;
+use cust::function::FunctionAttribute;
 use cust::memory::{CopyDestination, DeviceBuffer, DevicePointer, DeviceSlice};
 use cust::module::Module;
 use cust::stream::{Stream, StreamFlags};
 use cust::sys;
 use tensor::{Error, Result};
 
+use super::shared_memory::must_ask;
 use crate::driver::{Arg, Driver, Launch};
 use crate::modules;
 
-/// Dynamic shared memory that a kernel may use without opting in to more, in bytes.
-const SHARED_LIMIT: u32 = 48 << 10;
-
-/// An NVIDIA GPU. Members drop in this order, so the context drops last.
+/// A card of NVIDIA's. Members go in this order, so the context goes last.
 pub struct Cust {
     name: String,
+    /// Bytes of shared memory that a thread block can have.
+    most_shared: u32,
     modules: HashMap<&'static str, Module>,
     memory: Vec<DeviceBuffer<u8>>,
     stream: Stream,
@@ -50,7 +51,8 @@ impl Cust {
         let name = format!("{} (cuda:{ordinal})", device.name()?);
         // The default flags order the stream after copies, which use the null stream.
         let stream = Stream::new(StreamFlags::DEFAULT, None)?;
-        Ok(Cust { name, modules: HashMap::new(), memory: Vec::new(), stream, context })
+        let most_shared = most_shared(&device)?;
+        Ok(Cust { name, most_shared, modules: HashMap::new(), memory: Vec::new(), stream, context })
     }
 
     fn bind(&self) -> Result<()> {
@@ -112,12 +114,15 @@ impl Driver for Cust {
         let function = self.modules[launch.module]
             .get_function(launch.kernel)
             .map_err(|error| fault(&kernel, error))?;
-        if launch.shared_bytes > SHARED_LIMIT {
+        let fixed = function
+            .get_attribute(FunctionAttribute::SharedMemorySizeBytes)
+            .map_err(|error| fault(&kernel, error))?;
+        if must_ask(launch, fixed.cast_unsigned(), self.most_shared)? {
             let key =
                 sys::CUfunction_attribute_enum::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
             // SAFETY: the handle belongs to a function of a loaded module.
             let code = unsafe {
-                sys::cuFuncSetAttribute(function.to_raw(), key, launch.shared_bytes as i32)
+                sys::cuFuncSetAttribute(function.to_raw(), key, launch.shared_bytes.cast_signed())
             };
             if code != sys::cudaError_enum::CUDA_SUCCESS {
                 let bytes = launch.shared_bytes;
@@ -158,7 +163,19 @@ impl Drop for Cust {
     }
 }
 
-/// An argument in the first of eight bytes (little-endian).
+/// Bytes of shared memory that a thread block can have.
+fn most_shared(device: &Device) -> std::result::Result<u32, CudaError> {
+    let key = sys::CUdevice_attribute_enum::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN;
+    let mut bytes = 0;
+    // SAFETY: the result goes to a variable of its own; the handle is that of an existing device.
+    let code = unsafe { sys::cuDeviceGetAttribute(&mut bytes, key, device.as_raw()) };
+    match code {
+        sys::cudaError_enum::CUDA_SUCCESS => Ok(bytes.cast_unsigned()),
+        _ => Err(CudaError::InvalidValue),
+    }
+}
+
+/// An argument's bytes at the start of eight (little endian).
 fn bits(arg: Arg) -> u64 {
     match arg {
         Arg::Pointer(value) | Arg::U64(value) => value,

@@ -6,6 +6,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 use ptx_emulator::{self as ptx, Memory, Module, Options, Param, Report};
 use tensor::{Error, Result};
 
+use super::shared_memory::must_ask;
 use crate::driver::{Arg, Driver, Launch};
 use crate::modules::MODULES;
 
@@ -119,13 +120,12 @@ impl Driver for Emulator {
     fn launch(&mut self, launch: &Launch) -> Result<()> {
         let module = parsed(launch.module)?;
         let params: Vec<Param> = launch.args.iter().map(|&arg| param(arg)).collect();
-        let Launch { kernel, grid, block, shared_bytes, .. } = *launch;
-        let launch = ptx::Launch { kernel, grid, block, shared_bytes, params: &params };
-        let report = ptx::launch(module, &mut self.memory, &launch, &self.options)
+        let shape = shape(module, launch, &params)?;
+        let report = ptx::launch(module, &mut self.memory, &shape, &self.options)
             .map_err(|fault| Error::device(format!("kernel {fault}")))?;
         if let Some(profile) = &self.profile {
             let mut profile = profile.lock().expect("no thread panics while it counts");
-            profile.entry(kernel).or_default().add(&report);
+            profile.entry(launch.kernel).or_default().add(&report);
         }
         Ok(())
     }
@@ -133,6 +133,21 @@ impl Driver for Emulator {
     fn synchronize(&mut self) -> Result<()> {
         Ok(())
     }
+}
+
+/// The launch as the emulator takes it, its limit of shared memory raised where it must be.
+///
+/// # Errors
+/// More shared memory than the emulated device has.
+pub(crate) fn shape<'a>(
+    module: &Module,
+    launch: &Launch<'a>,
+    params: &'a [Param],
+) -> Result<ptx::Launch<'a>> {
+    let Launch { kernel, grid, block, shared_bytes, .. } = *launch;
+    let fixed = module.kernel(kernel).map_or(0, |kernel| kernel.shared_bytes) as u32;
+    let shared_opt_in = must_ask(launch, fixed, ptx::SHARED_OPT_IN)?;
+    Ok(ptx::Launch { kernel, grid, block, shared_bytes, shared_opt_in, params })
 }
 
 pub(crate) fn param(arg: Arg) -> Param {

@@ -5,5 +5,6 @@ pub mod cudarc;
 #[cfg(feature = "cust")]
 pub mod cust;
 pub mod emulator;
+pub mod shared_memory;
 #[cfg(feature = "cuda")]
 mod staging;

@@ -13,7 +13,7 @@ use tensor::{Backend, Error, Io, Result, Slot};
 
 use self::calls::{Call, Input, PRODUCT};
 use crate::driver::{Driver, Launch};
-use crate::drivers::emulator::{param, parsed};
+use crate::drivers::emulator::{param, parsed, shape};
 use crate::modules::MODULES;
 use crate::{Gpu, launch};
 
@@ -126,8 +126,8 @@ impl Driver for Watch {
     fn launch(&mut self, launch: &Launch) -> Result<()> {
         let module = parsed(launch.module)?;
         let params: Vec<Param> = launch.args.iter().map(|&arg| param(arg)).collect();
-        let Launch { kernel, grid, block, shared_bytes, .. } = *launch;
-        let shape = ptx::Launch { kernel, grid, block, shared_bytes, params: &params };
+        let Launch { kernel, grid, block, .. } = *launch;
+        let shape = shape(module, launch, &params)?;
         let fault = |fault: &Fault| Error::device(format!("kernel {fault}"));
         if kernel != self.kernel {
             return ptx::launch(module, &mut self.memory, &shape, &Options::default())

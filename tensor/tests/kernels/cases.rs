@@ -76,7 +76,7 @@ pub fn products() -> Vec<Case> {
 
 pub fn convolutions() -> Vec<Case> {
     // N,H,W,C, O,R,S, stride, padding: the first ones fill several chunks of several tasks.
-    let sizes: [([usize; 4], [usize; 3], usize, usize); 12] = [
+    let sizes: [([usize; 4], [usize; 3], usize, usize); 16] = [
         ([33, 9, 9, 16], [8, 3, 3], 1, 1),
         ([20, 12, 10, 40], [6, 3, 3], 2, 1),
         ([3, 31, 33, 3], [16, 7, 7], 2, 3),
@@ -89,6 +89,11 @@ pub fn convolutions() -> Vec<Case> {
         ([4, 7, 5, 1], [3, 2, 2], 3, 1),
         ([2, 4, 4, 3], [2, 3, 3], 1, 3),
         ([1, 5, 5, 2], [1, 3, 3], 3, 0),
+        // Padding above the kernel: windows wholly beside the image, in all directions.
+        ([1, 1, 1, 1], [1, 1, 1], 1, 2),
+        ([2, 5, 5, 3], [2, 7, 1], 1, 3),
+        ([2, 4, 3, 2], [3, 1, 5], 1, 4),
+        ([1, 3, 2, 2], [2, 2, 2], 2, 5),
     ];
     let mut cases = Vec::new();
     for (i, (x_shape, [o, r, s], stride, padding)) in (0..).zip(sizes) {

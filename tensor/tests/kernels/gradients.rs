@@ -190,7 +190,7 @@ fn matrix_products() -> Vec<Pair> {
 fn images() -> Vec<Pair> {
     let mut pairs = Vec::new();
     let (x, weight) = (&numbers(1, 2 * 5 * 4 * 3), &numbers(2, 2 * 3 * 2 * 3));
-    for (stride, padding) in [(1, 0), (2, 1), (3, 2)] {
+    for (stride, padding) in [(1, 0), (2, 1), (3, 2), (1, 4)] {
         let conv = Conv2d::new([2, 5, 4, 3].into(), [2, 3, 2, 3].into(), stride, padding).unwrap();
         let len = conv.y_shape().elements();
         let by_x = (Kernel::Conv2d(conv), Kernel::Conv2dGradInput(conv));

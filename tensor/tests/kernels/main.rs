@@ -73,6 +73,9 @@ fn wrong_convolutions_name_both_shapes() {
     assert!(channels.contains("[1, 5, 5, 3]") && channels.contains("[4, 3, 3, 2]"), "{channels}");
     assert!(new([1, 5, 5, 3], [4, 3, 3, 3], 0, 0).contains("stride 0"));
     assert!(new([1, 2, 2, 3], [4, 3, 3, 3], 1, 0).contains("larger than input [1, 2, 2, 3]"));
+    for padding in [usize::MAX / 2, usize::MAX] {
+        assert!(new([1, 2, 2, 3], [4, 3, 3, 3], 1, padding).contains("is too large"));
+    }
     let pool = Pool2d::new("max_pool2d", Shape::from([1, 4, 4, 1]), 2, 2, 2);
     assert!(matches!(pool, Err(Error::Setting { op: "max_pool2d", .. })));
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use files::{Error, Result};
-use pickle::{NUMPY_GLOBALS, Pickle};
+use pickle::Pickle;
 
 use crate::binary_file::{check_labels, class_names, find, interleave, numbered, read};
 use crate::catalogue::contents::{Contents, Split};
@@ -128,10 +128,13 @@ fn python(
     labels: &mut Vec<u32>,
 ) -> Result<PathBuf> {
     let bytes = read(path)?;
-    let pickle = Pickle::read(path, &bytes, &NUMPY_GLOBALS)?;
+    let pickle = Pickle::read(path, &bytes)?;
     let get = |key: &str, wanted: &str| {
-        let item = pickle.root().get(key);
-        item.ok_or_else(|| Error::data(path, format!("has no {key:?}, should be {wanted}")))
+        let root = pickle.root();
+        root.get(key).ok_or_else(|| {
+            let detail = format!("is {}, has no {key:?}, should be {wanted}", root.kind());
+            Error::data(path, detail)
+        })
     };
     let wanted = "an array [N,3072] of uint8";
     let data = get("data", wanted)?
@@ -140,16 +143,19 @@ fn python(
     let data = data.ok_or_else(|| Error::data(path, format!("\"data\" should be {wanted}")))?;
     let wanted = "a list of labels";
     let key = version.python[2];
-    let given = get(key, wanted)?.numbers().and_then(|numbers| {
-        let label = |number: f64| (number.fract() == 0.0).then_some(number as u32);
-        numbers.into_iter().map(label).collect::<Option<Vec<u32>>>()
-    });
+    let given = get(key, wanted)?.numbers();
     let given = given.ok_or_else(|| Error::data(path, format!("{key:?} should be {wanted}")))?;
+    let is_label =
+        |number: &f64| number.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(number);
+    if let Some(at) = given.iter().position(|number| !is_label(number)) {
+        let detail = format!("label {} of image {at} should be a class from 0", given[at]);
+        return Err(Error::data(path, detail));
+    }
     if given.len() != data.shape[0] {
         let detail = format!("{} labels for {} images", given.len(), data.shape[0]);
         return Err(Error::data(path, detail));
     }
-    labels.extend(given);
+    labels.extend(given.into_iter().map(|label| label as u32));
     for record in data.bytes.chunks_exact(PIXELS) {
         interleave(record, 3, pixels);
     }
@@ -162,7 +168,7 @@ fn python_names(path: &Path, version: &Version) -> Result<Vec<String>> {
         return Ok(numbered(version.classes));
     }
     let bytes = read(path)?;
-    let pickle = Pickle::read(path, &bytes, &NUMPY_GLOBALS)?;
+    let pickle = Pickle::read(path, &bytes)?;
     let names = pickle.root().get(version.python[1]).and_then(|names| {
         names.items()?.map(|name| name.text().map(str::to_owned)).collect::<Option<Vec<String>>>()
     });

@@ -67,7 +67,8 @@ impl Contents {
         self.splits.iter().find(|split| split.name == name)
     }
 
-    /// One split as a data set, or several concatenated ("train+val").
+    /// One split as a data set, or several concatenated ("train+val"). Without one image the ground
+    /// truth of a retrieval benchmark is another one: it skips none.
     ///
     /// # Errors
     /// An unknown name; several splits that are not files.
@@ -102,7 +103,11 @@ impl Contents {
             (true, true) => Labels::None,
         };
         let name = format!("{}, {names}", self.title);
-        Ok(Arc::new(FileDataset::new(name, all_files, labels, self.classes.clone(), reading)))
+        let data = FileDataset::new(name, all_files, labels, self.classes.clone(), reading);
+        Ok(Arc::new(match self.queries.is_empty() {
+            true => data,
+            false => data.needed("the ground truth needs every image"),
+        }))
     }
 }
 

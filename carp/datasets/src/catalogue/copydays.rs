@@ -10,7 +10,7 @@ use crate::catalogue::contents::{Contents, Split};
 use crate::catalogue::description::{DataSet, Part};
 use crate::catalogue::index::{Location, need};
 use crate::data_config::DataKind;
-use crate::image_folder::images_in;
+use crate::image_files::images_in;
 
 /// Number of originals, and of images in each block but `strong`.
 const ORIGINALS: &[usize] = &[157];
@@ -66,10 +66,10 @@ fn read(source: &Location) -> Result<Contents> {
     let root = source.inner(&["copydays"]);
     let original = match need(&root, &["original"], COPYDAYS.archives[0]) {
         Ok(folder) => folder,
-        Err(_) if images_in(&root).is_ok() => root.clone(),
+        Err(_) if images_in(&root, source.strict).is_ok() => root.clone(),
         Err(missing) => return Err(missing),
     };
-    let originals = images_in(&original)?;
+    let originals = images_in(&original, source.strict)?;
     let classes: Vec<String> = originals.iter().map(|file| original_of(file)).collect();
     let mut splits = Vec::new();
     for part in COPYDAYS.parts {
@@ -90,7 +90,8 @@ fn read(source: &Location) -> Result<Contents> {
                 None => Err(Error::data(file, format!("no original begins with {name}"))),
             }
         };
-        let images = images_in(&folder)?.into_iter().map(image).collect::<Result<_>>()?;
+        let images =
+            images_in(&folder, source.strict)?.into_iter().map(image).collect::<Result<_>>()?;
         splits.push(Split::single(part.name, images));
     }
     Ok(Contents::new(classes, splits))

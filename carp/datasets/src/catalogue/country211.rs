@@ -38,7 +38,7 @@ fn read(source: &Location) -> Result<Contents> {
     let (mut classes, mut splits) = (vec![], vec![]);
     for name in ["train", "valid", "test"] {
         let folder = need(&root, &[name], ARCHIVE)?;
-        splits.push(class_folders(name, &folder, &mut classes)?);
+        splits.push(class_folders(name, (&folder, source.strict), &mut classes)?);
     }
     Ok(Contents::new(classes, splits))
 }

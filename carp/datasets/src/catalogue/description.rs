@@ -74,7 +74,8 @@ impl DataSet {
             let detail = format!("no such folder: unpack {archives} ({}) there", self.page);
             return Err(Error::data(folder, detail));
         }
-        let mut contents = (self.read)(&Location { folder, partition: config.partition })?;
+        let mut contents =
+            (self.read)(&Location { folder, partition: config.partition, strict: config.strict })?;
         contents.title = self.title;
         Ok(contents)
     }
@@ -94,8 +95,10 @@ impl DataSet {
             }
         };
         let (train, test) = (open(&config.train, self.train)?, open(&config.test, self.test)?);
-        let pretrain = match (contents.split(self.pretrain), &train) {
-            (None, Some(train)) => Arc::clone(train),
+        // The same split is the same data set: its unreadable images are reported once.
+        let is_train = config.train.as_deref().unwrap_or(self.train) == self.pretrain;
+        let pretrain = match &train {
+            Some(train) if is_train || contents.split(self.pretrain).is_none() => Arc::clone(train),
             _ => contents.dataset(self.pretrain, reading)?,
         };
         // k-NN needs one class per image.

@@ -1,6 +1,6 @@
 //! German Traffic Sign Recognition Benchmark (Stallkamp et al., 2012). Each class folder of the
-//! training set has its own `GT-000xx.csv`; the test set has one. Fields are separated by `;`: the
-//! first is the file, the last the class.
+//! training set has its own `GT-000xx.csv`; the test set has one. Fields are separated by `;`;
+//! `Filename` and `ClassId` tell which.
 
 use std::path::{Path, PathBuf};
 
@@ -10,6 +10,7 @@ use crate::catalogue::contents::{Contents, Split};
 use crate::catalogue::description::{DataSet, Part};
 use crate::catalogue::index::{Location, bad_line, need, sorted};
 use crate::data_config::DataKind;
+use crate::image_files::is_hidden;
 
 const CLASSES: usize = 43;
 
@@ -44,7 +45,8 @@ fn read(source: &Location) -> Result<Contents> {
     let entries = std::fs::read_dir(&train).map_err(|source| Error::io(&train, source))?;
     let entries = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     let mut images = Vec::new();
-    for class in sorted(entries.filter(|name| train.join(name).is_dir())) {
+    let is_class = |name: &String| train.join(name).is_dir() && !is_hidden(name.as_ref());
+    for class in sorted(entries.filter(is_class)) {
         let folder = train.join(&class);
         let index = need(&folder, &[&format!("GT-{class}.csv")], "the training images")?;
         images.extend(rows(&index, &folder)?);
@@ -62,6 +64,14 @@ fn rows(index: &Path, folder: &Path) -> Result<Vec<(PathBuf, u32)>> {
         .delimiter(b';')
         .from_path(index)
         .map_err(|error| Error::data(index, format!("cannot be read: {error}")))?;
+    let header = reader
+        .headers()
+        .map_err(|error| bad_line(index, 1, format!("not the header of a class csv: {error}")))?;
+    let column = |name: &str| {
+        let found = header.iter().position(|field| field.trim() == name);
+        found.ok_or_else(|| bad_line(index, 1, format!("has no column {name}")))
+    };
+    let (file, class) = (column("Filename")?, column("ClassId")?);
     let mut images = Vec::new();
     for (at, record) in (2..).zip(reader.records()) {
         let record = record.map_err(|error| {
@@ -69,12 +79,12 @@ fn rows(index: &Path, folder: &Path) -> Result<Vec<(PathBuf, u32)>> {
             bad_line(index, line, format!("not a row of a class csv: {error}"))
         })?;
         let line = record.position().map_or(at, |position| position.line() as usize);
-        let class = record.get(record.len() - 1).unwrap_or_default();
+        let class = &record[class];
         let label = class.trim().parse().ok().filter(|&label: &u32| label < CLASSES as u32);
         let label = label.ok_or_else(|| {
             bad_line(index, line, format!("class {class:?} is out of range 0..{CLASSES}"))
         })?;
-        images.push((folder.join(&record[0]), label));
+        images.push((folder.join(&record[file]), label));
     }
     if images.is_empty() {
         return Err(Error::data(index, "has no rows"));

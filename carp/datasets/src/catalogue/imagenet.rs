@@ -10,7 +10,7 @@ use crate::catalogue::contents::{Contents, Split};
 use crate::catalogue::description::{DataSet, Part};
 use crate::catalogue::index::{Location, bad_line, class_folders, lines, need};
 use crate::data_config::DataKind;
-use crate::image_folder::images_in;
+use crate::image_files::images_in;
 use crate::mat::{Array, Mat};
 
 const TRUTH: &str = "ILSVRC2012_validation_ground_truth.txt";
@@ -49,18 +49,17 @@ fn read(source: &Location) -> Result<Contents> {
     };
     let (train, val) = (folder("train")?, folder("val")?);
     let mut classes = Vec::new();
-    let train = class_folders("train", &train, &mut classes)?;
-    let val = if images_in(&val).is_ok() {
-        flat(root, &val, &classes)?
+    let train = class_folders("train", (&train, source.strict), &mut classes)?;
+    let val = if classes.iter().any(|class| val.join(class).is_dir()) {
+        class_folders("val", (&val, source.strict), &mut classes)?
     } else {
-        class_folders("val", &val, &mut classes)?
+        flat(root, images_in(&val, source.strict)?, &classes)?
     };
     Ok(Contents::new(classes, vec![train, val]))
 }
 
 /// Images in one folder.
-fn flat(root: &Path, val: &Path, classes: &[String]) -> Result<Split> {
-    let images = images_in(val)?;
+fn flat(root: &Path, images: Vec<PathBuf>, classes: &[String]) -> Result<Split> {
     let csv = root.join("LOC_val_solution.csv");
     if csv.is_file() {
         return kaggle(&csv, images, classes);

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use files::{Error, Result};
 
 use crate::catalogue::contents::Split;
-use crate::image_folder::Listing;
+use crate::class_folders::ClassFolders;
 
 /// Where a data set is stored.
 pub struct Location<'a> {
@@ -14,6 +14,8 @@ pub struct Location<'a> {
     pub folder: &'a Path,
     /// Which official partition, from 1.
     pub partition: usize,
+    /// Refuse what cannot be listed instead of leaving it out.
+    pub strict: bool,
 }
 
 impl Location<'_> {
@@ -92,10 +94,10 @@ pub fn from_one(number: f64, classes: usize) -> Option<u32> {
 /// No images, images outside class folders, other classes.
 pub fn class_folders(
     name: &'static str,
-    folder: &Path,
+    (folder, strict): (&Path, bool),
     classes: &mut Vec<String>,
 ) -> Result<Split> {
-    let listing = Listing::new(folder)?;
+    let listing = ClassFolders::new(folder, strict)?;
     if listing.classes.is_empty() {
         return Err(Error::data(folder, "should have a folder per class with its images"));
     }

@@ -6,14 +6,14 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use files::{Error, Result};
-use pickle::{Item, NUMPY_GLOBALS, Pickle};
+use pickle::{Item, Pickle};
 
 use crate::binary_file::read as read_bytes;
 use crate::catalogue::contents::{Contents, Query, Split};
 use crate::catalogue::description::{DataSet, Part};
 use crate::catalogue::index::{Location, need};
 use crate::data_config::DataKind;
-use crate::image_folder::Listing;
+use crate::image_files::images_below;
 
 pub const ROXFORD5K: DataSet = DataSet {
     kind: DataKind::ROxford5k,
@@ -54,7 +54,7 @@ fn read(source: &Location, name: &str, archive: &str) -> Result<Contents> {
     let root = source.inner(&[name]);
     let path = need(&root, &[&format!("gnd_{name}.pkl")], "the page of the revisited benchmark")?;
     let bytes = read_bytes(&path)?;
-    let pickle = Pickle::read(&path, &bytes, &NUMPY_GLOBALS)?;
+    let pickle = Pickle::read(&path, &bytes)?;
     let truth = pickle.root();
     let (database, queries) = (names(&path, truth, "imlist")?, names(&path, truth, "qimlist")?);
     let gnd = key(&path, truth, "gnd", "gnd")?;
@@ -68,9 +68,9 @@ fn read(source: &Location, name: &str, archive: &str) -> Result<Contents> {
 
     // The images are in one folder or, in some archives, in one per landmark.
     let folder = need(&root, &["jpg", "paris", "images", "."], archive)?;
-    let listing = Listing::new(&folder)?;
+    let images = images_below(&folder, source.strict)?;
     let stem = |path: &PathBuf| Some((path.file_stem()?.to_str()?.to_owned(), path.clone()));
-    let files: HashMap<String, PathBuf> = listing.files.iter().rev().filter_map(stem).collect();
+    let files: HashMap<String, PathBuf> = images.iter().rev().filter_map(stem).collect();
     // A missing image is reported when it is opened.
     let find = |name: String| match files.get(&name) {
         Some(path) => path.clone(),
@@ -88,7 +88,10 @@ fn bad(path: &Path, item: Item, what: &str, wanted: &str) -> Error {
 }
 
 fn key<'p>(path: &Path, item: Item<'p>, key: &str, what: &str) -> Result<Item<'p>> {
-    item.get(key).ok_or_else(|| Error::data(path, format!("has no {what}")))
+    item.get(key).ok_or_else(|| match item.pairs() {
+        Some(_) => Error::data(path, format!("has no {what}")),
+        None => bad(path, item, &format!("what should hold {what}"), "a dict"),
+    })
 }
 
 fn names(path: &Path, truth: Item, list: &str) -> Result<Vec<String>> {

@@ -82,21 +82,22 @@ fn shown(path: &Path) -> Result<[i32; 20]> {
         .map_err(|error| Error::data(path, format!("broken XML: {error}")))?;
     let mut shown = [-1; 20];
     for object in document.root_element().children().filter(|node| node.has_tag_name("object")) {
-        let line = document.text_pos_at(object.range().start).row;
+        // Counting lines takes as long as reading the file: only for an error.
+        let line = || document.text_pos_at(object.range().start).row;
         let field = |name: &str| {
             let child = object.children().find(|node| node.has_tag_name(name));
             child.and_then(|node| node.text()).map(str::trim)
         };
         let name = field("name").unwrap_or_default();
         let Some(class) = CLASSES.iter().position(|&class| class == name) else {
-            let detail = format!("line {line}: object {name:?} is not one of the 20 classes");
+            let detail = format!("line {}: object {name:?} is not one of the 20 classes", line());
             return Err(Error::data(path, detail));
         };
         let value = match field("difficult") {
             None | Some("0") => 1,
             Some("1") => 0,
             Some(other) => {
-                let detail = format!("line {line}: difficult is {other:?}, should be 0 or 1");
+                let detail = format!("line {}: difficult is {other:?}, should be 0 or 1", line());
                 return Err(Error::data(path, detail));
             }
         };

@@ -239,12 +239,15 @@ fn cifar100(root: &Path) -> &'static [&'static str] {
 }
 
 /// A pickle of Python 2 as the Python versions hold: `images` of 3072 bytes each.
-pub fn cifar_pickle(labels_key: &str, labels: &[u8], images: &[u8]) -> Vec<u8> {
+pub fn cifar_pickle(labels_key: &str, labels: &[i32], images: &[u8]) -> Vec<u8> {
     let text = |text: &str| [&b"U"[..], &[text.len() as u8], text.as_bytes()].concat();
     let mut bytes = b"\x80\x02}(".to_vec();
     bytes.extend(text(labels_key));
     bytes.extend(b"](");
-    labels.iter().for_each(|&label| bytes.extend([b'K', label]));
+    for label in labels {
+        bytes.push(b'J');
+        bytes.extend(label.to_le_bytes());
+    }
     bytes.push(b'e');
     bytes.extend(text("data"));
     bytes.extend(b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\0\x85");

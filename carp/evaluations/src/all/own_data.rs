@@ -65,9 +65,14 @@ pub fn features(
         }
     };
     let (what, images) = (format!("{}, {name}", data.name()), data.len());
-    encoder.feature_set(data, |done| {
+    let set = encoder.feature_set(data, |done| {
         recorder.show(EvaluationEvent::Features { what: what.clone(), done, images });
-    })
+    })?;
+    if set.rows() < images {
+        let why = format!("{} of {images} images cannot be read", images - set.rows());
+        recorder.skip(data.name(), None, None, why, false);
+    }
+    Ok(set)
 }
 
 /// The names of training and test images, and their preprocessing.
@@ -105,6 +110,12 @@ pub fn evaluate_own(
     let title = splits.train.name().to_owned();
     // "Fashion-MNIST, train" is named without the split.
     let title = title.split(',').next().unwrap_or(&title).to_owned();
+    for data in [&splits.train, &splits.test] {
+        if data.skipped() > 0 {
+            let why = format!("{} unreadable images", data.skipped());
+            recorder.skip(data.name(), None, None, why, false);
+        }
+    }
     for &network in networks {
         let name = network.name();
         let transform = |protocol| look.transform(protocol, data.kind);

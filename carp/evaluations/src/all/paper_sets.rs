@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use carp::error::{Error, Result};
+use carp::error::Result;
 use carp::learner::Device;
 use carp::views::EvalTransform;
 use datasets::catalogue::{ALL, Contents, DataSet, Query};
@@ -24,7 +24,7 @@ use crate::features::{AnySize, FeatureSet, SCALES};
 use crate::linear::{LinearSettings, linear_of_backbone};
 use crate::network_file::{NetworkFile, NetworkName};
 use crate::retrieval::{Relevance, RetrievalOptions};
-use crate::trained::{LabelledSplits, TrainedBackbone};
+use crate::trained::{LabelledSplits, TrainedBackbone, labels};
 use crate::{copy_detection, label_subset, retrieval};
 
 /// Little cache for decoded images: each is read once, or in every epoch with random crops.
@@ -166,15 +166,10 @@ impl Run<'_> {
         let Some(backbone) = backbone else { return Ok(()) };
         let images = self.images(&transform);
         let backbone = TrainedBackbone { transform, ..backbone.clone() };
-        let (train, test) =
-            (contents.dataset(self.set.train, READING)?, contents.dataset(self.set.test, READING)?);
-        let splits = LabelledSplits {
-            train_labels: labels(&*train)?,
-            test_labels: labels(&*test)?,
-            classes: train.classes().len(),
-            train,
-            test,
-        };
+        let splits = LabelledSplits::of(
+            contents.dataset(self.set.train, READING)?,
+            contents.dataset(self.set.test, READING)?,
+        )?;
         let is_inat = self.set.kind == DataKind::INat2018;
         recorder.measure(self.names(protocol), images, |settings| match protocol {
             Protocol::Semi => fine_tuned(settings, &backbone, &splits),
@@ -250,12 +245,15 @@ impl Run<'_> {
             let data = Changed { data, change: Change::Stretch(side) };
             own_features(backbone, &transform, &data, self.network.name(), recorder)
         };
-        let originals = contents.dataset("original", READING)?;
+        // Names and features must be of the same images.
+        let readable =
+            |split| -> Result<_> { Ok(Subset::readable(contents.dataset(split, READING)?)?) };
+        let originals = readable("original")?;
         let mut names = CopyNames { originals: file_names(&*originals), blocks: vec![] };
         let originals = features(originals)?;
         let mut queries = FeatureSet { features: vec![], ..originals.clone() };
         for split in contents.splits.iter().filter(|split| split.name != "original") {
-            let data = contents.dataset(split.name, READING)?;
+            let data = readable(split.name)?;
             let block = CopyBlock { name: split.name.to_owned(), queries: file_names(&*data) };
             names.blocks.push(block);
             queries.features.extend(features(data)?.features);
@@ -282,14 +280,6 @@ impl Run<'_> {
 
 fn plain(backbone: &TrainedBackbone) -> Backbone {
     Backbone { config: backbone.resnet, tensors: backbone.tensors.clone() }
-}
-
-fn labels(data: &dyn Dataset) -> Result<Vec<u32>> {
-    let label = |index| {
-        let missing = || Error::usage(format!("image {index} of {} has no label", data.name()));
-        data.label(index).ok_or_else(missing)
-    };
-    (0..data.len()).map(label).collect()
 }
 
 fn file_names(data: &dyn Dataset) -> Vec<String> {

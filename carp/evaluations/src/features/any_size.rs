@@ -1,15 +1,15 @@
 //! Features of images of any size, one by one and at several scales, as in the authors' retrieval
 //! script: `f = sum_s F(resize(x, s))`, then scaled to length 1.
 
-use carp::error::Result;
+use carp::error::{Error, Result};
 use carp::learner::Device;
 use carp::views::EvalTransform;
 use datasets::Dataset;
 
-use super::encoder::labels;
 use super::extractor::{FeatureExtractor, POOLED};
 use super::feature_set::FeatureSet;
 use super::finite::check_finite;
+use super::image_features::labels;
 use crate::backbone::Backbone;
 
 /// 1, 1/sqrt(2) and 1/2.
@@ -67,11 +67,12 @@ impl<'a> AnySize<'a> {
         })
     }
 
-    /// Features and labels of all images, uncropped, at `scales`; calls `progress` after each image
-    /// with the number done.
+    /// Features and labels of the readable images, uncropped, at `scales`; calls `progress` after
+    /// each image with the number done.
     ///
     /// # Errors
-    /// An image that cannot be read, or is too small for the backbone; a feature that is not finite.
+    /// An image that cannot be read, if the data set skips none, or is too small for the backbone;
+    /// no image that can be read; a feature that is not finite.
     pub fn feature_set(
         &mut self,
         data: &dyn Dataset,
@@ -80,14 +81,20 @@ impl<'a> AnySize<'a> {
         mut progress: impl FnMut(usize),
     ) -> Result<FeatureSet> {
         let mut features = Vec::with_capacity(data.len() * self.dim());
+        let mut rows = Vec::with_capacity(data.len());
         for index in 0..data.len() {
-            let image = data.image(index)?;
-            let pixels = transform.normalised(&image);
-            features.extend(self.multi_scale(&pixels, (image.height, image.width), scales)?);
+            if let Some(image) = data.readable(index)? {
+                let pixels = transform.normalised(&image);
+                features.extend(self.multi_scale(&pixels, (image.height, image.width), scales)?);
+                rows.push(index as u32);
+            }
             progress(index + 1);
         }
+        if rows.is_empty() {
+            return Err(Error::data(data.name(), "no image in it can be read"));
+        }
         check_finite(data.name().as_ref(), &features, self.dim())?;
-        Ok(FeatureSet { features, dim: self.dim(), labels: labels(data) })
+        Ok(FeatureSet { features, dim: self.dim(), labels: labels(data, &rows) })
     }
 
     /// The mean of the features at each of `scales`, scaled to length 1.

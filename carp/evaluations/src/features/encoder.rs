@@ -4,12 +4,13 @@ use carp::error::Result;
 use carp::learner::Device;
 use carp::nn::ResNetConfig;
 use carp::views::{EvalTransform, Scratch};
-use datasets::{Dataset, Labels};
+use datasets::Dataset;
 use rayon::prelude::*;
 
 use super::extractor::FeatureExtractor;
 use super::feature_set::FeatureSet;
 use super::finite::check_finite;
+use super::image_features::{ImageFeatures, Unreadable, labels};
 use crate::backbone::Backbone;
 
 /// A network with its image preprocessing; without a network the pixels are the features.
@@ -78,22 +79,24 @@ impl Encoder {
         }
     }
 
-    /// Features `[N,D]` of all images; calls `progress` before each batch with the number done.
+    /// Features of the images that can be read; calls `progress` before each batch with the number
+    /// done.
     ///
     /// # Errors
-    /// An image that cannot be read, a feature that is not finite.
+    /// An image that cannot be read, if the data set skips none; no image that can; a feature that is
+    /// not finite.
     pub fn features(
         &mut self,
         data: &dyn Dataset,
         progress: impl FnMut(usize),
-    ) -> Result<Vec<f32>> {
+    ) -> Result<ImageFeatures> {
         match &mut self.extractor {
             Some(extractor) => network_features(extractor, &self.transform, data, progress),
             None => pixels(&self.transform, data),
         }
     }
 
-    /// Features and labels of all images.
+    /// Features and labels of the images that can be read.
     ///
     /// # Errors
     /// Those of [`Encoder::features`].
@@ -102,64 +105,63 @@ impl Encoder {
         data: &dyn Dataset,
         progress: impl FnMut(usize),
     ) -> Result<FeatureSet> {
-        let features = self.features(data, progress)?;
-        Ok(FeatureSet { features, dim: self.dim(), labels: labels(data) })
+        let ImageFeatures { features, rows } = self.features(data, progress)?;
+        Ok(FeatureSet { features, dim: self.dim(), labels: labels(data, &rows) })
     }
 }
 
-/// Features `[N,D]` of all images by the extractor's network; calls `progress` before each batch
-/// with the number done.
+/// Features of the images that can be read, by the extractor's network; calls `progress` before each
+/// batch with the number done.
 ///
 /// # Errors
-/// An image that cannot be read, a feature that is not finite.
+/// An image that cannot be read, if the data set skips none; no image that can; a feature that is
+/// not finite.
 pub fn network_features(
     extractor: &mut FeatureExtractor,
     transform: &EvalTransform,
     data: &dyn Dataset,
     mut progress: impl FnMut(usize),
-) -> Result<Vec<f32>> {
+) -> Result<ImageFeatures> {
+    let unreadable = Unreadable::default();
     let features = extractor.extract(data.len(), |first, batch| {
         progress(first);
         batch.par_chunks_mut(transform.values()).enumerate().try_for_each_init(
             Scratch::default,
             |scratch, (index, pixels)| {
-                let image = data.image(first + index)?;
-                transform.apply(&image, pixels, scratch);
+                let row = first + index;
+                match data.readable(row)? {
+                    Some(image) => transform.apply(&image, pixels, scratch),
+                    None => unreadable.note(row),
+                }
                 Ok(())
             },
         )
     })?;
-    check_finite(data.name().as_ref(), &features, extractor.dim())?;
-    Ok(features)
+    let made = ImageFeatures::without(features, unreadable, data)?;
+    check_finite(data.name().as_ref(), &made.features, extractor.dim())?;
+    Ok(made)
 }
 
-/// The labels of a data set.
-pub fn labels(data: &dyn Dataset) -> Labels {
-    let single: Option<Vec<u32>> = (0..data.len()).map(|index| data.label(index)).collect();
-    let shown: Option<Vec<&[i32]>> = (0..data.len()).map(|index| data.shown(index)).collect();
-    match (single, shown) {
-        (Some(labels), _) => Labels::Single(labels),
-        (None, Some(rows)) => Labels::Multi { classes: data.classes().len(), shown: rows.concat() },
-        (None, None) => Labels::None,
-    }
-}
-
-/// The pixels of all transformed images, from 0 to 1: `[N, size*size*C]`.
+/// The pixels of the transformed images that can be read, from 0 to 1: `[rows, size*size*C]`.
 ///
 /// # Errors
-/// An image that cannot be read.
-pub fn pixels(transform: &EvalTransform, data: &dyn Dataset) -> Result<Vec<f32>> {
+/// An image that cannot be read, if the data set skips none; no image that can.
+pub fn pixels(transform: &EvalTransform, data: &dyn Dataset) -> Result<ImageFeatures> {
     let dim = transform.values();
+    let unreadable = Unreadable::default();
     let mut features = vec![0.0; data.len() * dim];
     features.par_chunks_mut(dim).enumerate().try_for_each_init(
         Scratch::default,
-        |scratch, (index, features)| -> Result<()> {
-            let image = data.image(index)?;
+        |scratch, (row, features)| -> Result<()> {
+            let Some(image) = data.readable(row)? else {
+                unreadable.note(row);
+                return Ok(());
+            };
             for (feature, &pixel) in features.iter_mut().zip(transform.pixels(&image, scratch)) {
                 *feature = f32::from(pixel) / 255.0;
             }
             Ok(())
         },
     )?;
-    Ok(features)
+    ImageFeatures::without(features, unreadable, data)
 }

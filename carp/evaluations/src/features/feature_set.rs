@@ -14,6 +14,9 @@ use files::write_atomically;
 use safetensors::tensor::{Dtype, Metadata, TensorInfo, TensorView};
 
 use super::finite::check_finite;
+/// The most classes, above those of any data set: protocols keep a number for each, so that a label
+/// must not ask for gigabytes.
+const CLASSES: i64 = 1 << 18;
 
 /// Features of images, `[N,D]`, and their labels.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,7 +69,8 @@ impl FeatureSet {
     ///
     /// # Errors
     /// A missing file, not safetensors or truncated; tensors that are missing or of another type or
-    /// shape; features that are not finite; labels below 0.
+    /// shape; features that are not finite; labels below 0 or above any
+    /// data set's.
     pub fn load(path: &Path) -> Result<FeatureSet> {
         let mut file = TensorFile::open(path)?;
         let Some(info) = file.header.info("features").cloned() else {
@@ -204,9 +208,10 @@ fn read_labels(path: &Path, info: &TensorInfo, data: &[u8], rows: usize) -> Resu
     };
     match *info.shape {
         [n] if n == rows => {
-            let bad = numbers.iter().position(|&label| u32::try_from(label).is_err());
+            let bad = numbers.iter().position(|label| !(0..CLASSES).contains(label));
             if let Some(row) = bad {
-                let detail = format!("labels[{row}] is {}, should be a class from 0", numbers[row]);
+                let label = numbers[row];
+                let detail = format!("labels[{row}] is {label}, should be a class in 0..{CLASSES}");
                 return Err(Error::data(path, detail));
             }
             Ok(Labels::Single(numbers.iter().map(|&label| label as u32).collect()))
@@ -268,6 +273,8 @@ mod tests {
         let labels = |bytes: Vec<u8>| ("labels", Dtype::I32, vec![bytes.len() / 4], bytes);
         assert!(fault(vec![features(), labels(vec![0; 12])]).contains("should be [2] or [2,C]"));
         assert!(fault(vec![features(), labels(vec![255; 8])]).contains("labels[0] is -1"));
+        let many = [0, 400_000_000].map(i32::to_le_bytes).concat();
+        assert!(fault(vec![features(), labels(many)]).contains("labels[1] is 400000000"));
         std::fs::write(&path, [1, 2, 3]).unwrap();
         let line = FeatureSet::load(&path).unwrap_err().to_string();
         assert!(line.contains("not a whole safetensors file"), "{line}");

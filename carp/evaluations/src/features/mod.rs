@@ -3,15 +3,19 @@
 //! with their labels.
 
 mod any_size;
+mod class_ids;
 mod encoder;
 mod extractor;
 mod feature_set;
 mod finite;
+mod image_features;
 mod labelled;
 
 pub use self::any_size::{AnySize, SCALES};
-pub use self::encoder::{Encoder, labels, network_features, pixels};
+pub use self::class_ids::ClassIds;
+pub use self::encoder::{Encoder, network_features, pixels};
 pub use self::extractor::{FeatureExtractor, POOLED};
 pub use self::feature_set::FeatureSet;
 pub use self::finite::check_finite;
+pub use self::image_features::ImageFeatures;
 pub use self::labelled::Labelled;

@@ -1,5 +1,7 @@
 //! Trains classifiers side by side and tests them after every epoch.
 
+use std::collections::BTreeSet;
+
 use carp::error::{Error, Result};
 use carp::learner::Device;
 use carp::step::Optimizer;
@@ -11,21 +13,19 @@ use crate::accuracy::{Accuracy, Counter};
 use crate::features::Labelled;
 use crate::heads::{Heads, HeadsConfig};
 
-/// Fails unless the training images have at least two classes and include every test class. Both
-/// lists hold labels below `classes`.
+/// Fails unless the training images have at least two classes and include every test class.
 ///
 /// # Errors
 /// Names the first invalid class.
-pub fn check_classes(train: &[u32], test: &[u32], classes: usize) -> Result<()> {
-    let mut trained = vec![false; classes];
-    train.iter().for_each(|&label| trained[label as usize] = true);
-    if trained.iter().filter(|&&trained| trained).count() < 2 {
+pub fn check_classes(train: &[u32], test: &[u32]) -> Result<()> {
+    let trained: BTreeSet<u32> = train.iter().copied().collect();
+    if trained.len() < 2 {
         let count = train.len();
         return Err(Error::usage(format!(
             "the {count} training images have fewer than two classes"
         )));
     }
-    match test.iter().position(|&label| !trained.get(label as usize).copied().unwrap_or(false)) {
+    match test.iter().position(|label| !trained.contains(label)) {
         None => Ok(()),
         Some(at) => Err(Error::usage(format!(
             "class {} of test image {at} has no training image",
@@ -35,7 +35,7 @@ pub fn check_classes(train: &[u32], test: &[u32], classes: usize) -> Result<()> 
 }
 
 /// Trains and tests classifiers on `train`'s batches of features of length `dim`. The test set is
-/// not empty and its labels are below `classes`: see [`check_classes`].
+/// not empty, and all labels are below `classes`.
 ///
 /// # Errors
 /// Settings out of range, an image that cannot be read, or a loss that is not finite with every

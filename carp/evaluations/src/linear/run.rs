@@ -11,7 +11,7 @@ use super::batches::{AugmentedBatches, StoredBatches};
 use super::probe::{check_classes, linear};
 use super::result::{ClassifierEvent, LinearResult};
 use super::settings::LinearSettings;
-use crate::features::{FeatureSet, Labelled};
+use crate::features::{ClassIds, FeatureSet, Labelled};
 use crate::label_subset;
 use crate::trained::{LabelledSplits, TrainedBackbone};
 
@@ -36,12 +36,14 @@ pub fn linear_of_features(
         return Err(Error::data(test_path, detail));
     }
     let (train_labels, test_labels) = (train.classes(train_path)?, test.classes(test_path)?);
-    let classes = train_labels.iter().max().map_or(0, |&label| label as usize + 1);
-    check_classes(train_labels, test_labels, classes)?;
-    let set = Labelled { features: &train.features, labels: train_labels };
-    let rows = chosen(settings, train_labels, classes)?;
+    check_classes(train_labels, test_labels)?;
+    let ids = ClassIds::of(&[train_labels]);
+    let classes = ids.count();
+    let (train_classes, test_classes) = (ids.classes(train_labels), ids.classes(test_labels));
+    let set = Labelled { features: &train.features, labels: &train_classes };
+    let rows = chosen(settings, &train_classes, classes)?;
     let mut batches = StoredBatches::new(set, train.dim, rows, settings.seed);
-    let test = Labelled { features: &test.features, labels: test_labels };
+    let test = Labelled { features: &test.features, labels: &test_classes };
     linear(settings, &mut batches, test, (train.dim, classes), device, show)
 }
 
@@ -59,7 +61,7 @@ pub fn linear_of_backbone(
     show: &mut dyn FnMut(ClassifierEvent),
 ) -> Result<LinearResult> {
     let LabelledSplits { train, train_labels, test, test_labels, classes } = splits;
-    check_classes(train_labels, test_labels, *classes)?;
+    check_classes(train_labels, test_labels)?;
     settings.check()?;
     let views = crop_scale.map(|scale| backbone.training_view(scale)).transpose()?;
     let indices = chosen(settings, train_labels, *classes)?;

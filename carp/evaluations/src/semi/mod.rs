@@ -152,7 +152,7 @@ pub fn semi(
         KnownLabels::List { path } => label_subset::listed(path, &**train)?,
     };
     let labels: Vec<u32> = indices.iter().map(|&index| train_labels[index as usize]).collect();
-    check_classes(&labels, test_labels, classes)?;
+    check_classes(&labels, test_labels)?;
     let images = labels.len();
     let train: Arc<dyn Dataset> = Arc::new(Subset { data: Arc::clone(train), indices });
 

@@ -37,8 +37,10 @@ impl<'a> Builder<'a> {
             }
             "and" | "or" | "xor" | "not" => self.logic(frame, op, operands)?,
             "shl" | "shr" | "popc" | "clz" | "brev" | "bfind" | "cnot" | "mul24" | "mad24"
-            | "sad" | "bfe" | "bfi" | "shf" | "prmt" | "lop3" | "fns" | "bmsk" | "szext"
-            | "dp4a" | "dp2a" => self.bits(frame, op, operands)?,
+            | "sad" | "bfe" | "bfi" | "shf" | "prmt" | "lop3" | "fns" | "bmsk" | "szext" => {
+                self.bits(frame, op, operands)?;
+            }
+            "dp4a" | "dp2a" => self.dot(frame, op, operands)?,
             "setp" | "set" | "selp" | "slct" | "testp" => self.comparison(frame, op, operands)?,
             _ => return Ok(false),
         }
@@ -180,24 +182,10 @@ impl<'a> Builder<'a> {
         operands: &'a [Operand],
     ) -> Result<()> {
         let mut i = Instruction::new(Op::Nop);
-        if matches!(op.name, "dp4a" | "dp2a") {
-            let signed_a = op.ty()?.is_signed();
-            let signed_b = op.find(Ty::from_name).map_or(signed_a, Ty::is_signed);
-            let (high, _) = (op.flag("hi"), op.flag("lo"));
-            let [d, a, b, c] = exactly(operands)?;
-            i.a = self.read(frame, a, Ty::B32)?;
-            i.b = self.read(frame, b, Ty::B32)?;
-            i.c = self.read(frame, c, Ty::B32)?;
-            i.d = self.write(frame, d, Ty::B32)?;
-            let ways = if op.name == "dp4a" { 4 } else { 2 };
-            i.op = Op::Dot { ways, signed_a, signed_b, high };
-            op.done()?;
-            self.emit(i)?;
-            return Ok(());
-        }
         let ty = op.ty()?;
         let shift = matches!(op.name, "shl" | "shr");
-        let (hi, lo, amount) = (op.flag("hi"), op.flag("lo"), op.flag("shiftamt"));
+        let hi = matches!(op.name, "mul24" | "mad24") && op.half()?;
+        let amount = op.name == "bfind" && op.flag("shiftamt");
         match op.name {
             "shl" | "shr" | "mul24" => {
                 let [d, a, b] = exactly(operands)?;
@@ -209,8 +197,7 @@ impl<'a> Builder<'a> {
                     "shl" => Int::Shl,
                     "shr" => Int::Shr,
                     _ if hi => Int::Mul24Hi,
-                    _ if lo => Int::Mul24Lo,
-                    _ => return Err(format!("{} without .lo or .hi", op.text)),
+                    _ => Int::Mul24Lo,
                 };
                 i.op = Op::Int(int, ty);
             }
@@ -262,7 +249,7 @@ impl<'a> Builder<'a> {
                 let mut immediate = operands;
                 let int = match op.name {
                     "mad24" if hi => Int3::Mad24Hi,
-                    "mad24" if lo => Int3::Mad24Lo,
+                    "mad24" => Int3::Mad24Lo,
                     "sad" => Int3::Sad,
                     "fns" => Int3::Fns,
                     "lop3" => {

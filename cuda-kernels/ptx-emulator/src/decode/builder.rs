@@ -11,9 +11,9 @@ use crate::types::{Class, Space};
 pub(super) const MAX_CODE: usize = 1 << 18;
 /// Deepest nesting of calls.
 pub(super) const MAX_DEPTH: usize = 64;
-/// Maximum shared memory per block in bytes (228 KiB on sm_90, the largest).
-pub const MAX_SHARED: usize = 228 << 10;
-/// Maximum local memory per thread in bytes.
+/// Most static shared memory of a block in bytes, on every card; ptxas refuses more.
+pub(super) const MAX_SHARED: usize = 48 << 10;
+/// Most local memory of a thread in bytes.
 pub(super) const MAX_LOCAL: usize = 64 << 10;
 /// Maximum bytes of parameters.
 pub(super) const MAX_PARAMS: usize = 32_764;

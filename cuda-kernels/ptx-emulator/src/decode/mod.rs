@@ -8,6 +8,7 @@ mod builder;
 mod collective;
 mod compare;
 mod control;
+mod dot;
 mod inline;
 mod memory;
 mod moves;
@@ -17,11 +18,10 @@ mod variable;
 
 use std::collections::HashMap;
 
-pub use self::builder::MAX_SHARED;
 use self::builder::{Builder, MAX_PARAMS, Result, Spot};
 use super::ast::{Ast, Function};
 use super::error::{Place, PtxError};
-use super::ops::{Instruction, Kernel, NONE, Op, Preset, R};
+use super::ops::{Instruction, Kernel, NONE, Op, Order, Preset, R};
 use super::types::{Class, Space};
 
 /// A kernel before register allocation: register classes and presets.
@@ -84,7 +84,7 @@ impl<'a> Builder<'a> {
             places: std::mem::take(&mut self.places),
             lists: std::mem::take(&mut self.lists),
             tables: std::mem::take(&mut self.tables),
-            meets: Vec::new(),
+            order: Order::default(),
             collective_ahead: Vec::new(),
             slots: [0; 3],
             presets: Vec::new(),

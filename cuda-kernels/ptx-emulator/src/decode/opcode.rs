@@ -46,6 +46,15 @@ impl<'a> Opcode<'a> {
         self.find(what).ok_or_else(|| format!("{} has no known {kind}", self.text))
     }
 
+    /// Takes `.hi` (true) or `.lo`, where there must be one.
+    pub fn half(&mut self) -> Result<bool> {
+        match (self.flag("hi"), self.flag("lo")) {
+            (true, false) => Ok(true),
+            (false, true) => Ok(false),
+            _ => Err(format!("{} wants .lo or .hi", self.text)),
+        }
+    }
+
     /// Takes the first type.
     pub fn ty(&mut self) -> Result<Ty> {
         self.need("type", Ty::from_name)

@@ -2,22 +2,19 @@
 
 use super::env::{Env, Trouble, trouble};
 use crate::error::FaultKind;
-use crate::ops::{Instruction, Op, Reduce, Shuffle, Vote};
+use crate::ops::{Instruction, Reduce, Shuffle, Vote};
 use crate::types::{Class, Ty};
 use crate::warp::{LANES, Warp, Words, lanes};
 
 impl Env<'_> {
-    /// Checks the active lanes against their member masks: each must be in its own, and all lanes
-    /// in it must be active or have ended. Only with the sanitizer.
+    /// Do the lanes that are here fit their member masks? Each must be in its own, and all that
+    /// it names must be here, or have ended.
     pub(super) fn check_members(
         &self,
         warp: &Warp,
         active: u32,
         masks: &Words,
     ) -> Result<(), Trouble> {
-        if self.sanitizer.is_none() {
-            return Ok(());
-        }
         for lane in lanes(active) {
             let mask = masks[lane];
             if mask >> lane & 1 == 0 {
@@ -25,7 +22,7 @@ impl Env<'_> {
                     format!("the member mask {mask:#010x} does not name lane {lane} itself");
                 return Err(trouble(FaultKind::WarpDivergence, lane, detail));
             }
-            let missing = mask & warp.live & !active & !self.at_end(warp);
+            let missing = mask & warp.live & !active;
             if missing != 0 {
                 let detail = format!(
                     "the member mask {mask:#010x} names lane {}, which took another path",
@@ -35,20 +32,6 @@ impl Env<'_> {
             }
         }
         Ok(())
-    }
-
-    /// Deferred lanes that do nothing more than end.
-    fn at_end(&self, warp: &Warp) -> u32 {
-        let (mut known, mut ended) = (warp.way.mask, 0);
-        for way in warp.aside.iter().rev() {
-            let here = way.mask & !known;
-            known |= way.mask;
-            let next = self.kernel.code.get(way.pc as usize);
-            if next.is_some_and(|i| matches!(i.op, Op::Exit)) {
-                ended |= here;
-            }
-        }
-        ended
     }
 
     /// `shfl.sync`: the segment is that of `c`'s bits 8 to 12, the clamp its bits 0 to 4.

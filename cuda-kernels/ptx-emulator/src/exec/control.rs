@@ -1,9 +1,10 @@
 //! Indexed jumps, ends, and participation in barriers.
 
 use super::env::{Env, Trouble, trouble};
+use crate::cfg::is_collective;
 use crate::error::FaultKind;
-use crate::ops::Instruction;
-use crate::warp::{Warp, lanes};
+use crate::ops::{Instruction, Kernel, NONE, Op};
+use crate::warp::{FULL, Warp, Way, lanes};
 
 impl Env<'_> {
     /// `brx.idx`: lanes diverge by index; those with the same target stay together.
@@ -22,25 +23,28 @@ impl Env<'_> {
                 return Err(trouble(FaultKind::OutOfBounds, lane, detail));
             }
         }
-        let meet = kernel.meets[self.pc as usize];
-        let goal_of = |lane: usize| table[index[lane] as usize];
-        // Targets split off one by one from the rest, which stays at this instruction: so the next
-        // path to run is either a target or this instruction again.
-        let first = goal_of(active.trailing_zeros() as usize);
-        let taken =
-            lanes(active).filter(|&lane| goal_of(lane) == first).fold(0, |m, lane| m | 1 << lane);
-        if taken == warp.way.mask {
-            warp.way.pc = first;
-            warp.meet_again();
-            return Ok(());
+        let mut ways = vec![Way { pc: warp.way.pc + 1, mask: warp.way.mask & !active }];
+        for lane in lanes(active) {
+            let pc = table[index[lane] as usize];
+            match ways[1..].iter_mut().find(|way| way.pc == pc) {
+                Some(way) => way.mask |= 1 << lane,
+                None => ways.push(Way { pc, mask: 1 << lane }),
+            }
         }
+        if let [Way { mask: 0, .. }, Way { pc, .. }] = ways[..] {
+            warp.go(&kernel.order, pc);
+        } else {
+            self.part(warp, ways);
+        }
+        Ok(())
+    }
+
+    /// Lanes of the way go on at different places.
+    pub(super) fn part(&mut self, warp: &mut Warp, ways: impl IntoIterator<Item = Way>) {
         if let Some(profile) = &mut self.profile {
             profile.counts[self.pc as usize].divergent += 1;
         }
-        // `part` sends the rest to the next instruction; keep it here, to split again.
-        warp.way.pc = warp.way.pc.wrapping_sub(1);
-        warp.part(taken, first, meet, !kernel.collective_ahead[first as usize]);
-        Ok(())
+        warp.part(&self.kernel.order, ways);
     }
 
     pub(super) fn copy_wait_exit(&mut self, warp: &mut Warp, active: u32) {
@@ -49,28 +53,74 @@ impl Env<'_> {
         }
     }
 
-    /// Are all lanes here that can still reach a barrier?
+    /// A collective waits for the lanes that it names until they come or end: lets those that can
+    /// only end do so first. The sanitizer leaves out those that would meet these lanes again: they
+    /// have not returned, so that it is a mistake to name them.
+    pub fn others_end_first(&self, warp: &mut Warp, i: &Instruction, active: u32) -> bool {
+        if active == 0 || !is_collective(i.op) {
+            return false;
+        }
+        let kernel = self.kernel;
+        let register = match i.op {
+            Op::Shuffle(_) => Some(kernel.lists[i.ins.start as usize]),
+            Op::Vote(_) | Op::MatchAny(_) | Op::MatchAll(_) | Op::Redux(..) => Some(i.b),
+            Op::WarpBarrier => Some(i.a),
+            _ => None,
+        };
+        let named = register.map_or(FULL, |register| {
+            lanes(active).fold(0, |all, lane| all | warp.words[register as usize][lane])
+        });
+        let barrier = matches!(i.op, Op::Barrier { .. } | Op::BarrierReduce { .. });
+        let ends = |&(_, way): &(u32, Way)| {
+            way.mask & named != 0
+                && !kernel.collective_ahead[way.pc as usize]
+                && (barrier || self.sanitizer.is_none() || !meet(kernel, self.pc, way.pc))
+        };
+        let Some(aside) = warp.aside.iter().position(ends) else { return false };
+        warp.prefer(&kernel.order, aside);
+        true
+    }
+
+    /// Are all lanes here that can still come to a barrier?
     pub(super) fn check_barrier(&self, warp: &Warp, active: u32) -> Result<(), Trouble> {
         let missing = warp.live & !active;
         if missing == 0 {
             return Ok(());
         }
-        // Deferred lanes that can only end do not count: they would have ended by now.
-        let mut known = active;
-        for way in std::iter::once(&warp.way).chain(warp.aside.iter().rev()) {
-            let here = way.mask & missing & !known;
-            known |= way.mask;
-            let ahead = |pc: u32| self.kernel.collective_ahead.get(pc as usize).copied();
-            if here != 0 && ahead(way.pc).unwrap_or(false) {
-                let lane = active.trailing_zeros() as usize;
-                let detail = format!(
-                    "{} of the warp's {} threads reach the barrier, the others take another path",
-                    active.count_ones(),
-                    warp.live.count_ones()
-                );
-                return Err(trouble(FaultKind::BarrierDivergence, lane, detail));
-            }
-        }
-        Ok(())
+        let lane = active.trailing_zeros() as usize;
+        let detail = format!(
+            "{} of the warp's {} threads come to the barrier, the others go another way",
+            active.count_ones(),
+            warp.live.count_ones()
+        );
+        Err(trouble(FaultKind::BarrierDivergence, lane, detail))
     }
+}
+
+/// Do the ways from two instructions come together again, before their end and inside one turn of
+/// every loop?
+fn meet(kernel: &Kernel, one: u32, other: u32) -> bool {
+    let both = ahead(kernel, one).into_iter().zip(ahead(kernel, other));
+    both.zip(&kernel.code).any(|((a, b), i)| a && b && !matches!(i.op, Op::Exit))
+}
+
+/// The instructions that can follow one inside one turn of every loop.
+fn ahead(kernel: &Kernel, from: u32) -> Vec<bool> {
+    let mut seen = vec![false; kernel.code.len()];
+    let mut work = vec![from];
+    while let Some(pc) = work.pop() {
+        if std::mem::replace(&mut seen[pc as usize], true) {
+            continue;
+        }
+        let i = &kernel.code[pc as usize];
+        let goals = match i.op {
+            Op::Branch => vec![i.imm as u32],
+            Op::BranchIndex => kernel.tables[i.imm as usize].clone(),
+            _ => Vec::new(),
+        };
+        let stops = matches!(i.op, Op::Branch | Op::BranchIndex | Op::Exit | Op::Trap);
+        let on = (!stops || i.guard != NONE).then_some(pc + 1);
+        work.extend(goals.into_iter().chain(on).filter(|&goal| kernel.order.forward(pc, goal)));
+    }
+    seen
 }

@@ -20,7 +20,7 @@ use self::memory::Access;
 use super::error::FaultKind;
 use super::ops::{Address, Instruction, Op};
 use super::types::{Class, Space};
-use super::warp::{LANES, Warp};
+use super::warp::{LANES, Warp, Way};
 use super::windows::{SHARED_BASE, WINDOW, base_of};
 
 impl Env<'_> {
@@ -28,8 +28,7 @@ impl Env<'_> {
     #[inline(always)]
     pub fn step(&mut self, warp: &mut Warp, i: &Instruction, active: u32) -> Result<Step, Trouble> {
         if active == 0 {
-            warp.way.pc += 1;
-            warp.meet_again();
+            warp.go(&self.kernel.order, warp.way.pc + 1);
             return Ok(Step::On);
         }
         match i.op {
@@ -59,18 +58,11 @@ impl Env<'_> {
             Op::Branch => {
                 let goal = i.imm as u32;
                 if active == warp.way.mask {
-                    warp.way.pc = goal;
-                    warp.meet_again();
+                    warp.go(&self.kernel.order, goal);
                 } else {
-                    if let Some(profile) = &mut self.profile {
-                        profile.counts[self.pc as usize].divergent += 1;
-                    }
-                    let kernel = self.kernel;
-                    let meet = kernel.meets[self.pc as usize];
-                    // Lanes that go to the end without reconverging run first: the rest is then the
-                    // whole warp, as barriers require.
-                    let goal_first = !kernel.collective_ahead[goal as usize];
-                    warp.part(active, goal, meet, goal_first);
+                    let Way { pc, mask } = warp.way;
+                    let rest = Way { pc: pc + 1, mask: mask & !active };
+                    self.part(warp, [Way { pc: goal, mask: active }, rest]);
                 }
                 return Ok(Step::On);
             }
@@ -82,29 +74,26 @@ impl Env<'_> {
                 warp.convert(i, (to, from), mode, integral, [wide_to, wide_from], active);
             }
             Op::Exit => {
-                if self.kernel.code.len() as u32 > warp.way.pc {
-                    warp.way.pc += 1;
-                }
                 self.copy_wait_exit(warp, active);
+                let guarded = active != warp.way.mask;
                 warp.exit(active);
-                if warp.way.mask != 0 {
-                    warp.meet_again();
+                if guarded {
+                    warp.go(&self.kernel.order, warp.way.pc + 1);
                 }
+                return Ok(Step::On);
+            }
+            Op::BranchIndex => {
+                self.branch_index(warp, i, active)?;
                 return Ok(Step::On);
             }
             Op::Barrier { .. } | Op::BarrierReduce { .. } => {
                 self.check_barrier(warp, active)?;
-                warp.way.pc += 1;
-                warp.meet_again();
+                warp.go(&self.kernel.order, warp.way.pc + 1);
                 return Ok(Step::Barrier);
             }
             _ => self.rare(warp, i, active)?,
         }
-        if let Op::BranchIndex = i.op {
-            return Ok(Step::On);
-        }
-        warp.way.pc += 1;
-        warp.meet_again();
+        warp.go(&self.kernel.order, warp.way.pc + 1);
         Ok(Step::On)
     }
 
@@ -180,7 +169,6 @@ impl Env<'_> {
             }
             Op::Clock(Class::Word) => warp.set_words(i.d, active, [warp.steps as u32; LANES]),
             Op::Clock(_) => warp.set_longs(i.d, active, [warp.steps; LANES]),
-            Op::BranchIndex => self.branch_index(warp, i, active)?,
             Op::Trap => {
                 let lane = active.trailing_zeros() as usize;
                 return Err(trouble(FaultKind::Trap, lane, "the kernel gave up"));

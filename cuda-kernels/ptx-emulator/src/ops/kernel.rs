@@ -31,6 +31,33 @@ pub enum Preset {
     False,
 }
 
+/// The order in which lanes that parted run: those at the lowest number.
+#[derive(Debug, Default)]
+pub struct Order {
+    /// The number of each instruction.
+    pub at: Vec<u32>,
+    /// The number of the first instruction of a loop for lanes that come back to it: that of the
+    /// loop's end, where they wait for the others in the loop. 0 elsewhere.
+    pub again: Vec<u32>,
+}
+
+impl Order {
+    /// The number of lanes that come from one instruction to another.
+    #[inline]
+    pub fn between(&self, from: u32, to: u32) -> u32 {
+        let (from, to) = (from as usize, to as usize);
+        if self.at[to] <= self.at[from] && self.again[to] != 0 {
+            return self.again[to];
+        }
+        self.at[to]
+    }
+
+    /// Do lanes that go from one instruction to another stay in the same turn of every loop?
+    pub fn forward(&self, from: u32, to: u32) -> bool {
+        self.at[to as usize] > self.at[from as usize]
+    }
+}
+
 /// A kernel ready to run.
 #[derive(Debug)]
 pub struct Kernel {
@@ -44,9 +71,9 @@ pub struct Kernel {
     pub lists: Vec<R>,
     /// Targets of `brx.idx`: each `imm` names a list here.
     pub tables: Vec<Vec<u32>>,
-    /// Where lanes that diverge at an instruction reconverge; `u32::MAX`: nowhere.
-    pub meets: Vec<u32>,
-    /// Can a thread at this instruction still reach a barrier or another collective?
+    /// Which of the lanes that parted run first.
+    pub order: Order,
+    /// Can a thread that stands here still come to a barrier or another collective?
     pub collective_ahead: Vec<bool>,
     /// Slots of the register files: words, longs, predicates.
     pub slots: [usize; 3],

@@ -64,6 +64,7 @@ pub fn results(line: &str, out: &str, ins: &[&str], rows: &[&[u64]]) -> Vec<u64>
         grid: [1, 1, 1],
         block: [rows.len() as u32, 1, 1],
         shared_bytes: 0,
+        shared_opt_in: false,
         params: &params,
     };
     launch(&module, &mut memory, &shape, &options)
@@ -134,6 +135,7 @@ pub fn kernel(
         grid: [1, 1, 1],
         block: [threads, 1, 1],
         shared_bytes: 0,
+        shared_opt_in: false,
         params: &params,
     };
     let options = Options { sanitize, budget: 100_000, ..Options::default() };

@@ -9,12 +9,12 @@ fn pixel(conv: Conv2d, row: usize) -> (usize, usize, usize) {
 }
 
 /// For the window of output column `q`: the first column inside the image, the first position of
-/// the window that is, and how many are.
+/// the window that is, and how many are. A window may lie wholly beside the image.
 fn columns(conv: Conv2d, q: usize) -> (usize, usize, usize) {
     let start = q * conv.stride;
     let before = conv.padding.saturating_sub(start).min(conv.s);
-    let first = (start + before).saturating_sub(conv.padding);
-    let inside = (conv.s - before).min(conv.w.saturating_sub(first));
+    let first = (start + before).saturating_sub(conv.padding).min(conv.w);
+    let inside = (conv.s - before).min(conv.w - first);
     (first, before, inside)
 }
 

@@ -1,0 +1,117 @@
+//! Every launch of a training step of the built-in presets fits every card since Ampere. Nothing is
+//! run: the driver only looks at what it is asked to launch.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use carp::config::Config;
+use carp::learner::{Learner, UpdateSettings};
+use cuda_kernels::device::OnDriver;
+use cuda_kernels::driver::{Arg, Driver, Launch};
+use cuda_kernels::drivers::emulator::parsed;
+use cuda_kernels::drivers::shared_memory::must_ask;
+use tensor::Result;
+
+/// Bytes of shared memory that a block can have on sm_86 and sm_89, the least since Ampere.
+const LEAST: u32 = 101_376;
+
+/// Checks each launch and remembers the most shared memory that each kernel was given.
+struct Strict(Arc<Mutex<BTreeMap<&'static str, u32>>>);
+
+impl Driver for Strict {
+    fn name(&self) -> String {
+        "a card that only looks".to_owned()
+    }
+
+    fn allocate(&mut self, _: usize) -> Result<u64> {
+        Ok(256)
+    }
+
+    fn write(&mut self, _: u64, _: &[u8]) -> Result<()> {
+        Ok(())
+    }
+
+    fn read(&mut self, _: u64, data: &mut [u8]) -> Result<()> {
+        data.fill(0);
+        Ok(())
+    }
+
+    fn launch(&mut self, launch: &Launch) -> Result<()> {
+        let kernel = parsed(launch.module)?.kernel(launch.kernel).unwrap();
+        let ([gx, gy, gz], [bx, by, bz]) = (launch.grid, launch.block);
+        assert!(gx <= i32::MAX as u32 && gy <= 65_535 && gz <= 65_535, "{launch:?}");
+        let threads = u64::from(bx * by * bz);
+        assert!(threads <= kernel.max_threads.unwrap_or(1024) && bz <= 64, "{launch:?}");
+        assert_eq!(launch.args.len(), kernel.params.len(), "{launch:?}");
+        for (arg, &(_, size, _)) in launch.args.iter().zip(&kernel.params) {
+            let bytes = if matches!(arg, Arg::Pointer(_) | Arg::U64(_)) { 8 } else { 4 };
+            assert_eq!(bytes, size, "{launch:?}");
+        }
+        let fixed = kernel.shared_bytes as u32;
+        must_ask(launch, fixed, LEAST)?;
+        let mut most = self.0.lock().unwrap();
+        let most = most.entry(launch.kernel).or_default();
+        *most = (*most).max(fixed + launch.shared_bytes);
+        Ok(())
+    }
+
+    fn synchronize(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// The most shared memory of each kernel that a step of this preset launches.
+fn step_of(preset: &str) -> BTreeMap<&'static str, u32> {
+    let most: Arc<Mutex<BTreeMap<_, _>>> = Arc::default();
+    let seen = Arc::clone(&most);
+    let device = OnDriver(move || Ok(Box::new(Strict(Arc::clone(&seen))) as Box<dyn Driver>));
+    let step = Config::load(preset, &[]).unwrap().step();
+    let mut learner = Learner::new(&step, &device).unwrap();
+    let order: Vec<u32> = (0..step.head.prototypes as u32).collect();
+    learner.forward(0, &order).unwrap();
+    learner.backward(true).unwrap();
+    let settings = UpdateSettings { lr: 0.1, weight_decay: 1e-4, teacher_momentum: 0.9, number: 1 };
+    learner.update(settings).unwrap();
+    learner.executor_mut().finish().unwrap();
+    let most = most.lock().unwrap();
+    most.clone()
+}
+
+#[test]
+fn the_presets_fit() {
+    for preset in ["shapes", "fashion-mnist", "cifar10", "stl10", "folder", "imagenet"] {
+        let most = step_of(preset);
+        assert!(most.len() > 20, "{preset}: {most:?}");
+        // The case that matters: neither its static nor its dynamic memory is over 48 KiB alone.
+        assert!(most["streaming_loss"] > 48 << 10, "{preset}: {most:?}");
+    }
+}
+
+#[test]
+fn more_than_48_kib_in_all_must_be_asked_for() {
+    let ask = |fixed: u32, dynamic: u32, most: u32| {
+        let kernel = "streaming_loss";
+        let launch = Launch {
+            module: kernel,
+            kernel,
+            grid: [1; 3],
+            block: [1; 3],
+            shared_bytes: dynamic,
+            args: &[],
+        };
+        must_ask(&launch, fixed, most).map_err(|error| error.to_string())
+    };
+    assert_eq!(ask(0, 0, LEAST), Ok(false));
+    assert_eq!(ask(21_760, 49_152 - 21_760, LEAST), Ok(false));
+    assert_eq!(ask(21_760, 49_152 - 21_760 + 1, LEAST), Ok(true));
+    assert_eq!(ask(0, 49_153, LEAST), Ok(true));
+    assert_eq!(ask(21_760, LEAST - 21_760, LEAST), Ok(true));
+    // Before Volta there is nothing to ask for.
+    assert_eq!(ask(0, 49_152, 0), Ok(false));
+    for (fixed, dynamic) in [(21_760, LEAST - 21_760 + 1), (u32::MAX, u32::MAX)] {
+        let line = ask(fixed, dynamic, LEAST).unwrap_err();
+        let words = format!("kernel streaming_loss: {fixed} + {dynamic} bytes of shared memory");
+        assert!(line.contains(&words) && line.contains("at most 101376"), "{line}");
+        assert_eq!(line.lines().count(), 1);
+    }
+}

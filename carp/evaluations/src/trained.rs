@@ -164,11 +164,11 @@ impl LabelledSplits {
     /// # Errors
     /// An image without a label; an image that cannot be read, if the data set skips none.
     pub fn of(train: Arc<dyn Dataset>, test: Arc<dyn Dataset>) -> Result<LabelledSplits> {
-        let (train, test) = (Subset::readable(train)?, Subset::readable(test)?);
         if train.is_empty() || test.is_empty() {
             let detail = format!("{} has too few images to hold any out", train.name());
             return Err(Error::usage(detail));
         }
+        let (train, test) = (Subset::readable(train)?, Subset::readable(test)?);
         Ok(LabelledSplits {
             train_labels: labels(&*train)?,
             test_labels: labels(&*test)?,

@@ -14,9 +14,6 @@ use files::write_atomically;
 use safetensors::tensor::{Dtype, Metadata, TensorInfo, TensorView};
 
 use super::finite::check_finite;
-/// The most classes, above those of any data set: protocols keep a number for each, so that a label
-/// must not ask for gigabytes.
-const CLASSES: i64 = 1 << 18;
 
 /// Features of images, `[N,D]`, and their labels.
 #[derive(Clone, Debug, PartialEq)]
@@ -208,13 +205,14 @@ fn read_labels(path: &Path, info: &TensorInfo, data: &[u8], rows: usize) -> Resu
     };
     match *info.shape {
         [n] if n == rows => {
-            let bad = numbers.iter().position(|label| !(0..CLASSES).contains(label));
-            if let Some(row) = bad {
-                let label = numbers[row];
-                let detail = format!("labels[{row}] is {label}, should be a class in 0..{CLASSES}");
-                return Err(Error::data(path, detail));
-            }
-            Ok(Labels::Single(numbers.iter().map(|&label| label as u32).collect()))
+            let label = |(row, &label): (usize, &i64)| {
+                u32::try_from(label).map_err(|_| {
+                    let most = u32::MAX;
+                    let detail = format!("labels[{row}] is {label}, should be from 0 to {most}");
+                    Error::data(path, detail)
+                })
+            };
+            Ok(Labels::Single(numbers.iter().enumerate().map(label).collect::<Result<_>>()?))
         }
         [n, classes] if n == rows && classes > 0 => {
             let shown = numbers.iter().map(|&label| label.signum() as i32).collect();
@@ -273,8 +271,9 @@ mod tests {
         let labels = |bytes: Vec<u8>| ("labels", Dtype::I32, vec![bytes.len() / 4], bytes);
         assert!(fault(vec![features(), labels(vec![0; 12])]).contains("should be [2] or [2,C]"));
         assert!(fault(vec![features(), labels(vec![255; 8])]).contains("labels[0] is -1"));
-        let many = [0, 400_000_000].map(i32::to_le_bytes).concat();
-        assert!(fault(vec![features(), labels(many)]).contains("labels[1] is 400000000"));
+        let large = [0, 5_000_000_000].map(i64::to_le_bytes).concat();
+        let large = ("labels", Dtype::I64, vec![2], large);
+        assert!(fault(vec![features(), large]).contains("labels[1] is 5000000000"));
         std::fs::write(&path, [1, 2, 3]).unwrap();
         let line = FeatureSet::load(&path).unwrap_err().to_string();
         assert!(line.contains("not a whole safetensors file"), "{line}");

@@ -8,7 +8,7 @@ use std::process::exit;
 /// Exit code after a pipe was closed: a shell's for a program that SIGPIPE (13) ended.
 const CLOSED_PIPE: i32 = 128 + 13;
 
-/// [`println!`] through [`print`].
+/// [`println!`] through [`print()`].
 macro_rules! say {
     ($($arguments:tt)*) => { $crate::print::print(&(format!($($arguments)*) + "\n")) };
 }

@@ -12,7 +12,7 @@ use crate::network_file::NetworkFile;
 pub struct Look {
     /// Sizes and standardisation; with a run's network also the filter.
     pub transform: EvalTransform,
-    /// Use this filter in every protocol; else [`authors_filter`]'s.
+    /// Use this filter in every protocol; else `authors_filter`'s.
     pub fixed: bool,
 }
 

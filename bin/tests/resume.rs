@@ -31,12 +31,24 @@ fn wait_for_a_step(folder: &Path, run: &mut Child) {
     }
 }
 
+/// `inner`, started by a program that sets how signals are taken.
+fn started_by(launcher: &[&str], inner: &Command, folder: &Path) -> Command {
+    let mut command = Command::new(launcher[0]);
+    command.args(&launcher[1..]).arg(inner.get_program()).args(inner.get_args());
+    command.current_dir(folder);
+    command
+}
+
 #[test]
 fn signals_stop_a_run_and_save_it() {
     let temp = TempDir::new().unwrap();
     for (signal, code) in [("INT", 0), ("TERM", 143), ("HUP", 129)] {
-        let long = ["--out", signal, "--set", "train.epochs=100000"];
-        let mut command = train_command(temp.path(), &long);
+        // Few enough epochs that a run which misses the signal ends and fails here.
+        let inner = train_command(temp.path(), &["--out", signal, "--set", "train.epochs=2000"]);
+        // A child also ignores what its starter ignores: SIGHUP, where the tests run under nohup.
+        let heed = format!("--default-signal={signal}");
+        let launcher = if cfg!(target_os = "linux") { &["env", &heed][..] } else { &["env"] };
+        let mut command = started_by(launcher, &inner, temp.path());
         let mut run = command.stdout(Stdio::piped()).spawn().unwrap();
         wait_for_a_step(&temp.path().join(signal), &mut run);
         let pid = run.id().to_string();
@@ -54,8 +66,7 @@ fn signals_stop_a_run_and_save_it() {
 fn a_run_under_nohup_outlives_its_terminal() {
     let temp = TempDir::new().unwrap();
     let inner = train_command(temp.path(), &["--out", "x", "--set", "train.epochs=40"]);
-    let mut command = Command::new("nohup");
-    command.arg(inner.get_program()).args(inner.get_args()).current_dir(temp.path());
+    let mut command = started_by(&["nohup"], &inner, temp.path());
     let mut run = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     wait_for_a_step(&temp.path().join("x"), &mut run);
     let pid = run.id().to_string();

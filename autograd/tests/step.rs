@@ -1,36 +1,14 @@
 //! A small training step with every family of ops: planned without overlap, the same bits with any
 //! number of threads, and no allocation once it runs.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering};
+#[path = "common/counting_allocator.rs"]
+mod counting_allocator;
 
 mod common;
 
 use autograd::{Executor, Passes, Phase, Value};
 use common::{PROTOTYPES, build, executor, run};
 use tensor::Cpu;
-use tensor::packing_pool::PackingPool;
-
-/// Counts allocations from the system.
-struct Counting;
-
-static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: only counts and forwards.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller's promise.
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: PackingPool<Counting> = PackingPool(Counting);
 
 fn on_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> T {
     rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(work)
@@ -61,11 +39,11 @@ fn a_running_step_allocates_nothing_and_gives_the_same_bits_on_any_threads() {
         for number in 0..200 {
             run(&mut executor, &step, number, &mut order);
         }
-        let before = ALLOCATIONS.load(Ordering::Relaxed);
+        let before = counting_allocator::allocations();
         for number in 0..20 {
             run(&mut executor, &step, number, &mut order);
         }
-        let during = ALLOCATIONS.load(Ordering::Relaxed) - before;
+        let during = counting_allocator::allocations() - before;
         assert_eq!(during, 0, "20 steps allocated {during} times");
     });
 }

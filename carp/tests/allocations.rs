@@ -1,33 +1,11 @@
 //! A training step and its data pipeline allocate nothing once warmed up.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering};
+#[path = "../../autograd/tests/common/counting_allocator.rs"]
+mod counting_allocator;
 
 use carp::config::Config;
 use carp::train::Trainer;
 use tensor::Cpu;
-use tensor::packing_pool::PackingPool;
-
-/// Counts allocations from the system, over all threads.
-struct Counting;
-
-static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: only counts and forwards.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller's promise.
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: PackingPool<Counting> = PackingPool(Counting);
 
 /// Steps observed, of a run twice as long: the pipeline is busy all the time.
 const STEPS: usize = 200;
@@ -59,9 +37,9 @@ fn allocations(threads: usize) -> Vec<usize> {
         assert_eq!(trainer.steps(), 2 * STEPS);
         let mut counts = Vec::with_capacity(STEPS);
         for step in 0..STEPS {
-            let before = ALLOCATIONS.load(Ordering::Relaxed);
+            let before = counting_allocator::allocations();
             trainer.step(step, pipeline.next_batch().unwrap()).unwrap();
-            counts.push(ALLOCATIONS.load(Ordering::Relaxed) - before);
+            counts.push(counting_allocator::allocations() - before);
         }
         counts
     })

@@ -3,10 +3,13 @@
 
 #[path = "common/device.rs"]
 mod device;
+#[path = "../../carp/audit/tests/common/fixtures.rs"]
+mod fixtures;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use fixtures::fixtures;
 use rayon::prelude::*;
 use tensor::Device;
 
@@ -19,20 +22,9 @@ const LARGE: [&str; 5] = [
     "carp_step-lars",
 ];
 
-fn fixtures() -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/audit");
-    let mut files: Vec<_> = std::fs::read_dir(&folder)
-        .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|end| end == "safetensors"))
-        .collect();
-    files.sort();
-    files
-}
-
 #[test]
 fn pytorch_agrees_with_the_kernels() {
-    let files = fixtures();
+    let files = fixtures(&Path::new(env!("CARGO_MANIFEST_DIR")).join(".."));
     let replay = |file: &PathBuf| {
         let is_large = LARGE.iter().any(|name| file.file_stem().unwrap() == *name);
         let (fast, checked) = (device::fast_device(), device::device());

@@ -1,23 +1,16 @@
 //! Replays every computation recorded from PyTorch and compares.
 
-use std::path::{Path, PathBuf};
+#[path = "common/fixtures.rs"]
+mod fixtures;
 
+use std::path::Path;
+
+use fixtures::fixtures;
 use tensor::Cpu;
-
-fn fixtures() -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/audit");
-    let mut files: Vec<_> = std::fs::read_dir(&folder)
-        .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|end| end == "safetensors"))
-        .collect();
-    files.sort();
-    files
-}
 
 #[test]
 fn pytorch_agrees_on_every_fixture() {
-    let files = fixtures();
+    let files = fixtures(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../.."));
     let mut kinds = std::collections::BTreeSet::new();
     let mut failures = Vec::new();
     for file in &files {

@@ -48,13 +48,7 @@ pub fn profile(name: impl Into<String>, mut graph: Graph, results: &[Value]) -> 
 impl Profiled {
     fn total(&self) -> Counts {
         self.kernels.iter().fold(Counts::default(), |mut total, (_, counts)| {
-            total.launches += counts.launches;
-            total.instructions += counts.instructions;
-            total.transactions += counts.transactions;
-            total.bytes_asked += counts.bytes_asked;
-            total.shared_requests += counts.shared_requests;
-            total.bank_conflicts += counts.bank_conflicts;
-            total.divergent_branches += counts.divergent_branches;
+            total += *counts;
             total
         })
     }

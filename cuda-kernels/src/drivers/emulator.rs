@@ -1,6 +1,7 @@
 //! The emulator as a driver: executes the PTX on the CPU.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::AddAssign;
 use std::sync::{Arc, LazyLock, Mutex};
 
 use ptx_emulator::{self as ptx, Memory, Module, Options, Param, Report};
@@ -32,16 +33,30 @@ pub struct Counts {
     pub divergent_branches: u64,
 }
 
-impl Counts {
-    /// Adds one launch.
-    fn add(&mut self, report: &Report) {
-        self.launches += 1;
-        self.instructions += report.instructions;
-        self.transactions += report.load_sectors + report.store_sectors;
-        self.bytes_asked += report.load_bytes + report.store_bytes;
-        self.shared_requests += report.shared_requests;
-        self.bank_conflicts += report.bank_conflicts;
-        self.divergent_branches += report.divergent_branches;
+impl From<&Report> for Counts {
+    /// Those of one launch.
+    fn from(report: &Report) -> Counts {
+        Counts {
+            launches: 1,
+            instructions: report.instructions,
+            transactions: report.load_sectors + report.store_sectors,
+            bytes_asked: report.load_bytes + report.store_bytes,
+            shared_requests: report.shared_requests,
+            bank_conflicts: report.bank_conflicts,
+            divergent_branches: report.divergent_branches,
+        }
+    }
+}
+
+impl AddAssign for Counts {
+    fn add_assign(&mut self, more: Counts) {
+        self.launches += more.launches;
+        self.instructions += more.instructions;
+        self.transactions += more.transactions;
+        self.bytes_asked += more.bytes_asked;
+        self.shared_requests += more.shared_requests;
+        self.bank_conflicts += more.bank_conflicts;
+        self.divergent_branches += more.divergent_branches;
     }
 }
 
@@ -125,7 +140,7 @@ impl Driver for Emulator {
             .map_err(|fault| Error::device(format!("kernel {fault}")))?;
         if let Some(profile) = &self.profile {
             let mut profile = profile.lock().expect("no thread panics while it counts");
-            profile.entry(launch.kernel).or_default().add(&report);
+            *profile.entry(launch.kernel).or_default() += Counts::from(&report);
         }
         Ok(())
     }

@@ -7,6 +7,9 @@ use crate::ops::Instruction;
 use crate::sanitizer::Touch;
 use crate::warp::{FULL, LANES, Longs, Warp, lanes};
 
+/// What [`Env::places`] finds.
+type Places = (Option<(usize, Longs)>, [(usize, u64); LANES]);
+
 impl Env<'_> {
     /// The allocation that contains all lanes' bytes, its index and the lanes' offsets; `None` if
     /// there is none or an address is misaligned.
@@ -76,6 +79,17 @@ impl Env<'_> {
         Ok(places)
     }
 
+    /// The one allocation of all lanes, if there is one, and each lane's place.
+    #[inline(always)]
+    fn places(&mut self, at: &Longs, active: u32, total: u64) -> Result<Places, Trouble> {
+        let found = self.one_allocation(at, active, total);
+        let places = match &found {
+            Some((index, offsets)) => offsets.map(|offset| (*index, offset)),
+            None => self.each_global(at, active, total)?,
+        };
+        Ok((found, places))
+    }
+
     pub(super) fn load_global(
         &mut self,
         warp: &mut Warp,
@@ -86,12 +100,8 @@ impl Env<'_> {
     ) -> Result<(), Trouble> {
         let outs = i.outs;
         let total = access.bytes as u64 * u64::from(outs.len);
-        let found = self.one_allocation(at, active, total);
+        let (found, places) = self.places(at, active, total)?;
         let touch = if access.weak { Touch::Read } else { Touch::AtomicRead };
-        let places = match &found {
-            Some((index, offsets)) => offsets.map(|offset| (*index, offset)),
-            None => self.each_global(at, active, total)?,
-        };
         if self.watches() {
             self.profile_global(at, active, total);
             self.watch_global(warp, at, &places, active, total, touch)?;
@@ -138,12 +148,8 @@ impl Env<'_> {
     ) -> Result<(), Trouble> {
         let ins = i.ins;
         let total = access.bytes as u64 * u64::from(ins.len);
-        let found = self.one_allocation(at, active, total);
+        let (found, places) = self.places(at, active, total)?;
         let touch = if access.weak { Touch::Write } else { Touch::AtomicWrite };
-        let places = match &found {
-            Some((index, offsets)) => offsets.map(|offset| (*index, offset)),
-            None => self.each_global(at, active, total)?,
-        };
         let kernel = self.kernel;
         let registers = &kernel.lists[ins.range()];
         let watches = self.watches();

@@ -24,6 +24,13 @@ pub struct Access {
     pub weak: bool,
 }
 
+impl Access {
+    /// The element that `bytes` begin with, extended to 64 bits.
+    pub(super) fn value(self, bytes: &[u8]) -> u64 {
+        extend(little_endian(&bytes[..self.bytes]), self.bytes, self.signed)
+    }
+}
+
 impl Warp {
     /// The lanes' addresses.
     #[inline(always)]
@@ -104,8 +111,7 @@ impl Env<'_> {
             match space {
                 Space::Global => self.load_global(warp, i, access, mask, &at)?,
                 Space::Shared => self.load_shared(warp, i, access, mask, &at)?,
-                Space::Param => self.load_param(warp, i, access, mask, &at)?,
-                _ => self.load_local(warp, i, access, mask, &at)?,
+                _ => self.load_plain(warp, i, access, mask, &at)?,
             }
             rest &= !mask;
         }
@@ -145,7 +151,8 @@ impl Env<'_> {
         Ok(())
     }
 
-    fn load_param(
+    /// Parameters, which all lanes share, and local memory, of which each lane has its own.
+    fn load_plain(
         &mut self,
         warp: &mut Warp,
         i: &Instruction,
@@ -156,35 +163,20 @@ impl Env<'_> {
         let kernel = self.kernel;
         let registers = &kernel.lists[i.outs.range()];
         let total = access.bytes * registers.len();
+        let (name, bytes, stride) = match access.space {
+            Space::Param => ("a kernel's parameters", self.params.len(), 0),
+            _ => ("local memory", kernel.local_bytes, kernel.local_bytes),
+        };
         for lane in lanes(active) {
-            check_plain("a kernel's parameters", at[lane], total, self.params.len(), lane)?;
+            check_plain(name, at[lane], total, bytes, lane)?;
+            let start = lane * stride + at[lane] as usize;
             for (k, &register) in registers.iter().enumerate() {
-                let at = at[lane] as usize + k * access.bytes;
-                let value = little_endian(&self.params[at..at + access.bytes]);
-                set(warp, register, lane, extend(value, access.bytes, access.signed), access.wide);
-            }
-        }
-        Ok(())
-    }
-
-    fn load_local(
-        &mut self,
-        warp: &mut Warp,
-        i: &Instruction,
-        access: Access,
-        active: u32,
-        at: &Longs,
-    ) -> Result<(), Trouble> {
-        let kernel = self.kernel;
-        let registers = &kernel.lists[i.outs.range()];
-        let total = access.bytes * registers.len();
-        for lane in lanes(active) {
-            check_plain("local memory", at[lane], total, kernel.local_bytes, lane)?;
-            let start = lane * kernel.local_bytes + at[lane] as usize;
-            for (k, &register) in registers.iter().enumerate() {
-                let at = start + k * access.bytes;
-                let value = little_endian(&warp.local[at..at + access.bytes]);
-                set(warp, register, lane, extend(value, access.bytes, access.signed), access.wide);
+                let from = match access.space {
+                    Space::Param => self.params,
+                    _ => &warp.local[..],
+                };
+                let value = access.value(&from[start + k * access.bytes..]);
+                set(warp, register, lane, value, access.wide);
             }
         }
         Ok(())

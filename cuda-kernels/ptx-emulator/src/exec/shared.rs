@@ -1,7 +1,7 @@
 //! Shared memory: loads, stores and asynchronous copies.
 
 use super::env::{Env, Trouble, trouble};
-use super::memory::{Access, extend, get, little_endian, set};
+use super::memory::{Access, get, set};
 use crate::error::FaultKind;
 use crate::ops::{Address, Instruction};
 use crate::sanitizer::Touch;
@@ -78,9 +78,8 @@ impl Env<'_> {
         }
         for (k, &register) in registers.iter().enumerate() {
             for lane in lanes(active) {
-                let at = at[lane] as usize + k * access.bytes;
-                let value = little_endian(&shared[at..at + access.bytes]);
-                set(warp, register, lane, extend(value, access.bytes, access.signed), access.wide);
+                let value = access.value(&shared[at[lane] as usize + k * access.bytes..]);
+                set(warp, register, lane, value, access.wide);
             }
         }
         Ok(())

@@ -14,7 +14,7 @@ use evaluations::trained::{LabelledSplits, TrainedBackbone};
 use files::check_output;
 use tensor::Cpu;
 
-use super::classifier::{Screen, open_checkpoint, print_settings, write_json};
+use super::classifier::{Screen, Source, open_checkpoint, print_settings, write_json};
 use crate::print::say;
 use crate::threads::on_threads;
 
@@ -179,14 +179,12 @@ pub fn run(args: &LinearArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-type NetworkFile = Vec<(&'static str, String)>;
-
 fn of_checkpoint(
     args: &LinearArgs,
     path: &std::path::Path,
     settings: &LinearSettings,
     screen: &mut Screen,
-) -> Result<(NetworkFile, Result<LinearResult>)> {
+) -> Result<(Source, Result<LinearResult>)> {
     let (checkpoint, mut config) = open_checkpoint(path, args.data.as_ref())?;
     config.train.threads = args.threads.unwrap_or(config.train.threads);
     let crop_scale = (!args.no_augment).then_some(args.crop_scale);
@@ -203,7 +201,7 @@ fn of_checkpoint(
     Ok((source, result))
 }
 
-fn print(source: &NetworkFile, result: &LinearResult) {
+fn print(source: &Source, result: &LinearResult) {
     print_settings(source, &result.settings);
     let LinearResult { train_images, test_images, classes, dim, .. } = result;
     say!(

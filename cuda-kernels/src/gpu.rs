@@ -6,6 +6,8 @@ use crate::driver::{Arg, Driver, Graph, Launch};
 
 /// Block size of kernels with one thread per element.
 pub const BLOCK: u32 = 256;
+/// Threads of a warp.
+pub const WARP: usize = 32;
 /// Elements of scratch memory after the arena, for sums without a workspace. Kernels run in
 /// sequence, so all share it.
 const SCRATCH: usize = 4096;

@@ -57,7 +57,7 @@ fn weight_parts(conv: Conv2d) -> (Tile, &'static str, usize, usize) {
         _ => ("conv2d_grad_weight_64x64", Tile::Square),
     };
     let part = gemm::part(tile, conv.o, conv.patch(), conv.rows());
-    (tile, kernel, part, conv.rows().div_ceil(part.max(1)).max(1))
+    (tile, kernel, part, gemm::parts(conv.rows(), part))
 }
 
 /// Elements of scratch memory for [`grad_weight`]: the sums of all parts, if there are several.

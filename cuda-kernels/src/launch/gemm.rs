@@ -82,10 +82,15 @@ pub fn part(tile: Tile, m: usize, n: usize, k: usize) -> usize {
     if parts < 2 { k } else { k.div_ceil(parts).next_multiple_of(16) }
 }
 
+/// Number of parts of length `part` of a sum over `k`; at least one.
+pub fn parts(k: usize, part: usize) -> usize {
+    k.div_ceil(part.max(1)).max(1)
+}
+
 /// Elements of scratch memory for [`gemm`]: the products of all parts, if there are several.
 pub fn workspace(gemm: Gemm) -> usize {
     let Gemm { m, n, k, .. } = gemm;
-    let parts = k.div_ceil(part(Tile::of(m, n), m, n, k).max(1));
+    let parts = parts(k, part(Tile::of(m, n), m, n, k));
     if parts > 1 { parts * m * n } else { 0 }
 }
 
@@ -101,7 +106,7 @@ pub fn gemm(
     let Gemm { m, n, k, .. } = gemm;
     let tile = Tile::of(m, n);
     let part = part(tile, m, n, k);
-    let parts = k.div_ceil(part.max(1)).max(1);
+    let parts = parts(k, part);
     if parts == 1 {
         return gemm_parts(gpu, gemm, tile, k, factors, bias, c);
     }
@@ -123,7 +128,7 @@ pub fn gemm_parts(
     let Gemm { m, n, k, .. } = gemm;
     let call = gpu.kernel(MODULE, tile.kernel()).counts(&[m, n, k, part]).counts(&steps(gemm));
     let call = call.slots(&factors).optional(bias).slots(&[c]);
-    call.launch(tile.grid(m, n, k.div_ceil(part.max(1)).max(1)), [tile.threads(), 1, 1]);
+    call.launch(tile.grid(m, n, parts(k, part)), [tile.threads(), 1, 1]);
 }
 
 /// c = the ordered sum of `parts` consecutive matrices, plus the bias in every row.

@@ -15,10 +15,7 @@ use tensor::{Io, Kernel, Slot};
 
 use self::reduce::{row_threads, tile, tile_grid};
 use crate::Gpu;
-use crate::gpu::{BLOCK, Call};
-
-/// Threads of a warp.
-const WARP: usize = 32;
+use crate::gpu::{BLOCK, Call, WARP};
 
 /// Elements of scratch memory that a kernel needs on a GPU.
 pub fn workspace(kernel: &Kernel) -> usize {

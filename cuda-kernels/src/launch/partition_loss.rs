@@ -4,10 +4,9 @@ use tensor::Slot;
 use tensor::geometry::PartitionLoss;
 
 use crate::Gpu;
-use crate::gpu::{BLOCK, blocks};
+use crate::gpu::{BLOCK, WARP, blocks};
 
 const MODULE: &str = "partition_loss";
-const WARP: usize = 32;
 
 /// Layout of the workspace.
 struct Layout {

@@ -4,7 +4,9 @@ use std::str::FromStr;
 
 use carp::error::Result;
 use clap::Args;
-use cuda_kernels::device::{Cuda, Emulated, driver};
+use cuda_kernels::device::driver;
+use cuda_kernels::drivers::emulator::Emulator;
+use cuda_kernels::{Gpu, launch};
 use tensor::{Backend, Cpu, Device, Kernel};
 
 #[derive(Args, Clone, Copy)]
@@ -41,17 +43,17 @@ impl Device for DeviceName {
     fn workspace(&self, kernel: &Kernel) -> usize {
         match *self {
             DeviceName::Cpu => Cpu.workspace(kernel),
-            DeviceName::Cuda(ordinal) => Cuda(ordinal).workspace(kernel),
-            DeviceName::Emulate => Emulated.workspace(kernel),
+            DeviceName::Cuda(_) | DeviceName::Emulate => launch::workspace(kernel),
         }
     }
 
     fn open(&self, elements: usize) -> tensor::Result<Box<dyn Backend>> {
-        match *self {
-            DeviceName::Cpu => Cpu.open(elements),
-            DeviceName::Cuda(ordinal) => Cuda(ordinal).open(elements),
-            DeviceName::Emulate => Emulated.open(elements),
-        }
+        let driver = match *self {
+            DeviceName::Cpu => return Cpu.open(elements),
+            DeviceName::Cuda(ordinal) => driver(ordinal)?,
+            DeviceName::Emulate => Box::new(Emulator::new()),
+        };
+        Ok(Box::new(Gpu::new(driver, elements)?))
     }
 }
 

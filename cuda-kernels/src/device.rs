@@ -1,43 +1,14 @@
-//! Devices: a GPU by number, the emulator, or any driver.
+//! A driver as a device, and the driver of a GPU.
 
 #[cfg(not(any(feature = "cuda", feature = "cust")))]
 use tensor::Error;
 use tensor::{Backend, Device, Kernel, Result};
 
 use crate::driver::Driver;
-use crate::drivers::emulator::Emulator;
 use crate::{Gpu, launch};
-
-/// The GPU with this number.
-#[derive(Clone, Copy, Debug)]
-pub struct Cuda(pub usize);
-
-/// The emulator without its sanitizer.
-#[derive(Clone, Copy, Debug)]
-pub struct Emulated;
 
 /// Any driver, opened by a function once per arena.
 pub struct OnDriver<F>(pub F);
-
-impl Device for Cuda {
-    fn workspace(&self, kernel: &Kernel) -> usize {
-        launch::workspace(kernel)
-    }
-
-    fn open(&self, elements: usize) -> Result<Box<dyn Backend>> {
-        Ok(Box::new(Gpu::new(driver(self.0)?, elements)?))
-    }
-}
-
-impl Device for Emulated {
-    fn workspace(&self, kernel: &Kernel) -> usize {
-        launch::workspace(kernel)
-    }
-
-    fn open(&self, elements: usize) -> Result<Box<dyn Backend>> {
-        Ok(Box::new(Gpu::new(Box::new(Emulator::new()), elements)?))
-    }
-}
 
 impl<F: Fn() -> Result<Box<dyn Driver>> + Send + Sync> Device for OnDriver<F> {
     fn workspace(&self, kernel: &Kernel) -> usize {

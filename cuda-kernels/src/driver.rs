@@ -12,8 +12,6 @@ pub enum Arg {
     Pointer(u64),
     /// `unsigned`.
     U32(u32),
-    /// `unsigned long long`.
-    U64(u64),
     /// `float`.
     F32(f32),
     /// A number of elements: `unsigned`; more than 32 bits is a launch fault.

@@ -44,7 +44,7 @@ impl Driver for Strict {
         assert!(threads <= kernel.max_threads.unwrap_or(1024) && bz <= 64, "{launch:?}");
         assert_eq!(launch.args.len(), kernel.params.len(), "{launch:?}");
         for (arg, &(_, size, _)) in launch.args.iter().zip(&kernel.params) {
-            let bytes = if matches!(arg, Arg::Pointer(_) | Arg::U64(_)) { 8 } else { 4 };
+            let bytes = if matches!(arg, Arg::Pointer(_)) { 8 } else { 4 };
             assert_eq!(bytes, size, "{launch:?}");
         }
         let fixed = kernel.shared_bytes as u32;

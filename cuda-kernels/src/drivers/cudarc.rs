@@ -162,7 +162,7 @@ impl Driver for Cudarc {
         let mut builder = self.stream.launch_builder(&function);
         for (arg, count) in launch.args.iter().zip(&counts) {
             match arg {
-                Arg::Pointer(value) | Arg::U64(value) => builder.arg(value),
+                Arg::Pointer(value) => builder.arg(value),
                 Arg::U32(value) => builder.arg(value),
                 Arg::F32(value) => builder.arg(value),
                 Arg::Count(_) => builder.arg(count),

@@ -178,7 +178,7 @@ fn most_shared(device: &Device) -> std::result::Result<u32, CudaError> {
 /// An argument's bytes at the start of eight (little endian).
 fn bits(arg: Arg) -> u64 {
     match arg {
-        Arg::Pointer(value) | Arg::U64(value) => value,
+        Arg::Pointer(value) => value,
         Arg::U32(value) => u64::from(value),
         Arg::F32(value) => u64::from(value.to_bits()),
         Arg::Count(value) => u64::from(u32::try_from(value).unwrap_or(u32::MAX)),

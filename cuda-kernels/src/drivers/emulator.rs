@@ -167,7 +167,7 @@ pub(crate) fn shape<'a>(
 
 pub(crate) fn param(arg: Arg) -> Param {
     match arg {
-        Arg::Pointer(value) | Arg::U64(value) => Param::U64(value),
+        Arg::Pointer(value) => Param::U64(value),
         Arg::U32(value) => Param::U32(value),
         Arg::F32(value) => Param::F32(value),
         Arg::Count(value) => Param::U32(u32::try_from(value).unwrap_or(u32::MAX)),

@@ -11,7 +11,7 @@ use clap::{Args, Subcommand};
 use cuda_kernels::drivers::emulator::parsed;
 use cuda_kernels::modules;
 use cuda_kernels::tour::{self, Visit};
-use ptx_emulator::{Count, Launch, Memory, Module, Options, Param, Report, Tracer, launch};
+use ptx_emulator::{Count, Launch, Memory, Module, Options, Param, Report, SECTOR, Tracer, launch};
 use tensor::random::{Purpose, Stream};
 
 /// Source lines that a profile lists.
@@ -269,7 +269,7 @@ fn profile(args: &PtxArgs, run: &Run) -> String {
     }
     let efficiency = |bytes: u64, sectors: u64| match sectors {
         0 => "-".to_owned(),
-        _ => format!("{:.0} %", 100.0 * bytes as f64 / (32 * sectors) as f64),
+        _ => format!("{:.0} %", 100.0 * bytes as f64 / (SECTOR * sectors) as f64),
     };
     let (loads, stores) = (sum(|r| r.load_sectors), sum(|r| r.store_sectors));
     let rows = [
@@ -279,7 +279,7 @@ fn profile(args: &PtxArgs, run: &Run) -> String {
         ("warp global stores", sum(|r| r.global_stores).to_string()),
         ("  32-byte transactions", stores.to_string()),
         ("  efficiency", efficiency(sum(|r| r.store_bytes), stores)),
-        ("DRAM bytes without a cache", (32 * (loads + stores)).to_string()),
+        ("DRAM bytes without a cache", sum(Report::dram_bytes).to_string()),
         ("warp shared accesses", sum(|r| r.shared_requests).to_string()),
         ("  extra cycles for bank conflicts", sum(|r| r.bank_conflicts).to_string()),
         ("warp branches", sum(|r| r.branches).to_string()),
@@ -295,11 +295,7 @@ fn profile(args: &PtxArgs, run: &Run) -> String {
 fn hot_lines(args: &PtxArgs, run: &Run, reports: &[&Report], instructions: u64) -> String {
     let mut lines: BTreeMap<(u32, u32), Count> = BTreeMap::new();
     for (place, _, count) in reports.iter().flat_map(|report| &report.hot) {
-        let line = lines.entry((place.file, place.source_line)).or_default();
-        line.threads += count.threads;
-        line.sectors += count.sectors;
-        line.conflicts += count.conflicts;
-        line.divergent += count.divergent;
+        lines.entry((place.file, place.source_line)).or_default().add(count);
     }
     let mut lines: Vec<_> = lines.into_iter().filter(|(_, count)| count.threads > 0).collect();
     lines.sort_by_key(|&(line, count)| (std::cmp::Reverse(count.threads), line));

@@ -10,12 +10,10 @@ use carp::error::Result;
 use cuda_kernels::device::OnDriver;
 use cuda_kernels::driver::Driver;
 use cuda_kernels::drivers::emulator::{Counts, Emulator, Profile};
+use ptx_emulator::SECTOR;
 
 use super::contender::fill_inputs;
 use super::race::mebibytes;
-
-/// Bytes per global-memory transaction.
-const SECTOR: u64 = 32;
 
 /// What one variant did.
 pub struct Profiled {

@@ -50,6 +50,6 @@ pub use memory::{Memory, MemoryError};
 pub use module::Module;
 pub use observer::{Observer, Seen};
 pub use ops::Kernel;
-pub use profiler::{Count, InstructionClass, Report};
+pub use profiler::{Count, InstructionClass, Report, SECTOR};
 pub use trace::{TraceStep, Tracer};
 pub use warp::Warp;

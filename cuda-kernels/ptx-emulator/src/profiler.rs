@@ -32,7 +32,8 @@ pub struct Count {
 }
 
 impl Count {
-    fn add(&mut self, other: &Count) {
+    /// Adds all counts of another place.
+    pub fn add(&mut self, other: &Count) {
         self.warps += other.warps;
         self.threads += other.threads;
         self.requests += other.requests;

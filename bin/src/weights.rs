@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use carp::error::Result;
-use carp::run_folder::checkpoint_path;
+use carp::run_folder::checkpoint_of;
 use clap::{Args, Subcommand};
 use evaluations::backbone::{candidates, choose, compare};
 use evaluations::export::export;
@@ -59,7 +59,7 @@ pub fn run(command: &WeightsCommand) -> Result<ExitCode> {
 }
 
 fn show(args: &ShowArgs) -> Result<ExitCode> {
-    let path = if args.file.is_dir() { checkpoint_path(&args.file) } else { args.file.clone() };
+    let path = checkpoint_of(&args.file);
     let file = WeightsFile::open(&path)?;
     let mut text =
         format!("{}: {}, {} tensors\n", path.display(), file.format().name(), file.tensors().len());

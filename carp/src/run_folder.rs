@@ -188,8 +188,13 @@ impl RunFolder {
 }
 
 /// The checkpoint of a run folder.
-pub fn checkpoint_path(folder: &Path) -> PathBuf {
+fn checkpoint_path(folder: &Path) -> PathBuf {
     folder.join("checkpoint.safetensors")
+}
+
+/// The checkpoint of a run folder, or the file itself.
+pub fn checkpoint_of(path: &Path) -> PathBuf {
+    if path.is_dir() { checkpoint_path(path) } else { path.to_owned() }
 }
 
 /// Creates the next free `runs/NAME-N`, which no other process gets.

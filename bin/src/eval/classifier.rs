@@ -7,7 +7,7 @@ use crate::print::say;
 use carp::checkpoint::Checkpoint;
 use carp::config::Config;
 use carp::error::Result;
-use carp::run_folder::checkpoint_path;
+use carp::run_folder::checkpoint_of;
 use evaluations::linear::{ClassifierEvent, EpochResult};
 use files::write_atomically;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 /// The checkpoint in a run folder, or the file itself, with its run's settings; `data` replaces the
 /// run's data folder.
 pub fn open_checkpoint(path: &Path, data: Option<&PathBuf>) -> Result<(Checkpoint, Config)> {
-    let path = if path.is_dir() { checkpoint_path(path) } else { path.to_owned() };
+    let path = checkpoint_of(path);
     let checkpoint = Checkpoint::load(&path)?;
     let mut config = checkpoint.config()?;
     if data.is_some() {

@@ -5,7 +5,7 @@ use std::path::Path;
 use carp::config::Config;
 use carp::error::{Error, Result};
 use carp::nn::ResNetConfig;
-use carp::run_folder::checkpoint_path;
+use carp::run_folder::checkpoint_of;
 use carp::views::EvalTransform;
 use datasets::Filter;
 use weights::WeightsFile;
@@ -56,7 +56,7 @@ impl NetworkFile {
     /// # Errors
     /// Those of [`WeightsFile::open`], or invalid run settings.
     pub fn open(path: &Path, prefix: Option<&str>) -> Result<NetworkFile> {
-        let path = if path.is_dir() { checkpoint_path(path) } else { path.to_owned() };
+        let path = checkpoint_of(path);
         let file = WeightsFile::open(&path)?;
         let config = match file.metadata("carp.config") {
             Some(text) => Some(Config::parse(text, &path.display().to_string())?),

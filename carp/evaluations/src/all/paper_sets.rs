@@ -88,16 +88,18 @@ impl Run<'_> {
         let contents = self.set.contents(self.config)?;
         // Protocols with the same images share features.
         let mut known: Option<(EvalTransform, Pair)> = None;
+        // Made once: finding the readable images decodes all of them.
+        let mut splits: Option<LabelledSplits> = None;
         for protocol in protocols {
             let transform = self.look.transform(protocol, self.set.kind);
             match protocol {
                 Protocol::Retrieval => self.retrieval(recorder, &contents, backbone)?,
                 Protocol::CopyDetection => self.copy_detection(recorder, &contents, backbone)?,
                 Protocol::Linear | Protocol::Semi => {
-                    self.trained(recorder, protocol, transform, &contents, backbone)?;
+                    self.trained(recorder, protocol, transform, &contents, backbone, &mut splits)?;
                 }
                 Protocol::FewShot if self.set.kind == DataKind::INat2018 => {
-                    self.trained(recorder, protocol, transform, &contents, backbone)?;
+                    self.trained(recorder, protocol, transform, &contents, backbone, &mut splits)?;
                 }
                 Protocol::Knn | Protocol::FewShot | Protocol::Kmeans => {
                     let is_part =
@@ -162,26 +164,30 @@ impl Run<'_> {
         transform: EvalTransform,
         contents: &Contents,
         backbone: Option<&TrainedBackbone>,
+        splits: &mut Option<LabelledSplits>,
     ) -> Result<()> {
         let Some(backbone) = backbone else { return Ok(()) };
         let images = self.images(&transform);
         let backbone = TrainedBackbone { transform, ..backbone.clone() };
-        let splits = LabelledSplits::of(
-            contents.dataset(self.set.train, READING)?,
-            contents.dataset(self.set.test, READING)?,
-        )?;
+        let splits = match splits {
+            Some(splits) => splits,
+            None => splits.insert(LabelledSplits::of(
+                contents.dataset(self.set.train, READING)?,
+                contents.dataset(self.set.test, READING)?,
+            )?),
+        };
         let is_inat = self.set.kind == DataKind::INat2018;
         recorder.measure(self.names(protocol), images, |settings| match protocol {
-            Protocol::Semi => fine_tuned(settings, &backbone, &splits),
-            Protocol::FewShot => inat_shots(settings, &backbone, &splits),
+            Protocol::Semi => fine_tuned(settings, &backbone, splits),
+            Protocol::FewShot => inat_shots(settings, &backbone, splits),
             _ if is_inat => {
                 let linear = inat18(settings);
                 let crop_scale = settings.crop_scale;
                 let show = &mut |_: crate::linear::ClassifierEvent| ();
-                let result = linear_of_backbone(&linear, crop_scale, &backbone, &splits, show)?;
+                let result = linear_of_backbone(&linear, crop_scale, &backbone, splits, show)?;
                 Ok(headlines::linear(&result, crop_scale))
             }
-            _ => linear(settings, Some(&backbone), &splits, None, self.device),
+            _ => linear(settings, Some(&backbone), splits, None, self.device),
         })
     }
 

@@ -7,7 +7,9 @@ use carp::config::Config;
 use carp::error::{Error, Result};
 use carp::loss::LossVariant;
 use clap::Args;
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::TypedValueParser;
+
+use crate::one_of::one_of;
 
 /// Where the settings come from.
 #[derive(Args)]
@@ -42,8 +44,7 @@ fn key_value(text: &str) -> std::result::Result<(String, String), String> {
 
 /// Parses the name of a loss variant.
 pub fn loss_variant() -> impl TypedValueParser<Value = LossVariant> {
-    PossibleValuesParser::new(LossVariant::ALL.map(LossVariant::name))
-        .map(|name| LossVariant::from_name(&name).expect("one of the possible values"))
+    one_of(LossVariant::ALL, LossVariant::name)
 }
 
 impl ConfigArgs {

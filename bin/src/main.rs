@@ -16,6 +16,7 @@ mod features;
 mod image_bar;
 mod inspect;
 mod network_args;
+mod one_of;
 mod print;
 mod ptx;
 mod stop;

@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 
 use carp::error::{Error, Result};
 use carp::views::EvalTransform;
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::TypedValueParser;
 use clap::{Args, ValueEnum};
 use datasets::Filter;
 use evaluations::features::{Encoder, POOLED};
 use evaluations::network_file::{NetworkFile, NetworkName};
 
 use crate::device::DeviceArgs;
+use crate::one_of::one_of;
 
 /// A network and its image preprocessing.
 #[derive(Args, Clone)]
@@ -79,10 +80,7 @@ impl FilterName {
 
 /// Parses the name of a network.
 pub fn network_name() -> impl TypedValueParser<Value = NetworkName> {
-    PossibleValuesParser::new(NetworkName::ALL.map(NetworkName::name)).map(|given| {
-        let is_given = |name: &NetworkName| name.name() == given;
-        NetworkName::ALL.into_iter().find(is_given).expect("one of the possible values")
-    })
+    one_of(NetworkName::ALL, NetworkName::name)
 }
 
 impl NetworkArgs {

@@ -7,7 +7,6 @@ use autograd::{Graph, LossInputs, Value};
 use carp::error::{Error, Result};
 use carp::loss::{LossVariant, carp_loss};
 use clap::Args;
-use clap::builder::TypedValueParser;
 use files::{check_output, write_atomically};
 use rayon::prelude::*;
 use serde_json::json;
@@ -18,6 +17,7 @@ use super::peak::gemm_peak;
 use super::picture::{self, Series};
 use super::profile;
 use super::race::{Measured, RaceArgs, race, table};
+use crate::config_args::loss_variant;
 use crate::device::{DeviceArgs, DeviceName};
 use crate::print::say;
 use crate::threads::on_threads;
@@ -44,7 +44,7 @@ pub struct LossArgs {
     #[arg(long, value_name = "N,...", value_delimiter = ',')]
     prototypes: Vec<usize>,
     /// Variants to run [default: all].
-    #[arg(long, value_name = "NAME,...", value_delimiter = ',', value_parser = variant_parser())]
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',', value_parser = loss_variant())]
     variants: Vec<LossVariant>,
     /// With --device emulate, also print a row per kernel.
     #[arg(long)]
@@ -86,10 +86,6 @@ impl LossArgs {
         };
         (sizes, prototypes)
     }
-}
-
-fn variant_parser() -> impl TypedValueParser<Value = LossVariant> {
-    crate::config_args::loss_variant()
 }
 
 /// Loss and gradients as a graph, and its outputs.

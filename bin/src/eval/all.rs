@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use carp::error::{Error, Result};
 use clap::Args;
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::TypedValueParser;
 use evaluations::all::{
     AllSettings, EvaluationEvent, EvaluationReport, Look, Protocol, Recorder, evaluate_own,
     evaluate_paper_sets, markdown,
@@ -20,6 +20,7 @@ use crate::data_args::DataArgs;
 use crate::device::DeviceArgs;
 use crate::features::{network_option, tell};
 use crate::network_args::{NetworkArgs, network_name};
+use crate::one_of::one_of;
 use crate::print::{print, say};
 use crate::threads::on_threads;
 
@@ -91,10 +92,7 @@ pub struct AllArgs {
 }
 
 fn protocol() -> impl TypedValueParser<Value = Protocol> {
-    PossibleValuesParser::new(Protocol::ALL.map(Protocol::name)).map(|given| {
-        let is_given = |protocol: &Protocol| protocol.name() == given;
-        Protocol::ALL.into_iter().find(is_given).expect("one of the possible values")
-    })
+    one_of(Protocol::ALL, Protocol::name)
 }
 
 impl AllArgs {

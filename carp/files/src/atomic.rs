@@ -5,8 +5,12 @@ use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::error::{Error, Result};
+
+/// What the name of a half-written file has after the file's own; the writer's number follows.
+const PARTIAL: &str = ".carp-partial-";
 
 /// Links followed at most, as in Linux.
 const MOST_LINKS: usize = 40;
@@ -104,10 +108,22 @@ fn is_stdout(metadata: &Metadata) -> bool {
     stdout.is_ok_and(|own| (own.dev(), own.ino()) == (metadata.dev(), metadata.ino()))
 }
 
+/// A name for the new bytes of a file, which no other writer of the file uses.
 fn partial(file: &Path) -> PathBuf {
+    static WRITES: AtomicUsize = AtomicUsize::new(0);
+    let (process, write) = (std::process::id(), WRITES.fetch_add(1, Ordering::Relaxed));
     let mut name = file.file_name().unwrap_or_default().to_owned();
-    name.push(".partial");
+    name.push(format!("{PARTIAL}{process}-{write}"));
     file.with_file_name(name)
+}
+
+/// Removes the half-written files that killed processes left in a folder nobody else writes to.
+pub(crate) fn remove_partials(folder: &Path) {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    for entry in entries.filter(|entry| entry.file_name().to_string_lossy().contains(PARTIAL)) {
+        // What stays takes room and does no harm.
+        drop(std::fs::remove_file(entry.path()));
+    }
 }
 
 fn replace(file: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -157,6 +173,29 @@ mod tests {
         std::fs::write(taken.join("inside"), "kept").unwrap();
         assert!(write_atomically(&taken, b"new").unwrap_err().to_string().contains("taken"));
         assert_eq!((names().len(), taken.join("inside").exists()), (2, true));
+    }
+
+    #[test]
+    fn writers_and_checks_do_not_disturb_each_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let texts: Vec<Vec<u8>> = (b'a'..=b'd').map(|letter| vec![letter; 100_000]).collect();
+        std::thread::scope(|scope| {
+            for text in &texts {
+                scope.spawn(|| {
+                    for _ in 0..20 {
+                        check_output(&path).unwrap();
+                        check_output_folder(folder.path()).unwrap();
+                        write_atomically(&path, text).unwrap();
+                        assert!(texts.contains(&std::fs::read(&path).unwrap()));
+                    }
+                });
+            }
+        });
+        // One that a killed process left.
+        std::fs::write(partial(&path), "half").unwrap();
+        remove_partials(folder.path());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use fs4::{FileExt, TryLockError};
 
+use crate::atomic::remove_partials;
 use crate::error::{Error, Result};
 
 /// Keeps other processes out of a folder until it is dropped or the process ends, in whatever way.
@@ -13,8 +14,8 @@ pub struct FolderLock {
 }
 
 impl FolderLock {
-    /// Locks an existing folder, with the file `lock` in it. A file system without locks keeps nobody
-    /// out.
+    /// Locks an existing folder, with the file `lock` in it, and removes what killed processes left
+    /// half-written there. A file system without locks keeps nobody out.
     ///
     /// # Errors
     /// A folder that is locked already, or where the file cannot be created.
@@ -27,6 +28,7 @@ impl FolderLock {
             let folder = folder.display();
             return Err(Error::Usage(format!("{folder} is in use by another process")));
         }
+        remove_partials(folder);
         Ok(FolderLock { _file: file })
     }
 }

@@ -14,6 +14,7 @@ const ARCHIVE: &str = "fgvc-aircraft-2013b.tar.gz";
 pub const AIRCRAFT: DataSet = DataSet {
     kind: DataKind::Aircraft,
     name: "aircraft",
+    torchvision: Some("fgvc-aircraft-2013b"),
     title: "FGVC-Aircraft",
     page: "https://www.robots.ox.ac.uk/~vgg/data/fgvc-aircraft/",
     archives: &[ARCHIVE],

@@ -14,6 +14,7 @@ use crate::mat::{Array, Mat, Records};
 pub const CARS: DataSet = DataSet {
     kind: DataKind::Cars,
     name: "cars",
+    torchvision: Some("stanford_cars"),
     title: "Stanford Cars",
     page: "https://ai.stanford.edu/~jkrause/cars/car_dataset.html",
     archives: &[

@@ -14,6 +14,7 @@ const PARTS: &[Part] = &[Part::new("train", &[50_000]), Part::new("test", &[10_0
 pub const CIFAR10: DataSet = DataSet {
     kind: DataKind::Cifar10,
     name: "cifar10",
+    torchvision: Some("cifar-10-batches-py"),
     title: "CIFAR-10",
     page: PAGE,
     archives: &["cifar-10-binary.tar.gz (or cifar-10-python.tar.gz)"],
@@ -33,6 +34,7 @@ pub const CIFAR10: DataSet = DataSet {
 pub const CIFAR100: DataSet = DataSet {
     kind: DataKind::Cifar100,
     name: "cifar100",
+    torchvision: Some("cifar-100-python"),
     title: "CIFAR-100",
     page: PAGE,
     archives: &["cifar-100-binary.tar.gz (or cifar-100-python.tar.gz)"],

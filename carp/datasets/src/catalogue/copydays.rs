@@ -18,6 +18,7 @@ const ORIGINALS: &[usize] = &[157];
 pub const COPYDAYS: DataSet = DataSet {
     kind: DataKind::Copydays,
     name: "copydays",
+    torchvision: None,
     title: "Copydays",
     page: "https://lear.inrialpes.fr/~jegou/data.php",
     archives: &[

@@ -12,6 +12,7 @@ const ARCHIVE: &str = "country211.tgz";
 pub const COUNTRY211: DataSet = DataSet {
     kind: DataKind::Country211,
     name: "country211",
+    torchvision: None,
     title: "Country211",
     page: "https://github.com/openai/CLIP/blob/main/data/country211.md",
     archives: &[ARCHIVE],

@@ -18,6 +18,8 @@ pub struct DataSet {
     pub kind: DataKind,
     /// The same as text: the name in commands.
     pub name: &'static str,
+    /// The folder that torchvision's class makes below its `root`, if its name is another.
+    pub torchvision: Option<&'static str>,
     /// Full name.
     pub title: &'static str,
     /// Its download page.
@@ -63,6 +65,12 @@ impl Part {
 }
 
 impl DataSet {
+    /// The folders below a root of many data sets that may hold this one: of its own name, or of
+    /// torchvision's.
+    pub fn folders(&self) -> impl Iterator<Item = &'static str> {
+        std::iter::once(self.name).chain(self.torchvision)
+    }
+
     /// Reads the index of the data set in the folder `config.path`; images are not opened.
     ///
     /// # Errors

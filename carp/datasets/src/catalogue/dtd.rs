@@ -14,6 +14,7 @@ const PARTITIONS: usize = 10;
 pub const DTD: DataSet = DataSet {
     kind: DataKind::Dtd,
     name: "dtd",
+    torchvision: None,
     title: "Describable Textures",
     page: "https://www.robots.ox.ac.uk/~vgg/data/dtd/",
     archives: &[ARCHIVE],

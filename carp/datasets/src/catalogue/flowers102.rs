@@ -14,6 +14,7 @@ const CLASSES: usize = 102;
 pub const FLOWERS102: DataSet = DataSet {
     kind: DataKind::Flowers102,
     name: "flowers102",
+    torchvision: Some("flowers-102"),
     title: "Oxford Flowers-102",
     page: "https://www.robots.ox.ac.uk/~vgg/data/flowers/102/",
     archives: &["102flowers.tgz", "imagelabels.mat", "setid.mat"],

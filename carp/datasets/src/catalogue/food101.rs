@@ -12,6 +12,7 @@ const ARCHIVE: &str = "food-101.tar.gz";
 pub const FOOD101: DataSet = DataSet {
     kind: DataKind::Food101,
     name: "food101",
+    torchvision: Some("food-101"),
     title: "Food-101",
     page: "https://data.vision.ee.ethz.ch/cvl/datasets_extra/food-101/",
     archives: &[ARCHIVE],

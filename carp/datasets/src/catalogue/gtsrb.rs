@@ -17,6 +17,7 @@ const CLASSES: usize = 43;
 pub const GTSRB: DataSet = DataSet {
     kind: DataKind::Gtsrb,
     name: "gtsrb",
+    torchvision: None,
     title: "GTSRB",
     page: "https://benchmark.ini.rub.de/gtsrb_dataset.html",
     archives: &[

@@ -18,6 +18,7 @@ const TRUTH: &str = "ILSVRC2012_validation_ground_truth.txt";
 pub const IMAGENET: DataSet = DataSet {
     kind: DataKind::ImageNet,
     name: "imagenet",
+    torchvision: None,
     title: "ImageNet",
     page: "https://image-net.org/challenges/LSVRC/2012/",
     archives: &[

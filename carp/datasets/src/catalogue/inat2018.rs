@@ -18,6 +18,7 @@ use crate::data_config::DataKind;
 pub const INAT2018: DataSet = DataSet {
     kind: DataKind::INat2018,
     name: "inat2018",
+    torchvision: None,
     title: "iNaturalist 2018",
     page: "https://github.com/visipedia/inat_comp/tree/master/2018",
     archives: &["train_val2018.tar.gz", "train2018.json.tar.gz", "val2018.json.tar.gz"],

@@ -13,6 +13,7 @@ const CLASSES: usize = 37;
 pub const PETS: DataSet = DataSet {
     kind: DataKind::Pets,
     name: "pets",
+    torchvision: Some("oxford-iiit-pet"),
     title: "Oxford-IIIT Pets",
     page: "https://www.robots.ox.ac.uk/~vgg/data/pets/",
     archives: &["images.tar.gz", "annotations.tar.gz"],

@@ -18,6 +18,7 @@ use crate::image_files::images_below;
 pub const ROXFORD5K: DataSet = DataSet {
     kind: DataKind::ROxford5k,
     name: "roxford5k",
+    torchvision: None,
     title: "revisited Oxford5k",
     page: "https://www.robots.ox.ac.uk/~vgg/data/oxbuildings/ and http://cmp.felk.cvut.cz/revisitop/",
     archives: &["oxbuild_images.tgz", "gnd_roxford5k.pkl"],
@@ -34,6 +35,7 @@ pub const ROXFORD5K: DataSet = DataSet {
 pub const RPARIS6K: DataSet = DataSet {
     kind: DataKind::RParis6k,
     name: "rparis6k",
+    torchvision: None,
     title: "revisited Paris6k",
     page: "https://www.robots.ox.ac.uk/~vgg/data/parisbuildings/ and http://cmp.felk.cvut.cz/revisitop/",
     archives: &["paris_1.tgz", "paris_2.tgz", "gnd_rparis6k.pkl"],

@@ -11,6 +11,7 @@ use crate::data_config::DataKind;
 pub const STL10: DataSet = DataSet {
     kind: DataKind::Stl10,
     name: "stl10",
+    torchvision: Some("stl10_binary"),
     title: "STL-10",
     page: "https://cs.stanford.edu/~acoates/stl10/",
     archives: &["stl10_binary.tar.gz"],

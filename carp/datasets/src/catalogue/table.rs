@@ -47,6 +47,7 @@ pub fn plain() -> String {
             let _ = writeln!(text, "    {key:<10} {value}");
         };
         line("page", set.page);
+        line("data root", &set.folders().collect::<Vec<_>>().join(" or "));
         for (at, archive) in set.archives.iter().enumerate() {
             line(if at == 0 { "archives" } else { "" }, archive);
         }
@@ -83,6 +84,10 @@ pub fn markdown() -> String {
     }
     for set in &ALL {
         let _ = write!(text, "\n## {}\n\n`{}`, from {}\n\n", set.title, set.name, set.page);
+        if let Some(folder) = set.torchvision {
+            let _ =
+                write!(text, "Below a `--data-root` also as `{folder}`, torchvision's folder.\n\n");
+        }
         let archives: Vec<String> = set.archives.iter().map(|name| format!("- {name}")).collect();
         let _ = write!(text, "Archives:\n\n{}\n\nFolder:\n\n", archives.join("\n"));
         let _ = writeln!(text, "```\n{}\n```", set.layout.join("\n"));

@@ -39,6 +39,7 @@ const CLASSES: [&str; 20] = [
 pub const VOC2007: DataSet = DataSet {
     kind: DataKind::Voc2007,
     name: "voc2007",
+    torchvision: Some("VOCdevkit"),
     title: "PASCAL VOC 2007",
     page: "http://host.robots.ox.ac.uk/pascal/VOC/voc2007/",
     archives: &["VOCtrainval_06-Nov-2007.tar", "VOCtest_06-Nov-2007.tar"],

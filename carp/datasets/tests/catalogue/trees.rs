@@ -22,8 +22,9 @@ pub fn write(folder: &Path, name: &str, bytes: impl AsRef<[u8]>) {
 
 /// A file written by SciPy or Python (`tools/golden_data.py`).
 pub fn fixture(name: &str) -> Vec<u8> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/data");
-    std::fs::read(folder.join(name)).unwrap()
+    let mut above = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    let root = above.find(|folder| folder.join("fixtures/data").is_dir()).unwrap();
+    std::fs::read(root.join("fixtures/data").join(name)).unwrap()
 }
 
 fn pictures(folder: &Path, names: &[&str]) {

@@ -28,7 +28,7 @@ pub fn run(args: &AuditArgs) -> Result<ExitCode> {
     let device = args.device.open()?;
     let mut code = 0;
     for file in &args.files {
-        match audit(file, &device) {
+        match audit(file, device) {
             Ok(report) => {
                 let verdict = if report.passed() { "ok  " } else { "FAIL" };
                 let (kind, outputs) = (&report.kind, report.comparisons.len());

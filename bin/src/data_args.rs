@@ -6,9 +6,10 @@ use std::sync::Arc;
 use carp::config::Config;
 use carp::error::{Error, Result};
 use clap::Args;
-use datasets::{Crop, DataConfig, Dataset, Reading, catalogue};
-use evaluations::all::box_of;
+use datasets::catalogue::{self, Contents};
+use datasets::{Crop, DataConfig, Dataset, Reading};
 use evaluations::network_file::NetworkFile;
+use evaluations::retrieval_set::box_of;
 
 /// Images.
 #[derive(Args, Clone)]
@@ -87,6 +88,21 @@ impl DataArgs {
         found.ok_or_else(|| {
             Error::usage(format!("{name} has no labelled split {split}, only pretrain"))
         })
+    }
+
+    /// The index of one of the paper's data sets.
+    ///
+    /// # Errors
+    /// Other data; files that are missing or invalid.
+    pub fn contents(&self, source: &NetworkFile) -> Result<Contents> {
+        let (data, _) = self.config(source)?;
+        let Some(set) = catalogue::of_kind(data.kind) else {
+            let kind = data.kind_name();
+            let detail =
+                format!("{kind} is none of the paper's data sets: give --dataset and --data");
+            return Err(Error::usage(detail));
+        };
+        Ok(set.contents(&data)?)
     }
 
     /// The query boxes of a retrieval data set.

@@ -58,18 +58,15 @@ impl Device for DeviceName {
 }
 
 impl DeviceArgs {
-    /// The CPU, for commands without `--device`.
-    pub const CPU: DeviceArgs = DeviceArgs { device: DeviceName::Cpu };
-
     /// The device, in the form the library takes.
     ///
     /// # Errors
     /// A GPU that is not available.
-    pub fn open(&self) -> Result<DeviceName> {
+    pub fn open(&self) -> Result<&DeviceName> {
         if let DeviceName::Cuda(ordinal) = self.device {
             driver(ordinal)?;
         }
-        Ok(self.device)
+        Ok(&self.device)
     }
 
     /// Which device; planning needs only its scratch sizes, so it need not be available.

@@ -5,25 +5,50 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use carp::error::{Error, Result};
-use clap::Args;
-use datasets::{Change, Changed, Dataset, Labels};
+use carp::views::EvalTransform;
+use clap::{Args, ValueEnum};
+use datasets::{Change, Changed, Dataset, Filter, Labels};
 use evaluations::features::{AnySize, FeatureSet, POOLED, SCALES};
 use evaluations::network_file::{NetworkFile, NetworkName};
-use evaluations::network_role::Role;
 use files::check_output;
 
 use crate::data_args::DataArgs;
 use crate::image_bar::ImageBar;
-use crate::network_args::NetworkArgs;
+use crate::network_args::{NetworkArgs, batch_size};
 use crate::print::say;
 use crate::threads::on_threads;
 
 #[derive(Args)]
 pub struct FeaturesArgs {
+    /// Run folder, checkpoint, or third-party weights (safetensors or PyTorch .pth).
+    checkpoint: PathBuf,
     #[command(flatten)]
     network: NetworkArgs,
     #[command(flatten)]
     data: DataArgs,
+    /// Stop at this layer (conv1 with its batch norm and ReLU, maxpool, layer1 to layer4, layer2.0,
+    /// ...), averaged over its pixels.
+    #[arg(long, value_name = "NAME", default_value = POOLED)]
+    layer: String,
+    /// Image preprocessing: that of the run's k-NN, or ImageNet's 256/224 (always, for third-party
+    /// weights).
+    #[arg(long, value_name = "NAME", value_enum, default_value = "run")]
+    transform: TransformName,
+    /// Length to which the short side is resized.
+    #[arg(long, value_name = "PIXELS")]
+    resize: Option<usize>,
+    /// Side of the centre crop.
+    #[arg(long, value_name = "PIXELS")]
+    size: Option<usize>,
+    /// Resizing filter.
+    #[arg(long, value_name = "NAME", value_enum, default_value = "bicubic")]
+    filter: FilterName,
+    /// Images per batch.
+    #[arg(long, value_name = "B")]
+    batch_size: Option<usize>,
+    /// Threads; 0 means one per core.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    threads: usize,
     /// Split: train, test, pretrain, or a split of one of the paper's data sets.
     #[arg(long, value_name = "NAME", default_value = "train")]
     split: String,
@@ -33,7 +58,8 @@ pub struct FeaturesArgs {
     /// Do not crop; average the features at scales 1, 1/sqrt(2) and 1/2, normalised to length 1.
     #[arg(long)]
     multi_scale: bool,
-    /// Do not crop; shrink images so that neither side exceeds this (Lanczos).
+    /// Do not crop; shrink images so that neither side exceeds this (Lanczos); features are
+    /// normalised to length 1.
     #[arg(long, value_name = "PIXELS", conflicts_with = "stretch")]
     fit: Option<usize>,
     /// Crop retrieval queries to their boxes, as the benchmark does and the authors do not.
@@ -44,11 +70,26 @@ pub struct FeaturesArgs {
     stretch: Option<usize>,
 }
 
+/// Image preprocessing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum TransformName {
+    /// That of the run's k-NN.
+    Run,
+    /// Short side 256, centre crop 224, ImageNet's mean and standard deviation.
+    Imagenet,
+}
+
+/// Filters for resizing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum FilterName {
+    Bilinear,
+    Bicubic,
+}
+
 pub fn run(args: &FeaturesArgs) -> Result<ExitCode> {
     check_output(&args.out)?;
-    let mut source = args.network.open()?;
-    tell(&source, args.network.network, network_option)?;
-    let (set, per_second) = on_threads(args.network.threads, || {
+    let mut source = args.network.open(&args.checkpoint)?;
+    let (set, per_second) = on_threads(args.threads, || {
         let mut data = args.data.open(&source, &args.split)?;
         if args.query_boxes {
             let change = Change::Crop(args.data.query_boxes(&source)?);
@@ -75,39 +116,30 @@ pub fn run(args: &FeaturesArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// How `--network` takes the network of a role.
-pub fn network_option(role: Role) -> &'static str {
-    match role {
-        Role::Student => "--network student",
-        Role::Teacher => "--network teacher",
+impl FeaturesArgs {
+    /// The image preprocessing.
+    fn transform(&self, source: &NetworkFile) -> Result<EvalTransform> {
+        let mut transform = match self.transform {
+            TransformName::Run => source.transform()?,
+            TransformName::Imagenet => {
+                EvalTransform::imagenet(Filter::Bicubic, source.resnet()?.in_channels)
+            }
+        };
+        transform.filter = match self.filter {
+            FilterName::Bilinear => Filter::Bilinear,
+            FilterName::Bicubic => Filter::Bicubic,
+        };
+        let (resize, size) = (self.stretch.or(self.resize), self.stretch.or(self.size));
+        transform.size = size.unwrap_or(transform.size);
+        transform.resize = resize.unwrap_or(transform.resize.max(transform.size));
+        if transform.size == 0 || transform.size > transform.resize {
+            let EvalTransform { size, resize, .. } = transform;
+            return Err(Error::usage(format!(
+                "--size is {size}, should be 1 to {resize} (--resize)"
+            )));
+        }
+        Ok(transform)
     }
-}
-
-/// Prints which network was found, and which others were not taken.
-pub fn tell(
-    source: &NetworkFile,
-    network: NetworkName,
-    option: impl Fn(Role) -> &'static str,
-) -> Result<()> {
-    let path = source.path().display();
-    if network == NetworkName::Pixels {
-        say!("{path}: no network, raw pixels");
-        return Ok(());
-    }
-    let (chosen, found) = source.find(network)?;
-    let config = found.config;
-    let how = if network == NetworkName::Untrained { ", with new weights" } else { "" };
-    say!(
-        "{path}: {} of width {} for {} channels under {:?}{how}",
-        config.arch.name(),
-        config.width,
-        config.in_channels,
-        chosen.prefix
-    );
-    if let Some(line) = source.passed_over(network, option)? {
-        say!("{line}");
-    }
-    Ok(())
 }
 
 fn extract(
@@ -116,9 +148,10 @@ fn extract(
     data: Arc<dyn Dataset>,
 ) -> Result<(FeatureSet, f64)> {
     let bar = ImageBar::new("features", data.len());
-    let network = args.network.network;
+    let network = &args.network;
+    let transform = args.transform(source)?;
     let set = if args.multi_scale || args.fit.is_some() {
-        if args.network.layer != POOLED || network == NetworkName::Pixels {
+        if args.layer != POOLED || network.network == NetworkName::Pixels {
             let detail = "--fit and --multi-scale work only with a network's last layer";
             return Err(Error::usage(detail.to_owned()));
         }
@@ -126,19 +159,16 @@ fn extract(
             Some(most) => Arc::new(Changed { data, change: Change::Fit(most) }),
             None => data,
         };
-        let transform = args.network.transform(source)?;
-        let device = args.network.device.open()?;
-        let mut any_size = AnySize::new(source.backbone(network)?, &device);
+        let mut any_size = AnySize::new(source.backbone(network.network)?, network.device.open()?);
         let scales = if args.multi_scale { &SCALES[..] } else { &SCALES[..1] };
         any_size.feature_set(&*data, &transform, scales, |done| bar.set(done))?
-    } else if let Some(side) = args.stretch {
-        let mut network = args.network.clone();
-        (network.resize, network.size) = (Some(side), Some(side));
-        let data = Changed { data, change: Change::Stretch(side) };
-        let mut encoder = network.encoder(source, args.network.network)?;
-        encoder.feature_set(&data, |done| bar.set(done))?
     } else {
-        let mut encoder = args.network.encoder(source, network)?;
+        let data = match args.stretch {
+            Some(side) => Arc::new(Changed { data, change: Change::Stretch(side) }),
+            None => data,
+        };
+        let batch = batch_size(source, args.batch_size)?;
+        let mut encoder = network.encoder(source, transform, &args.layer, batch)?;
         encoder.feature_set(&*data, |done| bar.set(done))?
     };
     let per_second = bar.finish(set.rows());

@@ -38,3 +38,28 @@ impl ImageBar {
         self.images as f64 / self.start.elapsed().as_secs_f64().max(1e-9)
     }
 }
+
+/// A bar for one part of the images after another; hidden without a terminal.
+#[derive(Default)]
+pub struct PartsBar {
+    part: String,
+    bar: Option<ImageBar>,
+}
+
+impl PartsBar {
+    /// Shows that of the `images` images of `part` `done` are done.
+    pub fn set(&mut self, part: &str, done: usize, images: usize) {
+        if self.part != part {
+            self.finish();
+            part.clone_into(&mut self.part);
+        }
+        self.bar.get_or_insert_with(|| ImageBar::new(part, images)).set(done);
+    }
+
+    /// Removes the bar.
+    pub fn finish(&mut self) {
+        if let Some(ImageBar { bar, .. }) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+}

@@ -63,7 +63,7 @@ pub fn trace(args: &TraceArgs) -> Result<ExitCode> {
 /// Runs the step on initial weights and views of zeros: its time does not depend on the values.
 fn measure(args: &ConfigArgs, device: &DeviceArgs, steps: usize) -> Result<ExitCode> {
     let config = args.load()?;
-    let mut learner = Learner::new(&config.step(), &device.open()?)?;
+    let mut learner = Learner::new(&config.step(), device.open()?)?;
     learner.initialize(config.seed);
     let text = on_threads(config.train.threads, || {
         let executor = learner.executor_mut();

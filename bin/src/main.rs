@@ -19,6 +19,7 @@ mod network_args;
 mod one_of;
 mod print;
 mod ptx;
+mod spellings;
 mod stop;
 mod threads;
 mod train;
@@ -28,7 +29,7 @@ use std::alloc::System;
 use std::process::ExitCode;
 
 use crate::print::complain;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use tensor::packing_pool::PackingPool;
 
 /// Keeps GEMM's packing buffers from step to step, so that a step allocates nothing from the
@@ -75,7 +76,8 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    let arguments = spellings::as_in_help(&Cli::command(), std::env::args_os());
+    let result = match Cli::parse_from(arguments).command {
         Command::Train(args) => train::run(&args),
         Command::Eval(command) => eval::run(&command),
         Command::Features(args) => features::run(&args),

@@ -51,8 +51,8 @@ pub fn run(args: &TrainArgs) -> Result<ExitCode> {
     let stop = Stop::default();
     let mut screen = Screen { bar: ProgressBar::hidden(), stop: &stop };
     let outcome = on_threads(config.train.threads, || {
-        let trainer = Trainer::new(&config, &device)?;
-        let mut knn = OnlineKnn::new(&config, trainer.splits(), &device)?;
+        let trainer = Trainer::new(&config, device)?;
+        let mut knn = OnlineKnn::new(&config, trainer.splits(), device)?;
         if knn.is_none() && trainer.splits().test.is_some() {
             screen.line("warning: no labelled images are held out: k-NN accuracy is not measured");
         }

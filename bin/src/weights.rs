@@ -14,6 +14,7 @@ use evaluations::network_role::Role;
 use files::check_output;
 use weights::WeightsFile;
 
+use crate::network_args::tell;
 use crate::print::{print, say};
 
 /// How many names of a list are printed.
@@ -133,7 +134,7 @@ fn export_weights(args: &ExportArgs) -> Result<ExitCode> {
         Role::Student => "--student",
         Role::Teacher => "the command without --student",
     };
-    crate::features::tell(&source, network, option)?;
+    tell(&source, network, option)?;
     let backbone = source.backbone(network)?;
     export(&backbone, &args.out)?;
     say!("{}: {} tensors with torchvision's names", args.out.display(), backbone.tensors.len());

@@ -66,8 +66,8 @@ fn classifiers_of_a_checkpoint() {
     assert_eq!(result["settings"]["batch_size"], 24);
     succeeds(&linear(&["run", "--no-augment"]), &["once, as test images", "lars"]);
     fails(&linear(&["run", "--lr", "-1"]), 2, "learning rate -1: choose above 0");
-    fails(&linear(&[]), 2, "required arguments were not provided");
-    fails(&linear(&["--features", "a.safetensors"]), 2, "required arguments");
+    fails(&linear(&[]), 2, "CHECKPOINT or --features FILE is missing");
+    fails(&linear(&["--features", "a.safetensors"]), 2, "--test-features FILE is missing");
     let missing = ["--features", "a.safetensors", "--test-features", "b.safetensors"];
     fails(&linear(&missing), 1, "a.safetensors");
 

@@ -77,10 +77,10 @@ pub fn run(args: &FuseArgs) -> Result<ExitCode> {
     let device = args.device.open()?;
     let names: Vec<String> = steps.iter().map(|(name, _)| name.clone()).collect();
     let measured = on_threads(args.race.threads, || {
-        let contender = |(name, graph)| Contender::graph(name, graph, &[], &device);
+        let contender = |(name, graph)| Contender::graph(name, graph, &[], device);
         let mut contenders =
             steps.into_iter().map(named).map(contender).collect::<Result<Vec<_>>>()?;
-        contenders.push(gemm_peak(&args.device, &device)?);
+        contenders.push(gemm_peak(&args.device, device)?);
         race(&mut contenders, args.race.rounds as usize)
     })?;
     print(&table(&measured));

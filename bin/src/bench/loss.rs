@@ -164,7 +164,7 @@ pub fn run(args: &LossArgs) -> Result<ExitCode> {
                 .iter()
                 .map(|&variant| {
                     let (graph, results) = graph(sizes, prototypes, variant)?;
-                    Contender::graph(variant.name(), graph, &results, &device)
+                    Contender::graph(variant.name(), graph, &results, device)
                 })
                 .collect::<Result<Vec<_>>>()?;
             if args.device.name() == DeviceName::Cpu
@@ -172,7 +172,7 @@ pub fn run(args: &LossArgs) -> Result<ExitCode> {
             {
                 contenders.push(gemms_alone(sizes, prototypes));
             }
-            contenders.push(gemm_peak(&args.device, &device)?);
+            contenders.push(gemm_peak(&args.device, device)?);
             race(&mut contenders, args.race.rounds as usize)
         })?;
         print_sizes(sizes, prototypes);

@@ -48,10 +48,10 @@ pub fn run(args: &StepArgs) -> Result<ExitCode> {
             .map(|variant| {
                 let step = carp::step::StepConfig { loss_variant: variant, ..config.step() };
                 let (graph, _) = Step::new(&step)?;
-                Contender::graph(format!("step, {}", variant.name()), graph, &[], &device)
+                Contender::graph(format!("step, {}", variant.name()), graph, &[], device)
             })
             .collect::<Result<Vec<_>>>()?;
-        contenders.push(gemm_peak(&args.device, &device)?);
+        contenders.push(gemm_peak(&args.device, device)?);
         Ok(table(&race(&mut contenders, args.race.rounds as usize)?))
     })?;
     crate::print::print(&text);

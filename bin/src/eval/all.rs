@@ -11,15 +11,13 @@ use evaluations::all::{
     evaluate_paper_sets, markdown,
 };
 use evaluations::linear::ProbeOptimizer;
-use evaluations::network_file::NetworkName;
-use files::check_output_folder;
+use evaluations::network_file::{NetworkFile, NetworkName};
+use files::{check_output, check_output_folder, write_atomically};
 use indicatif::{ProgressBar, ProgressStyle};
-use tensor::Cpu;
 
 use crate::data_args::DataArgs;
 use crate::device::DeviceArgs;
-use crate::features::{network_option, tell};
-use crate::network_args::{NetworkArgs, network_name};
+use crate::network_args::{batch_size, network_name, network_option, tell};
 use crate::one_of::one_of;
 use crate::print::{print, say};
 use crate::threads::on_threads;
@@ -27,10 +25,19 @@ use crate::threads::on_threads;
 #[derive(Args)]
 pub struct AllArgs {
     /// Run folder, checkpoint, or third-party weights (safetensors or PyTorch .pth).
-    #[arg(long, value_name = "FILE")]
     checkpoint: PathBuf,
+    /// Networks to compare [default: pixels, untrained and teacher on a run's own data, else
+    /// teacher].
+    #[arg(long, alias = "networks", value_name = "NAME,...", value_delimiter = ',')]
+    #[arg(value_parser = network_name())]
+    network: Option<Vec<NetworkName>>,
+    /// Prefix of torchvision's names, if it is not detected.
+    #[arg(long, value_name = "PREFIX")]
+    prefix: Option<String>,
+    #[command(flatten)]
+    device: DeviceArgs,
     /// Use the paper's data sets instead of the run's own: a folder with one folder per data set,
-    /// named as in `carp data list`.
+    /// named as in `carp data list` or by torchvision.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["preset", "dataset", "data"])]
     data_root: Option<PathBuf>,
     #[command(flatten)]
@@ -38,10 +45,6 @@ pub struct AllArgs {
     /// Folder for results.json and results.md [default: eval in the run's folder].
     #[arg(short, long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Networks to compare [default: pixels, untrained and teacher on a run's own data, else
-    /// teacher].
-    #[arg(long, value_name = "NAME,...", value_delimiter = ',', value_parser = network_name())]
-    networks: Option<Vec<NetworkName>>,
     /// Run only these protocols.
     #[arg(long, value_name = "NAME,...", value_delimiter = ',', value_parser = protocol())]
     protocols: Option<Vec<Protocol>>,
@@ -80,6 +83,9 @@ pub struct AllArgs {
     /// Folder of distractor images for copy detection.
     #[arg(long, value_name = "DIR")]
     distractors: Option<PathBuf>,
+    /// Also write the report as JSON here.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
     /// Random seed.
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
@@ -140,37 +146,42 @@ impl AllArgs {
 pub fn run(args: &AllArgs) -> Result<ExitCode> {
     let folder = args.folder()?;
     check_output_folder(&folder)?;
+    args.json.as_deref().map_or(Ok(()), check_output)?;
     let settings = args.settings(args.data_root.is_none());
     let mut screen = Screen::new();
     let report = on_threads(args.threads, || {
-        let network = NetworkArgs::new(&args.checkpoint, NetworkName::Teacher, DeviceArgs::CPU);
-        let mut source = network.open()?;
+        let mut source = NetworkFile::open(&args.checkpoint, args.prefix.as_deref())?;
         let path = source.path().to_owned();
         let look = Look::of(&source)?;
-        let default = source.config().map_or(64, |config| config.knn.batch_size);
-        let look = (&look, args.batch_size.unwrap_or(default).max(1));
+        let look = (&look, batch_size(&source, args.batch_size)?);
         let mut show = |event: EvaluationEvent| screen.show(event);
         let mut recorder = Recorder::new(&path, &settings, &folder, &mut show)?;
         let all = [NetworkName::Pixels, NetworkName::Untrained, NetworkName::Teacher];
         let default = if args.data_root.is_some() { &all[2..] } else { &all[..] };
-        let networks = args.networks.as_deref().unwrap_or(default);
+        let networks = args.network.as_deref().unwrap_or(default);
         for &network in networks {
             tell(&source, network, network_option)?;
         }
+        let device = args.device.open()?;
         if let Some(root) = &args.data_root {
             if !root.is_dir() {
                 return Err(Error::data(root, "no such folder"));
             }
-            evaluate_paper_sets(&mut recorder, &mut source, networks, root, look, &Cpu)?;
+            let root = (root.as_path(), args.data.strict);
+            evaluate_paper_sets(&mut recorder, &mut source, networks, root, look, device)?;
         } else {
             let (data, seed) = args.data.config(&source)?;
-            evaluate_own(&mut recorder, &mut source, networks, (&data, seed), look, &Cpu)?;
+            evaluate_own(&mut recorder, &mut source, networks, (&data, seed), look, device)?;
         }
         recorder.finish()
     });
     screen.bar.finish_and_clear();
     let report = report?;
     print(&markdown(&report));
+    if let Some(path) = &args.json {
+        let json = serde_json::to_string_pretty(&report).expect("plain numbers") + "\n";
+        write_atomically(path, json.as_bytes())?;
+    }
     say!("\nwrote results.json and results.md to {}", folder.display());
     Ok(exit_code(&report))
 }

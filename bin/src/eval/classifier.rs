@@ -1,29 +1,15 @@
-//! What the protocols that train a classifier share: the source of network and images, the progress
-//! bar, and the result on the screen and as JSON. The other protocols report theirs likewise.
+//! What the protocols that train a classifier share: the progress bar, and the result on the screen
+//! and as JSON. The other protocols report theirs likewise.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use crate::print::say;
-use carp::checkpoint::Checkpoint;
-use carp::config::Config;
 use carp::error::Result;
-use carp::run_folder::checkpoint_of;
 use evaluations::linear::{ClassifierEvent, EpochResult};
 use files::write_atomically;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value, json};
 
-/// The checkpoint in a run folder, or the file itself, with its run's settings; `data` replaces the
-/// run's data folder.
-pub fn open_checkpoint(path: &Path, data: Option<&PathBuf>) -> Result<(Checkpoint, Config)> {
-    let path = checkpoint_of(path);
-    let checkpoint = Checkpoint::load(&path)?;
-    let mut config = checkpoint.config()?;
-    if data.is_some() {
-        config.data.path = data.cloned();
-    }
-    Ok((checkpoint, config))
-}
+use crate::print::say;
 
 /// Reads `0.08,1`.
 pub fn low_high(text: &str) -> std::result::Result<(f32, f32), String> {

@@ -1,69 +1,53 @@
-//! `carp eval copy-detection`: Copydays, from features and file names.
+//! `carp eval copy-detection`: Copydays.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use carp::error::Result;
+use carp::error::{Error, Result};
+use carp::views::EvalTransform;
 use clap::Args;
-use evaluations::all::Protocol;
+use datasets::Reading;
+use evaluations::all::{AllSettings, Protocol};
 use evaluations::copy_detection::{
-    CopyDetectionOptions, CopyFeatures, CopyNames, HEADLINE, evaluate,
+    CopyDetectionOptions, CopyDetectionResult, CopyFeatures, CopyNames, HEADLINE, evaluate,
 };
-use evaluations::features::FeatureSet;
+use evaluations::copy_set::CopySet;
+use evaluations::features::{FeatureSet, POOLED};
 
-use super::classifier::print_source;
-use super::feature_source::{Output, files, wanted};
+use super::classifier::{Source, print_source};
+use super::feature_source::{FeatureSource, files, wanted};
+use crate::image_bar::PartsBar;
+use crate::network_args::batch_size;
 use crate::print::say;
 use crate::threads::on_threads;
 
 #[derive(Args)]
 pub struct CopyDetectionArgs {
-    /// Features of the originals: a safetensors file with `features` `[N,D]` f32.
-    #[arg(long, value_name = "FILE")]
-    features: Option<PathBuf>,
-    /// Features of the queries, block by block, in the same format.
-    #[arg(long, value_name = "FILE")]
-    test_features: Option<PathBuf>,
-    /// File names: {"originals": [name, ...], "blocks": [{"name": ..., "queries": [name, ...]}, ...]}.
+    #[command(flatten)]
+    source: FeatureSource,
+    /// File names behind features: {"originals": [name, ...], "blocks": [{"name": ..., "queries":
+    /// [name, ...]}, ...]}; the query features are stored block by block.
     #[arg(long, value_name = "FILE")]
     names: Option<PathBuf>,
-    /// Features of distractor images for the database.
-    #[arg(long, value_name = "FILE")]
+    /// More images for the database: a folder of them, or their features.
+    #[arg(long, value_name = "DIR|FILE")]
     distractors: Option<PathBuf>,
-    /// Features to learn a whitening from [default: no whitening].
-    #[arg(long, value_name = "FILE")]
+    /// Images to learn a whitening from: a folder of them, or their features [default: no
+    /// whitening].
+    #[arg(long, value_name = "DIR|FILE")]
     whitening: Option<PathBuf>,
+    /// Stretch every image to a square of this side.
+    #[arg(long, value_name = "PIXELS", default_value_t = AllSettings::default().copy_side)]
+    #[arg(conflicts_with = "features")]
+    stretch: usize,
     /// How much of each ranking counts; 0 means all.
     #[arg(long, value_name = "N", default_value_t = CopyDetectionOptions::default().top)]
     top: usize,
-    #[command(flatten)]
-    output: Output,
 }
 
 pub fn run(args: &CopyDetectionArgs) -> Result<ExitCode> {
-    args.output.check()?;
-    let originals = wanted(&args.features, "--features", "the features of the originals")?;
-    let queries = wanted(&args.test_features, "--test-features", "the features of the queries")?;
-    let names = wanted(&args.names, "--names", "the file names")?;
-    let source = files([
-        ("features", Some(originals)),
-        ("test features", Some(queries)),
-        ("file names", Some(names)),
-        ("distractors", args.distractors.as_deref()),
-        ("whitening", args.whitening.as_deref()),
-    ]);
-    let load = |path: &Option<PathBuf>| path.as_deref().map(FeatureSet::load).transpose();
-    let result = on_threads(args.output.threads, || {
-        let names = CopyNames::load(names)?;
-        let features = CopyFeatures {
-            originals: FeatureSet::load(originals)?,
-            queries: FeatureSet::load(queries)?,
-            distractors: load(&args.distractors)?,
-            whitening: load(&args.whitening)?,
-        };
-        let options = CopyDetectionOptions { top: args.top, ..CopyDetectionOptions::default() };
-        evaluate(features, &names, options)
-    })?;
+    args.source.output.check()?;
+    let (source, result) = on_threads(args.source.output.threads, || measure(args))?;
     let whitening = match result.whitened_by {
         Some(n) => format!("whitened (power {}, {n} images)", result.options.whitening_power),
         None => "not whitened".to_owned(),
@@ -84,6 +68,56 @@ pub fn run(args: &CopyDetectionArgs) -> Result<ExitCode> {
     for block in &result.blocks {
         say!("{:<16}{:>8}{:>9.2}", block.name, block.queries, 100.0 * block.map);
     }
-    args.output.save(Protocol::CopyDetection, &source, &result)?;
+    args.source.output.save(Protocol::CopyDetection, &source, &result)?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn measure(args: &CopyDetectionArgs) -> Result<(Source, CopyDetectionResult)> {
+    let options = CopyDetectionOptions { top: args.top, ..CopyDetectionOptions::default() };
+    let more =
+        [("distractors", args.distractors.as_deref()), ("whitening", args.whitening.as_deref())];
+    let Some(checkpoint) = args.source.checkpoint()? else {
+        let (originals, queries) = args.source.database_and_queries()?;
+        let names = wanted(&args.names, "--names", "the file names")?;
+        let mut source = files([
+            ("features", Some(originals)),
+            ("test features", Some(queries)),
+            ("file names", Some(names)),
+        ]);
+        source.extend(files(more));
+        let load = |path: &Option<PathBuf>| path.as_deref().map(FeatureSet::load).transpose();
+        let names = CopyNames::load(names)?;
+        let features = CopyFeatures {
+            originals: FeatureSet::load(originals)?,
+            queries: FeatureSet::load(queries)?,
+            distractors: load(&args.distractors)?,
+            whitening: load(&args.whitening)?,
+        };
+        return Ok((source, evaluate(features, &names, options)?));
+    };
+    if args.names.is_some() {
+        let detail = "--names is for --features: a data set has its own file names";
+        return Err(Error::usage(detail.to_owned()));
+    }
+    if args.stretch == 0 {
+        return Err(Error::usage("--stretch is 0, should be at least 1".to_owned()));
+    }
+    let images = &args.source.images;
+    let (mut file, mut source) = images.open(checkpoint)?;
+    let contents = images.data.contents(&file)?;
+    let (data, _) = images.data.config(&file)?;
+    let transform = images.transform(&file, Protocol::CopyDetection, data.kind)?;
+    let transform = EvalTransform { resize: args.stretch, size: args.stretch, ..transform };
+    source.push(("data", contents.title.to_owned()));
+    source.push(("images", CopySet::images(&transform)));
+    source.extend(files(more));
+    let reading = Reading { strict: data.strict, cache: 0 };
+    let folders = [args.distractors.as_deref(), args.whitening.as_deref()];
+    let set = CopySet::new(&contents, folders, reading)?;
+    let batch = batch_size(&file, None)?;
+    let mut encoder = images.network.encoder(&mut file, transform, POOLED, batch)?;
+    let mut bar = PartsBar::default();
+    let features = set.features(&mut encoder, |part, done, images| bar.set(part, done, images))?;
+    bar.finish();
+    Ok((source, evaluate(features, &set.names(), options)?))
 }

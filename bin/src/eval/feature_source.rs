@@ -4,38 +4,30 @@ use std::path::{Path, PathBuf};
 
 use carp::error::{Error, Result};
 use clap::Args;
-use evaluations::all::{Look, Protocol};
+use evaluations::all::Protocol;
 use evaluations::features::FeatureSet;
-use evaluations::network_file::{NetworkFile, NetworkName};
 use files::check_output;
 use serde::Serialize;
 
 use super::classifier::{Source, write_json};
-use crate::data_args::DataArgs;
-use crate::device::DeviceArgs;
-use crate::features::{network_option, tell};
-use crate::image_bar::ImageBar;
-use crate::network_args::{FilterName, NetworkArgs, network_name};
+use super::image_source::{ImageSource, Sets};
 
-/// A checkpoint, or feature files made by any program.
+/// A checkpoint with images, or feature files made by any program.
 #[derive(Args)]
 pub struct FeatureSource {
-    /// Run folder, checkpoint or third-party weights to extract features with.
+    /// Run folder, checkpoint, or third-party weights (safetensors or PyTorch .pth).
     #[arg(conflicts_with_all = ["features", "test_features"])]
-    pub checkpoint: Option<PathBuf>,
-    /// Which network in it; `pixels` uses raw pixels as features.
-    #[arg(long, value_name = "NAME", default_value = "teacher", value_parser = network_name())]
-    network: NetworkName,
+    checkpoint: Option<PathBuf>,
     #[command(flatten)]
-    device: DeviceArgs,
-    #[command(flatten)]
-    data: DataArgs,
-    /// Training features: safetensors with `features` `[N,D]` f32 and `labels` `[N]` or `[N,C]`.
+    pub images: ImageSource,
+    /// Features to train on, or of the database, instead of a checkpoint: safetensors with
+    /// `features` `[N,D]` f32 and, where the protocol has classes, `labels` `[N]` or `[N,C]`.
     #[arg(long, value_name = "FILE")]
-    features: Option<PathBuf>,
-    /// Test features, in the same format.
+    #[arg(conflicts_with_all = ["network", "prefix", "preset", "dataset", "data", "strict"])]
+    pub features: Option<PathBuf>,
+    /// Features to test on, or of the queries, in the same format.
     #[arg(long, value_name = "FILE")]
-    test_features: Option<PathBuf>,
+    pub test_features: Option<PathBuf>,
     #[command(flatten)]
     pub output: Output,
 }
@@ -63,17 +55,25 @@ impl Output {
     }
 }
 
-/// Features with their source.
-pub struct Sets {
-    pub train: FeatureSet,
-    pub test: Option<FeatureSet>,
-    pub source: Source,
-}
-
 impl FeatureSource {
+    /// The checkpoint, or `None` if there are feature files.
+    ///
+    /// # Errors
+    /// Neither.
+    pub fn checkpoint(&self) -> Result<Option<&Path>> {
+        match (&self.checkpoint, &self.features) {
+            (None, None) => {
+                let detail = "CHECKPOINT or --features FILE is missing: give a run folder, a \
+                              checkpoint or third-party weights, or features";
+                Err(Error::usage(detail.to_owned()))
+            }
+            (checkpoint, _) => Ok(checkpoint.as_deref()),
+        }
+    }
+
     /// Training and test features for a protocol, with their source.
     pub fn pair(&self, protocol: Protocol) -> Result<(FeatureSet, FeatureSet, Source)> {
-        if self.checkpoint.is_none() && self.features.is_some() {
+        if self.checkpoint()?.is_none() {
             wanted(&self.test_features, "--test-features", "the test features")?;
         }
         let Sets { train, test, source } = self.train_and_maybe_test(protocol)?;
@@ -82,12 +82,10 @@ impl FeatureSource {
 
     /// Training features, and test features if there are any.
     pub fn train_and_maybe_test(&self, protocol: Protocol) -> Result<Sets> {
-        if let Some(checkpoint) = &self.checkpoint {
-            let source = NetworkArgs::new(checkpoint, self.network, self.device).open()?;
-            tell(&source, self.network, network_option)?;
-            return self.extract(source, protocol);
+        if let Some(checkpoint) = self.checkpoint()? {
+            return self.images.features(checkpoint, protocol);
         }
-        let train = wanted(&self.features, "--features", "the training features, or a checkpoint")?;
+        let train = self.features.as_deref().expect("features, as there is no checkpoint");
         let test = self.test_features.as_deref();
         Ok(Sets {
             train: FeatureSet::load(train)?,
@@ -96,29 +94,12 @@ impl FeatureSource {
         })
     }
 
-    /// The network's features of training and test data.
-    fn extract(&self, mut file: NetworkFile, protocol: Protocol) -> Result<Sets> {
-        let mut network = NetworkArgs::new(file.path(), self.network, self.device);
-        let (data, _) = self.data.config(&file)?;
-        let transform = Look::of(&file)?.transform(protocol, data.kind);
-        network.filter = FilterName::of(transform.filter);
-        let mut encoder = network.encoder(&mut file, self.network)?;
-        let mut source = vec![
-            ("checkpoint", file.path().display().to_string()),
-            ("network", self.network.name().to_owned()),
-        ];
-        let mut features = |split, what| -> Result<FeatureSet> {
-            let data = self.data.open(&file, split)?;
-            source.push((what, data.name().to_owned()));
-            let bar = ImageBar::new(data.name(), data.len());
-            let set = encoder.feature_set(&*data, |done| bar.set(done))?;
-            bar.finish(set.rows());
-            Ok(set)
-        };
-        let train = features("train", "training images of")?;
-        let test = Some(features("test", "test images of")?);
-        source.push(("images", encoder.transform().to_string()));
-        Ok(Sets { train, test, source })
+    /// The files of database and queries.
+    pub fn database_and_queries(&self) -> Result<(&Path, &Path)> {
+        let database = wanted(&self.features, "--features", "the features of the database")?;
+        let queries =
+            wanted(&self.test_features, "--test-features", "the features of the queries")?;
+        Ok((database, queries))
     }
 }
 

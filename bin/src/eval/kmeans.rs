@@ -9,7 +9,8 @@ use evaluations::clustering::{ClusteringOptions, evaluate};
 use evaluations::kmeans::{KmeansOptions, Start};
 
 use super::classifier::print_source;
-use super::feature_source::{FeatureSource, Sets};
+use super::feature_source::FeatureSource;
+use super::image_source::Sets;
 use crate::print::say;
 use crate::threads::on_threads;
 

@@ -1,38 +1,27 @@
 //! `carp eval linear`: a linear classifier on frozen features.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use carp::error::Result;
 use carp::schedule::EpochSchedule;
 use clap::{Args, ValueEnum};
-use evaluations::features::FeatureSet;
+use evaluations::all::Protocol;
 use evaluations::linear::{
-    LinearResult, LinearSettings, ProbeOptimizer, linear_of_backbone, linear_of_features,
+    ClassifierEvent, LinearResult, LinearSettings, ProbeOptimizer, linear_of_backbone,
+    linear_of_features,
 };
-use evaluations::trained::{LabelledSplits, TrainedBackbone};
-use files::check_output;
-use tensor::Cpu;
+use evaluations::network_file::NetworkName;
 
-use super::classifier::{Screen, Source, open_checkpoint, print_settings, write_json};
+use super::classifier::{Screen, Source, print_settings};
+use super::feature_source::FeatureSource;
+use super::image_source::Labelled;
 use crate::print::say;
 use crate::threads::on_threads;
 
 #[derive(Args)]
 pub struct LinearArgs {
-    /// Run folder or checkpoint; the teacher's frozen backbone computes the features.
-    #[arg(required_unless_present = "features")]
-    checkpoint: Option<PathBuf>,
-    /// Training features instead: safetensors with `features` `[N,D]` and `labels` `[N]`.
-    #[arg(long, value_name = "FILE", requires = "test_features")]
-    #[arg(conflicts_with_all = ["checkpoint", "data", "no_augment", "crop_scale"])]
-    features: Option<PathBuf>,
-    /// Test features, in the same format.
-    #[arg(long, value_name = "FILE", requires = "features")]
-    test_features: Option<PathBuf>,
-    /// Data folder, if not the run's own.
-    #[arg(long, value_name = "DIR")]
-    data: Option<PathBuf>,
+    #[command(flatten)]
+    source: FeatureSource,
     /// Recipe that sets the defaults of the options below.
     #[arg(long, value_name = "NAME", default_value = "imagenet")]
     recipe: Recipe,
@@ -73,19 +62,14 @@ pub struct LinearArgs {
     /// Seed of initial weights, image selection, order and crops.
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
-    /// Preprocess training images like test images, once, instead of cropping anew in every epoch.
+    /// Preprocess training images like test images, once, instead of cropping anew in every epoch
+    /// (always so with features from files, and with `--network pixels`).
     #[arg(long, conflicts_with = "crop_scale")]
     no_augment: bool,
     /// Area of a random crop, as a fraction of the image.
     #[arg(long, value_name = "LOW,HIGH", value_parser = super::classifier::low_high)]
-    #[arg(default_value = "0.08,1")]
+    #[arg(default_value = "0.08,1", conflicts_with = "features")]
     crop_scale: (f32, f32),
-    /// Threads; 0 means one per core [default: the run's].
-    #[arg(long, value_name = "N")]
-    threads: Option<usize>,
-    /// Write settings and results as JSON.
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -151,53 +135,40 @@ impl LinearArgs {
 }
 
 pub fn run(args: &LinearArgs) -> Result<ExitCode> {
-    args.json.as_deref().map_or(Ok(()), check_output)?;
+    args.source.output.check()?;
     let settings = args.settings();
     let mut screen = Screen::new(&settings.lr);
-    let (source, result) = match (&args.features, &args.test_features, &args.checkpoint) {
-        (Some(train), Some(test), _) => {
-            let source = vec![
-                ("features", train.display().to_string()),
-                ("test features", test.display().to_string()),
-            ];
-            let result = on_threads(args.threads.unwrap_or(0), || {
-                let (a, b) = (FeatureSet::load(train)?, FeatureSet::load(test)?);
-                let show = &mut |event: evaluations::linear::ClassifierEvent| screen.show(event);
-                linear_of_features(&settings, (&a, train), (&b, test), &Cpu, show)
-            });
-            (source, result)
-        }
-        (_, _, Some(checkpoint)) => of_checkpoint(args, checkpoint, &settings, &mut screen)?,
-        _ => unreachable!("one of them is required"),
-    };
+    let measured = on_threads(args.source.output.threads, || measure(args, &settings, &mut screen));
     screen.finish();
-    let result = result?;
+    let (source, result) = measured?;
     print(&source, &result);
-    if let Some(path) = &args.json {
-        write_json(path, "linear", &source, &result)?;
-    }
+    args.source.output.save(Protocol::Linear, &source, &result)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn of_checkpoint(
+fn measure(
     args: &LinearArgs,
-    path: &std::path::Path,
     settings: &LinearSettings,
     screen: &mut Screen,
-) -> Result<(Source, Result<LinearResult>)> {
-    let (checkpoint, mut config) = open_checkpoint(path, args.data.as_ref())?;
-    config.train.threads = args.threads.unwrap_or(config.train.threads);
-    let crop_scale = (!args.no_augment).then_some(args.crop_scale);
-    let backbone = TrainedBackbone::teacher(&checkpoint, &config, &Cpu)?;
-    let mut source = vec![("checkpoint", path.display().to_string())];
-    source.extend(backbone.described(crop_scale));
-    let result = on_threads(config.train.threads, || {
-        let splits = LabelledSplits::new(&config.data.open(config.seed)?)?;
-        source.insert(1, ("training images of", splits.train.name().to_owned()));
-        source.insert(2, ("test images of", splits.test.name().to_owned()));
-        let show = &mut |event: evaluations::linear::ClassifierEvent| screen.show(event);
-        linear_of_backbone(settings, crop_scale, &backbone, &splits, show)
-    });
+) -> Result<(Source, LinearResult)> {
+    let show = &mut |event: ClassifierEvent| screen.show(event);
+    let network = &args.source.images.network;
+    if let (Some(checkpoint), true) =
+        (args.source.checkpoint()?, network.network != NetworkName::Pixels)
+    {
+        let Labelled { backbone, splits, mut source } =
+            args.source.images.labelled(checkpoint, Protocol::Linear)?;
+        let crop_scale = (!args.no_augment).then_some(args.crop_scale);
+        source.extend(backbone.described(crop_scale));
+        let result = linear_of_backbone(settings, crop_scale, &backbone, &splits, show)?;
+        return Ok((source, result));
+    }
+    let (train, test, source) = args.source.pair(Protocol::Linear)?;
+    let FeatureSource { features, test_features, .. } = &args.source;
+    let train_path = features.as_deref().unwrap_or("training images".as_ref());
+    let test_path = test_features.as_deref().unwrap_or("test images".as_ref());
+    let (train, test) = ((&train, train_path), (&test, test_path));
+    let result = linear_of_features(settings, train, test, network.device.open()?, show)?;
     Ok((source, result))
 }
 

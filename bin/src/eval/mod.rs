@@ -5,6 +5,7 @@ mod classifier;
 mod copy_detection;
 mod feature_source;
 mod few_shot;
+mod image_source;
 mod kmeans;
 mod knn;
 mod linear;
@@ -31,9 +32,9 @@ pub enum EvalCommand {
     /// Measure copy detection on Copydays: mAP per kind of edit.
     CopyDetection(copy_detection::CopyDetectionArgs),
     /// Train a linear classifier on frozen features.
-    Linear(linear::LinearArgs),
+    Linear(Box<linear::LinearArgs>),
     /// Fine-tune the whole network on few labels.
-    Semi(semi::SemiArgs),
+    Semi(Box<semi::SemiArgs>),
 }
 
 pub fn run(command: &EvalCommand) -> Result<ExitCode> {

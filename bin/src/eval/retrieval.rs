@@ -1,56 +1,46 @@
-//! `carp eval retrieval`: revisited Oxford and Paris, from features and their ground truth.
+//! `carp eval retrieval`: revisited Oxford and Paris.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use carp::error::Result;
+use carp::error::{Error, Result};
 use clap::Args;
-use evaluations::all::Protocol;
+use evaluations::all::{AllSettings, Protocol};
 use evaluations::features::FeatureSet;
-use evaluations::retrieval::{Relevance, RetrievalOptions, evaluate};
+use evaluations::retrieval::{Relevance, RetrievalOptions, RetrievalResult, evaluate};
+use evaluations::retrieval_set::{RetrievalLook, RetrievalSet};
 
-use super::classifier::print_source;
-use super::feature_source::{Output, files, wanted};
+use super::classifier::{Source, print_source};
+use super::feature_source::{FeatureSource, files, wanted};
 use crate::commas::with_commas;
+use crate::image_bar::PartsBar;
 use crate::print::say;
 use crate::threads::on_threads;
 
 #[derive(Args)]
 pub struct RetrievalArgs {
-    /// Features of the database images: safetensors with `features` `[N,D]` f32.
-    #[arg(long, value_name = "FILE")]
-    features: Option<PathBuf>,
-    /// Features of the queries, in the same format.
-    #[arg(long, value_name = "FILE")]
-    test_features: Option<PathBuf>,
-    /// Ground truth: {"easy": [[row, ...], ...], "hard": ..., "junk": ...}, per query, a list of
-    /// database rows.
+    #[command(flatten)]
+    source: FeatureSource,
+    /// Ground truth of features: {"easy": [[row, ...], ...], "hard": ..., "junk": ...}, per query, a
+    /// list of database rows.
     #[arg(long, value_name = "FILE")]
     relevance: Option<PathBuf>,
+    /// Shrink images so that neither side exceeds this.
+    #[arg(long, value_name = "PIXELS", default_value_t = AllSettings::default().fit)]
+    #[arg(conflicts_with = "features")]
+    fit: usize,
+    /// Crop queries to their boxes, as the benchmark does and the authors do not.
+    #[arg(long, conflicts_with = "features")]
+    query_boxes: bool,
     /// Ranks at which to measure precision.
     #[arg(long, value_name = "RANK,...", value_delimiter = ',')]
     #[arg(default_value = with_commas(&RetrievalOptions::default().precision_at))]
     precision_at: Vec<usize>,
-    #[command(flatten)]
-    output: Output,
 }
 
 pub fn run(args: &RetrievalArgs) -> Result<ExitCode> {
-    args.output.check()?;
-    let database = wanted(&args.features, "--features", "the features of the database")?;
-    let queries = wanted(&args.test_features, "--test-features", "the features of the queries")?;
-    let relevance = wanted(&args.relevance, "--relevance", "the ground truth")?;
-    let source = files([
-        ("features", Some(database)),
-        ("test features", Some(queries)),
-        ("ground truth", Some(relevance)),
-    ]);
-    let result = on_threads(args.output.threads, || {
-        let relevance = Relevance::load(relevance)?;
-        let (database, queries) = (FeatureSet::load(database)?, FeatureSet::load(queries)?);
-        let options = RetrievalOptions { precision_at: args.precision_at.clone() };
-        evaluate(&database, &queries, &relevance, options)
-    })?;
+    args.source.output.check()?;
+    let (source, result) = on_threads(args.source.output.threads, || measure(args))?;
     print_source(&source);
     say!(
         "revisited retrieval, cosine: {} queries in {} images, features of {}; AP by trapezoids, \
@@ -68,6 +58,43 @@ pub fn run(args: &RetrievalArgs) -> Result<ExitCode> {
         let columns: String = columns.collect();
         say!("{name:<8}{:>9}{columns}  {:>7}", number(&score.map), score.queries);
     }
-    args.output.save(Protocol::Retrieval, &source, &result)?;
+    args.source.output.save(Protocol::Retrieval, &source, &result)?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn measure(args: &RetrievalArgs) -> Result<(Source, RetrievalResult)> {
+    let options = RetrievalOptions { precision_at: args.precision_at.clone() };
+    let Some(checkpoint) = args.source.checkpoint()? else {
+        let (database, queries) = args.source.database_and_queries()?;
+        let relevance = wanted(&args.relevance, "--relevance", "the ground truth")?;
+        let source = files([
+            ("features", Some(database)),
+            ("test features", Some(queries)),
+            ("ground truth", Some(relevance)),
+        ]);
+        let relevance = Relevance::load(relevance)?;
+        let (database, queries) = (FeatureSet::load(database)?, FeatureSet::load(queries)?);
+        return Ok((source, evaluate(&database, &queries, &relevance, options)?));
+    };
+    if args.relevance.is_some() {
+        let detail = "--relevance is for --features: a data set has its own ground truth";
+        return Err(Error::usage(detail.to_owned()));
+    }
+    let images = &args.source.images;
+    let (mut file, mut source) = images.open(checkpoint)?;
+    let contents = images.data.contents(&file)?;
+    let (data, _) = images.data.config(&file)?;
+    let transform = images.transform(&file, Protocol::Retrieval, data.kind)?;
+    let backbone = images.network.trained(&mut file, transform)?;
+    let look = RetrievalLook { fit: args.fit, query_boxes: args.query_boxes };
+    let mut bar = PartsBar::default();
+    let set = RetrievalSet::new(&contents, &backbone, look, |part, done, images| {
+        bar.set(part, done, images);
+    })?;
+    bar.finish();
+    source.push(("data", contents.title.to_owned()));
+    source.push(("images", look.images(&backbone)));
+    source.push(("comparison", look.line()));
+    let RetrievalSet { database, queries, relevance } = &set;
+    Ok((source, evaluate(database, queries, relevance, options)?))
 }

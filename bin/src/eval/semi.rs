@@ -5,12 +5,13 @@ use std::process::ExitCode;
 
 use carp::error::Result;
 use clap::Args;
+use evaluations::all::Protocol;
+use evaluations::label_subset;
 use evaluations::semi::{KnownLabels, SemiResult, SemiSettings, semi};
-use evaluations::trained::{LabelledSplits, TrainedBackbone};
-use files::check_output;
-use tensor::Cpu;
 
-use super::classifier::{Screen, open_checkpoint, print_settings, write_json};
+use super::classifier::{Screen, print_settings};
+use super::feature_source::Output;
+use super::image_source::{ImageSource, Labelled};
 use super::linear::ScheduleArg;
 use crate::print::say;
 use crate::threads::on_threads;
@@ -18,8 +19,10 @@ use crate::threads::on_threads;
 /// The authors published no settings: the defaults are those of SwAV's published script.
 #[derive(Args)]
 pub struct SemiArgs {
-    /// Run folder or checkpoint; training starts from its teacher's backbone.
+    /// Run folder, checkpoint, or third-party weights (safetensors or PyTorch .pth).
     checkpoint: PathBuf,
+    #[command(flatten)]
+    images: ImageSource,
     /// Percentage of training labels to use, balanced over classes; it also sets the default
     /// learning rates (SwAV's for 1 % below 3, for 10 % from 3 on).
     #[arg(long, value_name = "X", default_value_t = 10.0)]
@@ -28,9 +31,6 @@ pub struct SemiArgs {
     /// lists) or number.
     #[arg(long, value_name = "FILE", conflicts_with = "percent")]
     list: Option<PathBuf>,
-    /// Data folder, if not the run's own.
-    #[arg(long, value_name = "DIR")]
-    data: Option<PathBuf>,
     /// Learning rate of the backbone [default: 0.02 for 1 %, 0.01 for 10 %].
     #[arg(long, value_name = "X", allow_hyphen_values = true)]
     lr: Option<f64>,
@@ -65,12 +65,8 @@ pub struct SemiArgs {
     /// Seed of image selection, the classifier's initial weights, order and crops.
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
-    /// Threads; 0 means one per core [default: the run's].
-    #[arg(long, value_name = "N")]
-    threads: Option<usize>,
-    /// Write settings and results as JSON.
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
+    #[command(flatten)]
+    output: Output,
 }
 
 impl SemiArgs {
@@ -96,33 +92,26 @@ impl SemiArgs {
 }
 
 pub fn run(args: &SemiArgs) -> Result<ExitCode> {
-    args.json.as_deref().map_or(Ok(()), check_output)?;
-    let (checkpoint, mut config) = open_checkpoint(&args.checkpoint, args.data.as_ref())?;
-    config.train.threads = args.threads.unwrap_or(config.train.threads);
-    let backbone = TrainedBackbone::teacher(&checkpoint, &config, &Cpu)?;
-    let mut source = vec![("checkpoint", args.checkpoint.display().to_string())];
-    let result = on_threads(config.train.threads, || {
-        let splits = LabelledSplits::new(&config.data.open(config.seed)?)?;
+    args.output.check()?;
+    let (source, result) = on_threads(args.output.threads, || {
+        let Labelled { backbone, splits, mut source } =
+            args.images.labelled(&args.checkpoint, Protocol::Semi)?;
         let share = match &args.list {
             Some(path) => {
-                let listed = evaluations::label_subset::listed(path, &*splits.train)?.len();
+                let listed = label_subset::listed(path, &*splits.train)?.len();
                 listed as f64 / splits.train.len() as f64
             }
             None => args.percent / 100.0,
         };
         let settings = args.settings(share);
-        source.push(("training images of", splits.train.name().to_owned()));
-        source.push(("test images of", splits.test.name().to_owned()));
         source.extend(backbone.described(Some(settings.crop_scale)));
         let mut screen = Screen::new(&[settings.lr]);
         let result = semi(&settings, &backbone, &splits, &mut |event| screen.show(event));
         screen.finish();
-        result
+        Ok((source, result?))
     })?;
     print(&source, &result);
-    if let Some(path) = &args.json {
-        write_json(path, "semi", &source, &result)?;
-    }
+    args.output.save(Protocol::Semi, &source, &result)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -6,7 +6,8 @@
 //! [`backbone`] finds a ResNet, whatever its method names it, and [`network_role`] tells teacher from
 //! student; [`export`] writes one; [`features`] come from it; [`accuracy`], [`average_precision`] and
 //! [`clustering_scores`] are the scores; [`knn`], [`linear`], [`semi`], [`few_shot`], [`clustering`],
-//! [`retrieval`] and [`copy_detection`] the protocols; [`all`] runs them together; [`online_knn`]
+//! [`retrieval`] and [`copy_detection`] the protocols, the last two on the images of
+//! [`retrieval_set`] and [`copy_set`]; [`all`] runs them together; [`online_knn`]
 //! runs k-NN during training.
 
 pub mod accuracy;
@@ -16,6 +17,7 @@ pub mod backbone;
 pub mod clustering;
 pub mod clustering_scores;
 pub mod copy_detection;
+pub mod copy_set;
 pub mod export;
 pub mod features;
 pub mod few_shot;
@@ -34,6 +36,7 @@ pub mod network_file;
 pub mod network_role;
 pub mod online_knn;
 pub mod retrieval;
+pub mod retrieval_set;
 pub mod semi;
 pub mod trained;
 pub mod whitening;

@@ -95,6 +95,17 @@ impl NetworkFile {
         Ok((chosen, found))
     }
 
+    /// The network in words: architecture, width, channels, and where it is in the file.
+    ///
+    /// # Errors
+    /// Those of [`NetworkFile::find`].
+    pub fn described(&self, name: NetworkName) -> Result<String> {
+        let (chosen, found) = self.find(name)?;
+        let ResNetConfig { arch, width, in_channels, .. } = found.config;
+        let (arch, prefix) = (arch.name(), chosen.prefix);
+        Ok(format!("{arch} of width {width} for {in_channels} channels under {prefix:?}"))
+    }
+
     /// One line on the other networks of the file, if there are any: which one was taken, and how to
     /// take another, with the options of the command for student and teacher.
     ///

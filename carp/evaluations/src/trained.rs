@@ -2,26 +2,21 @@
 
 use std::sync::Arc;
 
-use autograd::Graph;
-use carp::checkpoint::Checkpoint;
-use carp::config::Config;
 use carp::error::{Error, Result};
-use carp::layout;
 use carp::learner::Device;
-use carp::nn::{Params, ResNet, ResNetConfig};
 use carp::pipeline::PipelineConfig;
 use carp::views::{EvalTransform, Views};
 use datasets::{Dataset, Filter, Splits, Subset};
 
-use crate::features::{FeatureExtractor, network_features};
+use crate::backbone::Backbone;
+use crate::features::{ClassIds, Encoder, FeatureExtractor, POOLED, network_features};
+use crate::network_file::{NetworkFile, NetworkName};
 
 /// A backbone and its image preprocessing.
 #[derive(Clone)]
 pub struct TrainedBackbone<'a> {
-    /// Which ResNet.
-    pub resnet: ResNetConfig,
-    /// Pairs of torchvision's names and numbers in this project's layout.
-    pub tensors: Vec<(String, Vec<f32>)>,
+    /// Its settings and weights.
+    pub network: Backbone,
     /// Preprocessing of test images.
     pub transform: EvalTransform,
     /// Images per batch in inference.
@@ -33,38 +28,27 @@ pub struct TrainedBackbone<'a> {
 }
 
 impl<'a> TrainedBackbone<'a> {
-    /// The teacher's backbone in a checkpoint, with its run's settings.
+    /// A network of a checkpoint, for views made by as many threads as the pool has.
     ///
     /// # Errors
-    /// A tensor that is missing or does not have the shape those settings require.
-    pub fn teacher(
-        checkpoint: &Checkpoint,
-        config: &Config,
+    /// Those of [`NetworkFile::backbone`].
+    pub fn new(
+        source: &mut NetworkFile,
+        network: NetworkName,
+        transform: EvalTransform,
+        batch: usize,
         device: Device<'a>,
     ) -> Result<TrainedBackbone<'a>> {
-        let resnet = config.step().resnet;
-        let (mut graph, mut params) = (Graph::new(), Params::new(false));
-        ResNet::new(&mut graph, &mut params, &resnet);
-        let mut tensors = Vec::new();
-        for param in params.all() {
-            let info = graph.info(param.value);
-            let (shape, data) = checkpoint.tensor(&format!("teacher.backbone.{}", info.name))?;
-            let want = layout::pytorch_shape(&info.shape);
-            if shape != want {
-                let name = &info.name;
-                let detail = format!("teacher.backbone.{name} is {shape:?}, should be {want:?}");
-                return Err(Error::usage(detail));
-            }
-            tensors.push((info.name.clone(), layout::from_pytorch(shape, data)));
-        }
-        Ok(TrainedBackbone {
-            resnet,
-            tensors,
-            transform: config.eval_transform(),
-            batch: config.knn.batch_size,
-            threads: config.threads(),
-            device,
-        })
+        let (network, threads) = (source.backbone(network)?, rayon::current_num_threads());
+        Ok(TrainedBackbone { network, transform, batch, threads, device })
+    }
+
+    /// The backbone with its preprocessing.
+    ///
+    /// # Errors
+    /// Images too small for it, or a missing weight.
+    pub fn encoder(&self, transform: EvalTransform) -> Result<Encoder> {
+        Encoder::new(&self.network, transform, POOLED, self.batch, self.device)
     }
 
     /// The backbone, frozen.
@@ -73,8 +57,9 @@ impl<'a> TrainedBackbone<'a> {
     /// Images too small for it, or a missing weight.
     pub fn extractor(&self) -> Result<FeatureExtractor> {
         let size = self.transform.size;
-        let mut extractor = FeatureExtractor::new(&self.resnet, self.batch, size, self.device)?;
-        extractor.load(&self.tensors)?;
+        let mut extractor =
+            FeatureExtractor::new(&self.network.config, self.batch, size, self.device)?;
+        extractor.load(&self.network.tensors)?;
         Ok(extractor)
     }
 
@@ -107,7 +92,7 @@ impl<'a> TrainedBackbone<'a> {
 
     /// The preprocessing in words: names and values for a report. Without a `crop_scale`, training
     /// images are preprocessed like test images.
-    pub fn described(&self, crop_scale: Option<(f32, f32)>) -> [(&'static str, String); 3] {
+    pub fn described(&self, crop_scale: Option<(f32, f32)>) -> [(&'static str, String); 2] {
         let size = self.transform.size;
         let test = self.transform.to_string();
         let train = match crop_scale {
@@ -117,9 +102,7 @@ impl<'a> TrainedBackbone<'a> {
             ),
             None => format!("once, as test images: {test}"),
         };
-        let arch = format!("{:?}", self.resnet.arch).to_lowercase();
-        let network = format!("teacher's backbone, {arch} of width {}", self.resnet.width);
-        [("network", network), ("training view", train), ("test view", test)]
+        [("training view", train), ("test view", test)]
     }
 
     /// Batches of such views.
@@ -134,14 +117,14 @@ impl<'a> TrainedBackbone<'a> {
 pub struct LabelledSplits {
     /// Training images.
     pub train: Arc<dyn Dataset>,
-    /// One label per image.
+    /// One class per image, below the number of `ids`.
     pub train_labels: Vec<u32>,
     /// Test images.
     pub test: Arc<dyn Dataset>,
-    /// One label per image.
+    /// One class per image, likewise.
     pub test_labels: Vec<u32>,
-    /// Number of classes.
-    pub classes: usize,
+    /// The data set's labels of the classes that occur.
+    pub ids: ClassIds,
 }
 
 impl LabelledSplits {
@@ -169,12 +152,14 @@ impl LabelledSplits {
             return Err(Error::usage(detail));
         }
         let (train, test) = (Subset::readable(train)?, Subset::readable(test)?);
+        let (train_labels, test_labels) = (labels(&*train)?, labels(&*test)?);
+        let ids = ClassIds::of(&[&train_labels, &test_labels]);
         Ok(LabelledSplits {
-            train_labels: labels(&*train)?,
-            test_labels: labels(&*test)?,
-            classes: train.classes().len(),
+            train_labels: ids.classes(&train_labels),
+            test_labels: ids.classes(&test_labels),
             train,
             test,
+            ids,
         })
     }
 }

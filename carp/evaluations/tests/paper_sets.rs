@@ -46,7 +46,8 @@ fn evaluate(root: &Path, out: &Path, settings: &AllSettings) -> EvaluationReport
         |event: EvaluationEvent| done += usize::from(matches!(event, EvaluationEvent::Done(_)));
     let mut recorder = Recorder::new(&weights(), settings, out, &mut show).unwrap();
     let networks = [NetworkName::Teacher];
-    evaluate_paper_sets(&mut recorder, &mut source, &networks, root, (&look, 4), &Cpu).unwrap();
+    evaluate_paper_sets(&mut recorder, &mut source, &networks, (root, false), (&look, 4), &Cpu)
+        .unwrap();
     let report = recorder.finish().unwrap();
     assert_eq!(done, report.entries.len());
     report

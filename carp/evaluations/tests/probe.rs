@@ -11,6 +11,7 @@ use carp::schedule::EpochSchedule;
 use carp::step::Optimizer;
 use carp::views::EvalTransform;
 use datasets::{Dataset, Filter, Labels, MemoryDataset};
+use evaluations::backbone::Backbone;
 use evaluations::features::FeatureSet;
 use evaluations::heads::{Heads, HeadsConfig};
 use evaluations::linear::{LinearResult, LinearSettings, linear_of_backbone, linear_of_features};
@@ -333,16 +334,8 @@ fn bar_splits() -> LabelledSplits {
 /// An untrained backbone for them.
 fn bar_backbone() -> TrainedBackbone<'static> {
     let resnet = ResNetConfig { zero_init_residual: false, ..small_resnet() };
-    let mut graph = Graph::new();
-    let mut params = carp::nn::Params::new(false);
-    carp::nn::ResNet::new(&mut graph, &mut params, &resnet);
-    let tensors = params.all().iter().enumerate().map(|(index, param)| {
-        let info = graph.info(param.value);
-        (info.name.clone(), params.initial(index, info.shape.elements(), 5))
-    });
     TrainedBackbone {
-        tensors: tensors.collect(),
-        resnet,
+        network: Backbone::untrained(&resnet, 5),
         transform: EvalTransform {
             filter: Filter::Bicubic,
             resize: 8,

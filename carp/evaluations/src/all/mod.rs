@@ -14,7 +14,7 @@ mod table;
 
 pub use self::look::Look;
 pub use self::own_data::evaluate_own;
-pub use self::paper_sets::{box_of, evaluate_paper_sets};
+pub use self::paper_sets::evaluate_paper_sets;
 pub use self::protocol::Protocol;
 pub use self::recorder::{EvaluationEvent, Recorder};
 pub use self::report::{Entry, EvaluationReport, Score, Skipped};

@@ -13,7 +13,7 @@ use super::protocol::Protocol;
 use super::recorder::{EvaluationEvent, Recorder};
 use super::report::Measured;
 use super::settings::AllSettings;
-use crate::features::{Encoder, FeatureSet, POOLED};
+use crate::features::{Encoder, FeatureSet};
 use crate::linear::{linear_of_backbone, linear_of_features};
 use crate::network_file::{NetworkFile, NetworkName};
 use crate::semi::{SemiSettings, semi};
@@ -26,6 +26,9 @@ pub struct Pair {
 }
 
 /// The network of a source, ready for the protocols that run it, or `None` for pixels.
+///
+/// # Errors
+/// Those of [`NetworkFile::backbone`].
 pub fn backbone<'a>(
     source: &mut NetworkFile,
     network: NetworkName,
@@ -36,15 +39,7 @@ pub fn backbone<'a>(
     if network == NetworkName::Pixels {
         return Ok(None);
     }
-    let found = source.backbone(network)?;
-    Ok(Some(TrainedBackbone {
-        resnet: found.config,
-        tensors: found.tensors,
-        transform: transform.clone(),
-        batch,
-        threads: rayon::current_num_threads(),
-        device,
-    }))
+    TrainedBackbone::new(source, network, transform.clone(), batch, device).map(Some)
 }
 
 /// Features of a data set by a network, or the pixels without one.
@@ -57,21 +52,13 @@ pub fn features(
 ) -> Result<FeatureSet> {
     let mut encoder = match backbone {
         None => Encoder::of_pixels(transform.clone()),
-        Some(TrainedBackbone { resnet, tensors, batch, device, .. }) => {
-            let transform = transform.clone();
-            let mut encoder = Encoder::without_weights(resnet, transform, POOLED, *batch, *device)?;
-            encoder.load(tensors)?;
-            encoder
-        }
+        Some(backbone) => backbone.encoder(transform.clone())?,
     };
     let (what, images) = (format!("{}, {name}", data.name()), data.len());
     let set = encoder.feature_set(data, |done| {
         recorder.show(EvaluationEvent::Features { what: what.clone(), done, images });
     })?;
-    if set.rows() < images {
-        let why = format!("{} of {images} images cannot be read", images - set.rows());
-        recorder.skip(data.name(), None, None, why, false);
-    }
+    recorder.note_unreadable(data.name(), images - set.rows());
     Ok(set)
 }
 
@@ -111,10 +98,7 @@ pub fn evaluate_own(
     // "Fashion-MNIST, train" is named without the split.
     let title = title.split(',').next().unwrap_or(&title).to_owned();
     for data in [&splits.train, &splits.test] {
-        if data.skipped() > 0 {
-            let why = format!("{} unreadable images", data.skipped());
-            recorder.skip(data.name(), None, None, why, false);
-        }
+        recorder.note_unreadable(data.name(), data.skipped());
     }
     for &network in networks {
         let name = network.name();

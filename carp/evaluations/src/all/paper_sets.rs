@@ -3,60 +3,72 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use carp::error::Result;
+use carp::error::{Error, Result};
 use carp::learner::Device;
 use carp::views::EvalTransform;
-use datasets::catalogue::{ALL, Contents, DataSet, Query};
-use datasets::{Change, Changed, Crop, DataConfig, DataKind, Dataset, Reading, Subset};
+use datasets::catalogue::{ALL, Contents, DataSet};
+use datasets::{DataConfig, DataKind, Reading, Subset};
 
 use super::headlines;
 use super::look::Look;
-use super::own_data::{
-    Pair, backbone, described, features as own_features, fine_tuned, linear, pair,
-};
+use super::own_data::{Pair, backbone, described, fine_tuned, linear, pair};
 use super::protocol::Protocol;
 use super::recorder::{EvaluationEvent, Recorder};
 use super::report::Measured;
 use super::settings::AllSettings;
-use crate::backbone::Backbone;
-use crate::copy_detection::{CopyBlock, CopyDetectionOptions, CopyFeatures, CopyNames};
-use crate::features::{AnySize, FeatureSet, SCALES};
+use crate::copy_detection::CopyDetectionOptions;
+use crate::copy_set::CopySet;
+use crate::features::{Encoder, FeatureSet};
 use crate::linear::{LinearSettings, linear_of_backbone};
 use crate::network_file::{NetworkFile, NetworkName};
-use crate::retrieval::{Relevance, RetrievalOptions};
+use crate::retrieval::RetrievalOptions;
+use crate::retrieval_set::{RetrievalLook, RetrievalSet};
 use crate::trained::{LabelledSplits, TrainedBackbone, labels};
 use crate::{copy_detection, label_subset, retrieval};
 
-/// Little cache for decoded images: each is read once, or in every epoch with random crops.
-const READING: Reading = Reading { strict: false, cache: 256 << 20 };
+/// Memory for decoded images: each is read once, or in every epoch with random crops.
+const CACHE: usize = 256 << 20;
 
-/// Runs the paper's protocols on each data set that has a folder of its name below `root`, once per
-/// network.
+/// Runs the paper's protocols on each data set that has a folder of its name, or of torchvision's
+/// name, below `root`, once per network. A `strict` one fails at the first unreadable image.
 ///
 /// # Errors
-/// A network that cannot be read, a file that cannot be written. An error with a data set is
-/// recorded in the report, and the others go on.
+/// No such folder; a network that cannot be read, a file that cannot be written. An error with a
+/// data set is recorded in the report, and the others go on.
 pub fn evaluate_paper_sets(
     recorder: &mut Recorder,
     source: &mut NetworkFile,
     networks: &[NetworkName],
-    root: &Path,
+    (root, strict): (&Path, bool),
     (look, batch): (&Look, usize),
     device: Device,
 ) -> Result<()> {
+    let found = |set: &DataSet| set.folders().map(|name| root.join(name)).find(|dir| dir.is_dir());
+    if !ALL.iter().any(|set| found(set).is_some()) {
+        let names: Vec<&str> = ALL.iter().flat_map(DataSet::folders).collect();
+        let detail = format!("none of the data sets' folders is in it: {}", names.join(", "));
+        return Err(Error::data(root, detail));
+    }
     let mut networks_ready = Vec::new();
     for &network in networks {
         let ready = backbone(source, network, &look.transform, batch, device)?;
         networks_ready.push((network, ready));
     }
     for set in &ALL {
-        let folder = root.join(set.name);
-        if !folder.is_dir() {
-            let why = format!("no folder {}", folder.display());
-            recorder.skip(set.name, None, None, why, false);
+        let Some(folder) = found(set) else {
+            let folders: Vec<String> =
+                set.folders().map(|name| root.join(name).display().to_string()).collect();
+            recorder.skip(
+                set.name,
+                None,
+                None,
+                format!("no folder {}", folders.join(" or ")),
+                false,
+            );
             continue;
-        }
-        let config = DataConfig { kind: set.kind, path: Some(folder), ..DataConfig::default() };
+        };
+        let path = Some(folder);
+        let config = DataConfig { kind: set.kind, path, strict, ..DataConfig::default() };
         for (network, backbone) in &networks_ready {
             let run = Run { set, config: &config, look, network: *network, device };
             if let Err(error) = run.all(recorder, backbone.as_ref()) {
@@ -129,6 +141,10 @@ impl Run<'_> {
         Ok(())
     }
 
+    fn reading(&self) -> Reading {
+        Reading { strict: self.config.strict, cache: CACHE }
+    }
+
     fn names(&self, protocol: Protocol) -> (&'static str, &'static str, Protocol) {
         (self.set.name, self.network.name(), protocol)
     }
@@ -146,8 +162,8 @@ impl Run<'_> {
         backbone: Option<&TrainedBackbone>,
         share: Option<(f64, u64)>,
     ) -> Result<Pair> {
-        let mut train = contents.dataset(self.set.train, READING)?;
-        let test = contents.dataset(self.set.test, READING)?;
+        let mut train = contents.dataset(self.set.train, self.reading())?;
+        let test = contents.dataset(self.set.test, self.reading())?;
         if let Some((share, seed)) = share {
             let labels = labels(&*train)?;
             let indices = label_subset::balanced(&labels, train.classes().len(), share, seed)?;
@@ -172,10 +188,13 @@ impl Run<'_> {
         let splits = match splits {
             Some(splits) => splits,
             None => splits.insert(LabelledSplits::of(
-                contents.dataset(self.set.train, READING)?,
-                contents.dataset(self.set.test, READING)?,
+                contents.dataset(self.set.train, self.reading())?,
+                contents.dataset(self.set.test, self.reading())?,
             )?),
         };
+        for data in [&splits.train, &splits.test] {
+            recorder.note_unreadable(data.name(), data.skipped());
+        }
         let is_inat = self.set.kind == DataKind::INat2018;
         recorder.measure(self.names(protocol), images, |settings| match protocol {
             Protocol::Semi => fine_tuned(settings, &backbone, splits),
@@ -198,42 +217,20 @@ impl Run<'_> {
         backbone: Option<&TrainedBackbone>,
     ) -> Result<()> {
         let Some(backbone) = backbone else { return Ok(()) };
-        let mut any_size = AnySize::new(plain(backbone), self.device);
         let transform = self.look.transform(Protocol::Retrieval, self.set.kind);
-        let (fit, boxes) = {
-            let AllSettings { fit, query_boxes, .. } = recorder.settings();
-            (*fit, *query_boxes)
-        };
-        let mut features = |name: &str| -> Result<FeatureSet> {
-            let mut data = contents.dataset(name, READING)?;
-            if boxes && name == "queries" {
-                let change = Change::Crop(contents.queries.iter().map(box_of).collect());
-                data = Arc::new(Changed { data, change });
-            }
-            let data = Changed { data, change: Change::Fit(fit) };
-            let (what, images) = (format!("{name} of {}", self.set.name), data.len());
-            any_size.feature_set(&data, &transform, &SCALES, |done| {
-                recorder.show(EvaluationEvent::Features { what: what.clone(), done, images });
-            })
-        };
-        let (database, queries) = (features("database")?, features("queries")?);
-        let lists =
-            |of: fn(&Query) -> &Vec<u32>| contents.queries.iter().map(of).cloned().collect();
-        let relevance = Relevance {
-            easy: lists(|query| &query.easy),
-            hard: lists(|query| &query.hard),
-            junk: lists(|query| &query.junk),
-        };
-        let boxes = if boxes { "cropped to their boxes" } else { "not cropped" };
-        let line = format!("scales 1, 1/sqrt(2), 1/2 (bilinear), cosine; queries {boxes}");
-        let images = format!(
-            "images of database, tested on queries: shrunk to fit {fit} pixels (lanczos), {}",
-            transform.standardisation()
-        );
-        recorder.measure(self.names(Protocol::Retrieval), images, |_| {
+        let backbone = TrainedBackbone { transform, ..backbone.clone() };
+        let AllSettings { fit, query_boxes, .. } = *recorder.settings();
+        let look = RetrievalLook { fit, query_boxes };
+        let set = RetrievalSet::new(contents, &backbone, look, |split, done, images| {
+            let what = format!("{split} of {}", self.set.name);
+            recorder.show(EvaluationEvent::Features { what, done, images });
+        })?;
+        let (protocol, images) = (self.names(Protocol::Retrieval), look.images(&backbone));
+        recorder.measure(protocol, images, |_| {
+            let RetrievalSet { database, queries, relevance } = &set;
             let options = RetrievalOptions::default();
-            let result = retrieval::evaluate(&database, &queries, &relevance, options)?;
-            Ok(headlines::retrieval(&result, &line))
+            let result = retrieval::evaluate(database, queries, relevance, options)?;
+            Ok(headlines::retrieval(&result, &look.line()))
         })
     }
 
@@ -243,69 +240,31 @@ impl Run<'_> {
         contents: &Contents,
         backbone: Option<&TrainedBackbone>,
     ) -> Result<()> {
-        let AllSettings { copy_side: side, copy_top: top, distractors, .. } =
-            recorder.settings().clone();
+        let AllSettings { copy_side: side, copy_top: top, .. } = *recorder.settings();
+        let distractors = recorder.settings().distractors.clone();
         let transform = self.look.transform(Protocol::CopyDetection, self.set.kind);
         let transform = EvalTransform { resize: side, size: side, ..transform };
-        let mut features = |data: Arc<dyn Dataset>| -> Result<FeatureSet> {
-            let data = Changed { data, change: Change::Stretch(side) };
-            own_features(backbone, &transform, &data, self.network.name(), recorder)
-        };
-        // Names and features must be of the same images.
-        let readable =
-            |split| -> Result<_> { Ok(Subset::readable(contents.dataset(split, READING)?)?) };
-        let originals = readable("original")?;
-        let mut names = CopyNames { originals: file_names(&*originals), blocks: vec![] };
-        let originals = features(originals)?;
-        let mut queries = FeatureSet { features: vec![], ..originals.clone() };
-        for split in contents.splits.iter().filter(|split| split.name != "original") {
-            let data = readable(split.name)?;
-            let block = CopyBlock { name: split.name.to_owned(), queries: file_names(&*data) };
-            names.blocks.push(block);
-            queries.features.extend(features(data)?.features);
+        let images = CopySet::images(&transform);
+        let set = CopySet::new(contents, [distractors.as_deref(), None], self.reading())?;
+        for data in set.parts() {
+            recorder.note_unreadable(data.name(), data.skipped());
         }
-        let distractors = match &distractors {
-            Some(folder) => Some(features(folder_of_images(folder)?)?),
-            None => None,
+        let mut encoder = match backbone {
+            Some(backbone) => backbone.encoder(transform)?,
+            None => Encoder::of_pixels(transform),
         };
-        let rows = distractors.as_ref().map_or(0, FeatureSet::rows);
-        let line = format!("cosine, {rows} distractors");
-        let images = format!(
-            "images of original, tested on the other splits: stretched to {side} x {side} \
-             (bicubic), {}",
-            transform.standardisation()
-        );
+        let network = self.network.name();
+        let features = set.features(&mut encoder, |part, done, images| {
+            let what = format!("{part}, {network}");
+            recorder.show(EvaluationEvent::Features { what, done, images });
+        })?;
+        let rows = features.distractors.as_ref().map_or(0, FeatureSet::rows);
         recorder.measure(self.names(Protocol::CopyDetection), images, |_| {
-            let sets = CopyFeatures { originals, queries, distractors, whitening: None };
             let options = CopyDetectionOptions { top, ..CopyDetectionOptions::default() };
-            let result = copy_detection::evaluate(sets, &names, options)?;
-            Ok(headlines::copy_detection(&result, &line))
+            let result = copy_detection::evaluate(features, &set.names(), options)?;
+            Ok(headlines::copy_detection(&result, &format!("cosine, {rows} distractors")))
         })
     }
-}
-
-fn plain(backbone: &TrainedBackbone) -> Backbone {
-    Backbone { config: backbone.resnet, tensors: backbone.tensors.clone() }
-}
-
-fn file_names(data: &dyn Dataset) -> Vec<String> {
-    let name = |index| {
-        let file = data.file(index).and_then(Path::file_name).unwrap_or_default();
-        file.to_string_lossy().into_owned()
-    };
-    (0..data.len()).map(name).collect()
-}
-
-fn folder_of_images(folder: &Path) -> Result<Arc<dyn Dataset>> {
-    let path = Some(folder.to_owned());
-    let config = DataConfig { kind: DataKind::Folder, path, ..DataConfig::default() };
-    Ok(config.open(0)?.pretrain)
-}
-
-/// The box of a query, rounded to whole pixels.
-pub fn box_of(query: &Query) -> Crop {
-    let [left, top, right, bottom] = query.bbx.map(|place| place.round().max(0.0) as usize);
-    Crop { top, left, height: bottom.saturating_sub(top), width: right.saturating_sub(left) }
 }
 
 /// The authors' settings for iNaturalist 2018, with fewer epochs on request.

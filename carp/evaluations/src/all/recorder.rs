@@ -114,6 +114,15 @@ impl<'a> Recorder<'a> {
         self.report.skipped.push(skipped);
     }
 
+    /// Notes once that a data set has images that cannot be read, if it has.
+    pub(super) fn note_unreadable(&mut self, data: &str, images: usize) {
+        let why = format!("{images} unreadable images left out");
+        let is_same = |skipped: &Skipped| skipped.data == data && skipped.why == why;
+        if images > 0 && !self.report.skipped.iter().any(is_same) {
+            self.skip(data, None, None, why, false);
+        }
+    }
+
     fn save(&self) -> Result<()> {
         let json = serde_json::to_string_pretty(&self.report).expect("plain numbers") + "\n";
         write_atomically(&self.folder.join("results.json"), json.as_bytes())?;
@@ -129,8 +138,15 @@ impl<'a> Recorder<'a> {
     /// Writes and returns the report.
     ///
     /// # Errors
-    /// I/O errors.
+    /// Nothing was measured, though nothing failed: says what was looked for. I/O errors.
     pub fn finish(self) -> Result<EvaluationReport> {
+        let EvaluationReport { settings, entries, skipped, .. } = &self.report;
+        if entries.is_empty() && !skipped.iter().any(|skipped| skipped.is_fault) {
+            let wanted: Vec<&str> = settings.protocols.iter().map(|one| one.name()).collect();
+            let wanted = wanted.join(", ");
+            let detail = format!("nothing to measure: this data and network allow no {wanted}");
+            return Err(Error::usage(detail));
+        }
         self.save()?;
         Ok(self.report)
     }

@@ -1,6 +1,7 @@
 //! Labels, which may be any numbers, as classes 0, 1, ... without gaps.
 
 /// The labels that occur, rising: class c has the c-th of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClassIds(Vec<u32>);
 
 impl ClassIds {
@@ -24,6 +25,11 @@ impl ClassIds {
     pub fn classes(&self, labels: &[u32]) -> Vec<u32> {
         let class = |label| self.0.binary_search(label).expect("a label that occurs") as u32;
         labels.iter().map(class).collect()
+    }
+
+    /// The labels of classes.
+    pub fn labels(&self, classes: &[u32]) -> Vec<u32> {
+        classes.iter().map(|&class| self.label(class)).collect()
     }
 
     /// The label of a class.

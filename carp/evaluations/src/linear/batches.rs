@@ -77,6 +77,8 @@ impl Batches for StoredBatches<'_> {
 /// Features of random views, new ones in every epoch.
 pub struct AugmentedBatches<'a> {
     data: Arc<dyn Dataset>,
+    /// One class per image.
+    labels: &'a [u32],
     extractor: &'a mut FeatureExtractor,
     pipeline: Pipeline,
     dim: usize,
@@ -87,13 +89,13 @@ pub struct AugmentedBatches<'a> {
 }
 
 impl<'a> AugmentedBatches<'a> {
-    /// Batches of the labelled images of `data`, in the one view of `views`, through `extractor`'s
+    /// Batches of the images of `data` with these classes, in the one view of `views`, through `extractor`'s
     /// backbone. `config` sets its batch size, and when to stop.
     ///
     /// # Errors
     /// Threads that cannot be started.
     pub fn new(
-        data: Arc<dyn Dataset>,
+        (data, labels): (Arc<dyn Dataset>, &'a [u32]),
         extractor: &'a mut FeatureExtractor,
         views: Views,
         config: PipelineConfig,
@@ -102,14 +104,14 @@ impl<'a> AugmentedBatches<'a> {
         let dim = extractor.dim();
         let pipeline = Pipeline::start(Arc::clone(&data), views, config)?;
         let ahead = FeatureBatch::default();
-        Ok(AugmentedBatches { data, extractor, pipeline, dim, ahead, place: 0 })
+        Ok(AugmentedBatches { data, labels, extractor, pipeline, dim, ahead, place: 0 })
     }
 }
 
 impl Batches for AugmentedBatches<'_> {
     fn next(&mut self, batch: usize, into: &mut FeatureBatch) -> Result<()> {
         let rows = batch.min(self.data.len() - self.place);
-        let AugmentedBatches { data, extractor, pipeline, dim, ahead, .. } = self;
+        let AugmentedBatches { data, labels, extractor, pipeline, dim, ahead, .. } = self;
         while ahead.labels.len() < rows {
             let views = pipeline.next_batch()?;
             let [view] = &views.groups[..] else { unreachable!("one view of each") };
@@ -125,8 +127,7 @@ impl Batches for AugmentedBatches<'_> {
                 return Err(Error::data(data.name(), detail));
             }
             ahead.features.extend(features);
-            let label = |&sample: &u32| data.label(sample as usize).unwrap_or(0);
-            ahead.labels.extend(views.samples.iter().map(label));
+            ahead.labels.extend(views.samples.iter().map(|&sample| labels[sample as usize]));
         }
         into.features.clear();
         into.features.extend(ahead.features.drain(..rows * *dim));

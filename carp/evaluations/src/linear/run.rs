@@ -60,17 +60,18 @@ pub fn linear_of_backbone(
     splits: &LabelledSplits,
     show: &mut dyn FnMut(ClassifierEvent),
 ) -> Result<LinearResult> {
-    let LabelledSplits { train, train_labels, test, test_labels, classes } = splits;
-    check_classes(train_labels, test_labels)?;
+    let LabelledSplits { train, train_labels, test, test_labels, ids } = splits;
+    let classes = ids.count();
+    check_classes(&ids.labels(train_labels), &ids.labels(test_labels))?;
     settings.check()?;
     let views = crop_scale.map(|scale| backbone.training_view(scale)).transpose()?;
-    let indices = chosen(settings, train_labels, *classes)?;
+    let indices = chosen(settings, train_labels, classes)?;
     let labels: Vec<u32> = indices.iter().map(|&index| train_labels[index as usize]).collect();
     let rows = indices.len();
     let train: Arc<dyn Dataset> = Arc::new(Subset { data: Arc::clone(train), indices });
 
     let mut extractor = backbone.extractor()?;
-    let sizes = (extractor.dim(), *classes);
+    let sizes = (extractor.dim(), classes);
     let test_features = backbone.features(&mut extractor, test)?;
     let test = Labelled { features: &test_features, labels: test_labels };
     let device = backbone.device;
@@ -84,7 +85,7 @@ pub fn linear_of_backbone(
     let batch = backbone.batch.min(rows);
     let steps = settings.epochs * rows.div_ceil(batch);
     let pipeline = backbone.pipeline(settings.seed, batch, true, steps);
-    let mut batches = AugmentedBatches::new(train, &mut extractor, views, pipeline)?;
+    let mut batches = AugmentedBatches::new((train, &labels), &mut extractor, views, pipeline)?;
     linear(settings, &mut batches, test, sizes, device, show)
 }
 

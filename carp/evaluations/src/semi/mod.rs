@@ -143,8 +143,8 @@ pub fn semi(
     show: &mut dyn FnMut(ClassifierEvent),
 ) -> Result<SemiResult> {
     settings.check()?;
-    let LabelledSplits { train, train_labels, test, test_labels, classes } = splits;
-    let classes = *classes;
+    let LabelledSplits { train, train_labels, test, test_labels, ids } = splits;
+    let classes = ids.count();
     let indices = match &settings.labels {
         KnownLabels::Share { share } => {
             label_subset::balanced(train_labels, classes, *share, settings.seed)?
@@ -152,7 +152,7 @@ pub fn semi(
         KnownLabels::List { path } => label_subset::listed(path, &**train)?,
     };
     let labels: Vec<u32> = indices.iter().map(|&index| train_labels[index as usize]).collect();
-    check_classes(&labels, test_labels)?;
+    check_classes(&ids.labels(&labels), &ids.labels(test_labels))?;
     let images = labels.len();
     let train: Arc<dyn Dataset> = Arc::new(Subset { data: Arc::clone(train), indices });
 
@@ -160,7 +160,7 @@ pub fn semi(
     settings.batch_size = settings.batch_size.min(images);
     let SemiSettings { momentum, weight_decay, epochs, batch_size: batch, seed, .. } = settings;
     let config = FineTunerConfig {
-        resnet: backbone.resnet,
+        resnet: backbone.network.config,
         classes,
         batch,
         size: backbone.transform.size,
@@ -168,7 +168,7 @@ pub fn semi(
         weight_decay: weight_decay as f32,
     };
     let mut tuner = FineTuner::new(&config, backbone.device)?;
-    tuner.load(&backbone.tensors);
+    tuner.load(&backbone.network.tensors);
     tuner.initialize(seed);
     let mut test = Tester::new(backbone, (test, test_labels), classes)?;
 

@@ -1,0 +1,99 @@
+//! A network and the images it sees: what every protocol evaluates, if not features from files.
+
+use std::path::Path;
+
+use carp::error::Result;
+use carp::views::EvalTransform;
+use clap::Args;
+use datasets::DataKind;
+use evaluations::all::{Look, Protocol};
+use evaluations::features::{FeatureSet, POOLED};
+use evaluations::network_file::{NetworkFile, NetworkName};
+use evaluations::trained::{LabelledSplits, TrainedBackbone};
+
+use super::classifier::Source;
+use crate::data_args::DataArgs;
+use crate::image_bar::ImageBar;
+use crate::network_args::{NetworkArgs, batch_size};
+
+/// A network of a checkpoint, and images.
+#[derive(Args)]
+pub struct ImageSource {
+    #[command(flatten)]
+    pub network: NetworkArgs,
+    #[command(flatten)]
+    pub data: DataArgs,
+}
+
+/// Features with their source.
+pub struct Sets {
+    pub train: FeatureSet,
+    pub test: Option<FeatureSet>,
+    pub source: Source,
+}
+
+/// A network and labelled images with their source.
+pub struct Labelled<'a> {
+    pub backbone: TrainedBackbone<'a>,
+    pub splits: LabelledSplits,
+    pub source: Source,
+}
+
+impl ImageSource {
+    /// Opens a checkpoint, and names it and its network.
+    pub fn open(&self, checkpoint: &Path) -> Result<(NetworkFile, Source)> {
+        let file = self.network.open(checkpoint)?;
+        let mut source = vec![
+            ("checkpoint", file.path().display().to_string()),
+            ("network", self.network.network.name().to_owned()),
+        ];
+        if self.network.network != NetworkName::Pixels {
+            source.push(("backbone", file.described(self.network.network)?));
+        }
+        Ok((file, source))
+    }
+
+    /// The preprocessing of a protocol on data of this kind.
+    pub fn transform(
+        &self,
+        file: &NetworkFile,
+        protocol: Protocol,
+        kind: DataKind,
+    ) -> Result<EvalTransform> {
+        Ok(Look::of(file)?.transform(protocol, kind))
+    }
+
+    /// The network's features of training and test images.
+    pub fn features(&self, checkpoint: &Path, protocol: Protocol) -> Result<Sets> {
+        let (mut file, mut source) = self.open(checkpoint)?;
+        let (data, _) = self.data.config(&file)?;
+        let transform = self.transform(&file, protocol, data.kind)?;
+        let images = transform.to_string();
+        let batch = batch_size(&file, None)?;
+        let mut encoder = self.network.encoder(&mut file, transform, POOLED, batch)?;
+        let mut features = |split, what| -> Result<FeatureSet> {
+            let data = self.data.open(&file, split)?;
+            source.push((what, data.name().to_owned()));
+            let bar = ImageBar::new(data.name(), data.len());
+            let set = encoder.feature_set(&*data, |done| bar.set(done))?;
+            bar.finish(set.rows());
+            Ok(set)
+        };
+        let train = features("train", "training images of")?;
+        let test = Some(features("test", "test images of")?);
+        source.push(("images", images));
+        Ok(Sets { train, test, source })
+    }
+
+    /// The network and the labelled images that it can read.
+    pub fn labelled(&self, checkpoint: &Path, protocol: Protocol) -> Result<Labelled<'_>> {
+        let (mut file, mut source) = self.open(checkpoint)?;
+        let (data, seed) = self.data.config(&file)?;
+        let transform = self.transform(&file, protocol, data.kind)?;
+        let backbone = self.network.trained(&mut file, transform)?;
+        let splits = LabelledSplits::new(&data.open(seed)?)?;
+        source.push(("training images of", splits.train.name().to_owned()));
+        source.push(("test images of", splits.test.name().to_owned()));
+        Ok(Labelled { backbone, splits, source })
+    }
+}

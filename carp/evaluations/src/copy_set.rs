@@ -1,0 +1,129 @@
+//! Copydays as features, in the authors' way: images stretched to squares.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use carp::error::{Error, Result};
+use carp::views::EvalTransform;
+use datasets::catalogue::Contents;
+use datasets::{Change, Changed, DataConfig, DataKind, Dataset, Reading, Subset};
+
+use crate::copy_detection::{CopyBlock, CopyFeatures, CopyNames};
+use crate::features::{Encoder, FeatureSet};
+
+/// The images of a copy-detection benchmark that can be read.
+pub struct CopySet {
+    /// What the copies were made from.
+    pub originals: Arc<dyn Dataset>,
+    /// The copies, by kind of edit.
+    pub blocks: Vec<(&'static str, Arc<dyn Dataset>)>,
+    /// More images for the database.
+    pub distractors: Option<Arc<dyn Dataset>>,
+    /// Images to learn a whitening from.
+    pub whitening: Option<Arc<dyn Dataset>>,
+}
+
+impl CopySet {
+    /// The readable images of Copydays, with those below the folders `distractors` and `whitening`.
+    ///
+    /// # Errors
+    /// A data set of another kind; an image that cannot be read, if `reading` is strict; a split
+    /// without one that can.
+    pub fn new(
+        contents: &Contents,
+        [distractors, whitening]: [Option<&Path>; 2],
+        reading: Reading,
+    ) -> Result<CopySet> {
+        if contents.split("original").is_none() || contents.split("strong").is_none() {
+            let detail = "has no copies with their originals: take copydays";
+            return Err(Error::data(contents.title, detail));
+        }
+        // Names and features must be of the same images.
+        let readable =
+            |split| -> Result<_> { Ok(Subset::readable(contents.dataset(split, reading)?)?) };
+        let below = |folder| images_below(folder, reading);
+        let blocks = contents.splits.iter().filter(|split| split.name != "original");
+        Ok(CopySet {
+            originals: readable("original")?,
+            blocks: blocks
+                .map(|split| Ok((split.name, readable(split.name)?)))
+                .collect::<Result<_>>()?,
+            distractors: distractors.map(below).transpose()?,
+            whitening: whitening.map(below).transpose()?,
+        })
+    }
+
+    /// Every part.
+    pub fn parts(&self) -> impl Iterator<Item = &Arc<dyn Dataset>> {
+        let copies = self.blocks.iter().map(|(_, data)| data);
+        std::iter::once(&self.originals)
+            .chain(copies)
+            .chain(&self.distractors)
+            .chain(&self.whitening)
+    }
+
+    /// The images in words.
+    pub fn images(transform: &EvalTransform) -> String {
+        let (side, standardisation) = (transform.size, transform.standardisation());
+        format!(
+            "images of original, tested on the other splits: stretched to {side} x {side} \
+             (bicubic), {standardisation}"
+        )
+    }
+
+    /// The file names of the images.
+    pub fn names(&self) -> CopyNames {
+        let block = |(name, data): &(&str, Arc<dyn Dataset>)| CopyBlock {
+            name: (*name).to_owned(),
+            queries: file_names(&**data),
+        };
+        let blocks = self.blocks.iter().map(block).collect();
+        CopyNames { originals: file_names(&*self.originals), blocks }
+    }
+
+    /// Features of all images, by an encoder for squares; calls `progress` with a part's name, the
+    /// number done and that of all.
+    ///
+    /// # Errors
+    /// Those of [`Encoder::feature_set`].
+    pub fn features(
+        &self,
+        encoder: &mut Encoder,
+        mut progress: impl FnMut(&str, usize, usize),
+    ) -> Result<CopyFeatures> {
+        let change = || Change::Stretch(encoder.transform().size);
+        let stretched =
+            |data: &Arc<dyn Dataset>| Changed { data: Arc::clone(data), change: change() };
+        let originals = stretched(&self.originals);
+        let blocks: Vec<Changed> = self.blocks.iter().map(|(_, data)| stretched(data)).collect();
+        let [distractors, whitening] =
+            [&self.distractors, &self.whitening].map(|data| data.as_ref().map(stretched));
+        let mut features = |data: &Changed| {
+            let (name, images) = (data.name(), data.len());
+            encoder.feature_set(data, |done| progress(name, done, images))
+        };
+        let originals = features(&originals)?;
+        let mut queries = FeatureSet { features: vec![], ..originals.clone() };
+        for data in &blocks {
+            queries.features.extend(features(data)?.features);
+        }
+        let distractors = distractors.as_ref().map(&mut features).transpose()?;
+        let whitening = whitening.as_ref().map(features).transpose()?;
+        Ok(CopyFeatures { originals, queries, distractors, whitening })
+    }
+}
+
+fn file_names(data: &dyn Dataset) -> Vec<String> {
+    let name = |index| {
+        let file = data.file(index).and_then(Path::file_name).unwrap_or_default();
+        file.to_string_lossy().into_owned()
+    };
+    (0..data.len()).map(name).collect()
+}
+
+fn images_below(folder: &Path, reading: Reading) -> Result<Arc<dyn Dataset>> {
+    let path = Some(folder.to_owned());
+    let strict = reading.strict;
+    let config = DataConfig { kind: DataKind::Folder, path, strict, ..DataConfig::default() };
+    Ok(Subset::readable(config.open(0)?.pretrain)?)
+}

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use carp::error::Result;
 use clap::Args;
+use datasets::Progress;
 use evaluations::all::Protocol;
 use evaluations::copy_detection::{
     CopyDetectionOptions, CopyFeatures, CopyNames, HEADLINE, evaluate,
@@ -62,7 +63,7 @@ pub fn run(args: &CopyDetectionArgs) -> Result<ExitCode> {
             whitening: load(&args.whitening)?,
         };
         let options = CopyDetectionOptions { top: args.top, ..CopyDetectionOptions::default() };
-        evaluate(features, &names, options)
+        evaluate(features, &names, options, Progress::none())
     })?;
     let whitening = match result.whitened_by {
         Some(n) => format!("whitened (power {}, {n} images)", result.options.whitening_power),

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use carp::error::Result;
 use clap::{Args, ValueEnum};
+use datasets::Progress;
 use evaluations::all::Protocol;
 use evaluations::average_precision::Interpolation;
 use evaluations::few_shot::{Difficult, FewShotOptions, evaluate};
@@ -97,7 +98,7 @@ pub fn run(args: &FewShotArgs) -> Result<ExitCode> {
     };
     let (source, result) = on_threads(args.source.output.threads, || {
         let (train, test, source) = args.source.pair(Protocol::FewShot)?;
-        Ok((source, evaluate(train, test, options)?))
+        Ok((source, evaluate(train, test, options, Progress::none())?))
     })?;
     print_source(&source);
     let options = &result.options;

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use carp::error::Result;
 use clap::{Args, ValueEnum};
+use datasets::Progress;
 use evaluations::all::Protocol;
 use evaluations::clustering::{ClusteringOptions, evaluate};
 use evaluations::kmeans::{KmeansOptions, Start};
@@ -75,7 +76,7 @@ pub fn run(args: &KmeansArgs) -> Result<ExitCode> {
     };
     let (source, result) = on_threads(args.source.output.threads, || {
         let Sets { train, test, source } = args.source.train_and_maybe_test(Protocol::Kmeans)?;
-        Ok((source, evaluate(train, test, options)?))
+        Ok((source, evaluate(train, test, options, Progress::none())?))
     })?;
     print_source(&source);
     let (options, scores) = (&result.options, &result.scores);

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use carp::error::Result;
 use clap::Args;
+use datasets::Progress;
 use evaluations::all::Protocol;
 use evaluations::knn::{KnnAccuracy, KnnOptions, evaluate};
 use files::check_output;
@@ -37,7 +38,7 @@ pub fn run(args: &KnnArgs) -> Result<ExitCode> {
     let options = KnnOptions { ks: args.k.clone(), temperature: args.temperature };
     let (source, result) = on_threads(args.source.output.threads, || {
         let (train, test, source) = args.source.pair(Protocol::Knn)?;
-        Ok((source, evaluate(&train, &test, options)?))
+        Ok((source, evaluate(&train, &test, options, Progress::none())?))
     })?;
     print_source(&source);
     say!(

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use carp::error::Result;
 use clap::Args;
+use datasets::Progress;
 use evaluations::all::Protocol;
 use evaluations::features::FeatureSet;
 use evaluations::retrieval::{Relevance, RetrievalOptions, evaluate};
@@ -49,7 +50,7 @@ pub fn run(args: &RetrievalArgs) -> Result<ExitCode> {
         let relevance = Relevance::load(relevance)?;
         let (database, queries) = (FeatureSet::load(database)?, FeatureSet::load(queries)?);
         let options = RetrievalOptions { precision_at: args.precision_at.clone() };
-        evaluate(&database, &queries, &relevance, options)
+        evaluate(&database, &queries, &relevance, options, Progress::none())
     })?;
     print_source(&source);
     say!(

@@ -2,6 +2,7 @@
 //! centroids (docs/method.md, section 2).
 
 use carp::error::Result;
+use datasets::Progress;
 use rayon::prelude::*;
 use serde::Serialize;
 use tensor::random::{Purpose, Stream};
@@ -67,7 +68,7 @@ pub struct ClusteringResult {
 }
 
 /// Clusters `train` and scores `test`, or else `train` itself. Takes ownership to standardise in
-/// place.
+/// place; reports the iterations done, as [`kmeans`] does.
 ///
 /// # Errors
 /// Scored images without one class each, features of different lengths, more clusters than points.
@@ -75,6 +76,7 @@ pub fn evaluate(
     mut train: FeatureSet,
     mut test: Option<FeatureSet>,
     mut options: ClusteringOptions,
+    progress: Progress,
 ) -> Result<ClusteringResult> {
     if let Some(test) = &test {
         train.same_dim(test)?;
@@ -98,7 +100,7 @@ pub fn evaluate(
     let most = options.max_points_per_centroid.saturating_mul(options.kmeans.clusters);
     let sample = (most > 0 && most < train.rows()).then(|| sample(&train, most, &options.kmeans));
     let points = sample.as_deref().unwrap_or(&train.features);
-    let found = kmeans(points, dim, &options.kmeans)?;
+    let found = kmeans(points, dim, &options.kmeans, progress)?;
     let scored = test.as_ref().unwrap_or(&train);
     let clusters =
         nearest_centroids(&scored.features, dim, &found.centroids, options.kmeans.spherical);

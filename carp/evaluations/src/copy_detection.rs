@@ -8,6 +8,7 @@
 use std::path::Path;
 
 use carp::error::{Error, Result};
+use datasets::Progress;
 use serde::{Deserialize, Serialize};
 
 use super::average_precision::trapezoid_average_precision;
@@ -122,7 +123,7 @@ pub struct CopyFeatures {
     pub whitening: Option<FeatureSet>,
 }
 
-/// Scores each block. Takes ownership to whiten in place.
+/// Scores each block. Takes ownership to whiten in place; reports the queries done.
 ///
 /// # Errors
 /// Features of different lengths or numbers than the names, a query without an original.
@@ -130,6 +131,7 @@ pub fn evaluate(
     features: CopyFeatures,
     names: &CopyNames,
     options: CopyDetectionOptions,
+    progress: Progress,
 ) -> Result<CopyDetectionResult> {
     let CopyFeatures { originals: mut database, mut queries, distractors, whitening } = features;
     let originals = database.rows();
@@ -158,7 +160,7 @@ pub fn evaluate(
         whitening.apply(&mut queries);
     }
     let top = if options.top == 0 { database.rows() } else { options.top };
-    let rankings = neighbours(&database.features, &queries.features, database.dim, top);
+    let rankings = neighbours(&database.features, &queries.features, database.dim, top, progress);
     let precision = |(name, ranking): (&String, &Vec<(f32, u32)>)| {
         let is_right = |original: &String| beginning(original).eq(beginning(name));
         let positives = names.originals.iter().filter(|original| is_right(original)).count();

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use carp::error::{Error, Result};
-use datasets::Labels;
+use datasets::{Labels, Progress, ProgressCounter};
 use rayon::prelude::*;
 use serde::Serialize;
 use tensor::random::{Purpose, Stream};
@@ -83,7 +83,7 @@ pub struct FewShotResult {
     pub scores: Vec<ShotScore>,
 }
 
-/// Trains on `train`, tests on `test`. Takes ownership to scale in place.
+/// Trains on `train`, tests on `test`. Takes ownership to scale in place; reports the SVMs done.
 ///
 /// # Errors
 /// Sets without labels or that do not match, no class that can be trained, an invalid setting.
@@ -91,6 +91,7 @@ pub fn evaluate(
     mut train: FeatureSet,
     mut test: FeatureSet,
     options: FewShotOptions,
+    progress: Progress,
 ) -> Result<FewShotResult> {
     train.same_dim(&test)?;
     check(&options)?;
@@ -107,7 +108,9 @@ pub fn evaluate(
     }
     scale(&mut train);
     scale(&mut test);
-    let problem = Problem { train: &train, test: &test, class_labels, options: &options };
+    let trainings = options.shots.len() * options.draws + usize::from(options.full);
+    let progress = progress.counter(trainings * options.costs.len() * classes, 1);
+    let problem = Problem { train: &train, test: &test, class_labels, options: &options, progress };
     let mut scores = Vec::new();
     for &shots in &options.shots {
         let draw = |draw: usize| problem.draw(shots, draw as u64);
@@ -198,6 +201,8 @@ struct Problem<'a> {
     /// Of each class.
     class_labels: Vec<u32>,
     options: &'a FewShotOptions,
+    /// Of SVMs.
+    progress: ProgressCounter<'a>,
 }
 
 /// The test scores of one class's SVM.
@@ -245,7 +250,11 @@ impl Problem<'_> {
             for (draw, rows) in draws.iter().enumerate() {
                 let classes: Vec<Option<ClassScore>> = (0..self.class_labels.len())
                     .into_par_iter()
-                    .map(|class| self.class_score(class, cost, rows, draw as u64))
+                    .map(|class| {
+                        let score = self.class_score(class, cost, rows, draw as u64);
+                        self.progress.add(1);
+                        score
+                    })
                     .collect();
                 skipped
                     .extend((0..self.class_labels.len()).filter(|&class| classes[class].is_none()));
@@ -347,7 +356,12 @@ mod tests {
     fn classes_with_too_few_images_give_what_they_have() {
         let (train, test) = sets();
         let options = FewShotOptions { shots: vec![1, 3], ..FewShotOptions::default() };
-        let result = evaluate(train, test, options).unwrap();
+        let seen = std::sync::Mutex::new(Vec::new());
+        let show = |done, all| seen.lock().unwrap().push((done, all));
+        let result = evaluate(train, test, options, Progress::new(&show)).unwrap();
+        // Five draws of 1 and of 3 images and once all, three classes each.
+        let svms = |done| (done, 33);
+        assert_eq!(seen.into_inner().unwrap(), (1..=33).map(svms).collect::<Vec<_>>());
         let [one, three, full] = &result.scores[..] else { panic!("two shots and all") };
         assert_eq!(three.short, [ShortClass { class: 1, images: 1 }]);
         assert!(one.short.is_empty() && full.short.is_empty());
@@ -368,7 +382,9 @@ mod tests {
         let train = FeatureSet { labels: Labels::Multi { classes: 2, shown }, ..train };
         let options = FewShotOptions::default();
         let class_labels = vec![0, 1];
-        let problem = Problem { train: &train, test: &test, class_labels, options: &options };
+        let progress = Progress::none().counter(0, 1);
+        let problem =
+            Problem { train: &train, test: &test, class_labels, options: &options, progress };
         assert_eq!(problem.draw(2, 0), [0, 0, 1, 2]);
         assert_eq!(problem.draw(8, 0), [0, 0, 1, 2]);
     }

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use carp::error::{Error, Result};
+use datasets::Progress;
 use files::write_atomically;
 use rayon::prelude::*;
 use safetensors::tensor::{Dtype, TensorView};
@@ -102,7 +103,7 @@ impl KnnAccuracy {
 /// that a neighbour voted for.
 pub type Ranking = Vec<u32>;
 
-/// k-NN accuracy of a test set against a training set.
+/// k-NN accuracy of a test set against a training set; reports the queries done.
 ///
 /// # Errors
 /// Sets without classes or of different length of feature, and those of [`classify`].
@@ -110,6 +111,7 @@ pub fn evaluate(
     train: &FeatureSet,
     test: &FeatureSet,
     mut options: KnnOptions,
+    progress: Progress,
 ) -> Result<KnnResult> {
     let mut seen = BTreeSet::new();
     options.ks.retain(|&k| seen.insert(k));
@@ -125,6 +127,7 @@ pub fn evaluate(
         classes,
         &options.ks,
         options.temperature,
+        progress,
     )?;
     for class in rankings.iter_mut().flatten().flatten() {
         *class = ids.label(*class);
@@ -146,7 +149,7 @@ pub fn knn(
     ks: &[usize],
     temperature: f32,
 ) -> Result<Vec<KnnAccuracy>> {
-    let rankings = classify(bank, queries, dim, classes, ks, temperature)?;
+    let rankings = classify(bank, queries, dim, classes, ks, temperature, Progress::none())?;
     Ok(accuracies(ks, &rankings, bank.labels.len(), queries.labels))
 }
 
@@ -168,7 +171,7 @@ fn accuracies(
 }
 
 /// The ranking of every query for each of `ks`. If the bank is smaller than k, all of it votes.
-/// Ties go to the earlier training feature and to the lower class.
+/// Ties go to the earlier training feature and to the lower class. Reports the queries done.
 ///
 /// # Errors
 /// No features, sizes that do not fit, a label out of range, a feature that is not finite, a k of
@@ -180,6 +183,7 @@ pub fn classify(
     classes: usize,
     ks: &[usize],
     temperature: f32,
+    progress: Progress,
 ) -> Result<Vec<Vec<Ranking>>> {
     for (name, set) in [("bank", bank), ("queries", queries)] {
         check(set, dim, classes).map_err(|what| Error::usage(format!("k-NN {name}: {what}")))?;
@@ -191,7 +195,7 @@ pub fn classify(
         return Err(Error::usage(format!("k-NN with T = {temperature}: should be above 0")));
     }
     let most = ks.iter().copied().max().unwrap_or(1);
-    let neighbours = neighbours(bank.features, queries.features, dim, most);
+    let neighbours = neighbours(bank.features, queries.features, dim, most, progress);
     let rankings = |&k: &usize| {
         let rank = |votes: &mut Vec<Option<f32>>, neighbours: &Vec<Neighbour>| {
             votes.clear();
@@ -345,7 +349,10 @@ mod tests {
         };
         assert_eq!((top(0, 2), top(1, 2)), (1.0, 0.0));
         assert_eq!((top(1, 1), top(2, 4)), (1.0, 1.0));
-        assert_eq!(neighbours(bank.features, &[3.0], 1, 3), [[(1.0, 0), (1.0, 1), (1.0, 2)]]);
+        assert_eq!(
+            neighbours(bank.features, &[3.0], 1, 3, Progress::none()),
+            [[(1.0, 0), (1.0, 1), (1.0, 2)]]
+        );
     }
 
     #[test]
@@ -366,7 +373,7 @@ mod tests {
         let (bank, queries) = (normals(1500 * 16), normals(200 * 16));
         let with = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| neighbours(&bank, &queries, 16, 20))
+            pool.install(|| neighbours(&bank, &queries, 16, 20, Progress::none()))
         };
         assert_eq!(with(1), with(3));
     }
@@ -375,7 +382,7 @@ mod tests {
     fn all_equal_leaves_the_first() {
         // Every training feature is as near as every other: the lowest indices stay, in order.
         let bank: Vec<f32> = (0..5000).map(|i| (i % 7 + 1) as f32).collect();
-        let nearest = &neighbours(&bank, &[2.0], 1, 40)[0];
+        let nearest = &neighbours(&bank, &[2.0], 1, 40, Progress::none())[0];
         assert!(nearest.iter().map(|&(_, index)| index).eq(0..40));
     }
 

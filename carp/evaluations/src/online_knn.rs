@@ -7,7 +7,7 @@ use carp::config::Config;
 use carp::error::Result;
 use carp::learner::Device;
 use carp::train::Monitor;
-use datasets::{Dataset, Splits, Subset};
+use datasets::{Dataset, Progress, Splits, Subset};
 
 use crate::features::{Encoder, Labelled, POOLED, pixels};
 use crate::knn::knn;
@@ -71,8 +71,8 @@ impl OnlineKnn {
         let (resnet, knn) = (config.step().resnet, &config.knn);
         let transform = config.eval_transform();
         Ok(Some(OnlineKnn {
-            bank: Subset::readable(part(train, knn.bank))?,
-            queries: Subset::readable(part(test, knn.queries))?,
+            bank: Subset::readable(part(train, knn.bank), Progress::none())?,
+            queries: Subset::readable(part(test, knn.queries), Progress::none())?,
             classes: train.classes().len(),
             k: knn.k,
             temperature: knn.temperature,
@@ -101,8 +101,8 @@ impl OnlineKnn {
     /// An image that cannot be read.
     fn pixels(&self) -> Result<f64> {
         let transform = self.encoder.transform();
-        let bank = pixels(transform, &*self.bank)?.of_all(&*self.bank)?;
-        let queries = pixels(transform, &*self.queries)?.of_all(&*self.queries)?;
+        let bank = pixels(transform, &*self.bank, |_| ())?.of_all(&*self.bank)?;
+        let queries = pixels(transform, &*self.queries, |_| ())?.of_all(&*self.queries)?;
         self.accuracy(&bank, &queries, transform.values())
     }
 
@@ -132,7 +132,7 @@ impl OnlineKnn {
         let chosen = (0..self.classes as u32).filter_map(first_of).take(rows);
         let near = |quality: &Quality, query: usize| -> Result<Vec<_>> {
             let row = &quality.queries[query * quality.dim..][..quality.dim];
-            let nearest = neighbours(&quality.bank, row, quality.dim, most);
+            let nearest = neighbours(&quality.bank, row, quality.dim, most, Progress::none());
             let picture = |&(_, index): &(f32, u32)| {
                 let index = index as usize;
                 let is_right = self.bank.label(index) == Some(labels[query]);

@@ -15,6 +15,7 @@
 use std::path::Path;
 
 use carp::error::{Error, Result};
+use datasets::Progress;
 use serde::{Deserialize, Serialize};
 
 use super::average_precision::trapezoid_average_precision;
@@ -125,7 +126,8 @@ pub struct RetrievalResult {
     pub hard: RetrievalScore,
 }
 
-/// Ranks the database by cosine for each query and scores the rankings.
+/// Ranks the database by cosine for each query and scores the rankings; reports the queries
+/// done.
 ///
 /// # Errors
 /// Features of different lengths, relevance that does not match them, precision at rank 0.
@@ -134,6 +136,7 @@ pub fn evaluate(
     queries: &FeatureSet,
     relevance: &Relevance,
     options: RetrievalOptions,
+    progress: Progress,
 ) -> Result<RetrievalResult> {
     database.same_dim(queries)?;
     relevance.check(queries.rows(), database.rows())?;
@@ -145,7 +148,10 @@ pub fn evaluate(
     let [mut easy, mut medium, mut hard] = [(); 3].map(|()| Vec::new());
     let mut query = 0;
     for group in queries.features.chunks(QUERIES * queries.dim) {
-        for ranking in neighbours(&database.features, group, database.dim, database.rows()) {
+        let first = query;
+        let show = |done, _| progress.report(first + done, queries.rows());
+        let (features, rows) = (&database.features, database.rows());
+        for ranking in neighbours(features, group, database.dim, rows, Progress::new(&show)) {
             let mut place = vec![0; database.rows()];
             for (rank, &(_, row)) in ranking.iter().enumerate() {
                 place[row as usize] = rank;

@@ -11,7 +11,7 @@ use carp::learner::Device;
 use carp::nn::{Params, ResNet, ResNetConfig};
 use carp::pipeline::PipelineConfig;
 use carp::views::{EvalTransform, Views};
-use datasets::{Dataset, Filter, Splits, Subset};
+use datasets::{Dataset, Filter, Progress, Splits, Subset};
 
 use crate::features::{FeatureExtractor, network_features};
 
@@ -168,7 +168,8 @@ impl LabelledSplits {
             let detail = format!("{} has too few images to hold any out", train.name());
             return Err(Error::usage(detail));
         }
-        let (train, test) = (Subset::readable(train)?, Subset::readable(test)?);
+        let readable = |data| Subset::readable(data, Progress::none());
+        let (train, test) = (readable(train)?, readable(test)?);
         Ok(LabelledSplits {
             train_labels: labels(&*train)?,
             test_labels: labels(&*test)?,

@@ -1,6 +1,7 @@
 //! Each protocol's headline numbers and the settings to print with them.
 
 use carp::error::Result;
+use datasets::Progress;
 use serde::Serialize;
 
 use super::report::{Measured, Score};
@@ -20,7 +21,7 @@ fn measured(settings: String, scores: Vec<Score>, result: &impl Serialize) -> Me
 }
 
 pub fn knn(train: &FeatureSet, test: &FeatureSet, settings: &AllSettings) -> Result<Measured> {
-    let result = knn::evaluate(train, test, settings.knn.clone())?;
+    let result = knn::evaluate(train, test, settings.knn.clone(), Progress::none())?;
     let mut scores = Vec::new();
     for accuracy in &result.accuracies {
         scores.push(Score::percent(format!("top-1, k = {}", accuracy.name()), accuracy.top1));
@@ -67,7 +68,8 @@ pub fn linear_shots(results: &[LinearResult], crop_scale: Option<(f32, f32)>) ->
 pub fn few_shot(train: &FeatureSet, test: &FeatureSet, settings: &AllSettings) -> Result<Measured> {
     let full = settings.few_shot.full && train.rows() <= settings.full_up_to;
     let options = FewShotOptions { full, ..settings.few_shot.clone() };
-    let result: FewShotResult = few_shot::evaluate(train.clone(), test.clone(), options)?;
+    let result: FewShotResult =
+        few_shot::evaluate(train.clone(), test.clone(), options, Progress::none())?;
     let mut scores = Vec::new();
     for score in &result.scores {
         let images = match score.shots {
@@ -101,7 +103,7 @@ pub fn kmeans(train: &FeatureSet, test: &FeatureSet, settings: &AllSettings) -> 
     let mut options = ClusteringOptions::default();
     options.kmeans.seed = settings.seed;
     let result: ClusteringResult =
-        clustering::evaluate(train.clone(), Some(test.clone()), options)?;
+        clustering::evaluate(train.clone(), Some(test.clone()), options, Progress::none())?;
     let found = &result.scores;
     let scores = [
         ("NMI", found.nmi),

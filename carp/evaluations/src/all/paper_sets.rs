@@ -7,7 +7,7 @@ use carp::error::Result;
 use carp::learner::Device;
 use carp::views::EvalTransform;
 use datasets::catalogue::{ALL, Contents, DataSet, Query};
-use datasets::{Change, Changed, Crop, DataConfig, DataKind, Dataset, Reading, Subset};
+use datasets::{Change, Changed, Crop, DataConfig, DataKind, Dataset, Progress, Reading, Subset};
 
 use super::headlines;
 use super::look::Look;
@@ -232,7 +232,8 @@ impl Run<'_> {
         );
         recorder.measure(self.names(Protocol::Retrieval), images, |_| {
             let options = RetrievalOptions::default();
-            let result = retrieval::evaluate(&database, &queries, &relevance, options)?;
+            let result =
+                retrieval::evaluate(&database, &queries, &relevance, options, Progress::none())?;
             Ok(headlines::retrieval(&result, &line))
         })
     }
@@ -252,8 +253,9 @@ impl Run<'_> {
             own_features(backbone, &transform, &data, self.network.name(), recorder)
         };
         // Names and features must be of the same images.
-        let readable =
-            |split| -> Result<_> { Ok(Subset::readable(contents.dataset(split, READING)?)?) };
+        let readable = |split| -> Result<_> {
+            Ok(Subset::readable(contents.dataset(split, READING)?, Progress::none())?)
+        };
         let originals = readable("original")?;
         let mut names = CopyNames { originals: file_names(&*originals), blocks: vec![] };
         let originals = features(originals)?;
@@ -278,7 +280,7 @@ impl Run<'_> {
         recorder.measure(self.names(Protocol::CopyDetection), images, |_| {
             let sets = CopyFeatures { originals, queries, distractors, whitening: None };
             let options = CopyDetectionOptions { top, ..CopyDetectionOptions::default() };
-            let result = copy_detection::evaluate(sets, &names, options)?;
+            let result = copy_detection::evaluate(sets, &names, options, Progress::none())?;
             Ok(headlines::copy_detection(&result, &line))
         })
     }

@@ -14,7 +14,7 @@ use tensor::random::{Purpose, Stream};
 use super::average_precision::{Interpolation, average_precision};
 use super::linear_svm::{LinearSvm, SvmOptions};
 use crate::features::{ClassIds, FeatureSet};
-pub use crate::few_shot_scores::{CostScore, ShortClass, ShotScore};
+pub use crate::few_shot_scores::{ClassPrecision, CostScore, ShortClass, ShotScore};
 
 /// Meaning of label 0 in `[N,C]`: PASCAL VOC's difficult objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -205,6 +205,15 @@ struct Problem<'a> {
     progress: ProgressCounter<'a>,
 }
 
+/// One class in all draws.
+#[derive(Clone, Default)]
+struct Found {
+    /// Average precision in each draw that has one.
+    precisions: Vec<f64>,
+    /// Test images that are right, of all draws.
+    right: usize,
+}
+
 /// The test scores of one class's SVM.
 struct ClassScore {
     decisions: Vec<f64>,
@@ -245,8 +254,9 @@ impl Problem<'_> {
 
     fn shot_score(&self, shots: Option<usize>, draws: &[Vec<u32>]) -> Result<ShotScore> {
         let mut skipped = BTreeSet::new();
-        let of_cost = |&cost: &f64| -> Result<CostScore> {
+        let of_cost = |&cost: &f64| -> Result<(CostScore, Vec<ClassPrecision>)> {
             let (mut maps, mut accuracies, mut not_converged) = (Vec::new(), Vec::new(), 0);
+            let mut found = vec![Found::default(); self.class_labels.len()];
             for (draw, rows) in draws.iter().enumerate() {
                 let classes: Vec<Option<ClassScore>> = (0..self.class_labels.len())
                     .into_par_iter()
@@ -270,25 +280,49 @@ impl Problem<'_> {
                     return Err(Error::usage(wrong.to_owned()));
                 }
                 maps.push(mean(&precisions));
-                accuracies.extend(self.accuracy(&classes));
+                for (found, class) in found.iter_mut().zip(&classes) {
+                    let precision = class.as_ref().and_then(|class| class.average_precision);
+                    found.precisions.extend(precision);
+                }
+                accuracies.extend(self.accuracy(&classes, &mut found));
                 not_converged += trained().filter(|class| !class.has_converged).count();
             }
             let map = mean(&maps);
             let squares: Vec<f64> = maps.iter().map(|x| (x - map) * (x - map)).collect();
             let map_sd = mean(&squares).sqrt();
             let accuracy = (!accuracies.is_empty()).then(|| mean(&accuracies));
-            Ok(CostScore { cost, map, map_sd, accuracy, not_converged })
+            let score = CostScore { cost, map, map_sd, accuracy, not_converged };
+            Ok((score, self.per_class(&found, draws.len())))
         };
-        let costs: Vec<CostScore> =
+        let (costs, mut per_class): (Vec<CostScore>, Vec<Vec<ClassPrecision>>) =
             self.options.costs.iter().map(of_cost).collect::<Result<_>>()?;
         let better = |a: usize, b: usize| if costs[b].map > costs[a].map { b } else { a };
-        let best = &costs[(0..costs.len()).reduce(better).expect("at least one cost")];
+        let best = (0..costs.len()).reduce(better).expect("at least one cost");
+        let (best, per_class) = (&costs[best], per_class.swap_remove(best));
         let (best_cost, map, map_sd) = (best.cost, best.map, best.map_sd);
         let short = shots.map_or(vec![], |shots| self.short(shots));
         let label = |class: usize| self.class_labels[class] as usize;
         let skipped = skipped.into_iter().map(label).collect();
         let draws = draws.len();
-        Ok(ShotScore { shots, draws, costs, best_cost, map, map_sd, short, skipped })
+        Ok(ShotScore { shots, draws, costs, best_cost, map, map_sd, short, skipped, per_class })
+    }
+
+    /// The means over draws.
+    fn per_class(&self, found: &[Found], draws: usize) -> Vec<ClassPrecision> {
+        let is_single = matches!(self.test.labels, Labels::Single(_));
+        let class = |(class, found): (usize, &Found)| {
+            let is_shown = |&row: &usize| label(&self.test.labels, row, class) > 0;
+            let images = (0..self.test.rows()).filter(is_shown).count();
+            let accuracy = || found.right as f64 / (images * draws) as f64;
+            ClassPrecision {
+                label: self.class_labels[class],
+                name: None,
+                images,
+                average_precision: (!found.precisions.is_empty()).then(|| mean(&found.precisions)),
+                accuracy: (is_single && images > 0).then(accuracy),
+            }
+        };
+        found.iter().enumerate().map(class).collect()
     }
 
     /// `None` if the training images all show the class, or none does.
@@ -319,8 +353,9 @@ impl Problem<'_> {
         Some(ClassScore { decisions, average_precision, has_converged: svm.has_converged })
     }
 
-    /// Fraction of test images whose class has the largest decision value (ties: the first).
-    fn accuracy(&self, classes: &[Option<ClassScore>]) -> Option<f64> {
+    /// Fraction of test images whose class has the largest decision value (ties: the first), which
+    /// are counted for each class.
+    fn accuracy(&self, classes: &[Option<ClassScore>], found: &mut [Found]) -> Option<f64> {
         let Labels::Single(labels) = &self.test.labels else { return None };
         let is_right = |&(row, &label): &(usize, &u32)| {
             let trained = classes.iter().enumerate();
@@ -328,7 +363,11 @@ impl Problem<'_> {
             let best = decisions.reduce(|a, b| if b.1 > a.1 { b } else { a });
             best.is_some_and(|(class, _)| class == label as usize)
         };
-        let right = labels.iter().enumerate().filter(is_right).count();
+        let mut right = 0;
+        for (_, &label) in labels.iter().enumerate().filter(is_right) {
+            found[label as usize].right += 1;
+            right += 1;
+        }
         Some(right as f64 / labels.len() as f64)
     }
 }
@@ -369,6 +408,15 @@ mod tests {
             // Both classes rank their own image first; of three images two are right.
             assert_eq!((score.map, &score.skipped[..]), (1.0, &[2][..]));
             assert!((score.costs[0].accuracy.unwrap() - 2.0 / 3.0).abs() < 1e-12);
+            let class = |label, average_precision, accuracy| ClassPrecision {
+                label,
+                name: None,
+                images: 1,
+                average_precision,
+                accuracy: Some(accuracy),
+            };
+            let wanted = [class(0, Some(1.0), 1.0), class(1, Some(1.0), 1.0), class(2, None, 0.0)];
+            assert_eq!(score.per_class, wanted);
         }
         assert_eq!(three.note().unwrap(), "all there are of class 1 (1); not trained: class 2");
         assert_eq!(full.note().unwrap(), "not trained: class 2");

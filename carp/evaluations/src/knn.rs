@@ -15,6 +15,7 @@ use safetensors::tensor::{Dtype, TensorView};
 use serde::Serialize;
 use tensor::math::exp;
 
+use crate::confusion::{Confusion, as_classes};
 use crate::features::{ClassIds, FeatureSet, Labelled};
 use crate::neighbours::{Neighbour, neighbours};
 
@@ -52,6 +53,11 @@ pub struct KnnResult {
     pub classes: usize,
     /// One per entry of `ks`.
     pub accuracies: Vec<KnnAccuracy>,
+    /// The k with the highest top-1 accuracy, the first in `ks` on a tie.
+    pub confusion_k: usize,
+    /// True classes against its predictions; `per_class` in JSON.
+    #[serde(rename = "per_class", serialize_with = "as_classes")]
+    pub confusion: Confusion,
     /// The ranking of each query, per entry of `ks`.
     #[serde(skip)]
     pub rankings: Vec<Vec<Ranking>>,
@@ -133,8 +139,23 @@ pub fn evaluate(
         *class = ids.label(*class);
     }
     let accuracies = accuracies(&options.ks, &rankings, bank.len(), queries);
-    let (bank, queries) = (bank.len(), queries.len());
-    Ok(KnnResult { options, bank, queries, dim: train.dim, classes, accuracies, rankings })
+    let better = |a: usize, b: usize| if accuracies[b].top1 > accuracies[a].top1 { b } else { a };
+    let best = (0..accuracies.len()).reduce(better);
+    let confusion = best.map_or_else(Confusion::default, |best| {
+        let predicted = rankings[best].iter().map(|ranking| Some(ranking[0]));
+        Confusion::of(ids.labels(), queries.iter().copied().zip(predicted))
+    });
+    Ok(KnnResult {
+        bank: bank.len(),
+        queries: queries.len(),
+        dim: train.dim,
+        classes,
+        confusion_k: best.map_or(0, |best| options.ks[best]),
+        confusion,
+        accuracies,
+        rankings,
+        options,
+    })
 }
 
 /// Accuracy for each of `ks`, in one pass over the bank; see [`classify`].

@@ -85,7 +85,24 @@ fn knn_predicts_as_scikit_learn() {
     let queries = Labelled { features: &test.features, labels: &test_labels };
     let rankings = classify(bank, queries, train.dim, 7, &ks, 0.07, Progress::none()).unwrap();
     let options = KnnOptions { ks: ks.clone(), ..KnnOptions::default() };
-    let accuracies = knn::evaluate(&train, &test, options, Progress::none()).unwrap().accuracies;
+    let result = knn::evaluate(&train, &test, options, Progress::none()).unwrap();
+    // The confusion matrix is that of scikit-learn's predictions, image by image.
+    let best = result.accuracies.iter().map(|accuracy| accuracy.top1).fold(0.0, f64::max);
+    let of_best = result.accuracies.iter().find(|accuracy| accuracy.top1 == best).unwrap();
+    assert_eq!(result.confusion_k, of_best.k);
+    let predicted = tensors.labels(&format!("predictions.{}", of_best.k));
+    for (label, counts) in (0..).zip(result.confusion.counts()) {
+        for (class, count) in (0..).zip(counts) {
+            let pairs = test_labels.iter().zip(&predicted);
+            let wanted = pairs.filter(|&pair| pair == (&label, &class)).count();
+            assert_eq!(count, wanted as u64, "{label} as {class}");
+        }
+    }
+    let right: u64 = result.confusion.per_class().iter().map(|class| class.right).sum();
+    assert_eq!(right as f64 / 200.0, best);
+    let json = serde_json::to_value(&result).unwrap();
+    assert_eq!(json["per_class"].as_array().unwrap().len(), 7);
+    let accuracies = result.accuracies;
     for ((k, rankings), accuracy) in ks.iter().zip(&rankings).zip(accuracies) {
         let predicted: Vec<u32> = rankings.iter().map(|ranking| ranking[0]).collect();
         assert_eq!(predicted, tensors.labels(&format!("predictions.{k}")), "k = {k}");
@@ -148,6 +165,10 @@ fn decision_values_are_scikit_learns() {
             ..FewShotOptions::default()
         };
         let maps = tensors.numbers(&format!("map.{name}"));
+        let shown = |class: usize| {
+            let labels = tensors.numbers("test_labels");
+            labels.iter().skip(class).step_by(6).filter(|&&label| label > 0.0).count()
+        };
         for (interpolation, wanted) in
             [Interpolation::AllPoints, Interpolation::ElevenPoints].into_iter().zip(maps)
         {
@@ -159,6 +180,12 @@ fn decision_values_are_scikit_learns() {
             )
             .unwrap();
             close(got.scores[0].map, wanted, 1e-6, &format!("mAP of {name}, {interpolation:?}"));
+            let classes = &got.scores[0].per_class;
+            let precisions = classes.iter().map(|class| class.average_precision.unwrap());
+            close(precisions.sum::<f64>() / 6.0, wanted, 1e-6, "mean of the classes");
+            for (class, found) in classes.iter().enumerate() {
+                assert_eq!((found.images, found.accuracy), (shown(class), None));
+            }
         }
     }
 }
@@ -196,6 +223,11 @@ fn one_class_per_image_has_accuracy() {
     let result = few_shot::evaluate(train, test, options, Progress::none()).unwrap();
     let accuracy = |i: usize| result.scores[i].costs[0].accuracy.unwrap();
     assert!(accuracy(0) > 1.0 / 7.0 && accuracy(1) > accuracy(0), "{result:?}");
+    for (at, score) in result.scores.iter().enumerate() {
+        let classes = score.per_class.iter();
+        let right = classes.map(|class| class.accuracy.unwrap() * class.images as f64);
+        close(right.sum::<f64>() / 200.0, accuracy(at), 1e-12, "right images of all classes");
+    }
 }
 
 #[test]

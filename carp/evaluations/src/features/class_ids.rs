@@ -26,6 +26,11 @@ impl ClassIds {
         labels.iter().map(class).collect()
     }
 
+    /// The labels, rising.
+    pub fn labels(&self) -> &[u32] {
+        &self.0
+    }
+
     /// The label of a class.
     pub fn label(&self, class: u32) -> u32 {
         self.0[class as usize]

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::settings::LinearSettings;
 use crate::accuracy::Accuracy;
+use crate::confusion::{Confusion, as_classes};
 
 /// A classifier's result after an epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -47,6 +48,9 @@ pub struct LinearResult {
     pub heads: Vec<HeadResult>,
     /// Index of the one with the highest best accuracy, the first on a tie.
     pub best_head: usize,
+    /// True classes against its predictions in its best epoch; `per_class` in JSON.
+    #[serde(rename = "per_class", serialize_with = "as_classes")]
+    pub confusion: Confusion,
 }
 
 impl LinearResult {

@@ -44,7 +44,10 @@ pub fn linear_of_features(
     let rows = chosen(settings, &train_classes, classes)?;
     let mut batches = StoredBatches::new(set, train.dim, rows, settings.seed);
     let test = Labelled { features: &test.features, labels: &test_classes };
-    linear(settings, &mut batches, test, (train.dim, classes), device, show)
+    let result = linear(settings, &mut batches, test, (train.dim, classes), device, show)?;
+    // The labels of the files.
+    let confusion = result.confusion.relabelled(|class| ids.label(class));
+    Ok(LinearResult { confusion, ..result })
 }
 
 /// The probe on a frozen backbone, in inference mode. With a `crop_scale` it trains on new random

@@ -11,8 +11,8 @@ use datasets::{Dataset, Progress, Splits, Subset};
 
 use crate::features::{Encoder, Labelled, POOLED, pixels};
 use crate::knn::knn;
-use crate::neighbour_sheet::{Row, draw_neighbours};
 use crate::neighbours::neighbours;
+use crate::picture_sheet::{Frame, Picture, Row, draw};
 
 /// Rows in the image of a run.
 const ROWS: usize = 10;
@@ -116,7 +116,7 @@ impl OnlineKnn {
     }
 
     /// Rows for the image of a run: the first query of each class (at most `rows`), with its `most`
-    /// nearest training images by either network.
+    /// nearest training images before training, and after it.
     ///
     /// # Errors
     /// An image that cannot be read.
@@ -136,17 +136,14 @@ impl OnlineKnn {
             let picture = |&(_, index): &(f32, u32)| {
                 let index = index as usize;
                 let is_right = self.bank.label(index) == Some(labels[query]);
-                Ok((Arc::unwrap_or_clone(self.bank.image(index)?), is_right))
+                Ok(Picture::new(&*self.bank.image(index)?, Frame::right(is_right)))
             };
             nearest[0].iter().map(picture).collect()
         };
         chosen
             .map(|query| {
-                Ok(Row {
-                    query: Arc::unwrap_or_clone(self.queries.image(query)?),
-                    before: near(before, query)?,
-                    after: near(after, query)?,
-                })
+                let picture = Picture::new(&*self.queries.image(query)?, Frame::Query);
+                Ok(Row { groups: vec![vec![picture], near(before, query)?, near(after, query)?] })
             })
             .collect()
     }
@@ -169,7 +166,7 @@ impl Monitor for OnlineKnn {
     fn finish(&mut self, folder: &Path) -> Result<f64> {
         if let (Some(first), Some(last)) = (&self.first, &self.last) {
             let rows = self.rows(first, last, ROWS, NEIGHBOURS)?;
-            draw_neighbours(&folder.join("neighbours.png"), &rows)?;
+            draw(&folder.join("neighbours.png"), &rows)?;
         }
         self.pixels()
     }

@@ -11,57 +11,11 @@ use rayon::prelude::*;
 use serde::Serialize;
 use tensor::random::{Purpose, Stream};
 
-use super::average_precision::{Interpolation, average_precision};
-use super::linear_svm::{LinearSvm, SvmOptions};
+use super::average_precision::average_precision;
+use super::linear_svm::LinearSvm;
 use crate::features::{ClassIds, FeatureSet};
+pub use crate::few_shot_options::{Difficult, FewShotOptions};
 pub use crate::few_shot_scores::{ClassPrecision, CostScore, ShortClass, ShotScore};
-
-/// Meaning of label 0 in `[N,C]`: PASCAL VOC's difficult objects.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Difficult {
-    /// The class is absent, as in the authors' script.
-    Negative,
-    /// The image is ignored for this class, in training and test, as in the devkit.
-    Ignored,
-}
-
-/// Settings; the default is the authors' script.
-#[derive(Clone, Debug, Serialize)]
-pub struct FewShotOptions {
-    /// Costs C; the one with the best mean average precision is reported.
-    pub costs: Vec<f64>,
-    /// Positive images per class.
-    pub shots: Vec<usize>,
-    /// Draws for each number of shots.
-    pub draws: usize,
-    /// Also train on all images.
-    pub full: bool,
-    /// Meaning of label 0.
-    pub difficult: Difficult,
-    /// Interpolation of average precision.
-    pub interpolation: Interpolation,
-    /// Settings of each SVM.
-    #[serde(flatten)]
-    pub svm: SvmOptions,
-    /// Seed of draws and sweeps.
-    pub seed: u64,
-}
-
-impl Default for FewShotOptions {
-    fn default() -> FewShotOptions {
-        FewShotOptions {
-            costs: vec![0.5],
-            shots: vec![1, 2, 4, 8, 16],
-            draws: 5,
-            full: true,
-            difficult: Difficult::Negative,
-            interpolation: Interpolation::AllPoints,
-            svm: SvmOptions::default(),
-            seed: 0,
-        }
-    }
-}
 
 /// The result of [`evaluate`], with its settings.
 #[derive(Clone, Debug, Serialize)]
@@ -94,7 +48,7 @@ pub fn evaluate(
     progress: Progress,
 ) -> Result<FewShotResult> {
     train.same_dim(&test)?;
-    check(&options)?;
+    options.check()?;
     let class_labels = class_labels(&mut train.labels, &mut test.labels)?;
     let classes = class_labels.len();
     if options.difficult == Difficult::Ignored {
@@ -132,22 +86,6 @@ pub fn evaluate(
         scores,
         options,
     })
-}
-
-fn check(options: &FewShotOptions) -> Result<()> {
-    let wrong = if options.costs.is_empty() || options.costs.iter().any(|c| c.is_nan() || *c <= 0.0)
-    {
-        "costs C should be above 0"
-    } else if options.shots.contains(&0) {
-        "0 images per class: choose at least 1"
-    } else if options.draws == 0 && !options.shots.is_empty() {
-        "0 draws: choose at least 1"
-    } else if options.shots.is_empty() && !options.full {
-        "nothing to train: give shots or all images"
-    } else {
-        return Ok(());
-    };
-    Err(Error::usage(format!("few-shot: {wrong}")))
 }
 
 /// The label of each class: of `[N]` those that occur, and the classes take their place; of `[N,C]`

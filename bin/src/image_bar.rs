@@ -1,7 +1,8 @@
-//! A progress bar that counts images.
+//! Progress bars that count images, or anything.
 
 use std::time::Instant;
 
+use datasets::Progress;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::print::complain;
@@ -16,10 +17,7 @@ pub struct ImageBar {
 impl ImageBar {
     /// A bar for `images` images, labelled `what`.
     pub fn new(what: &str, images: usize) -> ImageBar {
-        let bar = ProgressBar::new(images as u64).with_message(what.to_owned());
-        let style = "{msg}  {bar:24} {pos}/{len}  {per_sec}  ETA {eta}";
-        bar.set_style(ProgressStyle::with_template(style).expect("a valid template"));
-        ImageBar { bar, start: Instant::now(), images }
+        ImageBar { bar: bar(what, images), start: Instant::now(), images }
     }
 
     /// Shows that `done` images are done.
@@ -37,6 +35,23 @@ impl ImageBar {
         }
         self.images as f64 / self.start.elapsed().as_secs_f64().max(1e-9)
     }
+}
+
+/// Runs work that counts what is done, with a bar.
+pub fn watched<T>(what: &str, work: impl FnOnce(Progress) -> T) -> T {
+    let bar = bar(what, 0);
+    let result = work(Progress::new(&|done, all| {
+        bar.set_length(all as u64);
+        bar.set_position(done as u64);
+    }));
+    bar.finish_and_clear();
+    result
+}
+
+fn bar(what: &str, all: usize) -> ProgressBar {
+    let style = "{msg}  {bar:24} {pos}/{len}  {per_sec}  ETA {eta}";
+    let style = ProgressStyle::with_template(style).expect("a valid template");
+    ProgressBar::new(all as u64).with_message(what.to_owned()).with_style(style)
 }
 
 /// A bar for one part of the images after another; hidden without a terminal.

@@ -126,6 +126,11 @@ fn planted(root: &Path, name: &str, folder: &str) {
     std::fs::rename(temp.keep(), root.join(folder)).unwrap();
 }
 
+/// Width and height of a sheet of pictures of 24 x 24 pixels, three times as large.
+fn sheet_size(columns: u32, rows: u32) -> (u32, u32) {
+    (4 + columns * (72 + 6 + 4), 4 + rows * (72 + 6 + 4))
+}
+
 /// The data sets with faults, under torchvision's names where it has others.
 fn faulty() -> TempDir {
     let root = tempfile::tempdir().unwrap();
@@ -189,32 +194,50 @@ fn a_data_set_with_faults_gives_what_its_readable_images_give() {
         |result: &Value, names: [&str; 3]| names.map(|name| result[name].as_u64().unwrap());
     assert_eq!(counts(&knn, ["bank", "queries", "classes"]), [12, 8, 3]);
     assert_eq!(knn["accuracies"][0]["top1"], 1.0);
+    let class = |label: u32, images: u32| {
+        serde_json::json!({ "label": label, "name": format!("{label:05}"),
+        "images": images, "right": images, "accuracy": 1.0, "most_taken_for": null })
+    };
+    let classes = serde_json::json!([class(0, 2), class(2, 3), class(40, 3)]);
+    assert_eq!(knn["per_class"], classes);
 
     let sgd = "--optimizer sgd --lr 0.3,1 --epochs";
     let linear = measured(folder, &format!("linear {data} {sgd} 120 --no-augment"));
     assert_eq!(counts(&linear, ["train_images", "test_images", "classes"]), [12, 8, 3]);
     let best = linear["best_head"].as_u64().unwrap() as usize;
     assert_eq!(linear["heads"][best]["best"]["top1"], 1.0);
+    assert_eq!(linear["per_class"], classes);
     // The same numbers by way of files.
     for split in ["train", "test"] {
         succeeds(folder, &format!("features {data} --split {split} -o {split}"));
     }
     let files =
         measured(folder, &format!("linear --features train --test-features test {sgd} 120"));
-    assert_eq!(files["heads"], linear["heads"]);
+    assert_eq!((&files["heads"], &files["per_class"]), (&linear["heads"], &linear["per_class"]));
     let augmented = measured(folder, &format!("linear {data} {sgd} 2"));
     assert_eq!(counts(&augmented, ["train_images", "test_images", "classes"]), [12, 8, 3]);
 
     let semi = measured(folder, &format!("semi {data} --percent 100 --epochs 1 --batch-size 6"));
     assert_eq!(counts(&semi, ["train_images", "test_images", "classes"]), [12, 8, 3]);
 
-    let kmeans = measured(folder, &format!("kmeans {data}"));
+    let more = "--confusion c.csv --per-class --pictures clusters.png";
+    let kmeans = measured(folder, &format!("kmeans {data} {more}"));
+    let table = std::fs::read_to_string(folder.join("c.csv")).unwrap();
+    assert_eq!(table, "true class,00000,00002,00040\n00000,2,0,0\n00002,0,3,0\n00040,0,0,3\n");
+    // A row per cluster, of at most three pictures.
+    let sheet = image::open(folder.join("clusters.png")).unwrap();
+    assert_eq!((sheet.width(), sheet.height()), sheet_size(3, 3));
     assert_eq!(counts(&kmeans, ["points", "scored", "clusters"]), [12, 8, 3]);
     assert_eq!(kmeans["scores"]["accuracy"], 1.0);
 
     let few = measured(folder, &format!("few-shot {data} --shots 2 --draws 1"));
     assert_eq!(counts(&few, ["train", "test", "classes"]), [12, 8, 3]);
     assert_eq!(few["scores"][0]["short"], serde_json::json!([{ "class": 40, "images": 1 }]));
+    let class = &few["scores"][1]["per_class"][2];
+    assert_eq!(
+        (&class["label"], &class["images"], &class["average_precision"]),
+        (&40.into(), &3.into(), &1.0.into())
+    );
     assert_eq!((&few["scores"][0]["map"], &few["scores"][1]["map"]), (&1.0.into(), &1.0.into()));
 
     for command in ["knn", "linear", "semi", "kmeans", "few-shot"] {
@@ -228,7 +251,11 @@ fn retrieval_needs_every_image_and_copies_leave_a_row_out() {
     let root = faulty();
     let folder = root.path();
     let retrieval = "retrieval WEIGHTS --dataset roxford5k --data roxford5k --fit 40";
-    let result = measured(folder, retrieval);
+    let result = measured(folder, &format!("{retrieval} --pictures found.png"));
+    let sheet = image::open(folder.join("found.png")).unwrap();
+    // The query's gap is wider.
+    let (width, height) = sheet_size(5, 2);
+    assert_eq!((sheet.width(), sheet.height()), (width + 16, height));
     // By trapezoids: the second query's only match has rank 1, (0 / 1 + 1 / 2) / 2.
     assert_eq!(result["medium"]["average_precisions"], serde_json::json!([1.0, 0.25]));
     assert_eq!(result["easy"]["average_precisions"], serde_json::json!([1.0, null]));

@@ -195,6 +195,8 @@ fn exit_code(report: &EvaluationReport) -> ExitCode {
 /// The terminal during the evaluations.
 struct Screen {
     bar: ProgressBar,
+    /// What it shows.
+    part: String,
 }
 
 impl Screen {
@@ -202,21 +204,22 @@ impl Screen {
         let bar = ProgressBar::new(0);
         let style = "{msg}  {bar:24} {pos}/{len}  {per_sec}  ETA {eta}";
         bar.set_style(ProgressStyle::with_template(style).expect("a valid template"));
-        Screen { bar }
+        Screen { bar, part: String::new() }
     }
 
     fn show(&mut self, event: EvaluationEvent) {
         match event {
             EvaluationEvent::Features { what, done, images } => {
-                if done == 0 {
-                    self.bar.reset();
-                    self.bar.set_length(images as u64);
-                    self.bar.set_message(format!("features of {what}"));
-                }
+                self.part(format!("images of {what}"));
+                self.bar.set_length(images as u64);
                 self.bar.set_position(done as u64);
             }
             EvaluationEvent::Start { data, network, protocol } => {
-                self.bar.set_message(format!("{data}, {network}: {}", protocol.title()));
+                self.part(format!("{data}, {network}: {}", protocol.title()));
+            }
+            EvaluationEvent::Progress { done, all } => {
+                self.bar.set_length(all as u64);
+                self.bar.set_position(done as u64);
             }
             EvaluationEvent::Done(entry) => {
                 let first = entry.scores.first();
@@ -230,6 +233,15 @@ impl Screen {
                 let kind = if skipped.is_fault { "failed" } else { "skipped" };
                 self.line(&format!("{}{what} {kind}: {}", skipped.data, skipped.why));
             }
+        }
+    }
+
+    /// Begins another part of the work, if it is another.
+    fn part(&mut self, part: String) {
+        if self.part != part {
+            self.bar.reset();
+            self.bar.set_message(part.clone());
+            self.part = part;
         }
     }
 

@@ -6,17 +6,20 @@ use std::process::ExitCode;
 use carp::error::{Error, Result};
 use carp::views::EvalTransform;
 use clap::Args;
-use datasets::Reading;
+use datasets::{Dataset, Reading};
 use evaluations::all::{AllSettings, Protocol};
 use evaluations::copy_detection::{
-    CopyDetectionOptions, CopyDetectionResult, CopyFeatures, CopyNames, HEADLINE, evaluate,
+    CopyDetectionOptions, CopyDetectionResult, CopyFeatures, CopyNames, HEADLINE, evaluate, sheet,
 };
 use evaluations::copy_set::CopySet;
 use evaluations::features::{FeatureSet, POOLED};
+use evaluations::picture_sheet::draw;
+use evaluations::ranking::KEPT;
+use files::check_output;
 
 use super::classifier::{Source, print_source};
 use super::feature_source::{FeatureSource, files, wanted};
-use crate::image_bar::PartsBar;
+use crate::image_bar::{PartsBar, watched};
 use crate::network_args::batch_size;
 use crate::print::say;
 use crate::threads::on_threads;
@@ -43,10 +46,18 @@ pub struct CopyDetectionArgs {
     /// How much of each ranking counts; 0 means all.
     #[arg(long, value_name = "N", default_value_t = CopyDetectionOptions::default().top)]
     top: usize,
+    /// Draw a PNG with a row per query: the query, framed dark grey, then what was found, nearest
+    /// first, framed green if right, red if wrong. The rows go from the worst query to the best.
+    #[arg(long, value_name = "FILE", conflicts_with = "features")]
+    pictures: Option<PathBuf>,
+    /// Most rows of pictures.
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    rows: usize,
 }
 
 pub fn run(args: &CopyDetectionArgs) -> Result<ExitCode> {
     args.source.output.check()?;
+    args.pictures.as_deref().map_or(Ok(()), check_output)?;
     let (source, result) = on_threads(args.source.output.threads, || measure(args))?;
     let whitening = match result.whitened_by {
         Some(n) => format!("whitened (power {}, {n} images)", result.options.whitening_power),
@@ -93,7 +104,8 @@ fn measure(args: &CopyDetectionArgs) -> Result<(Source, CopyDetectionResult)> {
             distractors: load(&args.distractors)?,
             whitening: load(&args.whitening)?,
         };
-        return Ok((source, evaluate(features, &names, options)?));
+        let result = watched("rankings", |progress| evaluate(features, &names, options, progress))?;
+        return Ok((source, result));
     };
     if args.names.is_some() {
         let detail = "--names is for --features: a data set has its own file names";
@@ -113,11 +125,20 @@ fn measure(args: &CopyDetectionArgs) -> Result<(Source, CopyDetectionResult)> {
     source.extend(files(more));
     let reading = Reading { strict: data.strict, cache: 0 };
     let folders = [args.distractors.as_deref(), args.whitening.as_deref()];
-    let set = CopySet::new(&contents, folders, reading)?;
+    let set =
+        watched(contents.title, |progress| CopySet::new(&contents, folders, reading, progress))?;
     let batch = batch_size(&file, None)?;
     let mut encoder = images.network.encoder(&mut file, transform, POOLED, batch)?;
     let mut bar = PartsBar::default();
     let features = set.features(&mut encoder, |part, done, images| bar.set(part, done, images))?;
     bar.finish();
-    Ok((source, evaluate(features, &set.names(), options)?))
+    let names = set.names();
+    let result = watched("rankings", |progress| evaluate(features, &names, options, progress))?;
+    if let Some(path) = &args.pictures {
+        let copies: Vec<&dyn Dataset> = set.blocks.iter().map(|(_, data)| &**data).collect();
+        let database: Vec<&dyn Dataset> =
+            std::iter::once(&set.originals).chain(&set.distractors).map(|data| &**data).collect();
+        draw(path, &sheet(&result, &copies, &database, args.rows, KEPT)?)?;
+    }
+    Ok((source, result))
 }

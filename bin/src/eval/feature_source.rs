@@ -76,7 +76,7 @@ impl FeatureSource {
         if self.checkpoint()?.is_none() {
             wanted(&self.test_features, "--test-features", "the test features")?;
         }
-        let Sets { train, test, source } = self.train_and_maybe_test(protocol)?;
+        let Sets { train, test, source, .. } = self.train_and_maybe_test(protocol)?;
         Ok((train, test.expect("a file, or a network's"), source))
     }
 
@@ -91,6 +91,7 @@ impl FeatureSource {
             train: FeatureSet::load(train)?,
             test: test.map(FeatureSet::load).transpose()?,
             source: files([("features", Some(train)), ("test features", test)]),
+            test_images: None,
         })
     }
 

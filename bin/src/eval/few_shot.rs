@@ -6,12 +6,13 @@ use carp::error::Result;
 use clap::{Args, ValueEnum};
 use evaluations::all::Protocol;
 use evaluations::average_precision::Interpolation;
-use evaluations::few_shot::{Difficult, FewShotOptions, evaluate};
+use evaluations::few_shot::{ClassPrecision, Difficult, FewShotOptions, ShotScore, evaluate};
 use evaluations::linear_svm::SvmOptions;
 
 use super::classifier::print_source;
 use super::feature_source::FeatureSource;
 use crate::commas::with_commas;
+use crate::image_bar::watched;
 use crate::print::say;
 use crate::threads::on_threads;
 
@@ -51,6 +52,9 @@ pub struct FewShotArgs {
     /// Weight of positive images; negative ones have 1.
     #[arg(long, value_name = "X", default_value_t = SvmOptions::default().positive_weight)]
     positive_weight: f64,
+    /// Also print the average precision of each class, of the most images per class.
+    #[arg(long)]
+    per_class: bool,
     /// Seed of draws and sweeps.
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
@@ -97,7 +101,8 @@ pub fn run(args: &FewShotArgs) -> Result<ExitCode> {
     };
     let (source, result) = on_threads(args.source.output.threads, || {
         let (train, test, source) = args.source.pair(Protocol::FewShot)?;
-        Ok((source, evaluate(train, test, options)?))
+        let result = watched("SVMs", |progress| evaluate(train, test, options, progress))?;
+        Ok((source, result))
     })?;
     print_source(&source);
     let options = &result.options;
@@ -148,6 +153,23 @@ pub fn run(args: &FewShotArgs) -> Result<ExitCode> {
             say!("{shots} images/class: {note}");
         }
     }
+    if let (true, Some(score)) = (args.per_class, result.scores.last()) {
+        print_classes(score);
+    }
     args.source.output.save(Protocol::FewShot, &source, &result)?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn print_classes(score: &ShotScore) {
+    let name = |class: &ClassPrecision| class.name.clone().unwrap_or(class.label.to_string());
+    let names: Vec<String> = score.per_class.iter().map(name).collect();
+    let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0).max(5);
+    let shots = score.shots.map_or("all".to_owned(), |shots| shots.to_string());
+    say!("\nclass by class, {shots} images/class");
+    say!("{:<width$}  {:>7}  {:>7}  {:>10}", "class", "images", "AP %", "accuracy %");
+    for (name, class) in names.iter().zip(&score.per_class) {
+        let percent = |x: Option<f64>| x.map_or("-".to_owned(), |x| format!("{:.2}", 100.0 * x));
+        let (precision, accuracy) = (percent(class.average_precision), percent(class.accuracy));
+        say!("{name:<width$}  {:>7}  {precision:>7}  {accuracy:>10}", class.images);
+    }
 }

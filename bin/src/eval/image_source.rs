@@ -1,11 +1,12 @@
 //! A network and the images it sees: what every protocol evaluates, if not features from files.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use carp::error::Result;
 use carp::views::EvalTransform;
 use clap::Args;
-use datasets::DataKind;
+use datasets::{DataKind, Dataset};
 use evaluations::all::{Look, Protocol};
 use evaluations::features::{FeatureSet, POOLED};
 use evaluations::network_file::{NetworkFile, NetworkName};
@@ -13,7 +14,7 @@ use evaluations::trained::{LabelledSplits, TrainedBackbone};
 
 use super::classifier::Source;
 use crate::data_args::DataArgs;
-use crate::image_bar::ImageBar;
+use crate::image_bar::{ImageBar, watched};
 use crate::network_args::{NetworkArgs, batch_size};
 
 /// A network of a checkpoint, and images.
@@ -30,6 +31,8 @@ pub struct Sets {
     pub train: FeatureSet,
     pub test: Option<FeatureSet>,
     pub source: Source,
+    /// The test images, unreadable ones included; features from files have none.
+    pub test_images: Option<Arc<dyn Dataset>>,
 }
 
 /// A network and labelled images with their source.
@@ -71,18 +74,19 @@ impl ImageSource {
         let images = transform.to_string();
         let batch = batch_size(&file, None)?;
         let mut encoder = self.network.encoder(&mut file, transform, POOLED, batch)?;
-        let mut features = |split, what| -> Result<FeatureSet> {
-            let data = self.data.open(&file, split)?;
+        let mut features = |data: &dyn Dataset, what| -> Result<FeatureSet> {
             source.push((what, data.name().to_owned()));
             let bar = ImageBar::new(data.name(), data.len());
-            let set = encoder.feature_set(&*data, |done| bar.set(done))?;
+            let set = encoder.feature_set(data, |done| bar.set(done))?;
             bar.finish(set.rows());
             Ok(set)
         };
-        let train = features("train", "training images of")?;
-        let test = Some(features("test", "test images of")?);
+        let (train, test) = (self.data.open(&file, "train")?, self.data.open(&file, "test")?);
+        let train = features(&*train, "training images of")?;
+        let test_images = Some(Arc::clone(&test));
+        let test = Some(features(&*test, "test images of")?);
         source.push(("images", images));
-        Ok(Sets { train, test, source })
+        Ok(Sets { train, test, source, test_images })
     }
 
     /// The network and the labelled images that it can read.
@@ -91,7 +95,9 @@ impl ImageSource {
         let (data, seed) = self.data.config(&file)?;
         let transform = self.transform(&file, protocol, data.kind)?;
         let backbone = self.network.trained(&mut file, transform)?;
-        let splits = LabelledSplits::new(&data.open(seed)?)?;
+        let opened = data.open(seed)?;
+        let splits =
+            watched(opened.pretrain.name(), |progress| LabelledSplits::new(&opened, progress))?;
         source.push(("training images of", splits.train.name().to_owned()));
         source.push(("test images of", splits.test.name().to_owned()));
         Ok(Labelled { backbone, splits, source })

@@ -1,16 +1,23 @@
 //! `carp eval kmeans`: clusters features and scores the clusters against the classes.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use carp::error::Result;
 use clap::{Args, ValueEnum};
+use datasets::Subset;
 use evaluations::all::Protocol;
-use evaluations::clustering::{ClusteringOptions, evaluate};
+use evaluations::clustering::{ClusteringOptions, evaluate, sheet};
 use evaluations::kmeans::{KmeansOptions, Start};
+use evaluations::picture_sheet::draw;
+use evaluations::ranking::KEPT;
+use files::check_output;
 
+use super::class_args::ClassArgs;
 use super::classifier::print_source;
 use super::feature_source::FeatureSource;
 use super::image_source::Sets;
+use crate::image_bar::watched;
 use crate::print::say;
 use crate::threads::on_threads;
 
@@ -44,6 +51,15 @@ pub struct KmeansArgs {
     /// Do not standardise features by the training mean and standard deviation.
     #[arg(long)]
     no_standardize: bool,
+    #[command(flatten)]
+    classes: ClassArgs,
+    /// Draw a PNG with a row of test pictures per cluster, nearest to its centroid first: framed
+    /// green if their class is the cluster's, red if not, grey if it has none; the least pure first.
+    #[arg(long, value_name = "FILE", conflicts_with = "features")]
+    pictures: Option<PathBuf>,
+    /// Most rows of pictures.
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    rows: usize,
     /// Random seed.
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
@@ -59,6 +75,8 @@ enum StartArg {
 
 pub fn run(args: &KmeansArgs) -> Result<ExitCode> {
     args.source.output.check()?;
+    args.classes.check()?;
+    args.pictures.as_deref().map_or(Ok(()), check_output)?;
     let options = ClusteringOptions {
         kmeans: KmeansOptions {
             clusters: args.clusters,
@@ -75,8 +93,14 @@ pub fn run(args: &KmeansArgs) -> Result<ExitCode> {
         max_points_per_centroid: args.max_points_per_centroid,
     };
     let (source, result) = on_threads(args.source.output.threads, || {
-        let Sets { train, test, source } = args.source.train_and_maybe_test(Protocol::Kmeans)?;
-        Ok((source, evaluate(train, test, options)?))
+        let Sets { train, test, source, test_images } =
+            args.source.train_and_maybe_test(Protocol::Kmeans)?;
+        let result = watched("k-means", |progress| evaluate(train, test, options, progress))?;
+        if let (Some(path), Some(images)) = (&args.pictures, test_images) {
+            let images = watched("pictures", |progress| Subset::readable(images, progress))?;
+            draw(path, &sheet(&result, &*images, args.rows, KEPT)?)?;
+        }
+        Ok((source, result))
     })?;
     print_source(&source);
     let (options, scores) = (&result.options, &result.scores);
@@ -123,6 +147,7 @@ pub fn run(args: &KmeansArgs) -> Result<ExitCode> {
     ] {
         say!("{name:<20}  {:>7.2}", 100.0 * score);
     }
+    args.classes.show(&result.confusion, "each cluster taken for the class it is matched to")?;
     args.source.output.save(Protocol::Kmeans, &source, &result)?;
     Ok(ExitCode::SUCCESS)
 }

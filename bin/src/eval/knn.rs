@@ -9,9 +9,11 @@ use evaluations::all::Protocol;
 use evaluations::knn::{KnnAccuracy, KnnOptions, evaluate};
 use files::check_output;
 
+use super::class_args::ClassArgs;
 use super::classifier::print_source;
 use super::feature_source::FeatureSource;
 use crate::commas::with_commas;
+use crate::image_bar::watched;
 use crate::print::say;
 use crate::threads::on_threads;
 
@@ -26,6 +28,8 @@ pub struct KnnArgs {
     /// T in the weight exp(similarity / T) of a vote.
     #[arg(long, value_name = "T", default_value_t = KnnOptions::default().temperature)]
     temperature: f32,
+    #[command(flatten)]
+    classes: ClassArgs,
     /// Also write the predicted classes: safetensors with `predictions.K` `[N]` for each k.
     #[arg(long, value_name = "FILE")]
     predictions: Option<PathBuf>,
@@ -33,11 +37,13 @@ pub struct KnnArgs {
 
 pub fn run(args: &KnnArgs) -> Result<ExitCode> {
     args.source.output.check()?;
+    args.classes.check()?;
     args.predictions.as_deref().map_or(Ok(()), check_output)?;
     let options = KnnOptions { ks: args.k.clone(), temperature: args.temperature };
     let (source, result) = on_threads(args.source.output.threads, || {
         let (train, test, source) = args.source.pair(Protocol::Knn)?;
-        Ok((source, evaluate(&train, &test, options)?))
+        let result = watched("k-NN", |progress| evaluate(&train, &test, options, progress))?;
+        Ok((source, result))
     })?;
     print_source(&source);
     say!(
@@ -55,6 +61,7 @@ pub fn run(args: &KnnArgs) -> Result<ExitCode> {
         let (top1, top5) = (100.0 * accuracy.top1, 100.0 * accuracy.top5);
         say!("{name:>width$}  {top1:>8.2}  {top5:>8.2}");
     }
+    args.classes.show(&result.confusion, &format!("k = {}", result.confusion_k))?;
     if let Some(path) = &args.predictions {
         result.save_predictions(path)?;
     }

@@ -12,6 +12,7 @@ use evaluations::linear::{
 };
 use evaluations::network_file::NetworkName;
 
+use super::class_args::ClassArgs;
 use super::classifier::{Screen, Source, print_settings};
 use super::feature_source::FeatureSource;
 use super::image_source::Labelled;
@@ -70,6 +71,8 @@ pub struct LinearArgs {
     #[arg(long, value_name = "LOW,HIGH", value_parser = super::classifier::low_high)]
     #[arg(default_value = "0.08,1", conflicts_with = "features")]
     crop_scale: (f32, f32),
+    #[command(flatten)]
+    classes: ClassArgs,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -136,12 +139,16 @@ impl LinearArgs {
 
 pub fn run(args: &LinearArgs) -> Result<ExitCode> {
     args.source.output.check()?;
+    args.classes.check()?;
     let settings = args.settings();
     let mut screen = Screen::new(&settings.lr);
     let measured = on_threads(args.source.output.threads, || measure(args, &settings, &mut screen));
     screen.finish();
     let (source, result) = measured?;
     print(&source, &result);
+    let best = result.best();
+    let settings = format!("lr {}, epoch {}", best.lr, best.best.epoch);
+    args.classes.show(&result.confusion, &settings)?;
     args.source.output.save(Protocol::Linear, &source, &result)?;
     Ok(ExitCode::SUCCESS)
 }

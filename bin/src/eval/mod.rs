@@ -1,6 +1,7 @@
 //! `carp eval`: evaluates a trained network, one file per protocol.
 
 mod all;
+mod class_args;
 mod classifier;
 mod copy_detection;
 mod feature_source;

@@ -5,15 +5,19 @@ use std::process::ExitCode;
 
 use carp::error::{Error, Result};
 use clap::Args;
+use datasets::Reading;
 use evaluations::all::{AllSettings, Protocol};
 use evaluations::features::FeatureSet;
-use evaluations::retrieval::{Relevance, RetrievalOptions, RetrievalResult, evaluate};
+use evaluations::picture_sheet::draw;
+use evaluations::ranking::KEPT;
+use evaluations::retrieval::{Relevance, RetrievalOptions, RetrievalResult, evaluate, sheet};
 use evaluations::retrieval_set::{RetrievalLook, RetrievalSet};
+use files::check_output;
 
 use super::classifier::{Source, print_source};
 use super::feature_source::{FeatureSource, files, wanted};
 use crate::commas::with_commas;
-use crate::image_bar::PartsBar;
+use crate::image_bar::{PartsBar, watched};
 use crate::print::say;
 use crate::threads::on_threads;
 
@@ -36,10 +40,19 @@ pub struct RetrievalArgs {
     #[arg(long, value_name = "RANK,...", value_delimiter = ',')]
     #[arg(default_value = with_commas(&RetrievalOptions::default().precision_at))]
     precision_at: Vec<usize>,
+    /// Draw a PNG with a row per query: the query, framed dark grey, then what was found, nearest
+    /// first, framed green if right, red if wrong, light grey if it does not count
+    /// (Medium). The rows go from the worst query to the best.
+    #[arg(long, value_name = "FILE", conflicts_with = "features")]
+    pictures: Option<PathBuf>,
+    /// Most rows of pictures.
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    rows: usize,
 }
 
 pub fn run(args: &RetrievalArgs) -> Result<ExitCode> {
     args.source.output.check()?;
+    args.pictures.as_deref().map_or(Ok(()), check_output)?;
     let (source, result) = on_threads(args.source.output.threads, || measure(args))?;
     print_source(&source);
     say!(
@@ -74,7 +87,10 @@ fn measure(args: &RetrievalArgs) -> Result<(Source, RetrievalResult)> {
         ]);
         let relevance = Relevance::load(relevance)?;
         let (database, queries) = (FeatureSet::load(database)?, FeatureSet::load(queries)?);
-        return Ok((source, evaluate(&database, &queries, &relevance, options)?));
+        let result = watched("rankings", |progress| {
+            evaluate(&database, &queries, &relevance, options, progress)
+        })?;
+        return Ok((source, result));
     };
     if args.relevance.is_some() {
         let detail = "--relevance is for --features: a data set has its own ground truth";
@@ -96,5 +112,12 @@ fn measure(args: &RetrievalArgs) -> Result<(Source, RetrievalResult)> {
     source.push(("images", look.images(&backbone)));
     source.push(("comparison", look.line()));
     let RetrievalSet { database, queries, relevance } = &set;
-    Ok((source, evaluate(database, queries, relevance, options)?))
+    let result =
+        watched("rankings", |progress| evaluate(database, queries, relevance, options, progress))?;
+    if let Some(path) = &args.pictures {
+        let images = |split| contents.dataset(split, Reading { strict: true, cache: 0 });
+        let (queries, database) = (images("queries")?, images("database")?);
+        draw(path, &sheet(&result, &*queries, &*database, args.rows, KEPT)?)?;
+    }
+    Ok((source, result))
 }

@@ -9,6 +9,7 @@ use evaluations::all::Protocol;
 use evaluations::label_subset;
 use evaluations::semi::{KnownLabels, SemiResult, SemiSettings, semi};
 
+use super::class_args::ClassArgs;
 use super::classifier::{Screen, print_settings};
 use super::feature_source::Output;
 use super::image_source::{ImageSource, Labelled};
@@ -66,6 +67,8 @@ pub struct SemiArgs {
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
     #[command(flatten)]
+    classes: ClassArgs,
+    #[command(flatten)]
     output: Output,
 }
 
@@ -93,6 +96,7 @@ impl SemiArgs {
 
 pub fn run(args: &SemiArgs) -> Result<ExitCode> {
     args.output.check()?;
+    args.classes.check()?;
     let (source, result) = on_threads(args.output.threads, || {
         let Labelled { backbone, splits, mut source } =
             args.images.labelled(&args.checkpoint, Protocol::Semi)?;
@@ -111,6 +115,7 @@ pub fn run(args: &SemiArgs) -> Result<ExitCode> {
         Ok((source, result?))
     })?;
     print(&source, &result);
+    args.classes.show(&result.confusion, &format!("epoch {}", result.best.epoch))?;
     args.output.save(Protocol::Semi, &source, &result)?;
     Ok(ExitCode::SUCCESS)
 }

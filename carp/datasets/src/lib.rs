@@ -1,7 +1,7 @@
 //! Images, and data sets: built in, or read as published.
 //!
 //! Random views and networks belong to the method, in the crate `carp`. In reading order: [`Image`]
-//! with [`Crop`], `resample`, `luma` and `decode`; [`Dataset`], the common interface, with [`Labels`]
+//! with [`Crop`], `resample`, `luma` and `decode`; [`Progress`]; [`Dataset`], the common interface, with [`Labels`]
 //! and [`Splits`]; the generic data sets ([`MemoryDataset`], [`FileDataset`], [`Subset`],
 //! [`Changed`]); the formats (`idx`, `image_folder` with `class_folders` and `image_files`,
 //! [`shapes`]) and the [`catalogue`] of the paper's data sets; [`DataConfig`], the settings.
@@ -24,6 +24,7 @@ mod luma;
 mod mat;
 mod memory_dataset;
 mod open;
+mod progress;
 mod resample;
 pub mod shapes;
 mod splits;
@@ -39,6 +40,7 @@ pub use self::image::Image;
 pub use self::labels::Labels;
 pub use self::luma::{greyscale, luma};
 pub use self::memory_dataset::MemoryDataset;
+pub use self::progress::{Progress, ProgressCounter};
 pub use self::resample::{Filter, ResizeScratch, resize, resize_part};
 pub use self::splits::Splits;
 pub use self::subset::Subset;

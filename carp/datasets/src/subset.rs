@@ -8,6 +8,7 @@ use rayon::prelude::*;
 
 use crate::dataset::Dataset;
 use crate::image::Image;
+use crate::progress::Progress;
 
 /// The images of `data` listed in `indices`, in that order.
 pub struct Subset {
@@ -18,12 +19,17 @@ pub struct Subset {
 }
 
 impl Subset {
-    /// The images that can be read; decodes each once.
+    /// The images that can be read; decodes each once, and reports the images done.
     ///
     /// # Errors
     /// An image that cannot be read, if `data` skips none; no image that can.
-    pub fn readable(data: Arc<dyn Dataset>) -> Result<Arc<dyn Dataset>> {
-        let found = |index| Ok(data.readable(index as usize)?.map(|_| index));
+    pub fn readable(data: Arc<dyn Dataset>, progress: Progress) -> Result<Arc<dyn Dataset>> {
+        let counter = progress.counter(data.len(), 1);
+        let found = |index| {
+            let image = data.readable(index as usize)?;
+            counter.add(1);
+            Ok(image.map(|_| index))
+        };
         let indices: Vec<u32> = (0..data.len() as u32)
             .into_par_iter()
             .filter_map(|index| found(index).transpose())

@@ -2,8 +2,9 @@
 
 use std::io::Write;
 use std::path::Path;
+use std::sync::Mutex;
 
-use datasets::{DataConfig, DataKind, Splits, Subset};
+use datasets::{DataConfig, DataKind, Progress, Splits, Subset};
 use files::Result;
 use tempfile::TempDir;
 
@@ -207,14 +208,17 @@ fn unreadable_images_are_skipped_and_counted_or_refused() {
         assert_eq!(data.readable(1).unwrap(), None);
         assert_eq!((data.readable(2).unwrap().unwrap().pixels[0], data.skipped()), (3, 1));
     }
-    let rest = Subset::readable(data).unwrap();
+    let seen = Mutex::new(Vec::new());
+    let show = |done, all| seen.lock().unwrap().push((done, all));
+    let rest = Subset::readable(data, Progress::new(&show)).unwrap();
+    assert_eq!(*seen.lock().unwrap(), [(1, 3), (2, 3), (3, 3)]);
     assert_eq!((rest.len(), rest.image(1).unwrap().pixels[0]), (2, 3));
     assert!(rest.file(1).unwrap().ends_with("c.png"));
 
     let strict = DataConfig { strict: true, ..config }.open(0).unwrap().pretrain;
     let error = strict.readable(1).unwrap_err().to_string();
     assert!(error.contains("b.png") && error.contains("cannot be decoded"), "{error}");
-    assert!(Subset::readable(strict).is_err());
+    assert!(Subset::readable(strict, Progress::none()).is_err());
 
     let empty = TempDir::new().unwrap();
     fails(open(DataKind::Folder, empty.path()), &["no images"]);

@@ -49,6 +49,13 @@ fn rank(logits: &[f32], label: usize) -> usize {
     logits.iter().enumerate().filter(|&entry| before(entry)).count()
 }
 
+/// The class with the largest logit, the lower one on a tie: the one that ranks first. `None` if all
+/// logits are NaN.
+pub fn predicted(logits: &[f32]) -> Option<u32> {
+    let numbers = (0..).zip(logits).filter(|(_, logit)| !logit.is_nan());
+    numbers.reduce(|a, b| if b.1 > a.1 { b } else { a }).map(|(class, _)| class)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,6 +67,11 @@ mod tests {
         assert_eq!(ranks, [3, 0, 1, 6, 5, 2, 4]);
         assert_eq!(rank(&[f32::NAN, 1.0], 0), 5);
         assert_eq!(rank(&[f32::NAN, 1.0], 1), 0);
+        assert_eq!((predicted(&logits), predicted(&[f32::NAN, -1.0])), (Some(1), Some(1)));
+        assert_eq!(
+            (predicted(&[f32::NAN; 2]), predicted(&[f32::NEG_INFINITY; 2])),
+            (None, Some(0))
+        );
         let mut counter = Counter::default();
         (0..7).for_each(|label| counter.add(&logits, label));
         let want = Accuracy { top1: 1.0 / 7.0, top5: 5.0 / 7.0 };

@@ -1,15 +1,21 @@
 //! The clustering protocol: k-means on training features, scored on test features by their nearest
 //! centroids (docs/method.md, section 2).
 
-use carp::error::Result;
+use std::collections::BTreeMap;
+
+use carp::error::{Error, Result};
+use datasets::{Dataset, Progress};
 use rayon::prelude::*;
 use serde::Serialize;
+use tensor::cpu::reduce::dot;
 use tensor::random::{Purpose, Stream};
 
-use super::clustering_scores::{ClusteringScores, clustering_scores};
+use super::clustering_scores::{ClusteringScores, scores_and_match};
 use super::kmeans::{kmeans, nearest_centroids};
+use crate::confusion::{Confusion, as_classes};
 use crate::features::{ClassIds, FeatureSet};
 use crate::kmeans_options::{KmeansOptions, Start};
+use crate::picture_sheet::{Frame, Picture, Row, evenly_spaced};
 
 /// Rows that one task adds up.
 const ROWS: usize = 1024;
@@ -64,10 +70,46 @@ pub struct ClusteringResult {
     pub best_start_iterations: usize,
     /// The scores.
     pub scores: ClusteringScores,
+    /// True classes against those matched with the images' clusters, one to one, for most images to
+    /// be right; images in a cluster without a class have none. `per_class` in JSON.
+    #[serde(rename = "per_class", serialize_with = "as_classes")]
+    pub confusion: Confusion,
+    /// One per cluster, in order.
+    pub per_cluster: Vec<Cluster>,
+    /// The cluster of each feature scored.
+    #[serde(skip)]
+    pub assigned: Vec<Assigned>,
+}
+
+/// What a cluster holds of the images scored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Cluster {
+    /// Images.
+    pub images: usize,
+    /// The label of the matched class, if there is one with an image here.
+    pub class: Option<u32>,
+    /// Images of this class.
+    pub right: usize,
+}
+
+impl Cluster {
+    /// The fraction of the images that are of the matched class.
+    fn purity(&self) -> f64 {
+        self.right as f64 / self.images.max(1) as f64
+    }
+}
+
+/// A feature in its cluster.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Assigned {
+    /// The cluster.
+    pub cluster: u32,
+    /// Distance to its centroid: 1 - cosine for spherical k-means, else Euclidean.
+    pub distance: f32,
 }
 
 /// Clusters `train` and scores `test`, or else `train` itself. Takes ownership to standardise in
-/// place.
+/// place; reports the iterations done, as [`kmeans`] does.
 ///
 /// # Errors
 /// Scored images without one class each, features of different lengths, more clusters than points.
@@ -75,6 +117,7 @@ pub fn evaluate(
     mut train: FeatureSet,
     mut test: Option<FeatureSet>,
     mut options: ClusteringOptions,
+    progress: Progress,
 ) -> Result<ClusteringResult> {
     if let Some(test) = &test {
         train.same_dim(test)?;
@@ -98,10 +141,13 @@ pub fn evaluate(
     let most = options.max_points_per_centroid.saturating_mul(options.kmeans.clusters);
     let sample = (most > 0 && most < train.rows()).then(|| sample(&train, most, &options.kmeans));
     let points = sample.as_deref().unwrap_or(&train.features);
-    let found = kmeans(points, dim, &options.kmeans)?;
+    let found = kmeans(points, dim, &options.kmeans, progress)?;
     let scored = test.as_ref().unwrap_or(&train);
-    let clusters =
-        nearest_centroids(&scored.features, dim, &found.centroids, options.kmeans.spherical);
+    let spherical = options.kmeans.spherical;
+    let clusters = nearest_centroids(&scored.features, dim, &found.centroids, spherical);
+    let (scores, matched) = scores_and_match(&classes, &clusters);
+    let pairs = classes.iter().zip(&clusters);
+    let predicted = pairs.map(|(&class, cluster)| (class, matched.get(cluster).copied()));
     Ok(ClusteringResult {
         points: points.len() / dim,
         scored: classes.len(),
@@ -109,9 +155,95 @@ pub fn evaluate(
         dim,
         objective: found.objective,
         best_start_iterations: found.iterations,
-        scores: clustering_scores(&classes, &clusters),
+        scores,
+        confusion: Confusion::of(&[], predicted).named(&scored.class_names),
+        per_cluster: per_cluster(options.kmeans.clusters, (&classes, &clusters), &matched),
+        assigned: assigned(&scored.features, dim, &clusters, &found.centroids, spherical),
         options,
     })
+}
+
+fn per_cluster(
+    count: usize,
+    (classes, clusters): (&[u32], &[u32]),
+    matched: &BTreeMap<u32, u32>,
+) -> Vec<Cluster> {
+    let class = |cluster: u32| matched.get(&cluster).copied();
+    let empty = |cluster: u32| Cluster { images: 0, class: class(cluster), right: 0 };
+    let mut all: Vec<Cluster> = (0..count as u32).map(empty).collect();
+    for (&own, &cluster) in classes.iter().zip(clusters) {
+        let cluster = &mut all[cluster as usize];
+        cluster.images += 1;
+        cluster.right += usize::from(cluster.class == Some(own));
+    }
+    all
+}
+
+fn assigned(
+    features: &[f32],
+    dim: usize,
+    clusters: &[u32],
+    centroids: &[f32],
+    spherical: bool,
+) -> Vec<Assigned> {
+    let distance = |(x, &cluster): (&[f32], &u32)| {
+        let m = &centroids[cluster as usize * dim..][..dim];
+        let distance = if spherical {
+            // Centroids have length 1.
+            1.0 - dot(x, m) / dot(x, x).sqrt().max(f32::MIN_POSITIVE)
+        } else {
+            x.iter().zip(m).map(|(x, m)| (x - m) * (x - m)).sum::<f32>().sqrt()
+        };
+        Assigned { cluster, distance }
+    };
+    features.par_chunks_exact(dim).zip(clusters).map(distance).collect()
+}
+
+/// Rows for a [sheet](crate::picture_sheet::draw), one per cluster: the `most` images nearest to its
+/// centroid, nearest first, in a green frame if they are of the cluster's class, in a red one if
+/// not, in a grey one if the cluster has no class. Of the clusters with images, `rows` are shown,
+/// evenly spaced from the least pure to the purest, the larger one first if two are equally pure.
+/// The rows of `scored` are those of the features scored.
+///
+/// # Errors
+/// A data set of another size than the features; an image that cannot be read.
+pub fn sheet(
+    result: &ClusteringResult,
+    scored: &dyn Dataset,
+    rows: usize,
+    most: usize,
+) -> Result<Vec<Row>> {
+    if scored.len() != result.scored {
+        let (images, scored) = (scored.len(), result.scored);
+        let line = format!("a sheet of clusters: {images} images for {scored} features");
+        return Err(Error::usage(line));
+    }
+    let clusters = &result.per_cluster;
+    let mut members = vec![Vec::new(); clusters.len()];
+    for (row, assigned) in result.assigned.iter().enumerate() {
+        members[assigned.cluster as usize].push((assigned.distance, row));
+    }
+    let mut order: Vec<usize> =
+        (0..clusters.len()).filter(|&cluster| clusters[cluster].images > 0).collect();
+    order.sort_by(|&a, &b| {
+        let (a, b) = (clusters[a], clusters[b]);
+        a.purity().total_cmp(&b.purity()).then(b.images.cmp(&a.images))
+    });
+    let row = |place: usize| {
+        let cluster = order[place];
+        let mut nearest = members[cluster].clone();
+        nearest.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let picture = |&(_, row): &(f32, usize)| {
+            let frame = match clusters[cluster].class {
+                Some(class) => Frame::right(scored.label(row) == Some(class)),
+                None => Frame::Junk,
+            };
+            Ok(Picture::new(&*scored.image(row)?, frame))
+        };
+        let pictures = nearest.iter().take(most).map(picture).collect::<Result<_>>()?;
+        Ok(Row { groups: vec![pictures] })
+    };
+    evenly_spaced(order.len(), rows).into_iter().map(row).collect()
 }
 
 /// `count` rows, drawn without replacement.

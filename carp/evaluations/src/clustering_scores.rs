@@ -41,6 +41,18 @@ pub struct ClusteringScores {
 /// # Panics
 /// If the two differ in length.
 pub fn clustering_scores(classes: &[u32], clusters: &[u32]) -> ClusteringScores {
+    scores_and_match(classes, clusters).0
+}
+
+/// The same, and the class matched with each cluster by the best one-to-one match. A cluster has
+/// none if there are fewer classes than clusters, or no image of the class is in it.
+///
+/// # Panics
+/// If the two differ in length.
+pub fn scores_and_match(
+    classes: &[u32],
+    clusters: &[u32],
+) -> (ClusteringScores, BTreeMap<u32, u32>) {
     assert_eq!(classes.len(), clusters.len(), "a class and a cluster for each image");
     let table = Contingency::new(classes, clusters);
     let (h_class, h_cluster) = (entropy(&table.rows), entropy(&table.columns));
@@ -64,8 +76,10 @@ pub fn clustering_scores(classes: &[u32], clusters: &[u32]) -> ClusteringScores 
     };
     let (ari, fowlkes_mallows) = table.pair_scores();
     let n = classes.len() as f64;
-    let accuracy = if classes.is_empty() { 1.0 } else { table.best_match() as f64 / n };
-    ClusteringScores {
+    let matched = table.best_match();
+    let right: u64 = matched.iter().map(|(_, _, images)| images).sum();
+    let accuracy = if classes.is_empty() { 1.0 } else { right as f64 / n };
+    let scores = ClusteringScores {
         nmi,
         ami,
         ari,
@@ -74,7 +88,8 @@ pub fn clustering_scores(classes: &[u32], clusters: &[u32]) -> ClusteringScores 
         completeness,
         v_measure,
         accuracy,
-    }
+    };
+    (scores, table.labels_of(&matched))
 }
 
 /// The contingency table, non-zero entries only.
@@ -84,6 +99,8 @@ struct Contingency {
     rows: Vec<u64>,
     columns: Vec<u64>,
     total: u64,
+    /// The classes of the rows and the clusters of the columns.
+    labels: [Vec<u32>; 2],
 }
 
 impl Contingency {
@@ -95,7 +112,8 @@ impl Contingency {
             *cells.entry((row_of[class], column_of[cluster])).or_insert(0) += 1;
         }
         let cells = cells.into_iter().map(|((i, j), n)| (i, j, n)).collect();
-        Contingency { cells, rows, columns, total: classes.len() as u64 }
+        let labels = [row_of, column_of].map(|places| places.into_keys().collect());
+        Contingency { cells, rows, columns, total: classes.len() as u64, labels }
     }
 
     fn mutual_information(&self) -> f64 {
@@ -161,8 +179,8 @@ impl Contingency {
         (ari, fowlkes_mallows)
     }
 
-    /// Images in the cells of the best one-to-one match.
-    fn best_match(&self) -> u64 {
+    /// The cells of the best one-to-one match that are not 0.
+    fn best_match(&self) -> Vec<(usize, usize, u64)> {
         let is_wide = self.rows.len() <= self.columns.len();
         let (rows, columns) = if is_wide {
             (self.rows.len(), self.columns.len())
@@ -175,8 +193,17 @@ impl Contingency {
             gain[i * columns + j] = count as i64;
         }
         let chosen = assignment(&gain, rows, columns);
-        let gain = |(row, column): (usize, &usize)| gain[row * columns + column];
-        chosen.iter().enumerate().map(gain).sum::<i64>() as u64
+        let is_chosen = |&&(i, j, _): &&(usize, usize, u64)| {
+            let (row, column) = if is_wide { (i, j) } else { (j, i) };
+            chosen[row] == column
+        };
+        self.cells.iter().filter(is_chosen).copied().collect()
+    }
+
+    /// The class of each matched cluster.
+    fn labels_of(&self, matched: &[(usize, usize, u64)]) -> BTreeMap<u32, u32> {
+        let [classes, clusters] = &self.labels;
+        matched.iter().map(|&(i, j, _)| (clusters[j], classes[i])).collect()
     }
 }
 
@@ -286,6 +313,20 @@ mod tests {
         assert!((scores.ari - 0.0).abs() < 1e-15, "{scores:?}");
         assert!((scores.fowlkes_mallows - 1.0 / 6.0f64.sqrt()).abs() < 1e-15);
         assert_eq!(scores.accuracy, 0.75);
+    }
+
+    #[test]
+    fn clusters_are_matched_with_classes_that_they_hold() {
+        let matched = |classes: &[u32], clusters: &[u32]| {
+            scores_and_match(classes, clusters).1.into_iter().collect::<Vec<_>>()
+        };
+        assert_eq!(matched(&[0, 0, 0, 1], &[5, 5, 9, 9]), [(5, 0), (9, 1)]);
+        // Three clusters of two classes: the smallest has none.
+        assert_eq!(matched(&[7, 7, 7, 3, 3], &[0, 0, 1, 2, 2]), [(0, 7), (2, 3)]);
+        // What is left for a class may hold no image of it.
+        assert_eq!(matched(&[0, 0, 1], &[4, 4, 4]), [(4, 0)]);
+        assert_eq!(matched(&[0, 0, 1], &[4, 6, 4]), [(4, 1), (6, 0)]);
+        assert_eq!(matched(&[0, 0, 0, 0, 1], &[4, 4, 4, 6, 4]), [(4, 0)]);
     }
 
     #[test]

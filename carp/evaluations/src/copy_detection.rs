@@ -8,12 +8,15 @@
 use std::path::Path;
 
 use carp::error::{Error, Result};
+use datasets::{Dataset, Progress};
 use serde::{Deserialize, Serialize};
 
 use super::average_precision::trapezoid_average_precision;
 use super::whitening::Whitening;
 use crate::features::FeatureSet;
-use crate::neighbours::neighbours;
+use crate::neighbours::{Neighbour, neighbours};
+use crate::picture_sheet::{Frame, Row};
+use crate::ranking::{self, KEPT, QueryRanking, Ranked};
 
 /// The block reported first.
 pub const HEADLINE: &str = "strong";
@@ -98,6 +101,9 @@ pub struct CopyDetectionResult {
     pub strong: Option<f64>,
     /// All blocks.
     pub blocks: Vec<BlockScore>,
+    /// How each query ranks the originals and, after them, the distractors.
+    #[serde(skip)]
+    pub rankings: Vec<QueryRanking>,
 }
 
 impl CopyDetectionResult {
@@ -122,7 +128,7 @@ pub struct CopyFeatures {
     pub whitening: Option<FeatureSet>,
 }
 
-/// Scores each block. Takes ownership to whiten in place.
+/// Scores each block. Takes ownership to whiten in place; reports the queries done.
 ///
 /// # Errors
 /// Features of different lengths or numbers than the names, a query without an original.
@@ -130,6 +136,7 @@ pub fn evaluate(
     features: CopyFeatures,
     names: &CopyNames,
     options: CopyDetectionOptions,
+    progress: Progress,
 ) -> Result<CopyDetectionResult> {
     let CopyFeatures { originals: mut database, mut queries, distractors, whitening } = features;
     let originals = database.rows();
@@ -158,28 +165,34 @@ pub fn evaluate(
         whitening.apply(&mut queries);
     }
     let top = if options.top == 0 { database.rows() } else { options.top };
-    let rankings = neighbours(&database.features, &queries.features, database.dim, top);
-    let precision = |(name, ranking): (&String, &Vec<(f32, u32)>)| {
+    let (dim, most) = (database.dim, top.max(KEPT));
+    let nearest = neighbours(&database.features, &queries.features, dim, most, progress);
+    let judged = |(name, nearest): (&String, &Vec<Neighbour>)| {
         let is_right = |original: &String| beginning(original).eq(beginning(name));
         let positives = names.originals.iter().filter(|original| is_right(original)).count();
         if positives == 0 {
             let wrong = format!("copy detection: no original for {name}");
             return Err(Error::usage(wrong));
         }
-        let found = ranking
-            .iter()
-            .enumerate()
-            .filter(|(_, (_, row))| names.originals.get(*row as usize).is_some_and(is_right));
-        let ranks: Vec<usize> = found.map(|(rank, _)| rank).collect();
-        Ok(trapezoid_average_precision(&ranks, positives))
+        let is_found =
+            |&(_, row): &Neighbour| names.originals.get(row as usize).is_some_and(is_right);
+        let counted = nearest.iter().take(top).enumerate();
+        let ranks: Vec<usize> =
+            counted.filter(|(_, near)| is_found(near)).map(|(rank, _)| rank).collect();
+        let ranked = |near: &Neighbour| Ranked { row: near.1, kind: Frame::right(is_found(near)) };
+        Ok(QueryRanking {
+            average_precision: Some(trapezoid_average_precision(&ranks, positives)),
+            first: nearest.iter().take(KEPT).map(ranked).collect(),
+        })
     };
-    let precisions: Vec<f64> =
-        query_names().zip(&rankings).map(precision).collect::<Result<_>>()?;
-    let mut rest = precisions.as_slice();
+    let rankings: Vec<QueryRanking> =
+        query_names().zip(&nearest).map(judged).collect::<Result<_>>()?;
+    let mut rest = rankings.as_slice();
     let score = |block: &CopyBlock| {
         let (own, others) = rest.split_at(block.queries.len());
         rest = others;
-        let map = own.iter().sum::<f64>() / own.len() as f64;
+        let sum: f64 = own.iter().filter_map(|ranking| ranking.average_precision).sum();
+        let map = sum / own.len() as f64;
         BlockScore { name: block.name.clone(), queries: own.len(), map }
     };
     let blocks: Vec<BlockScore> = names.blocks.iter().map(score).collect();
@@ -191,7 +204,26 @@ pub fn evaluate(
         dim: database.dim,
         strong: blocks.iter().find(|block| block.name == HEADLINE).map(|block| block.map),
         blocks,
+        rankings,
     })
+}
+
+/// Rows for a [sheet](crate::picture_sheet::draw): a query, then the first `most` images of its
+/// ranking, at most 20: green if they are its original, red if not. `rows` queries are shown, evenly
+/// spaced from the worst average precision to the best. The rows of the data sets, one after the
+/// other, are those of the features: queries block by block; originals, then distractors.
+///
+/// # Errors
+/// Data sets of other sizes than the features; an image that cannot be read.
+pub fn sheet(
+    result: &CopyDetectionResult,
+    queries: &[&dyn Dataset],
+    database: &[&dyn Dataset],
+    rows: usize,
+    most: usize,
+) -> Result<Vec<Row>> {
+    let database_rows = result.originals + result.distractors;
+    ranking::sheet(&result.rankings, queries, (database, database_rows), rows, most)
 }
 
 /// The part of a name that identifies the original.

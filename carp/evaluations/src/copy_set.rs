@@ -6,7 +6,7 @@ use std::sync::Arc;
 use carp::error::{Error, Result};
 use carp::views::EvalTransform;
 use datasets::catalogue::Contents;
-use datasets::{Change, Changed, DataConfig, DataKind, Dataset, Reading, Subset};
+use datasets::{Change, Changed, DataConfig, DataKind, Dataset, Progress, Reading, Subset};
 
 use crate::copy_detection::{CopyBlock, CopyFeatures, CopyNames};
 use crate::features::{Encoder, FeatureSet};
@@ -24,7 +24,8 @@ pub struct CopySet {
 }
 
 impl CopySet {
-    /// The readable images of Copydays, with those below the folders `distractors` and `whitening`.
+    /// The readable images of Copydays, with those below the folders `distractors` and `whitening`;
+    /// reports the images decoded to find them, part by part.
     ///
     /// # Errors
     /// A data set of another kind; an image that cannot be read, if `reading` is strict; a split
@@ -33,15 +34,17 @@ impl CopySet {
         contents: &Contents,
         [distractors, whitening]: [Option<&Path>; 2],
         reading: Reading,
+        progress: Progress,
     ) -> Result<CopySet> {
         if contents.split("original").is_none() || contents.split("strong").is_none() {
             let detail = "has no copies with their originals: take copydays";
             return Err(Error::data(contents.title, detail));
         }
         // Names and features must be of the same images.
-        let readable =
-            |split| -> Result<_> { Ok(Subset::readable(contents.dataset(split, reading)?)?) };
-        let below = |folder| images_below(folder, reading);
+        let readable = |split| -> Result<_> {
+            Ok(Subset::readable(contents.dataset(split, reading)?, progress)?)
+        };
+        let below = |folder| images_below(folder, reading, progress);
         let blocks = contents.splits.iter().filter(|split| split.name != "original");
         Ok(CopySet {
             originals: readable("original")?,
@@ -121,9 +124,9 @@ fn file_names(data: &dyn Dataset) -> Vec<String> {
     (0..data.len()).map(name).collect()
 }
 
-fn images_below(folder: &Path, reading: Reading) -> Result<Arc<dyn Dataset>> {
+fn images_below(folder: &Path, reading: Reading, progress: Progress) -> Result<Arc<dyn Dataset>> {
     let path = Some(folder.to_owned());
     let strict = reading.strict;
     let config = DataConfig { kind: DataKind::Folder, path, strict, ..DataConfig::default() };
-    Ok(Subset::readable(config.open(0)?.pretrain)?)
+    Ok(Subset::readable(config.open(0)?.pretrain, progress)?)
 }

@@ -6,62 +6,16 @@
 use std::collections::BTreeSet;
 
 use carp::error::{Error, Result};
-use datasets::Labels;
+use datasets::{Labels, Progress, ProgressCounter};
 use rayon::prelude::*;
 use serde::Serialize;
 use tensor::random::{Purpose, Stream};
 
-use super::average_precision::{Interpolation, average_precision};
-use super::linear_svm::{LinearSvm, SvmOptions};
+use super::average_precision::average_precision;
+use super::linear_svm::LinearSvm;
 use crate::features::{ClassIds, FeatureSet};
-pub use crate::few_shot_scores::{CostScore, ShortClass, ShotScore};
-
-/// Meaning of label 0 in `[N,C]`: PASCAL VOC's difficult objects.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Difficult {
-    /// The class is absent, as in the authors' script.
-    Negative,
-    /// The image is ignored for this class, in training and test, as in the devkit.
-    Ignored,
-}
-
-/// Settings; the default is the authors' script.
-#[derive(Clone, Debug, Serialize)]
-pub struct FewShotOptions {
-    /// Costs C; the one with the best mean average precision is reported.
-    pub costs: Vec<f64>,
-    /// Positive images per class.
-    pub shots: Vec<usize>,
-    /// Draws for each number of shots.
-    pub draws: usize,
-    /// Also train on all images.
-    pub full: bool,
-    /// Meaning of label 0.
-    pub difficult: Difficult,
-    /// Interpolation of average precision.
-    pub interpolation: Interpolation,
-    /// Settings of each SVM.
-    #[serde(flatten)]
-    pub svm: SvmOptions,
-    /// Seed of draws and sweeps.
-    pub seed: u64,
-}
-
-impl Default for FewShotOptions {
-    fn default() -> FewShotOptions {
-        FewShotOptions {
-            costs: vec![0.5],
-            shots: vec![1, 2, 4, 8, 16],
-            draws: 5,
-            full: true,
-            difficult: Difficult::Negative,
-            interpolation: Interpolation::AllPoints,
-            svm: SvmOptions::default(),
-            seed: 0,
-        }
-    }
-}
+pub use crate::few_shot_options::{Difficult, FewShotOptions};
+pub use crate::few_shot_scores::{ClassPrecision, CostScore, ShortClass, ShotScore};
 
 /// The result of [`evaluate`], with its settings.
 #[derive(Clone, Debug, Serialize)]
@@ -83,7 +37,7 @@ pub struct FewShotResult {
     pub scores: Vec<ShotScore>,
 }
 
-/// Trains on `train`, tests on `test`. Takes ownership to scale in place.
+/// Trains on `train`, tests on `test`. Takes ownership to scale in place; reports the SVMs done.
 ///
 /// # Errors
 /// Sets without labels or that do not match, no class that can be trained, an invalid setting.
@@ -91,9 +45,10 @@ pub fn evaluate(
     mut train: FeatureSet,
     mut test: FeatureSet,
     options: FewShotOptions,
+    progress: Progress,
 ) -> Result<FewShotResult> {
     train.same_dim(&test)?;
-    check(&options)?;
+    options.check()?;
     let class_labels = class_labels(&mut train.labels, &mut test.labels)?;
     let classes = class_labels.len();
     if options.difficult == Difficult::Ignored {
@@ -107,7 +62,9 @@ pub fn evaluate(
     }
     scale(&mut train);
     scale(&mut test);
-    let problem = Problem { train: &train, test: &test, class_labels, options: &options };
+    let trainings = options.shots.len() * options.draws + usize::from(options.full);
+    let progress = progress.counter(trainings * options.costs.len() * classes, 1);
+    let problem = Problem { train: &train, test: &test, class_labels, options: &options, progress };
     let mut scores = Vec::new();
     for &shots in &options.shots {
         let draw = |draw: usize| problem.draw(shots, draw as u64);
@@ -129,22 +86,6 @@ pub fn evaluate(
         scores,
         options,
     })
-}
-
-fn check(options: &FewShotOptions) -> Result<()> {
-    let wrong = if options.costs.is_empty() || options.costs.iter().any(|c| c.is_nan() || *c <= 0.0)
-    {
-        "costs C should be above 0"
-    } else if options.shots.contains(&0) {
-        "0 images per class: choose at least 1"
-    } else if options.draws == 0 && !options.shots.is_empty() {
-        "0 draws: choose at least 1"
-    } else if options.shots.is_empty() && !options.full {
-        "nothing to train: give shots or all images"
-    } else {
-        return Ok(());
-    };
-    Err(Error::usage(format!("few-shot: {wrong}")))
 }
 
 /// The label of each class: of `[N]` those that occur, and the classes take their place; of `[N,C]`
@@ -198,6 +139,17 @@ struct Problem<'a> {
     /// Of each class.
     class_labels: Vec<u32>,
     options: &'a FewShotOptions,
+    /// Of SVMs.
+    progress: ProgressCounter<'a>,
+}
+
+/// One class in all draws.
+#[derive(Clone, Default)]
+struct Found {
+    /// Average precision in each draw that has one.
+    precisions: Vec<f64>,
+    /// Test images that are right, of all draws.
+    right: usize,
 }
 
 /// The test scores of one class's SVM.
@@ -240,12 +192,17 @@ impl Problem<'_> {
 
     fn shot_score(&self, shots: Option<usize>, draws: &[Vec<u32>]) -> Result<ShotScore> {
         let mut skipped = BTreeSet::new();
-        let of_cost = |&cost: &f64| -> Result<CostScore> {
+        let of_cost = |&cost: &f64| -> Result<(CostScore, Vec<ClassPrecision>)> {
             let (mut maps, mut accuracies, mut not_converged) = (Vec::new(), Vec::new(), 0);
+            let mut found = vec![Found::default(); self.class_labels.len()];
             for (draw, rows) in draws.iter().enumerate() {
                 let classes: Vec<Option<ClassScore>> = (0..self.class_labels.len())
                     .into_par_iter()
-                    .map(|class| self.class_score(class, cost, rows, draw as u64))
+                    .map(|class| {
+                        let score = self.class_score(class, cost, rows, draw as u64);
+                        self.progress.add(1);
+                        score
+                    })
                     .collect();
                 skipped
                     .extend((0..self.class_labels.len()).filter(|&class| classes[class].is_none()));
@@ -261,25 +218,49 @@ impl Problem<'_> {
                     return Err(Error::usage(wrong.to_owned()));
                 }
                 maps.push(mean(&precisions));
-                accuracies.extend(self.accuracy(&classes));
+                for (found, class) in found.iter_mut().zip(&classes) {
+                    let precision = class.as_ref().and_then(|class| class.average_precision);
+                    found.precisions.extend(precision);
+                }
+                accuracies.extend(self.accuracy(&classes, &mut found));
                 not_converged += trained().filter(|class| !class.has_converged).count();
             }
             let map = mean(&maps);
             let squares: Vec<f64> = maps.iter().map(|x| (x - map) * (x - map)).collect();
             let map_sd = mean(&squares).sqrt();
             let accuracy = (!accuracies.is_empty()).then(|| mean(&accuracies));
-            Ok(CostScore { cost, map, map_sd, accuracy, not_converged })
+            let score = CostScore { cost, map, map_sd, accuracy, not_converged };
+            Ok((score, self.per_class(&found, draws.len())))
         };
-        let costs: Vec<CostScore> =
+        let (costs, mut per_class): (Vec<CostScore>, Vec<Vec<ClassPrecision>>) =
             self.options.costs.iter().map(of_cost).collect::<Result<_>>()?;
         let better = |a: usize, b: usize| if costs[b].map > costs[a].map { b } else { a };
-        let best = &costs[(0..costs.len()).reduce(better).expect("at least one cost")];
+        let best = (0..costs.len()).reduce(better).expect("at least one cost");
+        let (best, per_class) = (&costs[best], per_class.swap_remove(best));
         let (best_cost, map, map_sd) = (best.cost, best.map, best.map_sd);
         let short = shots.map_or(vec![], |shots| self.short(shots));
         let label = |class: usize| self.class_labels[class] as usize;
         let skipped = skipped.into_iter().map(label).collect();
         let draws = draws.len();
-        Ok(ShotScore { shots, draws, costs, best_cost, map, map_sd, short, skipped })
+        Ok(ShotScore { shots, draws, costs, best_cost, map, map_sd, short, skipped, per_class })
+    }
+
+    /// The means over draws.
+    fn per_class(&self, found: &[Found], draws: usize) -> Vec<ClassPrecision> {
+        let is_single = matches!(self.test.labels, Labels::Single(_));
+        let class = |(class, found): (usize, &Found)| {
+            let is_shown = |&row: &usize| label(&self.test.labels, row, class) > 0;
+            let images = (0..self.test.rows()).filter(is_shown).count();
+            let accuracy = || found.right as f64 / (images * draws) as f64;
+            ClassPrecision {
+                label: self.class_labels[class],
+                name: self.test.class_names.get(self.class_labels[class] as usize).cloned(),
+                images,
+                average_precision: (!found.precisions.is_empty()).then(|| mean(&found.precisions)),
+                accuracy: (is_single && images > 0).then(accuracy),
+            }
+        };
+        found.iter().enumerate().map(class).collect()
     }
 
     /// `None` if the training images all show the class, or none does.
@@ -310,8 +291,9 @@ impl Problem<'_> {
         Some(ClassScore { decisions, average_precision, has_converged: svm.has_converged })
     }
 
-    /// Fraction of test images whose class has the largest decision value (ties: the first).
-    fn accuracy(&self, classes: &[Option<ClassScore>]) -> Option<f64> {
+    /// Fraction of test images whose class has the largest decision value (ties: the first), which
+    /// are counted for each class.
+    fn accuracy(&self, classes: &[Option<ClassScore>], found: &mut [Found]) -> Option<f64> {
         let Labels::Single(labels) = &self.test.labels else { return None };
         let is_right = |&(row, &label): &(usize, &u32)| {
             let trained = classes.iter().enumerate();
@@ -319,7 +301,11 @@ impl Problem<'_> {
             let best = decisions.reduce(|a, b| if b.1 > a.1 { b } else { a });
             best.is_some_and(|(class, _)| class == label as usize)
         };
-        let right = labels.iter().enumerate().filter(is_right).count();
+        let mut right = 0;
+        for (_, &label) in labels.iter().enumerate().filter(is_right) {
+            found[label as usize].right += 1;
+            right += 1;
+        }
         Some(right as f64 / labels.len() as f64)
     }
 }
@@ -338,6 +324,7 @@ mod tests {
             features: features.to_vec(),
             dim: 2,
             labels: Labels::Single(labels.to_vec()),
+            class_names: vec![],
         };
         let train = set(&[1.0, 0.0, 0.9, 0.1, 0.8, 0.0, 0.0, 1.0], &[0, 0, 0, 1]);
         (train, set(&[1.0, 0.1, 0.1, 1.0, -1.0, -1.0], &[0, 1, 2]))
@@ -347,7 +334,12 @@ mod tests {
     fn classes_with_too_few_images_give_what_they_have() {
         let (train, test) = sets();
         let options = FewShotOptions { shots: vec![1, 3], ..FewShotOptions::default() };
-        let result = evaluate(train, test, options).unwrap();
+        let seen = std::sync::Mutex::new(Vec::new());
+        let show = |done, all| seen.lock().unwrap().push((done, all));
+        let result = evaluate(train, test, options, Progress::new(&show)).unwrap();
+        // Five draws of 1 and of 3 images and once all, three classes each.
+        let svms = |done| (done, 33);
+        assert_eq!(seen.into_inner().unwrap(), (1..=33).map(svms).collect::<Vec<_>>());
         let [one, three, full] = &result.scores[..] else { panic!("two shots and all") };
         assert_eq!(three.short, [ShortClass { class: 1, images: 1 }]);
         assert!(one.short.is_empty() && full.short.is_empty());
@@ -355,6 +347,15 @@ mod tests {
             // Both classes rank their own image first; of three images two are right.
             assert_eq!((score.map, &score.skipped[..]), (1.0, &[2][..]));
             assert!((score.costs[0].accuracy.unwrap() - 2.0 / 3.0).abs() < 1e-12);
+            let class = |label, average_precision, accuracy| ClassPrecision {
+                label,
+                name: None,
+                images: 1,
+                average_precision,
+                accuracy: Some(accuracy),
+            };
+            let wanted = [class(0, Some(1.0), 1.0), class(1, Some(1.0), 1.0), class(2, None, 0.0)];
+            assert_eq!(score.per_class, wanted);
         }
         assert_eq!(three.note().unwrap(), "all there are of class 1 (1); not trained: class 2");
         assert_eq!(full.note().unwrap(), "not trained: class 2");
@@ -368,7 +369,9 @@ mod tests {
         let train = FeatureSet { labels: Labels::Multi { classes: 2, shown }, ..train };
         let options = FewShotOptions::default();
         let class_labels = vec![0, 1];
-        let problem = Problem { train: &train, test: &test, class_labels, options: &options };
+        let progress = Progress::none().counter(0, 1);
+        let problem =
+            Problem { train: &train, test: &test, class_labels, options: &options, progress };
         assert_eq!(problem.draw(2, 0), [0, 0, 1, 2]);
         assert_eq!(problem.draw(8, 0), [0, 0, 1, 2]);
     }

@@ -38,6 +38,26 @@ pub struct ShotScore {
     /// Classes that could not be trained in some draw, because no training image shows them or all
     /// do: these have no average precision there.
     pub skipped: Vec<usize>,
+    /// Each class with the best cost, in the order of the labels.
+    pub per_class: Vec<ClassPrecision>,
+}
+
+/// How well one class is found.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ClassPrecision {
+    /// Its label.
+    pub label: u32,
+    /// Its name, if classes have names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Test images that show it.
+    pub images: usize,
+    /// Average precision, averaged over the draws that trained it; `None` if none did, or no test
+    /// image shows it.
+    pub average_precision: Option<f64>,
+    /// Fraction of its images for which it has the largest decision value, averaged over draws;
+    /// only with one class per image and an image of it.
+    pub accuracy: Option<f64>,
 }
 
 /// A class with too few training images.

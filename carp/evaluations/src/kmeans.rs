@@ -9,6 +9,7 @@
 //! cluster that loses all its points takes half of another, as in faiss.
 
 use carp::error::{Error, Result};
+use datasets::Progress;
 use rayon::prelude::*;
 use tensor::cpu::gemm::{Strides, sgemm};
 use tensor::cpu::reduce::dot;
@@ -38,11 +39,17 @@ pub struct Kmeans {
     pub iterations: usize,
 }
 
-/// The best clustering of several starts; the same bits on any number of threads.
+/// The best clustering of several starts; the same bits on any number of threads. Reports the
+/// iterations done of all starts; a converged start has done all of its own.
 ///
 /// # Errors
 /// Fewer points than clusters, or a setting of 0.
-pub fn kmeans(points: &[f32], dim: usize, options: &KmeansOptions) -> Result<Kmeans> {
+pub fn kmeans(
+    points: &[f32],
+    dim: usize,
+    options: &KmeansOptions,
+    progress: Progress,
+) -> Result<Kmeans> {
     let (n, k) = (points.len() / dim.max(1), options.clusters);
     if k == 0 || options.starts == 0 || options.iterations == 0 {
         let wrong = "k-means: clusters, starts and iterations should be at least 1";
@@ -53,9 +60,12 @@ pub fn kmeans(points: &[f32], dim: usize, options: &KmeansOptions) -> Result<Kme
     }
     let mut lloyd = Lloyd::new(points, dim, options);
     let mut best: Option<Kmeans> = None;
-    for start in 0..options.starts as u64 {
-        let mut stream = Stream::new(options.seed, Purpose::Evaluation, start, 0);
-        let iterations = lloyd.run(&mut stream);
+    let all = options.starts * options.iterations;
+    for start in 0..options.starts {
+        let first = start * options.iterations;
+        let mut stream = Stream::new(options.seed, Purpose::Evaluation, start as u64, 0);
+        let iterations = lloyd.run(&mut stream, &|done| progress.report(first + done, all));
+        progress.report(first + options.iterations, all);
         let objective = lloyd.objective();
         if best.as_ref().is_none_or(|best| objective < best.objective) {
             let (centroids, labels) = (lloyd.centroids.clone(), lloyd.labels.clone());
@@ -141,8 +151,9 @@ impl<'a> Lloyd<'a> {
         }
     }
 
-    /// One start: iterates until nothing changes or the limit; returns the iterations.
-    fn run(&mut self, stream: &mut Stream) -> usize {
+    /// One start: iterates until nothing changes or the limit; returns the iterations, after telling
+    /// `report` each.
+    fn run(&mut self, stream: &mut Stream, report: &dyn Fn(usize)) -> usize {
         let KmeansOptions { clusters, spherical, iterations, .. } = *self.options;
         self.centroids = first_centroids(self.points, self.dim, self.options, stream);
         // An invalid label, so that the first assignment is a change.
@@ -163,6 +174,7 @@ impl<'a> Lloyd<'a> {
                 self.centroids.chunks_exact_mut(self.dim).for_each(scale_to_length_1);
             }
             done += 1;
+            report(done);
         }
         assign(self.points, self.dim, &self.centroids, spherical, &mut self.labels);
         done
@@ -287,7 +299,8 @@ mod tests {
         let points = clouds(700, 5, 7);
         for spherical in [false, true] {
             for start in [Start::Random, Start::PlusPlus] {
-                let found = kmeans(&points, 5, &options(7, spherical, start)).unwrap();
+                let found =
+                    kmeans(&points, 5, &options(7, spherical, start), Progress::none()).unwrap();
                 let alike = |i: usize| found.labels[i] == found.labels[i % 7];
                 let share = (0..700).filter(|&i| alike(i)).count();
                 assert!(share == 700 || spherical && share > 600, "{share} {spherical} {start:?}");
@@ -304,7 +317,7 @@ mod tests {
         let with = |threads: usize, start| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             let options = KmeansOptions { starts: 2, ..options(30, false, start) };
-            let found = pool.install(|| kmeans(&points, 33, &options)).unwrap();
+            let found = pool.install(|| kmeans(&points, 33, &options, Progress::none())).unwrap();
             (found.centroids, found.labels, found.objective)
         };
         for start in [Start::Random, Start::PlusPlus] {
@@ -313,19 +326,38 @@ mod tests {
     }
 
     #[test]
+    fn progress_rises_by_starts_and_iterations() {
+        let points = clouds(700, 5, 7);
+        let seen = std::sync::Mutex::new(Vec::new());
+        let show = |done, all| seen.lock().unwrap().push((done, all));
+        let options = KmeansOptions { iterations: 3, ..options(7, false, Start::Random) };
+        let watched = kmeans(&points, 5, &options, Progress::new(&show)).unwrap();
+        let seen = seen.into_inner().unwrap();
+        assert!(seen.is_sorted() && seen.iter().all(|&(_, all)| all == 15), "{seen:?}");
+        for end in [3, 6, 9, 12, 15] {
+            assert!(seen.contains(&(end, 15)), "{seen:?}");
+        }
+        assert_eq!(watched.labels, kmeans(&points, 5, &options, Progress::none()).unwrap().labels);
+    }
+
+    #[test]
     fn an_empty_cluster_takes_half_of_another() {
         // Two locations, of which the random start takes one twice.
         let points: Vec<f32> = (0..20).map(|i| if i < 19 { 1.0 } else { 5.0 }).collect();
-        let found = kmeans(&points, 1, &options(2, false, Start::Random)).unwrap();
+        let found =
+            kmeans(&points, 1, &options(2, false, Start::Random), Progress::none()).unwrap();
         assert_eq!(found.objective, 0.0);
         // As many clusters as points, all equal: it terminates.
-        let equal = kmeans(&[2.0; 6], 2, &options(3, false, Start::PlusPlus)).unwrap();
+        let equal =
+            kmeans(&[2.0; 6], 2, &options(3, false, Start::PlusPlus), Progress::none()).unwrap();
         assert!(equal.objective < 1e-4);
     }
 
     #[test]
     fn bad_settings_are_one_line() {
-        let line = |points: &[f32], options| kmeans(points, 1, &options).unwrap_err().to_string();
+        let line = |points: &[f32], options| {
+            kmeans(points, 1, &options, Progress::none()).unwrap_err().to_string()
+        };
         let good = options(2, false, Start::Random);
         assert_eq!(line(&[1.0], good.clone()), "k-means: 1 points cannot form 2 clusters");
         for bad in [

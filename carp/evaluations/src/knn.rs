@@ -5,104 +5,21 @@
 //! class with weight `exp(s / T)`.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use carp::error::{Error, Result};
-use files::write_atomically;
+use datasets::Progress;
 use rayon::prelude::*;
-use safetensors::tensor::{Dtype, TensorView};
-use serde::Serialize;
 use tensor::math::exp;
 
+use crate::confusion::Confusion;
 use crate::features::{ClassIds, FeatureSet, Labelled};
+pub use crate::knn_result::{KnnAccuracy, KnnOptions, KnnResult, Ranking};
 use crate::neighbours::{Neighbour, neighbours};
 
 /// Classes returned per query.
 const RANKS: usize = 5;
 
-/// Settings of the vote.
-#[derive(Clone, Debug, Serialize)]
-pub struct KnnOptions {
-    /// Numbers of neighbours, all found in one pass. One that comes again counts once.
-    pub ks: Vec<usize>,
-    /// T.
-    pub temperature: f32,
-}
-
-impl Default for KnnOptions {
-    fn default() -> KnnOptions {
-        KnnOptions { ks: vec![10, 20, 100, 200], temperature: 0.07 }
-    }
-}
-
-/// The result of [`evaluate`], with its settings.
-#[derive(Clone, Debug, Serialize)]
-pub struct KnnResult {
-    /// The settings.
-    #[serde(flatten)]
-    pub options: KnnOptions,
-    /// Training features.
-    pub bank: usize,
-    /// Test features.
-    pub queries: usize,
-    /// D.
-    pub dim: usize,
-    /// Classes that occur.
-    pub classes: usize,
-    /// One per entry of `ks`.
-    pub accuracies: Vec<KnnAccuracy>,
-    /// The ranking of each query, per entry of `ks`.
-    #[serde(skip)]
-    pub rankings: Vec<Vec<Ranking>>,
-}
-
-impl KnnResult {
-    /// Writes a safetensors file with `predictions.K` `[N]` of i64 for each of the `ks`: the class of
-    /// each query.
-    ///
-    /// # Errors
-    /// I/O errors.
-    pub fn save_predictions(&self, path: &Path) -> Result<()> {
-        let bytes = |rankings: &Vec<Ranking>| -> Vec<u8> {
-            rankings.iter().flat_map(|ranking| i64::from(ranking[0]).to_le_bytes()).collect()
-        };
-        let tensors: Vec<Vec<u8>> = self.rankings.iter().map(bytes).collect();
-        let views = self.options.ks.iter().zip(&tensors).map(|(k, bytes)| {
-            let view = TensorView::new(Dtype::I64, vec![self.queries], bytes);
-            (format!("predictions.{k}"), view.expect("as many bytes as the shape says"))
-        });
-        let file = safetensors::serialize(views, None)
-            .map_err(|error| Error::data(path, format!("cannot be written: {error}")))?;
-        Ok(write_atomically(path, &file)?)
-    }
-}
-
-/// Accuracy with k neighbours, as fractions of the queries.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct KnnAccuracy {
-    /// Number of neighbours asked for.
-    pub k: usize,
-    /// Number of neighbours that voted: k, or the whole bank if it is smaller.
-    pub voters: usize,
-    /// The class with the most votes was right.
-    pub top1: f64,
-    /// One of the five classes with the most votes was right.
-    pub top5: f64,
-}
-
-impl KnnAccuracy {
-    /// k for tables, such as `200`, or `200 (all 60)` if the bank has fewer.
-    pub fn name(&self) -> String {
-        let KnnAccuracy { k, voters, .. } = self;
-        if voters < k { format!("{k} (all {voters})") } else { k.to_string() }
-    }
-}
-
-/// A query's classes with the most votes, the predicted one first; at most five, and only classes
-/// that a neighbour voted for.
-pub type Ranking = Vec<u32>;
-
-/// k-NN accuracy of a test set against a training set.
+/// k-NN accuracy of a test set against a training set; reports the queries done.
 ///
 /// # Errors
 /// Sets without classes or of different length of feature, and those of [`classify`].
@@ -110,6 +27,7 @@ pub fn evaluate(
     train: &FeatureSet,
     test: &FeatureSet,
     mut options: KnnOptions,
+    progress: Progress,
 ) -> Result<KnnResult> {
     let mut seen = BTreeSet::new();
     options.ks.retain(|&k| seen.insert(k));
@@ -125,13 +43,30 @@ pub fn evaluate(
         classes,
         &options.ks,
         options.temperature,
+        progress,
     )?;
     for class in rankings.iter_mut().flatten().flatten() {
         *class = ids.label(*class);
     }
     let accuracies = accuracies(&options.ks, &rankings, bank.len(), queries);
-    let (bank, queries) = (bank.len(), queries.len());
-    Ok(KnnResult { options, bank, queries, dim: train.dim, classes, accuracies, rankings })
+    let better = |a: usize, b: usize| if accuracies[b].top1 > accuracies[a].top1 { b } else { a };
+    let best = (0..accuracies.len()).reduce(better);
+    let confusion = best.map_or_else(Confusion::default, |best| {
+        let predicted = rankings[best].iter().map(|ranking| Some(ranking[0]));
+        let pairs = queries.iter().copied().zip(predicted);
+        Confusion::of(ids.labels(), pairs).named(&test.class_names)
+    });
+    Ok(KnnResult {
+        bank: bank.len(),
+        queries: queries.len(),
+        dim: train.dim,
+        classes,
+        confusion_k: best.map_or(0, |best| options.ks[best]),
+        confusion,
+        accuracies,
+        rankings,
+        options,
+    })
 }
 
 /// Accuracy for each of `ks`, in one pass over the bank; see [`classify`].
@@ -146,7 +81,7 @@ pub fn knn(
     ks: &[usize],
     temperature: f32,
 ) -> Result<Vec<KnnAccuracy>> {
-    let rankings = classify(bank, queries, dim, classes, ks, temperature)?;
+    let rankings = classify(bank, queries, dim, classes, ks, temperature, Progress::none())?;
     Ok(accuracies(ks, &rankings, bank.labels.len(), queries.labels))
 }
 
@@ -168,7 +103,7 @@ fn accuracies(
 }
 
 /// The ranking of every query for each of `ks`. If the bank is smaller than k, all of it votes.
-/// Ties go to the earlier training feature and to the lower class.
+/// Ties go to the earlier training feature and to the lower class. Reports the queries done.
 ///
 /// # Errors
 /// No features, sizes that do not fit, a label out of range, a feature that is not finite, a k of
@@ -180,6 +115,7 @@ pub fn classify(
     classes: usize,
     ks: &[usize],
     temperature: f32,
+    progress: Progress,
 ) -> Result<Vec<Vec<Ranking>>> {
     for (name, set) in [("bank", bank), ("queries", queries)] {
         check(set, dim, classes).map_err(|what| Error::usage(format!("k-NN {name}: {what}")))?;
@@ -191,7 +127,7 @@ pub fn classify(
         return Err(Error::usage(format!("k-NN with T = {temperature}: should be above 0")));
     }
     let most = ks.iter().copied().max().unwrap_or(1);
-    let neighbours = neighbours(bank.features, queries.features, dim, most);
+    let neighbours = neighbours(bank.features, queries.features, dim, most, progress);
     let rankings = |&k: &usize| {
         let rank = |votes: &mut Vec<Option<f32>>, neighbours: &Vec<Neighbour>| {
             votes.clear();
@@ -345,7 +281,10 @@ mod tests {
         };
         assert_eq!((top(0, 2), top(1, 2)), (1.0, 0.0));
         assert_eq!((top(1, 1), top(2, 4)), (1.0, 1.0));
-        assert_eq!(neighbours(bank.features, &[3.0], 1, 3), [[(1.0, 0), (1.0, 1), (1.0, 2)]]);
+        assert_eq!(
+            neighbours(bank.features, &[3.0], 1, 3, Progress::none()),
+            [[(1.0, 0), (1.0, 1), (1.0, 2)]]
+        );
     }
 
     #[test]
@@ -366,7 +305,7 @@ mod tests {
         let (bank, queries) = (normals(1500 * 16), normals(200 * 16));
         let with = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| neighbours(&bank, &queries, 16, 20))
+            pool.install(|| neighbours(&bank, &queries, 16, 20, Progress::none()))
         };
         assert_eq!(with(1), with(3));
     }
@@ -375,7 +314,7 @@ mod tests {
     fn all_equal_leaves_the_first() {
         // Every training feature is as near as every other: the lowest indices stay, in order.
         let bank: Vec<f32> = (0..5000).map(|i| (i % 7 + 1) as f32).collect();
-        let nearest = &neighbours(&bank, &[2.0], 1, 40)[0];
+        let nearest = &neighbours(&bank, &[2.0], 1, 40, Progress::none())[0];
         assert!(nearest.iter().map(|&(_, index)| index).eq(0..40));
     }
 

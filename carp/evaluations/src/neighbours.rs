@@ -1,6 +1,7 @@
 //! The nearest features by cosine. Queries and bank are multiplied block by block in a GEMM,
 //! keeping only the best so far per query, so memory is that of the features themselves.
 
+use datasets::Progress;
 use rayon::prelude::*;
 use tensor::cpu::gemm::{Strides, sgemm};
 use tensor::cpu::reduce::dot;
@@ -18,9 +19,17 @@ const GROUP: usize = 32;
 pub type Neighbour = (f32, u32);
 
 /// The `most` nearest training features of each query by cosine, nearest first. A feature of zeros
-/// has cosine 0 with all.
-pub fn neighbours(bank: &[f32], queries: &[f32], dim: usize, most: usize) -> Vec<Vec<Neighbour>> {
+/// has cosine 0 with all. Reports the queries done.
+pub fn neighbours(
+    bank: &[f32],
+    queries: &[f32],
+    dim: usize,
+    most: usize,
+    progress: Progress,
+) -> Vec<Vec<Neighbour>> {
     let scales: Vec<f32> = bank.par_chunks(dim).map(inverse_length).collect();
+    // A query is done when it has met every block of the bank.
+    let counter = progress.counter(queries.len() / dim, scales.len().div_ceil(BANK));
     let compare = |queries: &[f32]| {
         let mut unit = queries.to_vec();
         for query in unit.chunks_exact_mut(dim) {
@@ -39,6 +48,7 @@ pub fn neighbours(bank: &[f32], queries: &[f32], dim: usize, most: usize) -> Vec
             for (row, best) in similarities.chunks_exact(n).zip(&mut best) {
                 best.take(row, scales, (block * BANK) as u32);
             }
+            counter.add(count);
         }
         best.into_iter().map(Best::sorted).collect::<Vec<_>>()
     };
@@ -110,4 +120,21 @@ impl Best {
 /// Nearest first; ties go to the earlier training feature.
 fn nearer(a: &Neighbour, b: &Neighbour) -> std::cmp::Ordering {
     b.0.total_cmp(&a.0).then(a.1.cmp(&b.1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_counts_queries_that_met_the_whole_bank() {
+        let (bank, queries) = (vec![1.0; 2 * BANK + 1], vec![1.0; 20]);
+        let seen = std::sync::Mutex::new(Vec::new());
+        let show = |done, all| seen.lock().unwrap().push((done, all));
+        neighbours(&bank, &queries, 1, 1, Progress::new(&show));
+        let seen = seen.into_inner().unwrap();
+        // Tasks of 8, 8 and 4 queries, three blocks each.
+        assert!(seen.is_sorted() && seen.len() == 9, "{seen:?}");
+        assert_eq!(seen.last(), Some(&(20, 20)));
+    }
 }

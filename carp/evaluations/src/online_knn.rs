@@ -7,12 +7,12 @@ use carp::config::Config;
 use carp::error::Result;
 use carp::learner::Device;
 use carp::train::Monitor;
-use datasets::{Dataset, Splits, Subset};
+use datasets::{Dataset, Progress, Splits, Subset};
 
 use crate::features::{Encoder, Labelled, POOLED, pixels};
 use crate::knn::knn;
-use crate::neighbour_sheet::{Row, draw_neighbours};
 use crate::neighbours::neighbours;
+use crate::picture_sheet::{Frame, Picture, Row, draw};
 
 /// Rows in the image of a run.
 const ROWS: usize = 10;
@@ -71,8 +71,8 @@ impl OnlineKnn {
         let (resnet, knn) = (config.step().resnet, &config.knn);
         let transform = config.eval_transform();
         Ok(Some(OnlineKnn {
-            bank: Subset::readable(part(train, knn.bank))?,
-            queries: Subset::readable(part(test, knn.queries))?,
+            bank: Subset::readable(part(train, knn.bank), Progress::none())?,
+            queries: Subset::readable(part(test, knn.queries), Progress::none())?,
             classes: train.classes().len(),
             k: knn.k,
             temperature: knn.temperature,
@@ -101,8 +101,8 @@ impl OnlineKnn {
     /// An image that cannot be read.
     fn pixels(&self) -> Result<f64> {
         let transform = self.encoder.transform();
-        let bank = pixels(transform, &*self.bank)?.of_all(&*self.bank)?;
-        let queries = pixels(transform, &*self.queries)?.of_all(&*self.queries)?;
+        let bank = pixels(transform, &*self.bank, |_| ())?.of_all(&*self.bank)?;
+        let queries = pixels(transform, &*self.queries, |_| ())?.of_all(&*self.queries)?;
         self.accuracy(&bank, &queries, transform.values())
     }
 
@@ -116,7 +116,7 @@ impl OnlineKnn {
     }
 
     /// Rows for the image of a run: the first query of each class (at most `rows`), with its `most`
-    /// nearest training images by either network.
+    /// nearest training images before training, and after it.
     ///
     /// # Errors
     /// An image that cannot be read.
@@ -132,21 +132,18 @@ impl OnlineKnn {
         let chosen = (0..self.classes as u32).filter_map(first_of).take(rows);
         let near = |quality: &Quality, query: usize| -> Result<Vec<_>> {
             let row = &quality.queries[query * quality.dim..][..quality.dim];
-            let nearest = neighbours(&quality.bank, row, quality.dim, most);
+            let nearest = neighbours(&quality.bank, row, quality.dim, most, Progress::none());
             let picture = |&(_, index): &(f32, u32)| {
                 let index = index as usize;
                 let is_right = self.bank.label(index) == Some(labels[query]);
-                Ok((Arc::unwrap_or_clone(self.bank.image(index)?), is_right))
+                Ok(Picture::new(&*self.bank.image(index)?, Frame::right(is_right)))
             };
             nearest[0].iter().map(picture).collect()
         };
         chosen
             .map(|query| {
-                Ok(Row {
-                    query: Arc::unwrap_or_clone(self.queries.image(query)?),
-                    before: near(before, query)?,
-                    after: near(after, query)?,
-                })
+                let picture = Picture::new(&*self.queries.image(query)?, Frame::Query);
+                Ok(Row { groups: vec![vec![picture], near(before, query)?, near(after, query)?] })
             })
             .collect()
     }
@@ -169,7 +166,7 @@ impl Monitor for OnlineKnn {
     fn finish(&mut self, folder: &Path) -> Result<f64> {
         if let (Some(first), Some(last)) = (&self.first, &self.last) {
             let rows = self.rows(first, last, ROWS, NEIGHBOURS)?;
-            draw_neighbours(&folder.join("neighbours.png"), &rows)?;
+            draw(&folder.join("neighbours.png"), &rows)?;
         }
         self.pixels()
     }

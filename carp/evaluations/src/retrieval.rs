@@ -15,11 +15,14 @@
 use std::path::Path;
 
 use carp::error::{Error, Result};
+use datasets::{Dataset, Progress};
 use serde::{Deserialize, Serialize};
 
 use super::average_precision::trapezoid_average_precision;
 use crate::features::FeatureSet;
-use crate::neighbours::neighbours;
+use crate::neighbours::{Neighbour, neighbours};
+use crate::picture_sheet::{Frame, Row};
+use crate::ranking::{self, KEPT, QueryRanking, Ranked};
 
 /// Queries whose full rankings are in memory together.
 const QUERIES: usize = 32;
@@ -123,9 +126,13 @@ pub struct RetrievalResult {
     pub medium: RetrievalScore,
     /// Hard.
     pub hard: RetrievalScore,
+    /// How each query ranks the database, judged as in Medium.
+    #[serde(skip)]
+    pub rankings: Vec<QueryRanking>,
 }
 
-/// Ranks the database by cosine for each query and scores the rankings.
+/// Ranks the database by cosine for each query and scores the rankings; reports the queries
+/// done.
 ///
 /// # Errors
 /// Features of different lengths, relevance that does not match them, precision at rank 0.
@@ -134,6 +141,7 @@ pub fn evaluate(
     queries: &FeatureSet,
     relevance: &Relevance,
     options: RetrievalOptions,
+    progress: Progress,
 ) -> Result<RetrievalResult> {
     database.same_dim(queries)?;
     relevance.check(queries.rows(), database.rows())?;
@@ -143,9 +151,13 @@ pub fn evaluate(
     }
     let at = &options.precision_at;
     let [mut easy, mut medium, mut hard] = [(); 3].map(|()| Vec::new());
+    let mut rankings = Vec::with_capacity(queries.rows());
     let mut query = 0;
     for group in queries.features.chunks(QUERIES * queries.dim) {
-        for ranking in neighbours(&database.features, group, database.dim, database.rows()) {
+        let first = query;
+        let show = |done, _| progress.report(first + done, queries.rows());
+        let (features, rows) = (&database.features, database.rows());
+        for ranking in neighbours(features, group, database.dim, rows, Progress::new(&show)) {
             let mut place = vec![0; database.rows()];
             for (rank, &(_, row)) in ranking.iter().enumerate() {
                 place[row as usize] = rank;
@@ -158,12 +170,51 @@ pub fn evaluate(
             easy.push(score_query(ranks([e, &[]]), ranks([j, h]), at));
             medium.push(score_query(ranks([e, h]), ranks([j, &[]]), at));
             hard.push(score_query(ranks([h, &[]]), ranks([j, e]), at));
+            rankings.push(QueryRanking {
+                average_precision: medium[query].as_ref().map(|(average, _)| *average),
+                first: first_ranked(&ranking, [e, h].concat(), j),
+            });
             query += 1;
         }
     }
     let [easy, medium, hard] = [easy, medium, hard].map(|scores| mean_score(&scores, at.len()));
     let (queries, dim) = (queries.rows(), queries.dim);
-    Ok(RetrievalResult { options, database: database.rows(), queries, dim, easy, medium, hard })
+    Ok(RetrievalResult {
+        options,
+        database: database.rows(),
+        queries,
+        dim,
+        easy,
+        medium,
+        hard,
+        rankings,
+    })
+}
+
+/// Rows for a [sheet](crate::picture_sheet::draw): a query, then the first `most` images of its
+/// ranking, at most 20: green if they are ok, grey if junk, red otherwise, as in Medium. Of the
+/// queries that count, `rows` are shown, evenly spaced from the worst average precision to the best.
+/// The rows of the data sets are those of the features.
+///
+/// # Errors
+/// Data sets of other sizes than the features; an image that cannot be read.
+pub fn sheet(
+    result: &RetrievalResult,
+    queries: &dyn Dataset,
+    database: &dyn Dataset,
+    rows: usize,
+    most: usize,
+) -> Result<Vec<Row>> {
+    ranking::sheet(&result.rankings, &[queries], (&[database], result.database), rows, most)
+}
+
+/// The first images of a ranking.
+fn first_ranked(ranking: &[Neighbour], ok: Vec<u32>, junk: &[u32]) -> Vec<Ranked> {
+    let judged = |&(_, row): &Neighbour| {
+        let kind = if junk.contains(&row) { Frame::Junk } else { Frame::right(ok.contains(&row)) };
+        Ranked { row, kind }
+    };
+    ranking.iter().take(KEPT).map(judged).collect()
 }
 
 /// Average precision and precisions of one query, from the ranks of its ok and junk images.

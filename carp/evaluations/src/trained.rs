@@ -6,7 +6,7 @@ use carp::error::{Error, Result};
 use carp::learner::Device;
 use carp::pipeline::PipelineConfig;
 use carp::views::{EvalTransform, Views};
-use datasets::{Dataset, Filter, Splits, Subset};
+use datasets::{Dataset, Filter, Progress, Splits, Subset};
 
 use crate::backbone::Backbone;
 use crate::features::{ClassIds, Encoder, FeatureExtractor, POOLED, network_features};
@@ -132,9 +132,11 @@ impl LabelledSplits {
     ///
     /// # Errors
     /// If it has no labels, and those of [`LabelledSplits::of`].
-    pub fn new(splits: &Splits) -> Result<LabelledSplits> {
+    pub fn new(splits: &Splits, progress: Progress) -> Result<LabelledSplits> {
         match (&splits.train, &splits.test) {
-            (Some(train), Some(test)) => LabelledSplits::of(Arc::clone(train), Arc::clone(test)),
+            (Some(train), Some(test)) => {
+                LabelledSplits::of(Arc::clone(train), Arc::clone(test), progress)
+            }
             _ => {
                 let name = splits.pretrain.name();
                 Err(Error::usage(format!("{name} has no labels to evaluate with")))
@@ -142,16 +144,21 @@ impl LabelledSplits {
         }
     }
 
-    /// The readable images of two splits.
+    /// The readable images of two splits; reports the images decoded to find them, split by split.
     ///
     /// # Errors
     /// An image without a label; an image that cannot be read, if the data set skips none.
-    pub fn of(train: Arc<dyn Dataset>, test: Arc<dyn Dataset>) -> Result<LabelledSplits> {
+    pub fn of(
+        train: Arc<dyn Dataset>,
+        test: Arc<dyn Dataset>,
+        progress: Progress,
+    ) -> Result<LabelledSplits> {
         if train.is_empty() || test.is_empty() {
             let detail = format!("{} has too few images to hold any out", train.name());
             return Err(Error::usage(detail));
         }
-        let (train, test) = (Subset::readable(train)?, Subset::readable(test)?);
+        let readable = |data| Subset::readable(data, progress);
+        let (train, test) = (readable(train)?, readable(test)?);
         let (train_labels, test_labels) = (labels(&*train)?, labels(&*test)?);
         let ids = ClassIds::of(&[&train_labels, &test_labels]);
         Ok(LabelledSplits {

@@ -79,6 +79,7 @@ mod tests {
             features: features.to_vec(),
             dim: 2,
             labels: Labels::None,
+            class_names: vec![],
         };
         // Mean (1, 0); X^T X / 4 = diag(2, 1/2).
         let whitening = Whitening::learn(&set(&[2.0, 0.0, 2.0, 0.0, 0.0, 1.0, 0.0, -1.0]), 0.5);

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use datasets::Labels;
+use datasets::{Labels, Progress};
 use evaluations::average_precision::Interpolation;
 use evaluations::clustering::{self, ClusteringOptions};
 use evaluations::clustering_scores::clustering_scores;
@@ -61,7 +61,7 @@ impl Tensors<'_> {
             },
         };
         let features = self.numbers(features).iter().map(|&x| x as f32).collect();
-        FeatureSet { features, dim, labels }
+        FeatureSet { features, dim, labels, class_names: vec![] }
     }
 
     fn text(bytes: &[u8], key: &str) -> String {
@@ -83,9 +83,26 @@ fn knn_predicts_as_scikit_learn() {
     let ks = vec![1, 10, 60, 200];
     let bank = Labelled { features: &train.features, labels: &labels };
     let queries = Labelled { features: &test.features, labels: &test_labels };
-    let rankings = classify(bank, queries, train.dim, 7, &ks, 0.07).unwrap();
+    let rankings = classify(bank, queries, train.dim, 7, &ks, 0.07, Progress::none()).unwrap();
     let options = KnnOptions { ks: ks.clone(), ..KnnOptions::default() };
-    let accuracies = knn::evaluate(&train, &test, options).unwrap().accuracies;
+    let result = knn::evaluate(&train, &test, options, Progress::none()).unwrap();
+    // The confusion matrix is that of scikit-learn's predictions, image by image.
+    let best = result.accuracies.iter().map(|accuracy| accuracy.top1).fold(0.0, f64::max);
+    let of_best = result.accuracies.iter().find(|accuracy| accuracy.top1 == best).unwrap();
+    assert_eq!(result.confusion_k, of_best.k);
+    let predicted = tensors.labels(&format!("predictions.{}", of_best.k));
+    for (label, counts) in (0..).zip(result.confusion.counts()) {
+        for (class, count) in (0..).zip(counts) {
+            let pairs = test_labels.iter().zip(&predicted);
+            let wanted = pairs.filter(|&pair| pair == (&label, &class)).count();
+            assert_eq!(count, wanted as u64, "{label} as {class}");
+        }
+    }
+    let right: u64 = result.confusion.per_class().iter().map(|class| class.right).sum();
+    assert_eq!(right as f64 / 200.0, best);
+    let json = serde_json::to_value(&result).unwrap();
+    assert_eq!(json["per_class"].as_array().unwrap().len(), 7);
+    let accuracies = result.accuracies;
     for ((k, rankings), accuracy) in ks.iter().zip(&rankings).zip(accuracies) {
         let predicted: Vec<u32> = rankings.iter().map(|ranking| ranking[0]).collect();
         assert_eq!(predicted, tensors.labels(&format!("predictions.{k}")), "k = {k}");
@@ -148,12 +165,27 @@ fn decision_values_are_scikit_learns() {
             ..FewShotOptions::default()
         };
         let maps = tensors.numbers(&format!("map.{name}"));
+        let shown = |class: usize| {
+            let labels = tensors.numbers("test_labels");
+            labels.iter().skip(class).step_by(6).filter(|&&label| label > 0.0).count()
+        };
         for (interpolation, wanted) in
             [Interpolation::AllPoints, Interpolation::ElevenPoints].into_iter().zip(maps)
         {
-            let got =
-                few_shot::evaluate(train.clone(), test.clone(), options(interpolation)).unwrap();
+            let got = few_shot::evaluate(
+                train.clone(),
+                test.clone(),
+                options(interpolation),
+                Progress::none(),
+            )
+            .unwrap();
             close(got.scores[0].map, wanted, 1e-6, &format!("mAP of {name}, {interpolation:?}"));
+            let classes = &got.scores[0].per_class;
+            let precisions = classes.iter().map(|class| class.average_precision.unwrap());
+            close(precisions.sum::<f64>() / 6.0, wanted, 1e-6, "mean of the classes");
+            for (class, found) in classes.iter().enumerate() {
+                assert_eq!((found.images, found.accuracy), (shown(class), None));
+            }
         }
     }
 }
@@ -167,7 +199,7 @@ fn draws_have_a_mean_and_a_deviation() {
         FewShotOptions { costs: vec![0.5, 4.0], shots: vec![1, 8], ..FewShotOptions::default() };
     let run = |options: &FewShotOptions| {
         let (train, test) = sets();
-        few_shot::evaluate(train, test, options.clone()).unwrap()
+        few_shot::evaluate(train, test, options.clone(), Progress::none()).unwrap()
     };
     let result = run(&options);
     let [one, eight, full] = &result.scores[..] else { panic!("two shots and all") };
@@ -188,9 +220,14 @@ fn one_class_per_image_has_accuracy() {
     let tensors = Tensors::of(&bytes);
     let (train, test) = (tensors.set("features", "labels"), tensors.set("test", "test_labels"));
     let options = FewShotOptions { shots: vec![2], draws: 2, ..FewShotOptions::default() };
-    let result = few_shot::evaluate(train, test, options).unwrap();
+    let result = few_shot::evaluate(train, test, options, Progress::none()).unwrap();
     let accuracy = |i: usize| result.scores[i].costs[0].accuracy.unwrap();
     assert!(accuracy(0) > 1.0 / 7.0 && accuracy(1) > accuracy(0), "{result:?}");
+    for (at, score) in result.scores.iter().enumerate() {
+        let classes = score.per_class.iter();
+        let right = classes.map(|class| class.accuracy.unwrap() * class.images as f64);
+        close(right.sum::<f64>() / 200.0, accuracy(at), 1e-12, "right images of all classes");
+    }
 }
 
 #[test]
@@ -236,8 +273,10 @@ fn kmeans_is_not_worse_than_faiss() {
             iterations: 100,
             seed: 0,
         };
-        let inertia = kmeans(&set.features, set.dim, &options(false)).unwrap().objective;
-        let products = -kmeans(&set.features, set.dim, &options(true)).unwrap().objective;
+        let inertia =
+            kmeans(&set.features, set.dim, &options(false), Progress::none()).unwrap().objective;
+        let products =
+            -kmeans(&set.features, set.dim, &options(true), Progress::none()).unwrap().objective;
         // Single precision on 1500 points: far below the gap to another optimum.
         let slack = 1.0 + 1e-6;
         assert!(inertia <= number("faiss_inertia") * slack, "{inertia} {start:?}");
@@ -248,7 +287,7 @@ fn kmeans_is_not_worse_than_faiss() {
             max_points_per_centroid: 0,
             ..ClusteringOptions::default()
         };
-        let result = clustering::evaluate(set.clone(), None, options).unwrap();
+        let result = clustering::evaluate(set.clone(), None, options, Progress::none()).unwrap();
         let products = -result.objective;
         let wanted = number("faiss_products_standardized");
         assert!(products * slack >= wanted, "{products} {wanted} {start:?}");
@@ -257,7 +296,7 @@ fn kmeans_is_not_worse_than_faiss() {
     // faiss's limit on points per centroid.
     let kmeans = KmeansOptions { clusters: 0, ..ClusteringOptions::default().kmeans };
     let options = ClusteringOptions { kmeans, max_points_per_centroid: 100, standardize: true };
-    let result = clustering::evaluate(set.clone(), Some(set), options).unwrap();
+    let result = clustering::evaluate(set.clone(), Some(set), options, Progress::none()).unwrap();
     assert_eq!((result.points, result.scored, result.options.kmeans.clusters), (800, 1500, 8));
     assert!(result.scores.nmi > 0.9);
 }
@@ -269,7 +308,7 @@ fn retrieval_follows_the_revisited_protocol() {
     let relevance: Relevance = serde_json::from_str(&Tensors::text(&bytes, "relevance")).unwrap();
     let (database, queries) = (tensors.set("features", ""), tensors.set("test", ""));
     let run = |relevance: &Relevance, options| {
-        retrieval::evaluate(&database, &queries, relevance, options)
+        retrieval::evaluate(&database, &queries, relevance, options, Progress::none())
     };
     let result = run(&relevance, RetrievalOptions::default()).unwrap();
     for (name, got) in [("easy", &result.easy), ("medium", &result.medium), ("hard", &result.hard)]
@@ -317,8 +356,13 @@ fn copies_are_found_as_by_the_published_protocol() {
         for (distracted, distracted_name) in [(false, "own"), (true, "more")] {
             for top in [20, 0] {
                 let options = CopyDetectionOptions { top, ..CopyDetectionOptions::default() };
-                let result =
-                    copy_detection::evaluate(features(white, distracted), &names, options).unwrap();
+                let result = copy_detection::evaluate(
+                    features(white, distracted),
+                    &names,
+                    options,
+                    Progress::none(),
+                )
+                .unwrap();
                 let name = format!("map.{white_name}.{distracted_name}.{top}");
                 for (block, wanted) in result.blocks.iter().zip(tensors.numbers(&name)) {
                     close(block.map, wanted, 1e-9, &format!("{name} of {}", block.name));
@@ -334,7 +378,9 @@ fn copies_are_found_as_by_the_published_protocol() {
         let mut names = names.clone();
         change(&mut names);
         let options = CopyDetectionOptions::default();
-        copy_detection::evaluate(features(false, false), &names, options).unwrap_err().to_string()
+        copy_detection::evaluate(features(false, false), &names, options, Progress::none())
+            .unwrap_err()
+            .to_string()
     };
     let short = line(|names| drop(names.originals.pop()));
     assert_eq!(short, "copy detection: 40 original features, 39 original names");
@@ -344,23 +390,43 @@ fn copies_are_found_as_by_the_published_protocol() {
 
 #[test]
 fn bad_sets_are_one_line() {
-    let set = |dim: usize, labels| FeatureSet { features: vec![1.0; 4 * dim], dim, labels };
+    let set = |dim: usize, labels| FeatureSet {
+        features: vec![1.0; 4 * dim],
+        dim,
+        labels,
+        class_names: vec![],
+    };
     let single = || set(2, Labels::Single(vec![0, 1, 0, 1]));
     let multi = |shown: [i32; 8]| set(2, Labels::Multi { classes: 2, shown: shown.to_vec() });
     let hot = || multi([1, 0, 0, 1, 1, 0, 0, 1]);
-    let few = |train, test, options| few_shot::evaluate(train, test, options).unwrap_err();
+    let few = |train, test, options| {
+        few_shot::evaluate(train, test, options, Progress::none()).unwrap_err()
+    };
     let options = FewShotOptions { shots: vec![1], draws: 1, ..FewShotOptions::default() };
     let lines = [
         (
-            knn::evaluate(&single(), &set(3, Labels::None), KnnOptions::default()).unwrap_err(),
+            knn::evaluate(
+                &single(),
+                &set(3, Labels::None),
+                KnnOptions::default(),
+                Progress::none(),
+            )
+            .unwrap_err(),
             "features of 2 and 3 numbers: both must come from one network",
         ),
         (
-            knn::evaluate(&single(), &set(2, Labels::None), KnnOptions::default()).unwrap_err(),
+            knn::evaluate(
+                &single(),
+                &set(2, Labels::None),
+                KnnOptions::default(),
+                Progress::none(),
+            )
+            .unwrap_err(),
             "test features: has no `labels`; this protocol needs [N]",
         ),
         (
-            clustering::evaluate(hot(), None, ClusteringOptions::default()).unwrap_err(),
+            clustering::evaluate(hot(), None, ClusteringOptions::default(), Progress::none())
+                .unwrap_err(),
             "training features: labels are [N,2]; this protocol needs one class, [N]",
         ),
         (

@@ -10,7 +10,7 @@ use carp::nn::{Arch, ResNetConfig, Stem};
 use carp::schedule::EpochSchedule;
 use carp::step::Optimizer;
 use carp::views::EvalTransform;
-use datasets::{Dataset, Filter, Labels, MemoryDataset};
+use datasets::{Dataset, Filter, Labels, MemoryDataset, Progress};
 use evaluations::backbone::Backbone;
 use evaluations::features::FeatureSet;
 use evaluations::heads::{Heads, HeadsConfig};
@@ -192,7 +192,7 @@ fn clouds(rows: usize, noise: f32, seed: u64) -> FeatureSet {
             features.push(centre + noise * stream.normal());
         }
     }
-    FeatureSet { features, dim: 4, labels: Labels::Single(labels) }
+    FeatureSet { features, dim: 4, labels: Labels::Single(labels), class_names: vec![] }
 }
 
 fn settings() -> LinearSettings {
@@ -239,6 +239,28 @@ fn a_probe_learns_and_reports_the_best_epoch() {
         assert_eq!(&head.last, head.epochs.last().unwrap());
         assert!(head.last.loss < head.epochs[0].loss);
     }
+    // The classes' right answers are those of the best epoch, 33 images each.
+    let classes = result.confusion.per_class();
+    let right: u64 = classes.iter().map(|class| class.right).sum();
+    assert_eq!(right as f64 / 99.0, result.best().best.test.top1);
+    assert!(classes.iter().all(|class| class.images == 33));
+    // Labels with gaps, and a class without test images.
+    let relabelled = |set: &FeatureSet, label: fn(&u32) -> u32| {
+        let labels = set.classes(a).unwrap().iter().map(label).collect();
+        FeatureSet { labels: Labels::Single(labels), ..set.clone() }
+    };
+    let far = relabelled(&train, |class| [7, 40, 1000][*class as usize]);
+    let near = relabelled(&test, |class| [7, 1000, 1000][*class as usize]);
+    let gaps = probe(&settings(), &far, &near).unwrap();
+    let images = gaps
+        .confusion
+        .per_class()
+        .iter()
+        .map(|class| (class.label, class.images))
+        .collect::<Vec<_>>();
+    assert_eq!(images, [(7, 33), (40, 0), (1000, 66)]);
+    let right: u64 = gaps.confusion.per_class().iter().map(|class| class.right).sum();
+    assert_eq!(right as f64 / 99.0, gaps.best().best.test.top1);
     // A learning rate gives the same result with or without others.
     let alone = LinearSettings { lr: vec![1.0], ..settings() };
     assert_eq!(probe(&alone, &train, &test).unwrap().heads[0], result.heads[1]);
@@ -260,6 +282,7 @@ fn a_diverged_head_leaves_the_others_alone() {
     let both = probe(&both, &train, &test).unwrap();
     assert_eq!(both.heads[1], probe(&alone, &train, &test).unwrap().heads[0]);
     assert!(!both.heads[0].last.loss.is_finite());
+    assert_eq!(both.confusion.accuracy(), Some(both.best().best.test.top1));
     assert_eq!((both.heads[0].last.test.top1, both.best_head), (0.0, 1));
     let hopeless = LinearSettings { lr: vec![1e38], ..settings() };
     let line = probe(&hopeless, &train, &test).unwrap_err();
@@ -273,7 +296,7 @@ fn what_does_not_fit_is_one_line() {
         let line = probe(settings, train, test).unwrap_err();
         assert!(line.contains(what) && line.lines().count() == 1, "{line}");
     };
-    let narrow = FeatureSet { dim: 3, features: vec![0.0; 90], labels: test.labels.clone() };
+    let narrow = FeatureSet { dim: 3, features: vec![0.0; 90], ..test.clone() };
     fault(&settings(), &train, &narrow, "features of 3, those of train.safetensors are of 4");
     let labelled = |set: &FeatureSet, label: &dyn Fn(u32) -> u32| FeatureSet {
         labels: Labels::Single((0..30).map(label).collect()),
@@ -323,12 +346,7 @@ fn bars(count: usize, seed: u64) -> Arc<dyn Dataset> {
 
 fn bar_splits() -> LabelledSplits {
     let (train, test) = (bars(60, 1), bars(40, 2));
-    LabelledSplits::new(&datasets::Splits {
-        pretrain: Arc::clone(&train),
-        train: Some(train),
-        test: Some(test),
-    })
-    .unwrap()
+    LabelledSplits::of(train, test, Progress::none()).unwrap()
 }
 
 /// An untrained backbone for them.
@@ -379,6 +397,7 @@ fn a_frozen_backbone_with_random_views() {
         features: backbone.features(&mut extractor, data).unwrap(),
         dim: 16,
         labels: Labels::Single(labels.to_vec()),
+        class_names: data.classes().to_vec(),
     };
     let train = set(&splits.train, &splits.train_labels);
     let test = set(&splits.test, &splits.test_labels);
@@ -411,6 +430,8 @@ fn fine_tuning_learns_with_the_same_bits_on_any_number_of_threads() {
     assert_eq!((result.train_images, result.left_out, result.test_images), (42, 2, 40));
     assert_eq!(result.epochs.len(), 12);
     assert!(result.best.test.top1 >= 0.8, "{:?}", result.epochs);
+    assert_eq!(result.confusion.accuracy(), Some(result.best.test.top1));
+    assert!(result.confusion.per_class().iter().all(|class| class.images == 20));
     for threads in [2, 3] {
         assert_eq!(run(threads), result);
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use carp::pipeline::{Pipeline, PipelineConfig};
 use carp::views::{EvalTransform, Views};
-use datasets::{Change, Changed, Crop, DataConfig, DataKind, Filter, Labels, Splits};
+use datasets::{Change, Changed, Crop, DataConfig, DataKind, Filter, Labels, Progress, Splits};
 use evaluations::features::{Encoder, FeatureSet};
 use evaluations::trained::LabelledSplits;
 
@@ -59,7 +59,7 @@ fn features_leave_out_pixels_label_and_box_together() {
 #[test]
 fn splits_to_train_with_leave_out_the_row() {
     let temp = tempfile::tempdir().unwrap();
-    let splits = LabelledSplits::new(&splits(temp.path())).unwrap();
+    let splits = LabelledSplits::new(&splits(temp.path()), Progress::none()).unwrap();
     assert_eq!((splits.train_labels, splits.test_labels), (vec![0, 1, 1], vec![0, 1, 1]));
     assert_eq!(splits.train.image(1).unwrap().pixels[0], 110);
 }

@@ -1,6 +1,7 @@
 //! Each protocol's headline numbers and the settings to print with them.
 
 use carp::error::Result;
+use datasets::Progress;
 use serde::Serialize;
 
 use super::report::{Measured, Score};
@@ -19,8 +20,13 @@ fn measured(settings: String, scores: Vec<Score>, result: &impl Serialize) -> Me
     Measured { settings, scores, result }
 }
 
-pub fn knn(train: &FeatureSet, test: &FeatureSet, settings: &AllSettings) -> Result<Measured> {
-    let result = knn::evaluate(train, test, settings.knn.clone())?;
+pub fn knn(
+    train: &FeatureSet,
+    test: &FeatureSet,
+    settings: &AllSettings,
+    progress: Progress,
+) -> Result<Measured> {
+    let result = knn::evaluate(train, test, settings.knn.clone(), progress)?;
     let mut scores = Vec::new();
     for accuracy in &result.accuracies {
         scores.push(Score::percent(format!("top-1, k = {}", accuracy.name()), accuracy.top1));
@@ -64,10 +70,15 @@ pub fn linear_shots(results: &[LinearResult], crop_scale: Option<(f32, f32)>) ->
     measured(format!("linear probe, one draw: {line}"), scores, &results)
 }
 
-pub fn few_shot(train: &FeatureSet, test: &FeatureSet, settings: &AllSettings) -> Result<Measured> {
+pub fn few_shot(
+    train: &FeatureSet,
+    test: &FeatureSet,
+    settings: &AllSettings,
+    progress: Progress,
+) -> Result<Measured> {
     let full = settings.few_shot.full && train.rows() <= settings.full_up_to;
     let options = FewShotOptions { full, ..settings.few_shot.clone() };
-    let result: FewShotResult = few_shot::evaluate(train.clone(), test.clone(), options)?;
+    let result: FewShotResult = few_shot::evaluate(train.clone(), test.clone(), options, progress)?;
     let mut scores = Vec::new();
     for score in &result.scores {
         let images = match score.shots {
@@ -97,11 +108,16 @@ pub fn few_shot(train: &FeatureSet, test: &FeatureSet, settings: &AllSettings) -
     Ok(measured(line, scores, &result))
 }
 
-pub fn kmeans(train: &FeatureSet, test: &FeatureSet, settings: &AllSettings) -> Result<Measured> {
+pub fn kmeans(
+    train: &FeatureSet,
+    test: &FeatureSet,
+    settings: &AllSettings,
+    progress: Progress,
+) -> Result<Measured> {
     let mut options = ClusteringOptions::default();
     options.kmeans.seed = settings.seed;
     let result: ClusteringResult =
-        clustering::evaluate(train.clone(), Some(test.clone()), options)?;
+        clustering::evaluate(train.clone(), Some(test.clone()), options, progress)?;
     let found = &result.scores;
     let scores = [
         ("NMI", found.nmi),

@@ -5,7 +5,7 @@ use std::path::Path;
 use carp::error::Result;
 use carp::learner::Device;
 use carp::views::EvalTransform;
-use datasets::{DataConfig, Dataset};
+use datasets::{DataConfig, Dataset, Progress};
 
 use super::headlines;
 use super::look::Look;
@@ -14,7 +14,7 @@ use super::recorder::{EvaluationEvent, Recorder};
 use super::report::Measured;
 use super::settings::AllSettings;
 use crate::features::{Encoder, FeatureSet};
-use crate::linear::{linear_of_backbone, linear_of_features};
+use crate::linear::{ClassifierEvent, linear_of_backbone, linear_of_features};
 use crate::network_file::{NetworkFile, NetworkName};
 use crate::semi::{SemiSettings, semi};
 use crate::trained::{LabelledSplits, TrainedBackbone};
@@ -93,7 +93,9 @@ pub fn evaluate_own(
     (look, batch): (&Look, usize),
     device: Device,
 ) -> Result<()> {
-    let splits = LabelledSplits::new(&data.open(seed)?)?;
+    let opened = data.open(seed)?;
+    let splits = recorder
+        .images(opened.pretrain.name(), |progress| LabelledSplits::new(&opened, progress))?;
     let title = splits.train.name().to_owned();
     // "Fashion-MNIST, train" is named without the split.
     let title = title.split(',').next().unwrap_or(&title).to_owned();
@@ -124,21 +126,27 @@ pub fn evaluate_own(
             if let Some(backbone) = &mut backbone {
                 backbone.transform = transform;
             }
-            recorder.measure(at(protocol), images(protocol), |settings| match protocol {
-                Protocol::Linear => {
-                    linear(settings, backbone.as_ref(), &splits, Some(features), device)
-                }
-                Protocol::Knn => headlines::knn(&features.train, &features.test, settings),
-                Protocol::FewShot => headlines::few_shot(&features.train, &features.test, settings),
-                _ => headlines::kmeans(&features.train, &features.test, settings),
-            })?;
+            let Pair { train, test } = features;
+            recorder.measure(
+                at(protocol),
+                images(protocol),
+                |settings, progress| match protocol {
+                    Protocol::Linear => {
+                        let (backbone, features) = (backbone.as_ref(), Some(features));
+                        linear(settings, backbone, &splits, features, device, progress)
+                    }
+                    Protocol::Knn => headlines::knn(train, test, settings, progress),
+                    Protocol::FewShot => headlines::few_shot(train, test, settings, progress),
+                    _ => headlines::kmeans(train, test, settings, progress),
+                },
+            )?;
         }
         drop(known);
         if let (Some(backbone), true) = (&mut backbone, recorder.wants(Protocol::Semi)) {
             backbone.transform = transform(Protocol::Semi);
             let images = images(Protocol::Semi);
-            recorder.measure(at(Protocol::Semi), images, |settings| {
-                fine_tuned(settings, backbone, &splits)
+            recorder.measure(at(Protocol::Semi), images, |settings, progress| {
+                fine_tuned(settings, backbone, &splits, progress)
             })?;
         }
     }
@@ -153,8 +161,9 @@ pub fn linear(
     splits: &LabelledSplits,
     features: Option<&Pair>,
     device: Device,
+    progress: Progress,
 ) -> Result<Measured> {
-    let show = &mut |_: crate::linear::ClassifierEvent| ();
+    let show = &mut |event: ClassifierEvent| event.report(progress);
     let crop_scale = settings.crop_scale.filter(|_| backbone.is_some());
     let result = match (backbone, features) {
         (Some(backbone), None) => {
@@ -180,12 +189,14 @@ pub fn fine_tuned(
     settings: &AllSettings,
     backbone: &TrainedBackbone,
     splits: &LabelledSplits,
+    progress: Progress,
 ) -> Result<Measured> {
+    let show = &mut |event: ClassifierEvent| event.report(progress);
     let mut results = Vec::new();
     for &share in &settings.semi_shares {
         let (epochs, seed) = (settings.semi_epochs, settings.seed);
         let semi_settings = SemiSettings { epochs, seed, ..SemiSettings::swav(share) };
-        results.push(semi(&semi_settings, backbone, splits, &mut |_| ())?);
+        results.push(semi(&semi_settings, backbone, splits, show)?);
     }
     Ok(headlines::semi(&results))
 }

@@ -7,7 +7,7 @@ use carp::error::{Error, Result};
 use carp::learner::Device;
 use carp::views::EvalTransform;
 use datasets::catalogue::{ALL, Contents, DataSet};
-use datasets::{DataConfig, DataKind, Reading, Subset};
+use datasets::{DataConfig, DataKind, Progress, Reading, Subset};
 
 use super::headlines;
 use super::look::Look;
@@ -19,7 +19,7 @@ use super::settings::AllSettings;
 use crate::copy_detection::CopyDetectionOptions;
 use crate::copy_set::CopySet;
 use crate::features::{Encoder, FeatureSet};
-use crate::linear::{LinearSettings, linear_of_backbone};
+use crate::linear::{ClassifierEvent, LinearSettings, linear_of_backbone};
 use crate::network_file::{NetworkFile, NetworkName};
 use crate::retrieval::RetrievalOptions;
 use crate::retrieval_set::{RetrievalLook, RetrievalSet};
@@ -127,10 +127,14 @@ impl Run<'_> {
                     }
                     let (_, Pair { train, test }) = known.as_ref().expect("just made");
                     let images = self.images(&transform);
-                    recorder.measure(self.names(protocol), images, |settings| match protocol {
-                        Protocol::Knn => headlines::knn(train, test, settings),
-                        Protocol::FewShot => headlines::few_shot(train, test, settings),
-                        _ => headlines::kmeans(train, test, settings),
+                    recorder.measure(self.names(protocol), images, |settings, progress| {
+                        match protocol {
+                            Protocol::Knn => headlines::knn(train, test, settings, progress),
+                            Protocol::FewShot => {
+                                headlines::few_shot(train, test, settings, progress)
+                            }
+                            _ => headlines::kmeans(train, test, settings, progress),
+                        }
                     })?;
                     if is_part {
                         known = None;
@@ -185,28 +189,32 @@ impl Run<'_> {
         let Some(backbone) = backbone else { return Ok(()) };
         let images = self.images(&transform);
         let backbone = TrainedBackbone { transform, ..backbone.clone() };
-        let splits = match splits {
-            Some(splits) => splits,
-            None => splits.insert(LabelledSplits::of(
-                contents.dataset(self.set.train, self.reading())?,
-                contents.dataset(self.set.test, self.reading())?,
-            )?),
-        };
+        let splits =
+            match splits {
+                Some(splits) => splits,
+                None => {
+                    let train = contents.dataset(self.set.train, self.reading())?;
+                    let test = contents.dataset(self.set.test, self.reading())?;
+                    splits.insert(recorder.images(self.set.title, |progress| {
+                        LabelledSplits::of(train, test, progress)
+                    })?)
+                }
+            };
         for data in [&splits.train, &splits.test] {
             recorder.note_unreadable(data.name(), data.skipped());
         }
         let is_inat = self.set.kind == DataKind::INat2018;
-        recorder.measure(self.names(protocol), images, |settings| match protocol {
-            Protocol::Semi => fine_tuned(settings, &backbone, splits),
-            Protocol::FewShot => inat_shots(settings, &backbone, splits),
+        recorder.measure(self.names(protocol), images, |settings, progress| match protocol {
+            Protocol::Semi => fine_tuned(settings, &backbone, splits, progress),
+            Protocol::FewShot => inat_shots(settings, &backbone, splits, progress),
             _ if is_inat => {
                 let linear = inat18(settings);
                 let crop_scale = settings.crop_scale;
-                let show = &mut |_: crate::linear::ClassifierEvent| ();
+                let show = &mut |event: ClassifierEvent| event.report(progress);
                 let result = linear_of_backbone(&linear, crop_scale, &backbone, splits, show)?;
                 Ok(headlines::linear(&result, crop_scale))
             }
-            _ => linear(settings, Some(&backbone), splits, None, self.device),
+            _ => linear(settings, Some(&backbone), splits, None, self.device, progress),
         })
     }
 
@@ -226,10 +234,10 @@ impl Run<'_> {
             recorder.show(EvaluationEvent::Features { what, done, images });
         })?;
         let (protocol, images) = (self.names(Protocol::Retrieval), look.images(&backbone));
-        recorder.measure(protocol, images, |_| {
+        recorder.measure(protocol, images, |_, progress| {
             let RetrievalSet { database, queries, relevance } = &set;
             let options = RetrievalOptions::default();
-            let result = retrieval::evaluate(database, queries, relevance, options)?;
+            let result = retrieval::evaluate(database, queries, relevance, options, progress)?;
             Ok(headlines::retrieval(&result, &look.line()))
         })
     }
@@ -245,7 +253,10 @@ impl Run<'_> {
         let transform = self.look.transform(Protocol::CopyDetection, self.set.kind);
         let transform = EvalTransform { resize: side, size: side, ..transform };
         let images = CopySet::images(&transform);
-        let set = CopySet::new(contents, [distractors.as_deref(), None], self.reading())?;
+        let folders = [distractors.as_deref(), None];
+        let set = recorder.images(self.set.title, |progress| {
+            CopySet::new(contents, folders, self.reading(), progress)
+        })?;
         for data in set.parts() {
             recorder.note_unreadable(data.name(), data.skipped());
         }
@@ -259,9 +270,9 @@ impl Run<'_> {
             recorder.show(EvaluationEvent::Features { what, done, images });
         })?;
         let rows = features.distractors.as_ref().map_or(0, FeatureSet::rows);
-        recorder.measure(self.names(Protocol::CopyDetection), images, |_| {
+        recorder.measure(self.names(Protocol::CopyDetection), images, |_, progress| {
             let options = CopyDetectionOptions { top, ..CopyDetectionOptions::default() };
-            let result = copy_detection::evaluate(features, &set.names(), options)?;
+            let result = copy_detection::evaluate(features, &set.names(), options, progress)?;
             Ok(headlines::copy_detection(&result, &format!("cosine, {rows} distractors")))
         })
     }
@@ -279,11 +290,12 @@ fn inat_shots(
     settings: &AllSettings,
     backbone: &TrainedBackbone,
     splits: &LabelledSplits,
+    progress: Progress,
 ) -> Result<Measured> {
+    let show = &mut |event: ClassifierEvent| event.report(progress);
     let mut results = Vec::new();
     for &shots in &settings.few_shot.shots {
         let linear = LinearSettings { images_per_class: Some(shots), ..inat18(settings) };
-        let show = &mut |_: crate::linear::ClassifierEvent| ();
         results.push(linear_of_backbone(&linear, settings.crop_scale, backbone, splits, show)?);
     }
     Ok(headlines::linear_shots(&results, settings.crop_scale))

@@ -1,9 +1,11 @@
 //! Runs protocols, and records and shows their results.
 
 use std::path::Path;
+use std::sync::Mutex;
 use std::time::Instant;
 
 use carp::error::{Error, Result};
+use datasets::Progress;
 use files::write_atomically;
 
 use super::protocol::Protocol;
@@ -32,6 +34,13 @@ pub enum EvaluationEvent<'a> {
         /// Protocol.
         protocol: Protocol,
     },
+    /// A part of the protocol is done.
+    Progress {
+        /// Queries, iterations, classifiers or updates done.
+        done: usize,
+        /// All there are.
+        all: usize,
+    },
     /// A protocol is done.
     Done(&'a Entry),
     /// Something was skipped.
@@ -42,7 +51,7 @@ pub enum EvaluationEvent<'a> {
 pub struct Recorder<'a> {
     report: EvaluationReport,
     folder: &'a Path,
-    show: &'a mut dyn FnMut(EvaluationEvent),
+    show: &'a mut (dyn FnMut(EvaluationEvent) + Send),
 }
 
 impl<'a> Recorder<'a> {
@@ -54,7 +63,7 @@ impl<'a> Recorder<'a> {
         checkpoint: &Path,
         settings: &AllSettings,
         folder: &'a Path,
-        show: &'a mut dyn FnMut(EvaluationEvent),
+        show: &'a mut (dyn FnMut(EvaluationEvent) + Send),
     ) -> Result<Recorder<'a>> {
         std::fs::create_dir_all(folder).map_err(|source| Error::io(folder, source))?;
         let report = EvaluationReport {
@@ -75,16 +84,30 @@ impl<'a> Recorder<'a> {
         (self.show)(event);
     }
 
+    /// Runs work on images, and shows how many of them are done.
+    pub(super) fn images<T>(&mut self, what: &str, work: impl FnOnce(Progress) -> T) -> T {
+        let show = Mutex::new(&mut self.show);
+        work(Progress::new(&|done, images| {
+            let mut show = show.lock().expect("nobody panics while it shows");
+            show(EvaluationEvent::Features { what: what.to_owned(), done, images });
+        }))
+    }
+
     /// Runs `measure` and records its result; an error is recorded too, and the rest goes on.
     pub(super) fn measure(
         &mut self,
         (data, network, protocol): (&str, &'static str, Protocol),
         images: String,
-        measure: impl FnOnce(&AllSettings) -> Result<Measured>,
+        measure: impl FnOnce(&AllSettings, Progress) -> Result<Measured>,
     ) -> Result<()> {
         self.show(EvaluationEvent::Start { data, network, protocol });
         let start = Instant::now();
-        match measure(&self.report.settings) {
+        let show = Mutex::new(&mut self.show);
+        let report = |done, all| {
+            let mut show = show.lock().expect("nobody panics while it shows");
+            show(EvaluationEvent::Progress { done, all });
+        };
+        match measure(&self.report.settings, Progress::new(&report)) {
             Ok(Measured { settings, scores, result }) => {
                 let seconds = start.elapsed().as_secs_f64();
                 let data = data.to_owned();

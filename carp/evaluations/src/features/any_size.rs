@@ -94,7 +94,12 @@ impl<'a> AnySize<'a> {
             return Err(Error::data(data.name(), "no image in it can be read"));
         }
         check_finite(data.name().as_ref(), &features, self.dim())?;
-        Ok(FeatureSet { features, dim: self.dim(), labels: labels(data, &rows) })
+        Ok(FeatureSet {
+            features,
+            dim: self.dim(),
+            labels: labels(data, &rows),
+            class_names: data.classes().to_vec(),
+        })
     }
 
     /// The mean of the features at each of `scales`, scaled to length 1.

@@ -28,8 +28,13 @@ impl ClassIds {
     }
 
     /// The labels of classes.
-    pub fn labels(&self, classes: &[u32]) -> Vec<u32> {
+    pub fn labels_of(&self, classes: &[u32]) -> Vec<u32> {
         classes.iter().map(|&class| self.label(class)).collect()
+    }
+
+    /// The labels, rising.
+    pub fn labels(&self) -> &[u32] {
+        &self.0
     }
 
     /// The label of a class.

@@ -13,6 +13,9 @@ use super::finite::check_finite;
 use super::image_features::{ImageFeatures, Unreadable, labels};
 use crate::backbone::Backbone;
 
+/// Images per batch of raw pixels.
+const PIXEL_ROWS: usize = 1024;
+
 /// A network with its image preprocessing; without a network the pixels are the features.
 pub struct Encoder {
     extractor: Option<FeatureExtractor>,
@@ -92,7 +95,7 @@ impl Encoder {
     ) -> Result<ImageFeatures> {
         match &mut self.extractor {
             Some(extractor) => network_features(extractor, &self.transform, data, progress),
-            None => pixels(&self.transform, data),
+            None => pixels(&self.transform, data, progress),
         }
     }
 
@@ -106,7 +109,12 @@ impl Encoder {
         progress: impl FnMut(usize),
     ) -> Result<FeatureSet> {
         let ImageFeatures { features, rows } = self.features(data, progress)?;
-        Ok(FeatureSet { features, dim: self.dim(), labels: labels(data, &rows) })
+        Ok(FeatureSet {
+            features,
+            dim: self.dim(),
+            labels: labels(data, &rows),
+            class_names: data.classes().to_vec(),
+        })
     }
 }
 
@@ -142,26 +150,38 @@ pub fn network_features(
     Ok(made)
 }
 
-/// The pixels of the transformed images that can be read, from 0 to 1: `[rows, size*size*C]`.
+/// The pixels of the transformed images that can be read, from 0 to 1: `[rows, size*size*C]`; calls
+/// `progress` before each batch with the number done.
 ///
 /// # Errors
 /// An image that cannot be read, if the data set skips none; no image that can.
-pub fn pixels(transform: &EvalTransform, data: &dyn Dataset) -> Result<ImageFeatures> {
+pub fn pixels(
+    transform: &EvalTransform,
+    data: &dyn Dataset,
+    mut progress: impl FnMut(usize),
+) -> Result<ImageFeatures> {
     let dim = transform.values();
     let unreadable = Unreadable::default();
     let mut features = vec![0.0; data.len() * dim];
-    features.par_chunks_mut(dim).enumerate().try_for_each_init(
-        Scratch::default,
-        |scratch, (row, features)| -> Result<()> {
-            let Some(image) = data.readable(row)? else {
-                unreadable.note(row);
-                return Ok(());
-            };
-            for (feature, &pixel) in features.iter_mut().zip(transform.pixels(&image, scratch)) {
-                *feature = f32::from(pixel) / 255.0;
-            }
-            Ok(())
-        },
-    )?;
+    let mut first = 0;
+    for batch in features.chunks_mut(PIXEL_ROWS * dim) {
+        progress(first);
+        batch.par_chunks_mut(dim).enumerate().try_for_each_init(
+            Scratch::default,
+            |scratch, (index, features)| -> Result<()> {
+                let row = first + index;
+                let Some(image) = data.readable(row)? else {
+                    unreadable.note(row);
+                    return Ok(());
+                };
+                let pixels = transform.pixels(&image, scratch);
+                for (feature, &pixel) in features.iter_mut().zip(pixels) {
+                    *feature = f32::from(pixel) / 255.0;
+                }
+                Ok(())
+            },
+        )?;
+        first += PIXEL_ROWS;
+    }
     ImageFeatures::without(features, unreadable, data)
 }

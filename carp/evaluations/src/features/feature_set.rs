@@ -2,7 +2,8 @@
 //! read by every protocol.
 //!
 //! `features` is `[N,D]` of f32. `labels` is `[N]`, one class each (i64, i32 or u32), or `[N,C]`,
-//! where a number above 0 means that an image shows class c. It is absent without labels.
+//! where a number above 0 means that an image shows class c. It is absent without labels. The file's
+//! metadata may hold `classes`: the names of the classes by label, as a JSON list.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -15,6 +16,9 @@ use safetensors::tensor::{Dtype, Metadata, TensorInfo, TensorView};
 
 use super::finite::check_finite;
 
+/// Key of the metadata with the classes' names.
+const CLASSES: &str = "classes";
+
 /// Features of images, `[N,D]`, and their labels.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FeatureSet {
@@ -24,6 +28,8 @@ pub struct FeatureSet {
     pub dim: usize,
     /// One per row.
     pub labels: Labels,
+    /// Names of the classes, by label; empty if they are not known.
+    pub class_names: Vec<String>,
 }
 
 impl FeatureSet {
@@ -99,7 +105,8 @@ impl FeatureSet {
             }
             None => Labels::None,
         };
-        Ok(FeatureSet { features, dim, labels })
+        let class_names = file.class_names()?;
+        Ok(FeatureSet { features, dim, labels, class_names })
     }
 
     /// Writes a file atomically; labels as i64.
@@ -124,7 +131,9 @@ impl FeatureSet {
         if !shape.is_empty() {
             views.push(("labels", view(Dtype::I64, shape, &labels)));
         }
-        let file = safetensors::serialize(views, None)
+        let names = serde_json::to_string(&self.class_names).expect("text");
+        let metadata = (!self.class_names.is_empty()).then(|| [(CLASSES.to_owned(), names)].into());
+        let file = safetensors::serialize(views, metadata)
             .map_err(|error| Error::data(path, format!("cannot be written: {error}")))?;
         Ok(write_atomically(path, &file)?)
     }
@@ -165,6 +174,18 @@ impl TensorFile<'_> {
             return Err(broken(why));
         }
         Ok(TensorFile { path, file, header, start })
+    }
+
+    /// The names of the classes, if the file has them.
+    fn class_names(&self) -> Result<Vec<String>> {
+        let Some(names) = self.header.metadata().as_ref().and_then(|all| all.get(CLASSES)) else {
+            return Ok(vec![]);
+        };
+        serde_json::from_str(names).map_err(|error| {
+            let detail =
+                format!("its metadata {CLASSES:?} should be a JSON list of names: {error}");
+            Error::data(self.path, detail)
+        })
     }
 
     /// Passes the bytes of a tensor to `take`, in parts of whole numbers.
@@ -233,7 +254,12 @@ mod tests {
     use super::*;
 
     fn written(labels: Labels) -> FeatureSet {
-        FeatureSet { features: vec![1.0, -2.0, 0.5, 4.0, 0.0, 3.0], dim: 2, labels }
+        FeatureSet {
+            features: vec![1.0, -2.0, 0.5, 4.0, 0.0, 3.0],
+            dim: 2,
+            labels,
+            class_names: vec![],
+        }
     }
 
     #[test]
@@ -246,6 +272,10 @@ mod tests {
             set.save(&path).unwrap();
             assert_eq!(FeatureSet::load(&path).unwrap(), set);
         }
+        let class_names = ["a", "", "\"c\"\n"].map(str::to_owned).to_vec();
+        let named = FeatureSet { class_names, ..written(Labels::Single(vec![2, 0, 1])) };
+        named.save(&path).unwrap();
+        assert_eq!(FeatureSet::load(&path).unwrap(), named);
         let line = written(Labels::None).classes(&path).unwrap_err().to_string();
         assert!(line.ends_with("has no `labels`; this protocol needs [N]"), "{line}");
     }
@@ -268,6 +298,12 @@ mod tests {
         let nan = [1.0f32, f32::NAN].map(f32::to_le_bytes).concat();
         let line = fault(vec![("features", Dtype::F32, vec![2, 1], nan)]);
         assert!(line.contains("features[1,0] is NaN; 1 of 2 rows are not finite"), "{line}");
+        let view = TensorView::new(Dtype::F32, vec![1, 1], &[0; 4]).unwrap();
+        let metadata = Some([("classes".to_owned(), "a, b".to_owned())].into());
+        let file = safetensors::serialize([("features", view)], metadata).unwrap();
+        std::fs::write(&path, file).unwrap();
+        let line = FeatureSet::load(&path).unwrap_err().to_string();
+        assert!(line.contains("\"classes\" should be a JSON list of names"), "{line}");
         let labels = |bytes: Vec<u8>| ("labels", Dtype::I32, vec![bytes.len() / 4], bytes);
         assert!(fault(vec![features(), labels(vec![0; 12])]).contains("should be [2] or [2,C]"));
         assert!(fault(vec![features(), labels(vec![255; 8])]).contains("labels[0] is -1"));

@@ -9,7 +9,8 @@ use carp::step::Optimizer;
 use super::batches::{Batches, FeatureBatch};
 use super::result::{ClassifierEvent, EpochResult, HeadResult, LinearResult};
 use super::settings::{LinearSettings, ProbeOptimizer};
-use crate::accuracy::{Accuracy, Counter};
+use crate::accuracy::{Accuracy, Counter, predicted};
+use crate::confusion::Confusion;
 use crate::features::Labelled;
 use crate::heads::{Heads, HeadsConfig};
 
@@ -74,6 +75,7 @@ pub fn linear(
     let steps_per_epoch = rows.div_ceil(batch_size);
     let steps = epochs * steps_per_epoch;
     let mut history: Vec<Vec<EpochResult>> = vec![Vec::new(); settings.lr.len()];
+    let mut best: Vec<Option<Tested>> = vec![None; settings.lr.len()];
     let mut batch = FeatureBatch::default();
     for epoch in 0..epochs {
         let rate = |&lr: &f64| settings.schedule.at(lr, epoch, epochs) as f32;
@@ -95,21 +97,31 @@ pub fn linear(
                 settings.lr
             )));
         }
-        let accuracies = accuracies(&mut heads, test, (dim, classes), settings.lr.len())?;
+        let tested = tested(&mut heads, test, (dim, classes), settings.lr.len())?;
         let results: Vec<EpochResult> = losses
             .into_iter()
-            .zip(accuracies)
-            .map(|(loss, test)| EpochResult { epoch: epoch + 1, loss, test })
+            .zip(&tested)
+            .map(|(loss, test)| EpochResult { epoch: epoch + 1, loss, test: test.accuracy })
             .collect();
         show(ClassifierEvent::Epoch(&results));
         history.iter_mut().zip(results).for_each(|(epochs, result)| epochs.push(result));
+        best.iter_mut().zip(tested).for_each(|(best, tested)| keep_better(best, tested));
     }
 
     let heads: Vec<HeadResult> =
         settings.lr.iter().zip(history).map(|(&lr, epochs)| head_result(lr, epochs)).collect();
     let best_head = first_of_most(heads.iter().map(|head| head.best.test.top1));
-    let test_images = test.labels.len();
-    Ok(LinearResult { settings, train_images: rows, test_images, classes, dim, heads, best_head })
+    let best = best.swap_remove(best_head).expect("at least one epoch");
+    Ok(LinearResult {
+        settings,
+        train_images: rows,
+        test_images: test.labels.len(),
+        classes,
+        dim,
+        heads,
+        best_head,
+        confusion: best.confusion(test.labels, classes),
+    })
 }
 
 fn head_result(lr: f64, epochs: Vec<EpochResult>) -> HeadResult {
@@ -127,22 +139,51 @@ fn first_of_most(values: impl Iterator<Item = f64>) -> usize {
     values.enumerate().fold((0, f64::NEG_INFINITY), better).0
 }
 
-/// Test accuracy of each of the `count` heads.
-pub(crate) fn accuracies(
+/// How a head does on the test set.
+#[derive(Clone)]
+pub(crate) struct Tested {
+    /// Its accuracy.
+    pub accuracy: Accuracy,
+    /// The predicted class of each test image.
+    predicted: Vec<Option<u32>>,
+}
+
+impl Tested {
+    /// The predictions against the true classes, all below `classes`.
+    pub(crate) fn confusion(&self, labels: &[u32], classes: usize) -> Confusion {
+        let known: Vec<u32> = (0..classes as u32).collect();
+        Confusion::of(&known, labels.iter().copied().zip(self.predicted.iter().copied()))
+    }
+}
+
+/// Keeps the first epoch with the highest top-1 accuracy, as [`best_epoch`] does.
+pub(crate) fn keep_better(best: &mut Option<Tested>, next: Tested) {
+    if best.as_ref().is_none_or(|best| next.accuracy.top1 > best.accuracy.top1) {
+        *best = Some(next);
+    }
+}
+
+/// Tests each of the `count` heads.
+pub(crate) fn tested(
     heads: &mut Heads,
     test: Labelled,
     (dim, classes): (usize, usize),
     count: usize,
-) -> Result<Vec<Accuracy>> {
+) -> Result<Vec<Tested>> {
     /// Test images per batch of logits.
     const ROWS: usize = 4096;
-    let mut counters = vec![Counter::default(); count];
+    let mut counters = vec![(Counter::default(), Vec::with_capacity(test.labels.len())); count];
     for (features, labels) in test.features.chunks(ROWS * dim).zip(test.labels.chunks(ROWS)) {
         let logits = heads.logits(features)?;
         for (logits, &label) in logits.chunks_exact(count * classes).zip(labels) {
             let by_head = logits.chunks_exact(classes).zip(&mut counters);
-            by_head.for_each(|(logits, counter)| counter.add(logits, label));
+            for (logits, (counter, classes)) in by_head {
+                counter.add(logits, label);
+                classes.push(predicted(logits));
+            }
         }
     }
-    Ok(counters.iter().map(Counter::accuracy).collect())
+    let tested =
+        |(counter, predicted): (Counter, _)| Tested { accuracy: counter.accuracy(), predicted };
+    Ok(counters.into_iter().map(tested).collect())
 }

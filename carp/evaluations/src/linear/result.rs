@@ -1,9 +1,11 @@
 //! Progress and results of training a classifier.
 
+use datasets::Progress;
 use serde::Serialize;
 
 use super::settings::LinearSettings;
 use crate::accuracy::Accuracy;
+use crate::confusion::{Confusion, as_classes};
 
 /// A classifier's result after an epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -47,6 +49,9 @@ pub struct LinearResult {
     pub heads: Vec<HeadResult>,
     /// Index of the one with the highest best accuracy, the first on a tie.
     pub best_head: usize,
+    /// True classes against its predictions in its best epoch; `per_class` in JSON.
+    #[serde(rename = "per_class", serialize_with = "as_classes")]
+    pub confusion: Confusion,
 }
 
 impl LinearResult {
@@ -68,4 +73,13 @@ pub enum ClassifierEvent<'a> {
     },
     /// An epoch is done, with a result per learning rate.
     Epoch(&'a [EpochResult]),
+}
+
+impl ClassifierEvent<'_> {
+    /// Reports the updates that are done.
+    pub fn report(&self, progress: Progress) {
+        if let ClassifierEvent::Step { step, steps } = *self {
+            progress.report(step, steps);
+        }
+    }
 }

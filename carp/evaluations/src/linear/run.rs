@@ -43,8 +43,15 @@ pub fn linear_of_features(
     let set = Labelled { features: &train.features, labels: &train_classes };
     let rows = chosen(settings, &train_classes, classes)?;
     let mut batches = StoredBatches::new(set, train.dim, rows, settings.seed);
-    let test = Labelled { features: &test.features, labels: &test_classes };
-    linear(settings, &mut batches, test, (train.dim, classes), device, show)
+    let set = Labelled { features: &test.features, labels: &test_classes };
+    let result = linear(settings, &mut batches, set, (train.dim, classes), device, show)?;
+    Ok(named(result, &ids, &test.class_names))
+}
+
+/// With the labels of the data instead of classes, and their names.
+fn named(result: LinearResult, ids: &ClassIds, names: &[String]) -> LinearResult {
+    let confusion = result.confusion.relabelled(|class| ids.label(class)).named(names);
+    LinearResult { confusion, ..result }
 }
 
 /// The probe on a frozen backbone, in inference mode. With a `crop_scale` it trains on new random
@@ -62,7 +69,7 @@ pub fn linear_of_backbone(
 ) -> Result<LinearResult> {
     let LabelledSplits { train, train_labels, test, test_labels, ids } = splits;
     let classes = ids.count();
-    check_classes(&ids.labels(train_labels), &ids.labels(test_labels))?;
+    check_classes(&ids.labels_of(train_labels), &ids.labels_of(test_labels))?;
     settings.check()?;
     let views = crop_scale.map(|scale| backbone.training_view(scale)).transpose()?;
     let indices = chosen(settings, train_labels, classes)?;
@@ -73,6 +80,7 @@ pub fn linear_of_backbone(
     let mut extractor = backbone.extractor()?;
     let sizes = (extractor.dim(), classes);
     let test_features = backbone.features(&mut extractor, test)?;
+    let names = test.classes();
     let test = Labelled { features: &test_features, labels: test_labels };
     let device = backbone.device;
     let Some(views) = views else {
@@ -80,13 +88,15 @@ pub fn linear_of_backbone(
         let set = Labelled { features: &features, labels: &labels };
         let all = (0..rows as u32).collect();
         let mut batches = StoredBatches::new(set, sizes.0, all, settings.seed);
-        return linear(settings, &mut batches, test, sizes, device, show);
+        let result = linear(settings, &mut batches, test, sizes, device, show)?;
+        return Ok(named(result, ids, names));
     };
     let batch = backbone.batch.min(rows);
     let steps = settings.epochs * rows.div_ceil(batch);
     let pipeline = backbone.pipeline(settings.seed, batch, true, steps);
     let mut batches = AugmentedBatches::new((train, &labels), &mut extractor, views, pipeline)?;
-    linear(settings, &mut batches, test, sizes, device, show)
+    let result = linear(settings, &mut batches, test, sizes, device, show)?;
+    Ok(named(result, ids, names))
 }
 
 /// Indices of the training images to use.

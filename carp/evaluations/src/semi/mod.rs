@@ -21,11 +21,13 @@ use datasets::{Dataset, Subset};
 use serde::Serialize;
 
 pub use self::tuner::{FineTuner, FineTunerConfig};
-use crate::accuracy::Accuracy;
+use crate::confusion::{Confusion, as_classes};
 use crate::features::{FeatureExtractor, Labelled};
 use crate::heads::{Heads, HeadsConfig};
 use crate::label_subset;
-use crate::linear::{ClassifierEvent, EpochResult, accuracies, best_epoch, check_classes};
+use crate::linear::{
+    ClassifierEvent, EpochResult, Tested, best_epoch, check_classes, keep_better, tested,
+};
 use crate::trained::{LabelledSplits, TrainedBackbone};
 
 /// Which labels are known.
@@ -129,6 +131,9 @@ pub struct SemiResult {
     pub last: EpochResult,
     /// All epochs.
     pub epochs: Vec<EpochResult>,
+    /// True classes against the predictions in the best epoch; `per_class` in JSON.
+    #[serde(rename = "per_class", serialize_with = "as_classes")]
+    pub confusion: Confusion,
 }
 
 /// Fine-tunes a copy of the backbone and tests it after every epoch.
@@ -152,7 +157,7 @@ pub fn semi(
         KnownLabels::List { path } => label_subset::listed(path, &**train)?,
     };
     let labels: Vec<u32> = indices.iter().map(|&index| train_labels[index as usize]).collect();
-    check_classes(&ids.labels(&labels), &ids.labels(test_labels))?;
+    check_classes(&ids.labels_of(&labels), &ids.labels_of(test_labels))?;
     let images = labels.len();
     let train: Arc<dyn Dataset> = Arc::new(Subset { data: Arc::clone(train), indices });
 
@@ -170,6 +175,7 @@ pub fn semi(
     let mut tuner = FineTuner::new(&config, backbone.device)?;
     tuner.load(&backbone.network.tensors);
     tuner.initialize(seed);
+    let names = test.classes();
     let mut test = Tester::new(backbone, (test, test_labels), classes)?;
 
     let per_epoch = images / batch;
@@ -177,7 +183,7 @@ pub fn semi(
     let views = backbone.training_view(settings.crop_scale)?;
     let pipeline = backbone.pipeline(seed, batch, false, steps);
     let mut pipeline = Pipeline::start(train, views, pipeline)?;
-    let mut history = Vec::new();
+    let (mut history, mut best) = (Vec::new(), None);
     for epoch in 0..epochs {
         let rate = |lr: f64| settings.schedule.at(lr, epoch, epochs) as f32;
         let rates = [rate(settings.lr), rate(settings.head_lr)];
@@ -197,10 +203,13 @@ pub fn semi(
             }
             show(ClassifierEvent::Step { step: epoch * per_epoch + step, steps });
         }
-        let result = EpochResult { epoch: epoch + 1, loss, test: test.measure(&tuner.tensors())? };
+        let tested = test.measure(&tuner.tensors())?;
+        let result = EpochResult { epoch: epoch + 1, loss, test: tested.accuracy };
+        keep_better(&mut best, tested);
         show(ClassifierEvent::Epoch(&[result]));
         history.push(result);
     }
+    let confusion = best.expect("at least one epoch").confusion(test_labels, classes);
     Ok(SemiResult {
         settings,
         train_images: images,
@@ -210,6 +219,7 @@ pub fn semi(
         best: best_epoch(&history),
         last: *history.last().expect("at least one epoch"),
         epochs: history,
+        confusion: confusion.relabelled(|class| ids.label(class)).named(names),
     })
 }
 
@@ -243,12 +253,14 @@ impl<'a> Tester<'a> {
     }
 
     /// `tensors` end with the classifier's weight and bias.
-    fn measure(&mut self, tensors: &[(String, Vec<f32>)]) -> Result<Accuracy> {
+    fn measure(&mut self, tensors: &[(String, Vec<f32>)]) -> Result<Tested> {
         let [.., (_, weight), (_, bias)] = tensors else { unreachable!("a classifier") };
         self.extractor.load(tensors)?;
         self.heads.set(0, weight, bias);
         let features = self.backbone.features(&mut self.extractor, self.data)?;
         let test = Labelled { features: &features, labels: self.labels };
-        Ok(accuracies(&mut self.heads, test, (self.extractor.dim(), self.classes), 1)?[0])
+        let sizes = (self.extractor.dim(), self.classes);
+        let mut tested = tested(&mut self.heads, test, sizes, 1)?;
+        Ok(tested.swap_remove(0))
     }
 }

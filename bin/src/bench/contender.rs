@@ -26,26 +26,23 @@ impl Contender {
     /// A graph with inputs filled with numbers from -1 to 1; `results` are its outputs.
     pub fn graph(
         name: impl Into<String>,
-        mut graph: Graph,
+        graph: Graph,
         results: &[Value],
         device: Device,
     ) -> Result<Contender> {
-        results.iter().for_each(|&value| graph.keep(value));
         let nodes = graph.nodes().iter();
         let flops = nodes.clone().map(|node| trace::node_flops(&graph, node)).sum();
         let moved = nodes.map(|node| trace::node_bytes(&graph, node)).sum();
-        let result_bytes: usize = results.iter().map(|&v| 4 * graph.shape(v).elements()).sum();
-        let mut executor = Executor::new(graph, device)?;
-        let plan = executor.plan();
-        let made = plan.blocks.iter().map(|block| 4 * block.slot.len).sum::<usize>();
-        let peak = plan.bytes() - 4 * plan.persistent;
-        fill_inputs(&mut executor);
+        let result_bytes = bytes(&graph, results);
+        let (mut executor, peak) = prepared(graph, results, device)?;
+        let blocks = executor.plan().blocks.iter();
+        let made = blocks.map(|block| 4 * block.slot.len).sum::<usize>();
         Ok(Contender {
             name: name.into(),
             flops,
             made: made - result_bytes,
             moved,
-            peak: peak.saturating_sub(result_bytes),
+            peak,
             run: Box::new(move || {
                 executor.run_all()?;
                 Ok(executor.finish()?)
@@ -54,8 +51,23 @@ impl Contender {
     }
 }
 
-/// Fills every persistent f32 value; indices become the identity.
-pub fn fill_inputs(executor: &mut Executor) {
+/// A graph ready to run on numbers, and its peak bytes besides inputs and results.
+pub fn prepared(mut graph: Graph, results: &[Value], device: Device) -> Result<(Executor, usize)> {
+    results.iter().for_each(|&value| graph.keep(value));
+    let result_bytes = bytes(&graph, results);
+    let mut executor = Executor::new(graph, device)?;
+    let plan = executor.plan();
+    let peak = (plan.bytes() - 4 * plan.persistent).saturating_sub(result_bytes);
+    fill_inputs(&mut executor);
+    Ok((executor, peak))
+}
+
+fn bytes(graph: &Graph, values: &[Value]) -> usize {
+    values.iter().map(|&value| 4 * graph.shape(value).elements()).sum()
+}
+
+/// Fills every persistent f32 value; indices are shuffled.
+fn fill_inputs(executor: &mut Executor) {
     let mut random = Stream::new(0, Purpose::Test, 0, 0);
     let values: Vec<_> = executor
         .graph()

@@ -5,14 +5,14 @@
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
 
-use autograd::{Executor, Graph, Value};
+use autograd::{Graph, Value};
 use carp::error::Result;
 use cuda_kernels::device::OnDriver;
 use cuda_kernels::driver::Driver;
 use cuda_kernels::drivers::emulator::{Counts, Emulator, Profile};
 use ptx_emulator::SECTOR;
 
-use super::contender::fill_inputs;
+use super::contender::prepared;
 use super::race::mebibytes;
 
 /// What one variant did.
@@ -25,17 +25,12 @@ pub struct Profiled {
 }
 
 /// Runs a graph once on the emulator.
-pub fn profile(name: impl Into<String>, mut graph: Graph, results: &[Value]) -> Result<Profiled> {
-    results.iter().for_each(|&value| graph.keep(value));
+pub fn profile(name: impl Into<String>, graph: Graph, results: &[Value]) -> Result<Profiled> {
     let profile = Profile::default();
     let counted = Arc::clone(&profile);
     let device =
         OnDriver(move || Ok(Box::new(Emulator::profiled(Arc::clone(&counted))) as Box<dyn Driver>));
-    let result_bytes: usize = results.iter().map(|&v| 4 * graph.shape(v).elements()).sum();
-    let mut executor = Executor::new(graph, &device)?;
-    let plan = executor.plan();
-    let peak = (plan.bytes() - 4 * plan.persistent).saturating_sub(result_bytes);
-    fill_inputs(&mut executor);
+    let (mut executor, peak) = prepared(graph, results, &device)?;
     executor.run_all()?;
     executor.finish()?;
     let counts: &Mutex<_> = &profile;

@@ -1,7 +1,7 @@
 //! Features of images of any size, one by one and at several scales, as in the authors' retrieval
 //! script: `f = sum_s F(resize(x, s))`, then scaled to length 1.
 
-use carp::error::{Error, Result};
+use carp::error::Result;
 use carp::learner::Device;
 use carp::views::EvalTransform;
 use datasets::Dataset;
@@ -9,7 +9,7 @@ use datasets::Dataset;
 use super::extractor::{FeatureExtractor, POOLED};
 use super::feature_set::FeatureSet;
 use super::finite::check_finite;
-use super::image_features::labels;
+use super::image_features::ImageFeatures;
 use crate::backbone::Backbone;
 
 /// 1, 1/sqrt(2) and 1/2.
@@ -90,16 +90,9 @@ impl<'a> AnySize<'a> {
             }
             progress(index + 1);
         }
-        if rows.is_empty() {
-            return Err(Error::data(data.name(), "no image in it can be read"));
-        }
-        check_finite(data.name().as_ref(), &features, self.dim())?;
-        Ok(FeatureSet {
-            features,
-            dim: self.dim(),
-            labels: labels(data, &rows),
-            class_names: data.classes().to_vec(),
-        })
+        let made = ImageFeatures::new(features, rows, data)?;
+        check_finite(data.name().as_ref(), &made.features, self.dim())?;
+        Ok(made.labelled(data))
     }
 
     /// The mean of the features at each of `scales`, scaled to length 1.

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use super::extractor::FeatureExtractor;
 use super::feature_set::FeatureSet;
 use super::finite::check_finite;
-use super::image_features::{ImageFeatures, Unreadable, labels};
+use super::image_features::{ImageFeatures, Unreadable};
 use crate::backbone::Backbone;
 
 /// Images per batch of raw pixels.
@@ -108,13 +108,7 @@ impl Encoder {
         data: &dyn Dataset,
         progress: impl FnMut(usize),
     ) -> Result<FeatureSet> {
-        let ImageFeatures { features, rows } = self.features(data, progress)?;
-        Ok(FeatureSet {
-            features,
-            dim: self.dim(),
-            labels: labels(data, &rows),
-            class_names: data.classes().to_vec(),
-        })
+        Ok(self.features(data, progress)?.labelled(data))
     }
 }
 

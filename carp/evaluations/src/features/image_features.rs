@@ -6,6 +6,8 @@ use std::sync::Mutex;
 use carp::error::{Error, Result};
 use datasets::{Dataset, Labels};
 
+use super::feature_set::FeatureSet;
+
 /// Numbers of images that could not be read, noted by any thread.
 #[derive(Default)]
 pub(super) struct Unreadable(Mutex<BTreeSet<usize>>);
@@ -35,15 +37,34 @@ impl ImageFeatures {
         let (images, dim) = (data.len(), features.len() / data.len().max(1));
         let rows: Vec<u32> =
             (0..images).filter(|row| !unreadable.contains(row)).map(|row| row as u32).collect();
-        if rows.is_empty() {
-            return Err(Error::data(data.name(), "no image in it can be read"));
-        }
         for (place, &row) in rows.iter().enumerate() {
             let row = row as usize * dim;
             features.copy_within(row..row + dim, place * dim);
         }
         features.truncate(rows.len() * dim);
+        ImageFeatures::new(features, rows, data)
+    }
+
+    /// Features of these rows of `data`.
+    ///
+    /// # Errors
+    /// No rows.
+    pub(super) fn new(
+        features: Vec<f32>,
+        rows: Vec<u32>,
+        data: &dyn Dataset,
+    ) -> Result<ImageFeatures> {
+        if rows.is_empty() {
+            return Err(Error::data(data.name(), "no image in it can be read"));
+        }
         Ok(ImageFeatures { features, rows })
+    }
+
+    /// The features with the labels and class names of `data`, whose images they are.
+    pub(super) fn labelled(self, data: &dyn Dataset) -> FeatureSet {
+        let ImageFeatures { features, rows } = self;
+        let (dim, labels) = (features.len() / rows.len(), labels(data, &rows));
+        FeatureSet { features, dim, labels, class_names: data.classes().to_vec() }
     }
 
     /// The features of all images of `data`.
@@ -59,7 +80,7 @@ impl ImageFeatures {
 }
 
 /// The labels of these images of a data set.
-pub(super) fn labels(data: &dyn Dataset, rows: &[u32]) -> Labels {
+fn labels(data: &dyn Dataset, rows: &[u32]) -> Labels {
     let rows = || rows.iter().map(|&row| row as usize);
     let single: Option<Vec<u32>> = rows().map(|row| data.label(row)).collect();
     let shown: Option<Vec<&[i32]>> = rows().map(|row| data.shown(row)).collect();

@@ -7,7 +7,7 @@ use carp::config::Config;
 use carp::error::{Error, Result};
 use clap::Args;
 use datasets::catalogue::{self, Contents};
-use datasets::{Crop, DataConfig, Dataset, Reading};
+use datasets::{Crop, DataConfig, DataKind, Dataset, Reading};
 use evaluations::network_file::NetworkFile;
 use evaluations::retrieval_set::box_of;
 
@@ -20,7 +20,7 @@ pub struct DataArgs {
     /// Use one of the paper's data sets (see `carp data list`), found in the --data folder.
     #[arg(long, value_name = "NAME", requires = "data", conflicts_with = "preset")]
     pub dataset: Option<String>,
-    /// Data folder.
+    /// Data folder: of the --dataset, of the run's own kind of data, or of pictures.
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
     /// Fail on an unreadable image instead of skipping it.
@@ -44,6 +44,9 @@ impl DataArgs {
         }
         if self.data.is_some() {
             data.path.clone_from(&self.data);
+            if data.kind == DataKind::Shapes {
+                data.kind = DataKind::Folder;
+            }
         }
         data.strict |= self.strict;
         Ok((data, config.seed))

@@ -88,6 +88,11 @@ enum FilterName {
 
 pub fn run(args: &FeaturesArgs) -> Result<ExitCode> {
     check_output(&args.out)?;
+    for (option, side) in [("--fit", args.fit), ("--stretch", args.stretch)] {
+        if side == Some(0) {
+            return Err(Error::usage(format!("{option} is 0, should be at least 1")));
+        }
+    }
     let mut source = args.network.open(&args.checkpoint)?;
     let (set, per_second) = on_threads(args.threads, || {
         let mut data = args.data.open(&source, &args.split)?;

@@ -76,10 +76,10 @@ impl NetworkArgs {
     }
 }
 
-/// Images per batch: those given, or else those of the run's own k-NN.
+/// Images per batch: the number given, or else that of the run's own k-NN.
 ///
 /// # Errors
-/// None at all.
+/// A batch of 0 images.
 pub fn batch_size(file: &NetworkFile, given: Option<usize>) -> Result<usize> {
     match given.unwrap_or(file.config().map_or(64, |config| config.knn.batch_size)) {
         0 => Err(Error::usage("--batch-size is 0, should be at least 1".to_owned())),

@@ -1,7 +1,8 @@
 //! Spellings that are understood beside those of the help: lists with spaces (`-k 10 20` for
 //! `-k 10,20`), and `--checkpoint FILE` where the help shows CHECKPOINT.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 
 use clap::{Arg, Command};
 
@@ -23,14 +24,14 @@ pub fn as_in_help(command: &Command, given: impl IntoIterator<Item = OsString>) 
         if has_checkpoint && text == "--checkpoint" {
             continue;
         }
-        match text.strip_prefix("--checkpoint=") {
-            Some(file) if has_checkpoint => spelled.push(file.into()),
+        match argument.as_bytes().strip_prefix(b"--checkpoint=") {
+            Some(file) if has_checkpoint => spelled.push(OsStr::from_bytes(file).to_owned()),
             _ => spelled.push(argument),
         }
         let Some((list, mut values)) = list(command, &text) else { continue };
         let has_value = !values.is_empty();
         while let Some(value) = given.next_if(|next| fits(list, &next.to_string_lossy())) {
-            values.push(value.to_string_lossy().into_owned());
+            values.extend(parts(&value.to_string_lossy()).map(str::to_owned));
         }
         match (has_value, values.join(",")) {
             (true, joined) => {
@@ -48,7 +49,7 @@ pub fn as_in_help(command: &Command, given: impl IntoIterator<Item = OsString>) 
 /// `=`.
 fn list<'a>(command: &'a Command, argument: &str) -> Option<(&'a Arg, Vec<String>)> {
     let (option, value) = match argument.split_once('=') {
-        Some((option, value)) => (option, vec![value.to_owned()]),
+        Some((option, value)) => (option, parts(value).map(str::to_owned).collect()),
         None => (argument, vec![]),
     };
     let has_commas = |arg: &&Arg| {
@@ -56,8 +57,8 @@ fn list<'a>(command: &'a Command, argument: &str) -> Option<(&'a Arg, Vec<String
     };
     let is_named = |arg: &&Arg| {
         let short = arg.get_short().map(|letter| format!("-{letter}"));
-        let long = arg.get_long_and_visible_aliases().unwrap_or_default();
-        short.as_deref() == Some(option) || long.iter().any(|name| option == format!("--{name}"))
+        let mut long = arg.get_long().into_iter().chain(arg.get_all_aliases().unwrap_or_default());
+        short.as_deref() == Some(option) || long.any(|name| option == format!("--{name}"))
     };
     let found = command.get_arguments().filter(has_commas).find(is_named)?;
     Some((found, value))
@@ -66,10 +67,16 @@ fn list<'a>(command: &'a Command, argument: &str) -> Option<(&'a Arg, Vec<String
 /// True if an argument continues a list: with names of the list's, or with numbers.
 fn fits(list: &Arg, argument: &str) -> bool {
     let names = list.get_possible_values();
-    argument.split(',').all(|part| match names.is_empty() {
-        true => part.parse::<f64>().is_ok(),
-        false => names.iter().any(|name| name.matches(part, false)),
-    })
+    parts(argument).count() > 0
+        && parts(argument).all(|part| match names.is_empty() {
+            true => part.parse::<f64>().is_ok(),
+            false => names.iter().any(|name| name.matches(part, false)),
+        })
+}
+
+/// The parts between commas, with or without spaces.
+fn parts(argument: &str) -> impl Iterator<Item = &str> {
+    argument.split(',').map(str::trim).filter(|part| !part.is_empty())
 }
 
 #[cfg(test)]
@@ -81,7 +88,11 @@ mod tests {
     #[test]
     fn lists_take_commas_and_spaces_and_the_checkpoint_has_two_spellings() {
         let numbers = Arg::new("k").short('k').long("k").value_name("K,...");
-        let names = Arg::new("only").long("only").value_name("NAME,...").value_parser(["a", "b"]);
+        let names = Arg::new("only")
+            .long("only")
+            .alias("solely")
+            .value_name("NAME,...")
+            .value_parser(["a", "b"]);
         let eval = Command::new("eval").args([numbers, names, arg!([checkpoint])]);
         let command = Command::new("carp").subcommand(eval.arg(arg!(--seed <N>)));
         let spelled = |words: &str| {
@@ -96,6 +107,8 @@ mod tests {
             ("carp eval run -k 10", "carp eval run -k 10"),
             ("carp eval -k run 10", "carp eval -k run 10"),
             ("carp eval --only a b run --only b", "carp eval --only a,b run --only b"),
+            ("carp eval --solely a b run", "carp eval --solely a,b run"),
+            ("carp eval -k 10, 20 ,30 run", "carp eval -k 10,20,30 run"),
             ("carp eval --checkpoint run -k 5", "carp eval run -k 5"),
             ("carp eval --checkpoint=run -- --checkpoint", "carp eval run -- --checkpoint"),
             ("carp --checkpoint x", "carp --checkpoint x"),

@@ -71,6 +71,20 @@ fn classifiers_of_a_checkpoint() {
     let missing = ["--features", "a.safetensors", "--test-features", "b.safetensors"];
     fails(&linear(&missing), 1, "a.safetensors");
 
+    // Other pictures than the run's own, which were generated.
+    for (name, colour) in [("a", [200, 0, 0]), ("b", [0, 0, 200])] {
+        for split in ["train", "test"] {
+            let class = folder.join("pictures").join(split).join(name);
+            std::fs::create_dir_all(&class).unwrap();
+            let picture = image::RgbImage::from_pixel(20, 20, image::Rgb(colour));
+            picture.save(class.join("0.png")).unwrap();
+        }
+    }
+    let knn = carp(folder, &["eval", "knn", "run", "--data", "pictures", "-k", "1"]);
+    succeeds(&knn, &["pictures/train", "2 test against 2 training features"]);
+    let own = carp(folder, &["train", "--data", "pictures"]);
+    fails(&own, 2, "data.kind shapes is generated and reads no folder");
+
     let semi = |more: &[&str]| carp(folder, &[&["eval", "semi", "run"][..], more, &small].concat());
     let half = semi(&["--percent", "50", "--json", "semi.json"]);
     let parts = ["SwAV", "head_lr", "labels.share", "0.5", "32 labelled images (8 left out"];

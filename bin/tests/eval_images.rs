@@ -200,6 +200,10 @@ fn a_data_set_with_faults_gives_what_its_readable_images_give() {
     };
     let classes = serde_json::json!([class(0, 2), class(2, 3), class(40, 3)]);
     assert_eq!(knn["per_class"], classes);
+    assert_eq!(knn["source"]["unreadable images"], "1 for training, 1 for testing");
+    let pixels = measured(folder, &format!("knn {data} --network pixels"));
+    let images = pixels["source"]["images"].as_str().unwrap();
+    assert!(images.ends_with("numbers from 0 to 1") && !images.contains("mean"), "{images}");
 
     let sgd = "--optimizer sgd --lr 0.3,1 --epochs";
     let linear = measured(folder, &format!("linear {data} {sgd} 120 --no-augment"));
@@ -298,6 +302,8 @@ fn all_takes_the_data_sets_that_are_there() {
     let root = faulty();
     let folder = root.path();
     planted(folder, "pets", "oxford-iiit-pet");
+    // Nothing is in it.
+    std::fs::create_dir(folder.join("pets")).unwrap();
     let small = "--no-augment --linear-epochs 1 --semi-epochs 1 --semi-percent 100 --fit 40";
     let output =
         run(folder, &format!("eval all WEIGHTS --data-root . {small} -o out --json o.json"));
@@ -335,5 +341,5 @@ fn all_takes_the_data_sets_that_are_there() {
     let none =
         run(folder, "eval all WEIGHTS --data-root . --protocols linear --network pixels -o out2");
     fails(&none, 2, &["nothing to measure", "linear"]);
-    assert!(!folder.join("out2/results.json").exists());
+    assert!(!folder.join("out2").exists());
 }

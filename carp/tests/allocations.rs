@@ -52,8 +52,8 @@ fn a_running_step_and_its_pipeline_allocate_nothing() {
     let counts = allocations(1);
     assert!(counts[1..].iter().all(|&count| count == 0), "{counts:?}");
 
-    // Of several, one may get its first work later, and allocates then, once.
+    // Of several, one may get its first work at any time, and allocates then, once: far less than
+    // every other step would.
     let counts = allocations(2);
-    let longest = counts.split(|&count| count > 0).map(<[usize]>::len).max();
-    assert!(longest >= Some(STEPS / 2), "{counts:?}");
+    assert!(counts.iter().sum::<usize>() < STEPS / 2, "{counts:?}");
 }

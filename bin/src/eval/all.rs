@@ -144,6 +144,9 @@ impl AllArgs {
 }
 
 pub fn run(args: &AllArgs) -> Result<ExitCode> {
+    if args.fit == 0 {
+        return Err(Error::usage("--fit is 0, should be at least 1".to_owned()));
+    }
     let folder = args.folder()?;
     check_output_folder(&folder)?;
     args.json.as_deref().map_or(Ok(()), check_output)?;
@@ -155,11 +158,18 @@ pub fn run(args: &AllArgs) -> Result<ExitCode> {
         let look = Look::of(&source)?;
         let look = (&look, batch_size(&source, args.batch_size)?);
         let mut show = |event: EvaluationEvent| screen.show(event);
-        let mut recorder = Recorder::new(&path, &settings, &folder, &mut show)?;
+        let mut recorder = Recorder::new(&path, &settings, &folder, &mut show);
         let all = [NetworkName::Pixels, NetworkName::Untrained, NetworkName::Teacher];
         let default = if args.data_root.is_some() { &all[2..] } else { &all[..] };
-        let networks = args.network.as_deref().unwrap_or(default);
-        for &network in networks {
+        let mut networks = args.network.clone().unwrap_or(default.to_vec());
+        let mut seen = Vec::new();
+        networks.retain(|network| {
+            !seen.contains(network) && {
+                seen.push(*network);
+                true
+            }
+        });
+        for &network in &networks {
             tell(&source, network, network_option)?;
         }
         let device = args.device.open()?;
@@ -168,10 +178,10 @@ pub fn run(args: &AllArgs) -> Result<ExitCode> {
                 return Err(Error::data(root, "no such folder"));
             }
             let root = (root.as_path(), args.data.strict);
-            evaluate_paper_sets(&mut recorder, &mut source, networks, root, look, device)?;
+            evaluate_paper_sets(&mut recorder, &mut source, &networks, root, look, device)?;
         } else {
             let (data, seed) = args.data.config(&source)?;
-            evaluate_own(&mut recorder, &mut source, networks, (&data, seed), look, device)?;
+            evaluate_own(&mut recorder, &mut source, &networks, (&data, seed), look, device)?;
         }
         recorder.finish()
     });
@@ -229,7 +239,9 @@ impl Screen {
                 self.line(&format!("{data}, {network}, {title}: {first} ({seconds:.1} s)"));
             }
             EvaluationEvent::Skipped(skipped) => {
+                let network = skipped.network.map_or(String::new(), |n| format!(", {n}"));
                 let what = skipped.protocol.map_or(String::new(), |p| format!(", {}", p.title()));
+                let what = network + &what;
                 let kind = if skipped.is_fault { "failed" } else { "skipped" };
                 self.line(&format!("{}{what} {kind}: {}", skipped.data, skipped.why));
             }

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use carp::error::Result;
 use clap::Args;
-use evaluations::confusion::Confusion;
-use files::check_output;
+use evaluations::confusion::{ClassAccuracy, Confusion, on_one_line};
 
+use super::class_table::{percent, print_classes};
 use crate::print::say;
 
 /// Results by class.
@@ -17,15 +17,26 @@ pub struct ClassArgs {
     per_class: bool,
     /// Also write the confusion matrix: .png, .json, .csv or .txt, by the file's ending.
     #[arg(long, value_name = "FILE")]
-    confusion: Option<PathBuf>,
+    pub confusion: Option<PathBuf>,
+}
+
+/// Prints the classes that were tested without having been trained, by the names in `confusion`.
+pub fn tell_untrained(untrained: &[u32], confusion: &Confusion) {
+    if untrained.is_empty() {
+        return;
+    }
+    let classes = confusion.labels().iter().zip(confusion.names());
+    let names: Vec<String> = classes
+        .filter(|(label, _)| untrained.contains(label))
+        .map(|(_, name)| on_one_line(&name))
+        .collect();
+    say!("no training image, so that all test images count as wrong: {}", names.join(", "));
 }
 
 impl ClassArgs {
-    /// Fails if the matrix cannot be written: to know before the work.
+    /// Fails if the matrix has no format: to know before the work.
     pub fn check(&self) -> Result<()> {
-        let Some(path) = &self.confusion else { return Ok(()) };
-        Confusion::check_ending(path)?;
-        Ok(check_output(path)?)
+        self.confusion.as_deref().map_or(Ok(()), Confusion::check_ending)
     }
 
     /// Prints and writes what was requested of the result with these settings.
@@ -39,20 +50,15 @@ impl ClassArgs {
 }
 
 fn print(confusion: &Confusion) {
-    let (names, classes) = (confusion.names(), confusion.per_class());
-    let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0).max(5);
-    say!(
-        "{:<width$}  {:>7}  {:>7}  {:>10}  most taken for",
-        "class",
-        "images",
-        "right",
-        "accuracy %"
-    );
-    for (name, class) in names.iter().zip(&classes) {
-        let accuracy = class.accuracy.map_or("-".to_owned(), |x| format!("{:.2}", 100.0 * x));
+    let names = confusion.names();
+    let row = |(name, class): (&String, ClassAccuracy)| {
         let place = |label| confusion.labels().iter().position(|own| *own == label);
-        let other = class.most_taken_for.and_then(place).map_or("-", |place| &names[place]);
-        let (images, right) = (class.images, class.right);
-        say!("{name:<width$}  {images:>7}  {right:>7}  {accuracy:>10}  {other}");
-    }
+        let other = class.most_taken_for.and_then(place);
+        let other = other.map_or("-".to_owned(), |place| names[place].clone());
+        let cells =
+            vec![class.images.to_string(), class.right.to_string(), percent(class.accuracy), other];
+        (name.clone(), cells)
+    };
+    let rows = names.iter().zip(confusion.per_class()).map(row);
+    print_classes(&["images", "right", "accuracy %"], Some("most taken for"), rows);
 }

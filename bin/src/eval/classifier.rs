@@ -1,13 +1,7 @@
-//! What the protocols that train a classifier share: the progress bar, and the result on the screen
-//! and as JSON. The other protocols report theirs likewise.
+//! What the protocols that train a classifier share: its views, and the progress bar.
 
-use std::path::Path;
-
-use carp::error::Result;
 use evaluations::linear::{ClassifierEvent, EpochResult};
-use files::write_atomically;
 use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::{Map, Value, json};
 
 use crate::print::say;
 
@@ -43,11 +37,12 @@ impl Screen {
                 self.bar.set_position(step as u64);
             }
             ClassifierEvent::Epoch(results) => {
-                let best = results.iter().zip(&self.lr);
-                let most = |a: &(&EpochResult, &f64), b: &(&EpochResult, &f64)| {
-                    a.0.test.top1.total_cmp(&b.0.test.top1)
+                let rated: Vec<(&EpochResult, &f64)> = results.iter().zip(&self.lr).collect();
+                let better = |a: usize, b: usize| {
+                    if rated[b].0.test.top1 > rated[a].0.test.top1 { b } else { a }
                 };
-                let (best, lr) = best.max_by(most).expect("at least one learning rate");
+                let best = (0..rated.len()).reduce(better).expect("at least one learning rate");
+                let (best, lr) = rated[best];
                 self.bar.set_message(format!(
                     "epoch {}: top-1 {:.2} % (lr {lr}, loss {:.3})",
                     best.epoch,
@@ -65,56 +60,4 @@ impl Screen {
     pub fn finish(&self) {
         self.bar.finish_and_clear();
     }
-}
-
-/// Where a result comes from: names and values, such as the checkpoint's file.
-pub type Source = Vec<(&'static str, String)>;
-
-/// Prints a source, one name per line.
-pub fn print_source(source: &[(&str, String)]) {
-    for (name, value) in source {
-        say!("{name:<20} {value}");
-    }
-}
-
-/// Prints every setting, one per line, sources first.
-pub fn print_settings(source: &[(&str, String)], settings: &impl serde::Serialize) {
-    print_source(source);
-    let settings = serde_json::to_value(settings).expect("plain settings");
-    for (name, value) in settings.as_object().into_iter().flatten() {
-        match value {
-            Value::Object(inner) => {
-                for (key, value) in inner {
-                    say!("{:<20} {}", format!("{name}.{key}"), plain(value));
-                }
-            }
-            value => say!("{name:<20} {}", plain(value)),
-        }
-    }
-}
-
-/// A value, strings without quotes.
-fn plain(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Null => "all".to_owned(),
-        Value::Array(values) => values.iter().map(plain).collect::<Vec<_>>().join(", "),
-        value => value.to_string(),
-    }
-}
-
-/// Writes the result and its sources, atomically.
-pub fn write_json(
-    path: &Path,
-    protocol: &str,
-    source: &[(&str, String)],
-    result: &impl serde::Serialize,
-) -> Result<()> {
-    let source: Map<String, Value> =
-        source.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
-    let mut whole = json!({ "protocol": protocol, "source": source });
-    let result = serde_json::to_value(result).expect("plain numbers");
-    let whole_map = whole.as_object_mut().expect("an object");
-    whole_map.extend(result.as_object().expect("a struct").clone());
-    Ok(write_atomically(path, format!("{whole:#}\n").as_bytes())?)
 }

@@ -1,6 +1,7 @@
 //! `carp eval copy-detection`: Copydays.
 
-use std::path::PathBuf;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use carp::error::{Error, Result};
@@ -13,12 +14,11 @@ use evaluations::copy_detection::{
 };
 use evaluations::copy_set::CopySet;
 use evaluations::features::{FeatureSet, POOLED};
-use evaluations::picture_sheet::draw;
+use evaluations::picture_sheet::{check_ending, draw};
 use evaluations::ranking::KEPT;
-use files::check_output;
 
-use super::classifier::{Source, print_source};
 use super::feature_source::{FeatureSource, files, wanted};
+use super::report::{Source, print_source};
 use crate::image_bar::{PartsBar, watched};
 use crate::network_args::batch_size;
 use crate::print::say;
@@ -51,13 +51,13 @@ pub struct CopyDetectionArgs {
     #[arg(long, value_name = "FILE", conflicts_with = "features")]
     pictures: Option<PathBuf>,
     /// Most rows of pictures.
-    #[arg(long, value_name = "N", default_value_t = 20)]
-    rows: usize,
+    #[arg(long, value_name = "N", default_value = "20", requires = "pictures")]
+    rows: NonZeroUsize,
 }
 
 pub fn run(args: &CopyDetectionArgs) -> Result<ExitCode> {
-    args.source.output.check()?;
-    args.pictures.as_deref().map_or(Ok(()), check_output)?;
+    args.source.output.check(&[&args.pictures])?;
+    args.pictures.as_deref().map_or(Ok(()), check_ending)?;
     let (source, result) = on_threads(args.source.output.threads, || measure(args))?;
     let whitening = match result.whitened_by {
         Some(n) => format!("whitened (power {}, {n} images)", result.options.whitening_power),
@@ -96,6 +96,13 @@ fn measure(args: &CopyDetectionArgs) -> Result<(Source, CopyDetectionResult)> {
             ("file names", Some(names)),
         ]);
         source.extend(files(more));
+        for (option, path) in more {
+            if path.is_some_and(Path::is_dir) {
+                let detail =
+                    format!("{option}: a folder of images needs a CHECKPOINT; give features");
+                return Err(Error::usage(detail));
+            }
+        }
         let load = |path: &Option<PathBuf>| path.as_deref().map(FeatureSet::load).transpose();
         let names = CopyNames::load(names)?;
         let features = CopyFeatures {
@@ -121,24 +128,40 @@ fn measure(args: &CopyDetectionArgs) -> Result<(Source, CopyDetectionResult)> {
     let transform = images.transform(&file, Protocol::CopyDetection, data.kind)?;
     let transform = EvalTransform { resize: args.stretch, size: args.stretch, ..transform };
     source.push(("data", contents.title.to_owned()));
-    source.push(("images", CopySet::images(&transform)));
+    source.push(("images", CopySet::images(&transform, images.network.network)));
     source.extend(files(more));
     let reading = Reading { strict: data.strict, cache: 0 };
-    let folders = [args.distractors.as_deref(), args.whitening.as_deref()];
+    // Folders hold images, files their features.
+    let folders = more.map(|(_, path)| path.filter(|path| path.is_dir()));
+    let files = more.map(|(_, path)| path.filter(|path| !path.is_dir()));
+    if let (Some(_), Some(path)) = (&args.pictures, files[0]) {
+        let path = path.display();
+        let detail = format!("--pictures needs the distractors' images, and {path} is no folder");
+        return Err(Error::usage(detail));
+    }
+    let [distractors, whitening] = files.map(|path| path.map(FeatureSet::load).transpose());
+    let (distractors, whitening) = (distractors?, whitening?);
     let set =
         watched(contents.title, |progress| CopySet::new(&contents, folders, reading, progress))?;
+    let lost: usize = set.parts().map(|data| data.skipped()).sum();
+    if lost > 0 {
+        source.push(("unreadable images", lost.to_string()));
+    }
     let batch = batch_size(&file, None)?;
     let mut encoder = images.network.encoder(&mut file, transform, POOLED, batch)?;
     let mut bar = PartsBar::default();
-    let features = set.features(&mut encoder, |part, done, images| bar.set(part, done, images))?;
+    let mut features =
+        set.features(&mut encoder, |part, done, images| bar.set(part, done, images))?;
     bar.finish();
+    features.distractors = features.distractors.or(distractors);
+    features.whitening = features.whitening.or(whitening);
     let names = set.names();
     let result = watched("rankings", |progress| evaluate(features, &names, options, progress))?;
     if let Some(path) = &args.pictures {
         let copies: Vec<&dyn Dataset> = set.blocks.iter().map(|(_, data)| &**data).collect();
         let database: Vec<&dyn Dataset> =
             std::iter::once(&set.originals).chain(&set.distractors).map(|data| &**data).collect();
-        draw(path, &sheet(&result, &copies, &database, args.rows, KEPT)?)?;
+        draw(path, &sheet(&result, &copies, &database, args.rows.get(), KEPT)?)?;
     }
     Ok((source, result))
 }

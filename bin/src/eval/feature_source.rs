@@ -9,8 +9,8 @@ use evaluations::features::FeatureSet;
 use files::check_output;
 use serde::Serialize;
 
-use super::classifier::{Source, write_json};
 use super::image_source::{ImageSource, Sets};
+use super::report::{Source, write_json};
 
 /// A checkpoint with images, or feature files made by any program.
 #[derive(Args)]
@@ -44,9 +44,19 @@ pub struct Output {
 }
 
 impl Output {
-    /// Fails if the JSON file cannot be written: to know before the work.
-    pub fn check(&self) -> Result<()> {
-        Ok(self.json.as_deref().map_or(Ok(()), check_output)?)
+    /// Fails if the JSON file or one of the `more` outputs cannot be written, or two are one: to know
+    /// before the work.
+    pub fn check(&self, more: &[&Option<PathBuf>]) -> Result<()> {
+        let all = std::iter::once(&self.json).chain(more.iter().copied()).flatten();
+        let outputs: Vec<&PathBuf> = all.collect();
+        for (place, path) in outputs.iter().enumerate() {
+            check_output(path)?;
+            if outputs[..place].contains(path) {
+                let detail = format!("{}: two outputs cannot go to one file", path.display());
+                return Err(Error::usage(detail));
+            }
+        }
+        Ok(())
     }
 
     /// Writes the JSON file, if one was requested.
@@ -59,7 +69,7 @@ impl FeatureSource {
     /// The checkpoint, or `None` if there are feature files.
     ///
     /// # Errors
-    /// Neither.
+    /// There is neither a checkpoint nor feature files.
     pub fn checkpoint(&self) -> Result<Option<&Path>> {
         match (&self.checkpoint, &self.features) {
             (None, None) => {

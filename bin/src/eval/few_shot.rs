@@ -9,8 +9,9 @@ use evaluations::average_precision::Interpolation;
 use evaluations::few_shot::{ClassPrecision, Difficult, FewShotOptions, ShotScore, evaluate};
 use evaluations::linear_svm::SvmOptions;
 
-use super::classifier::print_source;
+use super::class_table::{percent, print_classes};
 use super::feature_source::FeatureSource;
+use super::report::print_source;
 use crate::commas::with_commas;
 use crate::image_bar::watched;
 use crate::print::say;
@@ -32,7 +33,7 @@ pub struct FewShotArgs {
     #[arg(long, value_name = "N", default_value_t = FewShotOptions::default().draws)]
     draws: usize,
     /// Train only on the full training set.
-    #[arg(long, conflicts_with = "no_full")]
+    #[arg(long, conflicts_with_all = ["no_full", "shots", "draws"])]
     only_full: bool,
     /// Skip the full training set.
     #[arg(long)]
@@ -77,7 +78,7 @@ enum InterpolationArg {
 }
 
 pub fn run(args: &FewShotArgs) -> Result<ExitCode> {
-    args.source.output.check()?;
+    args.source.output.check(&[])?;
     let options = FewShotOptions {
         costs: args.costs.clone(),
         shots: if args.only_full { vec![] } else { args.shots.clone() },
@@ -99,6 +100,7 @@ pub fn run(args: &FewShotArgs) -> Result<ExitCode> {
         },
         seed: args.seed,
     };
+    options.check()?;
     let (source, result) = on_threads(args.source.output.threads, || {
         let (train, test, source) = args.source.pair(Protocol::FewShot)?;
         let result = watched("SVMs", |progress| evaluate(train, test, options, progress))?;
@@ -154,22 +156,19 @@ pub fn run(args: &FewShotArgs) -> Result<ExitCode> {
         }
     }
     if let (true, Some(score)) = (args.per_class, result.scores.last()) {
-        print_classes(score);
+        print_score(score);
     }
     args.source.output.save(Protocol::FewShot, &source, &result)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn print_classes(score: &ShotScore) {
-    let name = |class: &ClassPrecision| class.name.clone().unwrap_or(class.label.to_string());
-    let names: Vec<String> = score.per_class.iter().map(name).collect();
-    let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0).max(5);
+fn print_score(score: &ShotScore) {
+    let row = |class: &ClassPrecision| {
+        let name = class.name.clone().unwrap_or(class.label.to_string());
+        let (precision, accuracy) = (percent(class.average_precision), percent(class.accuracy));
+        (name, vec![class.images.to_string(), precision, accuracy])
+    };
     let shots = score.shots.map_or("all".to_owned(), |shots| shots.to_string());
     say!("\nclass by class, {shots} images/class");
-    say!("{:<width$}  {:>7}  {:>7}  {:>10}", "class", "images", "AP %", "accuracy %");
-    for (name, class) in names.iter().zip(&score.per_class) {
-        let percent = |x: Option<f64>| x.map_or("-".to_owned(), |x| format!("{:.2}", 100.0 * x));
-        let (precision, accuracy) = (percent(class.average_precision), percent(class.accuracy));
-        say!("{name:<width$}  {:>7}  {precision:>7}  {accuracy:>10}", class.images);
-    }
+    print_classes(&["images", "AP %", "accuracy %"], None, score.per_class.iter().map(row));
 }

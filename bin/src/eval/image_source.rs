@@ -6,13 +6,13 @@ use std::sync::Arc;
 use carp::error::Result;
 use carp::views::EvalTransform;
 use clap::Args;
-use datasets::{DataKind, Dataset};
+use datasets::{DataKind, Dataset, Subset};
 use evaluations::all::{Look, Protocol};
 use evaluations::features::{FeatureSet, POOLED};
 use evaluations::network_file::{NetworkFile, NetworkName};
 use evaluations::trained::{LabelledSplits, TrainedBackbone};
 
-use super::classifier::Source;
+use super::report::Source;
 use crate::data_args::DataArgs;
 use crate::image_bar::{ImageBar, watched};
 use crate::network_args::{NetworkArgs, batch_size};
@@ -31,7 +31,7 @@ pub struct Sets {
     pub train: FeatureSet,
     pub test: Option<FeatureSet>,
     pub source: Source,
-    /// The test images, unreadable ones included; features from files have none.
+    /// The test images, one per row; features from files have none.
     pub test_images: Option<Arc<dyn Dataset>>,
 }
 
@@ -71,22 +71,25 @@ impl ImageSource {
         let (mut file, mut source) = self.open(checkpoint)?;
         let (data, _) = self.data.config(&file)?;
         let transform = self.transform(&file, protocol, data.kind)?;
-        let images = transform.to_string();
+        let scaling = self.network.network.scaling(&transform);
+        let images = format!("{}, {scaling}", transform.crop());
         let batch = batch_size(&file, None)?;
         let mut encoder = self.network.encoder(&mut file, transform, POOLED, batch)?;
-        let mut features = |data: &dyn Dataset, what| -> Result<FeatureSet> {
+        let mut features = |data: &dyn Dataset, what| -> Result<(FeatureSet, Vec<u32>)> {
             source.push((what, data.name().to_owned()));
             let bar = ImageBar::new(data.name(), data.len());
-            let set = encoder.feature_set(data, |done| bar.set(done))?;
-            bar.finish(set.rows());
-            Ok(set)
+            let made = encoder.features(data, |done| bar.set(done))?;
+            let rows = made.rows.clone();
+            bar.finish(rows.len());
+            Ok((made.labelled(data), rows))
         };
         let (train, test) = (self.data.open(&file, "train")?, self.data.open(&file, "test")?);
-        let train = features(&*train, "training images of")?;
-        let test_images = Some(Arc::clone(&test));
-        let test = Some(features(&*test, "test images of")?);
+        let (train_set, _) = features(&*train, "training images of")?;
+        let (test_set, rows) = features(&*test, "test images of")?;
         source.push(("images", images));
-        Ok(Sets { train, test, source, test_images })
+        source.extend(left_out(&*train, &*test));
+        let test_images: Arc<dyn Dataset> = Arc::new(Subset { data: test, indices: rows });
+        Ok(Sets { train: train_set, test: Some(test_set), source, test_images: Some(test_images) })
     }
 
     /// The network and the labelled images that it can read.
@@ -100,6 +103,14 @@ impl ImageSource {
             watched(opened.pretrain.name(), |progress| LabelledSplits::new(&opened, progress))?;
         source.push(("training images of", splits.train.name().to_owned()));
         source.push(("test images of", splits.test.name().to_owned()));
+        source.extend(left_out(&*splits.train, &*splits.test));
         Ok(Labelled { backbone, splits, source })
     }
+}
+
+/// How many images cannot be read and were left out, if any were.
+fn left_out(train: &dyn Dataset, test: &dyn Dataset) -> Option<(&'static str, String)> {
+    let [train, test] = [train, test].map(Dataset::skipped);
+    let line = format!("{train} for training, {test} for testing");
+    (train + test > 0).then_some(("unreadable images", line))
 }

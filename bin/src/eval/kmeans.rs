@@ -1,22 +1,21 @@
 //! `carp eval kmeans`: clusters features and scores the clusters against the classes.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use carp::error::Result;
 use clap::{Args, ValueEnum};
-use datasets::Subset;
 use evaluations::all::Protocol;
 use evaluations::clustering::{ClusteringOptions, evaluate, sheet};
 use evaluations::kmeans::{KmeansOptions, Start};
-use evaluations::picture_sheet::draw;
+use evaluations::picture_sheet::{check_ending, draw};
 use evaluations::ranking::KEPT;
-use files::check_output;
 
 use super::class_args::ClassArgs;
-use super::classifier::print_source;
 use super::feature_source::FeatureSource;
 use super::image_source::Sets;
+use super::report::print_source;
 use crate::image_bar::watched;
 use crate::print::say;
 use crate::threads::on_threads;
@@ -58,8 +57,8 @@ pub struct KmeansArgs {
     #[arg(long, value_name = "FILE", conflicts_with = "features")]
     pictures: Option<PathBuf>,
     /// Most rows of pictures.
-    #[arg(long, value_name = "N", default_value_t = 20)]
-    rows: usize,
+    #[arg(long, value_name = "N", default_value = "20", requires = "pictures")]
+    rows: NonZeroUsize,
     /// Random seed.
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
@@ -74,9 +73,9 @@ enum StartArg {
 }
 
 pub fn run(args: &KmeansArgs) -> Result<ExitCode> {
-    args.source.output.check()?;
+    args.source.output.check(&[&args.classes.confusion, &args.pictures])?;
+    args.pictures.as_deref().map_or(Ok(()), check_ending)?;
     args.classes.check()?;
-    args.pictures.as_deref().map_or(Ok(()), check_output)?;
     let options = ClusteringOptions {
         kmeans: KmeansOptions {
             clusters: args.clusters,
@@ -97,8 +96,7 @@ pub fn run(args: &KmeansArgs) -> Result<ExitCode> {
             args.source.train_and_maybe_test(Protocol::Kmeans)?;
         let result = watched("k-means", |progress| evaluate(train, test, options, progress))?;
         if let (Some(path), Some(images)) = (&args.pictures, test_images) {
-            let images = watched("pictures", |progress| Subset::readable(images, progress))?;
-            draw(path, &sheet(&result, &*images, args.rows, KEPT)?)?;
+            draw(path, &sheet(&result, &*images, args.rows.get(), KEPT)?)?;
         }
         Ok((source, result))
     })?;

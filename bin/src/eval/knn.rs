@@ -7,11 +7,10 @@ use carp::error::Result;
 use clap::Args;
 use evaluations::all::Protocol;
 use evaluations::knn::{KnnAccuracy, KnnOptions, evaluate};
-use files::check_output;
 
 use super::class_args::ClassArgs;
-use super::classifier::print_source;
 use super::feature_source::FeatureSource;
+use super::report::print_source;
 use crate::commas::with_commas;
 use crate::image_bar::watched;
 use crate::print::say;
@@ -36,9 +35,8 @@ pub struct KnnArgs {
 }
 
 pub fn run(args: &KnnArgs) -> Result<ExitCode> {
-    args.source.output.check()?;
+    args.source.output.check(&[&args.classes.confusion, &args.predictions])?;
     args.classes.check()?;
-    args.predictions.as_deref().map_or(Ok(()), check_output)?;
     let options = KnnOptions { ks: args.k.clone(), temperature: args.temperature };
     let (source, result) = on_threads(args.source.output.threads, || {
         let (train, test, source) = args.source.pair(Protocol::Knn)?;

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use carp::error::Result;
+use carp::error::{Error, Result};
 use carp::schedule::EpochSchedule;
 use clap::{Args, ValueEnum};
 use evaluations::all::Protocol;
@@ -12,10 +12,11 @@ use evaluations::linear::{
 };
 use evaluations::network_file::NetworkName;
 
-use super::class_args::ClassArgs;
-use super::classifier::{Screen, Source, print_settings};
+use super::class_args::{ClassArgs, tell_untrained};
+use super::classifier::Screen;
 use super::feature_source::FeatureSource;
 use super::image_source::Labelled;
+use super::report::{Source, print_settings};
 use crate::print::say;
 use crate::threads::on_threads;
 
@@ -67,10 +68,10 @@ pub struct LinearArgs {
     /// (always so with features from files, and with `--network pixels`).
     #[arg(long, conflicts_with = "crop_scale")]
     no_augment: bool,
-    /// Area of a random crop, as a fraction of the image.
+    /// Area of a random crop, as a fraction of the image [default: 0.08,1].
     #[arg(long, value_name = "LOW,HIGH", value_parser = super::classifier::low_high)]
-    #[arg(default_value = "0.08,1", conflicts_with = "features")]
-    crop_scale: (f32, f32),
+    #[arg(conflicts_with = "features")]
+    crop_scale: Option<(f32, f32)>,
     #[command(flatten)]
     classes: ClassArgs,
 }
@@ -138,14 +139,16 @@ impl LinearArgs {
 }
 
 pub fn run(args: &LinearArgs) -> Result<ExitCode> {
-    args.source.output.check()?;
+    args.source.output.check(&[&args.classes.confusion])?;
     args.classes.check()?;
     let settings = args.settings();
+    settings.check()?;
     let mut screen = Screen::new(&settings.lr);
     let measured = on_threads(args.source.output.threads, || measure(args, &settings, &mut screen));
     screen.finish();
     let (source, result) = measured?;
     print(&source, &result);
+    tell_untrained(&result.untrained, &result.confusion);
     let best = result.best();
     let settings = format!("lr {}, epoch {}", best.lr, best.best.epoch);
     args.classes.show(&result.confusion, &settings)?;
@@ -165,10 +168,14 @@ fn measure(
     {
         let Labelled { backbone, splits, mut source } =
             args.source.images.labelled(checkpoint, Protocol::Linear)?;
-        let crop_scale = (!args.no_augment).then_some(args.crop_scale);
+        let crop_scale = (!args.no_augment).then_some(args.crop_scale.unwrap_or((0.08, 1.0)));
         source.extend(backbone.described(crop_scale));
         let result = linear_of_backbone(settings, crop_scale, &backbone, &splits, show)?;
         return Ok((source, result));
+    }
+    if args.crop_scale.is_some() {
+        let detail = "--crop-scale needs a network: raw pixels are prepared once";
+        return Err(Error::usage(detail.to_owned()));
     }
     let (train, test, source) = args.source.pair(Protocol::Linear)?;
     let FeatureSource { features, test_features, .. } = &args.source;

@@ -2,6 +2,7 @@
 
 mod all;
 mod class_args;
+mod class_table;
 mod classifier;
 mod copy_detection;
 mod feature_source;
@@ -10,6 +11,7 @@ mod image_source;
 mod kmeans;
 mod knn;
 mod linear;
+mod report;
 mod retrieval;
 mod semi;
 

@@ -1,21 +1,22 @@
 //! `carp eval retrieval`: revisited Oxford and Paris.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use carp::error::{Error, Result};
 use clap::Args;
-use datasets::Reading;
+use datasets::{Change, Changed, Reading};
 use evaluations::all::{AllSettings, Protocol};
 use evaluations::features::FeatureSet;
-use evaluations::picture_sheet::draw;
+use evaluations::picture_sheet::{check_ending, draw};
 use evaluations::ranking::KEPT;
 use evaluations::retrieval::{Relevance, RetrievalOptions, RetrievalResult, evaluate, sheet};
-use evaluations::retrieval_set::{RetrievalLook, RetrievalSet};
-use files::check_output;
+use evaluations::retrieval_set::{RetrievalLook, RetrievalSet, box_of};
 
-use super::classifier::{Source, print_source};
 use super::feature_source::{FeatureSource, files, wanted};
+use super::report::{Source, print_source};
 use crate::commas::with_commas;
 use crate::image_bar::{PartsBar, watched};
 use crate::print::say;
@@ -46,13 +47,13 @@ pub struct RetrievalArgs {
     #[arg(long, value_name = "FILE", conflicts_with = "features")]
     pictures: Option<PathBuf>,
     /// Most rows of pictures.
-    #[arg(long, value_name = "N", default_value_t = 20)]
-    rows: usize,
+    #[arg(long, value_name = "N", default_value = "20", requires = "pictures")]
+    rows: NonZeroUsize,
 }
 
 pub fn run(args: &RetrievalArgs) -> Result<ExitCode> {
-    args.source.output.check()?;
-    args.pictures.as_deref().map_or(Ok(()), check_output)?;
+    args.source.output.check(&[&args.pictures])?;
+    args.pictures.as_deref().map_or(Ok(()), check_ending)?;
     let (source, result) = on_threads(args.source.output.threads, || measure(args))?;
     print_source(&source);
     say!(
@@ -96,6 +97,9 @@ fn measure(args: &RetrievalArgs) -> Result<(Source, RetrievalResult)> {
         let detail = "--relevance is for --features: a data set has its own ground truth";
         return Err(Error::usage(detail.to_owned()));
     }
+    if args.fit == 0 {
+        return Err(Error::usage("--fit is 0, should be at least 1".to_owned()));
+    }
     let images = &args.source.images;
     let (mut file, mut source) = images.open(checkpoint)?;
     let contents = images.data.contents(&file)?;
@@ -116,8 +120,12 @@ fn measure(args: &RetrievalArgs) -> Result<(Source, RetrievalResult)> {
         watched("rankings", |progress| evaluate(database, queries, relevance, options, progress))?;
     if let Some(path) = &args.pictures {
         let images = |split| contents.dataset(split, Reading { strict: true, cache: 0 });
-        let (queries, database) = (images("queries")?, images("database")?);
-        draw(path, &sheet(&result, &*queries, &*database, args.rows, KEPT)?)?;
+        let (mut queries, database) = (images("queries")?, images("database")?);
+        if args.query_boxes {
+            let change = Change::Crop(contents.queries.iter().map(box_of).collect());
+            queries = Arc::new(Changed { data: queries, change });
+        }
+        draw(path, &sheet(&result, &*queries, &*database, args.rows.get(), KEPT)?)?;
     }
     Ok((source, result))
 }

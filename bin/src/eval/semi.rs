@@ -9,11 +9,12 @@ use evaluations::all::Protocol;
 use evaluations::label_subset;
 use evaluations::semi::{KnownLabels, SemiResult, SemiSettings, semi};
 
-use super::class_args::ClassArgs;
-use super::classifier::{Screen, print_settings};
+use super::class_args::{ClassArgs, tell_untrained};
+use super::classifier::Screen;
 use super::feature_source::Output;
 use super::image_source::{ImageSource, Labelled};
 use super::linear::ScheduleArg;
+use super::report::print_settings;
 use crate::print::say;
 use crate::threads::on_threads;
 
@@ -95,7 +96,7 @@ impl SemiArgs {
 }
 
 pub fn run(args: &SemiArgs) -> Result<ExitCode> {
-    args.output.check()?;
+    args.output.check(&[&args.classes.confusion])?;
     args.classes.check()?;
     let (source, result) = on_threads(args.output.threads, || {
         let Labelled { backbone, splits, mut source } =
@@ -115,6 +116,7 @@ pub fn run(args: &SemiArgs) -> Result<ExitCode> {
         Ok((source, result?))
     })?;
     print(&source, &result);
+    tell_untrained(&result.untrained, &result.confusion);
     args.classes.show(&result.confusion, &format!("epoch {}", result.best.epoch))?;
     args.output.save(Protocol::Semi, &source, &result)?;
     Ok(ExitCode::SUCCESS)

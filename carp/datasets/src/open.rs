@@ -24,6 +24,11 @@ impl DataConfig {
             }
         }
         match self.kind {
+            DataKind::Shapes if self.path.is_some() => {
+                let detail = "data.kind shapes is generated and reads no folder: leave data.path \
+                              (--data) away, or choose another kind, such as folder";
+                Err(Error::Usage(detail.to_owned()))
+            }
             DataKind::Shapes => Ok(Splits::labelled(
                 shapes::generate(seed, shapes::Part::Train, self.train_size),
                 shapes::generate(seed, shapes::Part::Test, self.test_size),

@@ -120,7 +120,7 @@ pub fn evaluate(
     progress: Progress,
 ) -> Result<ClusteringResult> {
     if let Some(test) = &test {
-        train.same_dim(test)?;
+        train.same_classes(test)?;
     }
     let classes = match &test {
         Some(test) => test.classes("test features".as_ref())?,
@@ -236,7 +236,7 @@ pub fn sheet(
         let picture = |&(_, row): &(f32, usize)| {
             let frame = match clusters[cluster].class {
                 Some(class) => Frame::right(scored.label(row) == Some(class)),
-                None => Frame::Junk,
+                None => Frame::Neutral,
             };
             Ok(Picture::new(&*scored.image(row)?, frame))
         };

@@ -68,8 +68,8 @@ impl Confusion {
             return self;
         }
         let name = |label: &u32| match names.get(*label as usize) {
-            Some(name) => name.clone(),
-            None => label.to_string(),
+            Some(name) if !name.trim().is_empty() => name.clone(),
+            _ => label.to_string(),
         };
         let names = self.labels.iter().map(name).collect();
         Confusion { names, ..self }
@@ -192,6 +192,11 @@ pub(crate) fn as_classes<S: Serializer>(
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     confusion.per_class().serialize(serializer)
+}
+
+/// A name that stays on its line of a table.
+pub fn on_one_line(name: &str) -> String {
+    name.replace(char::is_control, " ")
 }
 
 fn share(part: u64, all: u64) -> Option<f64> {

@@ -5,7 +5,7 @@ use std::path::Path;
 use carp::error::{Error, Result};
 use files::write_atomically;
 
-use crate::confusion::Confusion;
+use crate::confusion::{Confusion, on_one_line};
 use crate::heatmap::Heatmap;
 
 /// The column of images that are predicted to be of no class.
@@ -23,7 +23,7 @@ impl Confusion {
 
     /// An aligned table for reading.
     pub fn text(&self) -> String {
-        let line = |name: &String| name.replace(char::is_control, " ");
+        let line = |name: &String| on_one_line(name);
         let columns: Vec<String> = self.columns().iter().map(line).collect();
         let rows: Vec<String> = self.names().iter().map(line).collect();
         let length = |name: &String| name.chars().count();

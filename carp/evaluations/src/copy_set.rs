@@ -10,6 +10,7 @@ use datasets::{Change, Changed, DataConfig, DataKind, Dataset, Progress, Reading
 
 use crate::copy_detection::{CopyBlock, CopyFeatures, CopyNames};
 use crate::features::{Encoder, FeatureSet};
+use crate::network_file::NetworkName;
 
 /// The images of a copy-detection benchmark that can be read.
 pub struct CopySet {
@@ -66,11 +67,11 @@ impl CopySet {
     }
 
     /// The images in words.
-    pub fn images(transform: &EvalTransform) -> String {
-        let (side, standardisation) = (transform.size, transform.standardisation());
+    pub fn images(transform: &EvalTransform, network: NetworkName) -> String {
+        let (side, scaling) = (transform.size, network.scaling(transform));
         format!(
             "images of original, tested on the other splits: stretched to {side} x {side} \
-             (bicubic), {standardisation}"
+             (bicubic), {scaling}"
         )
     }
 

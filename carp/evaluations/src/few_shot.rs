@@ -47,7 +47,7 @@ pub fn evaluate(
     options: FewShotOptions,
     progress: Progress,
 ) -> Result<FewShotResult> {
-    train.same_dim(&test)?;
+    train.same_classes(&test)?;
     options.check()?;
     let class_labels = class_labels(&mut train.labels, &mut test.labels)?;
     let classes = class_labels.len();

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::confusion::on_one_line;
+
 /// The result for one cost.
 #[derive(Clone, Debug, Serialize)]
 pub struct CostScore {
@@ -81,8 +83,14 @@ impl ShotScore {
             let first = names[..names.len().min(NAMED)].join(", ");
             (!names.is_empty()).then(|| format!("{what} {first}{more}"))
         };
-        let short = self.short.iter().map(|short| format!("{} ({})", short.class, short.images));
-        let skipped = self.skipped.iter().map(usize::to_string);
+        let name = |label: usize| {
+            let is_it = |class: &&ClassPrecision| class.label as usize == label;
+            let named = self.per_class.iter().find(is_it).and_then(|class| class.name.as_deref());
+            named.map_or(label.to_string(), on_one_line)
+        };
+        let short =
+            self.short.iter().map(|short| format!("{} ({})", name(short.class), short.images));
+        let skipped = self.skipped.iter().map(|&label| name(label));
         let parts = [
             list("all there are of class", short.collect()),
             list("not trained: class", skipped.collect()),

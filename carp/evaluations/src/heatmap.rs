@@ -7,6 +7,8 @@ use plotters::prelude::*;
 use plotters::style::register_font;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
+use crate::confusion::on_one_line;
+
 /// Longest side of the table, in pixels.
 const SIDE: usize = 1000;
 /// Longest side of a cell, in pixels.
@@ -188,7 +190,7 @@ fn shade(share: f64) -> Rgb<u8> {
 
 /// A name of one line, cut if it is long.
 fn shortened(name: &str) -> String {
-    let line = name.replace(char::is_control, " ");
+    let line = on_one_line(name);
     match line.char_indices().nth(NAME) {
         Some((end, _)) => format!("{}...", &line[..end]),
         None => line,

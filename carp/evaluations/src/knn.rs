@@ -31,7 +31,7 @@ pub fn evaluate(
 ) -> Result<KnnResult> {
     let mut seen = BTreeSet::new();
     options.ks.retain(|&k| seen.insert(k));
-    train.same_dim(test)?;
+    train.same_classes(test)?;
     let bank = train.classes("training features".as_ref())?;
     let queries = test.classes("test features".as_ref())?;
     let ids = ClassIds::of(&[bank, queries]);
@@ -54,7 +54,7 @@ pub fn evaluate(
     let confusion = best.map_or_else(Confusion::default, |best| {
         let predicted = rankings[best].iter().map(|ranking| Some(ranking[0]));
         let pairs = queries.iter().copied().zip(predicted);
-        Confusion::of(ids.labels(), pairs).named(&test.class_names)
+        Confusion::of(ids.labels(), pairs).named(test.names(train))
     });
     Ok(KnnResult {
         bank: bank.len(),

@@ -40,6 +40,14 @@ impl NetworkName {
             NetworkName::Pixels => "pixels",
         }
     }
+
+    /// How the transformed pixels become its input, in words.
+    pub fn scaling(self, transform: &EvalTransform) -> String {
+        match self {
+            NetworkName::Pixels => "numbers from 0 to 1".to_owned(),
+            _ => transform.standardisation(),
+        }
+    }
 }
 
 /// An open checkpoint.

@@ -26,8 +26,8 @@ pub enum Frame {
     Right,
     /// Wrong: red.
     Wrong,
-    /// Neither, since it does not count: light grey.
-    Junk,
+    /// Neither: light grey.
+    Neutral,
 }
 
 impl Frame {
@@ -41,7 +41,7 @@ impl Frame {
             Frame::Query => Rgb([88, 88, 96]),
             Frame::Right => Rgb([46, 160, 67]),
             Frame::Wrong => Rgb([218, 54, 51]),
-            Frame::Junk => Rgb([176, 176, 184]),
+            Frame::Neutral => Rgb([176, 176, 184]),
         }
     }
 }
@@ -83,6 +83,20 @@ pub struct Row {
 pub fn evenly_spaced(len: usize, most: usize) -> Vec<usize> {
     let steps = most.min(len).saturating_sub(1);
     (0..most.min(len)).map(|step| (step * (len - 1)).checked_div(steps).unwrap_or(0)).collect()
+}
+
+/// Fails if the file's ending is not `.png`: to know before the work.
+///
+/// # Errors
+/// As above.
+pub fn check_ending(path: &Path) -> Result<()> {
+    match path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("png")) {
+        true => Ok(()),
+        false => {
+            let detail = format!("{}: pictures are written as .png", path.display());
+            Err(Error::usage(detail))
+        }
+    }
 }
 
 /// Draws the sheet as a PNG file.
@@ -174,7 +188,7 @@ mod tests {
             groups: vec![
                 vec![framed(&grey, Frame::Query)],
                 vec![framed(&red, Frame::Wrong), framed(&grey, Frame::Right)],
-                vec![framed(&red, Frame::Right), framed(&red, Frame::Junk)],
+                vec![framed(&red, Frame::Right), framed(&red, Frame::Neutral)],
             ],
         };
         let sheet = sheet(&[row]);
@@ -183,7 +197,7 @@ mod tests {
         // Left edges of the five frames: the groups are a wider gap apart.
         let lefts = [0, 1, 2, 3, 4].map(|i| GAP + i * cell + [0, 1, 1, 2, 2][i as usize] * 4 * GAP);
         let frames = lefts.map(|x| *sheet.get_pixel(x, GAP));
-        let wanted = [Frame::Query, Frame::Wrong, Frame::Right, Frame::Right, Frame::Junk];
+        let wanted = [Frame::Query, Frame::Wrong, Frame::Right, Frame::Right, Frame::Neutral];
         assert_eq!(frames, wanted.map(Frame::colour));
         for x in lefts {
             assert_eq!(*sheet.get_pixel(x - 1, GAP), PAPER);

@@ -15,7 +15,7 @@ pub const KEPT: usize = 20;
 pub struct Ranked {
     /// Its row.
     pub row: u32,
-    /// [`Frame::Right`], [`Frame::Wrong`], or [`Frame::Junk`] if it does not count.
+    /// [`Frame::Right`], [`Frame::Wrong`], or [`Frame::Neutral`] if it does not count.
     pub kind: Frame,
 }
 

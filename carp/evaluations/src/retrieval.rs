@@ -211,7 +211,8 @@ pub fn sheet(
 /// The first images of a ranking.
 fn first_ranked(ranking: &[Neighbour], ok: Vec<u32>, junk: &[u32]) -> Vec<Ranked> {
     let judged = |&(_, row): &Neighbour| {
-        let kind = if junk.contains(&row) { Frame::Junk } else { Frame::right(ok.contains(&row)) };
+        let kind =
+            if junk.contains(&row) { Frame::Neutral } else { Frame::right(ok.contains(&row)) };
         Ranked { row, kind }
     };
     ranking.iter().take(KEPT).map(judged).collect()

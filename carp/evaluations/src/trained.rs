@@ -139,7 +139,11 @@ impl LabelledSplits {
             }
             _ => {
                 let name = splits.pretrain.name();
-                Err(Error::usage(format!("{name} has no labels to evaluate with")))
+                let why = match splits.pretrain.shown(0) {
+                    Some(_) => "its images show any number of classes, and this needs one each",
+                    None => "no folders or labels of at least two classes were found",
+                };
+                Err(Error::usage(format!("{name} has no labels to evaluate with: {why}")))
             }
         }
     }

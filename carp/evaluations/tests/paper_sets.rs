@@ -44,7 +44,7 @@ fn evaluate(root: &Path, out: &Path, settings: &AllSettings) -> EvaluationReport
     let mut done = 0;
     let mut show =
         |event: EvaluationEvent| done += usize::from(matches!(event, EvaluationEvent::Done(_)));
-    let mut recorder = Recorder::new(&weights(), settings, out, &mut show).unwrap();
+    let mut recorder = Recorder::new(&weights(), settings, out, &mut show);
     let networks = [NetworkName::Teacher];
     evaluate_paper_sets(&mut recorder, &mut source, &networks, (root, false), (&look, 4), &Cpu)
         .unwrap();

@@ -297,15 +297,25 @@ fn what_does_not_fit_is_one_line() {
         assert!(line.contains(what) && line.lines().count() == 1, "{line}");
     };
     let narrow = FeatureSet { dim: 3, features: vec![0.0; 90], ..test.clone() };
-    fault(&settings(), &train, &narrow, "features of 3, those of train.safetensors are of 4");
+    fault(&settings(), &train, &narrow, "features of 4 and 3 numbers");
     let labelled = |set: &FeatureSet, label: &dyn Fn(u32) -> u32| FeatureSet {
         labels: Labels::Single((0..30).map(label).collect()),
         ..set.clone()
     };
     let new_class = labelled(&test, &|row| row / 10 + 1);
-    fault(&settings(), &train, &new_class, "class 3 of test image 20 has no training image");
-    let gap = labelled(&train, &|row| row % 2 * 2);
-    fault(&settings(), &gap, &test, "class 1 of test image 1 has no training image");
+    // Test images of a class without training images count as wrong, and it is named.
+    for (train, test, untrained) in
+        [(&train, &new_class, 3), (&labelled(&train, &|row| row % 2 * 2), &test, 1)]
+    {
+        let result = probe(&settings(), train, test).unwrap();
+        assert_eq!(
+            (result.classes, &result.untrained[..]),
+            (result.confusion.labels().len(), &[untrained][..])
+        );
+        let classes = result.confusion.per_class();
+        let class = classes.iter().find(|class| class.label == untrained).unwrap();
+        assert_eq!((class.images, class.right), (10, 0));
+    }
     fault(&settings(), &labelled(&train, &|_| 2), &test, "fewer than two classes");
     let unlabelled = FeatureSet { labels: Labels::None, ..train.clone() };
     fault(&settings(), &unlabelled, &test, "has no `labels`");

@@ -76,8 +76,8 @@ fn retrieval_shows_failures_and_successes() {
     let kinds = |query: usize| -> Vec<(u32, Frame)> {
         result.rankings[query].first.iter().map(|ranked| (ranked.row, ranked.kind)).collect()
     };
-    use Frame::{Junk, Right, Wrong};
-    assert_eq!(kinds(0), [(0, Right), (1, Junk), (2, Right), (3, Wrong), (4, Wrong)]);
+    use Frame::{Neutral, Right, Wrong};
+    assert_eq!(kinds(0), [(0, Right), (1, Neutral), (2, Right), (3, Wrong), (4, Wrong)]);
     assert_eq!(kinds(1), [(4, Wrong), (3, Wrong), (2, Wrong), (1, Wrong), (0, Right)]);
     let precisions: Vec<Option<f64>> =
         result.rankings.iter().map(|ranking| ranking.average_precision).collect();

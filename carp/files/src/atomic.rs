@@ -117,10 +117,15 @@ fn partial(file: &Path) -> PathBuf {
     file.with_file_name(name)
 }
 
-/// Removes the half-written files that killed processes left in a folder nobody else writes to.
+/// Removes the half-written files that killed processes left in a folder.
 pub(crate) fn remove_partials(folder: &Path) {
+    let is_left = |name: &str| {
+        let writer = name.rsplit_once(PARTIAL).and_then(|(_, writer)| writer.split('-').next());
+        // Its process may be writing still.
+        writer.is_some_and(|process| !Path::new("/proc").join(process).exists())
+    };
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    for entry in entries.filter(|entry| entry.file_name().to_string_lossy().contains(PARTIAL)) {
+    for entry in entries.filter(|entry| is_left(&entry.file_name().to_string_lossy())) {
         // What stays takes room and does no harm.
         drop(std::fs::remove_file(entry.path()));
     }
@@ -192,10 +197,12 @@ mod tests {
                 });
             }
         });
-        // One that a killed process left.
+        // One that a living process writes, and one that a killed one left: numbers of processes are
+        // below 2^22.
         std::fs::write(partial(&path), "half").unwrap();
+        std::fs::write(folder.path().join(format!("file{PARTIAL}4194305-0")), "half").unwrap();
         remove_partials(folder.path());
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
     }
 
     #[test]

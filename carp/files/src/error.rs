@@ -27,9 +27,11 @@ pub enum Error {
 }
 
 impl Error {
-    /// An [`Error::Data`].
+    /// An [`Error::Data`]; lines of `detail`, which may be another library's, become one.
     pub fn data(path: impl Into<PathBuf>, detail: impl Into<String>) -> Error {
-        Error::Data { path: path.into(), detail: detail.into() }
+        let detail = detail.into();
+        let lines = detail.lines().map(str::trim).filter(|line| !line.is_empty());
+        Error::Data { path: path.into(), detail: lines.collect::<Vec<_>>().join(" ") }
     }
 
     /// An [`Error::Io`].
@@ -49,3 +51,14 @@ impl Error {
 
 /// The result of reading or writing files.
 pub type Result<T> = std::result::Result<T, Error>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn details_of_several_lines_become_one() {
+        let error = Error::data("file", "cannot be decoded: too short,\n  expected 2\n\n");
+        assert_eq!(error.to_string(), "file: cannot be decoded: too short, expected 2");
+    }
+}

@@ -43,6 +43,13 @@ impl EvalTransform {
         format!("mean {}, deviation {}", list(&self.mean), list(&self.std))
     }
 
+    /// Resizing and cropping in words.
+    pub fn crop(&self) -> String {
+        let EvalTransform { resize, size, filter, .. } = self;
+        let filter = format!("{filter:?}").to_lowercase();
+        format!("short side {resize} ({filter}), middle {size} x {size}")
+    }
+
     /// Elements of the result: size x size x channels.
     pub fn values(&self) -> usize {
         self.size * self.size * self.mean.len()
@@ -81,9 +88,6 @@ impl EvalTransform {
 /// In words, for reports.
 impl fmt::Display for EvalTransform {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let EvalTransform { resize, size, filter, .. } = self;
-        let filter = format!("{filter:?}").to_lowercase();
-        let standardisation = self.standardisation();
-        write!(f, "short side {resize} ({filter}), middle {size} x {size}, {standardisation}")
+        write!(f, "{}, {}", self.crop(), self.standardisation())
     }
 }

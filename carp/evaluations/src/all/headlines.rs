@@ -4,7 +4,7 @@ use carp::error::Result;
 use datasets::Progress;
 use serde::Serialize;
 
-use super::report::{Measured, Score};
+use super::report::{Measured, Score, json_value};
 use super::settings::AllSettings;
 use crate::clustering::{ClusteringOptions, ClusteringResult};
 use crate::copy_detection::CopyDetectionResult;
@@ -16,7 +16,7 @@ use crate::semi::SemiResult;
 use crate::{clustering, few_shot, knn};
 
 fn measured(settings: String, scores: Vec<Score>, result: &impl Serialize) -> Measured {
-    let result = serde_json::to_value(result).expect("plain numbers and names");
+    let result = json_value(result);
     Measured { settings, scores, result }
 }
 

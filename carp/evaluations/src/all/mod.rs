@@ -17,6 +17,6 @@ pub use self::own_data::evaluate_own;
 pub use self::paper_sets::evaluate_paper_sets;
 pub use self::protocol::Protocol;
 pub use self::recorder::{EvaluationEvent, Recorder};
-pub use self::report::{Entry, EvaluationReport, Score, Skipped};
+pub use self::report::{Entry, EvaluationReport, Score, Skipped, json_value};
 pub use self::settings::AllSettings;
 pub use self::table::markdown;

@@ -5,7 +5,7 @@ use std::path::Path;
 use carp::error::Result;
 use carp::learner::Device;
 use carp::views::EvalTransform;
-use datasets::{DataConfig, Dataset, Progress};
+use datasets::{DataConfig, DataKind, Dataset, Progress};
 
 use super::headlines;
 use super::look::Look;
@@ -63,8 +63,13 @@ pub fn features(
 }
 
 /// The names of training and test images, and their preprocessing.
-pub fn described(transform: &EvalTransform, (train, test): (&str, &str)) -> String {
-    format!("images of {train}, tested on {test}: {transform}")
+pub fn described(
+    network: NetworkName,
+    transform: &EvalTransform,
+    (train, test): (&str, &str),
+) -> String {
+    let (crop, scaling) = (transform.crop(), network.scaling(transform));
+    format!("images of {train}, tested on {test}: {crop}, {scaling}")
 }
 
 /// Features of training and test images.
@@ -96,17 +101,21 @@ pub fn evaluate_own(
     let opened = data.open(seed)?;
     let splits = recorder
         .images(opened.pretrain.name(), |progress| LabelledSplits::new(&opened, progress))?;
-    let title = splits.train.name().to_owned();
-    // "Fashion-MNIST, train" is named without the split.
-    let title = title.split(',').next().unwrap_or(&title).to_owned();
+    let name = splits.train.name();
+    // "Fashion-MNIST, train" and a folder's "pictures/train" are named without the split.
+    let title = match (data.kind, &data.path) {
+        (DataKind::Folder, Some(folder)) => folder.display().to_string(),
+        _ => name.rsplit_once(", ").map_or(name, |(title, _)| title).to_owned(),
+    };
     for data in [&splits.train, &splits.test] {
         recorder.note_unreadable(data.name(), data.skipped());
     }
     for &network in networks {
         let name = network.name();
         let transform = |protocol| look.transform(protocol, data.kind);
-        let images =
-            |protocol| described(&transform(protocol), (splits.train.name(), splits.test.name()));
+        let images = |protocol| {
+            described(network, &transform(protocol), (splits.train.name(), splits.test.name()))
+        };
         let at = |protocol| (title.as_str(), name, protocol);
         let mut backbone = backbone(source, network, &look.transform, batch, device)?;
         let sets = (&*splits.train, &*splits.test);

@@ -1,6 +1,6 @@
 //! The paper's data sets, each with the paper's protocols for it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use carp::error::{Error, Result};
@@ -43,7 +43,9 @@ pub fn evaluate_paper_sets(
     (look, batch): (&Look, usize),
     device: Device,
 ) -> Result<()> {
-    let found = |set: &DataSet| set.folders().map(|name| root.join(name)).find(|dir| dir.is_dir());
+    let has_entries =
+        |folder: &PathBuf| folder.read_dir().is_ok_and(|mut entries| entries.next().is_some());
+    let found = |set: &DataSet| set.folders().map(|name| root.join(name)).find(has_entries);
     if !ALL.iter().any(|set| found(set).is_some()) {
         let names: Vec<&str> = ALL.iter().flat_map(DataSet::folders).collect();
         let detail = format!("none of the data sets' folders is in it: {}", names.join(", "));
@@ -154,7 +156,7 @@ impl Run<'_> {
     }
 
     fn images(&self, transform: &EvalTransform) -> String {
-        described(transform, (self.set.train, self.set.test))
+        described(self.network, transform, (self.set.train, self.set.test))
     }
 
     /// Features of the training and test split, or with `share` of a balanced subset of the former.
@@ -252,7 +254,7 @@ impl Run<'_> {
         let distractors = recorder.settings().distractors.clone();
         let transform = self.look.transform(Protocol::CopyDetection, self.set.kind);
         let transform = EvalTransform { resize: side, size: side, ..transform };
-        let images = CopySet::images(&transform);
+        let images = CopySet::images(&transform, self.network);
         let folders = [distractors.as_deref(), None];
         let set = recorder.images(self.set.title, |progress| {
             CopySet::new(contents, folders, self.reading(), progress)

@@ -55,24 +55,20 @@ pub struct Recorder<'a> {
 }
 
 impl<'a> Recorder<'a> {
-    /// An empty report, to be written to `folder`, which is created if necessary.
-    ///
-    /// # Errors
-    /// I/O errors.
+    /// An empty report, to be written to `folder`, which is then created if necessary.
     pub fn new(
         checkpoint: &Path,
         settings: &AllSettings,
         folder: &'a Path,
         show: &'a mut (dyn FnMut(EvaluationEvent) + Send),
-    ) -> Result<Recorder<'a>> {
-        std::fs::create_dir_all(folder).map_err(|source| Error::io(folder, source))?;
+    ) -> Recorder<'a> {
         let report = EvaluationReport {
             checkpoint: checkpoint.display().to_string(),
             settings: settings.clone(),
             entries: vec![],
             skipped: vec![],
         };
-        Ok(Recorder { report, folder, show })
+        Recorder { report, folder, show }
     }
 
     /// True if this protocol was requested.
@@ -147,6 +143,7 @@ impl<'a> Recorder<'a> {
     }
 
     fn save(&self) -> Result<()> {
+        std::fs::create_dir_all(self.folder).map_err(|source| Error::io(self.folder, source))?;
         let json = serde_json::to_string_pretty(&self.report).expect("plain numbers") + "\n";
         write_atomically(&self.folder.join("results.json"), json.as_bytes())?;
         let table = markdown(&self.report);
@@ -167,7 +164,10 @@ impl<'a> Recorder<'a> {
         if entries.is_empty() && !skipped.iter().any(|skipped| skipped.is_fault) {
             let wanted: Vec<&str> = settings.protocols.iter().map(|one| one.name()).collect();
             let wanted = wanted.join(", ");
-            let detail = format!("nothing to measure: this data and network allow no {wanted}");
+            let detail = format!(
+                "nothing to measure: this data and network allow no {wanted}; the paper's data \
+                 sets are found with --data-root"
+            );
             return Err(Error::usage(detail));
         }
         self.save()?;

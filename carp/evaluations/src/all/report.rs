@@ -80,6 +80,12 @@ pub struct EvaluationReport {
     pub skipped: Vec<Skipped>,
 }
 
+/// A result as JSON, with numbers as short as their types allow: 0.07, not 0.07000000029802322.
+pub fn json_value(result: &impl Serialize) -> Value {
+    let text = serde_json::to_string(result).expect("plain numbers and names");
+    serde_json::from_str(&text).expect("just written")
+}
+
 /// The result of a protocol.
 pub struct Measured {
     /// The settings that matter, in one line.

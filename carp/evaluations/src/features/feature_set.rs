@@ -68,6 +68,32 @@ impl FeatureSet {
         )))
     }
 
+    /// Checks that two sets are comparable, and their labels too.
+    ///
+    /// # Errors
+    /// Features of different lengths; a label that has different names.
+    pub fn same_classes(&self, other: &FeatureSet) -> Result<()> {
+        self.same_dim(other)?;
+        let mut names = self.class_names.iter().zip(&other.class_names);
+        if let Some(label) = names.position(|(a, b)| a != b) {
+            let (a, b) = (&self.class_names[label], &other.class_names[label]);
+            return Err(Error::usage(format!(
+                "class {label} is {a:?} in the one and {b:?} in the other features: both must come \
+                 from one data set"
+            )));
+        }
+        Ok(())
+    }
+
+    /// The names of the classes, by label, of the one of two sets that knows more of them.
+    pub fn names<'a>(&'a self, other: &'a FeatureSet) -> &'a [String] {
+        if self.class_names.len() < other.class_names.len() {
+            &other.class_names
+        } else {
+            &self.class_names
+        }
+    }
+
     /// Reads a file; features are read in place, so peak memory is their own size.
     ///
     /// # Errors

@@ -61,7 +61,7 @@ impl ImageFeatures {
     }
 
     /// The features with the labels and class names of `data`, whose images they are.
-    pub(super) fn labelled(self, data: &dyn Dataset) -> FeatureSet {
+    pub fn labelled(self, data: &dyn Dataset) -> FeatureSet {
         let ImageFeatures { features, rows } = self;
         let (dim, labels) = (features.len() / rows.len(), labels(data, &rows));
         FeatureSet { features, dim, labels, class_names: data.classes().to_vec() }

@@ -89,8 +89,8 @@ pub struct AugmentedBatches<'a> {
 }
 
 impl<'a> AugmentedBatches<'a> {
-    /// Batches of the images of `data` with these classes, in the one view of `views`, through `extractor`'s
-    /// backbone. `config` sets its batch size, and when to stop.
+    /// Batches of the images of `data` with these classes, in the one view of `views`, through
+    /// `extractor`'s backbone. `config` sets its batch size, and when to stop.
     ///
     /// # Errors
     /// Threads that cannot be started.

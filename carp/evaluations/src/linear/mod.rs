@@ -13,7 +13,7 @@ mod settings;
 
 pub use self::batches::{AugmentedBatches, Batches, FeatureBatch, StoredBatches};
 pub(crate) use self::probe::{Tested, best_epoch, keep_better, tested};
-pub use self::probe::{check_classes, linear};
+pub use self::probe::{linear, untrained_classes};
 pub use self::result::{ClassifierEvent, EpochResult, HeadResult, LinearResult};
 pub use self::run::{linear_of_backbone, linear_of_features};
 pub use self::settings::{LinearSettings, ProbeOptimizer};

@@ -14,11 +14,11 @@ use crate::confusion::Confusion;
 use crate::features::Labelled;
 use crate::heads::{Heads, HeadsConfig};
 
-/// Fails unless the training images have at least two classes and include every test class.
+/// The classes of test images that no training image has, rising: their images count as wrong.
 ///
 /// # Errors
-/// Names the first invalid class.
-pub fn check_classes(train: &[u32], test: &[u32]) -> Result<()> {
+/// Training images with fewer than two classes.
+pub fn untrained_classes(train: &[u32], test: &[u32]) -> Result<Vec<u32>> {
     let trained: BTreeSet<u32> = train.iter().copied().collect();
     if trained.len() < 2 {
         let count = train.len();
@@ -26,13 +26,8 @@ pub fn check_classes(train: &[u32], test: &[u32]) -> Result<()> {
             "the {count} training images have fewer than two classes"
         )));
     }
-    match test.iter().position(|label| !trained.contains(label)) {
-        None => Ok(()),
-        Some(at) => Err(Error::usage(format!(
-            "class {} of test image {at} has no training image",
-            test[at]
-        ))),
-    }
+    let tested: BTreeSet<u32> = test.iter().copied().collect();
+    Ok(tested.difference(&trained).copied().collect())
 }
 
 /// Trains and tests classifiers on `train`'s batches of features of length `dim`. The test set is
@@ -120,6 +115,7 @@ pub fn linear(
         dim,
         heads,
         best_head,
+        untrained: vec![],
         confusion: best.confusion(test.labels, classes),
     })
 }

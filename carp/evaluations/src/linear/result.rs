@@ -49,6 +49,8 @@ pub struct LinearResult {
     pub heads: Vec<HeadResult>,
     /// Index of the one with the highest best accuracy, the first on a tie.
     pub best_head: usize,
+    /// Labels of test images that no training image has: these count as wrong.
+    pub untrained: Vec<u32>,
     /// True classes against its predictions in its best epoch; `per_class` in JSON.
     #[serde(rename = "per_class", serialize_with = "as_classes")]
     pub confusion: Confusion,

@@ -3,12 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use carp::error::{Error, Result};
+use carp::error::Result;
 use carp::learner::Device;
 use datasets::{Dataset, Subset};
 
 use super::batches::{AugmentedBatches, StoredBatches};
-use super::probe::{check_classes, linear};
+use super::probe::{linear, untrained_classes};
 use super::result::{ClassifierEvent, LinearResult};
 use super::settings::LinearSettings;
 use crate::features::{ClassIds, FeatureSet, Labelled};
@@ -26,18 +26,10 @@ pub fn linear_of_features(
     device: Device,
     show: &mut dyn FnMut(ClassifierEvent),
 ) -> Result<LinearResult> {
-    if train.dim != test.dim {
-        let detail = format!(
-            "features of {}, those of {} are of {}: both must come from one network",
-            test.dim,
-            train_path.display(),
-            train.dim
-        );
-        return Err(Error::data(test_path, detail));
-    }
+    train.same_classes(test)?;
     let (train_labels, test_labels) = (train.classes(train_path)?, test.classes(test_path)?);
-    check_classes(train_labels, test_labels)?;
-    let ids = ClassIds::of(&[train_labels]);
+    let untrained = untrained_classes(train_labels, test_labels)?;
+    let ids = ClassIds::of(&[train_labels, test_labels]);
     let classes = ids.count();
     let (train_classes, test_classes) = (ids.classes(train_labels), ids.classes(test_labels));
     let set = Labelled { features: &train.features, labels: &train_classes };
@@ -45,7 +37,7 @@ pub fn linear_of_features(
     let mut batches = StoredBatches::new(set, train.dim, rows, settings.seed);
     let set = Labelled { features: &test.features, labels: &test_classes };
     let result = linear(settings, &mut batches, set, (train.dim, classes), device, show)?;
-    Ok(named(result, &ids, &test.class_names))
+    Ok(LinearResult { untrained, ..named(result, &ids, test.names(train)) })
 }
 
 /// With the labels of the data instead of classes, and their names.
@@ -69,7 +61,7 @@ pub fn linear_of_backbone(
 ) -> Result<LinearResult> {
     let LabelledSplits { train, train_labels, test, test_labels, ids } = splits;
     let classes = ids.count();
-    check_classes(&ids.labels_of(train_labels), &ids.labels_of(test_labels))?;
+    let untrained = ids.labels_of(&untrained_classes(train_labels, test_labels)?);
     settings.check()?;
     let views = crop_scale.map(|scale| backbone.training_view(scale)).transpose()?;
     let indices = chosen(settings, train_labels, classes)?;
@@ -89,14 +81,14 @@ pub fn linear_of_backbone(
         let all = (0..rows as u32).collect();
         let mut batches = StoredBatches::new(set, sizes.0, all, settings.seed);
         let result = linear(settings, &mut batches, test, sizes, device, show)?;
-        return Ok(named(result, ids, names));
+        return Ok(LinearResult { untrained, ..named(result, ids, names) });
     };
     let batch = backbone.batch.min(rows);
     let steps = settings.epochs * rows.div_ceil(batch);
     let pipeline = backbone.pipeline(settings.seed, batch, true, steps);
     let mut batches = AugmentedBatches::new((train, &labels), &mut extractor, views, pipeline)?;
     let result = linear(settings, &mut batches, test, sizes, device, show)?;
-    Ok(named(result, ids, names))
+    Ok(LinearResult { untrained, ..named(result, ids, names) })
 }
 
 /// Indices of the training images to use.

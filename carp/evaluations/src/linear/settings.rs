@@ -74,7 +74,7 @@ impl LinearSettings {
     ///
     /// # Errors
     /// As above.
-    pub(crate) fn check(&self) -> Result<()> {
+    pub fn check(&self) -> Result<()> {
         let fault = |line: String| Err(Error::usage(line));
         if self.lr.is_empty() {
             return fault("no learning rate: give at least one".to_owned());

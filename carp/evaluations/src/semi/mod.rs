@@ -26,7 +26,7 @@ use crate::features::{FeatureExtractor, Labelled};
 use crate::heads::{Heads, HeadsConfig};
 use crate::label_subset;
 use crate::linear::{
-    ClassifierEvent, EpochResult, Tested, best_epoch, check_classes, keep_better, tested,
+    ClassifierEvent, EpochResult, Tested, best_epoch, keep_better, tested, untrained_classes,
 };
 use crate::trained::{LabelledSplits, TrainedBackbone};
 
@@ -89,7 +89,11 @@ impl SemiSettings {
         }
     }
 
-    fn check(&self) -> Result<()> {
+    /// Fails if a setting is out of range: to know before the work.
+    ///
+    /// # Errors
+    /// Names the setting.
+    pub fn check(&self) -> Result<()> {
         let fault = |line: String| Err(Error::usage(line));
         for (name, lr) in [("backbone", self.lr), ("classifier", self.head_lr)] {
             if !(lr > 0.0 && lr.is_finite()) {
@@ -131,6 +135,8 @@ pub struct SemiResult {
     pub last: EpochResult,
     /// All epochs.
     pub epochs: Vec<EpochResult>,
+    /// Labels of test images that no image with a known label has: these count as wrong.
+    pub untrained: Vec<u32>,
     /// True classes against the predictions in the best epoch; `per_class` in JSON.
     #[serde(rename = "per_class", serialize_with = "as_classes")]
     pub confusion: Confusion,
@@ -157,7 +163,7 @@ pub fn semi(
         KnownLabels::List { path } => label_subset::listed(path, &**train)?,
     };
     let labels: Vec<u32> = indices.iter().map(|&index| train_labels[index as usize]).collect();
-    check_classes(&ids.labels_of(&labels), &ids.labels_of(test_labels))?;
+    let untrained = ids.labels_of(&untrained_classes(&labels, test_labels)?);
     let images = labels.len();
     let train: Arc<dyn Dataset> = Arc::new(Subset { data: Arc::clone(train), indices });
 
@@ -219,6 +225,7 @@ pub fn semi(
         best: best_epoch(&history),
         last: *history.last().expect("at least one epoch"),
         epochs: history,
+        untrained,
         confusion: confusion.relabelled(|class| ids.label(class)).named(names),
     })
 }

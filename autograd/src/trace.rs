@@ -94,22 +94,44 @@ fn totals(graph: &Graph) -> String {
     text
 }
 
-/// One line per kind of op, most FLOPs first; or, given the time of each op, slowest first.
-pub fn summary(graph: &Graph, times: Option<&[Duration]>) -> String {
-    let mut kinds: BTreeMap<&str, (usize, u64, usize, Duration)> = BTreeMap::new();
+/// All ops of one kind together.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct KindTotals {
+    /// Name of the kernel.
+    pub name: &'static str,
+    /// Number of ops.
+    pub count: usize,
+    /// Floating-point operations.
+    pub flops: u64,
+    /// Bytes read and written.
+    pub bytes: usize,
+    /// Time; zero if it is not known.
+    pub time: Duration,
+}
+
+/// The kinds of ops, most FLOPs first; or, given the time of each op, slowest first.
+pub fn kinds(graph: &Graph, times: Option<&[Duration]>) -> Vec<KindTotals> {
+    let mut kinds: BTreeMap<&str, KindTotals> = BTreeMap::new();
     for (at, node) in graph.nodes().iter().enumerate() {
-        let kind = kinds.entry(node.kernel.name()).or_default();
-        kind.0 += 1;
-        kind.1 += node_flops(graph, node);
-        kind.2 += node_bytes(graph, node);
-        kind.3 += times.map_or(Duration::ZERO, |times| times[at]);
+        let name = node.kernel.name();
+        let kind = kinds.entry(name).or_insert(KindTotals { name, ..KindTotals::default() });
+        kind.count += 1;
+        kind.flops += node_flops(graph, node);
+        kind.bytes += node_bytes(graph, node);
+        kind.time += times.map_or(Duration::ZERO, |times| times[at]);
     }
-    let all_flops: u64 = kinds.values().map(|kind| kind.1).sum();
-    let all_time: Duration = kinds.values().map(|kind| kind.3).sum();
-    let mut kinds: Vec<_> = kinds.into_iter().collect();
-    kinds.sort_by_key(|(_, kind)| std::cmp::Reverse((kind.3, kind.1)));
+    let mut kinds: Vec<KindTotals> = kinds.into_values().collect();
+    kinds.sort_by_key(|kind| std::cmp::Reverse((kind.time, kind.flops)));
+    kinds
+}
+
+/// One line per kind of op, in the order of [`kinds`].
+pub fn summary(graph: &Graph, times: Option<&[Duration]>) -> String {
+    let kinds = kinds(graph, times);
+    let all_flops: u64 = kinds.iter().map(|kind| kind.flops).sum();
+    let all_time: Duration = kinds.iter().map(|kind| kind.time).sum();
     let mut text = String::new();
-    for (name, (count, ops, touched, time)) in kinds {
+    for KindTotals { name, count, flops: ops, bytes: touched, time } in kinds {
         let share = 100.0 * ops as f64 / all_flops.max(1) as f64;
         let _ = write!(
             text,

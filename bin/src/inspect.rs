@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use autograd::{Graph, Plan, memory_map, trace as table};
 use carp::error::Result;
@@ -15,6 +14,7 @@ use crate::config_args::ConfigArgs;
 use crate::device::DeviceArgs;
 use crate::print::say;
 use crate::threads::on_threads;
+use crate::timed_step::TimedStep;
 
 #[derive(Args)]
 pub struct TraceArgs {
@@ -67,20 +67,9 @@ fn measure(args: &ConfigArgs, device: &DeviceArgs, steps: usize) -> Result<ExitC
     learner.initialize(config.seed);
     let text = on_threads(config.train.threads, || {
         let executor = learner.executor_mut();
-        executor.run_all()?;
-        let runs: Vec<Vec<Duration>> =
-            (0..steps).map(|_| executor.run_timed()).collect::<tensor::Result<_>>()?;
-        let median = |op: usize| {
-            let mut times: Vec<_> = runs.iter().map(|run| run[op]).collect();
-            times.sort();
-            times[steps / 2]
-        };
-        let times: Vec<_> = (0..executor.graph().nodes().len()).map(median).collect();
-        let mut whole: Vec<f64> =
-            runs.iter().map(|run| run.iter().map(Duration::as_secs_f64).sum()).collect();
-        whole.sort_by(f64::total_cmp);
-        let summary = table::summary(executor.graph(), Some(&times));
-        Ok(format!("{summary}median {:.4} s per step over {steps} steps\n", whole[steps / 2]))
+        let TimedStep { ops, whole } = TimedStep::measure(executor, steps)?;
+        let summary = table::summary(executor.graph(), Some(&ops));
+        Ok(format!("{summary}median {whole:.4} s per step over {steps} steps\n"))
     })?;
     crate::print::print(&text);
     Ok(ExitCode::SUCCESS)

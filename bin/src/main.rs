@@ -22,6 +22,7 @@ mod ptx;
 mod spellings;
 mod stop;
 mod threads;
+mod timed_step;
 mod train;
 mod weights;
 

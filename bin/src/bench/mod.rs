@@ -1,5 +1,6 @@
 //! `carp bench`: variants of one computation, run in turn on the same inputs.
 
+mod breakdown;
 mod contender;
 mod conv;
 mod fuse;
@@ -10,6 +11,7 @@ mod peak;
 mod picture;
 mod profile;
 mod race;
+mod roofline;
 mod step;
 
 use std::process::ExitCode;
@@ -33,7 +35,7 @@ pub enum BenchCommand {
     Norm(RaceArgs),
     /// Benchmark LARS on a ResNet-18: op by op, one kernel per tensor, one kernel for all.
     Optimizer(RaceArgs),
-    /// Benchmark the training step with each loss variant.
+    /// Benchmark the training step with each loss variant, or break it down by kind of op.
     Step(step::StepArgs),
     /// Benchmark the training step unfused, with each fusion pass alone, and with all.
     Fuse(fuse::FuseArgs),

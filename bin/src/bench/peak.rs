@@ -45,3 +45,32 @@ pub fn cpu_gemm_peak() -> Contender {
         }),
     }
 }
+
+/// The limit of products: the GEMM peak.
+pub fn cpu_peak() -> Result<Contender> {
+    Ok(cpu_gemm_peak())
+}
+
+/// The limit of memory: `a = b + s c` over arrays that no cache holds, on all threads (STREAM's
+/// triad, McCalpin).
+pub fn cpu_stream() -> Contender {
+    const ELEMENTS: usize = 16 << 20;
+    const PART: usize = 1 << 16;
+    let (mut a, b, c) = (vec![0.0f32; ELEMENTS], vec![1.0; ELEMENTS], vec![2.0; ELEMENTS]);
+    Contender {
+        name: "memory".into(),
+        flops: 2 * ELEMENTS as u64,
+        made: 0,
+        moved: 3 * 4 * ELEMENTS,
+        peak: 0,
+        run: Box::new(move || {
+            let parts = b.par_chunks(PART).zip(c.par_chunks(PART));
+            a.par_chunks_mut(PART).zip(parts).for_each(|(a, (b, c))| {
+                for ((a, b), c) in a.iter_mut().zip(b).zip(c) {
+                    *a = b + 3.0 * c;
+                }
+            });
+            Ok(())
+        }),
+    }
+}

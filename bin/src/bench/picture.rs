@@ -20,8 +20,17 @@ pub struct Series {
 }
 
 const SIZE: (u32, u32) = (1000, 420);
-const COLOURS: [RGBColor; 4] =
-    [RGBColor(207, 34, 46), RGBColor(191, 135, 0), RGBColor(9, 105, 218), RGBColor(26, 127, 55)];
+/// The first four of the lines, all of the roofline's circles.
+pub const COLOURS: [RGBColor; 8] = [
+    RGBColor(207, 34, 46),
+    RGBColor(191, 135, 0),
+    RGBColor(9, 105, 218),
+    RGBColor(26, 127, 55),
+    RGBColor(130, 80, 223),
+    RGBColor(27, 124, 131),
+    RGBColor(188, 76, 0),
+    RGBColor(110, 119, 129),
+];
 
 /// A bar chart.
 pub struct Bars {
@@ -31,7 +40,7 @@ pub struct Bars {
 }
 
 /// Something that can draw itself on any backend.
-trait Picture {
+pub trait Picture {
     fn draw<B: DrawingBackend>(
         &self,
         area: &DrawingArea<B, Shift>,
@@ -54,7 +63,11 @@ pub fn draw_bars(path: &Path, names: &[String], charts: &[Bars]) -> Result<()> {
     save(path, &BarCharts { names, charts })
 }
 
-fn save(path: &Path, picture: &impl Picture) -> Result<()> {
+/// Saves a picture as FILE.svg and FILE.png.
+///
+/// # Errors
+/// A file that cannot be written.
+pub fn save(path: &Path, picture: &impl Picture) -> Result<()> {
     static FONT: Once = Once::new();
     FONT.call_once(|| {
         // Fonts differ between machines, and some have none: the plot brings its own.

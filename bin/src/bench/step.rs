@@ -1,5 +1,6 @@
 //! `carp bench step`: the configured training step with each loss variant.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use autograd::Passes;
@@ -9,17 +10,27 @@ use carp::loss::LossVariant;
 use carp::step::Step;
 use clap::Args;
 
+use super::breakdown::Breakdown;
 use super::contender::Contender;
 use super::peak::gemm_peak;
+use super::picture;
 use super::race::{RaceArgs, race, table};
 use crate::config_args::ConfigArgs;
 use crate::device::DeviceArgs;
+use crate::print::{print, say};
 use crate::threads::on_threads;
 
 #[derive(Args)]
 pub struct StepArgs {
     #[command(flatten)]
     config: ConfigArgs,
+    /// Instead, run the step as it is configured, and show each kind of op with its share of what the
+    /// machine can do.
+    #[arg(long)]
+    breakdown: bool,
+    /// Draw the breakdown's roofline to FILE.svg and FILE.png.
+    #[arg(long, value_name = "FILE", requires = "breakdown")]
+    picture: Option<PathBuf>,
     #[command(flatten)]
     race: RaceArgs,
     #[command(flatten)]
@@ -40,6 +51,9 @@ pub fn refuse_passes(config: &Config, bench: &str) -> Result<()> {
 
 pub fn run(args: &StepArgs) -> Result<ExitCode> {
     let config = args.config.load()?;
+    if args.breakdown {
+        return break_down(args, &config);
+    }
     refuse_passes(&config, "step")?;
     let device = args.device.open()?;
     let text = on_threads(args.race.threads, || {
@@ -54,6 +68,19 @@ pub fn run(args: &StepArgs) -> Result<ExitCode> {
         contenders.push(gemm_peak(&args.device, device)?);
         Ok(table(&race(&mut contenders, args.race.rounds as usize)?))
     })?;
-    crate::print::print(&text);
+    print(&text);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn break_down(args: &StepArgs, config: &Config) -> Result<ExitCode> {
+    args.picture.as_deref().map_or(Ok(()), picture::check)?;
+    let runs = args.race.rounds as usize;
+    let breakdown =
+        on_threads(args.race.threads, || Breakdown::measure(config, &args.device, runs))?;
+    print(&breakdown.table());
+    if let Some(path) = &args.picture {
+        picture::save(path, &breakdown)?;
+        say!("picture: {} and .png", path.with_extension("svg").display());
+    }
     Ok(ExitCode::SUCCESS)
 }

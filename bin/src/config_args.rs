@@ -69,6 +69,10 @@ impl ConfigArgs {
             config.train.fuse = passes.clone();
         }
         config.data.strict |= self.strict;
+        // A run may be resumed and evaluated from elsewhere.
+        if let Some(path) = &mut config.data.path {
+            *path = std::path::absolute(&path).map_err(|source| Error::io(&*path, source))?;
+        }
         Ok(config)
     }
 

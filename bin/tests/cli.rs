@@ -107,6 +107,8 @@ fn wrong_settings_are_one_line_with_exit_code_2() {
     fails(&set("model.widht=8"), 2, &["unknown key", "model.widht", "model.width"]);
     fails(&set("model.width=wide"), 2, &["model.width", "string", "integer"]);
     fails(&set("model.width=0"), 2, &["model.width is 0", "at least 1"]);
+    fails(&set("train.prefetch=1000000000000"), 2, &["train.prefetch is 1000000000000", "65536"]);
+    fails(&set("model.prototypes=4611686018427387904"), 2, &["at most 16777216"]);
     fails(&set("model.partition_size=0"), 2, &["model.partition_size is 0", "1 to"]);
     fails(&set("model.partition_size=41"), 2, &["model.partition_size is 41", "40"]);
     fails(&set("model.arch=resnet19"), 2, &["resnet19", "resnet18"]);
@@ -205,6 +207,36 @@ fn a_loss_that_is_not_finite_names_its_origin_and_keeps_the_checkpoint() {
     );
     fails(&output, 1, &["the loss is", "at step", "first value that is not finite", "base_lr"]);
     assert!(!temp.path().join("x/result.json").exists());
+}
+
+#[test]
+fn weights_that_are_not_finite_are_not_saved() {
+    let temp = TempDir::new().unwrap();
+    // The loss is looked at before the update: only the weights tell what the last step did.
+    let lr = ["optimizer.base_lr=1e300", "optimizer.final_lr=1e300"].map(|set| ["--set", set]);
+    let one = ["--out", "x", "--set", "optimizer.name=sgd", "--set", "train.epochs=1"];
+    let one = [&one[..], &["--set", "data.train_size=16"], lr.as_flattened()].concat();
+    fails(&train(temp.path(), &one), 1, &["after step 1", "nothing was saved", "base_lr"]);
+    let folder = temp.path().join("x");
+    assert!(
+        !folder.join("checkpoint.safetensors").exists() && !folder.join("result.json").exists()
+    );
+}
+
+#[test]
+fn a_run_on_a_relative_folder_resumes_from_elsewhere() {
+    let temp = TempDir::new().unwrap();
+    for (class, numbers) in [("a", 0..6), ("b", 6..12)] {
+        pictures(&temp.path().join("data").join(class), numbers);
+    }
+    let data = ["--preset", "folder", "--data", "data", "--out", "x"];
+    let run = train(temp.path(), &[&data[..], &["--set", "train.batch_size=4"]].concat());
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    let elsewhere = TempDir::new().unwrap();
+    let folder = temp.path().join("x");
+    std::fs::remove_file(folder.join("result.json")).unwrap();
+    let again = carp(elsewhere.path(), &["train", "--resume", folder.to_str().unwrap()]);
+    assert!(again.status.success(), "{}", String::from_utf8_lossy(&again.stderr));
 }
 
 #[test]

@@ -134,6 +134,8 @@ fn a_resume_over_other_data_is_refused() {
     let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
     let mut metadata: BTreeMap<_, _> = header.metadata().clone().unwrap().into_iter().collect();
     assert!(metadata.remove("carp.data").is_some());
+    assert!(metadata.remove("carp.sha256").is_some());
+    metadata.insert("carp.format".to_owned(), "1".to_owned());
     let tensors = SafeTensors::deserialize(&bytes).unwrap().tensors();
     std::fs::write(
         &file,

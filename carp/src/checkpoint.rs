@@ -2,7 +2,7 @@
 //! layouts, with settings and progress as metadata. Everything random is a pure function of seed
 //! and step, so a resumed run continues with the same bits.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use files::write_atomically;
@@ -16,7 +16,11 @@ use crate::fingerprint::Fingerprint;
 use crate::learner::NamedTensor;
 
 /// Format version, in the metadata.
-const FORMAT: &str = "1";
+const FORMAT: &str = "2";
+/// The version before, which has no checksum.
+const UNCHECKED: &str = "1";
+/// The metadata's key of the SHA-256 of all else in the file.
+const CHECKSUM: &str = "carp.sha256";
 
 /// Progress of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -31,7 +35,7 @@ pub struct Progress {
 pub struct Checkpoint {
     path: PathBuf,
     tensors: BTreeMap<String, (Vec<usize>, Vec<f32>)>,
-    metadata: HashMap<String, String>,
+    metadata: BTreeMap<String, String>,
 }
 
 /// Writes a checkpoint atomically.
@@ -53,15 +57,18 @@ pub fn save(
     });
     let progress = serde_json::to_string(&progress).expect("plain numbers");
     let data = serde_json::to_string(data).expect("plain numbers and texts");
-    let metadata = [
-        ("carp.format".to_owned(), FORMAT.to_owned()),
-        ("carp.config".to_owned(), config.to_toml()),
-        ("carp.data".to_owned(), data),
-        ("carp.progress".to_owned(), progress),
-        ("carp.seed".to_owned(), config.seed.to_string()),
+    let mut metadata: BTreeMap<String, String> = [
+        ("carp.format", FORMAT.to_owned()),
+        ("carp.config", config.to_toml()),
+        ("carp.data", data),
+        ("carp.progress", progress),
+        ("carp.seed", config.seed.to_string()),
     ]
+    .map(|(key, value)| (key.to_owned(), value))
     .into();
-    let file = safetensors::serialize(views, Some(metadata))
+    let all = tensors.iter().map(|(name, shape, data)| (&name[..], &shape[..], &data[..]));
+    metadata.insert(CHECKSUM.to_owned(), checksum(&metadata, all));
+    let file = safetensors::serialize(views, Some(metadata.into_iter().collect()))
         .map_err(|error| Error::data(path, format!("cannot be written: {error}")))?;
     Ok(write_atomically(path, &file)?)
 }
@@ -74,15 +81,18 @@ impl Checkpoint {
     /// Reads a checkpoint.
     ///
     /// # Errors
-    /// A missing file, not safetensors, truncated, or not written by this program.
+    /// A missing file, not safetensors, truncated, changed since it was written, or not written by
+    /// this program.
     pub fn load(path: &Path) -> Result<Checkpoint> {
         let bytes = std::fs::read(path).map_err(|source| Error::io(path, source))?;
         let broken = |error| Error::data(path, format!("not a whole safetensors file: {error}"));
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(broken)?;
         let file = SafeTensors::deserialize(&bytes).map_err(broken)?;
-        let metadata: HashMap<_, _> =
+        let metadata: BTreeMap<_, _> =
             header.metadata().clone().unwrap_or_default().into_iter().collect();
-        if metadata.get("carp.format").map(String::as_str) != Some(FORMAT) {
+        let format = metadata.get("carp.format").map(String::as_str);
+        let is_unchecked = format == Some(UNCHECKED);
+        if !is_unchecked && format != Some(FORMAT) {
             return Err(Error::data(path, "not a checkpoint of this program"));
         }
         let mut tensors = BTreeMap::new();
@@ -95,7 +105,18 @@ impl Checkpoint {
             let data = view.data().chunks_exact(4).map(number).collect();
             tensors.insert(name.to_owned(), (view.shape().to_vec(), data));
         }
-        Ok(Checkpoint { path: path.to_owned(), tensors, metadata })
+        let checkpoint = Checkpoint { path: path.to_owned(), tensors, metadata };
+        if !is_unchecked
+            && checkpoint.entry(CHECKSUM)? != checksum(&checkpoint.metadata, checkpoint.all())
+        {
+            let detail = "has changed since it was written: its checksum is another one";
+            return Err(Error::data(path, detail));
+        }
+        Ok(checkpoint)
+    }
+
+    fn all(&self) -> impl Iterator<Item = (&str, &[usize], &[f32])> {
+        self.tensors.iter().map(|(name, (shape, data))| (&name[..], &shape[..], &data[..]))
     }
 
     /// The settings of the run that wrote it.
@@ -127,7 +148,7 @@ impl Checkpoint {
 
     /// SHA-256 of the weights, as [`weights_sha256`] of its tensors.
     pub fn weights_sha256(&self) -> String {
-        digest(self.tensors.iter().map(|(name, (shape, data))| (&name[..], &shape[..], &data[..])))
+        weights_digest(self.all())
     }
 
     fn entry(&self, key: &str) -> Result<&str> {
@@ -150,14 +171,32 @@ impl Checkpoint {
 /// SHA-256, in hexadecimal, over names, shapes and numbers (little-endian) of student and teacher,
 /// sorted by name.
 pub fn weights_sha256(tensors: &[NamedTensor]) -> String {
-    digest(tensors.iter().map(|(name, shape, data)| (&name[..], &shape[..], &data[..])))
+    weights_digest(tensors.iter().map(|(name, shape, data)| (&name[..], &shape[..], &data[..])))
 }
 
-fn digest<'a>(tensors: impl Iterator<Item = (&'a str, &'a [usize], &'a [f32])>) -> String {
+/// A tensor's name, shape and numbers.
+type Part<'a> = (&'a str, &'a [usize], &'a [f32]);
+
+fn weights_digest<'a>(tensors: impl Iterator<Item = Part<'a>>) -> String {
     let of_network = |name: &str| name.starts_with("student.") || name.starts_with("teacher.");
-    let mut tensors: Vec<_> = tensors.filter(|tensor| of_network(tensor.0)).collect();
+    digest(Sha256::new(), tensors.filter(|tensor| of_network(tensor.0)))
+}
+
+/// SHA-256 of everything in a checkpoint but the checksum itself.
+fn checksum<'a>(
+    metadata: &BTreeMap<String, String>,
+    tensors: impl Iterator<Item = Part<'a>>,
+) -> String {
+    let entries: BTreeMap<_, _> = metadata.iter().filter(|(key, _)| *key != CHECKSUM).collect();
+    let mut start = Sha256::new();
+    start.update(format!("{entries:?}\n"));
+    digest(start, tensors)
+}
+
+/// The digest that goes on with tensors, sorted by name.
+fn digest<'a>(mut digest: Sha256, tensors: impl Iterator<Item = Part<'a>>) -> String {
+    let mut tensors: Vec<_> = tensors.collect();
     tensors.sort_by_key(|tensor| tensor.0);
-    let mut digest = Sha256::new();
     for (name, shape, data) in tensors {
         digest.update(format!("{name} {shape:?}\n"));
         digest.update(little_endian(data).collect::<Vec<u8>>());
@@ -228,6 +267,21 @@ mod tests {
     }
 
     #[test]
+    fn a_changed_bit_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = written(folder.path());
+        let whole = std::fs::read(&path).unwrap();
+        for at in 8..whole.len() {
+            let mut changed = whole.clone();
+            changed[at] ^= 1;
+            assert!(!refused(&changed).is_empty(), "byte {at}");
+        }
+        let mut last = whole.clone();
+        *last.last_mut().unwrap() ^= 0x80;
+        assert!(refused(&last).contains("has changed since it was written"));
+    }
+
+    #[test]
     fn files_of_others_are_one_line() {
         let file = |dtype, bytes: &[u8], format: Option<&str>| {
             let view = TensorView::new(dtype, vec![2], bytes).unwrap();
@@ -236,12 +290,13 @@ mod tests {
         };
         let ours = |format| refused(&file(Dtype::F32, &[0; 8], format));
         assert!(ours(None).contains("not a checkpoint of this program"));
-        assert!(ours(Some("2")).contains("not a checkpoint of this program"));
-        assert!(refused(&file(Dtype::F16, &[0; 4], Some(FORMAT))).contains("a is F16"));
+        assert!(ours(Some("3")).contains("not a checkpoint of this program"));
+        assert!(ours(Some(FORMAT)).contains("lacks carp.sha256"));
+        assert!(refused(&file(Dtype::F16, &[0; 4], Some(UNCHECKED))).contains("a is F16"));
         // Metadata that lacks what a resumed run needs.
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x");
-        std::fs::write(&path, file(Dtype::F32, &[0; 8], Some(FORMAT))).unwrap();
+        std::fs::write(&path, file(Dtype::F32, &[0; 8], Some(UNCHECKED))).unwrap();
         let checkpoint = Checkpoint::load(&path).unwrap();
         assert_eq!(checkpoint.data().unwrap(), None);
         let lacks = [checkpoint.config().unwrap_err(), checkpoint.progress().unwrap_err()];

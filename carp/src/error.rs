@@ -24,6 +24,21 @@ pub enum Error {
         /// Kind and name of the first value that is not finite.
         origin: String,
     },
+    /// Infinite or NaN weights after a finite loss.
+    #[error(
+        "element {at} of {name} is {value} after step {step}: nothing was saved; lower \
+         optimizer.base_lr or add optimizer.warmup_epochs"
+    )]
+    NonFiniteWeight {
+        /// Name of the tensor.
+        name: String,
+        /// Place in it.
+        at: usize,
+        /// The number.
+        value: f32,
+        /// Steps done.
+        step: usize,
+    },
 }
 
 impl Error {
@@ -47,7 +62,9 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Error::File(error) => error.exit_code(),
-            Error::Tensor(tensor::Error::Device(_)) | Error::NonFinite { .. } => 1,
+            Error::Tensor(tensor::Error::Device(_))
+            | Error::NonFinite { .. }
+            | Error::NonFiniteWeight { .. } => 1,
             Error::Tensor(_) => 2,
         }
     }

@@ -12,7 +12,7 @@ use crate::collapse::CollapseWatch;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::fingerprint::Fingerprint;
-use crate::learner::{Device, Learner, Terms, UpdateSettings};
+use crate::learner::{Device, Learner, NamedTensor, Terms, UpdateSettings};
 use crate::pipeline::{Batch, Pipeline, PipelineConfig};
 use crate::run_folder::{Metrics, RunFolder};
 use crate::run_result::{RunResult, peak_rss_bytes};
@@ -236,7 +236,7 @@ impl<'a> Trainer<'a> {
 /// the run ends after the current step.
 ///
 /// # Errors
-/// Invalid data or files; a loss that is not finite.
+/// Invalid data or files; a loss or weights that are not finite.
 pub fn train(
     mut trainer: Trainer,
     mut monitor: Option<&mut dyn Monitor>,
@@ -295,7 +295,9 @@ pub fn train(
         let is_last = progress.step == steps;
         let stopped = stop() && !is_last;
         if stopped || is_last || trainer.is_due(config.train.checkpoint_every_epochs, progress) {
-            folder.save_checkpoint(config, &data, &trainer.learner.tensors(), progress)?;
+            let tensors = trainer.learner.tensors();
+            check_finite(&tensors, progress.step)?;
+            folder.save_checkpoint(config, &data, &tensors, progress)?;
         }
         if stopped {
             return Ok(Outcome::Stopped { step: progress.step });
@@ -327,6 +329,20 @@ pub fn train(
     };
     folder.write_result(&result)?;
     Ok(Outcome::Finished(result))
+}
+
+/// Fails if a number is not finite: it would overwrite the last good checkpoint.
+///
+/// # Errors
+/// Names the first one.
+fn check_finite(tensors: &[NamedTensor], step: usize) -> Result<()> {
+    for (name, _, data) in tensors {
+        if let Some(at) = data.iter().position(|number| !number.is_finite()) {
+            let (name, value) = (name.clone(), data[at]);
+            return Err(Error::NonFiniteWeight { name, at, value, step });
+        }
+    }
+    Ok(())
 }
 
 /// Compares the data with those of the checkpoint, if it says which they were.

@@ -140,7 +140,11 @@ fn replace(file: &Path, bytes: &[u8]) -> io::Result<()> {
         }
         new.write_all(bytes)?;
         new.sync_all()?;
-        std::fs::rename(&partial, file)
+        std::fs::rename(&partial, file)?;
+        // Without it a power cut may bring the old name back. Some file systems know no such thing.
+        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let _ = File::open(folder.unwrap_or(Path::new("."))).and_then(|folder| folder.sync_all());
+        Ok(())
     };
     // The partial file is useless; failing to remove it as well adds nothing.
     write().inspect_err(|_| drop(std::fs::remove_file(&partial)))

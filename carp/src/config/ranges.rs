@@ -3,6 +3,17 @@
 use super::settings::Config;
 use crate::error::{Error, Result};
 
+/// Upper bounds, far above any use: below them no size that a step computes from several settings
+/// leaves 64 bits.
+const IMAGES: usize = 1 << 32;
+const PROTOTYPES: usize = 1 << 24;
+const UNITS: usize = 1 << 16;
+const WIDTH: usize = 1 << 12;
+const SIDE: usize = 1 << 13;
+const VIEWS: usize = 1 << 8;
+const THREADS: usize = 1 << 12;
+const EPOCHS: usize = 1 << 24;
+
 /// Fails if a setting is out of range, naming the key, its value and its range.
 ///
 /// # Errors
@@ -10,9 +21,10 @@ use crate::error::{Error, Result};
 pub fn check(config: &Config) -> Result<()> {
     let Config { data, model, optimizer, teacher, train, knn, views, .. } = config;
     let channels = data.channels();
-    let least1 = "at least 1";
     let unit = "0 to 1";
-    let count = |key: &str, value: usize| (value > 0, key.to_owned(), least1.to_owned());
+    let count = |key: &str, value: usize, most: usize| {
+        ((1..=most).contains(&value), key.to_owned(), format!("at least 1 and at most {most}"))
+    };
     let share =
         |key: &str, value: f64| ((0.0..=1.0).contains(&value), key.to_owned(), unit.to_owned());
     let positive = |key: &str, value: f64| {
@@ -23,12 +35,12 @@ pub fn check(config: &Config) -> Result<()> {
     };
     let rule = |holds: bool, key: &str, range: String| (holds, key.to_owned(), range);
     let mut rules = vec![
-        count("data.train_size", data.train_size),
-        count("data.test_size", data.test_size),
-        count("model.width", model.width),
-        count("model.hidden", model.hidden),
-        count("model.bottleneck", model.bottleneck),
-        count("model.prototypes", model.prototypes),
+        count("data.train_size", data.train_size, IMAGES),
+        count("data.test_size", data.test_size, IMAGES),
+        count("model.width", model.width, WIDTH),
+        count("model.hidden", model.hidden, UNITS),
+        count("model.bottleneck", model.bottleneck, UNITS),
+        count("model.prototypes", model.prototypes, PROTOTYPES),
         rule(
             (1..=model.prototypes).contains(&model.partition_size),
             "model.partition_size",
@@ -49,12 +61,16 @@ pub fn check(config: &Config) -> Result<()> {
         positive("optimizer.eps", optimizer.eps.into()),
         share("teacher.momentum", teacher.momentum),
         share("teacher.final_momentum", teacher.final_momentum),
-        count("train.epochs", train.epochs),
-        count("train.batch_size", train.batch_size),
-        count("train.accumulation", train.accumulation),
-        count("knn.k", knn.k),
+        count("train.epochs", train.epochs, EPOCHS),
+        count("train.batch_size", train.batch_size, UNITS),
+        count("train.accumulation", train.accumulation, UNITS),
+        count("knn.k", knn.k, IMAGES),
         positive("knn.temperature", knn.temperature.into()),
-        count("knn.batch_size", knn.batch_size),
+        count("knn.batch_size", knn.batch_size, UNITS),
+        rule(train.prefetch <= UNITS, "train.prefetch", format!("0 to {UNITS}")),
+        rule(train.threads <= THREADS, "train.threads", format!("0 to {THREADS}")),
+        rule(views.local_count <= VIEWS, "views.local_count", format!("0 to {VIEWS}")),
+        rule((1..=SIDE).contains(&knn.resize), "knn.resize", format!("1 to {SIDE}")),
         rule(
             (1..=knn.resize).contains(&knn.size),
             "knn.size",
@@ -77,7 +93,7 @@ pub fn check(config: &Config) -> Result<()> {
         let (low, high) = kind.scale;
         let (least, most) = kind.blur_sigma;
         rules.extend([
-            count(&key("size"), kind.size),
+            count(&key("size"), kind.size, SIDE),
             rule(
                 low > 0.0 && (low..=1.0).contains(&high),
                 &key("scale"),

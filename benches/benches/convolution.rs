@@ -2,6 +2,7 @@
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use tensor::Shape;
+use tensor::cpu::isa::Isa;
 use tensor::cpu::{conv2d, gemm};
 use tensor::geometry::{Conv2d, Gemm};
 
@@ -10,6 +11,7 @@ const STAGES: [([usize; 4], usize); 4] =
     [([64, 32, 32, 16], 16), ([64, 16, 16, 32], 32), ([64, 8, 8, 64], 64), ([64, 4, 4, 128], 128)];
 
 fn convolution(c: &mut Criterion) {
+    let isa = Isa::widest();
     let mut group = c.benchmark_group("convolution 3x3");
     for (x_shape, o) in STAGES {
         let x_shape = Shape::from(x_shape);
@@ -22,11 +24,11 @@ fn convolution(c: &mut Criterion) {
         let name = |kind: &str| BenchmarkId::new(kind.to_owned(), x_shape);
         let mut workspace = vec![0.0; conv2d::forward_workspace(conv)];
         group.bench_function(name("forward"), |b| {
-            b.iter(|| conv2d::forward(conv, &x, &weight, &mut y, &mut workspace));
+            b.iter(|| conv2d::forward(isa, conv, &x, &weight, &mut y, &mut workspace));
         });
         let mut workspace = vec![0.0; conv2d::grad_input_workspace(conv)];
         group.bench_function(name("grad_input"), |b| {
-            b.iter(|| conv2d::grad_input(conv, &y, &weight, &mut dx, &mut workspace));
+            b.iter(|| conv2d::grad_input(isa, conv, &y, &weight, &mut dx, &mut workspace));
         });
         let mut workspace = vec![0.0; conv2d::grad_weight_workspace(conv)];
         group.bench_function(name("grad_weight"), |b| {

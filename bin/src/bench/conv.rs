@@ -7,6 +7,7 @@ use tensor::Cpu;
 use tensor::Shape;
 use tensor::cpu::conv2d::{self, patches::gather};
 use tensor::cpu::gemm::{self, gemm};
+use tensor::cpu::isa::Isa;
 use tensor::geometry::{Conv2d, Gemm};
 
 use super::contender::Contender;
@@ -71,7 +72,7 @@ fn in_place(conv: Conv2d) -> Contender {
         moved,
         peak: bytes,
         run: Box::new(move || {
-            conv2d::forward(conv, &x, &weight, &mut y, &mut workspace);
+            conv2d::forward(Isa::widest(), conv, &x, &weight, &mut y, &mut workspace);
             Ok(())
         }),
     }

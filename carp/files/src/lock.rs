@@ -1,9 +1,7 @@
 //! One process per folder.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::path::Path;
-
-use fs4::{FileExt, TryLockError};
 
 use crate::atomic::remove_partials;
 use crate::error::{Error, Result};
@@ -23,8 +21,7 @@ impl FolderLock {
         let path = folder.join("lock");
         let file = File::options().write(true).create(true).truncate(false).open(&path);
         let file = file.map_err(|source| Error::io(path, source))?;
-        // By its path: newer versions of Rust have a method of the same name.
-        if let Err(TryLockError::WouldBlock) = FileExt::try_lock(&file) {
+        if let Err(TryLockError::WouldBlock) = file.try_lock() {
             let folder = folder.display();
             return Err(Error::Usage(format!("{folder} is in use by another process")));
         }

@@ -8,6 +8,8 @@ pub mod batch_norm;
 pub mod conv2d;
 pub mod gather;
 pub mod gemm;
+pub mod isa;
+pub mod microkernel;
 pub mod normalize;
 pub mod optimizer;
 pub mod partition_loss;
@@ -19,6 +21,7 @@ pub mod streaming_loss;
 
 use crate::arena::{Arena, Slot, bits, bits_mut};
 use crate::backend::{Backend, Device};
+use crate::cpu::isa::Isa;
 use crate::error::Result;
 use crate::kernel::{Io, Kernel};
 
@@ -44,13 +47,27 @@ impl Device for Cpu {
     }
 
     fn open(&self, elements: usize) -> Result<Box<dyn Backend>> {
-        Ok(Box::new(CpuBackend { arena: Arena::new(elements)? }))
+        Cpu.open_with(Isa::chosen()?, elements)
+    }
+}
+
+impl Cpu {
+    /// As [`Device::open`], with this instruction set.
+    ///
+    /// # Errors
+    /// Too little memory.
+    ///
+    /// # Panics
+    /// In a kernel that uses instructions which the processor does not have.
+    pub fn open_with(&self, isa: Isa, elements: usize) -> Result<Box<dyn Backend>> {
+        Ok(Box::new(CpuBackend { arena: Arena::new(elements)?, isa }))
     }
 }
 
 /// The kernels and an arena in this machine's memory.
 struct CpuBackend {
     arena: Arena,
+    isa: Isa,
 }
 
 impl Backend for CpuBackend {
@@ -71,7 +88,8 @@ impl Backend for CpuBackend {
     }
 
     fn run(&mut self, kernel: &Kernel, io: &Io) {
-        let arena = &mut self.arena;
+        let CpuBackend { arena, isa } = self;
+        let isa = *isa;
         let in_place = kernel.in_place().is_some_and(|input| io.inputs[input] == io.outputs[0]);
         if in_place {
             return run_in_place(arena, kernel, io);
@@ -118,10 +136,10 @@ impl Backend for CpuBackend {
             }
 
             Kernel::Conv2d(conv) => {
-                on(arena, io, |[x, w], [y], ws| conv2d::forward(conv, x, w, y, ws));
+                on(arena, io, |[x, w], [y], ws| conv2d::forward(isa, conv, x, w, y, ws));
             }
             Kernel::Conv2dGradInput(conv) => {
-                on(arena, io, |[dy, w], [dx], ws| conv2d::grad_input(conv, dy, w, dx, ws));
+                on(arena, io, |[dy, w], [dx], ws| conv2d::grad_input(isa, conv, dy, w, dx, ws));
             }
             Kernel::Conv2dGradWeight(conv) => {
                 on(arena, io, |[x, dy], [dw], ws| conv2d::grad_weight(conv, x, dy, dw, ws));

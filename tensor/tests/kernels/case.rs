@@ -1,5 +1,6 @@
 //! One call of a kernel as data, and its check against the reference.
 
+use tensor::cpu::isa::Isa;
 use tensor::random::{Purpose, Stream};
 use tensor::{Cpu, Device, Io, Kernel, Slot, arena, reference};
 
@@ -140,6 +141,11 @@ impl Case {
     /// # Panics
     /// If the kernel wrote anywhere else.
     pub fn run(&self, in_place: Option<usize>) -> Vec<Vec<u32>> {
+        self.run_on(Isa::widest(), in_place)
+    }
+
+    /// As [`Case::run`], with one instruction set.
+    pub fn run_on(&self, isa: Isa, in_place: Option<usize>) -> Vec<Vec<u32>> {
         let mut contents: Vec<u32> = Vec::new();
         let mut place = |data: &[u32]| {
             let offset = (contents.len() + 1).next_multiple_of(arena::ALIGN);
@@ -156,7 +162,7 @@ impl Case {
         place(&[]);
 
         let all = Slot { offset: 0, len: contents.len() };
-        let mut backend = Cpu.open(all.len).unwrap();
+        let mut backend = Cpu.open_with(isa, all.len).unwrap();
         backend.write_u32(all, &contents);
         backend.run(&self.kernel, &Io { inputs: &inputs, outputs: &outputs, workspace });
         backend.finish().unwrap();

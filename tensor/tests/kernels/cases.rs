@@ -76,10 +76,13 @@ pub fn products() -> Vec<Case> {
 
 pub fn convolutions() -> Vec<Case> {
     // N,H,W,C, O,R,S, stride, padding: the first ones fill several chunks of several tasks.
-    let sizes: [([usize; 4], [usize; 3], usize, usize); 16] = [
+    let sizes: [([usize; 4], [usize; 3], usize, usize); 18] = [
         ([33, 9, 9, 16], [8, 3, 3], 1, 1),
         ([20, 12, 10, 40], [6, 3, 3], 2, 1),
         ([3, 31, 33, 3], [16, 7, 7], 2, 3),
+        // Several panels of outputs, the last ones narrow.
+        ([5, 7, 9, 20], [50, 3, 3], 1, 1),
+        ([3, 10, 9, 5], [33, 3, 3], 2, 1),
         ([40, 6, 6, 70], [24, 1, 1], 1, 0),
         ([17, 8, 8, 20], [12, 1, 1], 2, 0),
         ([2, 5, 7, 3], [4, 5, 3], 1, 2),

@@ -11,6 +11,7 @@ mod variants;
 use std::collections::HashSet;
 
 use case::{Case, uniform};
+use tensor::cpu::isa::Isa;
 use tensor::geometry::{BatchNorm, Conv2d, Gemm, Pool2d};
 use tensor::kernel::Unary;
 use tensor::{Cpu, Device, Error, Kernel, Shape, Slot};
@@ -61,6 +62,16 @@ fn a_bias_in_the_product_gives_the_bits_of_one_behind_it() {
         let apart = Case::new(Kernel::AddBias).reads(product).reads(bias.clone());
         let together = case(Kernel::GemmBias(gemm)).reads(bias).writes(m * n, 0.0);
         assert!(together.run(None) == apart.writes(m * n, 0.0).run(None), "{gemm:?}");
+    }
+}
+
+#[test]
+fn all_instruction_sets_give_the_same_bits() {
+    for case in cases::convolutions() {
+        let got = case.run_on(Isa::Portable, None);
+        for isa in Isa::available() {
+            assert!(case.run_on(isa, None) == got, "{:?}: other bits with {isa:?}", case.kernel);
+        }
     }
 }
 

@@ -11,3 +11,8 @@ pub const TASKS: usize = 16;
 pub fn is_plain_gemm(conv: Conv2d) -> bool {
     conv.r == 1 && conv.s == 1 && conv.stride == 1 && conv.padding == 0
 }
+
+/// Images of a task.
+pub fn images_per_task(conv: Conv2d) -> usize {
+    conv.n.div_ceil(TASKS).max(1)
+}

@@ -3,10 +3,12 @@
 
 use rayon::prelude::*;
 
-use super::chunks::{CHUNK, TASKS, is_plain_gemm};
-use super::forward::{forward, forward_workspace};
+use super::chunks::{CHUNK, images_per_task, is_plain_gemm};
+use super::direct::{direct, direct_workspace};
+use super::filter::Filter;
 use super::patches::scatter_add;
 use crate::cpu::gemm::{self, Strides, sgemm};
+use crate::cpu::isa::Isa;
 use crate::geometry::{Conv2d, Gemm};
 
 fn as_gemm(conv: Conv2d) -> Gemm {
@@ -28,7 +30,7 @@ fn turned(conv: Conv2d) -> Option<Conv2d> {
 
 /// Images per task, and rows of patches that it holds.
 fn deal(conv: Conv2d) -> (usize, usize) {
-    let images = conv.n.div_ceil(TASKS).max(1);
+    let images = images_per_task(conv);
     let rows = images * conv.out_h() * conv.out_w();
     (images, (CHUNK / conv.patch().max(1)).clamp(32, 1024).min(rows).max(1))
 }
@@ -39,21 +41,26 @@ pub fn grad_input_workspace(conv: Conv2d) -> usize {
         return gemm::workspace(as_gemm(conv));
     }
     if let Some(turned) = turned(conv) {
-        return conv.o * conv.patch() + forward_workspace(turned);
+        return direct_workspace(turned);
     }
     let (images, chunk) = deal(conv);
     conv.n.div_ceil(images) * chunk * conv.patch()
 }
 
 /// Gradient by the input: dy `[N,P,Q,O]` and weight `[O,R,S,C]` to dx `[N,H,W,C]`.
-pub fn grad_input(conv: Conv2d, dy: &[f32], weight: &[f32], dx: &mut [f32], workspace: &mut [f32]) {
+pub fn grad_input(
+    isa: Isa,
+    conv: Conv2d,
+    dy: &[f32],
+    weight: &[f32],
+    dx: &mut [f32],
+    workspace: &mut [f32],
+) {
     if is_plain_gemm(conv) {
         return gemm::gemm(as_gemm(conv), dy, weight, dx, workspace);
     }
     if let Some(turned) = turned(conv) {
-        let (turned_weight, workspace) = workspace.split_at_mut(conv.o * conv.patch());
-        turn(conv, weight, turned_weight);
-        return forward(turned, dy, turned_weight, dx, workspace);
+        return direct(isa, turned, dy, Filter::turned(conv, weight), dx, workspace);
     }
     let (images, chunk) = deal(conv);
     let (k, o, pixels) = (conv.patch(), conv.o, conv.out_h() * conv.out_w());
@@ -77,18 +84,4 @@ pub fn grad_input(conv: Conv2d, dy: &[f32], weight: &[f32], dx: &mut [f32], work
                 first += rows;
             }
         });
-}
-
-/// `turned[c, R-1-r, S-1-s, o] = weight[o, r, s, c]`.
-fn turn(conv: Conv2d, weight: &[f32], turned: &mut [f32]) {
-    let Conv2d { c, o, r, s, .. } = conv;
-    let window = r * s;
-    turned.par_chunks_mut(window * o).enumerate().for_each(|(channel, turned)| {
-        for (place, turned) in turned.chunks_exact_mut(o).enumerate() {
-            let from = (window - 1 - place) * c + channel;
-            for (out, turned) in turned.iter_mut().enumerate() {
-                *turned = weight[out * window * c + from];
-            }
-        }
-    });
 }

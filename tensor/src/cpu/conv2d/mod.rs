@@ -7,10 +7,13 @@
 //! memory, share the work.
 
 mod chunks;
+mod direct;
+mod filter;
 mod forward;
 mod grad_input;
 mod grad_weight;
 pub mod patches;
+mod slab;
 
 pub use forward::{forward, forward_workspace};
 pub use grad_input::{grad_input, grad_input_workspace};

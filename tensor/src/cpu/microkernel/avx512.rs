@@ -1,0 +1,73 @@
+//! A tile in AVX-512's intrinsics: given loops, the compiler spills a tile of this size.
+
+use std::arch::x86_64::{
+    __m512, __mmask16, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_storeu_ps,
+    _mm512_maskz_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps,
+};
+
+use super::walk::{LANES, Lanes, Walk};
+
+/// Rows of a tile: with two panels 16 sums in flight, twice what hides the latency of two
+/// multiply-adds per cycle.
+pub const ROWS: usize = 8;
+
+/// The first `rows` rows and `width` numbers of the tile with rows of X at `starts` and `PANELS`
+/// panels.
+#[target_feature(enable = "avx512f")]
+pub fn tile<const PANELS: usize>(
+    walk: &Walk,
+    x: &[f32],
+    starts: &[usize; ROWS],
+    panels: &[Lanes],
+    y: &mut [f32],
+    (rows, width): (usize, usize),
+) {
+    assert!(panels.len() == PANELS * walk.inner(), "the panels do not fit the walk");
+    assert!((rows - 1) * walk.y_row + width <= y.len(), "a row of Y reaches outside");
+    for start in starts {
+        assert!(start + walk.reach() <= x.len(), "a row of X reaches outside");
+    }
+    let masks: [__mmask16; PANELS] = std::array::from_fn(|panel| {
+        let lanes = width.saturating_sub(panel * LANES).min(LANES);
+        ((1u32 << lanes) - 1) as __mmask16
+    });
+    let mut sums: [[__m512; PANELS]; ROWS] = [[_mm512_setzero_ps(); PANELS]; ROWS];
+    // SAFETY: rows of X and Y stay inside their slices and panels have the length that the asserts
+    // demand; masked lanes are neither read nor written.
+    unsafe {
+        if walk.adds {
+            for (row, sums) in sums.iter_mut().enumerate() {
+                if row < rows {
+                    for (panel, sum) in sums.iter_mut().enumerate() {
+                        let y = y.as_ptr().wrapping_add(row * walk.y_row + panel * LANES);
+                        *sum = _mm512_maskz_loadu_ps(masks[panel], y);
+                    }
+                }
+            }
+        }
+        for r in 0..walk.runs {
+            let x = x.as_ptr().add(r * walk.x_run);
+            let panels = panels.as_ptr().add(r * walk.run);
+            for k in 0..walk.run {
+                let weights: [__m512; PANELS] = std::array::from_fn(|panel| {
+                    _mm512_loadu_ps(panels.add(panel * walk.inner() + k).cast())
+                });
+                let x = x.add(k * walk.x_step);
+                for (sums, start) in sums.iter_mut().zip(starts) {
+                    let x = _mm512_set1_ps(*x.add(*start));
+                    for (sum, weights) in sums.iter_mut().zip(weights) {
+                        *sum = _mm512_fmadd_ps(x, weights, *sum);
+                    }
+                }
+            }
+        }
+        for (row, sums) in sums.iter().enumerate() {
+            if row < rows {
+                for (panel, sum) in sums.iter().enumerate() {
+                    let y = y.as_mut_ptr().wrapping_add(row * walk.y_row + panel * LANES);
+                    _mm512_mask_storeu_ps(y, masks[panel], *sum);
+                }
+            }
+        }
+    }
+}

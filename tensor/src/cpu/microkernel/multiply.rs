@@ -1,0 +1,76 @@
+//! The product, tile by tile.
+
+#[cfg(target_arch = "x86_64")]
+use super::avx512;
+use super::plain;
+use super::walk::{LANES, Lanes, Walk};
+use crate::cpu::isa::Isa;
+
+/// Y = X W: `starts` gives where each row of X starts, `panels` is W.
+///
+/// # Panics
+/// If the processor lacks the instruction set, a row of X or Y reaches outside its slice, or panels
+/// are missing.
+pub fn multiply(
+    isa: Isa,
+    walk: &Walk,
+    x: &[f32],
+    starts: impl Iterator<Item = usize> + Clone,
+    panels: &[f32],
+    y: &mut [f32],
+) {
+    assert!(isa.is_available(), "this processor has no {isa:?}");
+    match isa {
+        Isa::Portable => tiles(walk, 1, starts, panels, y, |starts, panel, y, size| {
+            plain::portable(walk, x, starts, panel, y, size);
+        }),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 => tiles(walk, 1, starts, panels, y, |starts, panel, y, size| {
+            // SAFETY: the assert above.
+            unsafe { plain::avx2(walk, x, starts, panel, y, size) };
+        }),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 => tiles(walk, 2, starts, panels, y, |starts, panels, y, size| {
+            // SAFETY: as above.
+            unsafe {
+                if size.1 > LANES {
+                    avx512::tile::<2>(walk, x, starts, panels, y, size);
+                } else {
+                    avx512::tile::<1>(walk, x, starts, panels, y, size);
+                }
+            }
+        }),
+        #[cfg(not(target_arch = "x86_64"))]
+        Isa::Avx2 | Isa::Avx512 => unreachable!("{isa:?} on another architecture"),
+    }
+}
+
+/// Calls `tile(starts, panels, y, (rows, width))` for every tile of `ROWS` rows and `at_once`
+/// panels.
+fn tiles<const ROWS: usize>(
+    walk: &Walk,
+    at_once: usize,
+    starts: impl Iterator<Item = usize> + Clone,
+    panels: &[f32],
+    y: &mut [f32],
+    tile: impl Fn(&[usize; ROWS], &[Lanes], &mut [f32], (usize, usize)),
+) {
+    let (panels, _) = panels.as_chunks::<LANES>();
+    let panels = &panels[..walk.panels() * walk.inner()];
+    for (group, panels) in panels.chunks(at_once * walk.inner()).enumerate() {
+        let column = group * at_once * LANES;
+        let width = (at_once * LANES).min(walk.outputs - column);
+        let mut starts = starts.clone();
+        let mut start = 0;
+        for first in (0..walk.rows).step_by(ROWS) {
+            // A tile that extends past the end computes the last row again.
+            let tile_starts = std::array::from_fn(|_| {
+                start = starts.next().unwrap_or(start);
+                start
+            });
+            let rows = ROWS.min(walk.rows - first);
+            let y = &mut y[first * walk.y_row + column..];
+            tile(&tile_starts, panels, y, (rows, width));
+        }
+    }
+}

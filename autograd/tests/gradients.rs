@@ -2,6 +2,7 @@
 
 use autograd::gradcheck::{Input, largest_error};
 use autograd::{BatchNormParams, Graph, LossInputs, Passes, Result, Value, cross_entropy_index};
+use tensor::geometry::ConvAlgorithm;
 use tensor::random::{Purpose, Stream};
 
 /// Forward passes are f32: differences of step 1/64 are good to about three digits.
@@ -39,7 +40,13 @@ fn conv2d() {
     for (i, (x, w, stride, padding)) in (0..).zip(cases) {
         let inputs = normal(i, &[&x, &[w[0], w[1], w[2], x[3]]]);
         let name = format!("conv2d {x:?} {w:?} stride {stride} padding {padding}");
-        check(&name, &inputs, |g, v| g.conv2d(v[0], v[1], stride, padding));
+        for algorithm in ConvAlgorithm::ALL {
+            check(&format!("{name}, {algorithm:?}"), &inputs, |g, v| {
+                let y = g.conv2d(v[0], v[1], stride, padding)?;
+                g.convolve_by(algorithm);
+                Ok(y)
+            });
+        }
     }
 }
 

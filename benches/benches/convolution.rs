@@ -32,7 +32,7 @@ fn convolution(c: &mut Criterion) {
         });
         let mut workspace = vec![0.0; conv2d::grad_weight_workspace(conv)];
         group.bench_function(name("grad_weight"), |b| {
-            b.iter(|| conv2d::grad_weight(conv, &x, &y, &mut dweight, &mut workspace));
+            b.iter(|| conv2d::grad_weight(isa, conv, &x, &y, &mut dweight, &mut workspace));
         });
         let (m, n, k) = (conv.rows(), o, conv.patch());
         let product = Gemm { m, n, k, trans_a: false, trans_b: true };

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use autograd::Passes;
 use carp::config::Config;
+use carp::conv::ConvChoice;
 use carp::error::{Error, Result};
 use carp::loss::LossVariant;
 use clap::Args;
@@ -30,6 +31,9 @@ pub struct ConfigArgs {
     /// docs/fusion.md).
     #[arg(long, value_name = "NAMES")]
     fuse: Option<Passes>,
+    /// How to compute convolutions (same as --set train.conv=NAME; see docs/convolution.md).
+    #[arg(long, value_name = "NAME", value_parser = one_of(ConvChoice::ALL, ConvChoice::name))]
+    conv: Option<ConvChoice>,
     /// Fail on an unreadable image instead of skipping it (same as --set data.strict=true).
     #[arg(long)]
     strict: bool,
@@ -67,6 +71,9 @@ impl ConfigArgs {
         }
         if let Some(passes) = &self.fuse {
             config.train.fuse = passes.clone();
+        }
+        if let Some(conv) = self.conv {
+            config.train.conv = conv;
         }
         config.data.strict |= self.strict;
         // A run may be resumed and evaluated from elsewhere.

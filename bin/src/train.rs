@@ -28,7 +28,7 @@ pub struct TrainArgs {
     #[arg(long, value_name = "DIR", conflicts_with = "resume")]
     out: Option<PathBuf>,
     /// Resume the run in this folder, with its settings.
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["preset", "sets", "data", "strict", "loss_variant", "fuse"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["preset", "sets", "data", "strict", "loss_variant", "fuse", "conv"])]
     resume: Option<PathBuf>,
 }
 

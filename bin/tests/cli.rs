@@ -247,6 +247,9 @@ fn trace_plan_and_audit_print_what_they_say() {
     {
         assert!(trace.contains(part), "{part} is not in the trace");
     }
+    assert!(trace.contains("winograd2_grad_weight"), "{trace}");
+    let direct = stdout(&carp(temp.path(), &["trace", "--conv", "direct"]));
+    assert!(direct.contains("conv2d_grad_weight") && !direct.contains("winograd"), "{direct}");
     let plan = stdout(&carp(temp.path(), &["plan", "--svg", "map.svg"]));
     assert!(plan.contains("arena") && plan.contains("lower bound"), "{plan}");
     let svg = std::fs::read_to_string(temp.path().join("map.svg")).unwrap();

@@ -5,13 +5,14 @@
 //! the features, and `audit` checks the numbers. In reading order, from pixel to loss to gradient:
 //! [`views`] crops and augments the views of an image, [`pipeline`] prepares batches of them ahead
 //! of time; [`nn`] holds the network, [`loss`] the loss and its variants; [`step`] is one training
-//! step as a graph; [`learner`] puts it on a device; [`train`] is the loop. [`schedule`] and
-//! [`config`] hold the settings; [`checkpoint`], with a [`fingerprint`] of the data, and
+//! step as a graph, [`conv`] how it convolves; [`learner`] puts it on a device; [`train`] is the
+//! loop. [`schedule`] and [`config`] hold the settings; [`checkpoint`], with a [`fingerprint`] of the data, and
 //! [`run_folder`], with the [`run_result`], store the results.
 
 pub mod checkpoint;
 pub mod collapse;
 pub mod config;
+pub mod conv;
 pub mod error;
 pub mod fingerprint;
 pub mod layout;

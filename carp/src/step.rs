@@ -9,6 +9,7 @@
 use autograd::{Error, Graph, LossInputs, Passes, Phase, Result, Value};
 use tensor::kernel::AdamW;
 
+use crate::conv::ConvChoice;
 use crate::loss::LossVariant;
 use crate::nn::{Head, HeadConfig, Params, ResNet, ResNetConfig};
 
@@ -44,6 +45,8 @@ pub struct StepConfig {
     pub loss_variant: LossVariant,
     /// Fusion passes to apply: see [`LossVariant::limit`].
     pub passes: Passes,
+    /// How convolutions are computed.
+    pub conv: ConvChoice,
     /// B, images in a micro-batch.
     pub batch: usize,
     /// Side of each square view, in pixels; views 0 and 1 are the global ones.
@@ -193,6 +196,9 @@ impl Step {
         let terms = g.scope("loss", |g| g.carp_loss(inputs, config.partition_size))?;
         for term in [terms.loss, terms.consistency, terms.entropy] {
             g.keep(term);
+        }
+        if let Some(algorithm) = config.conv.forced() {
+            g.convolve_by(algorithm);
         }
         let passes = config.loss_variant.limit(&config.passes);
         g.fuse(&passes);

@@ -111,6 +111,7 @@ fn values_of_a_wrong_kind_name_the_key_and_who_gave_them() {
     refused(set("model.arch", "resnet19"), &["--set", "model.arch", "resnet19", "resnet34"]);
     refused(set("data.kind", "cifar"), &["--set", "data.kind", "cifar10"]);
     refused(set("optimizer.name", "adam"), &["--set", "optimizer.name", "adamw"]);
+    refused(set("train.conv", "fft"), &["--set", "train.conv", "winograd2"]);
     refused(set("views.global1.scale", "[1]"), &["--set", "views.global1.scale"]);
     refused(set("seed", "-1"), &["--set", "seed"]);
     refused(set("data", "3"), &["--set", "data is a section"]);

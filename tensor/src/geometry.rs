@@ -2,6 +2,38 @@
 
 use crate::{Error, Result, Shape};
 
+/// How a convolution is computed; the results differ only in rounding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConvAlgorithm {
+    /// A sum of products per output.
+    Direct,
+    /// Winograd's F(2x2,3x3): for 3x3 of stride 1, with 2.25 times fewer products.
+    Winograd2,
+}
+
+impl ConvAlgorithm {
+    /// All of them.
+    pub const ALL: [ConvAlgorithm; 2] = [ConvAlgorithm::Direct, ConvAlgorithm::Winograd2];
+
+    /// Name in settings and tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            ConvAlgorithm::Direct => "direct",
+            ConvAlgorithm::Winograd2 => "winograd2",
+        }
+    }
+
+    /// Names of the kernel and of its gradients by input and weight.
+    pub fn kernels(self) -> [&'static str; 3] {
+        match self {
+            ConvAlgorithm::Direct => ["conv2d", "conv2d_grad_input", "conv2d_grad_weight"],
+            ConvAlgorithm::Winograd2 => {
+                ["winograd2", "winograd2_grad_input", "winograd2_grad_weight"]
+            }
+        }
+    }
+}
+
 /// A 2-d convolution over channels-last images, without bias.
 ///
 /// `y[n,p,q,o] = sum over r,s,c of x[n, p*stride+r-padding, q*stride+s-padding, c] * w[o,r,s,c]`
@@ -27,6 +59,8 @@ pub struct Conv2d {
     pub stride: usize,
     /// Zeros around the image, on all four sides.
     pub padding: usize,
+    /// How it is computed.
+    pub algorithm: ConvAlgorithm,
 }
 
 impl Conv2d {
@@ -49,7 +83,26 @@ impl Conv2d {
             ));
         }
         window("conv2d", x, (r, s), stride, padding)?;
-        Ok(Conv2d { n, h, w, c, o, r, s, stride, padding })
+        let algorithm = ConvAlgorithm::Direct;
+        let conv = Conv2d { n, h, w, c, o, r, s, stride, padding, algorithm };
+        Ok(conv.by(conv.preferred()))
+    }
+
+    /// The same by `algorithm`, or direct where that cannot compute it.
+    pub fn by(self, algorithm: ConvAlgorithm) -> Conv2d {
+        let is_3x3 = self.r == 3 && self.s == 3 && self.stride == 1;
+        let algorithm = if is_3x3 { algorithm } else { ConvAlgorithm::Direct };
+        Conv2d { algorithm, ..self }
+    }
+
+    /// The algorithm for this shape: Winograd's, unless its tiles lie mostly beyond the edge, or there
+    /// are too few channels for the products saved to pay for its transforms.
+    pub fn preferred(self) -> ConvAlgorithm {
+        let channels = self.c.min(self.o) >= 16;
+        if channels && self.out_h().min(self.out_w()) > 1 {
+            return ConvAlgorithm::Winograd2;
+        }
+        ConvAlgorithm::Direct
     }
 
     /// Output height P.

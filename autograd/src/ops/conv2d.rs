@@ -5,7 +5,7 @@
 //! `dw[o,r,s,c] = sum over n,p,q of dy[n,p,q,o] x[n, p*stride+r-padding, q*stride+s-padding, c]`
 //! and dx accumulates `dy[n,p,q,o] w[o,r,s,c]` at the pixels that each window read.
 
-use tensor::geometry::Conv2d;
+use tensor::geometry::{Conv2d, ConvAlgorithm};
 use tensor::{Kernel, Result};
 
 use crate::graph::{Gradients, Graph, Node, Value};
@@ -24,6 +24,16 @@ impl Graph {
     ) -> Result<Value> {
         let conv = Conv2d::new(self.shape(x), self.shape(weight), stride, padding)?;
         Ok(self.apply(Kernel::Conv2d(conv), &[x, weight], conv.y_shape()))
+    }
+
+    /// Computes all convolutions so far by `algorithm`, where that can, instead of the one for their
+    /// shape. Gradients appended later follow.
+    pub fn convolve_by(&mut self, algorithm: ConvAlgorithm) {
+        for node in &mut self.nodes {
+            if let Kernel::Conv2d(conv) = &mut node.kernel {
+                *conv = conv.by(algorithm);
+            }
+        }
     }
 }
 

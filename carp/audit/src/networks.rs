@@ -1,6 +1,7 @@
 //! Replays whole networks: a ResNet forward and backward, and CARP training steps.
 
 use autograd::{Executor, Graph, Passes, Phase, Value};
+use carp::conv::ConvChoice;
 use carp::error::Result;
 use carp::layout;
 use carp::learner::{Device, Learner, UpdateSettings};
@@ -205,6 +206,7 @@ fn step_config(inputs: &Inputs) -> Result<StepConfig> {
         partition_size: inputs.count("partition_size")?,
         loss_variant: LossVariant::Streaming,
         passes: Passes::all(),
+        conv: ConvChoice::Auto,
         batch,
         view_sizes,
         accumulation: 1,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use tensor::kernel::AdamW;
 use toml::Value;
 
+use crate::conv::ConvChoice;
 use crate::loss::LossVariant;
 use crate::nn::{Arch, HeadConfig, ResNetConfig, Stem};
 use crate::step::{Optimizer, StepConfig};
@@ -167,6 +168,8 @@ pub struct TrainConfig {
     /// Fusion passes: all, none, or a comma-separated list; see docs/fusion.md.
     #[serde(with = "super::passes")]
     pub fuse: Passes,
+    /// How to compute convolutions: auto, direct or winograd2; see docs/convolution.md.
+    pub conv: ConvChoice,
 }
 
 impl Default for TrainConfig {
@@ -179,6 +182,7 @@ impl Default for TrainConfig {
             checkpoint_every_epochs: 1,
             prefetch: 4,
             fuse: Passes::all(),
+            conv: ConvChoice::Auto,
         }
     }
 }
@@ -262,6 +266,7 @@ impl Config {
             partition_size: self.model.partition_size,
             loss_variant: self.model.loss_variant,
             passes: self.train.fuse.clone(),
+            conv: self.train.conv,
             batch: self.train.batch_size,
             view_sizes: self.views.sizes(),
             accumulation: self.train.accumulation,

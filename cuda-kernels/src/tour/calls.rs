@@ -1,7 +1,9 @@
 //! The calls of the tour, family by family: small sizes that are not multiples of tiles.
 
 use tensor::Kernel;
-use tensor::geometry::{BatchNorm, Conv2d, Gemm, PartitionLoss, Pool2d, StreamingLoss};
+use tensor::geometry::{
+    BatchNorm, Conv2d, ConvAlgorithm, Gemm, PartitionLoss, Pool2d, StreamingLoss,
+};
 use tensor::kernel::{AdamW, Unary};
 
 /// The contents of an input.
@@ -65,7 +67,8 @@ fn batch_norm(training: bool) -> [Call; 2] {
 
 fn conv2d(channels: usize) -> [Call; 3] {
     let (c, o) = (channels, channels);
-    let conv = Conv2d { n: 2, h: 9, w: 11, c, o, r: 3, s: 3, stride: 2, padding: 1 };
+    let algorithm = ConvAlgorithm::Direct;
+    let conv = Conv2d { n: 2, h: 9, w: 11, c, o, r: 3, s: 3, stride: 2, padding: 1, algorithm };
     let (x, w, y) = (conv.n * conv.h * conv.w * c, o * conv.patch(), conv.rows() * o);
     [
         call(Kernel::Conv2d(conv), &[x, w], &[y]),

@@ -11,7 +11,7 @@ pub enum Isa {
     Portable,
     /// x86-64 with vectors of 8 numbers and fused multiply-add.
     Avx2,
-    /// x86-64 with vectors of 16 numbers.
+    /// x86-64 with vectors of 16 numbers and twice as many registers.
     Avx512,
 }
 
@@ -34,7 +34,9 @@ impl Isa {
         match self {
             Isa::Portable => true,
             Isa::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
-            Isa::Avx512 => is_x86_feature_detected!("avx512f"),
+            Isa::Avx512 => {
+                is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vl")
+            }
         }
     }
 
@@ -63,6 +65,24 @@ impl Isa {
             .map_or(Ok(Isa::widest()), |name| Isa::named(&name.to_string_lossy()))
     }
 
+    /// Calls `f`, which the compiler inlines and vectorises for this instruction set.
+    ///
+    /// # Panics
+    /// If the processor lacks it.
+    #[inline(always)]
+    pub fn run<T>(self, f: impl FnOnce() -> T) -> T {
+        assert!(self.is_available(), "this processor has no {self:?}");
+        match self {
+            // SAFETY: the assert above.
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => unsafe { run_avx512(f) },
+            // SAFETY: the assert above.
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => unsafe { run_avx2(f) },
+            _ => f(),
+        }
+    }
+
     fn named(name: &str) -> Result<Isa> {
         Isa::available().find(|isa| isa.name() == name).ok_or_else(|| {
             let here: Vec<_> = Isa::available().map(Isa::name).collect();
@@ -70,6 +90,18 @@ impl Isa {
             Error::device(format!("CARP_ISA is {name:?}; this processor has {here}"))
         })
     }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512vl")]
+fn run_avx512<T>(f: impl FnOnce() -> T) -> T {
+    f()
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn run_avx2<T>(f: impl FnOnce() -> T) -> T {
+    f()
 }
 
 #[cfg(test)]

@@ -142,7 +142,7 @@ impl Backend for CpuBackend {
                 on(arena, io, |[dy, w], [dx], ws| conv2d::grad_input(isa, conv, dy, w, dx, ws));
             }
             Kernel::Conv2dGradWeight(conv) => {
-                on(arena, io, |[x, dy], [dw], ws| conv2d::grad_weight(conv, x, dy, dw, ws));
+                on(arena, io, |[x, dy], [dw], ws| conv2d::grad_weight(isa, conv, x, dy, dw, ws));
             }
 
             Kernel::BatchNorm(norm) if norm.residual => {

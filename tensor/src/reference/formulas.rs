@@ -105,7 +105,7 @@ pub fn gemm(sizes: Gemm, a: &[f64], b: &[f64]) -> Vec<f64> {
 /// where h = p stride + r - padding and w = q stride + s - padding are inside the image: as
 /// positions in x, w and y.
 pub fn products(conv: Conv2d) -> impl Iterator<Item = (usize, usize, usize)> {
-    let Conv2d { n: ns, h: hs, w: ws, c: cs, o: os, r: rs, s: ss, stride, padding } = conv;
+    let Conv2d { n: ns, h: hs, w: ws, c: cs, o: os, r: rs, s: ss, stride, padding, .. } = conv;
     let (ps, qs) = (conv.out_h(), conv.out_w());
     grid([ns, ps, qs, os, rs, ss, cs]).filter_map(move |[n, p, q, o, r, s, c]| {
         let h = (p * stride + r).checked_sub(padding).filter(|&h| h < hs)?;

@@ -215,7 +215,7 @@ impl Case {
 }
 
 /// Asserts that the largest difference is at most `relative` times the largest expected number.
-fn close(name: &str, got: &[f32], want: &[f64], relative: f64) {
+pub fn close(name: &str, got: &[f32], want: &[f64], relative: f64) {
     assert_eq!(got.len(), want.len(), "{name}");
     let scale = want.iter().fold(1e-3f64, |most, w| most.max(w.abs()));
     let error = got.iter().zip(want).map(|(g, w)| (f64::from(*g) - w).abs()).fold(0.0, f64::max);

@@ -1,6 +1,8 @@
 //! Test calls for every kernel, family by family.
 
-use tensor::geometry::{BatchNorm, Conv2d, Gemm, PartitionLoss, Pool2d, StreamingLoss};
+use tensor::geometry::{
+    BatchNorm, Conv2d, ConvAlgorithm, Gemm, PartitionLoss, Pool2d, StreamingLoss,
+};
 use tensor::kernel::{AdamW, Unary};
 use tensor::{Kernel, Shape};
 
@@ -76,13 +78,16 @@ pub fn products() -> Vec<Case> {
 
 pub fn convolutions() -> Vec<Case> {
     // N,H,W,C, O,R,S, stride, padding: the first ones fill several chunks of several tasks.
-    let sizes: [([usize; 4], [usize; 3], usize, usize); 18] = [
+    let sizes: [([usize; 4], [usize; 3], usize, usize); 20] = [
         ([33, 9, 9, 16], [8, 3, 3], 1, 1),
         ([20, 12, 10, 40], [6, 3, 3], 2, 1),
         ([3, 31, 33, 3], [16, 7, 7], 2, 3),
         // Several panels of outputs, the last ones narrow.
         ([5, 7, 9, 20], [50, 3, 3], 1, 1),
         ([3, 10, 9, 5], [33, 3, 3], 2, 1),
+        // Images of several slabs, and rows and columns of odd length.
+        ([2, 71, 70, 16], [16, 3, 3], 1, 1),
+        ([3, 5, 4, 33], [17, 3, 3], 1, 2),
         ([40, 6, 6, 70], [24, 1, 1], 1, 0),
         ([17, 8, 8, 20], [12, 1, 1], 2, 0),
         ([2, 5, 7, 3], [4, 5, 3], 1, 2),
@@ -109,11 +114,15 @@ pub fn convolutions() -> Vec<Case> {
         let case = |kernel, a: &Vec<f32>, b: &Vec<f32>, len| {
             Case::new(kernel).reads(a.clone()).reads(b.clone()).writes(len, 1e-5)
         };
-        cases.extend([
-            case(Kernel::Conv2d(conv), &x, &weight, lens.2),
-            case(Kernel::Conv2dGradInput(conv), &dy, &weight, lens.0),
-            case(Kernel::Conv2dGradWeight(conv), &x, &dy, lens.1),
-        ]);
+        let mut by_all = ConvAlgorithm::ALL.map(|algorithm| conv.by(algorithm)).to_vec();
+        by_all.dedup();
+        for conv in by_all {
+            cases.extend([
+                case(Kernel::Conv2d(conv), &x, &weight, lens.2),
+                case(Kernel::Conv2dGradInput(conv), &dy, &weight, lens.0),
+                case(Kernel::Conv2dGradWeight(conv), &x, &dy, lens.1),
+            ]);
+        }
     }
     cases
 }

@@ -1,5 +1,5 @@
-//! The reference against PyTorch in f64: the cases in `fixtures/audit`, recorded by
-//! `tools/golden.py`.
+//! The reference, and the convolutions of the CPU, against PyTorch in f64: the cases in
+//! `fixtures/audit`, recorded by `tools/golden.py`.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,9 +8,13 @@ use std::path::Path;
 use safetensors::tensor::{Dtype, SafeTensors};
 use serde_json::Value;
 use tensor::Kernel;
-use tensor::geometry::{BatchNorm, Conv2d, Gemm, PartitionLoss, Pool2d, StreamingLoss};
+use tensor::geometry::{
+    BatchNorm, Conv2d, ConvAlgorithm, Gemm, PartitionLoss, Pool2d, StreamingLoss,
+};
 use tensor::kernel::{AdamW, Unary};
 use tensor::reference::run;
+
+use crate::case::{Case, close};
 
 /// A recorded computation.
 struct Record {
@@ -98,6 +102,15 @@ impl Record {
         names.iter().zip(&outputs).for_each(|(name, y)| self.check(name, y));
         outputs
     }
+
+    /// Runs a kernel on the CPU and checks its output.
+    fn check_cpu(&self, kernel: Kernel, inputs: [&[f64]; 2], name: &str) {
+        let [a, b] = inputs.map(|x| x.iter().map(|&x| x as f32).collect::<Vec<_>>());
+        let want = &self.tensors[&format!("out.{name}")].1;
+        let got = Case::new(kernel).reads(a).reads(b).writes(want.len(), 0.0).run(None).remove(0);
+        let got: Vec<f32> = got.into_iter().map(f32::from_bits).collect();
+        close(&format!("{}: {kernel:?}", self.file), &got, want, 2e-6);
+    }
 }
 
 fn elements<const N: usize>(bytes: &[u8], from: impl Fn([u8; N]) -> f64) -> Vec<f64> {
@@ -128,6 +141,11 @@ fn conv2d(record: &Record) {
     record.check_kernel(Kernel::Conv2d(conv), &[x, weight], ["y"]);
     record.check_kernel(Kernel::Conv2dGradInput(conv), &[dy, weight], ["grad_x"]);
     record.check_kernel(Kernel::Conv2dGradWeight(conv), &[x, dy], ["grad_weight"]);
+    for conv in ConvAlgorithm::ALL.map(|algorithm| conv.by(algorithm)) {
+        record.check_cpu(Kernel::Conv2d(conv), [x, weight], "y");
+        record.check_cpu(Kernel::Conv2dGradInput(conv), [dy, weight], "grad_x");
+        record.check_cpu(Kernel::Conv2dGradWeight(conv), [x, dy], "grad_weight");
+    }
 }
 
 fn batch_norm(record: &Record) {

@@ -10,13 +10,13 @@ use super::chunks::images_per_task;
 use super::filter::Filter;
 use super::slab::Slab;
 use crate::cpu::isa::Isa;
-use crate::cpu::microkernel::{Walk, multiply};
+use crate::cpu::microkernel::{LANES, Walk, multiply};
 use crate::geometry::Conv2d;
 
 /// Elements of scratch memory for [`direct`]: the weights in panels, and a slab per task.
 pub fn direct_workspace(conv: Conv2d) -> usize {
-    let tasks = conv.n.div_ceil(images_per_task(conv));
-    Filter::packed(conv) + tasks * Slab::of(conv).elements(conv)
+    let images = images_per_task(conv);
+    Filter::packed(conv) + conv.n.div_ceil(images) * Slab::largest(conv, images).elements(conv)
 }
 
 /// Convolution of x `[N,H,W,C]` with `filter` into y `[N,P,Q,O]`.
@@ -28,33 +28,31 @@ pub fn direct(
     y: &mut [f32],
     workspace: &mut [f32],
 ) {
-    let (p, row) = (conv.out_h(), conv.out_w() * conv.o);
     let (panels, slabs) = workspace.split_at_mut(Filter::packed(conv));
     filter.pack(panels);
-    let slab = Slab::of(conv);
     let images = images_per_task(conv);
-    y.par_chunks_mut(images * p * row)
-        .zip(slabs.par_chunks_mut(slab.elements(conv)))
+    let largest = Slab::largest(conv, images);
+    y.par_chunks_mut(images * conv.out_h() * conv.out_w() * conv.o)
+        .zip(slabs.par_chunks_mut(largest.elements(conv)))
         .enumerate()
-        .for_each(|(task, (y, buffer))| {
-            for (i, y) in y.chunks_mut(slab.images * p * row).enumerate() {
-                let first_image = task * images + i * slab.images;
-                let images = y.len() / (p * row);
-                for (j, y) in y.chunks_mut(images * slab.rows * row).enumerate() {
-                    let part = Slab { images, rows: y.len() / (images * row) };
-                    part.fill(conv, x, (first_image, j * slab.rows), buffer);
-                    let walk = Walk {
-                        runs: conv.r,
-                        run: conv.s * conv.c,
-                        x_run: Slab::row(conv),
-                        x_step: 1,
-                        y_row: conv.o,
-                        rows: y.len() / conv.o,
-                        outputs: conv.o,
-                        adds: false,
-                    };
-                    multiply(isa, &walk, buffer, part.windows(conv), panels, y);
-                }
+        .for_each(|(task, (mut y, buffer))| {
+            let first = task * images;
+            for slab in largest.cover(conv, first..conv.n.min(first + images)) {
+                slab.fill(conv, x, buffer);
+                let walk = Walk {
+                    runs: conv.r,
+                    run: conv.s * conv.c,
+                    x_run: Slab::row(conv),
+                    x_step: 1,
+                    panel_step: conv.patch(),
+                    y_row: conv.o,
+                    y_panel: LANES,
+                    rows: slab.pixels(conv),
+                    outputs: conv.o,
+                    adds: false,
+                };
+                let y = y.split_off_mut(..walk.rows * conv.o).expect("as many pixels as slabs");
+                multiply(isa, &walk, buffer, slab.windows(conv), panels, y);
             }
         });
 }

@@ -1,7 +1,7 @@
 //! The forward pass.
 
 use super::chunks::is_plain_gemm;
-use super::direct::{direct, direct_workspace};
+use super::convolve::{convolve, convolve_workspace};
 use super::filter::Filter;
 use crate::cpu::gemm;
 use crate::cpu::isa::Isa;
@@ -16,7 +16,7 @@ pub fn forward_workspace(conv: Conv2d) -> usize {
     if is_plain_gemm(conv) {
         return gemm::workspace(as_gemm(conv));
     }
-    direct_workspace(conv)
+    convolve_workspace(conv)
 }
 
 /// Convolution of x `[N,H,W,C]` with weight `[O,R,S,C]` into y `[N,P,Q,O]`.
@@ -31,5 +31,5 @@ pub fn forward(
     if is_plain_gemm(conv) {
         return gemm::gemm(as_gemm(conv), x, weight, y, workspace);
     }
-    direct(isa, conv, x, Filter::new(conv, weight), y, workspace);
+    convolve(isa, conv, x, Filter::new(conv, weight), y, workspace);
 }

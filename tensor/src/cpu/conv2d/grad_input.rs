@@ -4,7 +4,7 @@
 use rayon::prelude::*;
 
 use super::chunks::{CHUNK, images_per_task, is_plain_gemm};
-use super::direct::{direct, direct_workspace};
+use super::convolve::{convolve, convolve_workspace};
 use super::filter::Filter;
 use super::patches::scatter_add;
 use crate::cpu::gemm::{self, Strides, sgemm};
@@ -41,7 +41,7 @@ pub fn grad_input_workspace(conv: Conv2d) -> usize {
         return gemm::workspace(as_gemm(conv));
     }
     if let Some(turned) = turned(conv) {
-        return direct_workspace(turned);
+        return convolve_workspace(turned);
     }
     let (images, chunk) = deal(conv);
     conv.n.div_ceil(images) * chunk * conv.patch()
@@ -60,7 +60,7 @@ pub fn grad_input(
         return gemm::gemm(as_gemm(conv), dy, weight, dx, workspace);
     }
     if let Some(turned) = turned(conv) {
-        return direct(isa, turned, dy, Filter::turned(conv, weight), dx, workspace);
+        return convolve(isa, turned, dy, Filter::turned(conv, weight), dx, workspace);
     }
     let (images, chunk) = deal(conv);
     let (k, o, pixels) = (conv.patch(), conv.o, conv.out_h() * conv.out_w());

@@ -4,9 +4,11 @@ use rayon::prelude::*;
 
 use super::chunks::{CHUNK, is_plain_gemm};
 use super::patches::gather;
+use super::winograd::{winograd_grad_weight, winograd_grad_weight_workspace};
 use crate::cpu::gemm::{self, Strides, sgemm};
+use crate::cpu::isa::Isa;
 use crate::cpu::reduce;
-use crate::geometry::{Conv2d, Gemm};
+use crate::geometry::{Conv2d, ConvAlgorithm, Gemm};
 
 /// Maximum elements of all partial gradients together: 8 MiB, unless two parts need more.
 const PARTIALS: usize = 2 * 1024 * 1024;
@@ -33,12 +35,16 @@ pub fn grad_weight_workspace(conv: Conv2d) -> usize {
     if is_plain_gemm(conv) {
         return gemm::workspace(as_gemm(conv));
     }
+    if conv.algorithm == ConvAlgorithm::Winograd2 {
+        return winograd_grad_weight_workspace(conv);
+    }
     let (chunk, per_task) = deal(conv.rows(), conv.patch(), parts(conv));
     conv.rows().div_ceil(per_task) * (conv.o + chunk) * conv.patch()
 }
 
 /// Gradient by the weight: x `[N,H,W,C]` and dy `[N,P,Q,O]` to dweight `[O,R,S,C]`.
 pub fn grad_weight(
+    isa: Isa,
     conv: Conv2d,
     x: &[f32],
     dy: &[f32],
@@ -47,6 +53,9 @@ pub fn grad_weight(
 ) {
     if is_plain_gemm(conv) {
         return gemm::gemm(as_gemm(conv), dy, x, dweight, workspace);
+    }
+    if conv.algorithm == ConvAlgorithm::Winograd2 {
+        return winograd_grad_weight(isa, conv, x, dy, dweight, workspace);
     }
     let (k, o, rows) = (conv.patch(), conv.o, conv.rows());
     let (chunk, per_task) = deal(rows, k, parts(conv));

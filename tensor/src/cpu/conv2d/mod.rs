@@ -7,6 +7,7 @@
 //! memory, share the work.
 
 mod chunks;
+mod convolve;
 mod direct;
 mod filter;
 mod forward;
@@ -14,6 +15,7 @@ mod grad_input;
 mod grad_weight;
 pub mod patches;
 mod slab;
+mod winograd;
 
 pub use forward::{forward, forward_workspace};
 pub use grad_input::{grad_input, grad_input_workspace};

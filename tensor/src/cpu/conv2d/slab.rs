@@ -1,31 +1,52 @@
 //! A zero-padded copy of some images, in which a window is R runs of S x C consecutive numbers.
 
-use super::chunks::{CHUNK, images_per_task};
+use std::ops::Range;
+
+use super::chunks::CHUNK;
 use crate::geometry::Conv2d;
 
-/// The part of the input in one slab: `rows` output rows of each of `images` images; more than one
-/// image only with all rows.
+/// A part of the input that is copied: what `rows` output rows of each of some images read; more
+/// than one image only with all rows.
 #[derive(Clone, Copy)]
 pub struct Slab {
-    /// Images.
+    /// First image.
+    pub first_image: usize,
+    /// Number of images.
     pub images: usize,
-    /// Output rows of each.
+    /// First output row.
+    pub first_row: usize,
+    /// Number of output rows.
     pub rows: usize,
 }
 
 impl Slab {
-    /// The largest slab of a task.
-    pub fn of(conv: Conv2d) -> Slab {
+    /// The largest slab of a task of that many images.
+    pub fn largest(conv: Conv2d, images: usize) -> Slab {
         let row = Slab::row(conv);
         let image = (conv.h + 2 * conv.padding) * row;
+        let (first_image, first_row) = (0, 0);
         if image <= CHUNK / 2 {
-            return Slab {
-                images: (CHUNK / 2 / image.max(1)).clamp(1, images_per_task(conv)),
-                rows: conv.out_h(),
-            };
+            let images = (CHUNK / 2 / image.max(1)).clamp(1, images);
+            return Slab { first_image, images, first_row, rows: conv.out_h() };
         }
         let input_rows = (CHUNK / 2 / row).saturating_sub(conv.r);
-        Slab { images: 1, rows: (input_rows / conv.stride + 1).min(conv.out_h()) }
+        let rows = input_rows / conv.stride + 1;
+        // Tiles of two rows do not straddle slabs.
+        let rows = rows.next_multiple_of(2).min(conv.out_h());
+        Slab { first_image, images: 1, first_row, rows }
+    }
+
+    /// Slabs of this size, the last ones smaller, for all rows of these images, in order.
+    pub fn cover(self, conv: Conv2d, images: Range<usize>) -> impl Iterator<Item = Slab> {
+        let (end, step) = (images.end, self.images);
+        images.step_by(step).flat_map(move |first_image| {
+            (0..conv.out_h()).step_by(self.rows).map(move |first_row| Slab {
+                first_image,
+                images: step.min(end - first_image),
+                first_row,
+                rows: self.rows.min(conv.out_h() - first_row),
+            })
+        })
     }
 
     /// Elements of an input row, zeros included.
@@ -33,51 +54,50 @@ impl Slab {
         (conv.w + 2 * conv.padding) * conv.c
     }
 
-    /// Input rows per image, zeros included.
-    fn height(self, conv: Conv2d) -> usize {
-        (self.rows - 1) * conv.stride + conv.r
+    /// Elements of an image's part.
+    pub fn image(self, conv: Conv2d) -> usize {
+        ((self.rows - 1) * conv.stride + conv.r) * Slab::row(conv)
     }
 
     /// Elements of the copy.
     pub fn elements(self, conv: Conv2d) -> usize {
-        self.images * self.height(conv) * Slab::row(conv)
+        self.images * self.image(conv)
+    }
+
+    /// Output pixels.
+    pub fn pixels(self, conv: Conv2d) -> usize {
+        self.images * self.rows * conv.out_w()
     }
 
     /// Where the window of each output pixel starts.
     pub fn windows(self, conv: Conv2d) -> impl Iterator<Item = usize> + Clone {
         let (row, step) = (Slab::row(conv) * conv.stride, conv.c * conv.stride);
-        let image = self.height(conv) * Slab::row(conv);
         (0..self.images).flat_map(move |i| {
             (0..self.rows).flat_map(move |line| {
-                (0..conv.out_w()).map(move |column| i * image + line * row + column * step)
+                let start = i * self.image(conv) + line * row;
+                (0..conv.out_w()).map(move |column| start + column * step)
             })
         })
     }
 
-    /// Copies the input for the output rows from `first_row` on of the images from `first_image`
-    /// on.
-    pub fn fill(
-        self,
-        conv: Conv2d,
-        x: &[f32],
-        (first_image, first_row): (usize, usize),
-        buffer: &mut [f32],
-    ) {
+    /// Copies its part of x `[N,H,W,C]`.
+    pub fn fill(self, conv: Conv2d, x: &[f32], buffer: &mut [f32]) {
         let Conv2d { h, w, c, padding, stride, .. } = conv;
-        let height = self.height(conv);
-        let rows = buffer.chunks_exact_mut(Slab::row(conv)).take(self.images * height);
-        for (i, out) in rows.enumerate() {
-            let inside = (first_row * stride + i % height).checked_sub(padding).filter(|&y| y < h);
-            let Some(y) = inside else {
-                out.fill(0.0);
-                continue;
-            };
-            let start = ((first_image + i / height) * h + y) * w * c;
-            let (left, rest) = out.split_at_mut(padding * c);
-            let (middle, right) = rest.split_at_mut(w * c);
-            left.fill(0.0);
-            middle.copy_from_slice(&x[start..start + w * c]);
-            right.fill(0.0);
+        let row = Slab::row(conv);
+        let images = buffer.chunks_exact_mut(self.image(conv)).take(self.images);
+        for (image, part) in (self.first_image..).zip(images) {
+            for (line, out) in (self.first_row * stride..).zip(part.chunks_exact_mut(row)) {
+                let Some(y) = line.checked_sub(padding).filter(|&y| y < h) else {
+                    out.fill(0.0);
+                    continue;
+                };
+                let start = (image * h + y) * w * c;
+                let (left, rest) = out.split_at_mut(padding * c);
+                let (middle, right) = rest.split_at_mut(w * c);
+                left.fill(0.0);
+                middle.copy_from_slice(&x[start..start + w * c]);
+                right.fill(0.0);
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::{
     __m512, __mmask16, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_storeu_ps,
-    _mm512_maskz_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps,
+    _mm512_maskz_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps,
 };
 
 use super::walk::{LANES, Lanes, Walk};
@@ -22,8 +22,10 @@ pub fn tile<const PANELS: usize>(
     y: &mut [f32],
     (rows, width): (usize, usize),
 ) {
-    assert!(panels.len() == PANELS * walk.inner(), "the panels do not fit the walk");
-    assert!((rows - 1) * walk.y_row + width <= y.len(), "a row of Y reaches outside");
+    let last_panel = (PANELS - 1) * walk.panel_step;
+    assert!(last_panel + walk.inner() <= panels.len(), "a panel reaches outside");
+    let last_lanes = (rows - 1) * walk.y_row + (PANELS - 1) * walk.y_panel;
+    assert!(last_lanes + width - (PANELS - 1) * LANES <= y.len(), "a row of Y reaches outside");
     for start in starts {
         assert!(start + walk.reach() <= x.len(), "a row of X reaches outside");
     }
@@ -32,14 +34,14 @@ pub fn tile<const PANELS: usize>(
         ((1u32 << lanes) - 1) as __mmask16
     });
     let mut sums: [[__m512; PANELS]; ROWS] = [[_mm512_setzero_ps(); PANELS]; ROWS];
-    // SAFETY: rows of X and Y stay inside their slices and panels have the length that the asserts
-    // demand; masked lanes are neither read nor written.
+    // SAFETY: rows of X and Y and the panels stay inside their slices: see the asserts. Masked lanes
+    // are neither read nor written.
     unsafe {
         if walk.adds {
             for (row, sums) in sums.iter_mut().enumerate() {
                 if row < rows {
                     for (panel, sum) in sums.iter_mut().enumerate() {
-                        let y = y.as_ptr().wrapping_add(row * walk.y_row + panel * LANES);
+                        let y = y.as_ptr().wrapping_add(row * walk.y_row + panel * walk.y_panel);
                         *sum = _mm512_maskz_loadu_ps(masks[panel], y);
                     }
                 }
@@ -50,7 +52,7 @@ pub fn tile<const PANELS: usize>(
             let panels = panels.as_ptr().add(r * walk.run);
             for k in 0..walk.run {
                 let weights: [__m512; PANELS] = std::array::from_fn(|panel| {
-                    _mm512_loadu_ps(panels.add(panel * walk.inner() + k).cast())
+                    _mm512_loadu_ps(panels.add(panel * walk.panel_step + k).cast())
                 });
                 let x = x.add(k * walk.x_step);
                 for (sums, start) in sums.iter_mut().zip(starts) {
@@ -64,8 +66,13 @@ pub fn tile<const PANELS: usize>(
         for (row, sums) in sums.iter().enumerate() {
             if row < rows {
                 for (panel, sum) in sums.iter().enumerate() {
-                    let y = y.as_mut_ptr().wrapping_add(row * walk.y_row + panel * LANES);
-                    _mm512_mask_storeu_ps(y, masks[panel], *sum);
+                    let y = y.as_mut_ptr().wrapping_add(row * walk.y_row + panel * walk.y_panel);
+                    // A masked store is slow on some processors.
+                    if width == PANELS * LANES {
+                        _mm512_storeu_ps(y, *sum);
+                    } else {
+                        _mm512_mask_storeu_ps(y, masks[panel], *sum);
+                    }
                 }
             }
         }

@@ -56,9 +56,8 @@ fn tiles<const ROWS: usize>(
     tile: impl Fn(&[usize; ROWS], &[Lanes], &mut [f32], (usize, usize)),
 ) {
     let (panels, _) = panels.as_chunks::<LANES>();
-    let panels = &panels[..walk.panels() * walk.inner()];
-    for (group, panels) in panels.chunks(at_once * walk.inner()).enumerate() {
-        let column = group * at_once * LANES;
+    for column in (0..walk.outputs).step_by(at_once * LANES) {
+        let panels = &panels[column / LANES * walk.panel_step..];
         let width = (at_once * LANES).min(walk.outputs - column);
         let mut starts = starts.clone();
         let mut start = 0;
@@ -69,7 +68,7 @@ fn tiles<const ROWS: usize>(
                 start
             });
             let rows = ROWS.min(walk.rows - first);
-            let y = &mut y[first * walk.y_row + column..];
+            let y = &mut y[first * walk.y_row + column / LANES * walk.y_panel..];
             tile(&tile_starts, panels, y, (rows, width));
         }
     }

@@ -51,7 +51,7 @@ fn tile(
     for start in starts {
         assert!(start + walk.reach() <= x.len(), "a row of X reaches outside");
     }
-    for (r, weights) in (0..walk.runs).zip(panel.chunks_exact(walk.run)) {
+    for (r, weights) in (0..walk.runs).zip(panel[..walk.inner()].chunks_exact(walk.run)) {
         let first = starts.map(|start| start + r * walk.x_run);
         for (k, weights) in weights.iter().enumerate() {
             for (sums, first) in sums.iter_mut().zip(first) {

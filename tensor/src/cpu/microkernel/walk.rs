@@ -9,7 +9,7 @@ pub type Lanes = [f32; LANES];
 /// How a product walks over rows of X, panels of weights and rows of Y.
 ///
 /// A row of X is `runs` runs of `run` numbers. A panel holds, for each number of a row, the weights
-/// of [`LANES`] outputs, zeros beyond the last output; panels lie one behind the other.
+/// of [`LANES`] outputs, anything beyond the last output.
 #[derive(Clone, Copy, Debug)]
 pub struct Walk {
     /// Runs in a row of X.
@@ -20,8 +20,12 @@ pub struct Walk {
     pub x_run: usize,
     /// Elements from a number to the next.
     pub x_step: usize,
+    /// [`Lanes`] from a panel to the next.
+    pub panel_step: usize,
     /// Elements from a row of Y to the next.
     pub y_row: usize,
+    /// Elements from [`LANES`] numbers of a row of Y to the next.
+    pub y_panel: usize,
     /// Rows of Y.
     pub rows: usize,
     /// Numbers in a row of Y.
@@ -34,11 +38,6 @@ impl Walk {
     /// Numbers in a row of X: the length of a panel.
     pub fn inner(&self) -> usize {
         self.runs * self.run
-    }
-
-    /// Panels of weights.
-    pub fn panels(&self) -> usize {
-        self.outputs.div_ceil(LANES)
     }
 
     /// One more than the largest distance from a row's start to its numbers.

@@ -1,0 +1,30 @@
+//! A convolution by its algorithm.
+
+use super::direct::{direct, direct_workspace};
+use super::filter::Filter;
+use super::winograd::{winograd, winograd_workspace};
+use crate::cpu::isa::Isa;
+use crate::geometry::{Conv2d, ConvAlgorithm};
+
+/// Elements of scratch memory for [`convolve`].
+pub fn convolve_workspace(conv: Conv2d) -> usize {
+    match conv.algorithm {
+        ConvAlgorithm::Direct => direct_workspace(conv),
+        ConvAlgorithm::Winograd2 => winograd_workspace(conv),
+    }
+}
+
+/// Convolution of x `[N,H,W,C]` with `filter` into y `[N,P,Q,O]`.
+pub fn convolve(
+    isa: Isa,
+    conv: Conv2d,
+    x: &[f32],
+    filter: Filter,
+    y: &mut [f32],
+    workspace: &mut [f32],
+) {
+    match conv.algorithm {
+        ConvAlgorithm::Direct => direct(isa, conv, x, filter, y, workspace),
+        ConvAlgorithm::Winograd2 => winograd(isa, conv, x, filter, y, workspace),
+    }
+}

@@ -36,7 +36,7 @@ COMMANDS = {
 
 def seconds(command):
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    return float(re.search(r"median ([0-9.]+) s per step", output).group(1))
+    return float(re.search(r"median ([0-9.]+) s (?:per|a) step", output).group(1))
 
 
 def main(rounds):

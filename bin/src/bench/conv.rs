@@ -1,36 +1,95 @@
-//! `carp bench conv`: convolution with its patches in memory, and with patches read in place.
+//! `carp bench conv`: 3x3 convolutions from naive loops to Winograd's algorithm, and their accuracy
+//! (docs/convolution.md).
+
+use std::process::ExitCode;
 
 use autograd::Graph;
 use carp::error::Result;
 use rayon::prelude::*;
-use tensor::Cpu;
-use tensor::Shape;
 use tensor::cpu::conv2d::{self, patches::gather};
 use tensor::cpu::gemm::{self, gemm};
 use tensor::cpu::isa::Isa;
-use tensor::geometry::{Conv2d, Gemm};
+use tensor::geometry::{Conv2d, ConvAlgorithm, Gemm};
+use tensor::{Cpu, Shape};
 
 use super::contender::Contender;
+use super::conv_accuracy;
+use super::peak::cpu_gemm_peak;
+use super::race::{RaceArgs, race, table};
+use crate::print::print;
+use crate::threads::on_threads;
 
 /// Images, side, input and output channels of 3x3 convolutions, as in a ResNet for small images and
 /// in one for large ones.
 const SIZES: [(usize, usize, usize, usize); 4] =
     [(64, 32, 16, 16), (64, 16, 32, 32), (64, 8, 64, 64), (4, 56, 64, 64)];
 
-pub fn contenders() -> Result<Vec<Contender>> {
-    let mut all = Vec::new();
-    for (n, side, c, o) in SIZES {
-        let (x, weight) = (Shape::from([n, side, side, c]), Shape::from([o, 3, 3, c]));
-        let conv = Conv2d::new(x, weight, 1, 1)?;
-        all.push(with_patches(conv));
-        all.push(in_place(conv));
-        all.push(gradients(conv)?);
-    }
-    Ok(all)
+pub fn run(args: &RaceArgs) -> Result<ExitCode> {
+    let convs = SIZES
+        .map(|(n, side, c, o)| {
+            let (x, weight) = (Shape::from([n, side, side, c]), Shape::from([o, 3, 3, c]));
+            Ok(Conv2d::new(x, weight, 1, 1)?)
+        })
+        .into_iter()
+        .collect::<Result<Vec<_>>>()?;
+    let text = on_threads(args.threads, || {
+        let mut contenders = Vec::new();
+        for &conv in &convs {
+            contenders.extend([naive(conv), with_patches(conv)]);
+            for conv in ConvAlgorithm::ALL.map(|algorithm| conv.by(algorithm)) {
+                contenders.extend(Isa::available().map(|isa| kernel(conv, isa)));
+                contenders.push(with_gradients(conv)?);
+            }
+        }
+        contenders.push(cpu_gemm_peak());
+        Ok(table(&race(&mut contenders, args.rounds as usize)?) + &conv_accuracy::table(&convs))
+    })?;
+    print(&text);
+    Ok(ExitCode::SUCCESS)
 }
 
 fn name(what: &str, conv: Conv2d) -> String {
     format!("{what} {}x{}x{}x{} to {}", conv.n, conv.h, conv.w, conv.c, conv.o)
+}
+
+/// The formula as loops over the numbers of a window.
+fn naive(conv: Conv2d) -> Contender {
+    let (x, weight) = buffers(conv);
+    let mut y = vec![0.0; conv.rows() * conv.o];
+    Contender {
+        name: name("naive", conv),
+        flops: conv.flops(),
+        made: 0,
+        moved: 4 * (x.len() + weight.len() + y.len()),
+        peak: 0,
+        run: Box::new(move || {
+            y.par_chunks_mut(conv.o).enumerate().for_each(|(pixel, y)| {
+                for (y, weight) in y.iter_mut().zip(weight.chunks_exact(conv.patch())) {
+                    *y = window(conv, &x, weight, pixel);
+                }
+            });
+            Ok(())
+        }),
+    }
+}
+
+/// The sum over r, s and c for output pixel `pixel` of all images.
+fn window(conv: Conv2d, x: &[f32], weight: &[f32], pixel: usize) -> f32 {
+    let Conv2d { h, w, c, r, s, stride, padding, .. } = conv;
+    let (line, column) = (pixel / conv.out_w(), pixel % conv.out_w());
+    let (image, row) = (line / conv.out_h(), line % conv.out_h());
+    let mut sum = 0.0;
+    for r in 0..r {
+        let Some(y) = (row * stride + r).checked_sub(padding).filter(|&y| y < h) else { continue };
+        for (s, weight) in weight[r * s * c..].chunks_exact(c).take(s).enumerate() {
+            let Some(at) = (column * stride + s).checked_sub(padding).filter(|&at| at < w) else {
+                continue;
+            };
+            let x = &x[((image * h + y) * w + at) * c..];
+            sum += x.iter().zip(weight).map(|(x, weight)| x * weight).sum::<f32>();
+        }
+    }
+    sum
 }
 
 /// im2col, then one matrix product.
@@ -58,36 +117,38 @@ fn with_patches(conv: Conv2d) -> Contender {
     }
 }
 
-/// The kernel that training uses.
-fn in_place(conv: Conv2d) -> Contender {
+/// The kernel that training uses, with one instruction set.
+fn kernel(conv: Conv2d, isa: Isa) -> Contender {
     let (x, weight) = buffers(conv);
     let mut y = vec![0.0; conv.rows() * conv.o];
     let mut workspace = vec![0.0; conv2d::forward_workspace(conv)];
     let bytes = 4 * workspace.len();
     let moved = 4 * (x.len() + weight.len() + y.len());
     Contender {
-        name: name("in place", conv),
+        name: name(&format!("{} {}", conv.algorithm.name(), isa.name()), conv),
         flops: conv.flops(),
         made: bytes,
         moved,
         peak: bytes,
         run: Box::new(move || {
-            conv2d::forward(Isa::widest(), conv, &x, &weight, &mut y, &mut workspace);
+            conv2d::forward(isa, conv, &x, &weight, &mut y, &mut workspace);
             Ok(())
         }),
     }
 }
 
 /// Forward and both gradients as training runs them.
-fn gradients(conv: Conv2d) -> Result<Contender> {
+fn with_gradients(conv: Conv2d) -> Result<Contender> {
     let mut graph = Graph::new();
     let x = graph.param("x", [conv.n, conv.h, conv.w, conv.c]);
     let weight = graph.param("weight", [conv.o, conv.r, conv.s, conv.c]);
     let dy = graph.input("dy", conv.y_shape());
     let y = graph.conv2d(x, weight, conv.stride, conv.padding)?;
+    graph.convolve_by(conv.algorithm);
     let grads = graph.backward(&[(y, dy)], &[x, weight])?;
     let results: Vec<_> = grads.into_iter().flatten().chain([y]).collect();
-    Contender::graph(name("with gradients", conv), graph, &results, &Cpu)
+    let what = format!("{} + gradients", conv.algorithm.name());
+    Contender::graph(name(&what, conv), graph, &results, &Cpu)
 }
 
 fn buffers(conv: Conv2d) -> (Vec<f32>, Vec<f32>) {

@@ -3,6 +3,7 @@
 mod breakdown;
 mod contender;
 mod conv;
+mod conv_accuracy;
 mod fuse;
 mod loss;
 mod norm;
@@ -29,7 +30,7 @@ use crate::threads::on_threads;
 pub enum BenchCommand {
     /// Benchmark the loss, from op by op to streaming.
     Loss(loss::LossArgs),
-    /// Benchmark convolution: patches in memory against patches read in place.
+    /// Benchmark convolution: from naive loops to Winograd's algorithm, and how accurate they are.
     Conv(RaceArgs),
     /// Benchmark batch norm with residual and ReLU: three ops against one.
     Norm(RaceArgs),
@@ -44,7 +45,7 @@ pub enum BenchCommand {
 pub fn run(command: &BenchCommand) -> Result<ExitCode> {
     match command {
         BenchCommand::Loss(args) => loss::run(args),
-        BenchCommand::Conv(args) => race_and_print(args, conv::contenders),
+        BenchCommand::Conv(args) => conv::run(args),
         BenchCommand::Norm(args) => race_and_print(args, norm::contenders),
         BenchCommand::Optimizer(args) => race_and_print(args, optimizer::contenders),
         BenchCommand::Step(args) => step::run(args),

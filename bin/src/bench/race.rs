@@ -60,14 +60,14 @@ pub fn race(contenders: &mut [Contender], rounds: usize) -> Result<Vec<Measured>
 /// A row per contender; the last one must be the GEMM peak.
 pub fn table(measured: &[Measured]) -> String {
     let mut text = format!(
-        "{:<34}{:>12}{:>10}{:>10}{:>14}{:>14}{:>14}\n",
+        "{:<38}{:>12}{:>10}{:>10}{:>14}{:>14}{:>14}\n",
         "variant", "median", "GFLOP/s", "of peak", "moved", "made", "peak"
     );
     let peak = measured.last().map_or(f64::NAN, |peak| peak.gflops);
     for m in measured {
         let _ = writeln!(
             text,
-            "{:<34}{:>9.2} ms{:>10.1}{:>8.0} %{:>14}{:>14}{:>14}",
+            "{:<38}{:>9.2} ms{:>10.1}{:>8.0} %{:>14}{:>14}{:>14}",
             m.name,
             1e3 * m.seconds,
             m.gflops,

@@ -1,10 +1,11 @@
-//! Convolution as implicit GEMM over channels-last pixels.
+//! Convolution of channels-last images: as implicit GEMM, or by Winograd's algorithm.
 //!
 //! `Y[NPQ, O] = patches(X)[NPQ, RSC] W^T[RSC, O]`: a row of patches holds the R x S x C numbers
-//! that one output pixel reads. The matrix of patches never exists as a whole: the forward pass
-//! reads patches in place from a padded copy of some images, the gradients build them in chunks of
-//! rows; both are small enough to stay in L2. A fixed number of tasks, each with its own scratch
-//! memory, share the work.
+//! that one output pixel reads. The matrix of patches never exists as a whole: `direct` reads
+//! patches in place from a padded copy of some images, and where that does not serve, gradients
+//! build them in chunks of rows; both are small enough to stay in L2. A fixed number of tasks, each
+//! with its own scratch memory, share the work. `winograd` has the other algorithm; which one
+//! computes a convolution is in [`Conv2d`](crate::geometry::Conv2d).
 
 mod chunks;
 mod convolve;

@@ -26,8 +26,11 @@ fn partial_elements(conv: Conv2d) -> usize {
 
 /// Images of a part.
 fn images_of_part(conv: Conv2d) -> usize {
-    let parts = (PARTIALS / partial_elements(conv)).clamp(2, PARTS);
-    conv.n.div_ceil(parts).max(LEAST.div_ceil(tiles_per_image(conv)))
+    let fitting = (PARTIALS / partial_elements(conv)).clamp(2, PARTS);
+    let worthwhile = (conv.n * tiles_per_image(conv) / LEAST).max(1);
+    // A power of two, so that threads get equal numbers of parts.
+    let parts = 1 << fitting.min(worthwhile).ilog2();
+    conv.n.div_ceil(parts)
 }
 
 /// Elements of a part's scratch memory: a slab, and for a block of tiles the places of the input and

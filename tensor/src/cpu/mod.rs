@@ -9,7 +9,7 @@ pub mod conv2d;
 pub mod gather;
 pub mod gemm;
 pub mod isa;
-pub mod microkernel;
+mod microkernel;
 pub mod normalize;
 pub mod optimizer;
 pub mod partition_loss;

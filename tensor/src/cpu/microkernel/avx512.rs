@@ -24,6 +24,7 @@ pub fn tile<const PANELS: usize>(
 ) {
     let last_panel = (PANELS - 1) * walk.panel_step;
     assert!(last_panel + walk.inner() <= panels.len(), "a panel reaches outside");
+    assert!(PANELS == 1 || walk.y_panel >= LANES, "panels of Y overlap");
     let last_lanes = (rows - 1) * walk.y_row + (PANELS - 1) * walk.y_panel;
     assert!(last_lanes + width - (PANELS - 1) * LANES <= y.len(), "a row of Y reaches outside");
     for start in starts {

@@ -14,4 +14,4 @@ mod plain;
 mod walk;
 
 pub use multiply::multiply;
-pub use walk::{LANES, Lanes, Walk};
+pub use walk::{LANES, Walk};

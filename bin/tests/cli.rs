@@ -255,6 +255,14 @@ fn trace_plan_and_audit_print_what_they_say() {
     let svg = std::fs::read_to_string(temp.path().join("map.svg")).unwrap();
     assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"));
 
+    let small = ["--set", "model.width=4", "--set", "train.batch_size=8", "--rounds", "1"];
+    let step = [&["bench", "step", "--breakdown", "--picture", "roof"][..], &small].concat();
+    let table = stdout(&carp(temp.path(), &step));
+    for part in ["of limit", "conv2d", "batch_norm", "other kinds", "GB/s (a = b + s c"] {
+        assert!(table.contains(part), "{part} is not in {table}");
+    }
+    assert!(temp.path().join("roof.svg").is_file() && temp.path().join("roof.png").is_file());
+
     let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/audit");
     let file = std::fs::read_dir(fixture).unwrap().next().unwrap().unwrap().path();
     let good = carp(temp.path(), &["audit", file.to_str().unwrap()]);

@@ -2,7 +2,8 @@
 //!
 //! A kind that does F operations on B bytes can take no less than `max(F / peak, B / bandwidth)`: the
 //! roofline (Williams, Waterman and Patterson, 2009). Its share of the limit is that over its time.
-//! Bytes are counted as if nothing stayed in a cache, so what does stay may exceed the bandwidth.
+//! Bytes are counted as if nothing stayed in a cache, and Winograd's convolutions by the operations of
+//! the formula: both may exceed their limit.
 
 use std::fmt::Write as _;
 
@@ -11,7 +12,7 @@ use carp::config::Config;
 use carp::error::{Error, Result};
 use carp::learner::Learner;
 
-use super::peak::{cpu_peak, cpu_stream};
+use super::peak::{cpu_gemm_peak, cpu_stream};
 use super::race::{Measured, race};
 use crate::device::{DeviceArgs, DeviceName};
 use crate::timed_step::TimedStep;
@@ -70,7 +71,7 @@ impl Breakdown {
         let mut learner = Learner::new(&config.step(), device.open()?)?;
         learner.initialize(config.seed);
         let executor = learner.executor_mut();
-        let limits = race(&mut [cpu_peak()?, cpu_stream()], runs)?;
+        let limits = race(&mut [cpu_gemm_peak(), cpu_stream()], runs)?;
         let TimedStep { ops, whole } = TimedStep::measure(executor, runs)?;
         let [compute, stream] = &limits[..] else { unreachable!("two limits") };
         let limits = Limits { compute: compute.gflops, bandwidth: bandwidth(stream) };
@@ -108,8 +109,9 @@ impl Breakdown {
         let _ = writeln!(text, "step: {whole:.2} ms, median of {runs}");
         let _ = writeln!(
             text,
-            "limits measured here: {compute:.1} GFLOP/s (products that stay in L1), {bandwidth:.1} \
-             GB/s (a = b + s c in memory); bytes are counted as if no cache kept any"
+            "limits measured here: {compute:.1} GFLOP/s (a matrix product), {bandwidth:.1} \
+             GB/s (a = b + s c in memory); bytes are counted as if no cache kept any, \
+             and Winograd's operations as the direct ones"
         );
         text
     }

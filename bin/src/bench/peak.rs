@@ -46,11 +46,6 @@ pub fn cpu_gemm_peak() -> Contender {
     }
 }
 
-/// The limit of products: the GEMM peak.
-pub fn cpu_peak() -> Result<Contender> {
-    Ok(cpu_gemm_peak())
-}
-
 /// The limit of memory: `a = b + s c` over arrays that no cache holds, on all threads (STREAM's
 /// triad, McCalpin).
 pub fn cpu_stream() -> Contender {

@@ -5,7 +5,8 @@
 //! of the output, with `*` elementwise. Summed over channels, each of the 16 places is a matrix
 //! product `[tiles, C] [C, O]`, which the microkernel computes. `docs/convolution.md` derives it.
 //!
-//! `transforms` has the small matrices, `tiles` says where tiles lie in images, `forward` and
+//! `transforms` has the small matrices, `tiles` says where tiles lie in images, `places` takes pixels to
+//! the 16 places and back, and `forward` and `grad_weight` put them together.
 
 mod forward;
 mod grad_weight;

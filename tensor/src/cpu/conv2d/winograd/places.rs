@@ -79,7 +79,6 @@ pub fn output<const L: usize>(conv: Conv2d, m: &[f32], tile: Tile, y: &mut [f32]
 fn output_lanes<const L: usize>(
     conv: Conv2d,
     m: &[f32],
-
     tile: Tile,
     channel: usize,
     y: &mut [f32],
@@ -116,7 +115,6 @@ fn output_backward_lanes<const L: usize>(
     conv: Conv2d,
     dy: &[f32],
     tile: Tile,
-
     channel: usize,
     e: &mut [f32],
 ) {

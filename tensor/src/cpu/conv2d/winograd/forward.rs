@@ -2,14 +2,17 @@
 
 use rayon::prelude::*;
 
-use super::places::{self, L, PANEL, PLACE, TILE, block_elements};
-use super::tiles::{PLACES, Tile, blocks, fill, images_of_task, padded, slab_elements};
+use super::places::{self, L, Layout, TILE};
+use super::tiles::{
+    BLOCK, PLACES, Tile, blocks, fill, images_of_task, largest_slab, padded, slab_elements,
+};
 use super::transforms::{self, Vector};
 use crate::cpu::conv2d::filter::Filter;
-use crate::cpu::conv2d::slab::Slab;
 use crate::cpu::isa::Isa;
 use crate::cpu::microkernel::{LANES, Walk, multiply};
 use crate::geometry::Conv2d;
+
+const LAYOUT: Layout = Layout::of(BLOCK);
 
 fn filter_elements(conv: Conv2d) -> usize {
     PLACES * padded(conv.o) * padded(conv.c)
@@ -17,8 +20,8 @@ fn filter_elements(conv: Conv2d) -> usize {
 
 /// Elements of a task's scratch memory: a slab, a block of tiles of the input, and their products.
 fn scratch_elements(conv: Conv2d) -> [usize; 3] {
-    let largest = Slab::largest(conv, images_of_task(conv));
-    let [v, m] = [conv.c, conv.o].map(block_elements);
+    let largest = largest_slab(conv, images_of_task(conv));
+    let [v, m] = [conv.c, conv.o].map(|channels| LAYOUT.elements(channels));
     [slab_elements(conv, largest), v, m]
 }
 
@@ -40,7 +43,7 @@ pub fn winograd(
     let (u, scratch) = workspace.split_at_mut(filter_elements(conv));
     transform_filter(filter, u);
     let images = images_of_task(conv);
-    let largest = Slab::largest(conv, images);
+    let largest = largest_slab(conv, images);
     let [slab_len, v_len, m_len] = scratch_elements(conv);
     y.par_chunks_mut(images * conv.out_h() * conv.out_w() * conv.o)
         .zip(scratch.par_chunks_mut(slab_len + v_len + m_len))
@@ -85,7 +88,7 @@ fn transform_filter(filter: Filter, u: &mut [f32]) {
 #[inline(always)]
 fn inputs(conv: Conv2d, slab: &[f32], block: &[Tile], v: &mut [f32]) {
     for (i, tile) in block.iter().enumerate() {
-        places::input::<L>(conv, &slab[tile.input..], &mut v[i * TILE..]);
+        places::input::<L>(LAYOUT, conv, &slab[tile.input..], &mut v[i * TILE..]);
     }
 }
 
@@ -94,18 +97,18 @@ fn products(isa: Isa, conv: Conv2d, tiles: usize, v: &[f32], u: &[f32], m: &mut 
     let walk = Walk {
         runs: conv.c.div_ceil(LANES),
         run: LANES,
-        x_run: PANEL,
+        x_run: LAYOUT.panel,
         x_step: 1,
         panel_step: PLACES * padded(conv.c),
         y_row: TILE,
-        y_panel: PANEL,
+        y_panel: LAYOUT.panel,
         rows: tiles,
         outputs: padded(conv.o),
         adds: false,
     };
     for place in 0..PLACES {
-        let starts = (0..tiles).map(|tile| place * PLACE + tile * TILE);
-        let (u, m) = (&u[place * padded(conv.c) * LANES..], &mut m[place * PLACE..]);
+        let starts = (0..tiles).map(|tile| place * LAYOUT.place + tile * TILE);
+        let (u, m) = (&u[place * padded(conv.c) * LANES..], &mut m[place * LAYOUT.place..]);
         multiply(isa, &walk, v, starts, u, m);
     }
 }
@@ -113,6 +116,6 @@ fn products(isa: Isa, conv: Conv2d, tiles: usize, v: &[f32], u: &[f32], m: &mut 
 #[inline(always)]
 fn outputs(conv: Conv2d, m: &[f32], block: &[Tile], y: &mut [f32]) {
     for (i, tile) in block.iter().enumerate() {
-        places::output::<L>(conv, &m[i * TILE..], *tile, y);
+        places::output::<L>(LAYOUT, conv, &m[i * TILE..], *tile, y);
     }
 }

@@ -4,10 +4,11 @@
 
 use rayon::prelude::*;
 
-use super::places::{self, L, PANEL, PLACE, TILE, block_elements};
-use super::tiles::{PLACES, Tile, blocks, fill, padded, slab_elements, tiles_per_image};
+use super::places::{self, L, Layout, TILE};
+use super::tiles::{
+    BLOCK, PLACES, Tile, blocks, fill, largest_slab, padded, slab_elements, tiles_per_image,
+};
 use super::transforms::{self, Vector};
-use crate::cpu::conv2d::slab::Slab;
 use crate::cpu::isa::Isa;
 use crate::cpu::microkernel::{LANES, Walk, multiply};
 use crate::geometry::Conv2d;
@@ -18,6 +19,16 @@ const PARTIALS: usize = 2 * 1024 * 1024;
 const PARTS: usize = 16;
 /// Tiles of a part, or the sum of the parts costs as much as they do.
 const LEAST: usize = 96;
+
+/// Elements of sums that stay in L2 from one block of tiles to the next.
+const KEPT: usize = 256 * 1024;
+/// Tiles that are added at a time, if the sums do not stay there.
+const MANY: usize = 4 * BLOCK;
+
+/// Tiles that are added at a time: with more the sums are read and written less often.
+fn tiles_at_once(conv: Conv2d) -> usize {
+    if partial_elements(conv) > KEPT { MANY } else { BLOCK }
+}
 
 /// Elements of a partial gradient: the sums `[place][o][c]`.
 fn partial_elements(conv: Conv2d) -> usize {
@@ -36,8 +47,9 @@ fn images_of_part(conv: Conv2d) -> usize {
 /// Elements of a part's scratch memory: a slab, and for a block of tiles the places of the input and
 /// of the output's gradient.
 fn scratch_elements(conv: Conv2d) -> [usize; 3] {
-    let largest = Slab::largest(conv, images_of_part(conv));
-    [slab_elements(conv, largest), block_elements(conv.c), block_elements(conv.o)]
+    let largest = largest_slab(conv, images_of_part(conv));
+    let layout = Layout::of(tiles_at_once(conv));
+    [slab_elements(conv, largest), layout.elements(conv.c), layout.elements(conv.o)]
 }
 
 /// Elements of scratch memory for [`winograd_grad_weight`].
@@ -58,7 +70,9 @@ pub fn winograd_grad_weight(
 ) {
     let images = images_of_part(conv);
     let parts = conv.n.div_ceil(images);
-    let largest = Slab::largest(conv, images);
+    let largest = largest_slab(conv, images);
+    let at_once = tiles_at_once(conv);
+    let layout = Layout::of(at_once);
     let (partials, scratch) = workspace.split_at_mut(parts * partial_elements(conv));
     let [slab_len, v_len, e_len] = scratch_elements(conv);
     partials
@@ -69,17 +83,22 @@ pub fn winograd_grad_weight(
             let (buffer, scratch) = scratch.split_at_mut(slab_len);
             let (v, e) = scratch.split_at_mut(v_len);
             let first = part * images;
-            let mut adds = false;
+            let (mut adds, mut tiles) = (false, 0);
             for slab in largest.cover(conv, first..conv.n.min(first + images)) {
                 fill(conv, slab, x, buffer);
                 let line = slab.first_image * conv.out_h() + slab.first_row;
                 let dy = &dy[line * conv.out_w() * conv.o..];
                 blocks(conv, slab, |block| {
-                    isa.run(|| transform(conv, buffer, dy, block, v, e));
-                    add_products(isa, conv, block.len(), adds, v, e, sums);
-                    adds = true;
+                    if tiles + block.len() > at_once {
+                        add_products(isa, conv, (layout, tiles), adds, v, e, sums);
+                        (adds, tiles) = (true, 0);
+                    }
+                    let (v, e) = (&mut v[tiles * TILE..], &mut e[tiles * TILE..]);
+                    isa.run(|| transform(layout, conv, buffer, dy, block, v, e));
+                    tiles += block.len();
                 });
             }
+            add_products(isa, conv, (layout, tiles), adds, v, e, sums);
         });
     dweight.par_chunks_mut(conv.patch()).enumerate().for_each(|(o, dweight)| {
         let parts = partials.chunks_exact(partial_elements(conv));
@@ -95,10 +114,18 @@ pub fn winograd_grad_weight(
 
 /// `v[c / 16][place][tile][c % 16]` and `e[o / 16][place][tile][o % 16]`.
 #[inline(always)]
-fn transform(conv: Conv2d, slab: &[f32], dy: &[f32], block: &[Tile], v: &mut [f32], e: &mut [f32]) {
+fn transform(
+    layout: Layout,
+    conv: Conv2d,
+    slab: &[f32],
+    dy: &[f32],
+    block: &[Tile],
+    v: &mut [f32],
+    e: &mut [f32],
+) {
     for (i, tile) in block.iter().enumerate() {
-        places::input::<L>(conv, &slab[tile.input..], &mut v[i * TILE..]);
-        places::output_backward::<L>(conv, dy, *tile, &mut e[i * TILE..]);
+        places::input::<L>(layout, conv, &slab[tile.input..], &mut v[i * TILE..]);
+        places::output_backward::<L>(layout, conv, dy, *tile, &mut e[i * TILE..]);
     }
 }
 
@@ -107,7 +134,7 @@ fn transform(conv: Conv2d, slab: &[f32], dy: &[f32], block: &[Tile], v: &mut [f3
 fn add_products(
     isa: Isa,
     conv: Conv2d,
-    tiles: usize,
+    (layout, tiles): (Layout, usize),
     adds: bool,
     v: &[f32],
     e: &[f32],
@@ -118,7 +145,7 @@ fn add_products(
         run: tiles,
         x_run: 0,
         x_step: TILE,
-        panel_step: PANEL / LANES,
+        panel_step: layout.panel / LANES,
         y_row: padded(conv.c),
         y_panel: LANES,
         rows: conv.o,
@@ -126,8 +153,9 @@ fn add_products(
         adds,
     };
     for (place, sums) in sums.chunks_exact_mut(conv.o * padded(conv.c)).enumerate() {
-        let starts = (0..conv.o).map(|o| place * PLACE + o / LANES * PANEL + o % LANES);
-        multiply(isa, &walk, e, starts, &v[place * PLACE..], sums);
+        let starts =
+            (0..conv.o).map(|o| place * layout.place + o / LANES * layout.panel + o % LANES);
+        multiply(isa, &walk, e, starts, &v[place * layout.place..], sums);
     }
 }
 

@@ -10,8 +10,6 @@ use crate::geometry::Conv2d;
 pub const PLACES: usize = 16;
 /// Tiles that are worked on at a time: few, to stay in L2, and whole tiles of every microkernel.
 pub const BLOCK: usize = 48;
-/// Tiles of a task, or it reads the filters for too little work.
-const LEAST: usize = 32;
 
 /// A tile.
 #[derive(Clone, Copy, Default)]
@@ -67,9 +65,19 @@ pub fn tiles_per_image(conv: Conv2d) -> usize {
     conv.out_h().div_ceil(2) * conv.out_w().div_ceil(2)
 }
 
-/// Images of a task.
+/// Images of a task: at least a block's, or it reads the filters for too little work.
 pub fn images_of_task(conv: Conv2d) -> usize {
-    images_per_task(conv).max(LEAST.div_ceil(tiles_per_image(conv)))
+    images_per_task(conv).max(BLOCK.div_ceil(tiles_per_image(conv)))
+}
+
+/// The largest slab of a task of that many images: at least a block's, where images are small.
+pub fn largest_slab(conv: Conv2d, images: usize) -> Slab {
+    let slab = Slab::largest(conv, images);
+    if slab.rows < conv.out_h() {
+        return slab;
+    }
+    let block = BLOCK.div_ceil(tiles_per_image(conv)).min(images);
+    Slab { images: slab.images.max(block), ..slab }
 }
 
 /// Elements of a slab's buffer. At an odd end, tiles read beyond the slab what only outputs outside

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::chunks::{CHUNK, is_plain_gemm};
+use super::chunks::{CHUNK, is_plain_gemm, most_parts};
 use super::patches::gather;
 use super::winograd::{winograd_grad_weight, winograd_grad_weight_workspace};
 use crate::cpu::gemm::{self, Strides, sgemm};
@@ -10,17 +10,12 @@ use crate::cpu::isa::Isa;
 use crate::cpu::reduce;
 use crate::geometry::{Conv2d, ConvAlgorithm, Gemm};
 
-/// Maximum elements of all partial gradients together: 8 MiB, unless two parts need more.
-const PARTIALS: usize = 2 * 1024 * 1024;
-/// Maximum number of parts.
-const PARTS: usize = 16;
-
 fn as_gemm(conv: Conv2d) -> Gemm {
     Gemm { m: conv.o, n: conv.c, k: conv.rows(), trans_a: true, trans_b: false }
 }
 
 fn parts(conv: Conv2d) -> usize {
-    (PARTIALS / (conv.o * conv.patch()).max(1)).clamp(2, PARTS)
+    most_parts(conv.o * conv.patch())
 }
 
 /// How rows are distributed: (rows per chunk, rows per task, a multiple of the former).

@@ -9,14 +9,11 @@ use super::tiles::{
     BLOCK, PLACES, Tile, blocks, fill, largest_slab, padded, slab_elements, tiles_per_image,
 };
 use super::transforms::{self, Vector};
+use crate::cpu::conv2d::chunks::most_parts;
 use crate::cpu::isa::Isa;
 use crate::cpu::microkernel::{LANES, Walk, multiply};
 use crate::geometry::Conv2d;
 
-/// Most elements of all partial gradients together, unless two parts need more: 8 MiB.
-const PARTIALS: usize = 2 * 1024 * 1024;
-/// Most parts.
-const PARTS: usize = 16;
 /// Tiles of a part, or the sum of the parts costs as much as they do.
 const LEAST: usize = 96;
 
@@ -37,7 +34,7 @@ fn partial_elements(conv: Conv2d) -> usize {
 
 /// Images of a part.
 fn images_of_part(conv: Conv2d) -> usize {
-    let fitting = (PARTIALS / partial_elements(conv)).clamp(2, PARTS);
+    let fitting = most_parts(partial_elements(conv));
     let worthwhile = (conv.n * tiles_per_image(conv) / LEAST).max(1);
     // A power of two, so that threads get equal numbers of parts.
     let parts = 1 << fitting.min(worthwhile).ilog2();

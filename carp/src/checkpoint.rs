@@ -66,8 +66,7 @@ pub fn save(
     ]
     .map(|(key, value)| (key.to_owned(), value))
     .into();
-    let all = tensors.iter().map(|(name, shape, data)| (&name[..], &shape[..], &data[..]));
-    metadata.insert(CHECKSUM.to_owned(), checksum(&metadata, all));
+    metadata.insert(CHECKSUM.to_owned(), checksum(&metadata, parts(tensors)));
     let file = safetensors::serialize(views, Some(metadata.into_iter().collect()))
         .map_err(|error| Error::data(path, format!("cannot be written: {error}")))?;
     Ok(write_atomically(path, &file)?)
@@ -107,7 +106,7 @@ impl Checkpoint {
         }
         let checkpoint = Checkpoint { path: path.to_owned(), tensors, metadata };
         if !is_unchecked
-            && checkpoint.entry(CHECKSUM)? != checksum(&checkpoint.metadata, checkpoint.all())
+            && checkpoint.entry(CHECKSUM)? != checksum(&checkpoint.metadata, checkpoint.parts())
         {
             let detail = "has changed since it was written: its checksum is another one";
             return Err(Error::data(path, detail));
@@ -115,7 +114,7 @@ impl Checkpoint {
         Ok(checkpoint)
     }
 
-    fn all(&self) -> impl Iterator<Item = (&str, &[usize], &[f32])> {
+    fn parts(&self) -> impl Iterator<Item = Part<'_>> {
         self.tensors.iter().map(|(name, (shape, data))| (&name[..], &shape[..], &data[..]))
     }
 
@@ -148,7 +147,7 @@ impl Checkpoint {
 
     /// SHA-256 of the weights, as [`weights_sha256`] of its tensors.
     pub fn weights_sha256(&self) -> String {
-        weights_digest(self.all())
+        weights_digest(self.parts())
     }
 
     fn entry(&self, key: &str) -> Result<&str> {
@@ -171,11 +170,15 @@ impl Checkpoint {
 /// SHA-256, in hexadecimal, over names, shapes and numbers (little-endian) of student and teacher,
 /// sorted by name.
 pub fn weights_sha256(tensors: &[NamedTensor]) -> String {
-    weights_digest(tensors.iter().map(|(name, shape, data)| (&name[..], &shape[..], &data[..])))
+    weights_digest(parts(tensors))
 }
 
 /// A tensor's name, shape and numbers.
 type Part<'a> = (&'a str, &'a [usize], &'a [f32]);
+
+fn parts(tensors: &[NamedTensor]) -> impl Iterator<Item = Part<'_>> {
+    tensors.iter().map(|(name, shape, data)| (&name[..], &shape[..], &data[..]))
+}
 
 fn weights_digest<'a>(tensors: impl Iterator<Item = Part<'a>>) -> String {
     let of_network = |name: &str| name.starts_with("student.") || name.starts_with("teacher.");

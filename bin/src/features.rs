@@ -12,8 +12,9 @@ use evaluations::features::{AnySize, FeatureSet, POOLED, SCALES};
 use evaluations::network_file::{NetworkFile, NetworkName};
 use files::check_output;
 
+use crate::at_least_one::at_least_one;
+use crate::bars::ImageBar;
 use crate::data_args::DataArgs;
-use crate::image_bar::ImageBar;
 use crate::network_args::{NetworkArgs, batch_size};
 use crate::print::say;
 use crate::threads::on_threads;
@@ -89,9 +90,7 @@ enum FilterName {
 pub fn run(args: &FeaturesArgs) -> Result<ExitCode> {
     check_output(&args.out)?;
     for (option, side) in [("--fit", args.fit), ("--stretch", args.stretch)] {
-        if side == Some(0) {
-            return Err(Error::usage(format!("{option} is 0, should be at least 1")));
-        }
+        at_least_one(option, side.unwrap_or(1))?;
     }
     let mut source = args.network.open(&args.checkpoint)?;
     let (set, per_second) = on_threads(args.threads, || {

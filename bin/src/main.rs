@@ -4,7 +4,9 @@
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
+mod at_least_one;
 mod audit;
+mod bars;
 mod bench;
 mod commas;
 mod config_args;
@@ -13,7 +15,6 @@ mod data_args;
 mod device;
 mod eval;
 mod features;
-mod image_bar;
 mod inspect;
 mod network_args;
 mod one_of;

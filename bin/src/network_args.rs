@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use carp::error::{Error, Result};
+use carp::error::Result;
 use carp::views::EvalTransform;
 use clap::Args;
 use clap::builder::TypedValueParser;
@@ -11,6 +11,7 @@ use evaluations::network_file::{NetworkFile, NetworkName};
 use evaluations::network_role::Role;
 use evaluations::trained::TrainedBackbone;
 
+use crate::at_least_one::at_least_one;
 use crate::device::DeviceArgs;
 use crate::one_of::one_of;
 use crate::print::say;
@@ -81,10 +82,9 @@ impl NetworkArgs {
 /// # Errors
 /// A batch of 0 images.
 pub fn batch_size(file: &NetworkFile, given: Option<usize>) -> Result<usize> {
-    match given.unwrap_or(file.config().map_or(64, |config| config.knn.batch_size)) {
-        0 => Err(Error::usage("--batch-size is 0, should be at least 1".to_owned())),
-        batch => Ok(batch),
-    }
+    let batch = given.unwrap_or(file.config().map_or(64, |config| config.knn.batch_size));
+    at_least_one("--batch-size", batch)?;
+    Ok(batch)
 }
 
 /// How `--network` takes the network of a role.

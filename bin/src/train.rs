@@ -10,8 +10,9 @@ use carp::train::{Monitor, Outcome, TrainEvent, Trainer, train};
 use clap::Args;
 use evaluations::online_knn::OnlineKnn;
 use files::check_output_folder;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 
+use crate::bars::message_bar;
 use crate::config_args::ConfigArgs;
 use crate::device::DeviceArgs;
 use crate::print::{say, try_print};
@@ -98,10 +99,8 @@ impl Screen<'_> {
             TrainEvent::Start { first_step, steps, planned_bytes } => {
                 let mebibytes = planned_bytes as f64 / f64::from(1 << 20);
                 self.line(&format!("one step needs {mebibytes:.1} MiB, planned in advance"));
-                self.bar = ProgressBar::new(steps as u64).with_position(first_step as u64);
+                self.bar = message_bar(steps).with_position(first_step as u64);
                 self.bar.reset_eta();
-                let style = "{bar:24} {pos}/{len}  {msg}  ETA {eta}";
-                self.bar.set_style(ProgressStyle::with_template(style).expect("a valid template"));
             }
             TrainEvent::Knn { step, accuracy } => {
                 self.line(&format!("step {step:>6}: k-NN accuracy {:.2} %", 100.0 * accuracy));

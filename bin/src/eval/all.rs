@@ -13,8 +13,10 @@ use evaluations::all::{
 use evaluations::linear::ProbeOptimizer;
 use evaluations::network_file::{NetworkFile, NetworkName};
 use files::{check_output, check_output_folder, write_atomically};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 
+use crate::at_least_one::at_least_one;
+use crate::bars::bar;
 use crate::data_args::DataArgs;
 use crate::device::DeviceArgs;
 use crate::network_args::{batch_size, network_name, network_option, tell};
@@ -144,9 +146,7 @@ impl AllArgs {
 }
 
 pub fn run(args: &AllArgs) -> Result<ExitCode> {
-    if args.fit == 0 {
-        return Err(Error::usage("--fit is 0, should be at least 1".to_owned()));
-    }
+    at_least_one("--fit", args.fit)?;
     let folder = args.folder()?;
     check_output_folder(&folder)?;
     args.json.as_deref().map_or(Ok(()), check_output)?;
@@ -211,10 +211,7 @@ struct Screen {
 
 impl Screen {
     fn new() -> Screen {
-        let bar = ProgressBar::new(0);
-        let style = "{msg}  {bar:24} {pos}/{len}  {per_sec}  ETA {eta}";
-        bar.set_style(ProgressStyle::with_template(style).expect("a valid template"));
-        Screen { bar, part: String::new() }
+        Screen { bar: bar("", 0), part: String::new() }
     }
 
     fn show(&mut self, event: EvaluationEvent) {

@@ -1,8 +1,10 @@
 //! What the protocols that train a classifier share: its views, and the progress bar.
 
-use evaluations::linear::{ClassifierEvent, EpochResult};
-use indicatif::{ProgressBar, ProgressStyle};
+use evaluations::accuracy::first_of_most;
+use evaluations::linear::ClassifierEvent;
+use indicatif::ProgressBar;
 
+use crate::bars::message_bar;
 use crate::print::say;
 
 /// Reads `0.08,1`.
@@ -22,9 +24,7 @@ pub struct Screen {
 impl Screen {
     /// For classifiers with these learning rates.
     pub fn new(lr: &[f64]) -> Screen {
-        let bar = ProgressBar::new(0);
-        let style = "{bar:24} {pos}/{len}  {msg}  ETA {eta}";
-        bar.set_style(ProgressStyle::with_template(style).expect("a valid template"));
+        let bar = message_bar(0);
         bar.set_message("preparing features");
         Screen { bar, lr: lr.to_vec() }
     }
@@ -37,12 +37,8 @@ impl Screen {
                 self.bar.set_position(step as u64);
             }
             ClassifierEvent::Epoch(results) => {
-                let rated: Vec<(&EpochResult, &f64)> = results.iter().zip(&self.lr).collect();
-                let better = |a: usize, b: usize| {
-                    if rated[b].0.test.top1 > rated[a].0.test.top1 { b } else { a }
-                };
-                let best = (0..rated.len()).reduce(better).expect("at least one learning rate");
-                let (best, lr) = rated[best];
+                let at = first_of_most(results.iter().map(|epoch| epoch.test.top1));
+                let (best, lr) = (&results[at], self.lr[at]);
                 self.bar.set_message(format!(
                     "epoch {}: top-1 {:.2} % (lr {lr}, loss {:.3})",
                     best.epoch,

@@ -19,7 +19,8 @@ use evaluations::ranking::KEPT;
 
 use super::feature_source::{FeatureSource, files, wanted};
 use super::report::{Source, print_source};
-use crate::image_bar::{PartsBar, watched};
+use crate::at_least_one::at_least_one;
+use crate::bars::{PartsBar, watched};
 use crate::network_args::batch_size;
 use crate::print::say;
 use crate::threads::on_threads;
@@ -118,9 +119,7 @@ fn measure(args: &CopyDetectionArgs) -> Result<(Source, CopyDetectionResult)> {
         let detail = "--names is for --features: a data set has its own file names";
         return Err(Error::usage(detail.to_owned()));
     }
-    if args.stretch == 0 {
-        return Err(Error::usage("--stretch is 0, should be at least 1".to_owned()));
-    }
+    at_least_one("--stretch", args.stretch)?;
     let images = &args.source.images;
     let (mut file, mut source) = images.open(checkpoint)?;
     let contents = images.data.contents(&file)?;

@@ -12,8 +12,8 @@ use evaluations::linear_svm::SvmOptions;
 use super::class_table::{percent, print_classes};
 use super::feature_source::FeatureSource;
 use super::report::print_source;
+use crate::bars::watched;
 use crate::commas::with_commas;
-use crate::image_bar::watched;
 use crate::print::say;
 use crate::threads::on_threads;
 

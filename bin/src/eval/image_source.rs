@@ -13,8 +13,8 @@ use evaluations::network_file::{NetworkFile, NetworkName};
 use evaluations::trained::{LabelledSplits, TrainedBackbone};
 
 use super::report::Source;
+use crate::bars::{ImageBar, watched};
 use crate::data_args::DataArgs;
-use crate::image_bar::{ImageBar, watched};
 use crate::network_args::{NetworkArgs, batch_size};
 
 /// A network of a checkpoint, and images.

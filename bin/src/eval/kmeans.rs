@@ -16,7 +16,7 @@ use super::class_args::ClassArgs;
 use super::feature_source::FeatureSource;
 use super::image_source::Sets;
 use super::report::print_source;
-use crate::image_bar::watched;
+use crate::bars::watched;
 use crate::print::say;
 use crate::threads::on_threads;
 

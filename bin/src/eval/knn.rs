@@ -11,8 +11,8 @@ use evaluations::knn::{KnnAccuracy, KnnOptions, evaluate};
 use super::class_args::ClassArgs;
 use super::feature_source::FeatureSource;
 use super::report::print_source;
+use crate::bars::watched;
 use crate::commas::with_commas;
-use crate::image_bar::watched;
 use crate::print::say;
 use crate::threads::on_threads;
 

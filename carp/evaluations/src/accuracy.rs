@@ -1,4 +1,4 @@
-//! Top-1 and top-5 accuracy of logits.
+//! Top-1 and top-5 accuracy of logits, and the best of several.
 
 use serde::Serialize;
 
@@ -54,6 +54,12 @@ fn rank(logits: &[f32], label: usize) -> usize {
 pub fn predicted(logits: &[f32]) -> Option<u32> {
     let numbers = (0..).zip(logits).filter(|(_, logit)| !logit.is_nan());
     numbers.reduce(|a, b| if b.1 > a.1 { b } else { a }).map(|(class, _)| class)
+}
+
+/// The place of the largest value, the first on a tie.
+pub fn first_of_most(values: impl Iterator<Item = f64>) -> usize {
+    let better = |best: (usize, f64), next: (usize, f64)| if next.1 > best.1 { next } else { best };
+    values.enumerate().fold((0, f64::NEG_INFINITY), better).0
 }
 
 #[cfg(test)]

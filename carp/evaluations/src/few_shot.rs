@@ -13,6 +13,7 @@ use tensor::random::{Purpose, Stream};
 
 use super::average_precision::average_precision;
 use super::linear_svm::LinearSvm;
+use crate::accuracy::first_of_most;
 use crate::features::{ClassIds, FeatureSet};
 pub use crate::few_shot_options::{Difficult, FewShotOptions};
 pub use crate::few_shot_scores::{ClassPrecision, CostScore, ShortClass, ShotScore};
@@ -234,8 +235,7 @@ impl Problem<'_> {
         };
         let (costs, mut per_class): (Vec<CostScore>, Vec<Vec<ClassPrecision>>) =
             self.options.costs.iter().map(of_cost).collect::<Result<_>>()?;
-        let better = |a: usize, b: usize| if costs[b].map > costs[a].map { b } else { a };
-        let best = (0..costs.len()).reduce(better).expect("at least one cost");
+        let best = first_of_most(costs.iter().map(|cost| cost.map));
         let (best, per_class) = (&costs[best], per_class.swap_remove(best));
         let (best_cost, map, map_sd) = (best.cost, best.map, best.map_sd);
         let short = shots.map_or(vec![], |shots| self.short(shots));

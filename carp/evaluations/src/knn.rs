@@ -11,6 +11,7 @@ use datasets::Progress;
 use rayon::prelude::*;
 use tensor::math::exp;
 
+use crate::accuracy::first_of_most;
 use crate::confusion::Confusion;
 use crate::features::{ClassIds, FeatureSet, Labelled};
 pub use crate::knn_result::{KnnAccuracy, KnnOptions, KnnResult, Ranking};
@@ -49,8 +50,8 @@ pub fn evaluate(
         *class = ids.label(*class);
     }
     let accuracies = accuracies(&options.ks, &rankings, bank.len(), queries);
-    let better = |a: usize, b: usize| if accuracies[b].top1 > accuracies[a].top1 { b } else { a };
-    let best = (0..accuracies.len()).reduce(better);
+    let best = first_of_most(accuracies.iter().map(|accuracy| accuracy.top1));
+    let best = (!accuracies.is_empty()).then_some(best);
     let confusion = best.map_or_else(Confusion::default, |best| {
         let predicted = rankings[best].iter().map(|ranking| Some(ranking[0]));
         let pairs = queries.iter().copied().zip(predicted);

@@ -9,7 +9,7 @@ use carp::step::Optimizer;
 use super::batches::{Batches, FeatureBatch};
 use super::result::{ClassifierEvent, EpochResult, HeadResult, LinearResult};
 use super::settings::{LinearSettings, ProbeOptimizer};
-use crate::accuracy::{Accuracy, Counter, predicted};
+use crate::accuracy::{Accuracy, Counter, first_of_most, predicted};
 use crate::confusion::Confusion;
 use crate::features::Labelled;
 use crate::heads::{Heads, HeadsConfig};
@@ -128,11 +128,6 @@ fn head_result(lr: f64, epochs: Vec<EpochResult>) -> HeadResult {
 /// The first epoch with the highest top-1 accuracy.
 pub(crate) fn best_epoch(epochs: &[EpochResult]) -> EpochResult {
     epochs[first_of_most(epochs.iter().map(|epoch| epoch.test.top1))]
-}
-
-fn first_of_most(values: impl Iterator<Item = f64>) -> usize {
-    let better = |best: (usize, f64), next: (usize, f64)| if next.1 > best.1 { next } else { best };
-    values.enumerate().fold((0, f64::NEG_INFINITY), better).0
 }
 
 /// How a head does on the test set.

@@ -48,10 +48,20 @@ pub fn watched<T>(what: &str, work: impl FnOnce(Progress) -> T) -> T {
     result
 }
 
-fn bar(what: &str, all: usize) -> ProgressBar {
+/// A bar that starts with what it counts, and shows how many of it are done per second.
+pub fn bar(what: &str, all: usize) -> ProgressBar {
     let style = "{msg}  {bar:24} {pos}/{len}  {per_sec}  ETA {eta}";
+    styled(style, all).with_message(what.to_owned())
+}
+
+/// A bar with a message behind it that changes as it goes on.
+pub fn message_bar(all: usize) -> ProgressBar {
+    styled("{bar:24} {pos}/{len}  {msg}  ETA {eta}", all)
+}
+
+fn styled(style: &str, all: usize) -> ProgressBar {
     let style = ProgressStyle::with_template(style).expect("a valid template");
-    ProgressBar::new(all as u64).with_message(what.to_owned()).with_style(style)
+    ProgressBar::new(all as u64).with_style(style)
 }
 
 /// A bar for one part of the images after another; hidden without a terminal.

@@ -13,11 +13,14 @@ pub enum ConvChoice {
     Direct,
     /// Winograd's F(2x2,3x3) wherever it can compute them.
     Winograd2,
+    /// Winograd's F(4x4,3x3) wherever it can compute them.
+    Winograd4,
 }
 
 impl ConvChoice {
     /// All choices.
-    pub const ALL: [ConvChoice; 3] = [ConvChoice::Auto, ConvChoice::Direct, ConvChoice::Winograd2];
+    pub const ALL: [ConvChoice; 4] =
+        [ConvChoice::Auto, ConvChoice::Direct, ConvChoice::Winograd2, ConvChoice::Winograd4];
 
     /// Name in settings.
     pub fn name(self) -> &'static str {
@@ -30,6 +33,7 @@ impl ConvChoice {
             ConvChoice::Auto => None,
             ConvChoice::Direct => Some(ConvAlgorithm::Direct),
             ConvChoice::Winograd2 => Some(ConvAlgorithm::Winograd2),
+            ConvChoice::Winograd4 => Some(ConvAlgorithm::Winograd4),
         }
     }
 }

@@ -9,17 +9,21 @@ pub enum ConvAlgorithm {
     Direct,
     /// Winograd's F(2x2,3x3): for 3x3 of stride 1, with 2.25 times fewer products.
     Winograd2,
+    /// Winograd's F(4x4,3x3): likewise, with 4 times fewer.
+    Winograd4,
 }
 
 impl ConvAlgorithm {
     /// All of them.
-    pub const ALL: [ConvAlgorithm; 2] = [ConvAlgorithm::Direct, ConvAlgorithm::Winograd2];
+    pub const ALL: [ConvAlgorithm; 3] =
+        [ConvAlgorithm::Direct, ConvAlgorithm::Winograd2, ConvAlgorithm::Winograd4];
 
     /// Name in settings and tables.
     pub fn name(self) -> &'static str {
         match self {
             ConvAlgorithm::Direct => "direct",
             ConvAlgorithm::Winograd2 => "winograd2",
+            ConvAlgorithm::Winograd4 => "winograd4",
         }
     }
 
@@ -29,6 +33,9 @@ impl ConvAlgorithm {
             ConvAlgorithm::Direct => ["conv2d", "conv2d_grad_input", "conv2d_grad_weight"],
             ConvAlgorithm::Winograd2 => {
                 ["winograd2", "winograd2_grad_input", "winograd2_grad_weight"]
+            }
+            ConvAlgorithm::Winograd4 => {
+                ["winograd4", "winograd4_grad_input", "winograd4_grad_weight"]
             }
         }
     }
@@ -95,14 +102,22 @@ impl Conv2d {
         Conv2d { algorithm, ..self }
     }
 
-    /// The algorithm for this shape: Winograd's, unless its tiles lie mostly beyond the edge, or there
-    /// are too few channels for the products saved to pay for its transforms.
+    /// The algorithm for this shape: direct with few channels, where the products saved do not pay for
+    /// Winograd's transforms, else the one with the fewest products, tiles beyond the edge included;
+    /// of two equals the more accurate.
     pub fn preferred(self) -> ConvAlgorithm {
-        let channels = self.c.min(self.o) >= 16;
-        if channels && self.out_h().min(self.out_w()) > 1 {
-            return ConvAlgorithm::Winograd2;
+        let products = |algorithm| {
+            let tiles = |m| self.out_h().div_ceil(m) * self.out_w().div_ceil(m);
+            match algorithm {
+                ConvAlgorithm::Direct => 9 * tiles(1),
+                ConvAlgorithm::Winograd2 => 16 * tiles(2),
+                ConvAlgorithm::Winograd4 => 36 * tiles(4),
+            }
+        };
+        if self.c.min(self.o) < 16 {
+            return ConvAlgorithm::Direct;
         }
-        ConvAlgorithm::Direct
+        ConvAlgorithm::ALL.into_iter().min_by_key(|&algorithm| products(algorithm)).expect("three")
     }
 
     /// Output height P.

@@ -168,7 +168,7 @@ pub struct TrainConfig {
     /// Fusion passes: all, none, or a comma-separated list; see docs/fusion.md.
     #[serde(with = "super::passes")]
     pub fuse: Passes,
-    /// How to compute convolutions: auto, direct or winograd2; see docs/convolution.md.
+    /// How to compute convolutions: auto, direct, winograd2 or winograd4; see docs/convolution.md.
     pub conv: ConvChoice,
 }
 

@@ -2,7 +2,7 @@
 
 use super::direct::{direct, direct_workspace};
 use super::filter::Filter;
-use super::winograd::{winograd, winograd_workspace};
+use super::winograd::{F2, F4, winograd, winograd_workspace};
 use crate::cpu::isa::Isa;
 use crate::geometry::{Conv2d, ConvAlgorithm};
 
@@ -10,7 +10,8 @@ use crate::geometry::{Conv2d, ConvAlgorithm};
 pub fn convolve_workspace(conv: Conv2d) -> usize {
     match conv.algorithm {
         ConvAlgorithm::Direct => direct_workspace(conv),
-        ConvAlgorithm::Winograd2 => winograd_workspace(conv),
+        ConvAlgorithm::Winograd2 => winograd_workspace::<F2, _, _>(conv),
+        ConvAlgorithm::Winograd4 => winograd_workspace::<F4, _, _>(conv),
     }
 }
 
@@ -25,6 +26,7 @@ pub fn convolve(
 ) {
     match conv.algorithm {
         ConvAlgorithm::Direct => direct(isa, conv, x, filter, y, workspace),
-        ConvAlgorithm::Winograd2 => winograd(isa, conv, x, filter, y, workspace),
+        ConvAlgorithm::Winograd2 => winograd::<F2, _, _>(isa, conv, x, filter, y, workspace),
+        ConvAlgorithm::Winograd4 => winograd::<F4, _, _>(isa, conv, x, filter, y, workspace),
     }
 }

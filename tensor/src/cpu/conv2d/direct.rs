@@ -44,6 +44,7 @@ pub fn direct(
                     run: conv.s * conv.c,
                     x_run: Slab::row(conv),
                     x_step: 1,
+                    panel_run: conv.s * conv.c,
                     panel_step: conv.patch(),
                     y_row: conv.o,
                     y_panel: LANES,

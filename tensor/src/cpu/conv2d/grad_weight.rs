@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::chunks::{CHUNK, is_plain_gemm, most_parts};
 use super::patches::gather;
-use super::winograd::{winograd_grad_weight, winograd_grad_weight_workspace};
+use super::winograd::{F2, F4, winograd_grad_weight, winograd_grad_weight_workspace};
 use crate::cpu::gemm::{self, Strides, sgemm};
 use crate::cpu::isa::Isa;
 use crate::cpu::reduce;
@@ -30,8 +30,10 @@ pub fn grad_weight_workspace(conv: Conv2d) -> usize {
     if is_plain_gemm(conv) {
         return gemm::workspace(as_gemm(conv));
     }
-    if conv.algorithm == ConvAlgorithm::Winograd2 {
-        return winograd_grad_weight_workspace(conv);
+    match conv.algorithm {
+        ConvAlgorithm::Direct => {}
+        ConvAlgorithm::Winograd2 => return winograd_grad_weight_workspace::<F2, _, _>(conv),
+        ConvAlgorithm::Winograd4 => return winograd_grad_weight_workspace::<F4, _, _>(conv),
     }
     let (chunk, per_task) = deal(conv.rows(), conv.patch(), parts(conv));
     conv.rows().div_ceil(per_task) * (conv.o + chunk) * conv.patch()
@@ -49,8 +51,14 @@ pub fn grad_weight(
     if is_plain_gemm(conv) {
         return gemm::gemm(as_gemm(conv), dy, x, dweight, workspace);
     }
-    if conv.algorithm == ConvAlgorithm::Winograd2 {
-        return winograd_grad_weight(isa, conv, x, dy, dweight, workspace);
+    match conv.algorithm {
+        ConvAlgorithm::Direct => {}
+        ConvAlgorithm::Winograd2 => {
+            return winograd_grad_weight::<F2, _, _>(isa, conv, x, dy, dweight, workspace);
+        }
+        ConvAlgorithm::Winograd4 => {
+            return winograd_grad_weight::<F4, _, _>(isa, conv, x, dy, dweight, workspace);
+        }
     }
     let (k, o, rows) = (conv.patch(), conv.o, conv.rows());
     let (chunk, per_task) = deal(rows, k, parts(conv));

@@ -30,9 +30,7 @@ impl Slab {
             return Slab { first_image, images, first_row, rows: conv.out_h() };
         }
         let input_rows = (CHUNK / 2 / row).saturating_sub(conv.r);
-        let rows = input_rows / conv.stride + 1;
-        // Tiles of two rows do not straddle slabs.
-        let rows = rows.next_multiple_of(2).min(conv.out_h());
+        let rows = (input_rows / conv.stride + 1).min(conv.out_h());
         Slab { first_image, images: 1, first_row, rows }
     }
 

@@ -1,7 +1,7 @@
 //! A tile in AVX-512's intrinsics: given loops, the compiler spills a tile of this size.
 
 use std::arch::x86_64::{
-    __m512, __mmask16, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_storeu_ps,
+    __m512, __mmask16, _mm512_add_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_storeu_ps,
     _mm512_maskz_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps,
 };
 
@@ -23,7 +23,7 @@ pub fn tile<const PANELS: usize>(
     (rows, width): (usize, usize),
 ) {
     let last_panel = (PANELS - 1) * walk.panel_step;
-    assert!(last_panel + walk.inner() <= panels.len(), "a panel reaches outside");
+    assert!(last_panel + walk.panel_reach() <= panels.len(), "a panel reaches outside");
     assert!(PANELS == 1 || walk.y_panel >= LANES, "panels of Y overlap");
     let last_lanes = (rows - 1) * walk.y_row + (PANELS - 1) * walk.y_panel;
     assert!(last_lanes + width - (PANELS - 1) * LANES <= y.len(), "a row of Y reaches outside");
@@ -38,19 +38,9 @@ pub fn tile<const PANELS: usize>(
     // SAFETY: rows of X and Y and the panels stay inside their slices: see the asserts. Masked lanes
     // are neither read nor written.
     unsafe {
-        if walk.adds {
-            for (row, sums) in sums.iter_mut().enumerate() {
-                if row < rows {
-                    for (panel, sum) in sums.iter_mut().enumerate() {
-                        let y = y.as_ptr().wrapping_add(row * walk.y_row + panel * walk.y_panel);
-                        *sum = _mm512_maskz_loadu_ps(masks[panel], y);
-                    }
-                }
-            }
-        }
         for r in 0..walk.runs {
             let x = x.as_ptr().add(r * walk.x_run);
-            let panels = panels.as_ptr().add(r * walk.run);
+            let panels = panels.as_ptr().add(r * walk.panel_run);
             for k in 0..walk.run {
                 let weights: [__m512; PANELS] = std::array::from_fn(|panel| {
                     _mm512_loadu_ps(panels.add(panel * walk.panel_step + k).cast())
@@ -68,11 +58,16 @@ pub fn tile<const PANELS: usize>(
             if row < rows {
                 for (panel, sum) in sums.iter().enumerate() {
                     let y = y.as_mut_ptr().wrapping_add(row * walk.y_row + panel * walk.y_panel);
+                    let sum = if walk.adds {
+                        _mm512_add_ps(_mm512_maskz_loadu_ps(masks[panel], y), *sum)
+                    } else {
+                        *sum
+                    };
                     // A masked store is slow on some processors.
                     if width == PANELS * LANES {
-                        _mm512_storeu_ps(y, *sum);
+                        _mm512_storeu_ps(y, sum);
                     } else {
-                        _mm512_mask_storeu_ps(y, masks[panel], *sum);
+                        _mm512_mask_storeu_ps(y, masks[panel], sum);
                     }
                 }
             }

@@ -43,16 +43,12 @@ fn tile(
     (rows, width): (usize, usize),
 ) {
     let mut sums = [[0.0; LANES]; ROWS];
-    if walk.adds {
-        for (sums, y) in sums.iter_mut().take(rows).zip(y.chunks(walk.y_row)) {
-            sums[..width].copy_from_slice(&y[..width]);
-        }
-    }
     for start in starts {
         assert!(start + walk.reach() <= x.len(), "a row of X reaches outside");
     }
-    for (r, weights) in (0..walk.runs).zip(panel[..walk.inner()].chunks_exact(walk.run)) {
+    for r in 0..walk.runs {
         let first = starts.map(|start| start + r * walk.x_run);
+        let weights = &panel[r * walk.panel_run..][..walk.run];
         for (k, weights) in weights.iter().enumerate() {
             for (sums, first) in sums.iter_mut().zip(first) {
                 // SAFETY: at most `reach() - 1` behind the row's start, which the assert covers.
@@ -64,6 +60,11 @@ fn tile(
         }
     }
     for (sums, y) in sums.iter().take(rows).zip(y.chunks_mut(walk.y_row)) {
-        y[..width].copy_from_slice(&sums[..width]);
+        let y = &mut y[..width];
+        if walk.adds {
+            y.iter_mut().zip(sums).for_each(|(y, sum)| *y += sum);
+        } else {
+            y.copy_from_slice(&sums[..width]);
+        }
     }
 }

@@ -1,63 +1,72 @@
 //! Gradient by the weight, the transpose of the forward pass: with E = A dy A^T of each tile,
-//! `dweight = G^T [sum over tiles of E * (B^T d B)] G`. Each of the 16 places is a matrix product
+//! `dweight = G^T [sum over tiles of E * (B^T d B)] G`. Each of the TxT places is a matrix product
 //! `[O, tiles] [tiles, C]`.
+//!
+//! Images are dealt to parts, whose sums are added in order. A part takes a group of tiles at a time:
+//! transforms them, then multiplies place by place; both are shared by idle threads.
+
+use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::places::{self, L, Layout, TILE};
-use super::tiles::{
-    BLOCK, PLACES, Tile, blocks, fill, largest_slab, padded, slab_elements, tiles_per_image,
-};
-use super::transforms::{self, Vector};
+use super::places::{L, Places, TILE};
+use super::tiles::{Tile, padded};
+use super::transforms::{Transforms, Vector, both_sides};
 use crate::cpu::conv2d::chunks::most_parts;
 use crate::cpu::isa::Isa;
 use crate::cpu::microkernel::{LANES, Walk, multiply};
 use crate::geometry::Conv2d;
 
+/// Tiles of a block, which one task transforms.
+const BLOCK: usize = 32;
+/// Elements of sums that stay in L2 while tiles are transformed.
+const KEPT: usize = 256 * 1024;
+/// Elements of sums of which a second copy costs more than threads that share the places.
+const SHARED: usize = 1024 * 1024;
 /// Tiles of a part, or the sum of the parts costs as much as they do.
 const LEAST: usize = 96;
 
-/// Elements of sums that stay in L2 from one block of tiles to the next.
-const KEPT: usize = 256 * 1024;
-/// Tiles that are added at a time, if the sums do not stay there.
-const MANY: usize = 4 * BLOCK;
-
-/// Tiles that are added at a time: with more the sums are read and written less often.
-fn tiles_at_once(conv: Conv2d) -> usize {
-    if partial_elements(conv) > KEPT { MANY } else { BLOCK }
+/// Elements of the sums `[place][o][c]`.
+fn sum_elements(conv: Conv2d, places: usize) -> usize {
+    places * conv.o * padded(conv.c)
 }
 
-/// Elements of a partial gradient: the sums `[place][o][c]`.
-fn partial_elements(conv: Conv2d) -> usize {
-    PLACES * conv.o * padded(conv.c)
+/// Blocks of a group: with more, large sums are read and written less often.
+fn blocks_of_group(conv: Conv2d, places: usize) -> usize {
+    if sum_elements(conv, places) > KEPT { 4 } else { 1 }
 }
 
 /// Images of a part.
-fn images_of_part(conv: Conv2d) -> usize {
-    let fitting = most_parts(partial_elements(conv));
-    let worthwhile = (conv.n * tiles_per_image(conv) / LEAST).max(1);
+fn images_of_part(conv: Conv2d, m: usize, places: usize) -> usize {
+    let sums = sum_elements(conv, places);
+    if sums > SHARED {
+        return conv.n;
+    }
+    let worthwhile = (conv.n * Tile::per_image(conv, m) / LEAST).max(1);
     // A power of two, so that threads get equal numbers of parts.
-    let parts = 1 << fitting.min(worthwhile).ilog2();
+    let parts = 1 << most_parts(sums).min(worthwhile).ilog2();
     conv.n.div_ceil(parts)
 }
 
-/// Elements of a part's scratch memory: a slab, and for a block of tiles the places of the input and
-/// of the output's gradient.
-fn scratch_elements(conv: Conv2d) -> [usize; 3] {
-    let largest = largest_slab(conv, images_of_part(conv));
-    let layout = Layout::of(tiles_at_once(conv));
-    [slab_elements(conv, largest), layout.elements(conv.c), layout.elements(conv.o)]
+/// Elements of a part's scratch memory: a group's transforms of the input and of the output's
+/// gradient.
+fn group_elements<F: Transforms<M, T>, const M: usize, const T: usize>(conv: Conv2d) -> [usize; 2] {
+    let places = Places::<F, M, T>::of(BLOCK);
+    [conv.c, conv.o].map(|channels| blocks_of_group(conv, T * T) * places.elements(channels))
 }
 
-/// Elements of scratch memory for [`winograd_grad_weight`].
-pub fn winograd_grad_weight_workspace(conv: Conv2d) -> usize {
-    let parts = conv.n.div_ceil(images_of_part(conv));
-    parts * (partial_elements(conv) + scratch_elements(conv).iter().sum::<usize>())
+/// Elements of scratch memory for [`winograd_grad_weight`]: sums and a group per part.
+pub fn winograd_grad_weight_workspace<F: Transforms<M, T>, const M: usize, const T: usize>(
+    conv: Conv2d,
+) -> usize {
+    let parts = conv.n.div_ceil(images_of_part(conv, M, T * T));
+    let [v, e] = group_elements::<F, M, T>(conv);
+    parts * (sum_elements(conv, T * T) + v + e)
 }
 
 /// Gradient by the weight of a 3x3 convolution of stride 1: x `[N,H,W,C]` and dy `[N,P,Q,O]` to
-/// dweight `[O,R,S,C]`.
-pub fn winograd_grad_weight(
+/// dweight `[O,R,S,C]`, by `F(MxM,3x3)`.
+pub fn winograd_grad_weight<F: Transforms<M, T>, const M: usize, const T: usize>(
     isa: Isa,
     conv: Conv2d,
     x: &[f32],
@@ -65,113 +74,120 @@ pub fn winograd_grad_weight(
     dweight: &mut [f32],
     workspace: &mut [f32],
 ) {
-    let images = images_of_part(conv);
-    let parts = conv.n.div_ceil(images);
-    let largest = largest_slab(conv, images);
-    let at_once = tiles_at_once(conv);
-    let layout = Layout::of(at_once);
-    let (partials, scratch) = workspace.split_at_mut(parts * partial_elements(conv));
-    let [slab_len, v_len, e_len] = scratch_elements(conv);
-    partials
-        .par_chunks_mut(partial_elements(conv))
-        .zip(scratch.par_chunks_mut(slab_len + v_len + e_len))
-        .enumerate()
-        .for_each(|(part, (sums, scratch))| {
-            let (buffer, scratch) = scratch.split_at_mut(slab_len);
+    let places = Places::<F, M, T>::of(BLOCK);
+    let images = images_of_part(conv, M, T * T);
+    let sum_len = sum_elements(conv, T * T);
+    let group = blocks_of_group(conv, T * T) * BLOCK;
+    let [v_len, e_len] = group_elements::<F, M, T>(conv);
+    let (sums, scratch) = workspace.split_at_mut(conv.n.div_ceil(images) * sum_len);
+    sums.par_chunks_mut(sum_len).zip(scratch.par_chunks_mut(v_len + e_len)).enumerate().for_each(
+        |(part, (sums, scratch))| {
             let (v, e) = scratch.split_at_mut(v_len);
-            let first = part * images;
-            let (mut adds, mut tiles) = (false, 0);
-            for slab in largest.cover(conv, first..conv.n.min(first + images)) {
-                fill(conv, slab, x, buffer);
-                let line = slab.first_image * conv.out_h() + slab.first_row;
-                let dy = &dy[line * conv.out_w() * conv.o..];
-                blocks(conv, slab, |block| {
-                    if tiles + block.len() > at_once {
-                        add_products(isa, conv, (layout, tiles), adds, v, e, sums);
-                        (adds, tiles) = (true, 0);
-                    }
-                    let (v, e) = (&mut v[tiles * TILE..], &mut e[tiles * TILE..]);
-                    isa.run(|| transform(layout, conv, buffer, dy, block, v, e));
-                    tiles += block.len();
-                });
+            let tiles =
+                [part, part + 1].map(|part| conv.n.min(part * images) * Tile::per_image(conv, M));
+            for first in (tiles[0]..tiles[1]).step_by(group) {
+                transform(isa, conv, &places, x, dy, first..tiles[1], v, e);
+                add_products(isa, conv, &places, v, e, first > tiles[0], sums);
             }
-            add_products(isa, conv, (layout, tiles), adds, v, e, sums);
-        });
+        },
+    );
     dweight.par_chunks_mut(conv.patch()).enumerate().for_each(|(o, dweight)| {
-        let parts = partials.chunks_exact(partial_elements(conv));
+        let parts = sums.chunks_exact(sum_len);
         let whole = conv.c / L * L;
-        for channel in (0..whole).step_by(L) {
-            finish::<L>(conv, parts.clone(), o, channel, dweight);
-        }
-        for channel in whole..conv.c {
-            finish::<1>(conv, parts.clone(), o, channel, dweight);
-        }
+        isa.run(|| {
+            for channel in (0..whole).step_by(L) {
+                finish::<F, M, T, L>(conv, parts.clone(), o, channel, dweight);
+            }
+            for channel in whole..conv.c {
+                finish::<F, M, T, 1>(conv, parts.clone(), o, channel, dweight);
+            }
+        });
     });
 }
 
-/// `v[c / 16][place][tile][c % 16]` and `e[o / 16][place][tile][o % 16]`.
-#[inline(always)]
-fn transform(
-    layout: Layout,
+/// The transforms of tiles from the first of `tiles` on, at most as many as there is room for, and
+/// zeros up to the end of their last block.
+#[allow(clippy::too_many_arguments)]
+fn transform<F: Transforms<M, T>, const M: usize, const T: usize>(
+    isa: Isa,
     conv: Conv2d,
-    slab: &[f32],
+    places: &Places<F, M, T>,
+    x: &[f32],
     dy: &[f32],
-    block: &[Tile],
+    tiles: Range<usize>,
     v: &mut [f32],
     e: &mut [f32],
 ) {
-    for (i, tile) in block.iter().enumerate() {
-        places::input::<L>(layout, conv, &slab[tile.input..], &mut v[i * TILE..]);
-        places::output_backward::<L>(layout, conv, dy, *tile, &mut e[i * TILE..]);
-    }
+    v.par_chunks_mut(places.elements(conv.c))
+        .zip(e.par_chunks_mut(places.elements(conv.o)))
+        .enumerate()
+        .for_each(|(block, (v, e))| {
+            let first = tiles.start + block * BLOCK;
+            let count = tiles.end.saturating_sub(first).min(BLOCK);
+            if count < BLOCK {
+                v.fill(0.0);
+                e.fill(0.0);
+            }
+            isa.run(|| {
+                for i in 0..count {
+                    let tile = Tile::of(conv, M, first + i);
+                    places.input(conv, x, tile, &mut v[i * TILE..]);
+                    places.output_backward(conv, dy, tile, &mut e[i * TILE..]);
+                }
+            });
+        });
 }
 
 /// `sums[place][o][c] += sum over tiles of e[place][tile][o] v[place][tile][c]`, over nothing if not
 /// `adds`.
-fn add_products(
+#[allow(clippy::too_many_arguments)]
+fn add_products<F: Transforms<M, T>, const M: usize, const T: usize>(
     isa: Isa,
     conv: Conv2d,
-    (layout, tiles): (Layout, usize),
-    adds: bool,
+    places: &Places<F, M, T>,
     v: &[f32],
     e: &[f32],
+    adds: bool,
     sums: &mut [f32],
 ) {
     let walk = Walk {
-        runs: 1,
-        run: tiles,
-        x_run: 0,
+        runs: blocks_of_group(conv, T * T),
+        run: BLOCK,
+        x_run: places.elements(conv.o),
         x_step: TILE,
-        panel_step: layout.panel / LANES,
+        panel_run: places.elements(conv.c) / LANES,
+        panel_step: places.panel / LANES,
         y_row: padded(conv.c),
         y_panel: LANES,
         rows: conv.o,
         outputs: padded(conv.c),
         adds,
     };
-    for (place, sums) in sums.chunks_exact_mut(conv.o * padded(conv.c)).enumerate() {
-        let starts =
-            (0..conv.o).map(|o| place * layout.place + o / LANES * layout.panel + o % LANES);
-        multiply(isa, &walk, e, starts, &v[place * layout.place..], sums);
-    }
+    sums.par_chunks_mut(conv.o * padded(conv.c)).enumerate().for_each(|(place, sums)| {
+        let starts = (0..conv.o).map(|o| place * places.place + places.lane(o));
+        multiply(isa, &walk, e, starts, &v[place * places.place..], sums);
+    });
 }
 
 /// `G^T u G` of the sum u of all parts, for `L` input channels of output o, into `dweight[R,S,C]`.
 #[inline(always)]
-fn finish<'a, const L: usize>(
+fn finish<'a, F: Transforms<M, T>, const M: usize, const T: usize, const L: usize>(
     conv: Conv2d,
-    parts: impl Iterator<Item = &'a [f32]>,
+    parts: impl Iterator<Item = &'a [f32]> + Clone,
     o: usize,
     channel: usize,
     dweight: &mut [f32],
 ) {
-    let mut u = [[Vector([0.0; L]); 4]; 4];
-    for part in parts {
-        for (place, u) in u.as_flattened_mut().iter_mut().enumerate() {
-            *u = *u + Vector::load(&part[(place * conv.o + o) * padded(conv.c) + channel..]);
-        }
-    }
-    for (place, lanes) in transforms::filter_backward(u).as_flattened().iter().enumerate() {
-        lanes.store(&mut dweight[place * conv.c + channel..]);
-    }
+    both_sides(
+        |i, j| {
+            let at = ((i * T + j) * conv.o + o) * padded(conv.c) + channel;
+            let mut sum = Vector([0.0; L]);
+            for part in parts.clone() {
+                sum = sum + Vector::load(&part[at..]);
+            }
+            sum
+        },
+        F::filter_backward,
+        |r, s, lanes| lanes.store(&mut dweight[(r * conv.s + s) * conv.c + channel..]),
+    );
 }

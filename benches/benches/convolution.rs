@@ -39,7 +39,7 @@ fn convolution(c: &mut Criterion) {
         let patches = vec![0.5; m * k];
         let mut workspace = vec![0.0; gemm::workspace(product)];
         group.bench_function(name("its GEMM alone"), |b| {
-            b.iter(|| gemm::gemm(product, &patches, &weight, &mut y, &mut workspace));
+            b.iter(|| gemm::gemm(isa, product, &patches, &weight, &mut y, &mut workspace));
         });
     }
     group.finish();

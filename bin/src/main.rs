@@ -27,17 +27,10 @@ mod timed_step;
 mod train;
 mod weights;
 
-use std::alloc::System;
 use std::process::ExitCode;
 
 use crate::print::complain;
 use clap::{CommandFactory, Parser, Subcommand};
-use tensor::packing_pool::PackingPool;
-
-/// Keeps GEMM's packing buffers from step to step, so that a step allocates nothing from the
-/// system.
-#[global_allocator]
-static ALLOCATOR: PackingPool<System> = PackingPool(System);
 
 /// CARP: learns image features without labels, by consistent assignment of views over random
 /// partitions of prototypes.

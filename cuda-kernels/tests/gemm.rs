@@ -5,6 +5,7 @@ mod common;
 use common::{check, gpu, uniform};
 use cuda_kernels::Gpu;
 use cuda_kernels::launch::gemm::{Tile, gemm_bf16, gemm_naive, gemm_parts, workspace};
+use tensor::cpu::isa::Isa;
 use tensor::geometry::Gemm;
 use tensor::{Backend, Kernel, Slot};
 
@@ -67,7 +68,7 @@ fn by(kernel: impl Fn(&mut Gpu, [Slot; 2], Slot), a: &[f32], b: &[f32], len: usi
 fn on_cpu(gemm: Gemm, a: &[f32], b: &[f32]) -> Vec<f32> {
     let mut c = vec![0.0; gemm.m * gemm.n];
     let mut workspace = vec![0.0; tensor::cpu::gemm::workspace(gemm)];
-    tensor::cpu::gemm::gemm(gemm, a, b, &mut c, &mut workspace);
+    tensor::cpu::gemm::gemm(Isa::widest(), gemm, a, b, &mut c, &mut workspace);
     c
 }
 

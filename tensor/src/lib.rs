@@ -14,7 +14,6 @@ pub mod error;
 pub mod geometry;
 pub mod kernel;
 pub mod math;
-pub mod packing_pool;
 pub mod random;
 pub mod reference;
 pub mod shape;

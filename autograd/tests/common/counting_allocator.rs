@@ -3,8 +3,6 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tensor::packing_pool::PackingPool;
-
 struct Counting;
 
 static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
@@ -23,7 +21,7 @@ unsafe impl GlobalAlloc for Counting {
 }
 
 #[global_allocator]
-static ALLOCATOR: PackingPool<Counting> = PackingPool(Counting);
+static ALLOCATOR: Counting = Counting;
 
 /// Allocations from the system so far, of this process.
 pub fn allocations() -> usize {

@@ -111,7 +111,7 @@ fn with_patches(conv: Conv2d) -> Contender {
             let rows = 256;
             let parts = patches.par_chunks_mut(rows * conv.patch()).enumerate();
             parts.for_each(|(i, patches)| gather(conv, &x, i * rows, patches));
-            gemm(g, &patches, &weight, &mut y, &mut workspace);
+            gemm(Isa::widest(), g, &patches, &weight, &mut y, &mut workspace);
             Ok(())
         }),
     }

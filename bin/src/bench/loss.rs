@@ -11,6 +11,7 @@ use files::{check_output, write_atomically};
 use rayon::prelude::*;
 use serde_json::json;
 use tensor::cpu::gemm::{Strides, sgemm};
+use tensor::cpu::isa::Isa;
 
 use super::contender::Contender;
 use super::peak::gemm_peak;
@@ -117,6 +118,7 @@ fn gemms_alone(sizes: Sizes, prototypes: usize) -> Contender {
         .map(|_| (buffers(rows * d), buffers(n * d), buffers(rows.max(teacher_rows) * n)))
         .map(|(z, w, s)| (z.clone(), z, w.clone(), w, s))
         .collect();
+    let isa = Isa::widest();
     let products = 2 * (n * d * (3 * rows + teacher_rows)) as u64;
     Contender {
         name: "streaming's GEMMs alone".into(),
@@ -128,10 +130,10 @@ fn gemms_alone(sizes: Sizes, prototypes: usize) -> Contender {
             tasks.par_iter_mut().enumerate().for_each(|(task, (z, dz, w, dw, s))| {
                 let (by_row, by_column) = (Strides::new(d, false), Strides::new(d, true));
                 for _ in task * blocks / TASKS..(task + 1) * blocks / TASKS {
-                    sgemm((teacher_rows, d, n), (z, by_row), (w, by_column), 0.0, s);
-                    sgemm((rows, d, n), (z, by_row), (w, by_column), 0.0, s);
-                    sgemm((rows, n, d), (s, Strides::new(n, false)), (w, by_row), 1.0, dz);
-                    sgemm((n, rows, d), (s, Strides::new(n, true)), (z, by_row), 0.0, dw);
+                    sgemm(isa, (teacher_rows, d, n), (z, by_row), (w, by_column), false, s);
+                    sgemm(isa, (rows, d, n), (z, by_row), (w, by_column), false, s);
+                    sgemm(isa, (rows, n, d), (s, Strides::new(n, false)), (w, by_row), true, dz);
+                    sgemm(isa, (n, rows, d), (s, Strides::new(n, true)), (z, by_row), false, dw);
                 }
                 // Sums that grew from round to round would overflow.
                 dz.fill(0.01);

@@ -5,6 +5,7 @@ mod contender;
 mod conv;
 mod conv_accuracy;
 mod fuse;
+mod gemm;
 mod loss;
 mod norm;
 mod optimizer;
@@ -32,6 +33,8 @@ pub enum BenchCommand {
     Loss(loss::LossArgs),
     /// Benchmark convolution: from naive loops to Winograd's algorithm, and how accurate they are.
     Conv(RaceArgs),
+    /// Benchmark matrix products: our microkernel against `matrixmultiply`.
+    Gemm(RaceArgs),
     /// Benchmark batch norm with residual and ReLU: three ops against one.
     Norm(RaceArgs),
     /// Benchmark LARS on a ResNet-18: op by op, one kernel per tensor, one kernel for all.
@@ -46,6 +49,7 @@ pub fn run(command: &BenchCommand) -> Result<ExitCode> {
     match command {
         BenchCommand::Loss(args) => loss::run(args),
         BenchCommand::Conv(args) => conv::run(args),
+        BenchCommand::Gemm(args) => race_and_print(args, gemm::contenders),
         BenchCommand::Norm(args) => race_and_print(args, norm::contenders),
         BenchCommand::Optimizer(args) => race_and_print(args, optimizer::contenders),
         BenchCommand::Step(args) => step::run(args),

@@ -5,6 +5,7 @@ use carp::error::Result;
 use carp::learner::Device;
 use rayon::prelude::*;
 use tensor::cpu::gemm::{Strides, sgemm};
+use tensor::cpu::isa::Isa;
 
 use super::contender::Contender;
 use crate::device::{DeviceArgs, DeviceName};
@@ -21,7 +22,7 @@ pub fn gemm_peak(args: &DeviceArgs, device: Device) -> Result<Contender> {
     Contender::graph(format!("GEMM of {SIZE}"), graph, &[c], device)
 }
 
-/// ... the machine's own peak: `matrixmultiply` on each thread by itself, at 640x256x512.
+/// ... the machine's own peak: a product on each thread by itself, at 640x256x512.
 pub fn cpu_gemm_peak() -> Contender {
     let (m, k, n) = (640, 256, 512);
     let threads = rayon::current_num_threads();
@@ -38,7 +39,7 @@ pub fn cpu_gemm_peak() -> Contender {
             tasks.par_iter_mut().for_each(|(a, b, c)| {
                 for _ in 0..CALLS {
                     let (by_k, by_n) = (Strides::new(k, false), Strides::new(n, false));
-                    sgemm((m, k, n), (a, by_k), (b, by_n), 0.0, c);
+                    sgemm(Isa::widest(), (m, k, n), (a, by_k), (b, by_n), false, c);
                 }
             });
             Ok(())

@@ -12,6 +12,7 @@ use carp::error::{Error, Result};
 use datasets::Progress;
 use rayon::prelude::*;
 use tensor::cpu::gemm::{Strides, sgemm};
+use tensor::cpu::isa::Isa;
 use tensor::cpu::reduce::dot;
 use tensor::random::{Purpose, Stream};
 
@@ -103,7 +104,7 @@ fn assign(
         let n = labels.len();
         scratch.resize(k * n, 0.0);
         // [K,n] rather than [n,K], so that the search below is vectorised over points.
-        sgemm((k, dim, n), (centroids, by_row), (points, by_column), 0.0, scratch);
+        sgemm(Isa::widest(), (k, dim, n), (centroids, by_row), (points, by_column), false, scratch);
         let (mut best, mut arg) = ([f32::NEG_INFINITY; ROWS], [0u32; ROWS]);
         for ((c, products), half) in (0..).zip(scratch.chunks_exact(n)).zip(&halves) {
             for ((best, arg), product) in best.iter_mut().zip(&mut arg).zip(products) {

@@ -4,6 +4,7 @@
 use datasets::Progress;
 use rayon::prelude::*;
 use tensor::cpu::gemm::{Strides, sgemm};
+use tensor::cpu::isa::Isa;
 use tensor::cpu::reduce::dot;
 
 /// Maximum queries per task: fewer if there are few, to keep all threads busy.
@@ -44,7 +45,14 @@ pub fn neighbours(
         for (block, (bank, scales)) in blocks.enumerate() {
             let n = scales.len();
             let similarities = &mut similarities[..count * n];
-            sgemm((count, dim, n), (&unit, by_row), (bank, by_column), 0.0, similarities);
+            sgemm(
+                Isa::widest(),
+                (count, dim, n),
+                (&unit, by_row),
+                (bank, by_column),
+                false,
+                similarities,
+            );
             for (row, best) in similarities.chunks_exact(n).zip(&mut best) {
                 best.take(row, scales, (block * BANK) as u32);
             }

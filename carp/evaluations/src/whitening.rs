@@ -11,6 +11,7 @@
 use nalgebra::{DMatrix, DVector, SymmetricEigen};
 use rayon::prelude::*;
 use tensor::cpu::gemm::{Strides, sgemm};
+use tensor::cpu::isa::Isa;
 
 use crate::features::FeatureSet;
 
@@ -61,7 +62,14 @@ impl Whitening {
             }
             let mut white = vec![0.0; rows.len()];
             let sizes = (rows.len() / dim, dim, dim);
-            sgemm(sizes, (rows, by_row), (&self.matrix, by_column), 0.0, &mut white);
+            sgemm(
+                Isa::widest(),
+                sizes,
+                (rows, by_row),
+                (&self.matrix, by_column),
+                false,
+                &mut white,
+            );
             rows.copy_from_slice(&white);
         });
     }

@@ -1,4 +1,4 @@
-//! Matrix products through `matrixmultiply`, one thread each, on tiles scheduled by rayon.
+//! Matrix products by the microkernel, on tiles scheduled by rayon.
 //!
 //! `C[m,n] = op(A)[m,k] op(B)[k,n]`, row-major. Tiles are groups of rows of C; if C is small and k
 //! large (gradients of weights), k is split instead and the partial products are added in order.
@@ -6,16 +6,28 @@
 
 use rayon::prelude::*;
 
+use super::isa::Isa;
+use super::microkernel::{LANES, Walk, multiply};
 use crate::geometry::Gemm;
 
 /// Tiles per product, if it is large enough.
 const TILES: usize = 16;
-/// Minimum rows per tile: a small tile packs more than it computes.
-const MIN_ROWS: usize = 32;
 /// Inner size from which k is split, if the rows give too few tiles.
 const MIN_K: usize = 1024;
 /// Products of fewer operations are not worth a second thread.
 const MIN_FLOPS: u64 = 1 << 19;
+
+/// Inner size of a block: one chain of additions.
+const INNER: usize = 256;
+/// Panels of B that [`sgemm`] packs at a time.
+const PANELS: usize = 2;
+/// Rows of A that it multiplies by all of B before the next: with an inner size of 1024 they stay in
+/// L2.
+const ROWS: usize = 256;
+/// The same of a transposed A, in panels.
+const ROW_PANELS: usize = 4;
+/// Panels of B that a task packs for all.
+const SHARED_PANELS: usize = 8;
 
 /// A matrix in a slice: element (i, j) is at `i * row + j * column`.
 #[derive(Clone, Copy)]
@@ -36,51 +48,127 @@ impl Strides {
         }
     }
 
-    fn end(self, rows: usize, columns: usize) -> usize {
+    /// One more than the largest index in a matrix that is not empty.
+    pub fn reach(self, rows: usize, columns: usize) -> usize {
         (rows - 1) * self.row + (columns - 1) * self.column + 1
     }
 }
 
-/// C = A B + beta C on this thread, with A `[m,k]`, B `[k,n]` and C `[m,n]` row-major.
+/// C = A B, or C += A B if `adds`, on this thread, with A `[m,k]`, B `[k,n]` and C `[m,n]` row-major.
 ///
 /// # Panics
 /// If a matrix reaches outside its slice.
 pub fn sgemm(
+    isa: Isa,
     (m, k, n): (usize, usize, usize),
     (a, a_strides): (&[f32], Strides),
     (b, b_strides): (&[f32], Strides),
-    beta: f32,
+    adds: bool,
     c: &mut [f32],
 ) {
-    if m == 0 || n == 0 {
-        return;
+    if k == 0 && !adds {
+        c[..m * n].fill(0.0);
     }
-    assert!(c.len() >= m * n, "C of {} elements is not {m}x{n}", c.len());
-    if k == 0 {
-        c[..m * n].iter_mut().for_each(|c| *c *= beta);
-        return;
+    let mut b_panels = [[[0.0; LANES]; INNER]; PANELS];
+    let mut a_panels = [[[0.0; LANES]; INNER]; ROW_PANELS];
+    let at_once = if a_strides.column == 1 { ROWS } else { ROW_PANELS * LANES };
+    for row in (0..m).step_by(at_once) {
+        let rows = at_once.min(m - row);
+        for first in (0..k).step_by(INNER) {
+            let inner = INNER.min(k - first);
+            let a = &a[row * a_strides.row + first * a_strides.column..];
+            let a = Rows::new((a, a_strides), (rows, inner), INNER, a_panels.as_flattened_mut());
+            for column in (0..n).step_by(PANELS * LANES) {
+                let columns = (PANELS * LANES).min(n - column);
+                let b = &b[first * b_strides.row + column * b_strides.column..];
+                pack((b, b_strides), (inner, columns), INNER, b_panels.as_flattened_mut());
+                let panels = b_panels.as_flattened().as_flattened();
+                let c = &mut c[row * n + column..];
+                a.multiply(isa, (panels, INNER), columns, n, adds || first > 0, c);
+            }
+        }
     }
-    assert!(a.len() >= a_strides.end(m, k), "A of {} elements is not {m}x{k}", a.len());
-    assert!(b.len() >= b_strides.end(k, n), "B of {} elements is not {k}x{n}", b.len());
-    // SAFETY: the asserts above keep every element of the three matrices inside its slice, and C
-    // is borrowed exclusively.
-    unsafe {
-        matrixmultiply::sgemm(
-            m,
-            k,
-            n,
-            1.0,
-            a.as_ptr(),
-            a_strides.row as isize,
-            a_strides.column as isize,
-            b.as_ptr(),
-            b_strides.row as isize,
-            b_strides.column as isize,
-            beta,
-            c.as_mut_ptr(),
-            n as isize,
-            1,
-        );
+}
+
+/// A block of rows of A, in which numbers that follow each other are near: as they are or, if A is
+/// transposed, in panels. (Rows of a transposed A are far apart, and compete for the same lines of
+/// L1.)
+struct Rows<'a> {
+    a: &'a [f32],
+    rows: usize,
+    inner: usize,
+    /// Elements from a row to the next, from [`LANES`] rows to the next, from a number to the next.
+    steps: [usize; 3],
+}
+
+impl<'a> Rows<'a> {
+    /// `rows` rows of `inner` numbers; of a transposed A in `panels`, `depth` apart.
+    fn new(
+        (a, strides): (&'a [f32], Strides),
+        (rows, inner): (usize, usize),
+        depth: usize,
+        panels: &'a mut [[f32; LANES]],
+    ) -> Rows<'a> {
+        if strides.column == 1 {
+            return Rows { a, rows, inner, steps: [strides.row, LANES * strides.row, 1] };
+        }
+        let columns = Strides { row: strides.column, column: strides.row };
+        pack((a, columns), (inner, rows), depth, panels);
+        Rows { a: panels.as_flattened(), rows, inner, steps: [1, depth * LANES, LANES] }
+    }
+
+    /// Its product with that many columns of B, in panels `depth` apart, into C with rows of `n`.
+    fn multiply(
+        &self,
+        isa: Isa,
+        (panels, depth): (&[f32], usize),
+        columns: usize,
+        n: usize,
+        adds: bool,
+        c: &mut [f32],
+    ) {
+        let [row, panel, number] = self.steps;
+        let walk = Walk {
+            inner: [1, 1, self.inner],
+            x: [0, 0, number],
+            panel: [0, 0, LANES],
+            panel_step: depth * LANES,
+            y_row: n,
+            y_panel: LANES,
+            rows: self.rows,
+            outputs: columns,
+            adds,
+        };
+        let starts = (0..self.rows).map(|i| i / LANES * panel + i % LANES * row);
+        multiply(isa, &walk, self.a, starts, panels, c);
+    }
+}
+
+/// `panels[j / 16 * depth + k][j % 16]`: the first `columns` columns of B, `inner` numbers of each.
+fn pack(
+    (b, strides): (&[f32], Strides),
+    (inner, columns): (usize, usize),
+    depth: usize,
+    panels: &mut [[f32; LANES]],
+) {
+    for (first, panel) in (0..columns).step_by(LANES).zip(panels.chunks_mut(depth)) {
+        let lanes = LANES.min(columns - first);
+        let b = &b[first * strides.column..];
+        if strides.column == 1 {
+            for (k, to) in panel.iter_mut().enumerate().take(inner) {
+                let b = &b[k * strides.row..];
+                match b.first_chunk() {
+                    // A copy of known length is one instruction, not a call.
+                    Some(b) if lanes == LANES => *to = *b,
+                    _ => to[..lanes].copy_from_slice(&b[..lanes]),
+                }
+            }
+        } else {
+            for lane in 0..lanes {
+                let column = b[lane * strides.column..].iter().step_by(strides.row);
+                panel.iter_mut().zip(column).take(inner).for_each(|(to, b)| to[lane] = *b);
+            }
+        }
     }
 }
 
@@ -96,28 +184,37 @@ fn cut(g: Gemm) -> Cut {
     if g.flops() < MIN_FLOPS {
         return Cut::Rows(g.m.max(1));
     }
-    let rows = g.m.div_ceil(TILES).next_multiple_of(8).max(MIN_ROWS);
+    let rows = g.m.div_ceil(TILES).next_multiple_of(LANES);
     if g.m.div_ceil(rows) < 4 && g.k >= MIN_K {
-        return Cut::Inner(g.k.div_ceil(TILES).max(MIN_K / 4));
+        return Cut::Inner(g.k.div_ceil(TILES).max(INNER));
     }
     Cut::Rows(rows)
 }
 
-/// Elements of scratch memory for [`gemm`].
+/// Elements of scratch memory for [`gemm`]: panels of B, and of a transposed A, for one chain, or the
+/// parts' products.
 pub fn workspace(g: Gemm) -> usize {
     match cut(g) {
-        Cut::Rows(_) => 0,
+        Cut::Rows(_) => packed(g).iter().sum(),
         Cut::Inner(part) => g.k.div_ceil(part) * g.m * g.n,
     }
 }
 
+/// Elements of the panels of B and of A.
+fn packed(g: Gemm) -> [usize; 2] {
+    let depth = INNER.min(g.k);
+    let a = if g.trans_a { g.m.next_multiple_of(LANES) * depth } else { 0 };
+    [g.n.next_multiple_of(LANES) * depth, a]
+}
+
 /// C = op(A) op(B), on all threads of the pool.
-pub fn gemm(g: Gemm, a: &[f32], b: &[f32], c: &mut [f32], workspace: &mut [f32]) {
-    product(g, a, b, None, c, workspace);
+pub fn gemm(isa: Isa, g: Gemm, a: &[f32], b: &[f32], c: &mut [f32], workspace: &mut [f32]) {
+    product(isa, g, a, b, None, c, workspace);
 }
 
 /// C = op(A) op(B) + bias `[n]` in every row.
 pub fn gemm_bias(
+    isa: Isa,
     g: Gemm,
     a: &[f32],
     b: &[f32],
@@ -125,10 +222,11 @@ pub fn gemm_bias(
     c: &mut [f32],
     workspace: &mut [f32],
 ) {
-    product(g, a, b, Some(bias), c, workspace);
+    product(isa, g, a, b, Some(bias), c, workspace);
 }
 
 fn product(
+    isa: Isa,
     g: Gemm,
     a: &[f32],
     b: &[f32],
@@ -143,15 +241,45 @@ fn product(
         return;
     }
     match cut(g) {
-        Cut::Rows(rows) => {
-            c.par_chunks_mut(rows * n).enumerate().for_each(|(tile, c)| {
-                let a = &a[tile * rows * a_strides.row..];
-                sgemm((c.len() / n, k, n), (a, a_strides), (b, b_strides), 0.0, c);
-                // The tile is still in the cache.
-                for c in c.chunks_exact_mut(n) {
-                    c.iter_mut().zip(bias.into_iter().flatten()).for_each(|(c, bias)| *c += bias);
-                }
+        Cut::Rows(_) if k == 0 => {
+            c.chunks_exact_mut(n).for_each(|c| match bias {
+                Some(bias) => c.copy_from_slice(bias),
+                None => c.fill(0.0),
             });
+        }
+        Cut::Rows(rows) => {
+            let depth = INNER.min(k);
+            let (b_panels, a_panels) = workspace.split_at_mut(packed(g)[0]);
+            let (a_panels, _) = a_panels.as_chunks_mut();
+            for first in (0..k).step_by(INNER) {
+                let inner = INNER.min(k - first);
+                let b = &b[first * b_strides.row..];
+                let groups = b_panels.par_chunks_mut(SHARED_PANELS * LANES * depth).enumerate();
+                groups.for_each(|(group, panels)| {
+                    let column = group * SHARED_PANELS * LANES;
+                    let columns = (SHARED_PANELS * LANES).min(n - column);
+                    let b = (&b[column * b_strides.column..], b_strides);
+                    pack(b, (inner, columns), depth, panels.as_chunks_mut().0);
+                });
+                let multiply = |tile: usize, a_panels: &mut [[f32; LANES]], c: &mut [f32]| {
+                    let a = &a[tile * rows * a_strides.row + first * a_strides.column..];
+                    let a = Rows::new((a, a_strides), (c.len() / n, inner), depth, a_panels);
+                    a.multiply(isa, (b_panels, depth), n, n, first > 0, c);
+                    if let Some(bias) = bias.filter(|_| first + inner == k) {
+                        // The tile is still in the cache.
+                        for c in c.chunks_exact_mut(n) {
+                            c.iter_mut().zip(bias).for_each(|(c, bias)| *c += bias);
+                        }
+                    }
+                };
+                let tiles = c.par_chunks_mut(rows * n).enumerate();
+                if trans_a {
+                    let panels = a_panels.par_chunks_mut(rows.div_ceil(LANES) * depth);
+                    tiles.zip(panels).for_each(|((tile, c), panels)| multiply(tile, panels, c));
+                } else {
+                    tiles.for_each(|(tile, c)| multiply(tile, &mut [], c));
+                }
+            }
         }
         Cut::Inner(part) => {
             workspace.par_chunks_mut(m * n).enumerate().for_each(|(i, c)| {
@@ -159,7 +287,7 @@ fn product(
                 let a = &a[first * a_strides.column..];
                 let b = &b[first * b_strides.row..];
                 let k = part.min(k - first);
-                sgemm((m, k, n), (a, a_strides), (b, b_strides), 0.0, c);
+                sgemm(isa, (m, k, n), (a, a_strides), (b, b_strides), false, c);
             });
             super::reduce::sum_parts(workspace, c);
             if let Some(bias) = bias {

@@ -9,6 +9,7 @@ pub mod conv2d;
 pub mod gather;
 pub mod gemm;
 pub mod isa;
+pub mod matrixmultiply;
 mod microkernel;
 pub mod normalize;
 pub mod optimizer;
@@ -120,9 +121,13 @@ impl Backend for CpuBackend {
                 on(arena, io, |[x, b, dy], [dx], _| pointwise::bias_gelu_backward(x, b, dy, dx));
             }
 
-            Kernel::Gemm(gemm) => on(arena, io, |[a, b], [c], ws| gemm::gemm(gemm, a, b, c, ws)),
+            Kernel::Gemm(gemm) => {
+                on(arena, io, |[a, b], [c], ws| gemm::gemm(isa, gemm, a, b, c, ws))
+            }
             Kernel::GemmBias(gemm) => {
-                on(arena, io, |[a, b, bias], [c], ws| gemm::gemm_bias(gemm, a, b, bias, c, ws));
+                on(arena, io, |[a, b, bias], [c], ws| {
+                    gemm::gemm_bias(isa, gemm, a, b, bias, c, ws)
+                });
             }
             Kernel::SumRows { .. } => on(arena, io, |[x], [y], ws| reduce::sum_rows(x, y, ws)),
             Kernel::SumColumns { columns } => {
@@ -248,7 +253,8 @@ impl Backend for CpuBackend {
             Kernel::StreamingLoss(sizes) => {
                 on(arena, io, |[z, zt, v, vt, order], [loss, c, h, dz, dv], ws| {
                     let (inputs, order) = ([z, zt, v, vt], bits(order));
-                    let terms = streaming_loss::streaming_loss(sizes, inputs, order, [dz, dv], ws);
+                    let terms =
+                        streaming_loss::streaming_loss(isa, sizes, inputs, order, [dz, dv], ws);
                     write_terms(terms, [loss, c, h]);
                 });
             }

@@ -21,6 +21,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use rayon::prelude::*;
 
 use super::gemm::{Strides, sgemm};
+use super::isa::Isa;
 use super::partition_loss::{divergence, gradient_row, softmax_rows};
 use super::reduce::{dot, sum_parts};
 use crate::arena::shared;
@@ -60,6 +61,7 @@ pub fn workspace(sizes: StreamingLoss) -> usize {
 /// # Panics
 /// If an index of the permutation is not below K.
 pub fn streaming_loss(
+    isa: Isa,
     sizes: StreamingLoss,
     inputs: [&[f32]; 4],
     permutation: &[u32],
@@ -84,7 +86,7 @@ pub fn streaming_loss(
             for block in task * blocks / tasks..(task + 1) * blocks / tasks {
                 let index = &permutation[block * size..][..size];
                 let (negative_log, divergence) =
-                    finish_block(sizes, inputs, index, grad_student, grad_prototypes, scratch);
+                    finish_block(isa, sizes, inputs, index, grad_student, grad_prototypes, scratch);
                 sums.0 += negative_log;
                 sums.1 += divergence;
             }
@@ -97,6 +99,7 @@ pub fn streaming_loss(
 /// Adds a block's gradient to `grad_student`, writes that of its prototypes, and returns its sum of
 /// -ln d and its divergence.
 fn finish_block(
+    isa: Isa,
     sizes: StreamingLoss,
     [student, teacher, student_prototypes, teacher_prototypes]: [&[f32]; 4],
     index: &[u32],
@@ -119,10 +122,10 @@ fn finish_block(
     mean.fill(0.0);
     gather_normalised(teacher_prototypes, index, w, norms);
     let shape = (2 * loss.batch, dim, size);
-    sgemm(shape, (teacher, by_row), (w, by_column), 0.0, q);
+    sgemm(isa, shape, (teacher, by_row), (w, by_column), false, q);
     gather_normalised(student_prototypes, index, w, norms);
     for (p, z) in p.chunks_mut(rows * size).zip(student.chunks(rows * dim)) {
-        sgemm((p.len() / size, dim, size), (z, by_row), (w, by_column), 0.0, p);
+        sgemm(isa, (p.len() / size, dim, size), (z, by_row), (w, by_column), false, p);
         softmax_rows(p, mean);
     }
     softmax_rows(q, mean);
@@ -138,9 +141,15 @@ fn finish_block(
             negative_log += gradient_row(loss, view, p, q, g);
         }
         let rows = p.len() / size;
-        sgemm((rows, size, dim), (p, Strides::new(size, false)), (w, by_row), 1.0, grad_z);
-        let beta = if first == 0 { 0.0 } else { 1.0 };
-        sgemm((size, rows, dim), (p, Strides::new(size, true)), (z, by_row), beta, grad_w);
+        sgemm(isa, (rows, size, dim), (p, Strides::new(size, false)), (w, by_row), true, grad_z);
+        sgemm(
+            isa,
+            (size, rows, dim),
+            (p, Strides::new(size, true)),
+            (z, by_row),
+            first > 0,
+            grad_w,
+        );
         first += rows;
     }
 

@@ -2,7 +2,7 @@
 
 use crate::geometry::Conv2d;
 
-/// Elements of a chunk of patches: half a megabyte, half of a core's L2.
+/// Half a megabyte, half of a core's L2.
 pub const CHUNK: usize = 128 * 1024;
 /// Number of tasks that share the chunks.
 pub const TASKS: usize = 16;

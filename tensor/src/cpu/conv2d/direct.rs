@@ -1,7 +1,7 @@
 //! `Y = patches(X) W^T`, with the patches read in place.
 //!
 //! In a slab a window is R runs of consecutive numbers, so the matrix of patches need not exist: the
-//! microkernel multiplies windows by the weights of a panel of outputs. `matrixmultiply` would pack
+//! microkernel multiplies windows by the weights of a panel of outputs. A matrix product would copy
 //! every patch first, which with few output channels costs as much as the product.
 
 use rayon::prelude::*;
@@ -29,7 +29,7 @@ pub fn direct(
     workspace: &mut [f32],
 ) {
     let (panels, slabs) = workspace.split_at_mut(Filter::packed(conv));
-    filter.pack(panels);
+    filter.pack(filter.window, |place| place, panels);
     let images = images_per_task(conv);
     let largest = Slab::largest(conv, images);
     y.par_chunks_mut(images * conv.out_h() * conv.out_w() * conv.o)
@@ -40,12 +40,10 @@ pub fn direct(
             for slab in largest.cover(conv, first..conv.n.min(first + images)) {
                 slab.fill(conv, x, buffer);
                 let walk = Walk {
-                    runs: conv.r,
-                    run: conv.s * conv.c,
-                    x_run: Slab::row(conv),
-                    x_step: 1,
-                    panel_run: conv.s * conv.c,
-                    panel_step: conv.patch(),
+                    inner: [1, conv.r, conv.s * conv.c],
+                    x: [0, Slab::row(conv), 1],
+                    panel: [0, conv.s * conv.c * LANES, LANES],
+                    panel_step: conv.patch() * LANES,
                     y_row: conv.o,
                     y_panel: LANES,
                     rows: slab.pixels(conv),

@@ -1,4 +1,4 @@
-//! The weights of a convolution, as they are or turned for the gradient by the input.
+//! The weights of a convolution, as they are or for the gradient by the input.
 
 use rayon::prelude::*;
 
@@ -15,53 +15,59 @@ pub struct Filter<'a> {
     pub window: usize,
     /// Input channels.
     pub inputs: usize,
-    turned: bool,
+    /// From an output to the next, from a place of the window to the next, from an input to the next.
+    steps: [usize; 3],
+    rotated: bool,
 }
 
 impl<'a> Filter<'a> {
     /// The weight `[O,R,S,C]` as it is.
     pub fn new(conv: Conv2d, weight: &'a [f32]) -> Filter<'a> {
         let Conv2d { o, r, s, c, .. } = conv;
-        Filter { weight, outputs: o, window: r * s, inputs: c, turned: false }
+        let steps = [r * s * c, c, 1];
+        Filter { weight, outputs: o, window: r * s, inputs: c, steps, rotated: false }
     }
 
-    /// Rotated by 180 degrees and with its channels swapped:
-    /// `turned[c, R-1-r, S-1-s, o] = weight[o, r, s, c]`.
-    pub fn turned(conv: Conv2d, weight: &'a [f32]) -> Filter<'a> {
+    /// With its channels swapped: `transposed[c, r, s, o] = weight[o, r, s, c]`.
+    pub fn transposed(conv: Conv2d, weight: &'a [f32]) -> Filter<'a> {
         let Conv2d { o, r, s, c, .. } = conv;
-        Filter { weight, outputs: c, window: r * s, inputs: o, turned: true }
+        let steps = [1, c, r * s * c];
+        Filter { weight, outputs: c, window: r * s, inputs: o, steps, rotated: false }
+    }
+
+    /// Likewise, and rotated by 180 degrees: `turned[c, R-1-r, S-1-s, o] = weight[o, r, s, c]`.
+    pub fn turned(conv: Conv2d, weight: &'a [f32]) -> Filter<'a> {
+        Filter { rotated: true, ..Filter::transposed(conv, weight) }
     }
 
     /// The weights of [`LANES`] outputs from `first` on, at one place of the window and for one
     /// input; zeros beyond the last output.
     #[inline]
     pub fn lanes(&self, first: usize, place: usize, input: usize) -> [f32; LANES] {
-        let (start, step) = if self.turned {
-            (((input * self.window) + self.window - 1 - place) * self.outputs + first, 1)
-        } else {
-            ((first * self.window + place) * self.inputs + input, self.window * self.inputs)
-        };
+        let place = if self.rotated { self.window - 1 - place } else { place };
+        let start = first * self.steps[0] + place * self.steps[1] + input * self.steps[2];
         let mut lanes = [0.0; LANES];
-        let weights = self.weight[start..].iter().step_by(step);
+        let weights = self.weight[start..].iter().step_by(self.steps[0]);
         for (lane, weight) in lanes.iter_mut().zip(weights).take(self.outputs - first) {
             *lane = *weight;
         }
         lanes
     }
 
-    /// Elements of [`Filter::pack`]'s result.
+    /// Elements of all places in panels.
     pub fn packed(conv: Conv2d) -> usize {
         conv.o.next_multiple_of(LANES) * conv.patch()
     }
 
-    /// Panels for the microkernel: `panels[o / 16][place, input][o % 16]`.
-    pub fn pack(&self, panels: &mut [f32]) {
-        let panel = self.window * self.inputs * LANES;
+    /// Panels for the microkernel, of that many places of the window: `panels[o / 16][i, input][o %
+    /// 16]` with the weights at `place(i)`.
+    pub fn pack(&self, places: usize, place: impl Fn(usize) -> usize + Sync, panels: &mut [f32]) {
+        let panel = (places * self.inputs * LANES).max(1);
         panels.par_chunks_mut(panel).enumerate().for_each(|(panel, out)| {
             let (out, _) = out.as_chunks_mut::<LANES>();
-            for (place, out) in out.chunks_exact_mut(self.inputs).enumerate() {
+            for (i, out) in out.chunks_exact_mut(self.inputs).enumerate() {
                 for (input, out) in out.iter_mut().enumerate() {
-                    *out = self.lanes(panel * LANES, place, input);
+                    *out = self.lanes(panel * LANES, place(i), input);
                 }
             }
         });

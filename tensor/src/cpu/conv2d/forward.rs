@@ -29,7 +29,7 @@ pub fn forward(
     workspace: &mut [f32],
 ) {
     if is_plain_gemm(conv) {
-        return gemm::gemm(as_gemm(conv), x, weight, y, workspace);
+        return gemm::gemm(isa, as_gemm(conv), x, weight, y, workspace);
     }
     convolve(isa, conv, x, Filter::new(conv, weight), y, workspace);
 }

@@ -1,4 +1,4 @@
-//! Patches of rows of output pixels, and their sum back into the image.
+//! Patches of rows of output pixels: what im2col would multiply, for comparison.
 
 use crate::geometry::Conv2d;
 
@@ -39,30 +39,6 @@ pub fn gather(conv: Conv2d, x: &[f32], first: usize, patches: &mut [f32]) {
             run[..before * c].fill(0.0);
             run[before * c..(before + inside) * c].copy_from_slice(&x[start..start + inside * c]);
             run[(before + inside) * c..].fill(0.0);
-        }
-    }
-}
-
-/// Adds patches of the output pixels from `first` on to the images they came from; `dx` starts
-/// with image `first_image`.
-pub fn scatter_add(
-    conv: Conv2d,
-    patches: &[f32],
-    first: usize,
-    first_image: usize,
-    dx: &mut [f32],
-) {
-    let Conv2d { h, w, c, s, .. } = conv;
-    for (row, patch) in (first..).zip(patches.chunks_exact(conv.patch())) {
-        let (n, p, q) = pixel(conv, row);
-        let (column, before, inside) = columns(conv, q);
-        for (r, run) in patch.chunks_exact(s * c).enumerate() {
-            let Some(y) = image_row(conv, p, r) else { continue };
-            let start = (((n - first_image) * h + y) * w + column) * c;
-            let run = &run[before * c..(before + inside) * c];
-            for (dx, patch) in dx[start..start + inside * c].iter_mut().zip(run) {
-                *dx += patch;
-            }
         }
     }
 }

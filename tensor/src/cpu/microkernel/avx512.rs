@@ -5,7 +5,7 @@ use std::arch::x86_64::{
     _mm512_maskz_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps,
 };
 
-use super::walk::{LANES, Lanes, Walk};
+use super::walk::{LANES, Walk};
 
 /// Rows of a tile: with two panels 16 sums in flight, twice what hides the latency of two
 /// multiply-adds per cycle.
@@ -18,7 +18,7 @@ pub fn tile<const PANELS: usize>(
     walk: &Walk,
     x: &[f32],
     starts: &[usize; ROWS],
-    panels: &[Lanes],
+    panels: &[f32],
     y: &mut [f32],
     (rows, width): (usize, usize),
 ) {
@@ -28,7 +28,7 @@ pub fn tile<const PANELS: usize>(
     let last_lanes = (rows - 1) * walk.y_row + (PANELS - 1) * walk.y_panel;
     assert!(last_lanes + width - (PANELS - 1) * LANES <= y.len(), "a row of Y reaches outside");
     for start in starts {
-        assert!(start + walk.reach() <= x.len(), "a row of X reaches outside");
+        assert!(start + walk.x_reach() <= x.len(), "a row of X reaches outside");
     }
     let masks: [__mmask16; PANELS] = std::array::from_fn(|panel| {
         let lanes = width.saturating_sub(panel * LANES).min(LANES);
@@ -38,14 +38,14 @@ pub fn tile<const PANELS: usize>(
     // SAFETY: rows of X and Y and the panels stay inside their slices: see the asserts. Masked lanes
     // are neither read nor written.
     unsafe {
-        for r in 0..walk.runs {
-            let x = x.as_ptr().add(r * walk.x_run);
-            let panels = panels.as_ptr().add(r * walk.panel_run);
-            for k in 0..walk.run {
+        for (i, j) in walk.outer() {
+            let x = x.as_ptr().add(i * walk.x[0] + j * walk.x[1]);
+            let panels = panels.as_ptr().add(i * walk.panel[0] + j * walk.panel[1]);
+            for k in 0..walk.inner[2] {
                 let weights: [__m512; PANELS] = std::array::from_fn(|panel| {
-                    _mm512_loadu_ps(panels.add(panel * walk.panel_step + k).cast())
+                    _mm512_loadu_ps(panels.add(panel * walk.panel_step + k * walk.panel[2]))
                 });
-                let x = x.add(k * walk.x_step);
+                let x = x.add(k * walk.x[2]);
                 for (sums, start) in sums.iter_mut().zip(starts) {
                     let x = _mm512_set1_ps(*x.add(*start));
                     for (sum, weights) in sums.iter_mut().zip(weights) {

@@ -3,7 +3,7 @@
 #[cfg(target_arch = "x86_64")]
 use super::avx512;
 use super::plain;
-use super::walk::{LANES, Lanes, Walk};
+use super::walk::{LANES, Walk};
 use crate::cpu::isa::Isa;
 
 /// Y = X W: `starts` gives where each row of X starts, `panels` is W.
@@ -53,9 +53,8 @@ fn tiles<const ROWS: usize>(
     starts: impl Iterator<Item = usize> + Clone,
     panels: &[f32],
     y: &mut [f32],
-    tile: impl Fn(&[usize; ROWS], &[Lanes], &mut [f32], (usize, usize)),
+    tile: impl Fn(&[usize; ROWS], &[f32], &mut [f32], (usize, usize)),
 ) {
-    let (panels, _) = panels.as_chunks::<LANES>();
     for column in (0..walk.outputs).step_by(at_once * LANES) {
         let panels = &panels[column / LANES * walk.panel_step..];
         let width = (at_once * LANES).min(walk.outputs - column);

@@ -1,6 +1,6 @@
 //! A tile in plain loops, compiled for what the program is compiled for and for AVX2 with FMA.
 
-use super::walk::{LANES, Lanes, Walk};
+use super::walk::{LANES, Walk};
 
 /// Rows of a tile. 6 x 16 sums fill 12 of AVX2's 16 vector registers, leaving two for weights and
 /// one for a number of X.
@@ -11,7 +11,7 @@ pub fn portable(
     walk: &Walk,
     x: &[f32],
     starts: &[usize; ROWS],
-    panel: &[Lanes],
+    panel: &[f32],
     y: &mut [f32],
     (rows, width): (usize, usize),
 ) {
@@ -25,7 +25,7 @@ pub fn avx2(
     walk: &Walk,
     x: &[f32],
     starts: &[usize; ROWS],
-    panel: &[Lanes],
+    panel: &[f32],
     y: &mut [f32],
     (rows, width): (usize, usize),
 ) {
@@ -38,21 +38,22 @@ fn tile(
     walk: &Walk,
     x: &[f32],
     starts: &[usize; ROWS],
-    panel: &[Lanes],
+    panel: &[f32],
     y: &mut [f32],
     (rows, width): (usize, usize),
 ) {
     let mut sums = [[0.0; LANES]; ROWS];
     for start in starts {
-        assert!(start + walk.reach() <= x.len(), "a row of X reaches outside");
+        assert!(start + walk.x_reach() <= x.len(), "a row of X reaches outside");
     }
-    for r in 0..walk.runs {
-        let first = starts.map(|start| start + r * walk.x_run);
-        let weights = &panel[r * walk.panel_run..][..walk.run];
-        for (k, weights) in weights.iter().enumerate() {
+    for (i, j) in walk.outer() {
+        let first = starts.map(|start| start + i * walk.x[0] + j * walk.x[1]);
+        let panel = &panel[i * walk.panel[0] + j * walk.panel[1]..];
+        for k in 0..walk.inner[2] {
+            let weights: &[f32; LANES] = panel[k * walk.panel[2]..].first_chunk().expect("a panel");
             for (sums, first) in sums.iter_mut().zip(first) {
-                // SAFETY: at most `reach() - 1` behind the row's start, which the assert covers.
-                let x = unsafe { *x.get_unchecked(first + k * walk.x_step) };
+                // SAFETY: at most `x_reach() - 1` behind the row's start, which the assert covers.
+                let x = unsafe { *x.get_unchecked(first + k * walk.x[2]) };
                 for (sum, weight) in sums.iter_mut().zip(weights) {
                     *sum = x.mul_add(*weight, *sum);
                 }

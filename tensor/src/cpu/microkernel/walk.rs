@@ -3,30 +3,24 @@
 /// Outputs in a panel of weights: one AVX-512 vector, two of AVX2.
 pub const LANES: usize = 16;
 
-/// The weights of a panel's outputs for one number of a row.
-pub type Lanes = [f32; LANES];
-
-/// How a product walks over rows of X, panels of weights and rows of Y.
+/// How a product walks over rows of X, panels of weights and rows of Y, in elements.
 ///
-/// A row of X is `runs` runs of `run` numbers. A panel holds, for each number of a run, the weights of
-/// [`LANES`] outputs, anything beyond the last output.
+/// The numbers of a row of X are a three-dimensional array, such as rows, columns and channels of a
+/// window. A panel holds, for each of them, the weights of [`LANES`] outputs side by side, anything
+/// beyond the last output.
 #[derive(Clone, Copy, Debug)]
 pub struct Walk {
-    /// Runs in a row of X.
-    pub runs: usize,
-    /// Numbers in a run.
-    pub run: usize,
-    /// Elements from a run to the next.
-    pub x_run: usize,
-    /// Elements from a number to the next.
-    pub x_step: usize,
-    /// [`Lanes`] from a run to the next in a panel.
-    pub panel_run: usize,
-    /// [`Lanes`] from a panel to the next.
+    /// Numbers of a row of X along each axis.
+    pub inner: [usize; 3],
+    /// From one to the next in X.
+    pub x: [usize; 3],
+    /// From the weights of one to those of the next in a panel.
+    pub panel: [usize; 3],
+    /// From a panel to the next.
     pub panel_step: usize,
-    /// Elements from a row of Y to the next.
+    /// From a row of Y to the next.
     pub y_row: usize,
-    /// Elements from [`LANES`] numbers of a row of Y to the next.
+    /// From [`LANES`] numbers of a row of Y to the next.
     pub y_panel: usize,
     /// Rows of Y.
     pub rows: usize,
@@ -37,13 +31,24 @@ pub struct Walk {
 }
 
 impl Walk {
-    /// One more than the largest distance from a row's start to its numbers.
-    pub fn reach(&self) -> usize {
-        (self.runs - 1) * self.x_run + (self.run - 1) * self.x_step + 1
+    /// The indices along the first two axes, in order.
+    #[inline(always)]
+    pub fn outer(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
+        let [rows, columns, _] = self.inner;
+        (0..rows).flat_map(move |i| (0..columns).map(move |j| (i, j)))
     }
 
-    /// Likewise from a panel's start to its last weights, in [`Lanes`].
-    pub fn panel_reach(&self) -> usize {
-        (self.runs - 1) * self.panel_run + self.run
+    /// One more than the largest distance from a row's start to its numbers.
+    pub fn x_reach(&self) -> usize {
+        reach(self.inner, self.x) + 1
     }
+
+    /// The same from a panel's start to its weights.
+    pub fn panel_reach(&self) -> usize {
+        reach(self.inner, self.panel) + LANES
+    }
+}
+
+fn reach(sizes: [usize; 3], steps: [usize; 3]) -> usize {
+    sizes.iter().zip(steps).map(|(size, step)| (size - 1) * step).sum()
 }

@@ -111,12 +111,10 @@ fn products<F: Transforms<M, T>, const M: usize, const T: usize>(
     m: &mut [f32],
 ) {
     let walk = Walk {
-        runs: conv.c.div_ceil(LANES),
-        run: LANES,
-        x_run: places.panel,
-        x_step: 1,
-        panel_run: LANES,
-        panel_step: T * T * padded(conv.c),
+        inner: [1, conv.c.div_ceil(LANES), LANES],
+        x: [0, places.panel, 1],
+        panel: [0, LANES * LANES, LANES],
+        panel_step: T * T * padded(conv.c) * LANES,
         y_row: TILE,
         y_panel: places.panel,
         rows: tiles,

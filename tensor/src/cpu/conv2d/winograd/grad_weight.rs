@@ -151,12 +151,10 @@ fn add_products<F: Transforms<M, T>, const M: usize, const T: usize>(
     sums: &mut [f32],
 ) {
     let walk = Walk {
-        runs: blocks_of_group(conv, T * T),
-        run: BLOCK,
-        x_run: places.elements(conv.o),
-        x_step: TILE,
-        panel_run: places.elements(conv.c) / LANES,
-        panel_step: places.panel / LANES,
+        inner: [1, blocks_of_group(conv, T * T), BLOCK],
+        x: [0, places.elements(conv.o), TILE],
+        panel: [0, places.elements(conv.c), TILE],
+        panel_step: places.panel,
         y_row: padded(conv.c),
         y_panel: LANES,
         rows: conv.o,

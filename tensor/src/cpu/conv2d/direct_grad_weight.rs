@@ -1,0 +1,73 @@
+//! `dW = dY^T patches(X)`, with the patches read in place: for each row of the window a product
+//! `[O, pixels] [pixels, S C]`, whose second matrix is the slab itself, window by window.
+//!
+//! Images are dealt to parts, whose sums are added in order; within a part each slab is a chain of
+//! additions over its pixels.
+
+use rayon::prelude::*;
+
+use super::chunks::most_parts;
+use super::slab::Slab;
+use crate::cpu::isa::Isa;
+use crate::cpu::microkernel::{LANES, Walk, multiply};
+use crate::cpu::reduce::sum_parts;
+use crate::geometry::Conv2d;
+
+/// Images of a part.
+fn images_of_part(conv: Conv2d) -> usize {
+    conv.n.div_ceil(most_parts(conv.o * conv.patch()))
+}
+
+/// Elements of a slab's buffer: panels extend past the last window.
+fn slab_elements(conv: Conv2d) -> usize {
+    Slab::largest(conv, images_of_part(conv)).elements(conv) + LANES
+}
+
+/// Elements of scratch memory for [`direct_grad_weight`]: per part a gradient and a slab.
+pub fn direct_grad_weight_workspace(conv: Conv2d) -> usize {
+    conv.n.div_ceil(images_of_part(conv)) * (conv.o * conv.patch() + slab_elements(conv))
+}
+
+/// Gradient by the weight: x `[N,H,W,C]` and dy `[N,P,Q,O]` to dweight `[O,R,S,C]`.
+pub fn direct_grad_weight(
+    isa: Isa,
+    conv: Conv2d,
+    x: &[f32],
+    dy: &[f32],
+    dweight: &mut [f32],
+    workspace: &mut [f32],
+) {
+    let Conv2d { n, c, o, r, s, stride, .. } = conv;
+    let images = images_of_part(conv);
+    let (partials, slabs) = workspace.split_at_mut(n.div_ceil(images) * dweight.len());
+    partials
+        .par_chunks_mut(dweight.len())
+        .zip(slabs.par_chunks_mut(slab_elements(conv)))
+        .enumerate()
+        .for_each(|(part, (sums, buffer))| {
+            let part = part * images..n.min((part + 1) * images);
+            let slabs = Slab::largest(conv, images).cover(conv, part);
+            for (i, slab) in slabs.enumerate() {
+                slab.fill(conv, x, buffer);
+                let line = conv.out_w() * o;
+                let walk = Walk {
+                    inner: [slab.images, slab.rows, conv.out_w()],
+                    x: [slab.rows * line, line, o],
+                    panel: [slab.image(conv), stride * Slab::row(conv), stride * c],
+                    panel_step: LANES,
+                    y_row: conv.patch(),
+                    y_panel: LANES,
+                    rows: o,
+                    outputs: s * c,
+                    adds: i > 0,
+                };
+                let first = slab.first_image * conv.out_h() + slab.first_row;
+                for r in 0..r {
+                    let windows = &buffer[r * Slab::row(conv)..];
+                    let sums = &mut sums[r * s * c..];
+                    multiply(isa, &walk, &dy[first * line..], 0..o, windows, sums);
+                }
+            }
+        });
+    sum_parts(partials, dweight);
+}

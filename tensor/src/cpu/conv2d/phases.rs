@@ -3,6 +3,9 @@
 //! each pair of remainders, a *phase*, are a convolution of dy with every stride-th place of the
 //! window, turned by 180 degrees. A phase without such places is zero.
 
+use std::iter::{StepBy, Zip};
+use std::ops::{Range, RangeFrom};
+
 use rayon::prelude::*;
 
 use super::chunks::{CHUNK, images_per_task};
@@ -11,6 +14,9 @@ use super::slab::Slab;
 use crate::cpu::isa::Isa;
 use crate::cpu::microkernel::{LANES, Walk, multiply};
 use crate::geometry::{Conv2d, ConvAlgorithm};
+
+/// Rows or columns of dx, each with one of dy.
+type Meetings = Zip<StepBy<Range<usize>>, RangeFrom<usize>>;
 
 /// Pixels of dx with the same remainders, and the places of the window that they meet.
 #[derive(Clone, Copy)]
@@ -52,20 +58,23 @@ impl Phase {
         conv.c.next_multiple_of(LANES) * self.places() * conv.o
     }
 
-    /// Its pixels of an image of dx, row by row.
-    fn pixels(self, conv: Conv2d) -> impl Iterator<Item = (usize, usize)> + Clone {
-        let Conv2d { padding, stride, .. } = conv;
-        let [a, b] = self.remainder;
-        let rows = (0..conv.h).filter(move |y| (y + padding) % stride == a);
-        let columns = (0..conv.w).filter(move |x| (x + padding) % stride == b);
-        rows.flat_map(move |y| columns.clone().map(move |x| (y, x)))
+    /// Its rows of dx, each with the first row of dy that it meets, in images with a margin.
+    fn rows(self, conv: Conv2d, margin: usize) -> Meetings {
+        meetings(conv, conv.h, self.remainder[0], self.window[0], margin)
     }
 
-    /// The first pixel of dy that a pixel of dx meets, in images with a margin.
-    fn first(self, conv: Conv2d, (y, x): (usize, usize), margin: usize) -> (usize, usize) {
-        let first = |at, window| (at + conv.padding) / conv.stride + margin + 1 - window;
-        (first(y, self.window[0]), first(x, self.window[1]))
+    /// The same of columns.
+    fn columns(self, conv: Conv2d, margin: usize) -> Meetings {
+        meetings(conv, conv.w, self.remainder[1], self.window[1], margin)
     }
+}
+
+/// Those of `size` rows or columns of dx with this remainder, and the first of dy that they meet.
+fn meetings(conv: Conv2d, size: usize, remainder: usize, window: usize, margin: usize) -> Meetings {
+    let Conv2d { padding, stride, .. } = conv;
+    let first = (remainder + stride - padding % stride) % stride;
+    let met = (first + padding) / stride + margin + 1 - window;
+    (first..size).step_by(stride).zip(met..)
 }
 
 /// dy as the input of a convolution whose slabs have a margin that covers all windows.
@@ -159,7 +168,8 @@ fn multiply_phase(
 ) {
     let gradient = gradient_images(conv);
     let (row, margin) = (Slab::row(gradient), gradient.padding);
-    let count = slab.images * phase.pixels(conv).count();
+    let [rows, columns] = [phase.rows(conv, margin), phase.columns(conv, margin)];
+    let count = slab.images * rows.clone().count() * columns.clone().count();
     if phase.places() == 0 {
         pixels[..count * conv.c].fill(0.0);
         return;
@@ -176,9 +186,10 @@ fn multiply_phase(
         adds: false,
     };
     let starts = (0..slab.images).flat_map(|image| {
-        phase.pixels(conv).map(move |pixel| {
-            let (p, q) = phase.first(conv, pixel, margin);
-            image * slab.image(gradient) + p * row + q * conv.o
+        let columns = columns.clone();
+        rows.clone().flat_map(move |(_, p)| {
+            let start = image * slab.image(gradient) + p * row;
+            columns.clone().map(move |(_, q)| start + q * conv.o)
         })
     });
     multiply(isa, &walk, buffer, starts, panels, pixels);
@@ -186,11 +197,14 @@ fn multiply_phase(
 
 /// Copies the pixels of a phase to their places in dx.
 fn scatter(conv: Conv2d, phase: Phase, pixels: &[f32], dx: &mut [f32]) {
+    let margin = gradient_images(conv).padding;
     let mut pixels = pixels.chunks_exact(conv.c);
     for dx in dx.chunks_exact_mut(conv.h * conv.w * conv.c) {
-        for (y, x) in phase.pixels(conv) {
-            let pixel = pixels.next().expect("as many pixels");
-            dx[(y * conv.w + x) * conv.c..][..conv.c].copy_from_slice(pixel);
+        for (y, _) in phase.rows(conv, margin) {
+            for (x, _) in phase.columns(conv, margin) {
+                let pixel = pixels.next().expect("as many pixels");
+                dx[(y * conv.w + x) * conv.c..][..conv.c].copy_from_slice(pixel);
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! `carp bench`: variants of one computation, run in turn on the same inputs.
 
+mod augment;
 mod breakdown;
 mod contender;
 mod conv;
@@ -41,6 +42,8 @@ pub enum BenchCommand {
     Optimizer(RaceArgs),
     /// Benchmark the training step with each loss variant, or break it down by kind of op.
     Step(step::StepArgs),
+    /// Benchmark reading images and making their views, on one thread.
+    Augment(augment::AugmentArgs),
     /// Benchmark the training step unfused, with each fusion pass alone, and with all.
     Fuse(fuse::FuseArgs),
 }
@@ -53,6 +56,7 @@ pub fn run(command: &BenchCommand) -> Result<ExitCode> {
         BenchCommand::Norm(args) => race_and_print(args, norm::contenders),
         BenchCommand::Optimizer(args) => race_and_print(args, optimizer::contenders),
         BenchCommand::Step(args) => step::run(args),
+        BenchCommand::Augment(args) => augment::run(args),
         BenchCommand::Fuse(args) => fuse::run(args),
     }
 }

@@ -3,8 +3,11 @@
 Usage: python tools/golden_views.py OUT_FILE
 
 Inputs and results are uint8 tensors [H, W, C], named in.NAME.PARAMETERS and out.NAME.PARAMETERS.
+colours.NAME.PARAMETERS is the SHA-256 of the result on all 2^24 colours: red changes slowest, blue
+fastest.
 """
 
+import hashlib
 import sys
 
 import numpy as np
@@ -53,7 +56,7 @@ def main(path):
             for height, width in [(12, 15), (48, 31)]:
                 result = image.resize((width, height), resampling)
                 record(f"{name}.{number}.{height}.{width}", source, result)
-        for sigma in [0.1, 0.35, 0.8, 1.3, 2.0]:
+        for sigma in [0.1, 0.35, 0.8, 1.3, 2.0, 5.0]:
             record(f"blur.{number}.{sigma}", source, image.filter(ImageFilter.GaussianBlur(sigma)))
         for factor in [0.6, 1.0, 1.37]:
             record(f"brightness.{number}.{factor}", source, F.adjust_brightness(image, factor))
@@ -65,6 +68,17 @@ def main(path):
         record(f"solarise.{number}", source, ImageOps.solarize(image))
         result = F.center_crop(F.resize(image, 20, F.InterpolationMode.BICUBIC), 15)
         record(f"evaluation.{number}.20.15", source, result)
+    colours = np.indices((256, 256, 256), np.uint8).reshape(3, 4096, 4096).transpose(1, 2, 0)
+    colours = Image.fromarray(np.ascontiguousarray(colours))
+    changes = {
+        "hue.-0.1": F.adjust_hue(colours, -0.1),
+        "hue.0.07": F.adjust_hue(colours, 0.07),
+        "saturation.0.8": F.adjust_saturation(colours, 0.8),
+        "saturation.1.2": F.adjust_saturation(colours, 1.2),
+    }
+    for name, changed in changes.items():
+        digest = hashlib.sha256(np.asarray(changed).tobytes()).digest()
+        tensors[f"colours.{name}"] = np.frombuffer(digest, np.uint8)
     save_file(tensors, path)
 
 

@@ -5,7 +5,10 @@ mod counting_allocator;
 
 use carp::config::Config;
 use carp::train::Trainer;
+use carp::views::ViewPolicy;
+use datasets::Image;
 use tensor::Cpu;
+use tensor::random::{Purpose, Stream};
 
 /// Steps observed, of a run twice as long: the pipeline is busy all the time.
 const STEPS: usize = 200;
@@ -45,9 +48,34 @@ fn allocations(threads: usize) -> Vec<usize> {
     })
 }
 
+/// Allocations while the authors' views are made of pictures of several sizes, in memory that has
+/// seen one of the largest.
+fn allocations_of_views() -> usize {
+    let views = ViewPolicy::default().views();
+    let sizes = views.sizes();
+    let mut made: Vec<_> = sizes.iter().map(|size| vec![0.0; size * size * 3]).collect();
+    let mut slices: Vec<&mut [f32]> = made.iter_mut().map(|view| &mut view[..]).collect();
+    let images = [(375, 500), (500, 333), (90, 120)].map(|(height, width)| {
+        let pixels = (0..height * width * 3).map(|i| (i * 7 % 251) as u8).collect();
+        Image { height, width, channels: 3, pixels }
+    });
+    let mut scratch = views.scratch();
+    let mut before = 0;
+    for (i, image) in images.iter().cycle().take(30).enumerate() {
+        if i == images.len() {
+            before = counting_allocator::allocations();
+        }
+        let mut stream = Stream::new(0, Purpose::Views, 0, i as u64);
+        views.make(image, &mut stream, &mut slices, &mut scratch);
+    }
+    counting_allocator::allocations() - before
+}
+
 /// One test, since the counter covers the whole process.
 #[test]
 fn a_running_step_and_its_pipeline_allocate_nothing() {
+    assert_eq!(allocations_of_views(), 0);
+
     // A single thread has seen everything after the first step.
     let counts = allocations(1);
     assert!(counts[1..].iter().all(|&count| count == 0), "{counts:?}");

@@ -3,11 +3,13 @@
 use std::path::Path;
 
 use carp::views::{
-    EvalTransform, Scratch, adjust_brightness, adjust_contrast, adjust_hue, adjust_saturation,
-    gaussian_blur, solarise,
+    EvalTransform, Scratch, Views, adjust_brightness, adjust_contrast, adjust_hue,
+    adjust_saturation, gaussian_blur, random_resized_crop, solarise,
 };
 use datasets::{Crop, Filter, Image, ResizeScratch, greyscale, resize};
 use safetensors::SafeTensors;
+use sha2::{Digest, Sha256};
+use tensor::random::{Purpose, Stream};
 
 /// Applies the recorded transformation `name` to an image.
 fn apply(name: &str, image: &Image) -> Vec<u8> {
@@ -73,5 +75,49 @@ fn every_byte_is_pillows() {
         count += 1;
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
-    assert_eq!(count, 112);
+    assert_eq!(count, 116);
+}
+
+/// What is computed for several pixels at once, on all 2^24 colours.
+#[test]
+fn every_colour_is_pillows() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/views.safetensors");
+    let bytes = std::fs::read(path).unwrap();
+    let tensors = SafeTensors::deserialize(&bytes).unwrap();
+    let pixels: Vec<u8> =
+        (0..1 << 24).flat_map(|colour: u32| colour.to_be_bytes().into_iter().skip(1)).collect();
+    let image = Image { height: 4096, width: 4096, channels: 3, pixels };
+    let mut count = 0;
+    for (name, digest) in tensors.iter() {
+        let Some(name) = name.strip_prefix("colours.") else { continue };
+        let (kind, factor) = name.split_once('.').unwrap();
+        let got = Sha256::digest(apply(&format!("{kind}.all.{factor}"), &image));
+        assert_eq!(got[..], *digest.data(), "{name}");
+        count += 1;
+    }
+    assert_eq!(count, 4);
+}
+
+#[test]
+fn a_classifier_sees_a_crop_mirrored_half_of_the_time() {
+    let views = Views::crop_and_flip(5, (0.3, 1.0), Filter::Bilinear, (&[0.0; 3], &[1.0; 3]));
+    assert_eq!(views.sizes(), [5]);
+    let pixels = (0..20 * 24 * 3).map(|i| (i * 7 % 251) as u8).collect();
+    let image = Image { height: 20, width: 24, channels: 3, pixels };
+    let mut mirrored = 0;
+    for index in 0..200 {
+        let mut view = vec![0.0; 75];
+        let stream = || Stream::new(0, Purpose::Views, 0, index);
+        views.make(&image, &mut stream(), &mut [&mut view], &mut Scratch::default());
+        let crop = random_resized_crop(20, 24, (0.3, 1.0), &mut stream());
+        let crop = image.cropped(crop).resized(Filter::Bilinear, 5, 5);
+        let normalised: Vec<f32> = crop.pixels.iter().map(|&x| f32::from(x) / 255.0).collect();
+        if view != normalised {
+            let rows = normalised.chunks_exact(15);
+            let mirror: Vec<_> = rows.flat_map(|row| row.chunks_exact(3).rev()).flatten().collect();
+            assert!(view.iter().eq(mirror));
+            mirrored += 1;
+        }
+    }
+    assert!((75..125).contains(&mirrored), "{mirrored}");
 }

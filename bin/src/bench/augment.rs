@@ -35,7 +35,8 @@ pub fn run(args: &AugmentArgs) -> Result<ExitCode> {
     config.data.cache_mib = 0;
     let data = config.data.open(config.seed)?.pretrain;
     let count = data.len().min(args.images as usize);
-    let images: Arc<[Arc<Image>]> = (0..count).map(|i| data.image(i)).collect::<files::Result<_>>()?;
+    let images: Arc<[Arc<Image>]> =
+        (0..count).map(|i| data.image(i)).collect::<files::Result<_>>()?;
     let all = config.views.views();
     let mut contenders = Vec::new();
     if data.file(0).is_some() {

@@ -1,6 +1,7 @@
 //! Colour to grey, as in Pillow.
 
 /// Luma of ITU-R 601 in 16-bit fixed point.
+#[inline]
 pub fn luma(pixel: &[u8]) -> u8 {
     let [r, g, b] = [pixel[0], pixel[1], pixel[2]].map(u32::from);
     ((19595 * r + 38470 * g + 7471 * b + 0x8000) >> 16) as u8

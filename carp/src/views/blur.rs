@@ -30,27 +30,64 @@ impl BoxBlur {
         BoxBlur { radius: whole as usize, inside, outside }
     }
 
-    /// Blurs a line of pixels.
-    fn line(self, input: &[u8], channels: usize, output: &mut [u8]) {
-        let pixels = input.len() / channels;
-        for (x, output) in output.chunks_exact_mut(channels).enumerate() {
-            for (channel, output) in output.iter_mut().enumerate() {
-                let at = |offset: isize| {
-                    let place = (x as isize + offset).clamp(0, pixels as isize - 1) as usize;
-                    u32::from(input[place * channels + channel])
-                };
-                let radius = self.radius as isize;
-                let inside: u32 = (-radius..=radius).map(at).sum();
-                let outside = at(-radius - 1) + at(radius + 1);
+    /// Numbers before a line's first pixel, and after its last, of `step` numbers each.
+    fn margin(self, step: usize) -> usize {
+        (self.radius + 1) * step
+    }
+
+    /// Blurs the `len` numbers between two margins, pixels of `step` numbers each.
+    fn line(self, input: &[u8], (step, len): (usize, usize), output: &mut [u8]) {
+        let margin = self.margin(step);
+        for start in (0..len).step_by(LANES) {
+            let add = |sums: &mut [u32; LANES], pixel: usize| {
+                let values = &input[start + pixel * step..][..LANES];
+                sums.iter_mut().zip(values).for_each(|(sum, &value)| *sum += u32::from(value));
+            };
+            let (mut inside, mut outside) = ([0; LANES], [0; LANES]);
+            (1..2 * self.radius + 2).for_each(|pixel| add(&mut inside, pixel));
+            [0, 2 * self.radius + 2].into_iter().for_each(|pixel| add(&mut outside, pixel));
+            let output = &mut output[margin + start..][..LANES];
+            for ((output, inside), outside) in output.iter_mut().zip(inside).zip(outside) {
                 let sum = inside * self.inside + outside * self.outside + (1 << 23);
                 *output = (sum >> 24) as u8;
             }
         }
+        self.fill_margins(output, (step, len));
+    }
+
+    /// Blurs line `a` three times, into `b`.
+    fn three_times(self, (a, b): (&mut [u8], &mut [u8]), line: (usize, usize)) {
+        self.fill_margins(a, line);
+        self.line(a, line, b);
+        self.line(b, line, a);
+        self.line(a, line, b);
+    }
+
+    /// Repeats the outermost pixels in the margins.
+    fn fill_margins(self, line: &mut [u8], (step, len): (usize, usize)) {
+        let margin = self.margin(step);
+        let end = margin + len;
+        for place in (0..margin).step_by(step) {
+            line.copy_within(margin..margin + step, place);
+            line.copy_within(end - step..end, end + place);
+        }
     }
 }
 
-/// Lines of an image, rows or columns, that fit in [`gaussian_blur`]'s scratch memory.
-pub const SCRATCH_LINES: usize = 3;
+/// Numbers that are computed at once, as many as fill vector registers; a line's last ones may lie
+/// behind its end.
+const LANES: usize = 32;
+
+/// Numbers of one line with margins, of an image of `(height, width, channels)`.
+fn line_len(blur: BoxBlur, (height, width, channels): (usize, usize, usize)) -> usize {
+    let along = |pixels: usize, step: usize| pixels * step + 2 * blur.margin(step) + LANES;
+    along(width, channels).max(along(height, LANES))
+}
+
+/// Bytes of scratch memory for [`gaussian_blur`] with a standard deviation of at most `sigma`.
+pub fn scratch_len(size: (usize, usize, usize), sigma: f32) -> usize {
+    2 * line_len(BoxBlur::new(box_radius(sigma)), size)
+}
 
 /// Blurs an image (H,W,C pixels) in place with a Gaussian of standard deviation `sigma` pixels.
 pub fn gaussian_blur(
@@ -60,28 +97,28 @@ pub fn gaussian_blur(
     scratch: &mut Vec<u8>,
 ) {
     let blur = BoxBlur::new(box_radius(sigma));
+    let line_len = line_len(blur, (height, width, channels));
     scratch.clear();
-    let line_len = width.max(height) * channels;
-    scratch.resize(SCRATCH_LINES * line_len, 0);
-    let (column, scratch) = scratch.split_at_mut(line_len);
+    scratch.resize(2 * line_len, 0);
     let (a, b) = scratch.split_at_mut(line_len);
-    let mut three_times = |line: &mut [u8]| {
-        let (a, b) = (&mut a[..line.len()], &mut b[..line.len()]);
-        blur.line(line, channels, a);
-        blur.line(a, channels, b);
-        blur.line(b, channels, line);
-    };
-    for row in pixels.chunks_exact_mut(width * channels) {
-        three_times(row);
+    let row_len = width * channels;
+    for row in pixels.chunks_exact_mut(row_len) {
+        let margin = blur.margin(channels);
+        a[margin..margin + row_len].copy_from_slice(row);
+        blur.three_times((a, b), (channels, row_len));
+        row.copy_from_slice(&b[margin..margin + row_len]);
     }
-    let column = &mut column[..height * channels];
-    for x in 0..width {
-        for (y, pixel) in column.chunks_exact_mut(channels).enumerate() {
-            pixel.copy_from_slice(&pixels[(y * width + x) * channels..][..channels]);
+    // Columns, as many side by side as there are lanes.
+    for left in (0..row_len).step_by(LANES) {
+        let step = LANES.min(row_len - left);
+        let len = height * step;
+        let margin = blur.margin(step);
+        for (row, line) in pixels.chunks_exact(row_len).zip(a[margin..].chunks_exact_mut(step)) {
+            line.copy_from_slice(&row[left..left + step]);
         }
-        three_times(column);
-        for (y, pixel) in column.chunks_exact(channels).enumerate() {
-            pixels[(y * width + x) * channels..][..channels].copy_from_slice(pixel);
+        blur.three_times((a, b), (step, len));
+        for (row, line) in pixels.chunks_exact_mut(row_len).zip(b[margin..].chunks_exact(step)) {
+            row[left..left + step].copy_from_slice(line);
         }
     }
 }

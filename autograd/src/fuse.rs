@@ -7,6 +7,7 @@
 //! each. Run them on the forward list before [`Graph::backward`]: fused kernels have their own
 //! gradients. [`Pass::FlatUpdate`] rewrites the updates after it.
 
+mod fold;
 mod layers;
 mod loss;
 mod pattern;
@@ -15,6 +16,7 @@ mod update;
 use std::fmt;
 use std::str::FromStr;
 
+pub use self::fold::FoldedNorm;
 use crate::graph::{Graph, Node};
 
 /// A rewrite.

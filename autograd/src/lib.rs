@@ -19,7 +19,7 @@ pub mod plan;
 pub mod trace;
 
 pub use executor::Executor;
-pub use fuse::{Pass, Passes};
+pub use fuse::{FoldedNorm, Pass, Passes};
 pub use graph::{Graph, Phase, Value};
 pub use ops::batch_norm::BatchNormParams;
 pub use ops::carp_loss::{LossInputs, LossTerms};

@@ -154,3 +154,21 @@ extern "C" __global__ void bias_gelu_backward(const float* x, const float* bias,
     u32 i = element();
     if (i < n) dx[i] = dy[i] * gelu_slope(x[i] + bias[i % columns]);
 }
+
+// y[r,c] = max(x[r,c] + bias[c], 0), and NaN where that is; y may be x.
+extern "C" __global__ void bias_relu(const float* x, const float* bias, float* y, u32 n,
+                                     u32 columns) {
+    u32 i = element();
+    if (i >= n) return;
+    float sum = x[i] + bias[i % columns];
+    y[i] = sum < 0.0f ? 0.0f : sum;
+}
+
+// The same of x[r,c] + bias[c] + residual[r,c].
+extern "C" __global__ void bias_add_relu(const float* x, const float* bias, const float* residual,
+                                         float* y, u32 n, u32 columns) {
+    u32 i = element();
+    if (i >= n) return;
+    float sum = x[i] + bias[i % columns] + residual[i];
+    y[i] = sum < 0.0f ? 0.0f : sum;
+}

@@ -125,11 +125,15 @@ fn a_bias_in_every_row() {
         let x = case.in_place("x", &with_edges(1, len));
         let bias = case.input(&uniform(2, columns));
         let dy = case.input(&uniform(3, len));
-        let [sum, y, dx] = ["sum", "y", "dx"].map(|name| case.output(name, len));
+        let outputs = ["sum", "y", "dx", "relu", "add_relu"];
+        let [sum, y, dx, relu, add_relu] = outputs.map(|name| case.output(name, len));
         case.call(Kernel::AddBias, &[x, bias], &[sum]);
         case.call(Kernel::BiasGelu, &[x, bias], &[y]);
         case.call(Kernel::BiasGeluBackward, &[x, bias, dy], &[dx]);
+        case.call(Kernel::BiasRelu { residual: false }, &[x, bias], &[relu]);
+        case.call(Kernel::BiasRelu { residual: true }, &[x, bias, dy], &[add_relu]);
         case.call(Kernel::AddBias, &[x, bias], &[x]);
+        case.call(Kernel::BiasRelu { residual: true }, &[x, bias, dy], &[x]);
         case.run();
     }
 }

@@ -73,7 +73,7 @@ fn pointwise() {
         let backward = (Kernel::UnaryBackward(function), &[LEN, LEN][..], 12.0);
         [(Kernel::Unary(function), &[LEN][..], 8.0), backward]
     });
-    let kernels: [(Kernel, &[usize], f64); 12] = [
+    let kernels: [(Kernel, &[usize], f64); 14] = [
         (Kernel::Fill(1.0), &[], 4.0),
         (Kernel::Copy, &[n], 8.0),
         (Kernel::Add, &[n, n], 12.0),
@@ -87,6 +87,8 @@ fn pointwise() {
         (Kernel::AddBias, &[n, columns], 8.0 + 4.0),
         (Kernel::BiasGelu, &[n, columns], 8.0 + 4.0),
         (Kernel::BiasGeluBackward, &[n, columns, n], 12.0 + 4.0),
+        (Kernel::BiasRelu { residual: false }, &[n, columns], 8.0 + 4.0),
+        (Kernel::BiasRelu { residual: true }, &[n, columns, n], 12.0 + 4.0),
     ];
     for (kernel, inputs, promised) in kernels.into_iter().chain(unary) {
         check(kernel.name(), bytes(kernel, inputs, &[n], n), promised);

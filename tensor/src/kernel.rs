@@ -104,6 +104,11 @@ pub enum Kernel {
     BiasGelu,
     /// `x, bias, dy -> dx`: the gradient of [`Kernel::BiasGelu`] by x.
     BiasGeluBackward,
+    /// `x, bias (, residual) -> y`: `y[r,c] = max(x[r,c] + bias[c] + residual[r,c], 0)`.
+    BiasRelu {
+        /// With a residual.
+        residual: bool,
+    },
 
     /// `a, b -> c`: c = op(a) op(b).
     Gemm(Gemm),
@@ -286,6 +291,8 @@ impl Kernel {
             Kernel::AddBias => "add_bias",
             Kernel::BiasGelu => "bias_gelu",
             Kernel::BiasGeluBackward => "bias_gelu_backward",
+            Kernel::BiasRelu { residual: false } => "bias_relu",
+            Kernel::BiasRelu { residual: true } => "bias_add_relu",
             Kernel::Gemm(_) => "gemm",
             Kernel::GemmBias(_) => "gemm_bias",
             Kernel::SumRows { .. } => "sum_rows",
@@ -338,6 +345,7 @@ impl Kernel {
             Kernel::Sum(_) | Kernel::SumRows { .. } | Kernel::SumColumns { .. } => x,
             Kernel::GlobalAvgPool { .. } => x,
             Kernel::BiasGelu | Kernel::BiasGeluBackward => 2 * y,
+            Kernel::BiasRelu { residual } => y * (2 + u64::from(*residual)),
             Kernel::Gemm(gemm) => gemm.flops(),
             Kernel::GemmBias(gemm) => gemm.flops() + y,
             Kernel::Conv2d(conv)
@@ -390,7 +398,8 @@ impl Kernel {
     /// The input whose memory output 0 may reuse if that input is not needed afterwards.
     pub fn in_place(&self) -> Option<usize> {
         match self {
-            Kernel::Copy | Kernel::Add | Kernel::AddBias | Kernel::Scale(_) => Some(0),
+            Kernel::Copy | Kernel::Add | Kernel::Scale(_) => Some(0),
+            Kernel::AddBias | Kernel::BiasRelu { .. } => Some(0),
             Kernel::ScaleBy => Some(1),
             _ => None,
         }

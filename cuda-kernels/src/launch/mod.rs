@@ -47,7 +47,7 @@ pub fn run(gpu: &mut Gpu, kernel: &Kernel, io: &Io) {
         Kernel::Clamp { low, high } | Kernel::ClampBackward { low, high } => {
             call(gpu, "pointwise", kernel, io, &[low, high]).counts(&[n]).each_element(n);
         }
-        Kernel::AddBias | Kernel::BiasGelu | Kernel::BiasGeluBackward => {
+        Kernel::AddBias | Kernel::BiasGelu | Kernel::BiasGeluBackward | Kernel::BiasRelu { .. } => {
             call(gpu, "pointwise", kernel, io, &[]).counts(&[n, inputs[1].len]).each_element(n);
         }
         Kernel::Copy

@@ -153,6 +153,8 @@ fn pointwise() -> Vec<Call> {
         call(Kernel::AddBias, &[n, columns], &[n]),
         call(Kernel::BiasGelu, &[n, columns], &[n]),
         call(Kernel::BiasGeluBackward, &[n, columns, n], &[n]),
+        call(Kernel::BiasRelu { residual: false }, &[n, columns], &[n]),
+        call(Kernel::BiasRelu { residual: true }, &[n, columns, n], &[n]),
     ];
     unary.chain(others).collect()
 }

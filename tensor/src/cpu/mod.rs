@@ -120,6 +120,12 @@ impl Backend for CpuBackend {
             Kernel::BiasGeluBackward => {
                 on(arena, io, |[x, b, dy], [dx], _| pointwise::bias_gelu_backward(x, b, dy, dx));
             }
+            Kernel::BiasRelu { residual: false } => {
+                on(arena, io, |[x, b], [y], _| pointwise::bias_relu(x, b, None, y));
+            }
+            Kernel::BiasRelu { residual: true } => {
+                on(arena, io, |[x, b, added], [y], _| pointwise::bias_relu(x, b, Some(added), y));
+            }
 
             Kernel::Gemm(gemm) => {
                 on(arena, io, |[a, b], [c], ws| gemm::gemm(isa, gemm, a, b, c, ws))
@@ -290,6 +296,13 @@ fn run_in_place(arena: &mut Arena, kernel: &Kernel, io: &Io) {
         Kernel::Copy => {}
         Kernel::Add => on(arena, &input(1), |[b], [y], _| pointwise::add_assign(b, y)),
         Kernel::AddBias => on(arena, &input(1), |[b], [y], _| pointwise::add_bias_assign(b, y)),
+        Kernel::BiasRelu { residual: false } => {
+            on(arena, &input(1), |[b], [y], _| pointwise::bias_relu_assign(b, None, y));
+        }
+        Kernel::BiasRelu { residual: true } => {
+            let io = Io { inputs: &io.inputs[1..], ..*io };
+            on(arena, &io, |[b, added], [y], _| pointwise::bias_relu_assign(b, Some(added), y));
+        }
         Kernel::Scale(alpha) => pointwise::scale_assign(alpha, arena.write(io.outputs[0])),
         Kernel::ScaleBy => on(arena, &input(0), |[s], [y], _| pointwise::scale_assign(s[0], y)),
         _ => unreachable!("{} does not run in place", kernel.name()),

@@ -119,6 +119,33 @@ pub fn add_bias_assign(bias: &[f32], y: &mut [f32]) {
     });
 }
 
+/// `y[r,c]` = `max(y[r,c] + bias[c] + residual[r,c], 0)`, and NaN where that is.
+pub fn bias_relu_assign(bias: &[f32], residual: Option<&[f32]>, y: &mut [f32]) {
+    let relu = |y: f32| if y < 0.0 { 0.0 } else { y };
+    let (columns, chunk) = (bias.len(), rows_chunk(bias.len()));
+    y.par_chunks_mut(chunk).enumerate().for_each(|(i, y)| {
+        let rows = y.chunks_exact_mut(columns);
+        match residual {
+            None => rows.for_each(|y| {
+                y.iter_mut().zip(bias).for_each(|(y, bias)| *y = relu(*y + bias));
+            }),
+            Some(residual) => {
+                for (y, added) in rows.zip(residual[i * chunk..].chunks_exact(columns)) {
+                    for ((y, bias), added) in y.iter_mut().zip(bias).zip(added) {
+                        *y = relu(*y + bias + added);
+                    }
+                }
+            }
+        }
+    });
+}
+
+/// The same of x; it costs a copy, which layers do without.
+pub fn bias_relu(x: &[f32], bias: &[f32], residual: Option<&[f32]>, y: &mut [f32]) {
+    copy(x, y);
+    bias_relu_assign(bias, residual, y);
+}
+
 /// `y[r,c]` = `gelu(x[r,c] + bias[c])`.
 pub fn bias_gelu(x: &[f32], bias: &[f32], y: &mut [f32]) {
     each_row(bias.len(), x, y, |x, y| {

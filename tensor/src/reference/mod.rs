@@ -57,6 +57,12 @@ pub fn run(kernel: &Kernel, inputs: &[&[f64]], outputs: &mut [Vec<f64>]) {
             let slope = map2(x, bias, |x, bias| gelu_slope(x + bias));
             *dx = map2(dy, &slope, |dy, slope| dy * slope);
         }
+        (Kernel::BiasRelu { residual }, [x, bias, added @ ..], [y]) => {
+            assert_eq!(added.len(), usize::from(residual), "residual");
+            *y = map2(x, bias, |x, bias| x + bias);
+            added.iter().for_each(|added| *y = map2(y, added, |y, added| y + added));
+            *y = map(y, |y| y.max(0.0));
+        }
 
         (Kernel::Gemm(sizes), [a, b], [c]) => *c = gemm(sizes, a, b),
         (Kernel::GemmBias(sizes), [a, b, bias], [c]) => {

@@ -44,6 +44,12 @@ pub fn elementwise() -> Vec<Case> {
             two(Kernel::Accumulate, &vec![0.0], &x),
             sum.updates(dy.clone(), ULPS),
             two(Kernel::AddBias, &x, &bias),
+            two(Kernel::BiasRelu { residual: false }, &x, &bias),
+            Case::new(Kernel::BiasRelu { residual: true })
+                .reads(x.clone())
+                .reads(bias.clone())
+                .reads(dy.clone())
+                .writes(len, ULPS),
             two(Kernel::BiasGelu, &wide, &bias),
             Case::new(Kernel::BiasGeluBackward).reads(wide).reads(bias).reads(dy).writes(len, ULPS),
         ]);

@@ -19,7 +19,7 @@ macro_rules! variants {
 
 variants! {
     Fill Copy Add Mul Clamp ClampBackward Scale ScaleBy Accumulate
-    Unary UnaryBackward AddBias BiasGelu BiasGeluBackward
+    Unary UnaryBackward AddBias BiasGelu BiasGeluBackward BiasRelu
     Gemm GemmBias SumRows SumColumns SumColumnsBackward Sum
     Conv2d Conv2dGradInput Conv2dGradWeight BatchNorm BatchNormBackward
     MaxPool2d MaxPool2dBackward AvgPool2d AvgPool2dBackward GlobalAvgPool GlobalAvgPoolBackward

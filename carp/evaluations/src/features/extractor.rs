@@ -1,6 +1,8 @@
 //! A frozen backbone in inference mode.
 
-use autograd::{Executor, Graph, Passes, Phase, Value};
+use std::collections::BTreeMap;
+
+use autograd::{Executor, FoldedNorm, Graph, Passes, Phase, Value};
 use carp::error::{Error, Result};
 use carp::learner::Device;
 use carp::nn::{Params, ResNet, ResNetConfig};
@@ -8,10 +10,12 @@ use carp::nn::{Params, ResNet, ResNetConfig};
 /// The last layer of a backbone: its global average pool.
 pub const POOLED: &str = "avgpool";
 
-/// A backbone without gradients, whose batch norms use the running statistics.
+/// A backbone without gradients, whose batch norms use the running statistics and are folded into
+/// the convolutions.
 pub struct FeatureExtractor {
     executor: Executor,
     tensors: Vec<(String, Value)>,
+    folded: Vec<FoldedNorm>,
     images: Value,
     features: Value,
     batch: usize,
@@ -54,10 +58,11 @@ impl FeatureExtractor {
         };
         graph.keep(features);
         graph.fuse(&Passes::all());
+        let folded = graph.fold_batch_norms();
         let name = |value: Value| (graph.info(value).name.clone(), value);
         let tensors = params.all().iter().map(|param| name(param.value)).collect();
         let executor = Executor::new(graph, device)?;
-        Ok(FeatureExtractor { executor, tensors, images, features, batch })
+        Ok(FeatureExtractor { executor, tensors, folded, images, features, batch })
     }
 
     /// Sets the weights: pairs of torchvision's names and numbers in this project's layout.
@@ -65,11 +70,21 @@ impl FeatureExtractor {
     /// # Errors
     /// A missing tensor.
     pub fn load(&mut self, backbone: &[(String, Vec<f32>)]) -> Result<()> {
+        let mut numbers = BTreeMap::new();
         for (name, value) in &self.tensors {
             let Some((_, data)) = backbone.iter().find(|(given, _)| given == name) else {
                 return Err(Error::usage(format!("the backbone's weights lack {name}")));
             };
             self.executor.write(*value, data);
+            numbers.insert(*value, &data[..]);
+        }
+        for folded in &self.folded {
+            let norm = folded.norm;
+            let tensors = [norm.weight, norm.bias, norm.running_mean, norm.running_var];
+            let (weight, bias) =
+                folded.fold(numbers[&folded.weight], tensors.map(|value| numbers[&value]));
+            self.executor.write(folded.weight, &weight);
+            self.executor.write(norm.bias, &bias);
         }
         Ok(())
     }

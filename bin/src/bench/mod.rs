@@ -7,6 +7,7 @@ mod conv;
 mod conv_accuracy;
 mod fuse;
 mod gemm;
+mod inference;
 mod loss;
 mod norm;
 mod optimizer;
@@ -42,6 +43,8 @@ pub enum BenchCommand {
     Optimizer(RaceArgs),
     /// Benchmark the training step with each loss variant, or break it down by kind of op.
     Step(step::StepArgs),
+    /// Benchmark features of a batch of images: batch norms as layers against folded ones.
+    Inference(inference::InferenceArgs),
     /// Benchmark reading images and making their views, on one thread.
     Augment(augment::AugmentArgs),
     /// Benchmark the training step unfused, with each fusion pass alone, and with all.
@@ -56,6 +59,7 @@ pub fn run(command: &BenchCommand) -> Result<ExitCode> {
         BenchCommand::Norm(args) => race_and_print(args, norm::contenders),
         BenchCommand::Optimizer(args) => race_and_print(args, optimizer::contenders),
         BenchCommand::Step(args) => step::run(args),
+        BenchCommand::Inference(args) => inference::run(args),
         BenchCommand::Augment(args) => augment::run(args),
         BenchCommand::Fuse(args) => fuse::run(args),
     }

@@ -1,0 +1,52 @@
+//! `carp bench inference`: a batch of features with batch norms as layers, and folded into the
+//! convolutions as evaluations do it.
+
+use std::process::ExitCode;
+
+use autograd::{Graph, Passes};
+use carp::config::Config;
+use carp::error::Result;
+use carp::nn::{Params, ResNet};
+use clap::Args;
+use tensor::Cpu;
+
+use super::contender::Contender;
+use super::peak::cpu_gemm_peak;
+use super::race::{RaceArgs, race, table};
+use crate::config_args::ConfigArgs;
+use crate::print::print;
+use crate::threads::on_threads;
+
+/// The network is the configured one; `knn.size` and `knn.batch_size` are those of its images.
+#[derive(Args)]
+pub struct InferenceArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    #[command(flatten)]
+    race: RaceArgs,
+}
+
+pub fn run(args: &InferenceArgs) -> Result<ExitCode> {
+    let config = args.config.load()?;
+    let text = on_threads(args.race.threads, || {
+        let layers = contender("batch norm as layers", &config, |_| ())?;
+        let folded = contender("folded", &config, |graph| drop(graph.fold_batch_norms()))?;
+        let mut contenders = [layers, folded, cpu_gemm_peak()];
+        Ok(table(&race(&mut contenders, args.race.rounds as usize)?))
+    })?;
+    print(&text);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn contender(name: &str, config: &Config, rewrite: impl Fn(&mut Graph)) -> Result<Contender> {
+    let network = config.step().resnet;
+    let (mut graph, mut params) = (Graph::new(), Params::new(false));
+    let resnet = ResNet::new(&mut graph, &mut params, &network);
+    let (batch, size) = (config.knn.batch_size, config.knn.size);
+    let images = graph.input("images", [batch, size, size, network.in_channels]);
+    let features = resnet.forward(&mut graph, images, false)?;
+    graph.keep(features);
+    graph.fuse(&Passes::all());
+    rewrite(&mut graph);
+    Contender::graph(name, graph, &[features], &Cpu)
+}

@@ -29,8 +29,9 @@ mod weights;
 
 use std::process::ExitCode;
 
-use crate::print::complain;
+use crate::print::{complain, print_error};
 use clap::{CommandFactory, Parser, Subcommand};
+use tensor::cpu::isa::Isa;
 
 /// CARP: learns image features without labels, by consistent assignment of views over random
 /// partitions of prototypes.
@@ -70,7 +71,21 @@ enum Command {
     Audit(audit::AuditArgs),
 }
 
+const OTHER_PROCESSOR: &str = "error: this processor lacks AVX2 or FMA, which carp was built for; to \
+    run it slowly, build it with RUSTFLAGS=\"-C target-cpu=native\"\n";
+
 fn main() -> ExitCode {
+    if !Isa::program_runs() {
+        // Even to put a text together may take the instructions that are missing.
+        print_error(OTHER_PROCESSOR);
+        return ExitCode::FAILURE;
+    }
+    run()
+}
+
+/// Kept apart, so that nothing of it runs on a processor that it was not built for.
+#[inline(never)]
+fn run() -> ExitCode {
     let arguments = spellings::as_in_help(&Cli::command(), std::env::args_os());
     let result = match Cli::parse_from(arguments).command {
         Command::Train(args) => train::run(&args),

@@ -65,6 +65,33 @@ impl Isa {
             .map_or(Ok(Isa::widest()), |name| Isa::named(&name.to_string_lossy()))
     }
 
+    /// This processor has what the whole program was compiled for: `.cargo/config.toml` names AVX2, FMA
+    /// and others on x86-64. Uses no instruction of theirs.
+    #[cfg(all(target_arch = "x86_64", target_feature = "avx2"))]
+    pub fn program_runs() -> bool {
+        use std::arch::x86_64::{__cpuid, __cpuid_count};
+        // Asks the processor; `is_x86_feature_detected` would repeat what the compiler was told.
+        #[allow(unused_unsafe, reason = "unsafe until Rust 1.94")]
+        // SAFETY: every x86-64 has the instruction; leaf 7 is read where the processor has it.
+        let (basic, extended, more) = unsafe {
+            let most = __cpuid(0).eax;
+            (
+                __cpuid(1).ecx,
+                if most < 7 { 0 } else { __cpuid_count(7, 0).ebx },
+                __cpuid(0x8000_0001).ecx,
+            )
+        };
+        let has = |register: u32, bits: &[u32]| bits.iter().all(|bit| register >> bit & 1 == 1);
+        // FMA, MOVBE, OSXSAVE, AVX, F16C; BMI1, AVX2, BMI2; LZCNT.
+        has(basic, &[12, 22, 27, 28, 29]) && has(extended, &[3, 5, 8]) && has(more, &[5])
+    }
+
+    /// The program was compiled for every processor of its kind.
+    #[cfg(not(all(target_arch = "x86_64", target_feature = "avx2")))]
+    pub fn program_runs() -> bool {
+        true
+    }
+
     /// Calls `f`, which the compiler inlines and vectorises for this instruction set.
     ///
     /// # Panics

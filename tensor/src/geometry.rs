@@ -114,7 +114,7 @@ impl Conv2d {
                 ConvAlgorithm::Winograd4 => 36 * tiles(4),
             }
         };
-        if self.c.min(self.o) < 16 {
+        if self.c.min(self.o) < 32 {
             return ConvAlgorithm::Direct;
         }
         ConvAlgorithm::ALL.into_iter().min_by_key(|&algorithm| products(algorithm)).expect("three")

@@ -2,9 +2,11 @@
 //! (docs/convolution.md).
 
 use std::process::ExitCode;
+use std::str::FromStr;
 
 use autograd::Graph;
 use carp::error::Result;
+use clap::Args;
 use rayon::prelude::*;
 use tensor::cpu::conv2d::{self, patches::gather};
 use tensor::cpu::gemm::{self, gemm};
@@ -24,7 +26,48 @@ use crate::threads::on_threads;
 const SIZES: [(usize, usize, usize, usize); 4] =
     [(64, 32, 16, 16), (64, 16, 32, 32), (64, 8, 64, 64), (4, 56, 64, 64)];
 
-pub fn run(args: &RaceArgs) -> Result<ExitCode> {
+#[derive(Args)]
+pub struct ConvArgs {
+    #[command(flatten)]
+    race: RaceArgs,
+    /// Instead, time this layer with its gradients, as training runs it: images, height, width,
+    /// channels, outputs, side of the kernel and stride, padded by half the kernel; repeatable.
+    #[arg(long, value_name = "N,H,W,C,O,K,STRIDE")]
+    layer: Vec<Layer>,
+}
+
+/// A layer's convolution.
+#[derive(Clone, Copy)]
+struct Layer(Conv2d);
+
+impl FromStr for Layer {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Layer, String> {
+        let sizes: Option<Vec<usize>> = text.split(',').map(|size| size.parse().ok()).collect();
+        let Some([n, h, w, c, o, k, stride]) = sizes.as_deref() else {
+            return Err("is not seven sizes N,H,W,C,O,K,STRIDE".into());
+        };
+        let (x, weight) = (Shape::from([*n, *h, *w, *c]), Shape::from([*o, *k, *k, *c]));
+        Conv2d::new(x, weight, *stride, k / 2).map(Layer).map_err(|error| error.to_string())
+    }
+}
+
+pub fn run(args: &ConvArgs) -> Result<ExitCode> {
+    let text = match args.layer.as_slice() {
+        [] => ladder(&args.race)?,
+        layers => on_threads(args.race.threads, || {
+            let contenders = layers.iter().map(|layer| with_gradients(layer.0));
+            let mut contenders: Vec<_> = contenders.collect::<Result<_>>()?;
+            contenders.push(cpu_gemm_peak());
+            Ok(table(&race(&mut contenders, args.race.rounds as usize)?))
+        })?,
+    };
+    print(&text);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn ladder(args: &RaceArgs) -> Result<String> {
     let convs = SIZES
         .map(|(n, side, c, o)| {
             let (x, weight) = (Shape::from([n, side, side, c]), Shape::from([o, 3, 3, c]));
@@ -32,7 +75,7 @@ pub fn run(args: &RaceArgs) -> Result<ExitCode> {
         })
         .into_iter()
         .collect::<Result<Vec<_>>>()?;
-    let text = on_threads(args.threads, || {
+    on_threads(args.threads, || {
         let mut contenders = Vec::new();
         for &conv in &convs {
             contenders.extend([naive(conv), with_patches(conv)]);
@@ -43,13 +86,15 @@ pub fn run(args: &RaceArgs) -> Result<ExitCode> {
         }
         contenders.push(cpu_gemm_peak());
         Ok(table(&race(&mut contenders, args.rounds as usize)?) + &conv_accuracy::table(&convs))
-    })?;
-    print(&text);
-    Ok(ExitCode::SUCCESS)
+    })
 }
 
 fn name(what: &str, conv: Conv2d) -> String {
-    format!("{what} {}x{}x{}x{} to {}", conv.n, conv.h, conv.w, conv.c, conv.o)
+    let Conv2d { n, h, w, c, o, r, s, stride, .. } = conv;
+    match (r, stride) {
+        (3, 1) => format!("{what} {n}x{h}x{w}x{c} to {o}"),
+        _ => format!("{what} {n}x{h}x{w}x{c} to {o}, {r}x{s}/{stride}"),
+    }
 }
 
 /// The formula as loops over the numbers of a window.

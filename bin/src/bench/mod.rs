@@ -34,7 +34,7 @@ pub enum BenchCommand {
     /// Benchmark the loss, from op by op to streaming.
     Loss(loss::LossArgs),
     /// Benchmark convolution: from naive loops to Winograd's algorithm, and how accurate they are.
-    Conv(RaceArgs),
+    Conv(conv::ConvArgs),
     /// Benchmark matrix products: our microkernel against `matrixmultiply`.
     Gemm(RaceArgs),
     /// Benchmark batch norm with residual and ReLU: three ops against one.

@@ -1,6 +1,6 @@
 // The register tile that every matrix product here is made of.
 //
-// C[i,j] = sum over p of A[i,p] B[p,j]. A block owns a tile of M x N elements of C and goes through
+// C[i,j] = sum over p of A[i,p] B[p,j], a chain of fmaf over p in order from 0. A block owns a tile of M x N elements of C and goes through
 // p in slabs of 16. For each slab its threads bring a panel of A, M x 16, and one of B, 16 x N,
 // into shared memory; then each thread adds 16 outer products of PER values of A and PER of B to
 // the PER x PER elements of C that it keeps in registers.
@@ -85,7 +85,7 @@ template <u32 M, u32 N, u32 PER = 4> struct Tile {
         for (u32 slab = first, turn = 0;; slab += SLAB, turn ^= 1) {
             left.fetch(slab, end);
             right.fetch(slab, end);
-            if (slab > first) outer_products(panels.a[turn ^ 1], panels.b[turn ^ 1]);
+            if (slab > first) outer_products(panels.a[turn ^ 1], panels.b[turn ^ 1], end - slab + SLAB);
             if (slab >= end) break;
             left.store(panels.a[turn]);
             right.store(panels.b[turn]);
@@ -93,9 +93,11 @@ template <u32 M, u32 N, u32 PER = 4> struct Tile {
         }
     }
 
-    __device__ void outer_products(const float (*a)[M + PAD], const float (*b)[N + PAD]) {
+    // Of the slab's columns of A that are `left`: a product of the zeros behind them would turn a sum
+    // of -0 into 0.
+    __device__ void outer_products(const float (*a)[M + PAD], const float (*b)[N + PAD], u32 left) {
 #pragma unroll 4
-        for (u32 p = 0; p < SLAB; ++p) {
+        for (u32 p = 0; p < min(left, SLAB); ++p) {
             float x[PER], y[PER];
             for (u32 u = 0; u < PER; u += 4) {
                 *(float4*)&x[u] = *(const float4*)&a[p][row(u)];

@@ -1,5 +1,6 @@
 //! A device's arena, and kernel launches on it.
 
+use tensor::arena::ALIGN;
 use tensor::{Error, Result, Slot};
 
 use crate::driver::{Arg, Driver, Graph, Launch};
@@ -43,7 +44,7 @@ impl Gpu {
     /// # Errors
     /// Too little memory on the device.
     pub fn new(mut driver: Box<dyn Driver>, len: usize) -> Result<Gpu> {
-        let base = driver.allocate(4 * (len + SCRATCH))?;
+        let base = driver.allocate(4 * (len.next_multiple_of(ALIGN) + SCRATCH))?;
         Ok(Gpu { driver, base, len, fault: None, sequences: Vec::new(), recording: None })
     }
 
@@ -54,7 +55,7 @@ impl Gpu {
 
     /// The scratch memory shared by all kernels; the next kernel overwrites it.
     pub fn scratch(&self) -> Slot {
-        Slot { offset: self.len, len: SCRATCH }
+        Slot { offset: self.len.next_multiple_of(ALIGN), len: SCRATCH }
     }
 
     /// Launches a kernel on slots of at most `longest` elements; an empty grid is no work. A fault
@@ -160,7 +161,9 @@ impl Gpu {
     /// If the slot is outside the arena: a planner bug.
     fn address(&self, slot: Slot) -> u64 {
         // A slot must not reach into the scratch memory after the arena.
-        let end = if slot.offset < self.len { self.len } else { self.len + SCRATCH };
+        let scratch = self.scratch();
+        let is_scratch = slot.offset >= scratch.offset;
+        let end = if is_scratch { scratch.offset + scratch.len } else { self.len };
         assert!(slot.offset + slot.len <= end, "slot {slot:?} in an arena of {}", self.len);
         self.base + 4 * slot.offset as u64
     }
@@ -233,6 +236,12 @@ impl Call<'_> {
     pub fn each_element(mut self, elements: usize) {
         self.longest = self.longest.max(elements);
         self.launch([blocks(elements, BLOCK as usize), 1, 1], [BLOCK, 1, 1]);
+    }
+
+    /// Launches it with one warp for each of `rows` rows (rounded up to whole blocks: the kernel
+    /// checks the bound).
+    pub fn each_warp(self, rows: usize) {
+        self.each_element(rows * WARP);
     }
 
     /// Launches it with one block of `threads` threads for each of `rows` rows.

@@ -61,12 +61,7 @@ extern "C" __global__ void __launch_bounds__(256)
     b += (size_t)task * b_task;
     c += (size_t)task * c_task;
     Tile<64, 64> tile;
-    for (u32 u = 0; adds && u < 4; ++u) {
-        for (u32 v = 0; v < 4; ++v) {
-            u32 i = first_row + tile.row(u), j = first_column + tile.column(v);
-            if (i < m && j < n) tile.sum[u][v] = c[(size_t)i * n + j];
-        }
-    }
+    if (adds) tile.go_on_from(c, first_row, m, first_column, n);
     tile.multiply(panels, Strided{a, first_row, m, a_row, a_col, a_col == 1},
                   Strided{b, first_column, n, b_col, b_row, b_row == 1}, 0, k);
     for (u32 u = 0; u < 4; ++u) {

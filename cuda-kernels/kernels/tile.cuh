@@ -76,6 +76,18 @@ template <u32 M, u32 N, u32 PER = 4> struct Tile {
         return v / 4 * (N / GROUPS) + threadIdx.x % (N / PER) * 4 + v % 4;
     }
 
+    // Goes on from the sums in C [rows, columns], whose element (first_row, first_column) is the
+    // tile's first.
+    __device__ void go_on_from(const float* c, u32 first_row, u32 rows, u32 first_column,
+                               u32 columns) {
+        for (u32 u = 0; u < PER; ++u) {
+            for (u32 v = 0; v < PER; ++v) {
+                u32 i = first_row + row(u), j = first_column + column(v);
+                if (i < rows && j < columns) sum[u][v] = c[(size_t)i * columns + j];
+            }
+        }
+    }
+
     // Adds the product of A and B over p from `first` to `end`. All threads of the block call it.
     template <class A, class B>
     __device__ void multiply(Panels<M, N>& panels, const A& a, const B& b, u32 first, u32 end) {

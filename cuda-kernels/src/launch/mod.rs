@@ -8,6 +8,7 @@ pub mod lars;
 pub mod partition_loss;
 pub mod reduce;
 pub mod streaming_loss;
+pub mod winograd;
 
 use tensor::geometry::Pool2d;
 use tensor::kernel::AdamW;
@@ -21,6 +22,8 @@ pub fn workspace(kernel: &Kernel) -> usize {
     match *kernel {
         Kernel::Gemm(gemm) | Kernel::GemmBias(gemm) => gemm::workspace(gemm),
         Kernel::SumRows { rows, columns } => reduce::sum_rows_workspace(rows, columns),
+        Kernel::Conv2d(conv) => conv2d::forward_workspace(conv),
+        Kernel::Conv2dGradInput(conv) => conv2d::grad_input_workspace(conv),
         Kernel::Conv2dGradWeight(conv) => conv2d::grad_weight_workspace(conv),
         Kernel::BatchNorm(norm) | Kernel::BatchNormBackward(norm) => batch_norm::workspace(norm),
         Kernel::PartitionLoss(sizes) => partition_loss::workspace(sizes),
@@ -72,8 +75,10 @@ pub fn run(gpu: &mut Gpu, kernel: &Kernel, io: &Io) {
         }
         Kernel::Sum(alpha) => reduce::sum(gpu, alpha, inputs[0], y),
 
-        Kernel::Conv2d(conv) => conv2d::forward(gpu, conv, all(inputs), y),
-        Kernel::Conv2dGradInput(conv) => conv2d::grad_input(gpu, conv, all(inputs), y),
+        Kernel::Conv2d(conv) => conv2d::forward(gpu, conv, all(inputs), y, workspace),
+        Kernel::Conv2dGradInput(conv) => {
+            conv2d::grad_input(gpu, conv, all(inputs), y, workspace);
+        }
         Kernel::Conv2dGradWeight(conv) => {
             conv2d::grad_weight(gpu, conv, all(inputs), y, workspace);
         }

@@ -30,7 +30,7 @@ const LOSS: PartitionLoss =
 pub fn of_module(module: &str, large: bool) -> Vec<Call> {
     match module {
         "batch_norm" => [true, false].into_iter().flat_map(batch_norm).collect(),
-        "conv2d" => [8, 48].into_iter().flat_map(conv2d).collect(),
+        "conv2d" => [8, 48].into_iter().flat_map(|c| conv2d(c, 2, ConvAlgorithm::Direct)).collect(),
         "gather" => gather(),
         // Many large tiles.
         "gemm" if large => vec![gemm(Gemm { m: 11 * 128, n: 12 * 128, k: 16, ..PRODUCT })],
@@ -46,6 +46,7 @@ pub fn of_module(module: &str, large: bool) -> Vec<Call> {
         "reduce" => reduce(),
         "softmax" => softmax(),
         "streaming_loss" => vec![streaming_loss()],
+        "winograd" => conv2d(24, 1, ConvAlgorithm::Winograd2).into(),
         _ => Vec::new(),
     }
 }
@@ -65,10 +66,9 @@ fn batch_norm(training: bool) -> [Call; 2] {
     ]
 }
 
-fn conv2d(channels: usize) -> [Call; 3] {
+fn conv2d(channels: usize, stride: usize, algorithm: ConvAlgorithm) -> [Call; 3] {
     let (c, o) = (channels, channels);
-    let algorithm = ConvAlgorithm::Direct;
-    let conv = Conv2d { n: 2, h: 9, w: 11, c, o, r: 3, s: 3, stride: 2, padding: 1, algorithm };
+    let conv = Conv2d { n: 2, h: 9, w: 11, c, o, r: 3, s: 3, stride, padding: 1, algorithm };
     let (x, w, y) = (conv.n * conv.h * conv.w * c, o * conv.patch(), conv.rows() * o);
     [
         call(Kernel::Conv2d(conv), &[x, w], &[y]),

@@ -50,7 +50,7 @@ impl Gpu {
 
     /// Begins a launch of `kernel` of `module`.
     pub fn kernel(&mut self, module: &'static str, kernel: &'static str) -> Call<'_> {
-        Call { gpu: self, module, kernel, args: Vec::new(), longest: 0, shared_bytes: 0 }
+        Call { gpu: self, module, kernel, args: Vec::new(), longest: 0 }
     }
 
     /// The scratch memory shared by all kernels; the next kernel overwrites it.
@@ -178,7 +178,6 @@ pub struct Call<'a> {
     args: Vec<Arg>,
     /// Elements of the longest slot.
     longest: usize,
-    shared_bytes: u32,
 }
 
 impl Call<'_> {
@@ -220,15 +219,10 @@ impl Call<'_> {
         self
     }
 
-    /// Requests this many bytes of `extern __shared__` memory.
-    pub fn shared(self, shared_bytes: u32) -> Self {
-        Call { shared_bytes, ..self }
-    }
-
     /// Launches it on a grid of blocks.
     pub fn launch(self, grid: [u32; 3], block: [u32; 3]) {
-        let Call { gpu, module, kernel, ref args, longest, shared_bytes } = self;
-        gpu.launch(Launch { module, kernel, grid, block, shared_bytes, args }, longest);
+        let Call { gpu, module, kernel, ref args, longest } = self;
+        gpu.launch(Launch { module, kernel, grid, block, shared_bytes: 0, args }, longest);
     }
 
     /// Launches it with one thread for each of `elements` elements (rounded up to whole blocks: the

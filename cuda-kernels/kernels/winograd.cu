@@ -46,6 +46,62 @@ struct F2 {
     }
 };
 
+// The matrices of F(4x4,3x3), with the points p, -p, q, -q; of the filter's, the scales are rounded
+// once.
+struct F4 {
+    static constexpr u32 M = 4, T = 6;
+    static constexpr float P = 5.0f / 8.0f, Q = 3.0f / 2.0f, A = P * P, B = Q * Q;
+    static constexpr float SCALE_0 = (float)(1.0 / ((double)A * B));
+    static constexpr float SCALE_P = (float)(0.5 / ((double)A * ((double)A - B)));
+    static constexpr float SCALE_Q = (float)(0.5 / ((double)B * ((double)B - A)));
+
+    __device__ static void input(const float (&d)[6], float (&v)[6]) {
+        float even_p = fmaf(d[2], -B, d[4]), odd_p = fmaf(d[1], -B, d[3]) * P;
+        float even_q = fmaf(d[2], -A, d[4]), odd_q = fmaf(d[1], -A, d[3]) * Q;
+        v[0] = fmaf(d[0], A * B, fmaf(d[2], -A - B, d[4]));
+        v[1] = even_p + odd_p;
+        v[2] = even_p - odd_p;
+        v[3] = even_q + odd_q;
+        v[4] = even_q - odd_q;
+        v[5] = fmaf(d[1], A * B, fmaf(d[3], -A - B, d[5]));
+    }
+    __device__ static void filter(const float (&g)[3], float (&u)[6]) {
+        float even_p = fmaf(g[2], A, g[0]) * SCALE_P, odd_p = g[1] * (P * SCALE_P);
+        float even_q = fmaf(g[2], B, g[0]) * SCALE_Q, odd_q = g[1] * (Q * SCALE_Q);
+        u[0] = g[0] * SCALE_0;
+        u[1] = even_p + odd_p;
+        u[2] = even_p - odd_p;
+        u[3] = even_q + odd_q;
+        u[4] = even_q - odd_q;
+        u[5] = g[2];
+    }
+    __device__ static void output(const float (&m)[6], float (&y)[4]) {
+        float even_p = m[1] + m[2], odd_p = (m[1] - m[2]) * P;
+        float even_q = m[3] + m[4], odd_q = (m[3] - m[4]) * Q;
+        y[0] = m[0] + even_p + even_q;
+        y[1] = odd_p + odd_q;
+        y[2] = fmaf(even_p, A, even_q * B);
+        y[3] = fmaf(odd_p, A, fmaf(odd_q, B, m[5]));
+    }
+    __device__ static void output_backward(const float (&y)[4], float (&e)[6]) {
+        float even_p = fmaf(y[2], A, y[0]), odd_p = fmaf(y[3], A, y[1]) * P;
+        float even_q = fmaf(y[2], B, y[0]), odd_q = fmaf(y[3], B, y[1]) * Q;
+        e[0] = y[0];
+        e[1] = even_p + odd_p;
+        e[2] = even_p - odd_p;
+        e[3] = even_q + odd_q;
+        e[4] = even_q - odd_q;
+        e[5] = y[3];
+    }
+    __device__ static void filter_backward(const float (&u)[6], float (&g)[3]) {
+        float even_p = (u[1] + u[2]) * SCALE_P, odd_p = (u[1] - u[2]) * (P * SCALE_P);
+        float even_q = (u[3] + u[4]) * SCALE_Q, odd_q = (u[3] - u[4]) * (Q * SCALE_Q);
+        g[0] = fmaf(u[0], SCALE_0, even_p + even_q);
+        g[1] = odd_p + odd_q;
+        g[2] = fmaf(even_p, A, fmaf(even_q, B, u[5]));
+    }
+};
+
 // F x F^T: f multiplies a column by F.
 template <u32 N, u32 K, class F>
 __device__ void both_sides(const float (&x)[N][N], float (&y)[K][K], F f) {
@@ -226,6 +282,32 @@ extern "C" __global__ void winograd2_outputs_backward(u32 height, u32 width, u32
 extern "C" __global__ void winograd2_filters_backward(u32 parts, u32 outputs, u32 inputs,
                                                       const float* sums, float* dweight) {
     filters_backward<F2>(parts, outputs, inputs, sums, dweight);
+}
+
+extern "C" __global__ void winograd4_filters(u32 outputs, u32 inputs, u32 turned,
+                                             const float* weight, float* u) {
+    filters<F4>(outputs, inputs, turned, weight, u);
+}
+
+extern "C" __global__ void winograd4_inputs(u32 height, u32 width, u32 down, u32 across, u32 count,
+                                            u32 channels, u32 padding, const float* x, float* v) {
+    inputs<F4>({height, width, down, across}, count, channels, padding, x, v);
+}
+
+extern "C" __global__ void winograd4_outputs(u32 height, u32 width, u32 down, u32 across, u32 count,
+                                             u32 channels, const float* m, float* y) {
+    outputs<F4>({height, width, down, across}, count, channels, m, y);
+}
+
+extern "C" __global__ void winograd4_outputs_backward(u32 height, u32 width, u32 down, u32 across,
+                                                      u32 count, u32 channels, const float* dy,
+                                                      float* e) {
+    outputs_backward<F4>({height, width, down, across}, count, channels, dy, e);
+}
+
+extern "C" __global__ void winograd4_filters_backward(u32 parts, u32 outputs, u32 inputs,
+                                                      const float* sums, float* dweight) {
+    filters_backward<F4>(parts, outputs, inputs, sums, dweight);
 }
 
 // m = v u^T, a product [tiles,C] [C,O] for each place.

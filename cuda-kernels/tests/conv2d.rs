@@ -55,17 +55,19 @@ fn many_pixels_are_cut() {
 
 #[test]
 fn by_winograd() {
-    let winograd = |x, outputs, padding| {
-        let conv = conv(x, outputs, 1, padding).by(ConvAlgorithm::Winograd2);
-        assert_eq!(conv.algorithm, ConvAlgorithm::Winograd2);
-        conv
-    };
-    // Odd and even sides, every padding, channels around a tile, one tile and many.
-    check(winograd([1, 3, 3, 1], [1, 3, 3], 0), 0);
-    check(winograd([2, 5, 8, 3], [5, 3, 3], 1), 1);
-    check(winograd([3, 6, 7, 17], [9, 3, 3], 2), 0);
-    check(winograd([1, 4, 5, 8], [16, 3, 3], 3), 1);
-    check(winograd([2, 9, 9, 66], [65, 3, 3], 1), 0);
-    // Several parts of the gradient by the weight.
-    check(winograd([13, 12, 11, 4], [6, 3, 3], 1), 0);
+    for algorithm in [ConvAlgorithm::Winograd2, ConvAlgorithm::Winograd4] {
+        let winograd = |x, outputs, padding| {
+            let conv = conv(x, outputs, 1, padding).by(algorithm);
+            assert_eq!(conv.algorithm, algorithm);
+            conv
+        };
+        // Odd and even sides, every padding, channels around a tile, one tile and many.
+        check(winograd([1, 3, 3, 1], [1, 3, 3], 0), 0);
+        check(winograd([2, 5, 8, 3], [5, 3, 3], 1), 1);
+        check(winograd([3, 6, 7, 17], [9, 3, 3], 2), 0);
+        check(winograd([1, 4, 5, 8], [16, 3, 3], 3), 1);
+        check(winograd([2, 9, 9, 66], [65, 3, 3], 1), 0);
+        // Several parts of the gradient by the weight.
+        check(winograd([13, 12, 11, 4], [6, 3, 3], 1), 0);
+    }
 }

@@ -61,47 +61,51 @@ pub fn streaming_tasks(sizes: StreamingLoss) -> usize {
     power.clamp(4, STREAMING_TASKS).min(sizes.loss.blocks())
 }
 
-/// Parts of a sum over k or over output pixels.
+/// Parts of a sum over k or over images.
 const PARTS: usize = 16;
 
 /// Inner numbers of a part of a matrix product, all k if it is not split. A part is a chain of fused
-/// multiply-adds, and the parts are a chain: of two or more only where C has few rows, so that they
-/// alone would not keep a processor busy, and k is large. A bias is added at the end.
+/// multiply-adds, and the parts are a chain. There are several only where k is large and C has so few
+/// rows that they alone would not keep a processor busy. A bias is added at the end.
 pub fn inner_part(g: Gemm) -> usize {
-    let rows = g.m.div_ceil(PARTS).next_multiple_of(8).max(32);
-    if g.flops() < 1 << 19 || g.m.div_ceil(rows) >= 4 || g.k < 1024 {
-        return g.k;
+    let rows = g.m.div_ceil(PARTS).next_multiple_of(8).max(16);
+    let few_rows = g.m.div_ceil(rows) < 4;
+    if g.flops() >= 1 << 19 && few_rows && g.k >= 1024 {
+        return g.k.div_ceil(PARTS).next_multiple_of(256);
     }
-    g.k.div_ceil(PARTS).max(256)
+    g.k
 }
 
 /// Elements of all partial gradients by the weight together, unless two parts need more: 8 MiB.
 const PARTIALS: usize = 2 * 1024 * 1024;
 
 /// Most parts of a gradient by the weight, each with that many elements of its own.
-pub fn most_parts(elements: usize) -> usize {
+fn most_parts(elements: usize) -> usize {
     (PARTIALS / elements.max(1)).clamp(2, PARTS)
 }
 
-/// Output pixels of a part of a convolution's direct gradient by the weight. A part is a chain over
-/// its pixels, image by image and row by row, and the parts are a chain.
-pub fn part_pixels(conv: Conv2d) -> usize {
-    let (pixels, parts) = (conv.rows(), most_parts(conv.o * conv.patch()));
-    let chunk =
-        (128 * 1024 / conv.patch().max(1)).clamp(32, 1024).min(pixels.div_ceil(parts)).max(1);
-    chunk * pixels.div_ceil(chunk).div_ceil(parts)
+/// Images of a part of a convolution's direct gradient by the weight. A part is a chain of fused
+/// multiply-adds over its output pixels, image by image and row by row, and the parts are a chain.
+pub fn direct_part_images(conv: Conv2d) -> usize {
+    conv.n.div_ceil(most_parts(conv.o * conv.patch()))
 }
 
-/// Least tiles of a part, or the sum of the parts costs as much as they do.
+/// Elements of sums of which a second copy costs more than threads that share the places.
+const SHARED: usize = 1024 * 1024;
+/// Tiles of a part, or the sum of the parts costs as much as they do.
 const PART_TILES: usize = 96;
 
-/// Images of a part of Winograd's gradient by the weight with tiles of `side` x `side` outputs. A part
-/// is a chain over its tiles for each place, image by image and row by row, and the parts are a chain.
-pub fn part_images(conv: Conv2d, side: usize) -> usize {
+/// Images of a part of Winograd's gradient by the weight, by F(MxM,3x3) with M = `side`. A part is for
+/// each place a chain of fused multiply-adds over its tiles, image by image and row by row, and the
+/// parts are a chain.
+pub fn winograd_part_images(conv: Conv2d, side: usize) -> usize {
     let places = (side + 2) * (side + 2);
+    let sums = places * conv.o * conv.c.next_multiple_of(16);
+    if sums > SHARED {
+        return conv.n;
+    }
     let tiles = conv.out_h().div_ceil(side) * conv.out_w().div_ceil(side);
     let worthwhile = (conv.n * tiles / PART_TILES).max(1);
-    let fitting = most_parts(places * conv.o * conv.c.next_multiple_of(16));
     // A power of two, so that threads get equal numbers of parts.
-    conv.n.div_ceil(1 << fitting.min(worthwhile).ilog2())
+    conv.n.div_ceil(1 << most_parts(sums).min(worthwhile).ilog2())
 }

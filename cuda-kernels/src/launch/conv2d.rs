@@ -3,10 +3,10 @@
 
 use tensor::Slot;
 use tensor::geometry::{Conv2d, ConvAlgorithm, Gemm};
-use tensor::order::part_pixels;
+use tensor::order::direct_part_images;
 
 use super::gemm::{self, Tile};
-use super::winograd;
+use super::winograd::{self, Winograd};
 use crate::Gpu;
 use crate::gpu::Call;
 
@@ -14,23 +14,29 @@ const MODULE: &str = "conv2d";
 
 /// Elements of scratch memory for [`forward`].
 pub fn forward_workspace(conv: Conv2d) -> usize {
-    match conv.algorithm {
-        _ if conv.is_plain_gemm() => gemm::workspace(as_gemm(conv)),
-        ConvAlgorithm::Direct => 0,
-        ConvAlgorithm::Winograd2 => winograd::workspace(conv),
+    if conv.is_plain_gemm() {
+        return gemm::workspace(as_gemm(conv));
     }
+    winograd(conv).map_or(0, |winograd| winograd.workspace())
 }
 
 /// y.
 pub fn forward(gpu: &mut Gpu, conv: Conv2d, [x, weight]: [Slot; 2], y: Slot, workspace: Slot) {
+    if conv.is_plain_gemm() {
+        return gemm::gemm(gpu, as_gemm(conv), [x, weight], None, y, workspace);
+    }
+    match winograd(conv) {
+        Some(winograd) => winograd.convolve(gpu, [x, weight], false, y, workspace),
+        None => direct(gpu, conv, [x, weight], y),
+    }
+}
+
+/// The convolution by Winograd's algorithm, if that is its own.
+fn winograd(conv: Conv2d) -> Option<Winograd> {
     match conv.algorithm {
-        _ if conv.is_plain_gemm() => {
-            gemm::gemm(gpu, as_gemm(conv), [x, weight], None, y, workspace);
-        }
-        ConvAlgorithm::Direct => direct(gpu, conv, [x, weight], y),
-        ConvAlgorithm::Winograd2 => {
-            winograd::convolve(gpu, conv, [x, weight], false, y, workspace);
-        }
+        ConvAlgorithm::Direct => None,
+        ConvAlgorithm::Winograd2 => Some(Winograd { conv, names: winograd::F2, side: 2 }),
+        ConvAlgorithm::Winograd4 => Some(Winograd { conv, names: winograd::F4, side: 4 }),
     }
 }
 
@@ -53,7 +59,7 @@ pub fn grad_input_workspace(conv: Conv2d) -> usize {
     if conv.is_plain_gemm() {
         return gemm::workspace(input_gemm(conv));
     }
-    by_winograd(conv).map_or(0, winograd::workspace)
+    conv.turned().and_then(winograd).map_or(0, |winograd| winograd.workspace())
 }
 
 /// dx.
@@ -61,19 +67,14 @@ pub fn grad_input(gpu: &mut Gpu, conv: Conv2d, [dy, weight]: [Slot; 2], dx: Slot
     if conv.is_plain_gemm() {
         return gemm::gemm(gpu, input_gemm(conv), [dy, weight], None, dx, workspace);
     }
-    if let Some(turned) = by_winograd(conv) {
-        return winograd::convolve(gpu, turned, [dy, weight], true, dx, workspace);
+    match conv.turned().and_then(winograd) {
+        Some(winograd) => winograd.convolve(gpu, [dy, weight], true, dx, workspace),
+        None => direct_grad_input(gpu, conv, [dy, weight], dx),
     }
-    direct_grad_input(gpu, conv, [dy, weight], dx);
 }
 
 fn input_gemm(conv: Conv2d) -> Gemm {
     Gemm { m: conv.rows(), n: conv.c, k: conv.o, trans_a: false, trans_b: false }
-}
-
-/// The convolution from dy to dx, if it is one by Winograd's algorithm.
-fn by_winograd(conv: Conv2d) -> Option<Conv2d> {
-    conv.turned().filter(|turned| turned.algorithm == ConvAlgorithm::Winograd2)
 }
 
 /// One launch per class of pixels modulo the stride, which share their taps.
@@ -108,11 +109,11 @@ fn direct_grad_input(gpu: &mut Gpu, conv: Conv2d, [dy, weight]: [Slot; 2], dx: S
 
 /// Elements of scratch memory for [`grad_weight`].
 pub fn grad_weight_workspace(conv: Conv2d) -> usize {
-    match conv.algorithm {
-        _ if conv.is_plain_gemm() => gemm::workspace(weight_gemm(conv)),
-        ConvAlgorithm::Direct => weight_parts(conv) * conv.o * conv.patch(),
-        ConvAlgorithm::Winograd2 => winograd::grad_weight_workspace(conv),
+    if conv.is_plain_gemm() {
+        return gemm::workspace(weight_gemm(conv));
     }
+    let of_direct = || conv.n.div_ceil(direct_part_images(conv)) * conv.o * conv.patch();
+    winograd(conv).map_or_else(of_direct, |winograd| winograd.grad_weight_workspace())
 }
 
 /// dweight.
@@ -123,23 +124,17 @@ pub fn grad_weight(
     dweight: Slot,
     workspace: Slot,
 ) {
-    match conv.algorithm {
-        _ if conv.is_plain_gemm() => {
-            gemm::gemm(gpu, weight_gemm(conv), [dy, x], None, dweight, workspace);
-        }
-        ConvAlgorithm::Direct => direct_grad_weight(gpu, conv, [x, dy], dweight, workspace),
-        ConvAlgorithm::Winograd2 => {
-            winograd::grad_weight(gpu, conv, [x, dy], dweight, workspace);
-        }
+    if conv.is_plain_gemm() {
+        return gemm::gemm(gpu, weight_gemm(conv), [dy, x], None, dweight, workspace);
+    }
+    match winograd(conv) {
+        Some(winograd) => winograd.grad_weight(gpu, [x, dy], dweight, workspace),
+        None => direct_grad_weight(gpu, conv, [x, dy], dweight, workspace),
     }
 }
 
 fn weight_gemm(conv: Conv2d) -> Gemm {
     Gemm { m: conv.o, n: conv.c, k: conv.rows(), trans_a: true, trans_b: false }
-}
-
-fn weight_parts(conv: Conv2d) -> usize {
-    gemm::parts(conv.rows(), part_pixels(conv))
 }
 
 fn direct_grad_weight(
@@ -153,8 +148,9 @@ fn direct_grad_weight(
         ..=16 => ("conv2d_grad_weight_16x64", Tile::Wide),
         _ => ("conv2d_grad_weight_64x64", Tile::Square),
     };
-    let parts = weight_parts(conv);
-    let counts = [conv.o, part_pixels(conv)];
+    let images = direct_part_images(conv);
+    let parts = conv.n.div_ceil(images);
+    let counts = [conv.o, images * conv.out_h() * conv.out_w()];
     let call = Windows::of_x(conv).put(gpu.kernel(MODULE, kernel)).counts(&counts);
     let grid = tile.grid(conv.o, conv.patch(), parts);
     call.slots(&[x, dy, workspace]).launch(grid, [tile.threads(), 1, 1]);

@@ -46,7 +46,10 @@ pub fn of_module(module: &str, large: bool) -> Vec<Call> {
         "reduce" => reduce(),
         "softmax" => softmax(),
         "streaming_loss" => vec![streaming_loss()],
-        "winograd" => conv2d(24, 1, ConvAlgorithm::Winograd2).into(),
+        "winograd" => [ConvAlgorithm::Winograd2, ConvAlgorithm::Winograd4]
+            .into_iter()
+            .flat_map(|algorithm| conv2d(24, 1, algorithm))
+            .collect(),
         _ => Vec::new(),
     }
 }

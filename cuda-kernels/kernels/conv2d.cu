@@ -119,17 +119,21 @@ __device__ void forward(const Windows& windows, u32 outputs, const float* weight
 //
 // Launch: dW is small and the pixels are many, so these are cut into `parts` of `part` each, a
 // block for each M x N tile of dW and each part: grid (ceil(O / M), ceil(RSC / N), parts). Part z
-// is written to the z-th [O,RSC] behind dw; gemm_sum_parts adds them up in order.
+// is written to the z-th [O,RSC] behind dw; gemm_sum_parts adds them up in order. A part goes through
+// `segment` pixels at a time, and through these in chains of `chain`, whose sums are added in order.
 // Windows: as forward.
 template <u32 M, u32 N>
-__device__ void grad_weight(const Windows& windows, u32 outputs, u32 part, const float* dy,
-                            float* dw) {
+__device__ void grad_weight(const Windows& windows, u32 outputs, u32 part, u32 segment, u32 chain,
+                            const float* dy, float* dw) {
     __shared__ Panels<M, N> panels;
     u32 first_output = blockIdx.x * M, first_tap = blockIdx.y * N, taps = windows.taps;
     u32 first = blockIdx.z * part, end = min(first + part, windows.pixels);
     Tile<M, N> tile;
-    tile.multiply(panels, Strided{dy, first_output, outputs, 1, outputs, false},
-                  PatchColumns{windows, first_tap}, first, end);
+    for (u32 at = first; at < end; at += segment) {
+        tile.add_chains(panels, Strided{dy, first_output, outputs, 1, outputs, false},
+                        PatchColumns{windows, first_tap}, at, min(at + segment, end), chain,
+                        at > first);
+    }
     dw += (size_t)blockIdx.z * outputs * taps;
     for (u32 u = 0; u < 4; ++u) {
         u32 o = first_output + tile.row(u), j = first_tap + tile.column(0);
@@ -215,22 +219,22 @@ extern "C" __global__ void __launch_bounds__(256)
     conv2d_grad_weight_64x64(u32 pixels, u32 taps, u32 height, u32 width, u32 stride, u32 shift_h,
         u32 shift_w, u32 pq, u32 pq_magic, u32 pq_shift, u32 q, u32 q_magic, u32 q_shift, u32 c,
         u32 c_magic, u32 c_shift, u32 s, u32 s_magic, u32 s_shift, u32 outputs,
-        u32 part, const float* x, const float* dy, float* dw) {
+        u32 part, u32 segment, u32 chain, const float* x, const float* dy, float* dw) {
     Windows windows{x, pixels, taps, height, width, (int)stride, (int)shift_h, (int)shift_w,
                        {pq, pq_magic, pq_shift}, {q, q_magic, q_shift},
                        {c, c_magic, c_shift}, {s, s_magic, s_shift}};
-    grad_weight<64, 64>(windows, outputs, part, dy, dw);
+    grad_weight<64, 64>(windows, outputs, part, segment, chain, dy, dw);
 }
 
 extern "C" __global__ void __launch_bounds__(64)
     conv2d_grad_weight_16x64(u32 pixels, u32 taps, u32 height, u32 width, u32 stride, u32 shift_h,
         u32 shift_w, u32 pq, u32 pq_magic, u32 pq_shift, u32 q, u32 q_magic, u32 q_shift, u32 c,
         u32 c_magic, u32 c_shift, u32 s, u32 s_magic, u32 s_shift, u32 outputs,
-        u32 part, const float* x, const float* dy, float* dw) {
+        u32 part, u32 segment, u32 chain, const float* x, const float* dy, float* dw) {
     Windows windows{x, pixels, taps, height, width, (int)stride, (int)shift_h, (int)shift_w,
                        {pq, pq_magic, pq_shift}, {q, q_magic, q_shift},
                        {c, c_magic, c_shift}, {s, s_magic, s_shift}};
-    grad_weight<16, 64>(windows, outputs, part, dy, dw);
+    grad_weight<16, 64>(windows, outputs, part, segment, chain, dy, dw);
 }
 
 extern "C" __global__ void __launch_bounds__(256)

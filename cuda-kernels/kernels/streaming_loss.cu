@@ -8,7 +8,7 @@
 // A few tasks share the blocks of the partition (streaming_tasks in tensor/src/order.rs), each with its
 // own part of the workspace. In a step, every task takes its next block through all kernels here: a
 // step per launch, a task per blockIdx or group of warps. A task that has no block left does nothing.
-// dz of a task goes on from block to block; gemm_sum_parts adds up the tasks at the end.
+// dz of a task is added up from block to block; gemm_sum_parts adds up the tasks at the end.
 //
 // A task's rows are probabilities x [R, N_B] of all V B student rows and then of the 2 B teacher rows;
 // its prototypes are w [N_B, D], their lengths |v| [N_B] and dw [N_B, D].
@@ -45,14 +45,14 @@ extern "C" __global__ void streaming_prototypes(u32 tasks, u32 blocks, u32 step,
     for (u32 d = lane(); d < dim; d += WARP) w[d] = v[d] / length;
 }
 
-// C = A B of each task, as gemm in gemm.cu; where `adds`, the chains go on from what C holds. The
+// C = A B of each task in chains of `chain`, as gemm in gemm.cu; where `adds`, added to what C holds. The
 // matrices of a task are a_task, b_task, c_task elements behind those of the task before.
 //
 // Launch: a block of 256 threads for each 64 x 64 tile of C and each task: grid (ceil(m / 64),
 // ceil(n / 64), tasks).
 extern "C" __global__ void __launch_bounds__(256)
-    streaming_product(u32 tasks, u32 blocks, u32 step, u32 m, u32 n, u32 k, u32 a_task, u32 a_row,
-                      u32 a_col, u32 b_task, u32 b_row, u32 b_col, u32 c_task, u32 adds,
+    streaming_product(u32 tasks, u32 blocks, u32 step, u32 m, u32 n, u32 k, u32 chain, u32 a_task,
+                      u32 a_row, u32 a_col, u32 b_task, u32 b_row, u32 b_col, u32 c_task, u32 adds,
                       const float* a, const float* b, float* c) {
     __shared__ Panels<64, 64> panels;
     u32 task = blockIdx.z, first_row = blockIdx.x * 64, first_column = blockIdx.y * 64;
@@ -61,9 +61,9 @@ extern "C" __global__ void __launch_bounds__(256)
     b += (size_t)task * b_task;
     c += (size_t)task * c_task;
     Tile<64, 64> tile;
-    if (adds) tile.go_on_from(c, first_row, m, first_column, n);
-    tile.multiply(panels, Strided{a, first_row, m, a_row, a_col, a_col == 1},
-                  Strided{b, first_column, n, b_col, b_row, b_row == 1}, 0, k);
+    if (adds) tile.take(c, first_row, m, first_column, n);
+    tile.add_chains(panels, Strided{a, first_row, m, a_row, a_col, a_col == 1},
+                    Strided{b, first_column, n, b_col, b_row, b_row == 1}, 0, k, chain, adds);
     for (u32 u = 0; u < 4; ++u) {
         u32 i = first_row + tile.row(u), j = first_column + tile.column(0);
         if (i < m && j < n) store4(&c[(size_t)i * n + j], tile.sum[u], n - j);

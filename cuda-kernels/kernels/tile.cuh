@@ -1,6 +1,7 @@
 // The register tile that every matrix product here is made of.
 //
-// C[i,j] = sum over p of A[i,p] B[p,j], a chain of fmaf over p in order from 0. A block owns a tile of M x N elements of C and goes through
+// C[i,j] = sum over p of A[i,p] B[p,j]: chains of fmaf over p in order from 0, which are added in order
+// (tensor/src/order.rs says how long they are). A block owns a tile of M x N elements of C and goes through
 // p in slabs of 16. For each slab its threads bring a panel of A, M x 16, and one of B, 16 x N,
 // into shared memory; then each thread adds 16 outer products of PER values of A and PER of B to
 // the PER x PER elements of C that it keeps in registers.
@@ -76,10 +77,9 @@ template <u32 M, u32 N, u32 PER = 4> struct Tile {
         return v / 4 * (N / GROUPS) + threadIdx.x % (N / PER) * 4 + v % 4;
     }
 
-    // Goes on from the sums in C [rows, columns], whose element (first_row, first_column) is the
+    // Takes the sums in C [rows, columns], whose element (first_row, first_column) is the
     // tile's first.
-    __device__ void go_on_from(const float* c, u32 first_row, u32 rows, u32 first_column,
-                               u32 columns) {
+    __device__ void take(const float* c, u32 first_row, u32 rows, u32 first_column, u32 columns) {
         for (u32 u = 0; u < PER; ++u) {
             for (u32 v = 0; v < PER; ++v) {
                 u32 i = first_row + row(u), j = first_column + column(v);
@@ -88,7 +88,7 @@ template <u32 M, u32 N, u32 PER = 4> struct Tile {
         }
     }
 
-    // Adds the product of A and B over p from `first` to `end`. All threads of the block call it.
+    // Continues the chains with p from `first` to `end`. All threads of the block call it.
     template <class A, class B>
     __device__ void multiply(Panels<M, N>& panels, const A& a, const B& b, u32 first, u32 end) {
         Loader<M, THREADS, A> left(a);
@@ -102,6 +102,23 @@ template <u32 M, u32 N, u32 PER = 4> struct Tile {
             left.store(panels.a[turn]);
             right.store(panels.b[turn]);
             __syncthreads();
+        }
+    }
+
+    // The same in chains of `length`, whose sums are added in order: to `sum` if it `adds`, else it
+    // becomes the first. All threads of the block call it.
+    template <class A, class B>
+    __device__ void add_chains(Panels<M, N>& panels, const A& a, const B& b, u32 first, u32 end,
+                               u32 length, bool adds) {
+        for (; first < end; first += length, adds = true) {
+            Tile chain;
+            chain.multiply(panels, a, b, first, first + min(length, end - first));
+            for (u32 u = 0; u < PER; ++u) {
+                for (u32 v = 0; v < PER; ++v) {
+                    sum[u][v] = adds ? sum[u][v] + chain.sum[u][v] : chain.sum[u][v];
+                }
+            }
+            if (end - first <= length) break;  // also before `first` would wrap
         }
     }
 

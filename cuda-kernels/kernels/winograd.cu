@@ -333,13 +333,13 @@ extern "C" __global__ void __launch_bounds__(256)
 
 // sums [part][place][o][c] = sum over the part's tiles of e v, a product [O,tiles] [tiles,C] for each
 // place. The tiles in memory are those of one part after the other, `part_tiles` each, the last ones
-// fewer; where `adds`, of a part that goes on from its sums.
+// fewer; where `adds`, of a part that has sums already. A part is chains of `chain` tiles.
 //
 // Launch: a block of 256 threads for each 64 x 64 tile of a place and part: grid (ceil(O / 64),
 // ceil(C / 64), T^2 * parts).
 extern "C" __global__ void __launch_bounds__(256)
-    winograd_add_products(u32 tiles, u32 part_tiles, u32 places, u32 outputs, u32 inputs, u32 adds,
-                          const float* e, const float* v, float* sums) {
+    winograd_add_products(u32 tiles, u32 part_tiles, u32 chain, u32 places, u32 outputs, u32 inputs,
+                          u32 adds, const float* e, const float* v, float* sums) {
     __shared__ Panels<64, 64> panels;
     u32 first_output = blockIdx.x * 64, first_input = blockIdx.y * 64;
     u32 part = blockIdx.z / places, place = blockIdx.z % places;
@@ -348,9 +348,9 @@ extern "C" __global__ void __launch_bounds__(256)
     v += (size_t)place * tiles * inputs;
     sums += (size_t)blockIdx.z * outputs * inputs;
     Tile<64, 64> tile;
-    if (adds) tile.go_on_from(sums, first_output, outputs, first_input, inputs);
-    tile.multiply(panels, Strided{e, first_output, outputs, 1, outputs, false},
-                  Strided{v, first_input, inputs, 1, inputs, false}, first, end);
+    if (adds) tile.take(sums, first_output, outputs, first_input, inputs);
+    tile.add_chains(panels, Strided{e, first_output, outputs, 1, outputs, false},
+                    Strided{v, first_input, inputs, 1, inputs, false}, first, end, chain, adds);
     for (u32 k = 0; k < 4; ++k) {
         u32 o = first_output + tile.row(k), c = first_input + tile.column(0);
         if (o < outputs && c < inputs) {

@@ -64,14 +64,18 @@ pub fn streaming_tasks(sizes: StreamingLoss) -> usize {
 /// Parts of a sum over k or over images.
 const PARTS: usize = 16;
 
-/// Inner numbers of a part of a matrix product, all k if it is not split. A part is a chain of fused
-/// multiply-adds, and the parts are a chain. There are several only where k is large and C has so few
-/// rows that they alone would not keep a processor busy. A bias is added at the end.
+/// Inner numbers of a chain of fused multiply-adds in a matrix product; the chains are a chain. Several
+/// short ones lose fewer digits than a long one.
+pub const PRODUCT_CHAIN: usize = 256;
+
+/// Inner numbers of a part of a matrix product, all k if it is not split; the parts are a chain. There
+/// are several only where k is large and C has so few rows that they alone would not keep a processor
+/// busy. A bias is added at the end.
 pub fn inner_part(g: Gemm) -> usize {
     let rows = g.m.div_ceil(PARTS).next_multiple_of(8).max(16);
     let few_rows = g.m.div_ceil(rows) < 4;
     if g.flops() >= 1 << 19 && few_rows && g.k >= 1024 {
-        return g.k.div_ceil(PARTS).next_multiple_of(256);
+        return g.k.div_ceil(PARTS).next_multiple_of(PRODUCT_CHAIN);
     }
     g.k
 }
@@ -84,10 +88,22 @@ fn most_parts(elements: usize) -> usize {
     (PARTIALS / elements.max(1)).clamp(2, PARTS)
 }
 
-/// Images of a part of a convolution's direct gradient by the weight. A part is a chain of fused
-/// multiply-adds over its output pixels, image by image and row by row, and the parts are a chain.
+/// Images of a part of a convolution's direct gradient by the weight; the parts are a chain.
 pub fn direct_part_images(conv: Conv2d) -> usize {
     conv.n.div_ceil(most_parts(conv.o * conv.patch()))
+}
+
+/// Images, and output rows of each, of a chain of fused multiply-adds in such a part: some whole
+/// images, or some rows of one, as many as stay in a core's cache. The chains are a chain.
+pub fn direct_chain(conv: Conv2d, part_images: usize) -> (usize, usize) {
+    const ELEMENTS: usize = 64 * 1024;
+    let row = (conv.w + 2 * conv.padding) * conv.c;
+    let image = (conv.h + 2 * conv.padding) * row;
+    if image <= ELEMENTS {
+        return ((ELEMENTS / image.max(1)).clamp(1, part_images), conv.out_h());
+    }
+    let rows = (ELEMENTS / row).saturating_sub(conv.r) / conv.stride + 1;
+    (1, rows.min(conv.out_h()))
 }
 
 /// Elements of sums of which a second copy costs more than threads that share the places.
@@ -95,12 +111,24 @@ const SHARED: usize = 1024 * 1024;
 /// Tiles of a part, or the sum of the parts costs as much as they do.
 const PART_TILES: usize = 96;
 
-/// Images of a part of Winograd's gradient by the weight, by F(MxM,3x3) with M = `side`. A part is for
-/// each place a chain of fused multiply-adds over its tiles, image by image and row by row, and the
-/// parts are a chain.
+/// Elements of sums that stay in a core's cache while tiles are transformed.
+const KEPT: usize = 256 * 1024;
+
+/// Elements of the sums of Winograd's gradient by the weight, by F(MxM,3x3) with M = `side`.
+fn winograd_sums(conv: Conv2d, side: usize) -> usize {
+    (side + 2) * (side + 2) * conv.o * conv.c.next_multiple_of(16)
+}
+
+/// Tiles of a chain of fused multiply-adds in such a gradient, for each place; the chains are a chain.
+/// With more, large sums are read and written less often.
+pub fn winograd_chain_tiles(conv: Conv2d, side: usize) -> usize {
+    32 * if winograd_sums(conv, side) > KEPT { 4 } else { 1 }
+}
+
+/// Images of a part of such a gradient, whose tiles are taken image by image and row by row; the parts
+/// are a chain.
 pub fn winograd_part_images(conv: Conv2d, side: usize) -> usize {
-    let places = (side + 2) * (side + 2);
-    let sums = places * conv.o * conv.c.next_multiple_of(16);
+    let sums = winograd_sums(conv, side);
     if sums > SHARED {
         return conv.n;
     }

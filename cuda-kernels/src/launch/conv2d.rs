@@ -3,7 +3,7 @@
 
 use tensor::Slot;
 use tensor::geometry::{Conv2d, ConvAlgorithm, Gemm};
-use tensor::order::direct_part_images;
+use tensor::order::{direct_chain, direct_part_images};
 
 use super::gemm::{self, Tile};
 use super::winograd::{self, Winograd};
@@ -150,7 +150,9 @@ fn direct_grad_weight(
     };
     let images = direct_part_images(conv);
     let parts = conv.n.div_ceil(images);
-    let counts = [conv.o, images * conv.out_h() * conv.out_w()];
+    let (p, q) = (conv.out_h(), conv.out_w());
+    let (chain_images, chain_rows) = direct_chain(conv, images);
+    let counts = [conv.o, images * p * q, chain_images * p * q, chain_images * chain_rows * q];
     let call = Windows::of_x(conv).put(gpu.kernel(MODULE, kernel)).counts(&counts);
     let grid = tile.grid(conv.o, conv.patch(), parts);
     call.slots(&[x, dy, workspace]).launch(grid, [tile.threads(), 1, 1]);

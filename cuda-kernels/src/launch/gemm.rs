@@ -3,7 +3,7 @@
 
 use tensor::Slot;
 use tensor::geometry::Gemm;
-use tensor::order::inner_part;
+use tensor::order::{PRODUCT_CHAIN, inner_part};
 
 use crate::Gpu;
 use crate::gpu::{BLOCK, blocks};
@@ -115,7 +115,8 @@ pub fn gemm_parts(
     c: Slot,
 ) {
     let Gemm { m, n, k, .. } = gemm;
-    let call = gpu.kernel(MODULE, tile.kernel()).counts(&[m, n, k, part]).counts(&steps(gemm));
+    let call = gpu.kernel(MODULE, tile.kernel()).counts(&[m, n, k, part, PRODUCT_CHAIN]);
+    let call = call.counts(&steps(gemm));
     let call = call.slots(&factors).optional(bias).slots(&[c]);
     call.launch(tile.grid(m, n, parts(k, part)), [tile.threads(), 1, 1]);
 }

@@ -2,7 +2,7 @@
 
 use tensor::Slot;
 use tensor::geometry::{PartitionLoss, StreamingLoss};
-use tensor::order::streaming_tasks;
+use tensor::order::{PRODUCT_CHAIN, streaming_tasks};
 
 use super::gemm::{self, Tile};
 use super::partition_loss;
@@ -55,6 +55,7 @@ pub fn streaming_loss(
     let PartitionLoss { views, batch, prototypes, partition_size: size } = sizes.loss;
     let (tasks, blocks, dim) = (streaming_tasks(sizes), sizes.loss.blocks(), sizes.dim);
     let (rows, students, teachers) = (sizes.loss.rows(), views * batch, 2 * batch);
+    let at_once = sizes.views_at_once * batch;
     let layout = Layout::of(sizes);
     let mut end = 0;
     let mut take = |len: usize| {
@@ -84,9 +85,19 @@ pub fn streaming_loss(
             call.slots(&[v, permutation, w, lengths]).each_warp(tasks * size);
         };
         normalise(&mut turn, teacher_prototypes);
-        turn.product([teachers, size, dim], [of_all(teacher), w_by_column], (q, layout.rows));
+        turn.product(
+            [teachers, size, dim],
+            [of_all(teacher), w_by_column],
+            (q, layout.rows),
+            false,
+        );
         normalise(&mut turn, student_prototypes);
-        turn.product([students, size, dim], [of_all(student), w_by_column], (x, layout.rows));
+        turn.product(
+            [students, size, dim],
+            [of_all(student), w_by_column],
+            (x, layout.rows),
+            false,
+        );
         let call = turn.kernel("streaming_softmax").counts(&[rows, size]);
         call.slots(&[x]).each_warp(tasks * rows);
         let call = turn.kernel("streaming_divergence").counts(&[rows, size]);
@@ -95,9 +106,15 @@ pub fn streaming_loss(
         let call = call.floats(&partition_loss::weights(sizes.loss));
         call.slots(&[x, g, negative_logs]).each_warp(tasks * students);
         let factors = [gradients, w_by_row];
-        turn.add_product([students, dim, size], factors, (partials, layout.grad_student));
-        let factors = [gradients_by_column, of_all(student)];
-        turn.product([size, dim, students], factors, (grad_w, layout.prototypes));
+        let c = (partials, layout.grad_student);
+        turn.product([students, dim, size], factors, c, step > 0);
+        for first in (0..students).step_by(at_once) {
+            let rows = at_once.min(students - first);
+            let factors =
+                [gradients_by_column.from(first * size), of_all(student).from(first * dim)];
+            let c = (grad_w, layout.prototypes);
+            turn.product([size, dim, rows], factors, c, first > 0);
+        }
         let call = turn.kernel("streaming_prototypes_backward").counts(&[size, dim]);
         let call = call.slots(&[w, lengths, grad_w, permutation, grad_prototypes]);
         call.each_warp(tasks * size);
@@ -131,18 +148,9 @@ impl Turn<'_> {
         self.gpu.kernel(MODULE, name).counts(&[self.tasks, self.blocks, self.step])
     }
 
-    /// C = A B, `[m,n]` from `[m,k]` and `[k,n]`, in each task; with C its elements from a task to
-    /// the next.
-    fn product(&mut self, shape: [usize; 3], factors: [Factor; 2], c: (Slot, usize)) {
-        self.launch_product(shape, factors, c, false);
-    }
-
-    /// As [`Turn::product`], but added to C in all steps but the first.
-    fn add_product(&mut self, shape: [usize; 3], factors: [Factor; 2], c: (Slot, usize)) {
-        self.launch_product(shape, factors, c, self.step > 0);
-    }
-
-    fn launch_product(
+    /// C = A B, or C += A B if it `adds`, `[m,n]` from `[m,k]` and `[k,n]`, in each task; with C its
+    /// elements from a task to the next.
+    fn product(
         &mut self,
         [m, n, k]: [usize; 3],
         [a, b]: [Factor; 2],
@@ -150,9 +158,16 @@ impl Turn<'_> {
         adds: bool,
     ) {
         let tasks = self.tasks;
-        let call = self.kernel("streaming_product").counts(&[m, n, k]);
+        let call = self.kernel("streaming_product").counts(&[m, n, k, PRODUCT_CHAIN]);
         let call = call.counts(&a.steps).counts(&b.steps).counts(&[c_task]).words(&[adds.into()]);
         let grid = Tile::Square.grid(m, n, tasks);
         call.slots(&[a.slot, b.slot, c]).launch(grid, [Tile::Square.threads(), 1, 1]);
+    }
+}
+
+impl Factor {
+    /// The same from an element on.
+    fn from(self, first: usize) -> Factor {
+        Factor { slot: self.slot.part(first, self.slot.len - first), ..self }
     }
 }

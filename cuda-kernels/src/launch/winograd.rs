@@ -3,7 +3,7 @@
 
 use tensor::Slot;
 use tensor::geometry::Conv2d;
-use tensor::order::winograd_part_images;
+use tensor::order::{winograd_chain_tiles, winograd_part_images};
 
 use super::gemm::Tile;
 use crate::Gpu;
@@ -116,7 +116,21 @@ impl Winograd {
     /// Elements of scratch memory for [`Winograd::grad_weight`].
     pub fn grad_weight_workspace(&self) -> usize {
         let parts = self.conv.n.div_ceil(winograd_part_images(self.conv, self.side));
-        parts * self.filter_elements() + self.images_at_once() * self.image_elements()
+        parts * self.filter_elements() + self.images_of_pass() * self.image_elements()
+    }
+
+    /// Images of a pass over the tiles for the gradient by the weight: of several whole parts, or
+    /// some of one, whose tiles are then whole chains.
+    fn images_of_pass(&self) -> usize {
+        let of_part = winograd_part_images(self.conv, self.side);
+        let fit = self.images_at_once();
+        if fit >= of_part {
+            return fit / of_part * of_part;
+        }
+        let chain = winograd_chain_tiles(self.conv, self.side);
+        let is_whole = |images: &usize| images * self.tiles_per_image() % chain == 0;
+        let least = (1..=chain).find(is_whole).expect("as many images as tiles of a chain");
+        (fit / least * least).max(least).min(of_part)
     }
 
     /// dweight of x and dy.
@@ -125,13 +139,12 @@ impl Winograd {
         let of_part = winograd_part_images(self.conv, self.side);
         let parts = n.div_ceil(of_part);
         let sums = workspace.part(0, parts * self.filter_elements());
-        // Several whole parts at a time, or some images of one.
-        let at_once = self.images_at_once();
-        let group = (at_once / of_part * of_part).max(of_part);
+        let pass = self.images_of_pass();
+        let group = pass.max(of_part);
         for group_first in (0..n).step_by(group) {
             let end = n.min(group_first + group);
-            for first in (group_first..end).step_by(at_once.min(group)) {
-                let images = at_once.min(end - first);
+            for first in (group_first..end).step_by(pass) {
+                let images = pass.min(end - first);
                 let count = images * self.tiles_per_image();
                 let v = workspace.part(sums.len, self.places() * count * c);
                 let e = workspace.part(sums.len + v.len, self.places() * count * o);
@@ -143,7 +156,8 @@ impl Winograd {
                 let sums = sums.part(group_first / of_part * self.filter_elements(), of_parts);
                 let part_tiles = of_part * self.tiles_per_image();
                 let call = gpu.kernel(MODULE, "winograd_add_products");
-                let call = call.counts(&[count, part_tiles, self.places(), o, c]);
+                let chain = winograd_chain_tiles(self.conv, self.side);
+                let call = call.counts(&[count, part_tiles, chain, self.places(), o, c]);
                 let call = call.words(&[(first > group_first).into()]).slots(&[e, v, sums]);
                 let grid = Tile::Square.grid(o, c, self.places() * images.div_ceil(of_part));
                 call.launch(grid, [Tile::Square.threads(), 1, 1]);

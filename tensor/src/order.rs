@@ -72,10 +72,9 @@ pub const PRODUCT_CHAIN: usize = 256;
 /// are several only where k is large and C has so few rows that they alone would not keep a processor
 /// busy. A bias is added at the end.
 pub fn inner_part(g: Gemm) -> usize {
-    let rows = g.m.div_ceil(PARTS).next_multiple_of(8).max(16);
-    let few_rows = g.m.div_ceil(rows) < 4;
-    if g.flops() >= 1 << 19 && few_rows && g.k >= 1024 {
-        return g.k.div_ceil(PARTS).next_multiple_of(PRODUCT_CHAIN);
+    let is_worthwhile = g.flops() >= 1 << 19;
+    if is_worthwhile && g.m <= 48 && g.k >= 1024 {
+        return g.k.div_ceil(PARTS).max(PRODUCT_CHAIN);
     }
     g.k
 }

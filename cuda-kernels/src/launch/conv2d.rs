@@ -33,11 +33,12 @@ pub fn forward(gpu: &mut Gpu, conv: Conv2d, [x, weight]: [Slot; 2], y: Slot, wor
 
 /// The convolution by Winograd's algorithm, if that is its own.
 fn winograd(conv: Conv2d) -> Option<Winograd> {
-    match conv.algorithm {
-        ConvAlgorithm::Direct => None,
-        ConvAlgorithm::Winograd2 => Some(Winograd { conv, names: winograd::F2, side: 2 }),
-        ConvAlgorithm::Winograd4 => Some(Winograd { conv, names: winograd::F4, side: 4 }),
-    }
+    let (names, side) = match conv.algorithm {
+        ConvAlgorithm::Direct => return None,
+        ConvAlgorithm::Winograd2 => (winograd::F2, 2),
+        ConvAlgorithm::Winograd4 => (winograd::F4, 4),
+    };
+    Some(Winograd { conv, names, side, budget: winograd::BUDGET })
 }
 
 fn as_gemm(conv: Conv2d) -> Gemm {

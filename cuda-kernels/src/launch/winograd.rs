@@ -9,8 +9,8 @@ use super::gemm::Tile;
 use crate::Gpu;
 
 const MODULE: &str = "winograd";
-/// Elements of the workspace for the tiles of some images, unless one needs more: 64 MiB.
-const BUDGET: usize = 16 * 1024 * 1024;
+/// A usual budget: 64 MiB.
+pub const BUDGET: usize = 16 * 1024 * 1024;
 
 /// The kernels of F(MxM,3x3): transforms of filter, input and output, and their transposes.
 pub struct Names {
@@ -47,6 +47,8 @@ pub struct Winograd {
     pub names: Names,
     /// M.
     pub side: usize,
+    /// Elements of the workspace for the tiles of some images, unless the fewest need more.
+    pub budget: usize,
 }
 
 impl Winograd {
@@ -71,7 +73,7 @@ impl Winograd {
 
     /// Images whose tiles are in memory at a time.
     fn images_at_once(&self) -> usize {
-        (BUDGET / self.image_elements().max(1)).clamp(1, self.conv.n)
+        (self.budget / self.image_elements().max(1)).clamp(1, self.conv.n)
     }
 
     /// Elements of all filters.

@@ -35,7 +35,7 @@ pub fn of_module(module: &str, large: bool) -> Vec<Call> {
         // Many large tiles.
         "gemm" if large => vec![gemm(Gemm { m: 11 * 128, n: 12 * 128, k: 16, ..PRODUCT })],
         // A square tile, narrow ones, one with a split inner size.
-        "gemm" => [(100, 70, 50), (100, 10, 50), (10, 100, 50), (40, 40, 600)]
+        "gemm" => [(100, 70, 50), (100, 10, 50), (10, 100, 50), (40, 40, 1100)]
             .map(|(m, n, k)| gemm(Gemm { m, n, k, ..PRODUCT }))
             .into(),
         "normalize" => normalize(),

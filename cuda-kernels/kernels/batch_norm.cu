@@ -9,16 +9,16 @@
 // Statistics are sums over all rows, in two stages: groups of rows, then the groups in order, in
 // f64. A third kernel uses them element by element.
 //
-// Launch of the first stage: 2-D blocks of up to 64 threads, threadIdx.x on channels; blockIdx.x is a
-// group of rows, blockIdx.y a tile of channels. With few channels the rows of a group are dealt to
-// blockDim.y chains (rows_at_once in tensor/src/order.rs), else there is one. Of the second: one
+// Launch of the first stage: 2-D blocks of up to 64 threads, threadIdx.x on channels; blockIdx.x is
+// a group of rows, blockIdx.y a tile of channels. With few channels the rows of a group are dealt
+// to blockDim.y chains (rows_at_once in tensor/src/order.rs), else there is one. Of the second: one
 // thread per channel. Of the third: 2-D blocks of 256 threads, threadIdx.x on channels and
 // threadIdx.y on rows. Threads walk down their channel with a step of blockDim.y rows, so they keep
 // what belongs to the channel in registers.
-// Traffic: forward x three times (the second time from a cache) and y once, 16 bytes per element, and
-// the residual once, 4 more; apart, residual and ReLU would cost 16 more. Backward x, y, dy twice and
-// dx once, 28 bytes; 20 without ReLU. Where dresidual is wanted, the first pass writes it and the
-// second reads it in place of y and dy: 28 bytes as well.
+// Traffic: forward x three times (the second time from a cache) and y once, 16 bytes per element,
+// and the residual once, 4 more; apart, residual and ReLU would cost 16 more. Backward x, y, dy
+// twice and dx once, 28 bytes; 20 without ReLU. Where dresidual is wanted, the first pass writes it
+// and the second reads it in place of y and dy: 28 bytes as well.
 #include "common.cuh"
 
 // Where a thread works: its channel c, and elements i, i + step .., `count` of them.
@@ -173,8 +173,8 @@ extern "C" __global__ void finish_gradients(const float* parts, const float* inv
     dweight[c] = (float)(sum_gx * inv_std[c]);
 }
 
-// dx = weight inv_std (g - (dbias + xhat dweight) / rows); in inference the statistics are constants
-// and the second term is 0.
+// dx = weight inv_std (g - (dbias + xhat dweight) / rows); in inference the statistics are
+// constants and the second term is 0.
 extern "C" __global__ void gradient(const float* x, const float* y, const float* dy,
                                     const float* weight, const float* mean, const float* inv_std,
                                     const float* dweight, const float* dbias, float* dx, u32 rows,

@@ -12,7 +12,8 @@
 // neighbours in memory. Each element takes divisions by Q, P Q, C and S, so these are done by a
 // multiplication and a shift whose constants come with the launch.
 //
-// A convolution of 1x1 and stride 1 is a product in gemm.cu; winograd.cu has another algorithm for 3x3.
+// A convolution of 1x1 and stride 1 is a product in gemm.cu; winograd.cu has another algorithm for
+// 3x3.
 //
 // Traffic of each: as of a GEMM of those sizes, tile.cuh; R S times as much as x would need, but a
 // pixel's R S reads come close together, from caches.
@@ -119,8 +120,9 @@ __device__ void forward(const Windows& windows, u32 outputs, const float* weight
 //
 // Launch: dW is small and the pixels are many, so these are cut into `parts` of `part` each, a
 // block for each M x N tile of dW and each part: grid (ceil(O / M), ceil(RSC / N), parts). Part z
-// is written to the z-th [O,RSC] behind dw; gemm_sum_parts adds them up in order. A part goes through
-// `segment` pixels at a time, and through these in chains of `chain`, whose sums are added in order.
+// is written to the z-th [O,RSC] behind dw; gemm_sum_parts adds them up in order. A part goes
+// through `segment` pixels at a time, and through these in chains of `chain`, whose sums are added
+// in order.
 // Windows: as forward.
 template <u32 M, u32 N>
 __device__ void grad_weight(const Windows& windows, u32 outputs, u32 part, u32 segment, u32 chain,

@@ -34,14 +34,16 @@ extern "C" __global__ void gemm_naive(u32 m, u32 n, u32 k, u32 a_row, u32 a_col,
 // transposes: every transaction of 32 bytes used whole, no bank conflicts, and 57 % of the
 // instructions are multiply-adds (64 x 64, k = 256; 63 % for 128 x 128 at k = 64).
 template <u32 M, u32 N, u32 PER>
-__device__ void gemm(u32 m, u32 n, u32 k, u32 part, u32 chain, u32 a_row, u32 a_col, u32 b_row, u32 b_col,
-                     const float* a, const float* b, const float* bias, float* c) {
+__device__ void gemm(u32 m, u32 n, u32 k, u32 part, u32 chain, u32 a_row, u32 a_col,
+                     u32 b_row, u32 b_col, const float* a, const float* b, const float* bias,
+                     float* c) {
     __shared__ Panels<M, N> panels;
     u32 first_row = blockIdx.x * M, first_column = blockIdx.y * N;
     u32 first = blockIdx.z * part, end = min(first + part, k);
     Tile<M, N, PER> tile;
     tile.add_chains(panels, Strided{a, first_row, m, a_row, a_col, a_col == 1},
-                    Strided{b, first_column, n, b_col, b_row, b_row == 1}, first, end, chain, false);
+                    Strided{b, first_column, n, b_col, b_row, b_row == 1}, first, end, chain,
+                    false);
     if (bias != nullptr) {
         for (u32 v = 0; v < PER; ++v) {
             u32 j = first_column + tile.column(v);
@@ -59,8 +61,8 @@ __device__ void gemm(u32 m, u32 n, u32 k, u32 part, u32 chain, u32 a_row, u32 a_
 }
 
 extern "C" __global__ void __launch_bounds__(256)
-    gemm_128x128(u32 m, u32 n, u32 k, u32 part, u32 chain, u32 a_row, u32 a_col, u32 b_row, u32 b_col,
-                 const float* a, const float* b, const float* bias, float* c) {
+    gemm_128x128(u32 m, u32 n, u32 k, u32 part, u32 chain, u32 a_row, u32 a_col, u32 b_row,
+                 u32 b_col, const float* a, const float* b, const float* bias, float* c) {
     gemm<128, 128, 8>(m, n, k, part, chain, a_row, a_col, b_row, b_col, a, b, bias, c);
 }
 

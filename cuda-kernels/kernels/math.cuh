@@ -1,5 +1,6 @@
-// exp, ln, erf of f32 to the bit as on the CPU: line by line those of tensor/src/math.rs, which says
-// how they work and how exact they are. CUDA's own would differ: they use the card's approximations.
+// exp, ln, erf of f32 to the bit as on the CPU: line by line those of tensor/src/math.rs, which
+// says how they work and how exact they are. CUDA's own would differ: they use the card's
+// approximations.
 #pragma once
 
 // 1.5 * 2^23: adding it rounds to an integer, which is then in the lowest bits.

@@ -15,7 +15,8 @@
 // Probabilities: softmax of each row inside each block.
 //
 // Launch: a warp for each row and block, blocks of the same row next to each other.
-// Traffic: 32 bytes (4 where caches help) gathered per logit, and 24 in order, 4 of them from memory.
+// Traffic: 32 bytes (4 where caches help) gathered per logit, and 24 in order, 4 of them from
+// memory.
 extern "C" __global__ void partition_softmax(u32 rows, u32 student_rows, u32 prototypes, u32 blocks,
                                              u32 size, const float* student, const float* teacher,
                                              const u32* permutation, float* probabilities) {
@@ -42,8 +43,8 @@ extern "C" __global__ void partition_divergence(u32 rows, u32 used, u32 size, co
 // The gradient of each student row in each block, and its sum of -ln d.
 //
 // Launch: a warp for each student row and block.
-// Traffic: per logit 40 bytes read in order (p three times, q_0, q_1, g twice; 16 of them from memory)
-// and 32 scattered (4 where caches gather the row before it leaves them).
+// Traffic: per logit 40 bytes read in order (p three times, q_0, q_1, g twice; 16 of them from
+// memory) and 32 scattered (4 where caches gather the row before it leaves them).
 extern "C" __global__ void partition_gradient(u32 views, u32 batch, u32 prototypes, u32 blocks,
                                               u32 size, float terms, float by_entropy,
                                               const float* probabilities, const float* g,
@@ -72,8 +73,8 @@ extern "C" __global__ void partition_gradient(u32 views, u32 batch, u32 prototyp
 
 // C = sum of the -ln d over |S| P B terms, H = sum of the divergences over P blocks, and C + H. A
 // row's -ln d are a chain, and so are the rows; a block's divergences are a chain, and so are the
-// blocks; all in f64, since H near 0 is the small rest of large terms. `negative_logs` and `block_sums`
-// become scratch memory.
+// blocks; all in f64, since H near 0 is the small rest of large terms. `negative_logs` and
+// `block_sums` become scratch memory.
 //
 // Launch: one block.
 extern "C" __global__ void loss_terms(u32 rows, u32 blocks, u32 size, u32 terms,

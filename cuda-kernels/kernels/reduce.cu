@@ -2,8 +2,8 @@
 #include "rows.cuh"
 #include "tree.cuh"
 
-// y[part,c] = sum over the rows r of a part of x[r,c]; x is [rows, columns], y [parts, columns]. The
-// parts are then added up by gemm_sum_parts.
+// y[part,c] = sum over the rows r of a part of x[r,c]; x is [rows, columns], y [parts, columns].
+// The parts are then added up by gemm_sum_parts.
 //
 // Launch: one thread per element of y, n of them, which goes down the rows of its part.
 // Traffic: x once; parts * columns partial sums written and read, rows_per_part times less.
@@ -57,8 +57,8 @@ extern "C" __global__ void sum_of_nodes(float alpha, double* nodes, float* y, u3
 }
 
 // counts[warp] = how many elements of x are infinite or NaN, of those that fall to a warp: the
-// exponent's bits are all set. Thread t of the grid takes elements t, t + T, t + 2T .. with T threads
-// in all.
+// exponent's bits are all set. Thread t of the grid takes elements t, t + T, t + 2T .. with T
+// threads in all.
 extern "C" __global__ void count_not_finite(const u32* x, float* counts, u32 n) {
     const u32 EXPONENT = 0x7f800000u;
     float count = 0.0f;

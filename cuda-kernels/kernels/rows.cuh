@@ -1,6 +1,6 @@
-// Rows of a matrix, a warp for each. Lane l takes elements l, l + 32, .. of its row, and the lanes are
-// added pairwise: 32 is ROW_LANES of tensor/src/order.rs. All threads of a warp call these together,
-// and each gets the result.
+// Rows of a matrix, a warp for each. Lane l takes elements l, l + 32, .. of its row, and the lanes
+// are added pairwise: 32 is ROW_LANES of tensor/src/order.rs. All threads of a warp call these
+// together, and each gets the result.
 #pragma once
 #include "common.cuh"
 

@@ -1,17 +1,18 @@
 // CARP's loss from embeddings and prototypes, block by block of the partition: logits of all K
 // prototypes never exist.
 //
-// With z the student's embeddings [V B,D], v its prototypes [K,D] before weight norm, w = v / |v|, the
-// teacher's likewise, and a block's N_B rows of v given by the permutation:
+// With z the student's embeddings [V B,D], v its prototypes [K,D] before weight norm, w = v / |v|,
+// the teacher's likewise, and a block's N_B rows of v given by the permutation:
 //   s = z w^T    ds as in loss.cuh    dz += ds w    dw = ds^T z    dv = (dw - w <w, dw>) / |v|
 //
-// A few tasks share the blocks of the partition (streaming_tasks in tensor/src/order.rs), each with its
-// own part of the workspace. In a step, every task takes its next block through all kernels here: a
-// step per launch, a task per blockIdx or group of warps. A task that has no block left does nothing.
-// dz of a task is added up from block to block; gemm_sum_parts adds up the tasks at the end.
+// A few tasks share the blocks of the partition (streaming_tasks in tensor/src/order.rs), each with
+// its own part of the workspace. In a step, every task takes its next block through all kernels
+// here: a step per launch, a task per blockIdx or group of warps. A task that has no block left
+// does nothing. dz of a task is added up from block to block; gemm_sum_parts adds up the tasks at
+// the end.
 //
-// A task's rows are probabilities x [R, N_B] of all V B student rows and then of the 2 B teacher rows;
-// its prototypes are w [N_B, D], their lengths |v| [N_B] and dw [N_B, D].
+// A task's rows are probabilities x [R, N_B] of all V B student rows and then of the 2 B teacher
+// rows; its prototypes are w [N_B, D], their lengths |v| [N_B] and dw [N_B, D].
 #include "loss.cuh"
 #include "tile.cuh"
 
@@ -45,8 +46,9 @@ extern "C" __global__ void streaming_prototypes(u32 tasks, u32 blocks, u32 step,
     for (u32 d = lane(); d < dim; d += WARP) w[d] = v[d] / length;
 }
 
-// C = A B of each task in chains of `chain`, as gemm in gemm.cu; where `adds`, added to what C holds. The
-// matrices of a task are a_task, b_task, c_task elements behind those of the task before.
+// C = A B of each task in chains of `chain`, as gemm in gemm.cu; where `adds`, added to what C
+// holds. The matrices of a task are a_task, b_task, c_task elements behind those of the task
+// before.
 //
 // Launch: a block of 256 threads for each 64 x 64 tile of C and each task: grid (ceil(m / 64),
 // ceil(n / 64), tasks).

@@ -1,10 +1,10 @@
 // The register tile that every matrix product here is made of.
 //
-// C[i,j] = sum over p of A[i,p] B[p,j]: chains of fmaf over p in order from 0, which are added in order
-// (tensor/src/order.rs says how long they are). A block owns a tile of M x N elements of C and goes through
-// p in slabs of 16. For each slab its threads bring a panel of A, M x 16, and one of B, 16 x N,
-// into shared memory; then each thread adds 16 outer products of PER values of A and PER of B to
-// the PER x PER elements of C that it keeps in registers.
+// C[i,j] = sum over p of A[i,p] B[p,j]: chains of fmaf over p in order from 0, which are added in
+// order (tensor/src/order.rs says how long they are). A block owns a tile of M x N elements of C
+// and goes through p in slabs of 16. For each slab its threads bring a panel of A, M x 16, and one
+// of B, 16 x N, into shared memory; then each thread adds 16 outer products of PER values of A and
+// PER of B to the PER x PER elements of C that it keeps in registers.
 //
 // Traffic: an element of a panel is read once from memory and used M or N times, so a tile of 64
 // reads 4 bytes per 32 multiply-adds and one of 128 per 64; a thread reads 2 PER numbers from
@@ -97,7 +97,8 @@ template <u32 M, u32 N, u32 PER = 4> struct Tile {
         for (u32 slab = first, turn = 0;; slab += SLAB, turn ^= 1) {
             left.fetch(slab, end);
             right.fetch(slab, end);
-            if (slab > first) outer_products(panels.a[turn ^ 1], panels.b[turn ^ 1], end - slab + SLAB);
+            u32 before = turn ^ 1;
+            if (slab > first) outer_products(panels.a[before], panels.b[before], end - slab + SLAB);
             if (slab >= end) break;
             left.store(panels.a[turn]);
             right.store(panels.b[turn]);
@@ -122,8 +123,8 @@ template <u32 M, u32 N, u32 PER = 4> struct Tile {
         }
     }
 
-    // Of the slab's columns of A that are `left`: a product of the zeros behind them would turn a sum
-    // of -0 into 0.
+    // Of the slab's columns of A that are `left`: a product of the zeros behind them would turn a
+    // sum of -0 into 0.
     __device__ void outer_products(const float (*a)[M + PAD], const float (*b)[N + PAD], u32 left) {
 #pragma unroll 4
         for (u32 p = 0; p < min(left, SLAB); ++p) {

@@ -2,8 +2,8 @@
 //
 // The tree over n chunks is that over the first n / 2 of them plus that over the rest. Its nodes of
 // depth d have numbers below 2^d, whose bits say left (0) or right (1) at each step from the root;
-// nodes beyond a leaf are empty but for the rightmost, which is the leaf. So a block can take a node,
-// and what is added to what depends on n alone.
+// nodes beyond a leaf are empty but for the rightmost, which is the leaf. So a block can take a
+// node, and what is added to what depends on n alone.
 #pragma once
 #include "common.cuh"
 
@@ -75,8 +75,8 @@ template <class F> __device__ double sum_chunk(const float* x, u32 len, F f) {
     return sum;
 }
 
-// The root from its 2^depth nodes of this depth. `nodes` is overwritten; one thread. That of an empty
-// node is 0, which changes nothing.
+// The root from its 2^depth nodes of this depth. `nodes` is overwritten; one thread. That of an
+// empty node is 0, which changes nothing.
 __device__ inline double sum_root(double* nodes, u32 depth) {
     for (u32 count = 1u << depth >> 1; count > 0; count /= 2) {
         for (u32 i = 0; i < count; ++i) nodes[i] = nodes[2 * i] + nodes[2 * i + 1];

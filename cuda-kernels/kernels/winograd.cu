@@ -1,9 +1,10 @@
-// Convolution of channels-last images by Winograd's F(MxM,3x3), for 3x3 of stride 1, and its gradients.
+// Convolution of channels-last images by Winograd's F(MxM,3x3), for 3x3 of stride 1, and its
+// gradients.
 //
-// Y = A^T [(G g G^T) * (B^T d B)] A for a TxT tile d of the input, a 3x3 filter g and an MxM tile Y of
-// the output, with T = M + 2 and `*` elementwise (docs/convolution.md derives it). Summed over
-// channels, each of the T^2 places of a tile is a matrix product. Transposed, with E = A dY A^T:
-// dg = G^T [sum over tiles of E * (B^T d B)] G.
+// Y = A^T [(G g G^T) * (B^T d B)] A for a TxT tile d of the input, a 3x3 filter g and an MxM tile Y
+// of the output, with T = M + 2 and `*` elementwise (docs/convolution.md derives it). Summed over
+// channels, each of the T^2 places of a tile is a matrix product. Transposed, with E = A dY A^T: dg
+// = G^T [sum over tiles of E * (B^T d B)] G.
 //
 // In memory: tiles image by image and row by row, with as many as cover the output;
 //   u [place][o][c] from the filters, v [place][tile][c] from the input,
@@ -133,8 +134,8 @@ template <u32 M> __device__ TilePlace tile_place(const Tiles& tiles, u32 tile) {
     return {tile / tiles.across / tiles.down, row * M, column * M};
 }
 
-// u = G g G^T of every filter of weight [O,3,3,C]; turned, for the gradient by the input, it is that
-// of the weight rotated by 180 degrees with its channels swapped, and `outputs` are its C.
+// u = G g G^T of every filter of weight [O,3,3,C]; turned, for the gradient by the input, it is
+// that of the weight rotated by 180 degrees with its channels swapped, and `outputs` are its C.
 //
 // Launch: one thread per output and input channel.
 template <class F>
@@ -331,9 +332,10 @@ extern "C" __global__ void __launch_bounds__(256)
     }
 }
 
-// sums [part][place][o][c] = sum over the part's tiles of e v, a product [O,tiles] [tiles,C] for each
-// place. The tiles in memory are those of one part after the other, `part_tiles` each, the last ones
-// fewer; where `adds`, of a part that has sums already. A part is chains of `chain` tiles.
+// sums [part][place][o][c] = sum over the part's tiles of e v, a product [O,tiles] [tiles,C] for
+// each place. The tiles in memory are those of one part after the other, `part_tiles` each, the
+// last ones fewer; where `adds`, of a part that has sums already. A part is chains of `chain`
+// tiles.
 //
 // Launch: a block of 256 threads for each 64 x 64 tile of a place and part: grid (ceil(O / 64),
 // ceil(C / 64), T^2 * parts).

@@ -26,22 +26,24 @@ extern "C" __global__ void gemm_naive(u32 m, u32 n, u32 k, u32 a_row, u32 a_col,
 // Register-tiled: see tile.cuh.
 //
 // Launch: a block for each M x N tile of C and each part of k: grid (ceil(m / M), ceil(n / N),
-// parts), M N / PER^2 threads. Where C has few tiles and k is large (gradients of weights), k is
-// cut into `parts` of `part` each, enough of them to keep a card busy; part z writes its product
-// to the z-th matrix [m,n] behind c, and gemm_sum_parts adds these up. bias [n], unless it is null,
+// parts), M N / PER^2 threads. Where C has few rows and k is large (gradients of weights), k is
+// cut into `parts` of `part` each; part z writes its product to the z-th matrix [m,n] behind c, and
+// gemm_sum_parts adds these up. A part is chains of `chain`. bias [n], unless it is null,
 // is added to every row; where k is cut, only by gemm_sum_parts.
 // Traffic: m n k (1/M + 1/N) elements read, parts * m n written. In the emulator, for all four
 // transposes: every transaction of 32 bytes used whole, no bank conflicts, and 57 % of the
 // instructions are multiply-adds (64 x 64, k = 256; 63 % for 128 x 128 at k = 64).
 template <u32 M, u32 N, u32 PER>
-__device__ void gemm(u32 m, u32 n, u32 k, u32 part, u32 a_row, u32 a_col, u32 b_row, u32 b_col,
-                     const float* a, const float* b, const float* bias, float* c) {
+__device__ void gemm(u32 m, u32 n, u32 k, u32 part, u32 chain, u32 a_row, u32 a_col,
+                     u32 b_row, u32 b_col, const float* a, const float* b, const float* bias,
+                     float* c) {
     __shared__ Panels<M, N> panels;
     u32 first_row = blockIdx.x * M, first_column = blockIdx.y * N;
     u32 first = blockIdx.z * part, end = min(first + part, k);
     Tile<M, N, PER> tile;
-    tile.multiply(panels, Strided{a, first_row, m, a_row, a_col, a_col == 1},
-                  Strided{b, first_column, n, b_col, b_row, b_row == 1}, first, end);
+    tile.add_chains(panels, Strided{a, first_row, m, a_row, a_col, a_col == 1},
+                    Strided{b, first_column, n, b_col, b_row, b_row == 1}, first, end, chain,
+                    false);
     if (bias != nullptr) {
         for (u32 v = 0; v < PER; ++v) {
             u32 j = first_column + tile.column(v);
@@ -59,28 +61,28 @@ __device__ void gemm(u32 m, u32 n, u32 k, u32 part, u32 a_row, u32 a_col, u32 b_
 }
 
 extern "C" __global__ void __launch_bounds__(256)
-    gemm_128x128(u32 m, u32 n, u32 k, u32 part, u32 a_row, u32 a_col, u32 b_row, u32 b_col,
-                 const float* a, const float* b, const float* bias, float* c) {
-    gemm<128, 128, 8>(m, n, k, part, a_row, a_col, b_row, b_col, a, b, bias, c);
+    gemm_128x128(u32 m, u32 n, u32 k, u32 part, u32 chain, u32 a_row, u32 a_col, u32 b_row,
+                 u32 b_col, const float* a, const float* b, const float* bias, float* c) {
+    gemm<128, 128, 8>(m, n, k, part, chain, a_row, a_col, b_row, b_col, a, b, bias, c);
 }
 
 extern "C" __global__ void __launch_bounds__(256)
-    gemm_64x64(u32 m, u32 n, u32 k, u32 part, u32 a_row, u32 a_col, u32 b_row, u32 b_col,
+    gemm_64x64(u32 m, u32 n, u32 k, u32 part, u32 chain, u32 a_row, u32 a_col, u32 b_row, u32 b_col,
                const float* a, const float* b, const float* bias, float* c) {
-    gemm<64, 64, 4>(m, n, k, part, a_row, a_col, b_row, b_col, a, b, bias, c);
+    gemm<64, 64, 4>(m, n, k, part, chain, a_row, a_col, b_row, b_col, a, b, bias, c);
 }
 
 // For C of few columns, and the next for C of few rows: a square tile would be mostly empty.
 extern "C" __global__ void __launch_bounds__(64)
-    gemm_64x16(u32 m, u32 n, u32 k, u32 part, u32 a_row, u32 a_col, u32 b_row, u32 b_col,
+    gemm_64x16(u32 m, u32 n, u32 k, u32 part, u32 chain, u32 a_row, u32 a_col, u32 b_row, u32 b_col,
                const float* a, const float* b, const float* bias, float* c) {
-    gemm<64, 16, 4>(m, n, k, part, a_row, a_col, b_row, b_col, a, b, bias, c);
+    gemm<64, 16, 4>(m, n, k, part, chain, a_row, a_col, b_row, b_col, a, b, bias, c);
 }
 
 extern "C" __global__ void __launch_bounds__(64)
-    gemm_16x64(u32 m, u32 n, u32 k, u32 part, u32 a_row, u32 a_col, u32 b_row, u32 b_col,
+    gemm_16x64(u32 m, u32 n, u32 k, u32 part, u32 chain, u32 a_row, u32 a_col, u32 b_row, u32 b_col,
                const float* a, const float* b, const float* bias, float* c) {
-    gemm<16, 64, 4>(m, n, k, part, a_row, a_col, b_row, b_col, a, b, bias, c);
+    gemm<16, 64, 4>(m, n, k, part, chain, a_row, a_col, b_row, b_col, a, b, bias, c);
 }
 
 // c[e] = sum over z of parts[z][e], in order: the same bits each time; and bias [columns] is added

@@ -11,7 +11,8 @@
 //   dH/ds_i[c] = 1/(P R) p_i[c] (g[c] - <p_i, g>),  g[c] = ln clamp(m[c]) + [m[c] not clamped]
 // with A_ij = 1 where d_ij was not clamped, else 0.
 #pragma once
-#include "common.cuh"
+#include "math.cuh"
+#include "rows.cuh"
 
 constexpr float EPS = 1.1920929e-7f;
 
@@ -19,41 +20,47 @@ constexpr float EPS = 1.1920929e-7f;
 __device__ inline float clamped(float x) { return x < EPS ? EPS : x > 1.0f - EPS ? 1.0f - EPS : x; }
 __device__ inline bool is_inside(float x) { return EPS <= x && x <= 1.0f - EPS; }
 
+// A row's probabilities from its logits, in place; a warp.
+__device__ inline void softmax_in_place(float* x, u32 size) {
+    // A lane only comes back to what it wrote itself.
+    float max = row_max(x, size);
+    for (u32 c = lane(); c < size; c += WARP) x[c] = exact_exp(x[c] - max);
+    float scale = 1.0f / row_sum(x, size);
+    for (u32 c = lane(); c < size; c += WARP) x[c] *= scale;
+}
+
 // A column's part of H, and g. As m ln(N_B clamp(m)): near the uniform the logarithm is near 0,
 // which keeps its digits. ln N_B inside g changes nothing, as g - <p, g> does not see constants.
 __device__ inline float divergence(float mean, float size, float& g) {
-    float log = logf(clamped(mean) * size);
+    float log = exact_ln(clamped(mean) * size);
     g = is_inside(mean) ? log + 1.0f : log;
     return mean * log;
 }
 
-// A row's part of C, and the factors of its gradient.
+// A row's part of C, and the factors of its gradient; a warp.
 struct RowTerms {
-    float negative_log;  // sum over j of -ln clamp(d_ij)
-    float unclamped;     // sum over j of A_ij / (|S| P B)
-    float factor[2];     // A_ij / (d_ij |S| P B)
+    double negative_log;  // sum over j of -ln clamp(d_ij)
+    float unclamped;      // sum over j of A_ij / (|S| P B)
+    float factor[2];      // A_ij / (d_ij |S| P B)
+    float mean_g;         // <p, g>
 
-    __device__ RowTerms(u32 view, const float (&d)[2], float terms)
-        : negative_log(0.0f), unclamped(0.0f) {
+    __device__ RowTerms(u32 view, const float* p, const float* q0, const float* q1, const float* g,
+                        u32 size, float terms)
+        : negative_log(0.0), unclamped(0.0f) {
+        float d[2] = {row_dot(p, q0, size), row_dot(p, q1, size)};
+        mean_g = row_dot(p, g, size);
         for (u32 j = 0; j < 2; ++j) {
             factor[j] = 0.0f;
             if (j == view) continue;
-            negative_log -= logf(clamped(d[j]));
+            negative_log -= exact_ln(clamped(d[j]));
             if (is_inside(d[j])) {
                 factor[j] = 1.0f / (d[j] * terms);
                 unclamped += 1.0f / terms;
             }
         }
     }
-    // Of one column, from its p, q_0, q_1 and g - <p, g>, the latter with 1/(P R) = by_entropy.
+    // Of one column, with 1/(P R) = by_entropy.
     __device__ float gradient(float p, float q0, float q1, float g, float by_entropy) const {
-        return p * fmaf(g, by_entropy, unclamped - factor[0] * q0 - factor[1] * q1);
+        return p * fmaf(g - mean_g, by_entropy, unclamped - factor[0] * q0 - factor[1] * q1);
     }
 };
-
-// Sum of x over the 32 lanes, in every lane. Sums that end up in the loss are kept in f64: H near
-// 0 is the small rest of large terms.
-__device__ inline double warp_sum(double x) {
-    for (u32 d = WARP / 2; d > 0; d /= 2) x += __shfl_xor_sync(FULL, x, d);
-    return x;
-}

@@ -6,7 +6,7 @@
 //
 // Launch, unless a kernel says otherwise: one thread per element, blocks of 256.
 // Traffic: each array is read once and, if it changes, written once.
-#include "common.cuh"
+#include "tree.cuh"
 
 // teacher = m teacher + (1 - m) student. Traffic: 12 bytes per weight.
 extern "C" __global__ void ema(const float* m, const float* student, float* teacher, u32 n) {
@@ -34,40 +34,55 @@ extern "C" __global__ void sgd(float momentum, const float* grad, const float* l
 // LARS: SGD on each of several tensors with a trust of its own, eta |w| / |u| with u = g + wd w.
 // Tensor t is elements ranges[2t] .. ranges[2t+1] of w, grad and buffer.
 //
-// Launch, of the first and the third stage: blocks of 256 threads in a grid (PARTS, tensors). A
-// tensor takes a block for each 2048 elements, PARTS at most; blocks beyond that end at once. So
-// what is added to what depends on the tensor's length alone.
-constexpr u32 PARTS = 128;
-constexpr u32 MIN_PART = 2048;
+// Launch, of the first and the third stage: blocks of 256 threads in a grid (PARTS, tensors). The
+// squares of a tensor are added in the tree of tree.cuh, a block for each node of depth DEPTH; an
+// empty node's block has nothing to add.
+constexpr u32 DEPTH = 7;
+constexpr u32 PARTS = 1 << DEPTH;
 
-// Where a thread works: elements i, i + step .. below `end`, of a tensor in `parts` parts.
-struct Part {
-    u32 parts, i, end, step;
+struct Tensor {
+    u32 first, len;
+    __device__ Tensor(const u32* ranges, u32 t)
+        : first(ranges[2 * t]), len(ranges[2 * t + 1] - ranges[2 * t]) {}
+    __device__ u32 chunks() const { return (len + CHUNK - 1) / CHUNK; }
 };
 
-__device__ inline Part part(const u32* ranges, u32 tensor) {
-    u32 first = ranges[2 * tensor], end = ranges[2 * tensor + 1];
-    u32 parts = min((end - first + MIN_PART - 1) / MIN_PART, PARTS);
-    return {parts, first + element(), end, parts * blockDim.x};
+// The sum of u^2 over the `len` weights of a chunk, right in thread 0: chain t of UPDATE_LANES
+// (tensor/src/order.rs) in thread t. In f64, as gradients may be tiny.
+constexpr u32 UPDATE_LANES = 8;
+
+__device__ double update_squares(const float* grad, const float* w, float decay, u32 len) {
+    double chain = 0.0, sum = 0.0;
+    if (threadIdx.x >= WARP) return sum;
+    for (u32 i = threadIdx.x; threadIdx.x < UPDATE_LANES && i < len; i += UPDATE_LANES) {
+        double u = grad[i] + decay * w[i];
+        chain += u * u;
+    }
+    for (u32 i = 0; i < UPDATE_LANES; ++i) sum += __shfl_sync(FULL, chain, i);
+    return sum;
 }
 
 // First stage: sums[t][0][block] = the block's share of |w|^2, sums[t][1][block] that of |u|^2.
-// Traffic: 8 bytes per weight.
-extern "C" __global__ void lars_norms(const float* grad, const float* wd, const u32* ranges,
-                                      const float* w, float* sums) {
-    u32 tensor = blockIdx.y;
-    Part p = part(ranges, tensor);
-    if (blockIdx.x >= p.parts) return;
-    float decay = *wd, w_squares = 0.0f, u_squares = 0.0f;
-    for (u32 i = p.i; i < p.end; i += p.step) {
-        float u = grad[i] + decay * w[i];
-        w_squares += w[i] * w[i];
-        u_squares += u * u;
-    }
-    w_squares = block_sum(w_squares);
-    u_squares = block_sum(u_squares);
+// Traffic: 12 bytes per weight, 8 of them from memory.
+extern "C" __global__ void __launch_bounds__(CHUNK_THREADS)
+    lars_norms(const float* grad, const float* wd, const u32* ranges, const float* w,
+               double* sums) {
+    Tensor tensor(ranges, blockIdx.y);
+    Node part = node(tensor.chunks(), DEPTH, blockIdx.x);
+    grad += tensor.first;
+    w += tensor.first;
+    float decay = *wd;
+    double w_squares = sum_node(part, [=](u32 chunk) {
+        u32 first = chunk * CHUNK;
+        auto square = [](float x) { return x * x; };
+        return sum_chunk(w + first, min(CHUNK, tensor.len - first), square);
+    });
+    double u_squares = sum_node(part, [=](u32 chunk) {
+        u32 first = chunk * CHUNK;
+        return update_squares(grad + first, w + first, decay, min(CHUNK, tensor.len - first));
+    });
     if (threadIdx.x == 0) {
-        sums += tensor * 2 * PARTS + blockIdx.x;
+        sums += blockIdx.y * 2 * PARTS + blockIdx.x;
         sums[0] = w_squares;
         sums[PARTS] = u_squares;
     }
@@ -75,28 +90,28 @@ extern "C" __global__ void lars_norms(const float* grad, const float* wd, const 
 
 // Second stage: trust[t] = eta |w| / |u| where both norms are above 0, else 1.
 //
-// Launch: one block of PARTS threads per tensor.
-extern "C" __global__ void lars_trust(float eta, const u32* ranges, const float* sums,
-                                      float* trust) {
-    u32 tensor = blockIdx.x;
-    bool used = threadIdx.x < part(ranges, tensor).parts;
-    sums += tensor * 2 * PARTS + threadIdx.x;
-    float w_norm = sqrtf(block_sum(used ? sums[0] : 0.0f));
-    float u_norm = sqrtf(block_sum(used ? sums[PARTS] : 0.0f));
-    if (threadIdx.x == 0) {
-        trust[tensor] = w_norm > 0.0f && u_norm > 0.0f ? eta * w_norm / u_norm : 1.0f;
-    }
+// Launch: one thread per tensor.
+extern "C" __global__ void lars_trust(float eta, double* sums, float* trust, u32 tensors) {
+    u32 t = element();
+    if (t >= tensors) return;
+    sums += t * 2 * PARTS;
+    double w_norm = sqrt(sum_root(sums, DEPTH));
+    double u_norm = sqrt(sum_root(sums + PARTS, DEPTH));
+    trust[t] = w_norm > 0.0 && u_norm > 0.0 ? (float)((double)eta * w_norm / u_norm) : 1.0f;
 }
 
 // Third stage: SGD's step with that trust. Traffic: 20 bytes per weight.
 extern "C" __global__ void lars(float momentum, const float* grad, const float* lr,
                                 const float* wd, const u32* ranges, const float* trust, float* w,
                                 float* buffer) {
-    Part p = part(ranges, blockIdx.y);
-    if (blockIdx.x >= p.parts) return;
+    Tensor tensor(ranges, blockIdx.y);
+    if (element() >= tensor.len) return;
     float rate = *lr, decay = *wd, scale = trust[blockIdx.y];
+    grad += tensor.first;
+    w += tensor.first;
+    buffer += tensor.first;
 #pragma unroll 4
-    for (u32 i = p.i; i < p.end; i += p.step) {
+    for (u32 i = element(); i < tensor.len; i += gridDim.x * blockDim.x) {
         momentum_step(momentum, rate, decay, scale, grad[i], &w[i], &buffer[i]);
     }
 }

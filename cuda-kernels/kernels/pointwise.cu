@@ -9,6 +9,7 @@
 // moves about 3.3 TB/s and does 67 TFLOP/s, 80 operations per element moved: all of these wait for
 // memory, and only fusing them with a neighbour makes them faster.
 #include "common.cuh"
+#include "math.cuh"
 
 // y = value
 extern "C" __global__ void fill(float value, float* y, u32 n) {
@@ -50,7 +51,7 @@ extern "C" __global__ void clamp_backward(float low, float high, const float* x,
 // y = ln x
 extern "C" __global__ void ln(const float* x, float* y, u32 n) {
     u32 i = element();
-    if (i < n) y[i] = logf(x[i]);
+    if (i < n) y[i] = exact_ln(x[i]);
 }
 
 // dx = dy / x
@@ -89,18 +90,6 @@ extern "C" __global__ void relu_backward(const float* y, const float* dy, float*
     if (i < n) dx[i] = y[i] > 0.0f ? dy[i] : 0.0f;
 }
 
-// Phi(x) = (1 + erf(x / sqrt 2)) / 2, the distribution function of the standard normal.
-__device__ inline float normal_cdf(float x) {
-    const float SQRT_HALF = 0.70710678f;
-    return fmaf(0.5f, erff(x * SQRT_HALF), 0.5f);
-}
-
-// phi(x) = exp(-x^2 / 2) / sqrt(2 pi), its density.
-__device__ inline float normal_density(float x) {
-    const float FACTOR = 0.39894228f;
-    return FACTOR * expf(-0.5f * x * x);
-}
-
 __device__ inline float gelu_of(float x) { return x * normal_cdf(x); }
 
 __device__ inline float gelu_slope(float x) { return fmaf(x, normal_density(x), normal_cdf(x)); }
@@ -118,7 +107,7 @@ extern "C" __global__ void gelu_backward(const float* x, const float* dy, float*
 }
 
 // s(x) = 1 / (1 + exp(-x))
-__device__ inline float sigmoid(float x) { return 1.0f / (1.0f + expf(-x)); }
+__device__ inline float sigmoid(float x) { return 1.0f / (1.0f + exact_exp(-x)); }
 
 // y = x s(x)
 extern "C" __global__ void silu(const float* x, float* y, u32 n) {

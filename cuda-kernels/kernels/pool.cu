@@ -105,7 +105,7 @@ extern "C" __global__ void avg_pool2d(const float* x, float* y, u32 n,
             sum += x[(size_t)(row * s.w + column) * s.c];
         }
     }
-    y[i] = sum / (s.kernel * s.kernel);
+    y[i] = sum * (1.0f / (float)(s.kernel * s.kernel));
 }
 
 // dx = the sum of dy / kernel^2 over the windows that cover the pixel. Traffic: dy once, dx once.
@@ -118,32 +118,29 @@ extern "C" __global__ void avg_pool2d_backward(const float* dy, float* dx, u32 n
     Place at = place(i, s.h, s.w, s.c);
     Range ps = covering(s, at.row, s.p), qs = covering(s, at.column, s.q);
     dy += (size_t)at.n * s.p * s.q * s.c + at.c;
-    float sum = 0.0f;
+    float sum = 0.0f, share = 1.0f / (float)(s.kernel * s.kernel);
     for (u32 p = ps.first; p < ps.end; ++p) {
-        for (u32 q = qs.first; q < qs.end; ++q) sum += dy[(size_t)(p * s.q + q) * s.c];
+        for (u32 q = qs.first; q < qs.end; ++q) sum += share * dy[(size_t)(p * s.q + q) * s.c];
     }
-    dx[i] = sum / (s.kernel * s.kernel);
+    dx[i] = sum;
 }
 
-// y[n,c] = the mean over the pixels of x[n,pixel,c].
-//
-// Launch: 2-D blocks of 256 threads, threadIdx.x on channels (see common.cuh); blockIdx.x is the
-// image, blockIdx.y the tile of channels.
-// Traffic: x once; y is small beside it.
-extern "C" __global__ void global_avg_pool(const float* x, float* y, u32 pixels, u32 channels) {
-    u32 c = blockIdx.y * blockDim.x + threadIdx.x;
-    x += (size_t)blockIdx.x * pixels * channels + c;
+// y[n,c] = the mean over the pixels of x[n,pixel,c]. Traffic: x once; y is small beside it.
+extern "C" __global__ void global_avg_pool(const float* x, float* y, u32 n, u32 pixels,
+                                           u32 channels) {
+    u32 i = element();
+    if (i >= n) return;
+    x += (size_t)(i / channels) * pixels * channels + i % channels;
     float sum = 0.0f;
-    if (c < channels) {
-        for (u32 i = threadIdx.y; i < pixels; i += blockDim.y) sum += x[(size_t)i * channels];
-    }
-    sum = sum_over_y(sum);
-    if (threadIdx.y == 0 && c < channels) y[(size_t)blockIdx.x * channels + c] = sum / pixels;
+#pragma unroll 4
+    for (u32 pixel = 0; pixel < pixels; ++pixel) sum += x[(size_t)pixel * channels];
+    y[i] = sum * (1.0f / (float)pixels);
 }
 
 // dx = dy / pixels at every pixel; n = elements of dx. Traffic: dx once; dy is small beside it.
 extern "C" __global__ void global_avg_pool_backward(const float* dy, float* dx, u32 n, u32 pixels,
                                                     u32 channels) {
     u32 i = element();
-    if (i < n) dx[i] = dy[(size_t)(i / channels / pixels) * channels + i % channels] / pixels;
+    if (i >= n) return;
+    dx[i] = (1.0f / (float)pixels) * dy[(size_t)(i / channels / pixels) * channels + i % channels];
 }

@@ -1,9 +1,10 @@
 // The register tile that every matrix product here is made of.
 //
-// C[i,j] = sum over p of A[i,p] B[p,j]. A block owns a tile of M x N elements of C and goes through
-// p in slabs of 16. For each slab its threads bring a panel of A, M x 16, and one of B, 16 x N,
-// into shared memory; then each thread adds 16 outer products of PER values of A and PER of B to
-// the PER x PER elements of C that it keeps in registers.
+// C[i,j] = sum over p of A[i,p] B[p,j]: chains of fmaf over p in order from 0, which are added in
+// order (tensor/src/order.rs says how long they are). A block owns a tile of M x N elements of C
+// and goes through p in slabs of 16. For each slab its threads bring a panel of A, M x 16, and one
+// of B, 16 x N, into shared memory; then each thread adds 16 outer products of PER values of A and
+// PER of B to the PER x PER elements of C that it keeps in registers.
 //
 // Traffic: an element of a panel is read once from memory and used M or N times, so a tile of 64
 // reads 4 bytes per 32 multiply-adds and one of 128 per 64; a thread reads 2 PER numbers from
@@ -76,7 +77,18 @@ template <u32 M, u32 N, u32 PER = 4> struct Tile {
         return v / 4 * (N / GROUPS) + threadIdx.x % (N / PER) * 4 + v % 4;
     }
 
-    // Adds the product of A and B over p from `first` to `end`. All threads of the block call it.
+    // Takes the sums in C [rows, columns], whose element (first_row, first_column) is the
+    // tile's first.
+    __device__ void take(const float* c, u32 first_row, u32 rows, u32 first_column, u32 columns) {
+        for (u32 u = 0; u < PER; ++u) {
+            for (u32 v = 0; v < PER; ++v) {
+                u32 i = first_row + row(u), j = first_column + column(v);
+                if (i < rows && j < columns) sum[u][v] = c[(size_t)i * columns + j];
+            }
+        }
+    }
+
+    // Continues the chains with p from `first` to `end`. All threads of the block call it.
     template <class A, class B>
     __device__ void multiply(Panels<M, N>& panels, const A& a, const B& b, u32 first, u32 end) {
         Loader<M, THREADS, A> left(a);
@@ -85,7 +97,8 @@ template <u32 M, u32 N, u32 PER = 4> struct Tile {
         for (u32 slab = first, turn = 0;; slab += SLAB, turn ^= 1) {
             left.fetch(slab, end);
             right.fetch(slab, end);
-            if (slab > first) outer_products(panels.a[turn ^ 1], panels.b[turn ^ 1]);
+            u32 before = turn ^ 1;
+            if (slab > first) outer_products(panels.a[before], panels.b[before], end - slab + SLAB);
             if (slab >= end) break;
             left.store(panels.a[turn]);
             right.store(panels.b[turn]);
@@ -93,9 +106,28 @@ template <u32 M, u32 N, u32 PER = 4> struct Tile {
         }
     }
 
-    __device__ void outer_products(const float (*a)[M + PAD], const float (*b)[N + PAD]) {
+    // The same in chains of `length`, whose sums are added in order: to `sum` if it `adds`, else it
+    // becomes the first. All threads of the block call it.
+    template <class A, class B>
+    __device__ void add_chains(Panels<M, N>& panels, const A& a, const B& b, u32 first, u32 end,
+                               u32 length, bool adds) {
+        for (; first < end; first += length, adds = true) {
+            Tile chain;
+            chain.multiply(panels, a, b, first, first + min(length, end - first));
+            for (u32 u = 0; u < PER; ++u) {
+                for (u32 v = 0; v < PER; ++v) {
+                    sum[u][v] = adds ? sum[u][v] + chain.sum[u][v] : chain.sum[u][v];
+                }
+            }
+            if (end - first <= length) break;  // also before `first` would wrap
+        }
+    }
+
+    // Of the slab's columns of A that are `left`: a product of the zeros behind them would turn a
+    // sum of -0 into 0.
+    __device__ void outer_products(const float (*a)[M + PAD], const float (*b)[N + PAD], u32 left) {
 #pragma unroll 4
-        for (u32 p = 0; p < SLAB; ++p) {
+        for (u32 p = 0; p < min(left, SLAB); ++p) {
             float x[PER], y[PER];
             for (u32 u = 0; u < PER; u += 4) {
                 *(float4*)&x[u] = *(const float4*)&a[p][row(u)];

@@ -22,10 +22,10 @@ impl Backend for Gpu {
     }
 
     fn all_finite(&mut self, x: Slot) -> bool {
-        let mut faulty = [0.0];
-        let count = launch::reduce::count_not_finite(self, x);
-        self.read(count, &mut faulty);
-        faulty == [0.0]
+        let counts = launch::reduce::count_not_finite(self, x);
+        let mut faulty = vec![0.0; counts.len];
+        self.read(counts, &mut faulty);
+        faulty.iter().all(|&count| count == 0.0)
     }
 
     fn check(&mut self) -> Result<()> {

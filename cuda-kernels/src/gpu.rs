@@ -1,5 +1,6 @@
 //! A device's arena, and kernel launches on it.
 
+use tensor::arena::ALIGN;
 use tensor::{Error, Result, Slot};
 
 use crate::driver::{Arg, Driver, Graph, Launch};
@@ -43,18 +44,18 @@ impl Gpu {
     /// # Errors
     /// Too little memory on the device.
     pub fn new(mut driver: Box<dyn Driver>, len: usize) -> Result<Gpu> {
-        let base = driver.allocate(4 * (len + SCRATCH))?;
+        let base = driver.allocate(4 * (len.next_multiple_of(ALIGN) + SCRATCH))?;
         Ok(Gpu { driver, base, len, fault: None, sequences: Vec::new(), recording: None })
     }
 
     /// Begins a launch of `kernel` of `module`.
     pub fn kernel(&mut self, module: &'static str, kernel: &'static str) -> Call<'_> {
-        Call { gpu: self, module, kernel, args: Vec::new(), longest: 0, shared_bytes: 0 }
+        Call { gpu: self, module, kernel, args: Vec::new(), longest: 0 }
     }
 
     /// The scratch memory shared by all kernels; the next kernel overwrites it.
     pub fn scratch(&self) -> Slot {
-        Slot { offset: self.len, len: SCRATCH }
+        Slot { offset: self.len.next_multiple_of(ALIGN), len: SCRATCH }
     }
 
     /// Launches a kernel on slots of at most `longest` elements; an empty grid is no work. A fault
@@ -160,7 +161,9 @@ impl Gpu {
     /// If the slot is outside the arena: a planner bug.
     fn address(&self, slot: Slot) -> u64 {
         // A slot must not reach into the scratch memory after the arena.
-        let end = if slot.offset < self.len { self.len } else { self.len + SCRATCH };
+        let scratch = self.scratch();
+        let is_scratch = slot.offset >= scratch.offset;
+        let end = if is_scratch { scratch.offset + scratch.len } else { self.len };
         assert!(slot.offset + slot.len <= end, "slot {slot:?} in an arena of {}", self.len);
         self.base + 4 * slot.offset as u64
     }
@@ -175,7 +178,6 @@ pub struct Call<'a> {
     args: Vec<Arg>,
     /// Elements of the longest slot.
     longest: usize,
-    shared_bytes: u32,
 }
 
 impl Call<'_> {
@@ -217,15 +219,10 @@ impl Call<'_> {
         self
     }
 
-    /// Requests this many bytes of `extern __shared__` memory.
-    pub fn shared(self, shared_bytes: u32) -> Self {
-        Call { shared_bytes, ..self }
-    }
-
     /// Launches it on a grid of blocks.
     pub fn launch(self, grid: [u32; 3], block: [u32; 3]) {
-        let Call { gpu, module, kernel, ref args, longest, shared_bytes } = self;
-        gpu.launch(Launch { module, kernel, grid, block, shared_bytes, args }, longest);
+        let Call { gpu, module, kernel, ref args, longest } = self;
+        gpu.launch(Launch { module, kernel, grid, block, shared_bytes: 0, args }, longest);
     }
 
     /// Launches it with one thread for each of `elements` elements (rounded up to whole blocks: the
@@ -233,6 +230,12 @@ impl Call<'_> {
     pub fn each_element(mut self, elements: usize) {
         self.longest = self.longest.max(elements);
         self.launch([blocks(elements, BLOCK as usize), 1, 1], [BLOCK, 1, 1]);
+    }
+
+    /// Launches it with one warp for each of `rows` rows (rounded up to whole blocks: the kernel
+    /// checks the bound).
+    pub fn each_warp(self, rows: usize) {
+        self.each_element(rows * WARP);
     }
 
     /// Launches it with one block of `threads` threads for each of `rows` rows.

@@ -80,9 +80,9 @@ fn a_large_mean_costs_no_digits() {
     let mut case = Case::new("a large mean");
     let x = case.input(&x);
     let ([weight, bias], [running_mean, running_var]) = parameters(&mut case, channels);
-    let y = case.output_within("y", rows * channels, 1e-3);
+    let y = case.output("y", rows * channels);
     let mean = case.output("mean", channels);
-    let inv_std = case.output_within("inv_std", channels, 1e-4);
+    let inv_std = case.output("inv_std", channels);
     let outputs = [y, mean, inv_std, running_mean, running_var];
     case.call(Kernel::BatchNorm(norm), &[x, weight, bias], &outputs);
     case.run();

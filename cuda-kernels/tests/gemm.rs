@@ -41,13 +41,13 @@ fn any_size_and_transpose() {
 
 #[test]
 fn a_large_inner_size_is_cut() {
-    for gemm in transposes(20, 18, 1000) {
-        assert!(workspace(gemm) > 0);
+    for gemm in transposes(20, 18, 1100) {
+        assert!(workspace(gemm) > 0, "several parts");
         case(gemm, 1);
     }
     // Not a multiple of the part, and tall and wide tiles.
-    case(Gemm { m: 70, n: 3, k: 529, trans_a: false, trans_b: true }, 0);
-    case(Gemm { m: 5, n: 70, k: 777, trans_a: true, trans_b: false }, 0);
+    case(Gemm { m: 70, n: 6, k: 1500, trans_a: false, trans_b: true }, 0);
+    case(Gemm { m: 5, n: 70, k: 2777, trans_a: true, trans_b: false }, 0);
 }
 
 /// C by a kernel that the backend does not use.
@@ -88,7 +88,7 @@ fn large_tiles() {
         let product = |gpu: &mut Gpu, factors, c| {
             gemm_parts(gpu, gemm, Tile::Large, gemm.k, factors, None, c);
         };
-        close(gemm, &on_cpu(gemm, &a, &b), &by(product, &a, &b, 131 * 129), 1e-5);
+        assert_eq!(by(product, &a, &b, 131 * 129), on_cpu(gemm, &a, &b), "{gemm:?}");
     }
 }
 
@@ -97,8 +97,7 @@ fn the_first_rung() {
     for gemm in transposes(19, 35, 33) {
         let (a, b) = (uniform(1, 19 * 33), uniform(2, 33 * 35));
         let product = |gpu: &mut Gpu, factors, c| gemm_naive(gpu, gemm, factors, c);
-        let got = by(product, &a, &b, 19 * 35);
-        close(gemm, &on_cpu(gemm, &a, &b), &got, 1e-5);
+        assert_eq!(by(product, &a, &b, 19 * 35), on_cpu(gemm, &a, &b), "{gemm:?}");
     }
 }
 

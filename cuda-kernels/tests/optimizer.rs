@@ -75,9 +75,19 @@ fn lars_without_a_norm_is_sgd() {
 }
 
 #[test]
-fn lars_of_a_tensor_that_takes_all_parts() {
-    let len = 270_000;
-    lars_of_one(format!("lars of {len}"), &uniform(2, len), &uniform(1, len), 1e-2);
+fn lars_of_many_chunks() {
+    // 17 and 135 chunks: some nodes empty, some of two chunks.
+    for len in [270_000, 2_200_000] {
+        let mut case = Case::new(format!("lars of {len}"));
+        let (lr, wd) = settings(&mut case, 0.5, 1e-2);
+        let grad = case.input(&uniform(1, len));
+        let buffer = case.in_place("buffer", &uniform(3, len));
+        let w = case.in_place("w", &uniform(2, len));
+        let kernel = Kernel::Lars { momentum: 0.9, eta: 1e-1, tensors: 1 };
+        let ranges = case.indices(&[0, len as u32]);
+        case.call(kernel, &[grad, lr, wd, ranges], &[w, buffer]);
+        case.run();
+    }
 }
 
 /// Tensors of various sizes and scales, with gaps that must not change.

@@ -88,6 +88,17 @@ fn functions_of_one_number() {
     }
 }
 
+/// Through exp, ln and erf, over all of f32: signs, exponents, subnormals, infinities, NaN.
+#[test]
+fn functions_of_every_kind_of_number() {
+    let x: Vec<f32> = (0..1 << 16).map(|i| f32::from_bits(i * 65_537)).collect();
+    let dy = uniform(2, x.len());
+    for function in Unary::ALL {
+        check(Kernel::Unary(function), 0, &[&x], &[x.len()]);
+        check(Kernel::UnaryBackward(function), 0, &[&x, &dy], &[x.len()]);
+    }
+}
+
 #[test]
 fn scale() {
     unary(Kernel::Scale(-3.5));

@@ -43,6 +43,32 @@ fn a_kernel_has_one_name() {
     assert!(twice.is_empty(), "{twice:?}");
 }
 
+/// Every instruction that computes is one whose result IEEE 754 fixes: rounded to nearest, not flushed,
+/// and, as it says so, not to be contracted with another.
+#[test]
+fn arithmetic_is_exact_everywhere() {
+    let mut arithmetic = 0;
+    for (module, ptx) in cuda_kernels::modules::MODULES {
+        for line in ptx.lines() {
+            let Some(instruction) = line.split_whitespace().find(|word| !word.starts_with('@'))
+            else {
+                continue;
+            };
+            let parts: Vec<&str> = instruction.split('.').collect();
+            let is_float = parts.iter().any(|part| matches!(*part, "f32" | "f64"));
+            let computes = ["add", "sub", "mul", "mad", "fma", "div", "rcp", "sqrt"];
+            if is_float && computes.contains(&parts[0]) {
+                arithmetic += 1;
+                assert!(parts.contains(&"rn"), "{module}: {line}");
+            }
+            for inexact in ["approx", "ftz", "full", "ex2", "lg2", "sin", "cos", "tanh", "rsqrt"] {
+                assert!(!parts.contains(&inexact), "{module}: {line}");
+            }
+        }
+    }
+    assert!(arithmetic > 1000, "only {arithmetic} instructions found");
+}
+
 /// What is stale about a PTX file, judged by the recorded checksums of its sources. Headers are
 /// listed too: adding or removing one changes a listed file.
 fn staleness(ptx: &Path) -> Option<String> {

@@ -47,7 +47,7 @@ fn sum_columns_and_its_gradient() {
 
 #[test]
 fn sum_of_all() {
-    for len in [1, 31, 33, 255, 257, 2049, 40_001] {
+    for len in [1, 31, 33, 255, 257, 2049, 40_001, 200_000] {
         check(Kernel::Sum(-0.25), len % 3, &[&around_1(1, len)], &[1]);
     }
 }

@@ -45,7 +45,7 @@ fn check(name: &str, sizes: StreamingLoss, data: &Data, shift: usize) {
     ];
     // Together, so that each is compared at the scale of the largest: H near 0 is the small
     // remainder of sums of large terms.
-    let scalars = case.output_within("loss, C and H", 3, 2e-6);
+    let scalars = case.output("loss, C and H", 3);
     let [loss, consistency, entropy] = [0, 1, 2].map(|i| scalars.part(i, 1));
     let grad_student = case.output("gradient of embeddings", data.student.len());
     let grad_prototypes = case.output("gradient of prototypes", data.student_prototypes.len());
@@ -146,9 +146,8 @@ fn equal_logits_and_large_logits() {
 }
 
 #[test]
-fn a_partition_too_large_for_shared_memory() {
+fn a_large_partition() {
     let sizes = sizes(2, 1, 3000, 2900, 2);
-    assert_eq!(launch::streaming_loss::tile(sizes), None);
     check("random", sizes, &Data::random(sizes, 1.0), 0);
 }
 

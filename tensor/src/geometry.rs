@@ -120,6 +120,25 @@ impl Conv2d {
         ConvAlgorithm::ALL.into_iter().min_by_key(|&algorithm| products(algorithm)).expect("three")
     }
 
+    /// Whether it is a matrix product of all pixels with the weights: 1x1, of stride 1.
+    pub fn is_plain_gemm(self) -> bool {
+        self.r == 1 && self.s == 1 && self.stride == 1 && self.padding == 0
+    }
+
+    /// The convolution from y's gradient to x's, with the weights rotated by 180 degrees and their
+    /// channels swapped, if there is one.
+    pub fn turned(self) -> Option<Conv2d> {
+        let is_convolution = self.stride == 1 && self.r == self.s && self.padding < self.r;
+        is_convolution.then(|| Conv2d {
+            h: self.out_h(),
+            w: self.out_w(),
+            c: self.o,
+            o: self.c,
+            padding: self.r - 1 - self.padding,
+            ..self
+        })
+    }
+
     /// Output height P.
     pub fn out_h(&self) -> usize {
         (self.h + 2 * self.padding - self.r) / self.stride + 1

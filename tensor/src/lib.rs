@@ -14,6 +14,7 @@ pub mod error;
 pub mod geometry;
 pub mod kernel;
 pub mod math;
+pub mod order;
 pub mod random;
 pub mod reference;
 pub mod shape;

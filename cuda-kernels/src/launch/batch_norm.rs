@@ -3,10 +3,10 @@
 
 use tensor::Slot;
 use tensor::geometry::BatchNorm;
+use tensor::order::{WIDE, group_rows, rows_at_once};
 
-use super::reduce::{rows_per_part, tile, tile_grid};
 use crate::Gpu;
-use crate::gpu::{BLOCK, Call};
+use crate::gpu::{BLOCK, Call, WARP, blocks};
 
 const MODULE: &str = "batch_norm";
 
@@ -18,7 +18,7 @@ fn rows_per_block(rows: usize) -> usize {
 
 /// Groups of rows for the sums.
 fn groups(norm: BatchNorm) -> usize {
-    norm.rows.div_ceil(rows_per_part(norm.rows))
+    norm.rows.div_ceil(group_rows(norm.channels))
 }
 
 /// Elements of scratch memory: two sums `[C]` per group of rows.
@@ -26,10 +26,19 @@ pub fn workspace(norm: BatchNorm) -> usize {
     2 * groups(norm) * norm.channels
 }
 
-/// Launches a kernel with `threads` threads for each of `parts` parts of the rows and each tile of
-/// channels.
-fn launch(call: Call, norm: BatchNorm, parts: usize, threads: u32) {
-    call.launch(tile_grid(parts, norm.channels), tile(norm.channels, threads));
+/// Launches a kernel with a thread for each channel and chain of each group.
+fn each_group(call: Call, norm: BatchNorm) {
+    let grid = [blocks(groups(norm), 1), blocks(norm.channels, WIDE), 1];
+    let block = [norm.channels.min(WIDE), rows_at_once(norm.channels), 1];
+    call.launch(grid, block.map(|side| side as u32));
+}
+
+/// Launches an elementwise kernel.
+fn each_element(call: Call, norm: BatchNorm) {
+    let width = norm.channels.next_power_of_two().min(WARP) as u32;
+    let parts = blocks(norm.rows, rows_per_block(norm.rows));
+    let grid = [parts, blocks(norm.channels, width as usize), 1];
+    call.launch(grid, [width, BLOCK / width, 1]);
 }
 
 /// y, and the statistics used.
@@ -42,14 +51,14 @@ pub fn forward(
     workspace: Slot,
 ) {
     let BatchNorm { rows, channels, eps, momentum, .. } = norm;
-    let (parts, per_part, per_block) = (groups(norm), rows_per_part(rows), rows_per_block(rows));
+    let (groups, per_group) = (groups(norm), group_rows(channels));
     if norm.training {
         let call = gpu.kernel(MODULE, "statistics").slots(&[x, workspace]);
-        launch(call.counts(&[rows, channels, per_part]), norm, parts, BLOCK);
+        each_group(call.counts(&[rows, channels, per_group]), norm);
         let slots = [workspace, mean, inv_std, running_mean, running_var];
         let call = gpu.kernel(MODULE, "finish_statistics").slots(&slots);
-        let call = call.counts(&[rows, channels, per_part, parts]).floats(&[eps, momentum]);
-        launch(call, norm, 1, 4 * BLOCK);
+        let call = call.counts(&[rows, channels, per_group, groups]).floats(&[eps, momentum]);
+        call.each_element(channels);
     } else {
         let slots = [running_mean, running_var, mean, inv_std];
         let call = gpu.kernel(MODULE, "take_running").slots(&slots);
@@ -57,8 +66,8 @@ pub fn forward(
     }
     let call = gpu.kernel(MODULE, "normalise").slots(&[x]).optional(residual);
     let call = call.slots(&[weight, bias, mean, inv_std, y]);
-    let call = call.counts(&[rows, channels, per_block]).words(&[norm.relu.into()]);
-    launch(call, norm, rows.div_ceil(per_block), BLOCK);
+    let call = call.counts(&[rows, channels, rows_per_block(rows)]).words(&[norm.relu.into()]);
+    each_element(call, norm);
 }
 
 /// The gradients; `dresidual` only with a ReLU.
@@ -71,20 +80,17 @@ pub fn backward(
     workspace: Slot,
 ) {
     let BatchNorm { rows, channels, relu, .. } = norm;
-    let (parts, per_part, per_block) = (groups(norm), rows_per_part(rows), rows_per_block(rows));
     let call = gpu.kernel(MODULE, "sum_gradients").slots(&[x, y, dy, mean, workspace]);
-    let call = call.optional(dresidual).counts(&[rows, channels, per_part]);
-    launch(call.words(&[relu.into()]), norm, parts, BLOCK);
+    let call = call.optional(dresidual).counts(&[rows, channels, group_rows(channels)]);
+    each_group(call.words(&[relu.into()]), norm);
 
     let call = gpu.kernel(MODULE, "finish_gradients").slots(&[workspace, inv_std, dweight, dbias]);
-    launch(call.counts(&[channels, parts]), norm, 1, 4 * BLOCK);
+    call.counts(&[channels, groups(norm)]).each_element(channels);
 
     // dresidual already is dy through the ReLU.
     let (dy, relu) = dresidual.map_or((dy, relu), |dresidual| (dresidual, false));
-    // Running statistics are constants: no gradient flows through them.
-    let share = if norm.training { 1.0 / rows as f32 } else { 0.0 };
     let slots = [x, y, dy, weight, mean, inv_std, dweight, dbias, dx];
     let call = gpu.kernel(MODULE, "gradient").slots(&slots);
-    let call = call.counts(&[rows, channels, per_block]).floats(&[share]).words(&[relu.into()]);
-    launch(call, norm, rows.div_ceil(per_block), BLOCK);
+    let call = call.counts(&[rows, channels, rows_per_block(rows)]);
+    each_element(call.words(&[norm.training.into(), relu.into()]), norm);
 }

@@ -1,16 +1,51 @@
-//! Convolution as implicit GEMM: see `kernels/conv2d.cu` for the matrices.
+//! Convolution: as a plain product, as implicit GEMM (see `kernels/conv2d.cu` for the matrices), or by
+//! Winograd's algorithm.
 
 use tensor::Slot;
-use tensor::geometry::Conv2d;
+use tensor::geometry::{Conv2d, ConvAlgorithm, Gemm};
+use tensor::order::{direct_chain, direct_part_images};
 
 use super::gemm::{self, Tile};
+use super::winograd::{self, Winograd};
 use crate::Gpu;
 use crate::gpu::Call;
 
 const MODULE: &str = "conv2d";
 
+/// Elements of scratch memory for [`forward`].
+pub fn forward_workspace(conv: Conv2d) -> usize {
+    if conv.is_plain_gemm() {
+        return gemm::workspace(as_gemm(conv));
+    }
+    winograd(conv).map_or(0, |winograd| winograd.workspace())
+}
+
 /// y.
-pub fn forward(gpu: &mut Gpu, conv: Conv2d, [x, weight]: [Slot; 2], y: Slot) {
+pub fn forward(gpu: &mut Gpu, conv: Conv2d, [x, weight]: [Slot; 2], y: Slot, workspace: Slot) {
+    if conv.is_plain_gemm() {
+        return gemm::gemm(gpu, as_gemm(conv), [x, weight], None, y, workspace);
+    }
+    match winograd(conv) {
+        Some(winograd) => winograd.convolve(gpu, [x, weight], false, y, workspace),
+        None => direct(gpu, conv, [x, weight], y),
+    }
+}
+
+/// The convolution by Winograd's algorithm, if that is its own.
+fn winograd(conv: Conv2d) -> Option<Winograd> {
+    let (names, side) = match conv.algorithm {
+        ConvAlgorithm::Direct => return None,
+        ConvAlgorithm::Winograd2 => (winograd::F2, 2),
+        ConvAlgorithm::Winograd4 => (winograd::F4, 4),
+    };
+    Some(Winograd { conv, names, side, budget: winograd::BUDGET })
+}
+
+fn as_gemm(conv: Conv2d) -> Gemm {
+    Gemm { m: conv.rows(), n: conv.o, k: conv.c, trans_a: false, trans_b: true }
+}
+
+fn direct(gpu: &mut Gpu, conv: Conv2d, [x, weight]: [Slot; 2], y: Slot) {
     let (kernel, tile) = match conv.o {
         ..=16 => ("conv2d_64x16", Tile::Tall),
         _ => ("conv2d_64x64", Tile::Square),
@@ -20,8 +55,31 @@ pub fn forward(gpu: &mut Gpu, conv: Conv2d, [x, weight]: [Slot; 2], y: Slot) {
     call.slots(&[x, weight, y]).launch(grid, [tile.threads(), 1, 1]);
 }
 
-/// dx, one launch per class of pixels modulo the stride, which share their taps.
-pub fn grad_input(gpu: &mut Gpu, conv: Conv2d, [dy, weight]: [Slot; 2], dx: Slot) {
+/// Elements of scratch memory for [`grad_input`].
+pub fn grad_input_workspace(conv: Conv2d) -> usize {
+    if conv.is_plain_gemm() {
+        return gemm::workspace(input_gemm(conv));
+    }
+    conv.turned().and_then(winograd).map_or(0, |winograd| winograd.workspace())
+}
+
+/// dx.
+pub fn grad_input(gpu: &mut Gpu, conv: Conv2d, [dy, weight]: [Slot; 2], dx: Slot, workspace: Slot) {
+    if conv.is_plain_gemm() {
+        return gemm::gemm(gpu, input_gemm(conv), [dy, weight], None, dx, workspace);
+    }
+    match conv.turned().and_then(winograd) {
+        Some(winograd) => winograd.convolve(gpu, [dy, weight], true, dx, workspace),
+        None => direct_grad_input(gpu, conv, [dy, weight], dx),
+    }
+}
+
+fn input_gemm(conv: Conv2d) -> Gemm {
+    Gemm { m: conv.rows(), n: conv.c, k: conv.o, trans_a: false, trans_b: false }
+}
+
+/// One launch per class of pixels modulo the stride, which share their taps.
+fn direct_grad_input(gpu: &mut Gpu, conv: Conv2d, [dy, weight]: [Slot; 2], dx: Slot) {
     let (kernel, tile) = match conv.c {
         ..=16 => ("conv2d_grad_input_64x16", Tile::Tall),
         _ => ("conv2d_grad_input_64x64", Tile::Square),
@@ -37,33 +95,26 @@ pub fn grad_input(gpu: &mut Gpu, conv: Conv2d, [dy, weight]: [Slot; 2], dx: Slot
                 height: conv.out_h(),
                 width: conv.out_w(),
                 stride: 1,
-                shift: [down.shift as i32, across.shift as i32],
+                shift: [down.shift, across.shift],
                 divisors: [down.pixels * across.pixels, across.pixels, conv.o, across.taps],
             };
-            let first_tap = down.first_tap * conv.s + across.first_tap;
+            let last_tap = down.last_tap * conv.s + across.last_tap;
             let image = [conv.h, conv.w, conv.c, phase_h, phase_w];
             let call = windows.put(gpu.kernel(MODULE, kernel)).counts(&image);
-            let call = call.counts(&[conv.s, first_tap, conv.stride, conv.patch()]);
+            let call = call.counts(&[conv.s, last_tap, conv.stride, conv.patch()]);
             let grid = tile.grid(pixels, conv.c, 1);
             call.slots(&[dy, weight, dx]).launch(grid, [tile.threads(), 1, 1]);
         }
     }
 }
 
-/// The tile of dweight, its kernel, and the parts of the output pixels: length and number.
-fn weight_parts(conv: Conv2d) -> (Tile, &'static str, usize, usize) {
-    let (kernel, tile) = match conv.o {
-        ..=16 => ("conv2d_grad_weight_16x64", Tile::Wide),
-        _ => ("conv2d_grad_weight_64x64", Tile::Square),
-    };
-    let part = gemm::part(tile, conv.o, conv.patch(), conv.rows());
-    (tile, kernel, part, gemm::parts(conv.rows(), part))
-}
-
-/// Elements of scratch memory for [`grad_weight`]: the sums of all parts, if there are several.
+/// Elements of scratch memory for [`grad_weight`].
 pub fn grad_weight_workspace(conv: Conv2d) -> usize {
-    let (_, _, _, parts) = weight_parts(conv);
-    if parts > 1 { parts * conv.o * conv.patch() } else { 0 }
+    if conv.is_plain_gemm() {
+        return gemm::workspace(weight_gemm(conv));
+    }
+    let of_direct = || conv.n.div_ceil(direct_part_images(conv)) * conv.o * conv.patch();
+    winograd(conv).map_or_else(of_direct, |winograd| winograd.grad_weight_workspace())
 }
 
 /// dweight.
@@ -74,35 +125,63 @@ pub fn grad_weight(
     dweight: Slot,
     workspace: Slot,
 ) {
-    let (tile, kernel, part, parts) = weight_parts(conv);
-    let out = if parts > 1 { workspace } else { dweight };
-    let call = Windows::of_x(conv).put(gpu.kernel(MODULE, kernel)).counts(&[conv.o, part]);
-    let grid = tile.grid(conv.o, conv.patch(), parts);
-    call.slots(&[x, dy, out]).launch(grid, [tile.threads(), 1, 1]);
-    if parts > 1 {
-        gemm::sum_parts(gpu, parts, workspace, None, dweight);
+    if conv.is_plain_gemm() {
+        return gemm::gemm(gpu, weight_gemm(conv), [dy, x], None, dweight, workspace);
     }
+    match winograd(conv) {
+        Some(winograd) => winograd.grad_weight(gpu, [x, dy], dweight, workspace),
+        None => direct_grad_weight(gpu, conv, [x, dy], dweight, workspace),
+    }
+}
+
+fn weight_gemm(conv: Conv2d) -> Gemm {
+    Gemm { m: conv.o, n: conv.c, k: conv.rows(), trans_a: true, trans_b: false }
+}
+
+fn direct_grad_weight(
+    gpu: &mut Gpu,
+    conv: Conv2d,
+    [x, dy]: [Slot; 2],
+    dweight: Slot,
+    workspace: Slot,
+) {
+    let (kernel, tile) = match conv.o {
+        ..=16 => ("conv2d_grad_weight_16x64", Tile::Wide),
+        _ => ("conv2d_grad_weight_64x64", Tile::Square),
+    };
+    let images = direct_part_images(conv);
+    let parts = conv.n.div_ceil(images);
+    let (p, q) = (conv.out_h(), conv.out_w());
+    let (chain_images, chain_rows) = direct_chain(conv, images);
+    let counts = [conv.o, images * p * q, chain_images * p * q, chain_images * chain_rows * q];
+    let call = Windows::of_x(conv).put(gpu.kernel(MODULE, kernel)).counts(&counts);
+    let grid = tile.grid(conv.o, conv.patch(), parts);
+    call.slots(&[x, dy, workspace]).launch(grid, [tile.threads(), 1, 1]);
+    gemm::sum_parts(gpu, parts, workspace, None, dweight);
 }
 
 /// In one direction, the pixels of x with index `phase` modulo the stride.
 struct Phase {
     /// Number of pixels.
     pixels: usize,
-    /// The first tap that covers them, and the number of taps.
-    first_tap: usize,
+    /// The last tap that covers them, and the number of taps.
+    last_tap: usize,
     taps: usize,
-    /// For tap 0, their pixel h' corresponds to pixel h' + shift of dy.
-    shift: usize,
+    /// For that tap, their pixel h' corresponds to pixel h' + shift of dy.
+    shift: i32,
 }
 
 impl Phase {
     fn new(conv: Conv2d, phase: usize, size: usize, kernel: usize) -> Phase {
         let first_tap = (phase + conv.padding) % conv.stride;
+        let taps = kernel.saturating_sub(first_tap).div_ceil(conv.stride);
+        let first_shift = (phase + conv.padding - first_tap) / conv.stride;
+        let steps = taps.saturating_sub(1);
         Phase {
             pixels: (size - phase).div_ceil(conv.stride),
-            first_tap,
-            taps: kernel.saturating_sub(first_tap).div_ceil(conv.stride),
-            shift: (phase + conv.padding - first_tap) / conv.stride,
+            last_tap: first_tap + steps * conv.stride,
+            taps,
+            shift: first_shift as i32 - steps as i32,
         }
     }
 }

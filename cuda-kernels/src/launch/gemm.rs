@@ -1,17 +1,16 @@
-//! Matrix products: the tile, and the split of the inner size. Both depend only on the shape, so
-//! the same data always gives the same bits.
+//! Matrix products: the tile depends only on the shape, as does the split of the inner size, which
+//! [`tensor::order`] fixes.
 
 use tensor::Slot;
 use tensor::geometry::Gemm;
+use tensor::order::{PRODUCT_CHAIN, inner_part};
 
 use crate::Gpu;
 use crate::gpu::{BLOCK, blocks};
 
 const MODULE: &str = "gemm";
-/// Blocks to keep a GPU busy: two for each of an H100's 132 multiprocessors.
-const BUSY: usize = 264;
-/// Minimum inner size of a part: summing parts is traffic too.
-const MIN_PART: usize = 256;
+/// Large tiles to keep a GPU busy: one for each of an H100's 132 multiprocessors.
+const BUSY: usize = 132;
 
 /// The kernels by their tile of C.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +33,7 @@ impl Tile {
         match (m, n) {
             (_, ..=16) => Tile::Tall,
             (..=16, _) => Tile::Wide,
-            (128.., 128..) if large >= BUSY / 2 => Tile::Large,
+            (128.., 128..) if large >= BUSY => Tile::Large,
             _ => Tile::Square,
         }
     }
@@ -73,15 +72,6 @@ impl Tile {
     }
 }
 
-/// The length of the parts of the inner size `k`, a multiple of 16, for a C of `[m,n]`; `k` itself
-/// if not split.
-pub fn part(tile: Tile, m: usize, n: usize, k: usize) -> usize {
-    let (rows, columns) = tile.sides();
-    let tiles = m.div_ceil(rows) * n.div_ceil(columns);
-    let parts = (BUSY / tiles.max(1)).min(k / MIN_PART);
-    if parts < 2 { k } else { k.div_ceil(parts).next_multiple_of(16) }
-}
-
 /// Number of parts of length `part` of a sum over `k`; at least one.
 pub fn parts(k: usize, part: usize) -> usize {
     k.div_ceil(part.max(1)).max(1)
@@ -89,9 +79,8 @@ pub fn parts(k: usize, part: usize) -> usize {
 
 /// Elements of scratch memory for [`gemm`]: the products of all parts, if there are several.
 pub fn workspace(gemm: Gemm) -> usize {
-    let Gemm { m, n, k, .. } = gemm;
-    let parts = parts(k, part(Tile::of(m, n), m, n, k));
-    if parts > 1 { parts * m * n } else { 0 }
+    let parts = parts(gemm.k, inner_part(gemm));
+    if parts > 1 { parts * gemm.m * gemm.n } else { 0 }
 }
 
 /// C = op(A) op(B), plus the bias in every row.
@@ -105,7 +94,7 @@ pub fn gemm(
 ) {
     let Gemm { m, n, k, .. } = gemm;
     let tile = Tile::of(m, n);
-    let part = part(tile, m, n, k);
+    let part = inner_part(gemm);
     let parts = parts(k, part);
     if parts == 1 {
         return gemm_parts(gpu, gemm, tile, k, factors, bias, c);
@@ -126,7 +115,8 @@ pub fn gemm_parts(
     c: Slot,
 ) {
     let Gemm { m, n, k, .. } = gemm;
-    let call = gpu.kernel(MODULE, tile.kernel()).counts(&[m, n, k, part]).counts(&steps(gemm));
+    let call = gpu.kernel(MODULE, tile.kernel()).counts(&[m, n, k, part, PRODUCT_CHAIN]);
+    let call = call.counts(&steps(gemm));
     let call = call.slots(&factors).optional(bias).slots(&[c]);
     call.launch(tile.grid(m, n, parts(k, part)), [tile.threads(), 1, 1]);
 }

@@ -1,5 +1,5 @@
-//! LARS over many tensors together: partial sums of squares, then each tensor's trust ratio, then
-//! the step.
+//! LARS over many tensors together: nodes of the trees of squares, then each tensor's trust ratio,
+//! then the step.
 
 use tensor::Slot;
 
@@ -10,9 +10,9 @@ const MODULE: &str = "optimizer";
 /// Maximum blocks per tensor: `PARTS` in `kernels/optimizer.cu`.
 const PARTS: usize = 128;
 
-/// Elements of scratch memory for [`lars`]: per tensor two sums per part, and its trust ratio.
+/// Elements of scratch memory for [`lars`]: per tensor two sums per part, in f64, and its trust ratio.
 pub fn workspace(tensors: usize) -> usize {
-    tensors * (2 * PARTS + 1)
+    tensors * (4 * PARTS + 1)
 }
 
 /// One step for all tensors.
@@ -24,14 +24,14 @@ pub fn lars(
     workspace: Slot,
 ) {
     let tensors = ranges.len / 2;
-    let sums = workspace.part(0, tensors * 2 * PARTS);
+    let sums = workspace.part(0, tensors * 4 * PARTS);
     let trust = workspace.part(sums.len, tensors);
     let grid = [PARTS as u32, blocks(tensors, 1), 1];
 
     let call = gpu.kernel(MODULE, "lars_norms").slots(&[grad, wd, ranges, w, sums]);
     call.launch(grid, [BLOCK, 1, 1]);
-    let call = gpu.kernel(MODULE, "lars_trust").floats(&[eta]).slots(&[ranges, sums, trust]);
-    call.each_row(tensors, PARTS as u32);
+    let call = gpu.kernel(MODULE, "lars_trust").floats(&[eta]).slots(&[sums, trust]);
+    call.counts(&[tensors]).each_element(tensors);
     let call = gpu.kernel(MODULE, "lars").floats(&[momentum]);
     let call = call.slots(&[grad, lr, wd, ranges, trust, w, buffer]);
     call.launch(grid, [BLOCK, 1, 1]);

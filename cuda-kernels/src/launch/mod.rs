@@ -8,20 +8,22 @@ pub mod lars;
 pub mod partition_loss;
 pub mod reduce;
 pub mod streaming_loss;
+pub mod winograd;
 
 use tensor::geometry::Pool2d;
 use tensor::kernel::AdamW;
 use tensor::{Io, Kernel, Slot};
 
-use self::reduce::{row_threads, tile, tile_grid};
 use crate::Gpu;
-use crate::gpu::{BLOCK, Call, WARP};
+use crate::gpu::{BLOCK, Call};
 
 /// Elements of scratch memory that a kernel needs on a GPU.
 pub fn workspace(kernel: &Kernel) -> usize {
     match *kernel {
         Kernel::Gemm(gemm) | Kernel::GemmBias(gemm) => gemm::workspace(gemm),
         Kernel::SumRows { rows, columns } => reduce::sum_rows_workspace(rows, columns),
+        Kernel::Conv2d(conv) => conv2d::forward_workspace(conv),
+        Kernel::Conv2dGradInput(conv) => conv2d::grad_input_workspace(conv),
         Kernel::Conv2dGradWeight(conv) => conv2d::grad_weight_workspace(conv),
         Kernel::BatchNorm(norm) | Kernel::BatchNormBackward(norm) => batch_norm::workspace(norm),
         Kernel::PartitionLoss(sizes) => partition_loss::workspace(sizes),
@@ -66,16 +68,17 @@ pub fn run(gpu: &mut Gpu, kernel: &Kernel, io: &Io) {
         }
         Kernel::SumRows { .. } => reduce::sum_rows(gpu, inputs[0], y, workspace),
         Kernel::SumColumns { columns } => {
-            let call = call(gpu, "reduce", kernel, io, &[]).counts(&[columns]);
-            call.each_row(n, row_threads(columns));
+            call(gpu, "reduce", kernel, io, &[]).counts(&[n, columns]).each_warp(n);
         }
         Kernel::SumColumnsBackward { columns } => {
             call(gpu, "reduce", kernel, io, &[]).counts(&[n, columns]).each_element(n);
         }
         Kernel::Sum(alpha) => reduce::sum(gpu, alpha, inputs[0], y),
 
-        Kernel::Conv2d(conv) => conv2d::forward(gpu, conv, all(inputs), y),
-        Kernel::Conv2dGradInput(conv) => conv2d::grad_input(gpu, conv, all(inputs), y),
+        Kernel::Conv2d(conv) => conv2d::forward(gpu, conv, all(inputs), y, workspace),
+        Kernel::Conv2dGradInput(conv) => {
+            conv2d::grad_input(gpu, conv, all(inputs), y, workspace);
+        }
         Kernel::Conv2dGradWeight(conv) => {
             conv2d::grad_weight(gpu, conv, all(inputs), y, workspace);
         }
@@ -97,9 +100,8 @@ pub fn run(gpu: &mut Gpu, kernel: &Kernel, io: &Io) {
             call(gpu, "pool", kernel, io, &[]).counts(&[n]).counts(&sizes).each_element(n);
         }
         Kernel::GlobalAvgPool { n: images, pixels } => {
-            let channels = n / images;
-            let call = call(gpu, "pool", kernel, io, &[]).counts(&[pixels, channels]);
-            call.launch(tile_grid(images, channels), tile(channels, BLOCK));
+            let counts = [n, pixels, n / images];
+            call(gpu, "pool", kernel, io, &[]).counts(&counts).each_element(n);
         }
         Kernel::GlobalAvgPoolBackward { n: images, pixels } => {
             let channels = inputs[0].len / images;
@@ -110,12 +112,12 @@ pub fn run(gpu: &mut Gpu, kernel: &Kernel, io: &Io) {
         | Kernel::SoftmaxBackward { columns }
         | Kernel::LogSoftmax { columns }
         | Kernel::LogSoftmaxBackward { columns } => {
-            let call = call(gpu, "softmax", kernel, io, &[]).counts(&[columns]);
-            call.each_row(n / columns, row_threads(columns));
+            let rows = n / columns;
+            call(gpu, "softmax", kernel, io, &[]).counts(&[rows, columns]).each_warp(rows);
         }
         Kernel::L2Normalize { columns, eps } | Kernel::L2NormalizeBackward { columns, eps } => {
-            let call = call(gpu, "normalize", kernel, io, &[eps]).counts(&[columns]);
-            call.each_row(n / columns, row_threads(columns));
+            let rows = n / columns;
+            call(gpu, "normalize", kernel, io, &[eps]).counts(&[rows, columns]).each_warp(rows);
         }
 
         Kernel::GatherRows { columns } => {
@@ -124,7 +126,7 @@ pub fn run(gpu: &mut Gpu, kernel: &Kernel, io: &Io) {
         Kernel::ScatterAddRows { columns } => {
             let rows = n / columns;
             let call = call(gpu, "gather", kernel, io, &[]);
-            call.counts(&[rows, columns, inputs[1].len]).each_element(rows * WARP);
+            call.counts(&[rows, columns, inputs[1].len]).each_warp(rows);
         }
         Kernel::GatherColumns { columns } => {
             let used = n / (inputs[0].len / columns);
@@ -134,7 +136,7 @@ pub fn run(gpu: &mut Gpu, kernel: &Kernel, io: &Io) {
             let rows = n / columns;
             let call = call(gpu, "gather", kernel, io, &[]);
             let call = call.counts(&[columns, inputs[0].len / rows]);
-            call.each_row(rows, row_threads(columns));
+            call.each_row(rows, BLOCK);
         }
         Kernel::ConcatRows => {
             let mut start = 0;

@@ -3,40 +3,43 @@
 use tensor::Slot;
 use tensor::geometry::PartitionLoss;
 
+use super::reduce;
 use crate::Gpu;
-use crate::gpu::{BLOCK, WARP, blocks};
+use crate::gpu::BLOCK;
 
 const MODULE: &str = "partition_loss";
 
 /// Layout of the workspace.
 struct Layout {
+    /// Sums of -ln d of each student row and block, and of each block's divergences: in f64, two
+    /// elements each.
+    negative_logs: usize,
+    block_sums: usize,
     /// Probabilities `[R, P N_B]`.
     probabilities: usize,
-    /// g `[P N_B]`.
-    g: usize,
-    /// Sums of -ln d, one per thread block over rows.
-    rows: usize,
-    /// Divergences, one per thread block over columns.
-    columns: usize,
+    /// Their sums over the rows, g, and the columns' parts of the divergence, `[P N_B]` each.
+    used: usize,
+    /// Scratch memory of the sum over rows.
+    scratch: usize,
 }
 
 impl Layout {
     fn of(sizes: PartitionLoss) -> Layout {
         let used = sizes.blocks() * sizes.partition_size;
-        let warps = sizes.views * sizes.batch * sizes.blocks();
         Layout {
+            negative_logs: 2 * sizes.views * sizes.batch * sizes.blocks(),
+            block_sums: 2 * sizes.blocks(),
             probabilities: sizes.rows() * used,
-            g: used,
-            rows: blocks(warps * WARP, BLOCK as usize) as usize,
-            columns: blocks(used, BLOCK as usize) as usize,
+            used,
+            scratch: reduce::sum_rows_workspace(sizes.rows(), used),
         }
     }
 }
 
 /// Elements of scratch memory for [`partition_loss`].
 pub fn workspace(sizes: PartitionLoss) -> usize {
-    let Layout { probabilities, g, rows, columns } = Layout::of(sizes);
-    probabilities + g + rows + columns
+    let Layout { negative_logs, block_sums, probabilities, used, scratch } = Layout::of(sizes);
+    negative_logs + block_sums + probabilities + 3 * used + scratch
 }
 
 /// Loss, consistency, entropy and the gradient by the student's logits.
@@ -48,41 +51,42 @@ pub fn partition_loss(
     workspace: Slot,
 ) {
     let layout = Layout::of(sizes);
-    let probabilities = workspace.part(0, layout.probabilities);
-    let g = workspace.part(layout.probabilities, layout.g);
-    let sums = layout.probabilities + layout.g;
-    let negative_logs = workspace.part(sums, layout.rows);
-    let divergences = workspace.part(sums + layout.rows, layout.columns);
+    let mut end = 0;
+    let mut take = |len: usize| {
+        end += len;
+        workspace.part(end - len, len)
+    };
+    let [negative_logs, block_sums] = [layout.negative_logs, layout.block_sums].map(&mut take);
+    let probabilities = take(layout.probabilities);
+    let [sums, g, divergences] = [layout.used; 3].map(&mut take);
+    let scratch = take(layout.scratch);
 
     let PartitionLoss { views, batch, prototypes, partition_size } = sizes;
     let (rows, student_rows, blocks) = (sizes.rows(), views * batch, sizes.blocks());
     let partition = [prototypes, blocks, partition_size];
     let call = gpu.kernel(MODULE, "partition_softmax").counts(&[rows, student_rows]);
     let call = call.counts(&partition).slots(&[student, teacher, permutation, probabilities]);
-    call.each_element(rows * blocks * WARP);
+    call.each_warp(rows * blocks);
 
-    let used = blocks * partition_size;
-    let call = gpu.kernel(MODULE, "partition_divergence").counts(&[rows, used, partition_size]);
-    call.slots(&[probabilities, g, divergences]).each_element(used);
+    reduce::sum_rows(gpu, probabilities, sums, scratch);
+    let counts = [rows, layout.used, partition_size];
+    let call = gpu.kernel(MODULE, "partition_divergence").counts(&counts);
+    call.slots(&[sums, g, divergences]).each_element(layout.used);
 
     let call = gpu.kernel(MODULE, "partition_gradient").counts(&[views, batch]);
     let call = call.counts(&partition).floats(&weights(sizes));
     let call = call.slots(&[probabilities, g, permutation, grad_student, negative_logs]);
-    call.each_element(student_rows * blocks * WARP);
+    call.each_warp(student_rows * blocks);
 
-    loss_terms(gpu, sizes, [negative_logs, divergences], [loss, consistency, entropy]);
+    let terms = sizes.pairs() * blocks * batch;
+    let counts = [student_rows, blocks, partition_size, terms];
+    let call = gpu.kernel(MODULE, "loss_terms").counts(&counts);
+    let call = call.slots(&[negative_logs, divergences, block_sums]);
+    call.slots(&[loss, consistency, entropy]).each_row(1, BLOCK);
 }
 
 /// |S| P B and 1 / (P R).
 pub fn weights(sizes: PartitionLoss) -> [f32; 2] {
     let terms = (sizes.pairs() * sizes.blocks() * sizes.batch) as f32;
     [terms, 1.0 / (sizes.blocks() * sizes.rows()) as f32]
-}
-
-/// Loss C + H, C and H from sums of -ln d and of divergences.
-pub fn loss_terms(gpu: &mut Gpu, sizes: PartitionLoss, sums: [Slot; 2], terms: [Slot; 3]) {
-    let blocks = sizes.blocks();
-    let pairs = sizes.pairs() * blocks * sizes.batch;
-    let call = gpu.kernel(MODULE, "loss_terms").counts(&[sums[0].len, sums[1].len, pairs, blocks]);
-    call.slots(&sums).slots(&terms).each_row(1, BLOCK);
 }

@@ -1,178 +1,173 @@
 //! CARP's loss from embeddings, block by block.
 
 use tensor::Slot;
-use tensor::geometry::{Gemm, PartitionLoss, StreamingLoss};
+use tensor::geometry::{PartitionLoss, StreamingLoss};
+use tensor::order::{PRODUCT_CHAIN, streaming_tasks};
 
-use super::reduce::row_threads;
-use super::{gemm, partition_loss};
+use super::gemm::{self, Tile};
+use super::partition_loss;
 use crate::Gpu;
-use crate::gpu::{BLOCK, blocks};
+use crate::gpu::Call;
 
 const MODULE: &str = "streaming_loss";
-/// Maximum thread blocks, each with its own dz.
-const SLOTS: usize = 128;
-/// Maximum rows of a tile: of one teacher view, and of the student views.
-const ROWS: usize = 32;
-/// Shared memory per thread block on every GPU since Ampere, minus what the kernel declares itself
-/// (panels, list of rows, sums), in elements.
-const SHARED: usize = (99 * 1024 - 22 * 1024) / 4;
 
-/// The rows processed together within a block of the partition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Tile {
-    /// Images T.
-    pub images: usize,
-    /// Student views G at a time.
-    pub views_at_once: usize,
+/// Layout of the workspace: what each task has, one task after the other in each part.
+struct Layout {
+    /// Sums of -ln d of each student row, and of the task's blocks: in f64, two elements each.
+    negative_logs: usize,
+    sums: usize,
+    /// Gradient by the embeddings, `[V*B,D]`.
+    grad_student: usize,
+    /// Probabilities of all rows, `[R,N_B]`.
+    rows: usize,
+    /// Prototypes, or their gradients, `[N_B,D]`.
+    prototypes: usize,
 }
 
-/// Row stride of probabilities, in elements: rows start in different banks, 8 apart.
-fn pitch(size: usize) -> usize {
-    size.next_multiple_of(32) + 8
-}
-
-/// Elements of shared memory that the kernel uses: G T rows of p, 2 T of q, g, two lengths, and the
-/// list of the prototypes.
-fn shared(sizes: StreamingLoss, tile: Tile) -> usize {
-    pitch(sizes.loss.partition_size) * ((tile.views_at_once + 2) * tile.images + 4)
-}
-
-/// The tile with the fewest products over all rows: one for the teacher and one for each group of
-/// student views, per tile of images. `None` if the partition size leaves no room.
-pub fn tile(sizes: StreamingLoss) -> Option<Tile> {
-    let PartitionLoss { views, batch, .. } = sizes.loss;
-    let tiles = (1..=ROWS / 2).flat_map(|images| {
-        (1..=views.min(sizes.views_at_once))
-            .map(move |views_at_once| Tile { images, views_at_once })
-    });
-    tiles
-        .filter(|tile| tile.images * tile.views_at_once <= ROWS && shared(sizes, *tile) <= SHARED)
-        .min_by_key(|tile| {
-            (batch.div_ceil(tile.images) * (1 + views.div_ceil(tile.views_at_once)), tile.images)
-        })
-}
-
-fn slots(sizes: StreamingLoss) -> usize {
-    sizes.loss.blocks().min(SLOTS)
-}
-
-/// Elements of scratch memory for [`streaming_loss`]: a dz and two sums per thread block, whatever
-/// K is. Partition sizes too large for shared memory use logits in memory instead.
-pub fn workspace(sizes: StreamingLoss) -> usize {
-    match tile(sizes) {
-        Some(_) => slots(sizes) * (sizes.loss.views * sizes.loss.batch * sizes.dim + 2),
-        None => Logits::of(sizes).all(),
+impl Layout {
+    fn of(sizes: StreamingLoss) -> Layout {
+        let PartitionLoss { views, batch, partition_size, .. } = sizes.loss;
+        Layout {
+            negative_logs: 2 * views * batch,
+            sums: 4,
+            grad_student: views * batch * sizes.dim,
+            rows: sizes.loss.rows() * partition_size,
+            prototypes: partition_size * sizes.dim,
+        }
     }
+}
+
+/// Elements of scratch memory for [`streaming_loss`], whatever K is.
+pub fn workspace(sizes: StreamingLoss) -> usize {
+    let Layout { negative_logs, sums, grad_student, rows, prototypes } = Layout::of(sizes);
+    let columns = 3 * sizes.loss.partition_size;
+    streaming_tasks(sizes) * (negative_logs + sums + grad_student + rows + 2 * prototypes + columns)
 }
 
 /// Loss, consistency, entropy, and the gradients by the student's embeddings and prototypes.
 pub fn streaming_loss(
     gpu: &mut Gpu,
     sizes: StreamingLoss,
-    inputs: [Slot; 5],
-    outputs: [Slot; 5],
-    workspace: Slot,
-) {
-    let Some(tile) = tile(sizes) else {
-        return through_logits(gpu, sizes, inputs, outputs, workspace);
-    };
-    let [loss, consistency, entropy, grad_student, grad_prototypes] = outputs;
-    let PartitionLoss { views, batch, prototypes, partition_size } = sizes.loss;
-    let slots = slots(sizes);
-    let partials = workspace.part(0, slots * grad_student.len);
-    let sums = workspace.part(partials.len, 2 * slots);
-    let call = gpu.kernel(MODULE, "streaming_loss").counts(&[views, batch, prototypes]);
-    let call = call.counts(&[sizes.loss.blocks(), partition_size, sizes.dim]);
-    let call = call.counts(&[tile.images, tile.views_at_once, pitch(partition_size)]);
-    let call = call.floats(&partition_loss::weights(sizes.loss));
-    let call = call.slots(&inputs).slots(&[partials, grad_prototypes, sums]);
-    let call = call.shared(4 * shared(sizes, tile) as u32);
-    call.launch([blocks(slots, 1), 1, 1], [BLOCK, 1, 1]);
-    gemm::sum_parts(gpu, slots, partials, None, grad_student);
-    let sums = [sums.part(0, slots), sums.part(slots, slots)];
-    partition_loss::loss_terms(gpu, sizes.loss, sums, [loss, consistency, entropy]);
-}
-
-/// Layout of the workspace with logits in memory.
-struct Logits {
-    /// A normalised matrix of prototypes, `[K,D]`, its lengths `[K]`, and its gradient `[K,D]`.
-    prototypes: usize,
-    lengths: usize,
-    /// Logits of student and teacher, and their gradient: `[(V + 2 + V) B, K]`.
-    rows: usize,
-    /// Workspace of the products, then of the loss.
-    scratch: usize,
-}
-
-impl Logits {
-    fn of(sizes: StreamingLoss) -> Logits {
-        let PartitionLoss { views, batch, prototypes, .. } = sizes.loss;
-        let products = products(sizes).map(gemm::workspace);
-        Logits {
-            prototypes: prototypes * sizes.dim,
-            lengths: prototypes,
-            rows: (2 * views + 2) * batch * prototypes,
-            scratch: products.into_iter().fold(partition_loss::workspace(sizes.loss), usize::max),
-        }
-    }
-
-    fn all(&self) -> usize {
-        2 * self.prototypes + self.lengths + self.rows + self.scratch
-    }
-}
-
-/// Logits of student and teacher, dz and dw.
-fn products(sizes: StreamingLoss) -> [Gemm; 4] {
-    let PartitionLoss { views, batch, prototypes, .. } = sizes.loss;
-    let (rows, dim) = (views * batch, sizes.dim);
-    let logits = Gemm { m: rows, n: prototypes, k: dim, trans_a: false, trans_b: true };
-    [
-        logits,
-        Gemm { m: 2 * batch, ..logits },
-        Gemm { m: rows, n: dim, k: prototypes, trans_a: false, trans_b: false },
-        Gemm { m: prototypes, n: dim, k: rows, trans_a: true, trans_b: false },
-    ]
-}
-
-/// The same loss by whole matrices: prototypes normalised, logits, loss over logits, products back.
-fn through_logits(
-    gpu: &mut Gpu,
-    sizes: StreamingLoss,
     [student, teacher, student_prototypes, teacher_prototypes, permutation]: [Slot; 5],
     [loss, consistency, entropy, grad_student, grad_prototypes]: [Slot; 5],
     workspace: Slot,
 ) {
-    let layout = Logits::of(sizes);
-    let PartitionLoss { views, batch, prototypes, .. } = sizes.loss;
-    let mut used = 0;
+    let PartitionLoss { views, batch, prototypes, partition_size: size } = sizes.loss;
+    let (tasks, blocks, dim) = (streaming_tasks(sizes), sizes.loss.blocks(), sizes.dim);
+    let (rows, students, teachers) = (sizes.loss.rows(), views * batch, 2 * batch);
+    let at_once = sizes.views_at_once * batch;
+    let layout = Layout::of(sizes);
+    let mut end = 0;
     let mut take = |len: usize| {
-        used += len;
-        workspace.part(used - len, len)
+        end += tasks * len;
+        workspace.part(end - tasks * len, tasks * len)
     };
-    let [w, grad_w] = [(); 2].map(|()| take(layout.prototypes));
-    let lengths = take(layout.lengths);
-    let [logits, grad] = [(); 2].map(|()| take(views * batch * prototypes));
-    let teacher_logits = take(2 * batch * prototypes);
-    let scratch = take(layout.scratch);
-    let [by_student, by_teacher, to_student, to_prototypes] = products(sizes);
+    let [negative_logs, sums] = [layout.negative_logs, layout.sums].map(&mut take);
+    let partials = take(layout.grad_student);
+    let x = take(layout.rows);
+    let [w, grad_w] = [layout.prototypes; 2].map(&mut take);
+    let [lengths, g, divergences] = [size; 3].map(&mut take);
+    // The teacher's rows of the first task.
+    let q = x.part(students * size, x.len - students * size);
 
-    normalize(gpu, sizes, teacher_prototypes, w, lengths);
-    gemm::gemm(gpu, by_teacher, [teacher, w], None, teacher_logits, scratch);
-    normalize(gpu, sizes, student_prototypes, w, lengths);
-    gemm::gemm(gpu, by_student, [student, w], None, logits, scratch);
-    let inputs = [logits, teacher_logits, permutation];
-    let outputs = [loss, consistency, entropy, grad];
-    partition_loss::partition_loss(gpu, sizes.loss, inputs, outputs, scratch);
-    gemm::gemm(gpu, to_student, [grad, w], None, grad_student, scratch);
-    gemm::gemm(gpu, to_prototypes, [grad, student], None, grad_w, scratch);
-    let call = gpu.kernel("normalize", "l2_normalize_backward").floats(&[0.0]);
-    let call = call.slots(&[w, lengths, grad_w, grad_prototypes]).counts(&[sizes.dim]);
-    call.each_row(prototypes, row_threads(sizes.dim));
+    let surplus = prototypes - blocks * size;
+    let call = gpu.kernel(MODULE, "streaming_surplus").counts(&[blocks * size, surplus, dim]);
+    call.slots(&[permutation, grad_prototypes]).each_element(surplus * dim);
+    let w_by_row = Factor { slot: w, steps: [layout.prototypes, dim, 1] };
+    let w_by_column = Factor { slot: w, steps: [layout.prototypes, 1, dim] };
+    let of_all = |slot| Factor { slot, steps: [0, dim, 1] };
+    let gradients = Factor { slot: x, steps: [layout.rows, size, 1] };
+    let gradients_by_column = Factor { slot: x, steps: [layout.rows, 1, size] };
+    for step in 0..blocks.div_ceil(tasks) {
+        let mut turn = Turn { gpu, tasks, blocks, step };
+        let normalise = |turn: &mut Turn, v| {
+            let call = turn.kernel("streaming_prototypes").counts(&[size, dim]);
+            call.slots(&[v, permutation, w, lengths]).each_warp(tasks * size);
+        };
+        normalise(&mut turn, teacher_prototypes);
+        turn.product(
+            [teachers, size, dim],
+            [of_all(teacher), w_by_column],
+            (q, layout.rows),
+            false,
+        );
+        normalise(&mut turn, student_prototypes);
+        turn.product(
+            [students, size, dim],
+            [of_all(student), w_by_column],
+            (x, layout.rows),
+            false,
+        );
+        let call = turn.kernel("streaming_softmax").counts(&[rows, size]);
+        call.slots(&[x]).each_warp(tasks * rows);
+        let call = turn.kernel("streaming_divergence").counts(&[rows, size]);
+        call.slots(&[x, g, divergences]).each_element(tasks * size);
+        let call = turn.kernel("streaming_gradient").counts(&[views, batch, size]);
+        let call = call.floats(&partition_loss::weights(sizes.loss));
+        call.slots(&[x, g, negative_logs]).each_warp(tasks * students);
+        let factors = [gradients, w_by_row];
+        let c = (partials, layout.grad_student);
+        turn.product([students, dim, size], factors, c, step > 0);
+        for first in (0..students).step_by(at_once) {
+            let rows = at_once.min(students - first);
+            let factors =
+                [gradients_by_column.from(first * size), of_all(student).from(first * dim)];
+            let c = (grad_w, layout.prototypes);
+            turn.product([size, dim, rows], factors, c, first > 0);
+        }
+        let call = turn.kernel("streaming_prototypes_backward").counts(&[size, dim]);
+        let call = call.slots(&[w, lengths, grad_w, permutation, grad_prototypes]);
+        call.each_warp(tasks * size);
+        let call = turn.kernel("streaming_sums").counts(&[students, size]);
+        call.slots(&[negative_logs, divergences, sums]).each_element(tasks);
+    }
+    gemm::sum_parts(gpu, tasks, partials, None, grad_student);
+    let terms = sizes.loss.pairs() * blocks * batch;
+    let call = gpu.kernel(MODULE, "streaming_terms").counts(&[tasks, blocks, terms]);
+    call.slots(&[sums, loss, consistency, entropy]).each_row(1, 1);
 }
 
-/// Weight norm of gain 1.
-fn normalize(gpu: &mut Gpu, sizes: StreamingLoss, prototypes: Slot, w: Slot, lengths: Slot) {
-    let call = gpu.kernel("normalize", "l2_normalize").floats(&[0.0]);
-    let call = call.slots(&[prototypes, w, lengths]).counts(&[sizes.dim]);
-    call.each_row(sizes.loss.prototypes, row_threads(sizes.dim));
+/// A step, in which every task has a block of the partition.
+struct Turn<'a> {
+    gpu: &'a mut Gpu,
+    tasks: usize,
+    blocks: usize,
+    step: usize,
+}
+
+/// A factor of the tasks' products.
+#[derive(Clone, Copy)]
+struct Factor {
+    slot: Slot,
+    /// Elements from a task to the next, 0 if all have the same; from a row; from a column.
+    steps: [usize; 3],
+}
+
+impl Turn<'_> {
+    fn kernel(&mut self, name: &'static str) -> Call<'_> {
+        self.gpu.kernel(MODULE, name).counts(&[self.tasks, self.blocks, self.step])
+    }
+
+    /// C = A B, or C += A B if it `adds`, `[m,n]` from `[m,k]` and `[k,n]`, in each task; with C its
+    /// elements from a task to the next.
+    fn product(
+        &mut self,
+        [m, n, k]: [usize; 3],
+        [a, b]: [Factor; 2],
+        (c, c_task): (Slot, usize),
+        adds: bool,
+    ) {
+        let tasks = self.tasks;
+        let call = self.kernel("streaming_product").counts(&[m, n, k, PRODUCT_CHAIN]);
+        let call = call.counts(&a.steps).counts(&b.steps).counts(&[c_task]).words(&[adds.into()]);
+        let grid = Tile::Square.grid(m, n, tasks);
+        call.slots(&[a.slot, b.slot, c]).launch(grid, [Tile::Square.threads(), 1, 1]);
+    }
+}
+
+impl Factor {
+    /// The same from an element on.
+    fn from(self, first: usize) -> Factor {
+        Factor { slot: self.slot.part(first, self.slot.len - first), ..self }
+    }
 }

@@ -30,12 +30,12 @@ const LOSS: PartitionLoss =
 pub fn of_module(module: &str, large: bool) -> Vec<Call> {
     match module {
         "batch_norm" => [true, false].into_iter().flat_map(batch_norm).collect(),
-        "conv2d" => [8, 48].into_iter().flat_map(conv2d).collect(),
+        "conv2d" => [8, 48].into_iter().flat_map(|c| conv2d(c, 2, ConvAlgorithm::Direct)).collect(),
         "gather" => gather(),
         // Many large tiles.
         "gemm" if large => vec![gemm(Gemm { m: 11 * 128, n: 12 * 128, k: 16, ..PRODUCT })],
         // A square tile, narrow ones, one with a split inner size.
-        "gemm" => [(100, 70, 50), (100, 10, 50), (10, 100, 50), (40, 40, 600)]
+        "gemm" => [(100, 70, 50), (100, 10, 50), (10, 100, 50), (40, 40, 1100)]
             .map(|(m, n, k)| gemm(Gemm { m, n, k, ..PRODUCT }))
             .into(),
         "normalize" => normalize(),
@@ -46,6 +46,10 @@ pub fn of_module(module: &str, large: bool) -> Vec<Call> {
         "reduce" => reduce(),
         "softmax" => softmax(),
         "streaming_loss" => vec![streaming_loss()],
+        "winograd" => [ConvAlgorithm::Winograd2, ConvAlgorithm::Winograd4]
+            .into_iter()
+            .flat_map(|algorithm| conv2d(24, 1, algorithm))
+            .collect(),
         _ => Vec::new(),
     }
 }
@@ -65,10 +69,9 @@ fn batch_norm(training: bool) -> [Call; 2] {
     ]
 }
 
-fn conv2d(channels: usize) -> [Call; 3] {
+fn conv2d(channels: usize, stride: usize, algorithm: ConvAlgorithm) -> [Call; 3] {
     let (c, o) = (channels, channels);
-    let algorithm = ConvAlgorithm::Direct;
-    let conv = Conv2d { n: 2, h: 9, w: 11, c, o, r: 3, s: 3, stride: 2, padding: 1, algorithm };
+    let conv = Conv2d { n: 2, h: 9, w: 11, c, o, r: 3, s: 3, stride, padding: 1, algorithm };
     let (x, w, y) = (conv.n * conv.h * conv.w * c, o * conv.patch(), conv.rows() * o);
     [
         call(Kernel::Conv2d(conv), &[x, w], &[y]),

@@ -12,18 +12,10 @@
 use rayon::prelude::*;
 
 use crate::geometry::BatchNorm;
+use crate::order::{WIDE, group_rows, rows_at_once};
 
-/// Widest row worth widening, see [`widened`].
-const WIDE: usize = 64;
-/// Elements of a group of rows.
-const GROUP: usize = 16 * 1024;
-
-/// Narrow rows are processed several at a time, so that loops over channels stay long.
-fn rows_at_once(channels: usize) -> usize {
-    (WIDE / channels.max(1)).max(1)
-}
-
-/// `[C]` repeated for the rows processed together.
+/// `[C]` repeated for the rows processed together: narrow rows are, so that loops over channels stay
+/// long.
 fn widened<'a>(x: &'a [f32], buffer: &'a mut [f32; WIDE]) -> &'a [f32] {
     let times = rows_at_once(x.len());
     if times == 1 {
@@ -41,12 +33,6 @@ fn narrow(wide: &[f32], sums: &mut [f32]) {
     for part in wide.chunks_exact(sums.len()) {
         sums.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
     }
-}
-
-/// Rows of a group, a multiple of those processed together.
-fn group_rows(channels: usize) -> usize {
-    let at_once = rows_at_once(channels);
-    (GROUP / channels.max(1)).clamp(16, 1024).next_multiple_of(at_once)
 }
 
 /// Elements of scratch memory: two sums `[C]` per group of rows and three coefficients `[C]`.

@@ -2,23 +2,22 @@
 //!
 //! `C[m,n] = op(A)[m,k] op(B)[k,n]`, row-major. Tiles are groups of rows of C; if C is small and k
 //! large (gradients of weights), k is split instead and the partial products are added in order.
-//! Both splits depend only on the shape.
+//! Both splits depend only on the shape; that of k, which decides the order of sums, is in `order`.
 
 use rayon::prelude::*;
 
 use super::isa::Isa;
 use super::microkernel::{LANES, Walk, multiply};
 use crate::geometry::Gemm;
+use crate::order::{PRODUCT_CHAIN, inner_part};
 
 /// Tiles per product, if it is large enough.
 const TILES: usize = 16;
-/// Inner size from which k is split, if the rows give too few tiles.
-const MIN_K: usize = 1024;
 /// Products of fewer operations are not worth a second thread.
 const MIN_FLOPS: u64 = 1 << 19;
 
 /// Inner size of a block: one chain of additions.
-const INNER: usize = 256;
+const INNER: usize = PRODUCT_CHAIN;
 /// Panels of B that [`sgemm`] packs at a time.
 const PANELS: usize = 2;
 /// Rows of A that it multiplies by all of B before the next: with an inner size of 1024 they stay in
@@ -181,14 +180,14 @@ enum Cut {
 }
 
 fn cut(g: Gemm) -> Cut {
+    let part = inner_part(g);
+    if part < g.k {
+        return Cut::Inner(part);
+    }
     if g.flops() < MIN_FLOPS {
         return Cut::Rows(g.m.max(1));
     }
-    let rows = g.m.div_ceil(TILES).next_multiple_of(LANES);
-    if g.m.div_ceil(rows) < 4 && g.k >= MIN_K {
-        return Cut::Inner(g.k.div_ceil(TILES).max(INNER));
-    }
-    Cut::Rows(rows)
+    Cut::Rows(g.m.div_ceil(TILES).next_multiple_of(LANES))
 }
 
 /// Elements of scratch memory for [`gemm`]: panels of B, and of a transposed A, for one chain, or the

@@ -3,8 +3,9 @@
 
 use rayon::prelude::*;
 
-use super::reduce::{CHUNK, sum_of_squares, tree};
+use super::reduce::{sum_of_squares, tree};
 use crate::kernel::AdamW;
+use crate::order::{CHUNK, UPDATE_LANES};
 
 /// teacher = m teacher + (1 - m) student.
 pub fn ema(m: f32, student: &[f32], teacher: &mut [f32]) {
@@ -76,10 +77,10 @@ fn lars_of_one(settings: Lars, grad: &[f32], w: &mut [f32], buffer: &mut [f32]) 
     let w_norm = sum_of_squares(w).sqrt();
     let u_norm = tree(0..w.len(), &|range| {
         let pairs = grad[range.clone()].iter().zip(&w[range]);
-        let mut lanes = [0.0f64; 8];
+        let mut lanes = [0.0f64; UPDATE_LANES];
         for (i, (g, w)) in pairs.enumerate() {
             let u = f64::from(g + wd * w);
-            lanes[i % 8] += u * u;
+            lanes[i % UPDATE_LANES] += u * u;
         }
         lanes.iter().sum()
     })

@@ -4,9 +4,9 @@
 
 use rayon::prelude::*;
 
-use super::reduce::CHUNK;
 use crate::kernel::Unary;
 use crate::math::{self, normal_cdf, normal_density};
+use crate::order::CHUNK;
 
 fn map(x: &[f32], y: &mut [f32], f: impl Fn(f32) -> f32 + Sync) {
     y.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(y, x)| {

@@ -1,13 +1,10 @@
-//! Reductions in fixed trees: the order of additions depends only on the length.
+//! Reductions, in the order that `order` fixes.
 
 use std::ops::Range;
 
 use rayon::prelude::*;
 
-/// Elements per task.
-pub const CHUNK: usize = 16 * 1024;
-/// Parallel accumulators, so that the loop vectorises.
-const LANES: usize = 16;
+use crate::order::{CHUNK, PIECE, PIECE_LANES, ROW_LANES, part_rows};
 
 /// Sums `part` over all chunks of `0..len`, halving the range recursively at multiples of a chunk;
 /// the halves run in parallel.
@@ -21,21 +18,22 @@ pub fn tree(range: Range<usize>, part: &(impl Fn(Range<usize>) -> f64 + Sync)) -
     a + b
 }
 
-/// Sum of a chunk of `f(x)`, in f32 lanes of at most 1024 numbers that are added in f64.
+/// Sum of a chunk of `f(x)`.
 fn chunk_sum(x: &[f32], f: impl Fn(f32) -> f32) -> f64 {
-    let lanes = x.chunks(64 * LANES).map(|x| {
-        let mut lanes = [0.0f32; LANES];
-        let rows = x.chunks_exact(LANES);
-        let rest = rows.remainder();
+    let pieces = x.chunks(PIECE).map(|x| {
+        let mut lanes = [0.0f32; PIECE_LANES];
+        let (rows, rest) = x.as_chunks::<PIECE_LANES>();
         for row in rows {
             for (lane, &x) in lanes.iter_mut().zip(row) {
                 *lane += f(x);
             }
         }
-        let rest: f64 = rest.iter().map(|&x| f64::from(f(x))).sum();
-        rest + lanes.iter().map(|&lane| f64::from(lane)).sum::<f64>()
+        for (lane, &x) in lanes.iter_mut().zip(rest) {
+            *lane += f(x);
+        }
+        lanes.iter().map(|&lane| f64::from(lane)).sum::<f64>()
     });
-    lanes.sum()
+    pieces.sum()
 }
 
 /// The sum of all elements.
@@ -48,59 +46,57 @@ pub fn sum_of_squares(x: &[f32]) -> f64 {
     tree(0..x.len(), &|range| chunk_sum(&x[range], |x| x * x))
 }
 
-/// Lanes of a short row: four vectors, to hide the latency of additions.
-const ROW_LANES: usize = 32;
-
-/// The sum of the lanes, pairwise.
-fn sum_lanes(mut lanes: [f32; ROW_LANES]) -> f32 {
+/// The lanes of a row as one number, pairwise.
+fn pairwise(mut lanes: [f32; ROW_LANES], f: impl Fn(f32, f32) -> f32) -> f32 {
     for half in [16, 8, 4, 2, 1] {
         let (low, high) = lanes.split_at_mut(half);
         for (low, high) in low.iter_mut().zip(high) {
-            *low += *high;
+            *low = f(*low, *high);
         }
     }
     lanes[0]
 }
 
-/// <a, b> of two short rows, in f32 lanes.
+/// Folds a row from `start` in lanes, four vectors of them to hide the latency, and these pairwise.
+#[inline(always)]
+fn fold_row(x: &[f32], start: f32, f: impl Fn(f32, f32) -> f32) -> f32 {
+    let mut lanes = [start; ROW_LANES];
+    let (rows, rest) = x.as_chunks::<ROW_LANES>();
+    for row in rows {
+        for (lane, &x) in lanes.iter_mut().zip(row) {
+            *lane = f(*lane, x);
+        }
+    }
+    for (lane, &x) in lanes.iter_mut().zip(rest) {
+        *lane = f(*lane, x);
+    }
+    pairwise(lanes, f)
+}
+
+/// <a, b> of two short rows.
 pub fn dot(a: &[f32], b: &[f32]) -> f32 {
     let mut lanes = [0.0f32; ROW_LANES];
-    let (rows_a, rows_b) = (a.chunks_exact(ROW_LANES), b.chunks_exact(ROW_LANES));
-    let rest = rows_a.remainder().iter().zip(rows_b.remainder());
-    let rest = rest.fold(0.0f32, |sum, (a, b)| a.mul_add(*b, sum));
-    for (a, b) in rows_a.zip(rows_b) {
+    let (rows_a, rest_a) = a.as_chunks::<ROW_LANES>();
+    let (rows_b, rest_b) = b.as_chunks::<ROW_LANES>();
+    for (a, b) in rows_a.iter().zip(rows_b) {
         for ((lane, a), b) in lanes.iter_mut().zip(a).zip(b) {
             *lane = a.mul_add(*b, *lane);
         }
     }
-    rest + sum_lanes(lanes)
+    for ((lane, a), b) in lanes.iter_mut().zip(rest_a).zip(rest_b) {
+        *lane = a.mul_add(*b, *lane);
+    }
+    pairwise(lanes, |a, b| a + b)
 }
 
-/// The sum of a short row, in f32 lanes.
+/// The sum of a short row.
 pub fn row_sum(x: &[f32]) -> f32 {
-    let mut lanes = [0.0f32; ROW_LANES];
-    let rows = x.chunks_exact(ROW_LANES);
-    let rest: f32 = rows.remainder().iter().sum();
-    for row in rows {
-        for (lane, x) in lanes.iter_mut().zip(row) {
-            *lane += x;
-        }
-    }
-    rest + sum_lanes(lanes)
+    fold_row(x, 0.0, |a, b| a + b)
 }
 
 /// The largest element of a row; a NaN counts as smaller than all others.
 pub fn row_max(x: &[f32]) -> f32 {
-    let larger = |a: f32, b: f32| if b > a { b } else { a };
-    let mut lanes = [f32::NEG_INFINITY; ROW_LANES];
-    let rows = x.chunks_exact(ROW_LANES);
-    let rest = rows.remainder().iter().copied().fold(f32::NEG_INFINITY, larger);
-    for row in rows {
-        for (lane, &x) in lanes.iter_mut().zip(row) {
-            *lane = larger(*lane, x);
-        }
-    }
-    lanes.into_iter().fold(rest, larger)
+    fold_row(x, f32::NEG_INFINITY, |a, b| if b > a { b } else { a })
 }
 
 /// True if no element is infinite or NaN.
@@ -113,20 +109,15 @@ fn sum_of(x: &[f32], f: impl Fn(f32) -> f32 + Sync) -> f64 {
     tree(0..x.len(), &|range| chunk_sum(&x[range], &f))
 }
 
-/// Rows per task of [`sum_rows`].
-fn rows_per_part(columns: usize) -> usize {
-    (CHUNK / columns.max(1)).clamp(16, 1024)
-}
-
 /// Elements of scratch memory for [`sum_rows`].
 pub fn sum_rows_workspace(rows: usize, columns: usize) -> usize {
-    rows.div_ceil(rows_per_part(columns)) * columns
+    rows.div_ceil(part_rows(columns)) * columns
 }
 
 /// `y[c]` = sum over r of `x[r,c]`: partial sums of groups of rows, added in order.
 pub fn sum_rows(x: &[f32], y: &mut [f32], workspace: &mut [f32]) {
     let columns = y.len();
-    let rows = rows_per_part(columns);
+    let rows = part_rows(columns);
     workspace.par_chunks_mut(columns).zip(x.par_chunks(rows * columns)).for_each(|(part, x)| {
         part.fill(0.0);
         for row in x.chunks_exact(columns) {

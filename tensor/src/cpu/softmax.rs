@@ -7,8 +7,9 @@
 
 use rayon::prelude::*;
 
-use super::reduce::{CHUNK, dot, row_max, row_sum};
+use super::reduce::{dot, row_max, row_sum};
 use crate::math::{exp, ln};
+use crate::order::CHUNK;
 
 /// About a chunk of whole rows, in elements.
 fn rows_chunk(columns: usize) -> usize {

@@ -26,11 +26,7 @@ use super::partition_loss::{divergence, gradient_row, softmax_rows};
 use super::reduce::{dot, sum_parts};
 use crate::arena::shared;
 use crate::geometry::{PartitionLoss, StreamingLoss};
-
-/// Target for the elements of all tasks together: 16 MiB.
-const BUDGET: usize = 4 * 1024 * 1024;
-/// Minimum tasks, regardless of memory, and maximum.
-const TASKS: (usize, usize) = (4, 16);
+use crate::order::{STREAMING_TASKS, streaming_tasks};
 
 /// Elements of a task's scratch memory, without its dz.
 fn block_len(sizes: StreamingLoss) -> usize {
@@ -42,16 +38,9 @@ fn student_len(sizes: StreamingLoss) -> usize {
     sizes.loss.views * sizes.loss.batch * sizes.dim
 }
 
-/// A power of two, so that two, four or eight threads have equal shares.
-fn tasks(sizes: StreamingLoss) -> usize {
-    let fit = BUDGET / (block_len(sizes) + student_len(sizes));
-    let power = if fit == 0 { 1 } else { 1 << fit.ilog2() };
-    power.clamp(TASKS.0, TASKS.1).min(sizes.loss.blocks())
-}
-
 /// Elements of scratch memory for [`streaming_loss`], independent of K.
 pub fn workspace(sizes: StreamingLoss) -> usize {
-    tasks(sizes) * (block_len(sizes) + student_len(sizes))
+    streaming_tasks(sizes) * (block_len(sizes) + student_len(sizes))
 }
 
 /// From embeddings z of student `[V*B,D]` and teacher `[2*B,D]`, view by view, and their prototypes
@@ -69,13 +58,13 @@ pub fn streaming_loss(
     workspace: &mut [f32],
 ) -> (f64, f64) {
     let PartitionLoss { batch, partition_size: size, .. } = sizes.loss;
-    let (tasks, blocks, dim) = (tasks(sizes), sizes.loss.blocks(), sizes.dim);
+    let (tasks, blocks, dim) = (streaming_tasks(sizes), sizes.loss.blocks(), sizes.dim);
     for &surplus in &permutation[blocks * size..] {
         grad_prototypes[surplus as usize * dim..][..dim].fill(0.0);
     }
     let grad_prototypes = shared(grad_prototypes);
     let (partials, scratch) = workspace.split_at_mut(tasks * student_len(sizes));
-    let mut sums = [(0.0, 0.0); TASKS.1];
+    let mut sums = [(0.0, 0.0); STREAMING_TASKS];
     partials
         .par_chunks_mut(student_len(sizes))
         .zip(scratch.par_chunks_mut(block_len(sizes)))

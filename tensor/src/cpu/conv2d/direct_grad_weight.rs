@@ -6,26 +6,21 @@
 
 use rayon::prelude::*;
 
-use super::chunks::most_parts;
 use super::slab::Slab;
 use crate::cpu::isa::Isa;
 use crate::cpu::microkernel::{LANES, Walk, multiply};
 use crate::cpu::reduce::sum_parts;
 use crate::geometry::Conv2d;
-
-/// Images of a part.
-fn images_of_part(conv: Conv2d) -> usize {
-    conv.n.div_ceil(most_parts(conv.o * conv.patch()))
-}
+use crate::order::direct_part_images;
 
 /// Elements of a slab's buffer: panels extend past the last window.
 fn slab_elements(conv: Conv2d) -> usize {
-    Slab::largest(conv, images_of_part(conv)).elements(conv) + LANES
+    Slab::largest(conv, direct_part_images(conv)).elements(conv) + LANES
 }
 
 /// Elements of scratch memory for [`direct_grad_weight`]: per part a gradient and a slab.
 pub fn direct_grad_weight_workspace(conv: Conv2d) -> usize {
-    conv.n.div_ceil(images_of_part(conv)) * (conv.o * conv.patch() + slab_elements(conv))
+    conv.n.div_ceil(direct_part_images(conv)) * (conv.o * conv.patch() + slab_elements(conv))
 }
 
 /// Gradient by the weight: x `[N,H,W,C]` and dy `[N,P,Q,O]` to dweight `[O,R,S,C]`.
@@ -38,7 +33,7 @@ pub fn direct_grad_weight(
     workspace: &mut [f32],
 ) {
     let Conv2d { n, c, o, r, s, stride, .. } = conv;
-    let images = images_of_part(conv);
+    let images = direct_part_images(conv);
     let (partials, slabs) = workspace.split_at_mut(n.div_ceil(images) * dweight.len());
     partials
         .par_chunks_mut(dweight.len())

@@ -1,6 +1,5 @@
 //! The forward pass.
 
-use super::chunks::is_plain_gemm;
 use super::convolve::{convolve, convolve_workspace};
 use super::filter::Filter;
 use crate::cpu::gemm;
@@ -13,7 +12,7 @@ fn as_gemm(conv: Conv2d) -> Gemm {
 
 /// Elements of scratch memory for [`forward`].
 pub fn forward_workspace(conv: Conv2d) -> usize {
-    if is_plain_gemm(conv) {
+    if conv.is_plain_gemm() {
         return gemm::workspace(as_gemm(conv));
     }
     convolve_workspace(conv)
@@ -28,7 +27,7 @@ pub fn forward(
     y: &mut [f32],
     workspace: &mut [f32],
 ) {
-    if is_plain_gemm(conv) {
+    if conv.is_plain_gemm() {
         return gemm::gemm(isa, as_gemm(conv), x, weight, y, workspace);
     }
     convolve(isa, conv, x, Filter::new(conv, weight), y, workspace);

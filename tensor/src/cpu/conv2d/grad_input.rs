@@ -1,7 +1,6 @@
 //! Gradient by the input. With stride 1 it is itself a convolution, of dY with the weight rotated by
 //! 180 degrees and its channels swapped.
 
-use super::chunks::is_plain_gemm;
 use super::convolve::{convolve, convolve_workspace};
 use super::filter::Filter;
 use super::phases::{grad_input_by_phases, grad_input_by_phases_workspace};
@@ -13,25 +12,12 @@ fn as_gemm(conv: Conv2d) -> Gemm {
     Gemm { m: conv.rows(), n: conv.c, k: conv.o, trans_a: false, trans_b: false }
 }
 
-/// The convolution from dy to dx, if there is one.
-fn turned(conv: Conv2d) -> Option<Conv2d> {
-    let is_convolution = conv.stride == 1 && conv.r == conv.s && conv.padding < conv.r;
-    is_convolution.then(|| Conv2d {
-        h: conv.out_h(),
-        w: conv.out_w(),
-        c: conv.o,
-        o: conv.c,
-        padding: conv.r - 1 - conv.padding,
-        ..conv
-    })
-}
-
 /// Elements of scratch memory for [`grad_input`].
 pub fn grad_input_workspace(conv: Conv2d) -> usize {
-    if is_plain_gemm(conv) {
+    if conv.is_plain_gemm() {
         return gemm::workspace(as_gemm(conv));
     }
-    turned(conv).map_or_else(|| grad_input_by_phases_workspace(conv), convolve_workspace)
+    conv.turned().map_or_else(|| grad_input_by_phases_workspace(conv), convolve_workspace)
 }
 
 /// Gradient by the input: dy `[N,P,Q,O]` and weight `[O,R,S,C]` to dx `[N,H,W,C]`.
@@ -43,10 +29,10 @@ pub fn grad_input(
     dx: &mut [f32],
     workspace: &mut [f32],
 ) {
-    if is_plain_gemm(conv) {
+    if conv.is_plain_gemm() {
         return gemm::gemm(isa, as_gemm(conv), dy, weight, dx, workspace);
     }
-    match turned(conv) {
+    match conv.turned() {
         Some(turned) => {
             convolve(isa, turned, dy, Filter::turned(conv, weight), dx, workspace);
         }

@@ -1,6 +1,5 @@
 //! Gradient by the weight, by the convolution's algorithm.
 
-use super::chunks::is_plain_gemm;
 use super::direct_grad_weight::{direct_grad_weight, direct_grad_weight_workspace};
 use super::winograd::{F2, F4, winograd_grad_weight, winograd_grad_weight_workspace};
 use crate::cpu::gemm;
@@ -14,7 +13,7 @@ fn as_gemm(conv: Conv2d) -> Gemm {
 /// Elements of scratch memory for [`grad_weight`].
 pub fn grad_weight_workspace(conv: Conv2d) -> usize {
     match conv.algorithm {
-        ConvAlgorithm::Direct if is_plain_gemm(conv) => gemm::workspace(as_gemm(conv)),
+        ConvAlgorithm::Direct if conv.is_plain_gemm() => gemm::workspace(as_gemm(conv)),
         ConvAlgorithm::Direct => direct_grad_weight_workspace(conv),
         ConvAlgorithm::Winograd2 => winograd_grad_weight_workspace::<F2, _, _>(conv),
         ConvAlgorithm::Winograd4 => winograd_grad_weight_workspace::<F4, _, _>(conv),
@@ -31,7 +30,7 @@ pub fn grad_weight(
     workspace: &mut [f32],
 ) {
     match conv.algorithm {
-        ConvAlgorithm::Direct if is_plain_gemm(conv) => {
+        ConvAlgorithm::Direct if conv.is_plain_gemm() => {
             gemm::gemm(isa, as_gemm(conv), dy, x, dweight, workspace);
         }
         ConvAlgorithm::Direct => direct_grad_weight(isa, conv, x, dy, dweight, workspace),

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use super::chunks::CHUNK;
 use crate::geometry::Conv2d;
+use crate::order::direct_chain;
 
 /// A part of the input that is copied: what `rows` output rows of each of some images read; more
 /// than one image only with all rows.
@@ -22,16 +22,8 @@ pub struct Slab {
 impl Slab {
     /// The largest slab of a task of that many images.
     pub fn largest(conv: Conv2d, images: usize) -> Slab {
-        let row = Slab::row(conv);
-        let image = (conv.h + 2 * conv.padding) * row;
-        let (first_image, first_row) = (0, 0);
-        if image <= CHUNK / 2 {
-            let images = (CHUNK / 2 / image.max(1)).clamp(1, images);
-            return Slab { first_image, images, first_row, rows: conv.out_h() };
-        }
-        let input_rows = (CHUNK / 2 / row).saturating_sub(conv.r);
-        let rows = (input_rows / conv.stride + 1).min(conv.out_h());
-        Slab { first_image, images: 1, first_row, rows }
+        let (images, rows) = direct_chain(conv, images);
+        Slab { first_image: 0, images, first_row: 0, rows }
     }
 
     /// Slabs of this size, the last ones smaller, for all rows of these images, in order.

@@ -12,54 +12,36 @@ use rayon::prelude::*;
 use super::places::{L, Places, TILE};
 use super::tiles::{Tile, padded};
 use super::transforms::{Transforms, Vector, both_sides};
-use crate::cpu::conv2d::chunks::most_parts;
 use crate::cpu::isa::Isa;
 use crate::cpu::microkernel::{LANES, Walk, multiply};
 use crate::geometry::Conv2d;
+use crate::order::{winograd_chain_tiles, winograd_part_images};
 
 /// Tiles of a block, which one task transforms.
 const BLOCK: usize = 32;
-/// Elements of sums that stay in L2 while tiles are transformed.
-const KEPT: usize = 256 * 1024;
-/// Elements of sums of which a second copy costs more than threads that share the places.
-const SHARED: usize = 1024 * 1024;
-/// Tiles of a part, or the sum of the parts costs as much as they do.
-const LEAST: usize = 96;
 
 /// Elements of the sums `[place][o][c]`.
 fn sum_elements(conv: Conv2d, places: usize) -> usize {
     places * conv.o * padded(conv.c)
 }
 
-/// Blocks of a group: with more, large sums are read and written less often.
-fn blocks_of_group(conv: Conv2d, places: usize) -> usize {
-    if sum_elements(conv, places) > KEPT { 4 } else { 1 }
-}
-
-/// Images of a part.
-fn images_of_part(conv: Conv2d, m: usize, places: usize) -> usize {
-    let sums = sum_elements(conv, places);
-    if sums > SHARED {
-        return conv.n;
-    }
-    let worthwhile = (conv.n * Tile::per_image(conv, m) / LEAST).max(1);
-    // A power of two, so that threads get equal numbers of parts.
-    let parts = 1 << most_parts(sums).min(worthwhile).ilog2();
-    conv.n.div_ceil(parts)
+/// Blocks of a group, which is a chain of additions.
+fn blocks_of_group(conv: Conv2d, m: usize) -> usize {
+    winograd_chain_tiles(conv, m).div_ceil(BLOCK)
 }
 
 /// Elements of a part's scratch memory: a group's transforms of the input and of the output's
 /// gradient.
 fn group_elements<F: Transforms<M, T>, const M: usize, const T: usize>(conv: Conv2d) -> [usize; 2] {
     let places = Places::<F, M, T>::of(BLOCK);
-    [conv.c, conv.o].map(|channels| blocks_of_group(conv, T * T) * places.elements(channels))
+    [conv.c, conv.o].map(|channels| blocks_of_group(conv, M) * places.elements(channels))
 }
 
 /// Elements of scratch memory for [`winograd_grad_weight`]: sums and a group per part.
 pub fn winograd_grad_weight_workspace<F: Transforms<M, T>, const M: usize, const T: usize>(
     conv: Conv2d,
 ) -> usize {
-    let parts = conv.n.div_ceil(images_of_part(conv, M, T * T));
+    let parts = conv.n.div_ceil(winograd_part_images(conv, M));
     let [v, e] = group_elements::<F, M, T>(conv);
     parts * (sum_elements(conv, T * T) + v + e)
 }
@@ -75,9 +57,9 @@ pub fn winograd_grad_weight<F: Transforms<M, T>, const M: usize, const T: usize>
     workspace: &mut [f32],
 ) {
     let places = Places::<F, M, T>::of(BLOCK);
-    let images = images_of_part(conv, M, T * T);
+    let images = winograd_part_images(conv, M);
     let sum_len = sum_elements(conv, T * T);
-    let group = blocks_of_group(conv, T * T) * BLOCK;
+    let group = blocks_of_group(conv, M) * BLOCK;
     let [v_len, e_len] = group_elements::<F, M, T>(conv);
     let (sums, scratch) = workspace.split_at_mut(conv.n.div_ceil(images) * sum_len);
     sums.par_chunks_mut(sum_len).zip(scratch.par_chunks_mut(v_len + e_len)).enumerate().for_each(
@@ -151,7 +133,7 @@ fn add_products<F: Transforms<M, T>, const M: usize, const T: usize>(
     sums: &mut [f32],
 ) {
     let walk = Walk {
-        inner: [1, blocks_of_group(conv, T * T), BLOCK],
+        inner: [1, blocks_of_group(conv, M), BLOCK],
         x: [0, places.elements(conv.o), TILE],
         panel: [0, places.elements(conv.c), TILE],
         panel_step: places.panel,

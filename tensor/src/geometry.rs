@@ -103,16 +103,16 @@ impl Conv2d {
     }
 
     /// The algorithm for this shape: direct with few channels, where the products saved do not pay for
-    /// Winograd's transforms, else the one with the fewest products, tiles beyond the edge included;
-    /// of two equals the more accurate.
+    /// Winograd's transforms, else the one with the fewest products, counting whole the tiles that
+    /// extend past the edge, and the filters' transforms as so many tiles; of two equals the more
+    /// accurate.
     pub fn preferred(self) -> ConvAlgorithm {
-        let products = |algorithm| {
-            let tiles = |m| self.out_h().div_ceil(m) * self.out_w().div_ceil(m);
-            match algorithm {
-                ConvAlgorithm::Direct => 9 * tiles(1),
-                ConvAlgorithm::Winograd2 => 16 * tiles(2),
-                ConvAlgorithm::Winograd4 => 36 * tiles(4),
-            }
+        const FILTERS: usize = 80;
+        let tiles = |m| self.n * self.out_h().div_ceil(m) * self.out_w().div_ceil(m);
+        let products = |algorithm| match algorithm {
+            ConvAlgorithm::Direct => 9 * tiles(1),
+            ConvAlgorithm::Winograd2 => 16 * (tiles(2) + FILTERS),
+            ConvAlgorithm::Winograd4 => 36 * (tiles(4) + FILTERS),
         };
         if self.c.min(self.o) < 32 {
             return ConvAlgorithm::Direct;

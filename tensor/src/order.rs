@@ -69,11 +69,11 @@ const PARTS: usize = 16;
 pub const PRODUCT_CHAIN: usize = 256;
 
 /// Inner numbers of a part of a matrix product, all k if it is not split; the parts are a chain. There
-/// are several only where k is large and C has so few rows that they alone would not keep a processor
+/// are several only where k is large and C so small that its rows alone would not keep a processor
 /// busy. A bias is added at the end.
 pub fn inner_part(g: Gemm) -> usize {
-    let is_worthwhile = g.flops() >= 1 << 19;
-    if is_worthwhile && g.m <= 48 && g.k >= 1024 {
+    let is_worthwhile = g.flops() >= 1 << 19 && g.k >= 1024;
+    if is_worthwhile && (g.m <= 48 || g.k >= 16 * g.m.max(g.n)) {
         return g.k.div_ceil(PARTS).max(PRODUCT_CHAIN);
     }
     g.k
@@ -87,8 +87,14 @@ fn most_parts(elements: usize) -> usize {
     (PARTIALS / elements.max(1)).clamp(2, PARTS)
 }
 
+/// Elements of sums of which a second copy costs more than threads that share them.
+const SHARED: usize = 1024 * 1024;
+
 /// Images of a part of a convolution's direct gradient by the weight; the parts are a chain.
 pub fn direct_part_images(conv: Conv2d) -> usize {
+    if conv.o * conv.patch() > SHARED {
+        return conv.n;
+    }
     conv.n.div_ceil(most_parts(conv.o * conv.patch()))
 }
 
@@ -105,8 +111,6 @@ pub fn direct_chain(conv: Conv2d, part_images: usize) -> (usize, usize) {
     (1, rows.min(conv.out_h()))
 }
 
-/// Elements of sums of which a second copy costs more than threads that share the places.
-const SHARED: usize = 1024 * 1024;
 /// Tiles of a part, or the sum of the parts costs as much as they do.
 const PART_TILES: usize = 96;
 

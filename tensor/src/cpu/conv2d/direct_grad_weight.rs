@@ -13,6 +13,9 @@ use crate::cpu::reduce::sum_parts;
 use crate::geometry::Conv2d;
 use crate::order::direct_part_images;
 
+/// Outputs whose sums one task adds to.
+const OUTPUTS: usize = 64;
+
 /// Elements of a slab's buffer: panels extend past the last window.
 fn slab_elements(conv: Conv2d) -> usize {
     Slab::largest(conv, direct_part_images(conv)).elements(conv) + LANES
@@ -57,11 +60,19 @@ pub fn direct_grad_weight(
                     adds: i > 0,
                 };
                 let first = slab.first_image * conv.out_h() + slab.first_row;
-                for r in 0..r {
-                    let windows = &buffer[r * Slab::row(conv)..];
-                    let sums = &mut sums[r * s * c..];
-                    multiply(isa, &walk, &dy[first * line..], 0..o, windows, sums);
-                }
+                let dy = &dy[first * line..];
+                // Shared by idle threads.
+                let groups = sums.par_chunks_mut(OUTPUTS * conv.patch()).enumerate();
+                groups.for_each(|(group, sums)| {
+                    let rows = sums.len() / conv.patch();
+                    let outputs = group * OUTPUTS..group * OUTPUTS + rows;
+                    let walk = Walk { rows, ..walk };
+                    for r in 0..r {
+                        let windows = &buffer[r * Slab::row(conv)..];
+                        let sums = &mut sums[r * s * c..];
+                        multiply(isa, &walk, dy, outputs.clone(), windows, sums);
+                    }
+                });
             }
         });
     sum_parts(partials, dweight);

@@ -37,17 +37,20 @@ BUSY = 0.1
 
 
 def commands(case):
-    carp = [str(ROOT / "target/release/carp"), "trace", "--measure", str(STEPS)]
+    """What measures a step here and in PyTorch, by name, and what prints the memory planned here."""
+    carp = []
     torch = [sys.executable, str(ROOT / "tools/bench_pytorch.py"), "--steps", str(STEPS)]
     for setting, option, values in SETTINGS:
         carp += ["--set", f"{setting}={values[case]}"]
         if option:
             torch += [f"--{option}", str(values[case])]
-    return {
-        "carp": carp,
+    program = str(ROOT / "target/release/carp")
+    steps = {
+        "carp": [program, "trace", "--measure", str(STEPS)] + carp,
         "PyTorch, contiguous": torch,
         "PyTorch, channels-last": torch + ["--channels-last"],
     }
+    return steps, [program, "plan"] + carp
 
 
 def used_share():
@@ -63,12 +66,19 @@ def used_share():
     return 1 - (after[1] - before[1]) / max(after[0] - before[0], 1)
 
 
-def seconds(command):
+def output(command):
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def measure(command):
+    """Seconds a step, and MiB if the command prints them."""
     share = used_share()
     if share > BUSY:
         sys.exit(f"others use {100 * share:.0f} % of the processors: wait until they are idle")
-    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    return float(re.search(r"median ([0-9.]+) s (?:per|a) step", output).group(1))
+    text = output(command)
+    memory = re.search(r"peak memory ([0-9.]+) MiB", text)
+    seconds = float(re.search(r"median ([0-9.]+) s (?:per|a) step", text)[1])
+    return seconds, float(memory[1]) if memory else None
 
 
 def processor():
@@ -80,15 +90,20 @@ def processor():
 
 
 def main(case, rounds):
-    times = {name: [] for name in commands(case)}
+    steps, plan = commands(case)
+    planned = float(re.search(r"^arena +([0-9.]+) MiB", output(plan), re.M)[1])
+    measured = {name: [] for name in steps}
     for _ in range(rounds):
-        for name, command in commands(case).items():
-            times[name].append(seconds(command))
-    own = statistics.median(times["carp"])
-    print(f"{case} step on {processor()}")
-    for name, values in times.items():
-        median = statistics.median(values)
-        print(f"{name:<24} median {median:.3f} s a step of {rounds}, {median / own:.2f} of carp's")
+        for name, command in steps.items():
+            measured[name].append(measure(command))
+    own = statistics.median(seconds for seconds, _ in measured["carp"])
+    print(f"{case} step on {processor()}, medians of {rounds}")
+    print(f"{'carp':<24}{own:>8.3f} s{planned:>8.0f} MiB planned")
+    for name, values in measured.items():
+        if name != "carp":
+            seconds, memory = map(statistics.median, zip(*values))
+            print(f"{name:<24}{seconds:>8.3f} s{memory:>8.0f} MiB peak", end="")
+            print(f"   carp takes {own / seconds:.2f} of the time, {planned / memory:.2f} of the memory")
 
 
 if __name__ == "__main__":

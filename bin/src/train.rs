@@ -38,7 +38,10 @@ pub fn run(args: &TrainArgs) -> Result<ExitCode> {
     check_output_folder(folder.unwrap_or(Path::new("runs")))?;
     let device = args.device.open()?;
     let earlier = args.resume.as_deref().map(RunFolder::open).transpose()?;
-    if let Some((folder, checkpoint)) = &earlier
+    if let Some((_, _, Some(line))) = &earlier {
+        say!("warning: {line}");
+    }
+    if let Some((folder, checkpoint, _)) = &earlier
         && let Some(result) = folder.result(checkpoint)?
     {
         say!("{} has already finished", folder.path().display());
@@ -46,7 +49,7 @@ pub fn run(args: &TrainArgs) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let config = match &earlier {
-        Some((_, checkpoint)) => checkpoint.config()?,
+        Some((_, checkpoint, _)) => checkpoint.config()?,
         None => args.config.load()?,
     };
     let stop = Stop::default();
@@ -59,7 +62,7 @@ pub fn run(args: &TrainArgs) -> Result<ExitCode> {
         }
         // Created last: a run that cannot start leaves nothing behind.
         let (folder, resume) = match earlier {
-            Some((folder, checkpoint)) => (folder, Some(checkpoint)),
+            Some((folder, checkpoint, _)) => (folder, Some(checkpoint)),
             None => {
                 let name = args.config.preset_name();
                 (RunFolder::create(args.out.as_deref(), &name, &config)?, None)

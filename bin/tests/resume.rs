@@ -170,3 +170,68 @@ fn runs_do_not_share_a_folder() {
     drop(lock);
     assert!(resume().status.success());
 }
+
+/// A run with a checkpoint after each of two epochs, its folder, and its steps' numbers.
+fn two_epochs(folder: &Path) -> (serde_json::Value, Vec<String>) {
+    assert!(train(folder.parent().unwrap(), &["--out", "x"]).status.success());
+    (result(folder)["weights_sha256"].clone(), numbers(folder))
+}
+
+/// What `metrics.jsonl` says, without times.
+fn numbers(folder: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(folder.join("metrics.jsonl")).unwrap();
+    let numbers = |line: &str| {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        format!("{} {} {}", line["step"], line["loss"], line["knn"])
+    };
+    text.lines().map(numbers).collect()
+}
+
+#[test]
+fn a_broken_checkpoint_falls_back_to_the_one_before() {
+    let temp = TempDir::new().unwrap();
+    let folder = temp.path().join("x");
+    let (digest, steps) = two_epochs(&folder);
+    let file = folder.join("checkpoint.safetensors");
+    let mut bytes = std::fs::read(&file).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&file, &bytes).unwrap();
+    let resumed = carp(temp.path(), &["train", "--resume", "x"]);
+    assert!(resumed.status.success(), "{}", String::from_utf8_lossy(&resumed.stderr));
+    let text = stdout(&resumed);
+    let told = "goes on from the checkpoint before it, after step 4";
+    assert_eq!(text.lines().filter(|line| line.contains(told)).count(), 1, "{text}");
+    assert_eq!((&result(&folder)["weights_sha256"], numbers(&folder)), (&digest, steps));
+    assert_eq!(std::fs::read(folder.join("checkpoint-broken.safetensors")).unwrap(), bytes);
+}
+
+#[test]
+fn a_picture_that_cannot_be_written_loses_no_result() {
+    let temp = TempDir::new().unwrap();
+    let folder = temp.path().join("x");
+    std::fs::create_dir_all(folder.join("neighbours.png")).unwrap();
+    let output = train(temp.path(), &["--out", "x"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(stdout(&output).contains("warning: no picture of the neighbours"), "{output:?}");
+    assert!(result(&folder)["knn_pixels"].is_number());
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn links_and_devices_are_written_through() {
+    let temp = TempDir::new().unwrap();
+    let [folder, disk] = ["x", "disk"].map(|name| temp.path().join(name));
+    [&folder, &disk].iter().for_each(|folder| std::fs::create_dir(folder).unwrap());
+    let files = ["config.toml", "metrics.jsonl", "checkpoint.safetensors", "result.json"];
+    for file in files {
+        std::os::unix::fs::symlink(disk.join(file), folder.join(file)).unwrap();
+    }
+    std::os::unix::fs::symlink("/dev/full", folder.join("neighbours.png")).unwrap();
+    let output = train(temp.path(), &["--out", "x"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(stdout(&output).contains("no picture of the neighbours"), "{}", stdout(&output));
+    assert!(files.iter().all(|file| folder.join(file).is_symlink() && disk.join(file).is_file()));
+    assert!(disk.join("checkpoint-previous.safetensors").is_file());
+    assert!(folder.join("neighbours.png").is_symlink());
+}

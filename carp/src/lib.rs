@@ -6,8 +6,8 @@
 //! [`views`] crops and augments the views of an image, [`pipeline`] prepares batches of them ahead
 //! of time; [`nn`] holds the network, [`loss`] the loss and its variants; [`step`] is one training
 //! step as a graph, [`conv`] how it convolves; [`learner`] puts it on a device; [`train`] is the
-//! loop. [`schedule`] and [`config`] hold the settings; [`checkpoint`], with a [`fingerprint`] of the data, and
-//! [`run_folder`], with the [`run_result`], store the results.
+//! loop. [`schedule`] and [`config`] hold the settings; [`checkpoint`], with a [`fingerprint`] of the
+//! data, and [`run_folder`], with the [`run_result`] and the [`kept_checkpoints`], store the results.
 
 pub mod checkpoint;
 pub mod collapse;
@@ -15,6 +15,7 @@ pub mod config;
 pub mod conv;
 pub mod error;
 pub mod fingerprint;
+pub mod kept_checkpoints;
 pub mod layout;
 pub mod learner;
 pub mod loss;

@@ -53,12 +53,17 @@ pub trait Monitor {
     /// An image that cannot be read.
     fn knn(&mut self, backbone: &[(String, Vec<f32>)]) -> Result<f64>;
 
-    /// After the last measurement: writes its pictures to the run's folder, and returns the same
-    /// fraction for raw pixels.
+    /// The same fraction for raw pixels.
+    ///
+    /// # Errors
+    /// An image that cannot be read.
+    fn knn_of_pixels(&mut self) -> Result<f64>;
+
+    /// Draws the first and the last measurement, in the run's folder.
     ///
     /// # Errors
     /// An image that cannot be read, or a file that cannot be written.
-    fn finish(&mut self, folder: &Path) -> Result<f64>;
+    fn draw(&mut self, folder: &Path) -> Result<()>;
 }
 
 /// How a run ended.
@@ -310,7 +315,14 @@ pub fn train(
         folder.append_knn(steps, accuracy)?;
         show(TrainEvent::Knn { step: steps, accuracy });
     }
-    let knn_pixels = monitor.map(|monitor| monitor.finish(folder.path())).transpose()?;
+    let mut knn_pixels = None;
+    if let Some(monitor) = monitor {
+        knn_pixels = Some(monitor.knn_of_pixels()?);
+        // A result without its picture is worth more than none.
+        if let Err(error) = monitor.draw(folder.path()) {
+            show(TrainEvent::Warning(format!("no picture of the neighbours: {error}")));
+        }
+    }
     let skipped = trainer.splits.pretrain.skipped();
     if skipped > 0 {
         show(TrainEvent::Warning(format!("unreadable images skipped: {skipped}")));

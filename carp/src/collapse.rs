@@ -5,24 +5,35 @@
 //! there is taken for a collapse, and C and H tell which. Other constant assignments have a lower
 //! loss and go unnoticed.
 
+use crate::diversity::Diversity;
 use crate::learner::Terms;
 
 /// Steps that the loss must stay within [`NEAR`] of ln N_B.
 const WINDOW: usize = 200;
 /// Relative distance that counts as near.
 const NEAR: f32 = 0.01;
+/// Share of the prototypes that could be in use below which they have collapsed.
+const LEAST_IN_USE: f64 = 0.05;
+/// Effective rank of the features below which they have collapsed.
+const LEAST_RANK: f64 = 1.05;
 
 /// Watches the loss of a run.
 pub struct CollapseWatch {
     log_size: f32,
     near_for: usize,
     told: bool,
+    told_partial: bool,
 }
 
 impl CollapseWatch {
     /// A watch for blocks of `partition_size` prototypes.
     pub fn new(partition_size: usize) -> CollapseWatch {
-        CollapseWatch { log_size: (partition_size as f32).ln(), near_for: 0, told: false }
+        CollapseWatch {
+            log_size: (partition_size as f32).ln(),
+            near_for: 0,
+            told: false,
+            told_partial: false,
+        }
     }
 
     /// Takes the terms of a step; returns a one-line warning, once per run, when it has collapsed.
@@ -50,6 +61,30 @@ impl CollapseWatch {
              {:.3}, entropy {:.3}): {kind}; {advice}",
             self.log_size, terms.consistency, terms.entropy
         ))
+    }
+
+    /// Looks at prototypes and features; returns a one-line warning, once per run, where they have
+    /// collapsed in part.
+    pub fn look(&mut self, diversity: Diversity) -> Option<String> {
+        let Diversity { prototypes_in_use, distinct_prototypes, compared_prototypes, .. } =
+            diversity;
+        let rank = diversity.effective_rank;
+        let what = if 2 * distinct_prototypes < compared_prototypes {
+            format!("only {distinct_prototypes} of {compared_prototypes} prototypes are distinct")
+        } else if prototypes_in_use < LEAST_IN_USE {
+            format!(
+                "only {:.1} % of the prototypes that could be in use are",
+                100.0 * prototypes_in_use
+            )
+        } else if rank < LEAST_RANK {
+            format!("the features have an effective rank of {rank:.2}")
+        } else {
+            return None;
+        };
+        let is_new = !std::mem::replace(&mut self.told_partial, true);
+        let advice = "lower optimizer.base_lr or add optimizer.warmup_epochs, and raise \
+                      train.batch_size";
+        is_new.then(|| format!("{what}: partial collapse; {advice}"))
     }
 }
 

@@ -6,10 +6,11 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use files::{FolderLock, write_atomically};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::{self, Checkpoint, Progress};
 use crate::config::Config;
+use crate::diversity::Diversity;
 use crate::error::{Error, Result};
 use crate::fingerprint::Fingerprint;
 use crate::kept_checkpoints::{self, checkpoint_of};
@@ -17,7 +18,7 @@ use crate::learner::NamedTensor;
 use crate::run_result::RunResult;
 
 /// One line of `metrics.jsonl` per step.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Metrics {
     /// Steps done.
     pub step: usize,
@@ -37,6 +38,15 @@ pub struct Metrics {
     pub images_per_second: f64,
     /// Share of the step's time spent waiting for its views.
     pub waiting: f64,
+    /// Loss over ln N_B: 1 if pinned there (docs/method.md, 1.5).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub relative_loss: Option<f32>,
+    /// Now and then, how varied prototypes and features are.
+    #[serde(flatten)]
+    pub diversity: Option<Diversity>,
+    /// With `train.digest`: see [`step_digest`](crate::step_digest::step_digest).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
 }
 
 /// A line of `metrics.jsonl` for a measurement.
@@ -237,6 +247,9 @@ mod tests {
             teacher_momentum: 0.99,
             images_per_second: 10.0,
             waiting: 0.0,
+            relative_loss: None,
+            diversity: None,
+            digest: None,
         }
     }
 

@@ -146,7 +146,7 @@ mod tests {
         assert_eq!(in_use(&logits, 4, 2), 0.75);
         // One row can use one prototype of a block only.
         assert_eq!(in_use(&logits[..4], 4, 2), 1.0);
-        assert_eq!(in_use(&logits, 4, 4), 1.0);
+        assert_eq!(in_use(&logits, 4, 4), 0.5);
     }
 
     #[test]

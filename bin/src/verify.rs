@@ -116,19 +116,17 @@ fn earlier(run: &Path) -> Result<Checkpoint> {
 fn tell(difference: &Difference, audit: &Path) -> Result<()> {
     let Difference { step, what, cause } = difference;
     say!("step {step} is not as recorded: {what}");
-    let Cause::Op { here, there, there_as_recorded } = cause else {
+    let Cause::Op { step: at, here, there, there_as_recorded } = cause else {
         say!("one thread of this CPU gives the same as here, op by op: only the record differs");
         return Ok(());
     };
     let (output, element, [ours, theirs]) =
         here.first_difference(there).expect("the op that differs");
-    say!(
-        "first op that differs from one thread of this CPU: {} (op {} of the step): output {output}, element {element} is {ours}, there {theirs}",
-        here.name(),
-        here.place
-    );
+    let (name, place) = (here.name(), here.place);
+    say!("first op that differs from one thread of this CPU: {name}, op {place} of step {at}:");
+    say!("  element {element} of output {output} is {ours}, there {theirs}");
     let verdict = if *there_as_recorded { "is" } else { "is not" };
-    say!("the step {verdict} as recorded on one thread of this CPU");
+    say!("  step {step} {verdict} as recorded on one thread of this CPU");
     write_op(audit, there)
 }
 

@@ -185,7 +185,7 @@ impl<'a> Trainer<'a> {
     }
 
     /// Micro-batches accumulate gradients until an update: whether this is the first one.
-    fn starts_sum(&self, step: usize) -> bool {
+    pub(crate) fn starts_sum(&self, step: usize) -> bool {
         (step % self.steps_per_epoch).is_multiple_of(self.config.train.accumulation)
     }
 

@@ -16,6 +16,7 @@ mod device;
 mod eval;
 mod features;
 mod inspect;
+mod machine_memory;
 mod network_args;
 mod one_of;
 mod print;

@@ -58,9 +58,14 @@ pub fn run(args: &TrainArgs) -> Result<ExitCode> {
         line: "stopped before the first step: there is nothing to save".to_owned(),
         is_saved: args.resume.is_some(),
     });
+    stop.on_signals()?;
     let mut screen = Screen { bar: ProgressBar::hidden(), stop: &stop, folder: PathBuf::new() };
     let outcome = on_threads(config.train.threads, || {
-        let trainer = Trainer::new(&config, device)?;
+        let mut trainer = Trainer::planned(&config, device)?;
+        let planned_bytes = trainer.learner().executor().plan().bytes();
+        let mebibytes = planned_bytes as f64 / f64::from(1 << 20);
+        screen.line(&format!("one step needs {mebibytes:.1} MiB, planned in advance"));
+        trainer.initialize();
         let mut knn = OnlineKnn::new(&config, trainer.splits(), device)?;
         if knn.is_none() && trainer.splits().test.is_some() {
             screen.line("warning: no labelled images are held out: k-NN accuracy is not measured");
@@ -77,7 +82,6 @@ pub fn run(args: &TrainArgs) -> Result<ExitCode> {
         screen.folder.clone_from(&path);
         screen.line(&format!("run folder: {}", path.display()));
         let monitor = knn.as_mut().map(|knn| knn as &mut dyn Monitor);
-        stop.on_signals()?;
         let show = &mut |event: TrainEvent| screen.show(event);
         Ok((train(trainer, monitor, folder, resume.as_ref(), &|| stop.is_asked(), show)?, path))
     });
@@ -112,9 +116,7 @@ struct Screen<'a> {
 impl Screen<'_> {
     fn show(&mut self, event: TrainEvent) {
         match event {
-            TrainEvent::Start { first_step, steps, planned_bytes } => {
-                let mebibytes = planned_bytes as f64 / f64::from(1 << 20);
-                self.line(&format!("one step needs {mebibytes:.1} MiB, planned in advance"));
+            TrainEvent::Start { first_step, steps } => {
                 self.bar = message_bar(steps).with_position(first_step as u64);
                 self.bar.reset_eta();
                 self.stop.above(self.bar.clone());

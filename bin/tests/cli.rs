@@ -219,7 +219,7 @@ fn weights_that_are_not_finite_are_not_saved() {
     let one = ["--out", "x", "--set", "optimizer.name=sgd", "--set", "train.epochs=1"];
     let one = [&one[..], &["--set", "data.train_size=16"]].concat();
     let folder = temp.path().join("x");
-    let mut refused = |sets: [&str; 4], parts: &[&str]| {
+    let refused = |sets: [&str; 4], parts: &[&str]| {
         let sets = sets.map(|set| ["--set", set]);
         let output = train(temp.path(), &[&one[..], sets.as_flattened()].concat());
         fails(&output, 1, &[&["a weight is not finite in step 1", "base_lr"], parts].concat());
@@ -236,6 +236,17 @@ fn weights_that_are_not_finite_are_not_saved() {
     assert!(refused([lr, last, decay[0], decay[1]], &[first]));
     let audit = stdout(&carp(temp.path(), &["audit", "x/non-finite.safetensors"]));
     assert!(audit.contains("y.0[") && audit.contains("inf"), "{audit}");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_step_that_no_machine_has_memory_for_is_refused_at_once() {
+    let temp = TempDir::new().unwrap();
+    let sets = ["model.prototypes=16777216", "model.bottleneck=65536", "optimizer.name=sgd"];
+    let sets = sets.map(|set| ["--set", set]);
+    let output = train(temp.path(), &[&["--out", "x"][..], sets.as_flattened()].concat());
+    fails(&output, 1, &["TiB are needed, this machine has", "GiB", "model.prototypes lower"]);
+    assert!(!temp.path().join("x").exists());
 }
 
 #[test]

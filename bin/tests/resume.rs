@@ -6,7 +6,7 @@ mod common;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::{carp, fails, pictures, result, stdout, train, train_command};
 use files::FolderLock;
@@ -49,7 +49,7 @@ fn signals_stop_a_run_and_save_it() {
         let heed = format!("--default-signal={signal}");
         let launcher = if cfg!(target_os = "linux") { &["env", &heed][..] } else { &["env"] };
         let mut command = started_by(launcher, &inner, temp.path());
-        let mut run = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut run = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         wait_for_a_step(&temp.path().join(signal), &mut run);
         let pid = run.id().to_string();
         assert!(Command::new("kill").args(["-s", signal, &pid]).status().unwrap().success());
@@ -57,8 +57,52 @@ fn signals_stop_a_run_and_save_it() {
         assert_eq!(output.status.code(), Some(code), "{signal}");
         let text = stdout(&output);
         assert!(text.contains(&format!("resume with: carp train --resume {signal}")), "{text}");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.starts_with("stopping after this step, then saving"), "{said}");
         assert!(temp.path().join(signal).join("checkpoint.safetensors").is_file(), "{signal}");
     }
+}
+
+/// Sends Ctrl-C to a run that nothing keeps; returns its exit code and all its output.
+///
+/// # Panics
+/// If it does not end within a second or so.
+fn interrupted(run: Child) -> (Option<i32>, String) {
+    let start = Instant::now();
+    let pid = run.id().to_string();
+    assert!(Command::new("kill").args(["-s", "INT", &pid]).status().unwrap().success());
+    let output = run.wait_with_output().unwrap();
+    assert!(start.elapsed() < Duration::from_millis(1500), "{:?}", start.elapsed());
+    (output.status.code(), stdout(&output) + &String::from_utf8_lossy(&output.stderr))
+}
+
+#[test]
+fn before_the_first_step_and_behind_the_last_a_run_stops_at_once() {
+    let temp = TempDir::new().unwrap();
+    // Measurements take seconds, steps milliseconds.
+    let sets = ["data.test_size=12000", "knn.batch_size=1", "knn.every_epochs=0"];
+    let sets = sets.map(|set| ["--set", set]);
+    let start = |out: &str| {
+        let inner = train_command(temp.path(), &[&["--out", out], sets.as_flattened()].concat());
+        let mut command = started_by(&["env", "--default-signal=INT"], &inner, temp.path());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let run = start("x");
+    while !temp.path().join("x/metrics.jsonl").exists() {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let (code, told) = interrupted(run);
+    assert_eq!(code, Some(130));
+    assert!(told.ends_with("stopped before the first step: there is nothing to save\n"), "{told}");
+
+    let mut run = start("y");
+    wait_for_a_step(&temp.path().join("y"), &mut run);
+    // The other seven steps, and the checkpoint.
+    std::thread::sleep(Duration::from_millis(700));
+    let (code, told) = interrupted(run);
+    assert_eq!(code, Some(0));
+    assert!(told.ends_with("stopped after step 8; resume with: carp train --resume y\n"), "{told}");
+    assert!(!temp.path().join("y/result.json").exists());
 }
 
 #[test]

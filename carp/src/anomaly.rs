@@ -24,8 +24,7 @@ pub fn find_op(
         first = checkpoint.progress()?.step;
         trainer.learner().restore(|name| checkpoint.tensor(name))?;
     } else {
-        let seed = trainer.config().seed;
-        trainer.learner().initialize(seed);
+        trainer.initialize();
     }
     let mut pipeline = trainer.pipeline(first)?;
     for step in first..trainer.steps() {

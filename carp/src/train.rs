@@ -23,8 +23,6 @@ pub enum TrainEvent<'a> {
         first_step: usize,
         /// Total steps.
         steps: usize,
-        /// Bytes of the step's arena.
-        planned_bytes: usize,
     },
     /// k-NN accuracy will be measured.
     Measure {
@@ -138,8 +136,7 @@ fn run(
         trainer.learner().restore(|name| checkpoint.tensor(name))?;
     }
     let (first_step, steps) = (progress.step, trainer.steps());
-    let planned_bytes = trainer.learner().executor().plan().bytes();
-    show(TrainEvent::Start { first_step, steps, planned_bytes });
+    show(TrainEvent::Start { first_step, steps });
     if let Some(accuracy) = knn_before {
         show(TrainEvent::Knn { step: 0, accuracy });
     }
@@ -220,7 +217,7 @@ fn run(
         steps,
         seconds: progress.seconds,
         images_per_second: images / progress.seconds,
-        planned_peak_bytes: planned_bytes,
+        planned_peak_bytes: trainer.learner().executor().plan().bytes(),
         peak_rss_bytes: peak_rss_bytes(),
     };
     folder.write_result(&result)?;

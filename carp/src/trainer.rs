@@ -56,6 +56,17 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// Data that cannot be read, or settings that do not fit together or to the data.
     pub fn new(config: &'a Config, device: Device) -> Result<Trainer<'a>> {
+        let mut trainer = Trainer::planned(config, device)?;
+        trainer.initialize();
+        Ok(trainer)
+    }
+
+    /// As [`Trainer::new`], but all weights are 0 until [`Trainer::initialize`], which takes its time
+    /// where there are many.
+    ///
+    /// # Errors
+    /// As [`Trainer::new`].
+    pub fn planned(config: &'a Config, device: Device) -> Result<Trainer<'a>> {
         let splits = config.data.open(config.seed)?;
         let step_config = config.step();
         let batch = step_config.batch;
@@ -67,12 +78,16 @@ impl<'a> Trainer<'a> {
                 splits.pretrain.len()
             )));
         }
-        let mut learner = Learner::new(&step_config, device)?;
-        learner.initialize(config.seed);
+        let learner = Learner::new(&step_config, device)?;
         let steps = config.train.epochs * steps_per_epoch;
         let schedules = Schedules::new(config, steps, steps_per_epoch);
         let permutation = vec![0; config.model.prototypes];
         Ok(Trainer { config, splits, learner, schedules, steps, steps_per_epoch, permutation })
+    }
+
+    /// Draws the initial weights.
+    pub fn initialize(&mut self) {
+        self.learner.initialize(self.config.seed);
     }
 
     /// The same run on another device.

@@ -87,7 +87,7 @@ pub fn run(args: &TrainArgs) -> Result<ExitCode> {
     });
     screen.bar.finish_and_clear();
     if let Err(Error::NonFinite { op: Some(op), .. }) = &outcome {
-        write_op(&screen.folder.join("non-finite.safetensors"), op)?;
+        write_op(&screen.folder.join("non-finite.safetensors"), op);
     }
     let (outcome, path) = outcome?;
     match outcome {

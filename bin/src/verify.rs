@@ -79,12 +79,12 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
     });
     bar.finish_and_clear();
     if let Err(Error::NonFinite { op: Some(op), .. }) = &difference {
-        write_op(&audit, op)?;
+        write_op(&audit, op);
     }
     let steps = format!("steps {} to {}", range.start + 1, range.end);
     match difference? {
         Some(difference) => {
-            tell(&difference, &audit)?;
+            tell(&difference, &audit);
             Ok(ExitCode::from(1))
         }
         None if record.has_digests(range.start + 1..range.end + 1) => {
@@ -113,12 +113,12 @@ fn earlier(run: &Path) -> Result<Checkpoint> {
     }
 }
 
-fn tell(difference: &Difference, audit: &Path) -> Result<()> {
+fn tell(difference: &Difference, audit: &Path) {
     let Difference { step, what, cause } = difference;
     say!("step {step} is not as recorded: {what}");
     let Cause::Op { step: at, here, there, there_as_recorded } = cause else {
         say!("one thread of this CPU gives the same as here, op by op: only the record differs");
-        return Ok(());
+        return;
     };
     let (output, element, [ours, theirs]) =
         here.first_difference(there).expect("the op that differs");
@@ -127,13 +127,14 @@ fn tell(difference: &Difference, audit: &Path) -> Result<()> {
     say!("  element {element} of output {output} is {ours}, there {theirs}");
     let verdict = if *there_as_recorded { "is" } else { "is not" };
     say!("  step {step} {verdict} as recorded on one thread of this CPU");
-    write_op(audit, there)
+    write_op(audit, there);
 }
 
-/// Writes the audit file of an op and says where.
-pub fn write_op(file: &Path, op: &RecordedOp) -> Result<()> {
-    audit::write_op(file, op)?;
-    let file = file.display();
-    say!("the op with its inputs: {file}; replay it with: carp audit {file}");
-    Ok(())
+/// Writes the audit file of an op and says where, or why not: the op's error matters more.
+pub fn write_op(file: &Path, op: &RecordedOp) {
+    let name = file.display();
+    match audit::write_op(file, op) {
+        Ok(()) => say!("the op with its inputs: {name}; replay it with: carp audit {name}"),
+        Err(error) => say!("warning: the op and its inputs are not kept: {error}"),
+    }
 }

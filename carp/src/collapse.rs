@@ -3,7 +3,7 @@
 //! C + H is ln N_B both if every assignment is uniform (C = ln N_B, H = 0) and if every image goes
 //! to the same prototype of a block (C = 0, H = ln N_B): docs/method.md, 1.5. A loss that stays
 //! there is taken for a collapse, and C and H tell which. Other constant assignments have a lower
-//! loss and go unnoticed.
+//! loss: prototypes and features themselves tell of them.
 
 use crate::diversity::Diversity;
 use crate::learner::Terms;
@@ -105,6 +105,27 @@ mod tests {
     fn names_the_collapse() {
         assert!(watch(6.238, 0.001, 500).unwrap().contains("uniform collapse"));
         assert!(watch(0.01, 6.228, 500).unwrap().contains("one-hot collapse"));
+    }
+
+    #[test]
+    fn partial_collapse_is_told_once() {
+        let healthy = Diversity {
+            prototypes_in_use: 0.4,
+            distinct_prototypes: 100,
+            compared_prototypes: 128,
+            effective_rank: 20.0,
+        };
+        let look = |diversity| CollapseWatch::new(512).look(diversity);
+        assert_eq!(look(healthy), None);
+        let told = |diversity, part| look(diversity).is_some_and(|line| line.contains(part));
+        let few = Diversity { distinct_prototypes: 63, ..healthy };
+        assert!(told(few, "only 63 of 128 prototypes are distinct"));
+        let unused = Diversity { prototypes_in_use: 0.03125, ..healthy };
+        assert!(told(unused, "only 3.1 % of the prototypes that could be in use are"));
+        assert!(told(Diversity { effective_rank: 1.02, ..healthy }, "effective rank of 1.02"));
+        let mut watch = CollapseWatch::new(512);
+        let lines = [healthy, few, few, unused].map(|diversity| watch.look(diversity).is_some());
+        assert_eq!(lines, [false, true, false, false]);
     }
 
     #[test]

@@ -126,7 +126,6 @@ fn run(
         let monitor = monitor.as_mut();
         monitor.map(|monitor| monitor.knn(&learner.teacher_backbone())).transpose()
     };
-    let mut saved = resume.map_or(Ok(0), |checkpoint| checkpoint.progress().map(|at| at.step))?;
     // The initial weights are a function of the seed: a resumed run measures them anew.
     let knn_before = measure(trainer.learner())?;
     let mut progress = Progress::default();
@@ -136,6 +135,7 @@ fn run(
         trainer.learner().restore(|name| checkpoint.tensor(name))?;
     }
     let (first_step, steps) = (progress.step, trainer.steps());
+    let mut saved = first_step;
     show(TrainEvent::Start { first_step, steps });
     if let Some(accuracy) = knn_before {
         show(TrainEvent::Knn { step: 0, accuracy });

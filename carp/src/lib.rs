@@ -23,6 +23,7 @@ pub mod kept_checkpoints;
 pub mod layout;
 pub mod learner;
 pub mod loss;
+pub mod metrics;
 pub mod nn;
 pub mod pipeline;
 pub mod run_folder;

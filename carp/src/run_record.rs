@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Result};
 use crate::learner::Terms;
-use crate::run_folder::Metrics;
+use crate::metrics::Metrics;
 use crate::run_result::RunResult;
 use crate::step_digest::step_digest;
 

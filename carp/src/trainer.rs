@@ -12,8 +12,8 @@ use crate::config::Config;
 use crate::diversity::Diversity;
 use crate::error::{Error, Result};
 use crate::learner::{Device, Learner, Terms, UpdateSettings};
+use crate::metrics::Metrics;
 use crate::pipeline::{Batch, Pipeline, PipelineConfig};
-use crate::run_folder::Metrics;
 use crate::schedule::Cosine;
 
 /// Learning rate, weight decay and teacher momentum over the steps of a run.

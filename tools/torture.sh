@@ -52,7 +52,7 @@ check() {
     fi
 }
 
-killed=0 runs=0
+killed=0 runs=0 writing=0
 while [ "$killed" -lt "$kills" ]; do
     runs=$((runs + 1))
     run=killed-$runs
@@ -67,12 +67,16 @@ while [ "$killed" -lt "$kills" ]; do
         fi
         wait "$pid" 2>/dev/null || true
         killed=$((killed + 1))
+        if compgen -G "$run/*.carp-partial-*" >/dev/null || [ -e "$run/checkpoint-next.safetensors" ]
+        then
+            writing=$((writing + 1))
+        fi
     done
     (go "$run") >log 2>&1 || { cat log; echo "FAILED: $run did not end"; exit 1; }
     check "$run"
     rm -rf "$run"
 done
-echo "$killed kills in $runs runs: all end as undisturbed"
+echo "$killed kills in $runs runs, $writing of them while a file was written: all end as undisturbed"
 
 # A small file system, filled up and emptied again while runs write to it.
 mkdir small

@@ -12,8 +12,6 @@ use crate::learner::Terms;
 const WINDOW: usize = 200;
 /// Relative distance that counts as near.
 const NEAR: f32 = 0.01;
-/// Share of the prototypes that could be in use below which they have collapsed.
-const LEAST_IN_USE: f64 = 0.05;
 /// Effective rank of the features below which they have collapsed.
 const LEAST_RANK: f64 = 1.05;
 
@@ -66,16 +64,12 @@ impl CollapseWatch {
     /// Looks at prototypes and features; returns a one-line warning, once per run, where they have
     /// collapsed in part.
     pub fn look(&mut self, diversity: Diversity) -> Option<String> {
-        let Diversity { prototypes_in_use, distinct_prototypes, compared_prototypes, .. } =
-            diversity;
+        let Diversity { distinct_prototypes, compared_prototypes, .. } = diversity;
         let rank = diversity.effective_rank;
         let what = if 2 * distinct_prototypes < compared_prototypes {
             format!("only {distinct_prototypes} of {compared_prototypes} prototypes are distinct")
-        } else if prototypes_in_use < LEAST_IN_USE {
-            format!(
-                "only {:.1} % of the prototypes that could be in use are",
-                100.0 * prototypes_in_use
-            )
+        } else if diversity.is_one_per_block {
+            "all images choose the same prototypes".to_owned()
         } else if rank < LEAST_RANK {
             format!("the features have an effective rank of {rank:.2}")
         } else {
@@ -111,6 +105,7 @@ mod tests {
     fn partial_collapse_is_told_once() {
         let healthy = Diversity {
             prototypes_in_use: 0.4,
+            is_one_per_block: false,
             distinct_prototypes: 100,
             compared_prototypes: 128,
             effective_rank: 20.0,
@@ -120,8 +115,8 @@ mod tests {
         let told = |diversity, part| look(diversity).is_some_and(|line| line.contains(part));
         let few = Diversity { distinct_prototypes: 63, ..healthy };
         assert!(told(few, "only 63 of 128 prototypes are distinct"));
-        let unused = Diversity { prototypes_in_use: 0.03125, ..healthy };
-        assert!(told(unused, "only 3.1 % of the prototypes that could be in use are"));
+        let unused = Diversity { prototypes_in_use: 0.03125, is_one_per_block: true, ..healthy };
+        assert!(told(unused, "all images choose the same prototypes"));
         assert!(told(Diversity { effective_rank: 1.02, ..healthy }, "effective rank of 1.02"));
         let mut watch = CollapseWatch::new(512);
         let lines = [healthy, few, few, unused].map(|diversity| watch.look(diversity).is_some());

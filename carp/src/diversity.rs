@@ -23,6 +23,9 @@ pub struct Diversity {
     /// Prototypes that are the strongest of their block for an image, as a share of how many could
     /// be.
     pub prototypes_in_use: f64,
+    /// All images choose the same one of each block: none fewer can be in use.
+    #[serde(skip)]
+    pub is_one_per_block: bool,
     /// Prototypes no two of which point the same way.
     pub distinct_prototypes: usize,
     /// Of this many.
@@ -51,8 +54,10 @@ impl Diversity {
             (&features[..kept * (features.len() / rows)], &embeddings[..kept * dim]);
         let logits = product(embeddings, &prototypes, dim)?;
         let cosines = product(&prototypes, &prototypes, dim)?;
+        let (used, most) = in_use(&logits, compared, block);
         Ok(Diversity {
-            prototypes_in_use: in_use(&logits, compared, block),
+            prototypes_in_use: used as f64 / most as f64,
+            is_one_per_block: used == compared / block && used < most,
             distinct_prototypes: distinct(&cosines, compared),
             compared_prototypes: compared,
             effective_rank: effective_rank(features, kept),
@@ -83,8 +88,8 @@ fn product(a: &[f32], b: &[f32], k: usize) -> Result<Vec<f32>> {
     Ok(executor.read(product))
 }
 
-/// The share of columns that are a row's largest in their block, of as many as could be.
-fn in_use(logits: &[f32], columns: usize, block: usize) -> f64 {
+/// How many columns are a row's largest in their block, and how many could be.
+fn in_use(logits: &[f32], columns: usize, block: usize) -> (usize, usize) {
     let mut is_used = vec![false; columns];
     for row in logits.chunks_exact(columns) {
         for (start, logits) in (0..).step_by(block).zip(row.chunks_exact(block)) {
@@ -94,7 +99,7 @@ fn in_use(logits: &[f32], columns: usize, block: usize) -> f64 {
     }
     let rows = logits.len() / columns;
     let most = columns / block * rows.min(block);
-    is_used.iter().filter(|&&used| used).count() as f64 / most as f64
+    (is_used.iter().filter(|&&used| used).count(), most)
 }
 
 /// How many of `n` vectors remain if each that points the same way as an earlier one is left out.
@@ -135,7 +140,7 @@ mod tests {
         };
         let diversity = of(&v, 5);
         assert_eq!((diversity.distinct_prototypes, diversity.compared_prototypes), (3, 5));
-        assert_eq!(diversity.prototypes_in_use, 1.0);
+        assert!(diversity.prototypes_in_use == 1.0 && !diversity.is_one_per_block);
         assert_eq!(diversity.effective_rank, 1.0);
     }
 
@@ -143,10 +148,10 @@ mod tests {
     fn only_the_strongest_of_a_block_are_in_use() {
         // Two rows, two blocks of two: of the first block both are used, of the second one.
         let logits = [[0.5, 0.1, 2.0, 1.0], [-3.0, -2.0, 0.1, 0.0]].concat();
-        assert_eq!(in_use(&logits, 4, 2), 0.75);
+        assert_eq!(in_use(&logits, 4, 2), (3, 4));
         // One row can use one prototype of a block only.
-        assert_eq!(in_use(&logits[..4], 4, 2), 1.0);
-        assert_eq!(in_use(&logits, 4, 4), 0.5);
+        assert_eq!(in_use(&logits[..4], 4, 2), (2, 2));
+        assert_eq!(in_use(&logits, 4, 4), (1, 2));
     }
 
     #[test]

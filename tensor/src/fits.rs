@@ -59,6 +59,10 @@ impl Kernel {
                 &[y],
             ) => same(&[a, b, y]),
             (Kernel::AddBias | Kernel::BiasGelu, &[x, bias], &[y]) => x == y && has_rows(x, bias),
+            (Kernel::BiasRelu { residual: false }, &[x, bias], &[y]) => x == y && has_rows(x, bias),
+            (Kernel::BiasRelu { residual: true }, &[x, bias, added], &[y]) => {
+                same(&[x, added, y]) && has_rows(x, bias)
+            }
             (Kernel::BiasGeluBackward, &[x, bias, dy], &[dx]) => {
                 same(&[x, dy, dx]) && has_rows(x, bias)
             }

@@ -35,7 +35,7 @@ pub struct ConfigArgs {
     #[arg(long, value_name = "NAME", value_parser = one_of(ConvChoice::ALL, ConvChoice::name))]
     conv: Option<ConvChoice>,
     /// Write each step's digest of loss and weights to metrics.jsonl (same as --set
-    /// train.digest=true; see docs/reproducibility.md).
+    /// train.digest=true; see docs/verify.md).
     #[arg(long)]
     digest: bool,
     /// Fail on an unreadable image instead of skipping it (same as --set data.strict=true).

@@ -170,7 +170,7 @@ pub struct TrainConfig {
     pub fuse: Passes,
     /// How to compute convolutions: auto, direct, winograd2 or winograd4; see docs/convolution.md.
     pub conv: ConvChoice,
-    /// Write each step's digest of loss and weights to `metrics.jsonl`; see docs/reproducibility.md.
+    /// Write each step's digest of loss and weights to `metrics.jsonl`; see docs/verify.md.
     pub digest: bool,
 }
 

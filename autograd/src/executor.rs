@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use tensor::{Backend, Device, Error, Io, Result, Slot};
 
-use crate::graph::{DType, Graph, Kind, Node, Phase, Value};
+use crate::graph::{Graph, Kind, Node, Phase, Value};
 use crate::plan::Plan;
 
 /// The slots of one node.
@@ -22,10 +22,10 @@ impl Call {
 
 /// A graph with its memory on a device.
 pub struct Executor {
-    graph: Graph,
-    plan: Plan,
+    pub(crate) graph: Graph,
+    pub(crate) plan: Plan,
     calls: Vec<Call>,
-    backend: Box<dyn Backend>,
+    pub(crate) backend: Box<dyn Backend>,
 }
 
 impl Executor {
@@ -101,6 +101,16 @@ impl Executor {
         self.backend.read(self.slot(value), data);
     }
 
+    /// Reads `len` elements from `start` on of a persistent value.
+    ///
+    /// # Panics
+    /// If they reach outside the value.
+    pub fn read_part(&mut self, value: Value, start: usize, len: usize) -> Vec<f32> {
+        let mut data = vec![0.0; len];
+        self.backend.read(self.slot(value).part(start, len), &mut data);
+        data
+    }
+
     /// Reads a value of one element.
     pub fn scalar(&mut self, value: Value) -> f32 {
         let mut data = [0.0];
@@ -124,6 +134,11 @@ impl Executor {
         }
         self.backend.end_sequence();
         self.backend.check()
+    }
+
+    /// Runs the op at `place` of the graph.
+    pub(crate) fn run_place(&mut self, place: usize) -> Result<()> {
+        run_node(&self.graph.nodes[place], &self.calls[place], &mut *self.backend)
     }
 
     /// Runs all three phases; returns the time of each op, in graph order.
@@ -157,37 +172,7 @@ impl Executor {
         self.backend.finish()
     }
 
-    /// Reruns the forward phase, checking every input, parameter and result, and names the first
-    /// one with an infinite or NaN element: (op, layer). State is not checked: the failed run has
-    /// already changed it.
-    pub fn first_non_finite(&mut self) -> Option<(&'static str, String)> {
-        for (info, &slot) in self.graph.values.iter().zip(&self.plan.slots) {
-            let kind = match info.kind {
-                Kind::Input => "input",
-                Kind::Param => "parameter",
-                Kind::State | Kind::Constant | Kind::Temp | Kind::Span => continue,
-            };
-            if info.dtype == DType::F32 && !self.backend.all_finite(slot) {
-                return Some((kind, info.name.clone()));
-            }
-        }
-        for (node, call) in self.graph.nodes.iter().zip(&self.calls) {
-            if node.phase != Phase::Forward {
-                continue;
-            }
-            self.backend.run(&node.kernel, &call.io());
-            for (v, &slot) in node.outputs.iter().zip(&call.outputs) {
-                let info = &self.graph.values[v.index()];
-                let is_result = info.dtype == DType::F32 && info.kind == Kind::Temp;
-                if is_result && !self.backend.all_finite(slot) {
-                    return Some((node.kernel.name(), node.layer.clone()));
-                }
-            }
-        }
-        None
-    }
-
-    fn slot(&self, value: Value) -> Slot {
+    pub(crate) fn slot(&self, value: Value) -> Slot {
         self.plan.slots[value.index()]
     }
 }

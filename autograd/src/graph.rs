@@ -188,6 +188,12 @@ impl Graph {
         whole
     }
 
+    /// What a span covers.
+    pub(crate) fn members(&self, span: Value) -> Option<&[Value]> {
+        let span = self.spans.iter().find(|known| known.whole == span)?;
+        Some(&span.members)
+    }
+
     /// Start and end of contiguous values, in elements from the first.
     pub(crate) fn ranges(&self, members: &[Value]) -> Vec<(usize, usize)> {
         let mut end = 0usize;
@@ -223,6 +229,11 @@ impl Graph {
     /// All kernels, in execution order.
     pub fn nodes(&self) -> &[Node] {
         &self.nodes
+    }
+
+    /// Places of the nodes of these phases, in order.
+    pub fn places(&self, phases: &[Phase]) -> Vec<usize> {
+        (0..self.nodes.len()).filter(|&at| phases.contains(&self.nodes[at].phase)).collect()
     }
 
     /// Appends a kernel with one new output.

@@ -5,24 +5,28 @@
 //! that list into fewer, larger kernels. [`Graph::backward`] walks it backwards and appends the
 //! kernels of its gradient. A [`Plan`] assigns every value its place in one arena before anything
 //! runs. An [`Executor`] then runs the list repeatedly without allocating. [`gradcheck`] checks
-//! every gradient against central differences, [`trace`] prints the step as a table, and
-//! [`memory_map`] draws its arena.
+//! every gradient against central differences, [`trace`] prints the step as a table,
+//! [`memory_map`] draws its arena, and [`look_inside`] records what single ops read and write.
 
 mod backward;
 pub mod executor;
 pub mod fuse;
 pub mod gradcheck;
 pub mod graph;
+pub mod look_inside;
 pub mod memory_map;
 pub mod ops;
 pub mod plan;
+pub mod recorded_op;
 pub mod trace;
 
 pub use executor::Executor;
 pub use fuse::{FoldedNorm, Pass, Passes};
 pub use graph::{Graph, Phase, Value};
+pub use look_inside::NonFinite;
 pub use ops::batch_norm::BatchNormParams;
 pub use ops::carp_loss::{LossInputs, LossTerms};
 pub use ops::cross_entropy::cross_entropy_index;
 pub use plan::Plan;
+pub use recorded_op::{Operand, RecordedOp};
 pub use tensor::{Error, Result, Shape};

@@ -6,7 +6,7 @@ mod counting_allocator;
 
 mod common;
 
-use autograd::{Executor, Passes, Phase, Value};
+use autograd::{Executor, NonFinite, Passes, Phase, Value};
 use common::{PROTOTYPES, build, executor, run};
 use tensor::Cpu;
 
@@ -93,13 +93,46 @@ fn sharing_memory_changes_no_result() {
 fn the_first_non_finite_value_is_named() {
     let (mut executor, step) = executor(&Passes::all());
     let mut order: Vec<u32> = (0..PROTOTYPES as u32).collect();
-    assert_eq!(executor.first_non_finite(), None);
+    let all = [Phase::Forward, Phase::Backward, Phase::Update];
+    assert_eq!(executor.first_non_finite(&all), Ok(None));
     run(&mut executor, &step, 0, &mut order);
+    assert!(executor.is_fed_finite(Phase::Update));
     // Large enough for the second convolution to overflow.
     let len = executor.graph().shape(step.weights[1]).elements();
     executor.write(step.weights[1], &vec![3e38; len]);
     executor.run(Phase::Forward).unwrap();
-    assert_eq!(executor.first_non_finite(), Some(("conv2d", "block".to_owned())));
+    executor.run(Phase::Backward).unwrap();
+    assert!(!executor.is_fed_finite(Phase::Update));
+    let Ok(Some(NonFinite::Op(op, name))) = executor.first_non_finite(&all) else {
+        panic!("no op")
+    };
+    assert_eq!((op.name().as_str(), name.as_str()), ("conv2d of block", ""));
+    assert!(op.inputs.iter().all(|input| input.first_non_finite().is_none()));
+    assert!(op.outputs[0].first_non_finite().is_some());
     executor.write(step.weights[1], &vec![f32::NAN; len]);
-    assert_eq!(executor.first_non_finite(), Some(("parameter", "conv2".to_owned())));
+    let given = NonFinite::Given("parameter", "conv2".to_owned());
+    assert_eq!(executor.first_non_finite(&all), Ok(Some(given)));
+}
+
+/// Recording the ops one by one does what running them does, and shows what they are given.
+#[test]
+fn recorded_ops_are_those_of_the_step() {
+    let [(mut recorded, step), (mut whole, _)] = [(); 2].map(|()| executor(&Passes::all()));
+    let order: Vec<u32> = (0..PROTOTYPES as u32).collect();
+    let loss = run(&mut whole, &step, 0, &mut order.clone());
+    run(&mut recorded, &step, 0, &mut order.clone());
+    let ops: Vec<_> = (0..whole.graph().nodes().len())
+        .map(|place| (recorded.record(place).unwrap(), whole.record(place).unwrap()))
+        .collect();
+    assert!(ops.iter().all(|(a, b)| a == b && a.first_difference(b).is_none()));
+    let writes = |name: &str| ops.iter().find(|(op, _)| op.kernel.name() == name).unwrap();
+    let terms = &writes("streaming_loss").0.outputs[0];
+    assert!(f32::from_bits(terms.bits[0]) < loss, "the second step's loss is lower");
+    let (update, _) = writes("lars");
+    assert!(update.before.iter().all(Option::is_some));
+    assert_ne!(update.before[0].as_ref(), Some(&update.outputs[0]));
+    let mut changed = update.clone();
+    changed.outputs[1].bits[3] ^= 1;
+    let (output, element, [a, b]) = update.first_difference(&changed).unwrap();
+    assert_eq!((output, element, a.to_bits() ^ b.to_bits()), (1, 3, 1));
 }

@@ -46,6 +46,11 @@ pub fn run(args: &AuditArgs) -> Result<ExitCode> {
 }
 
 fn print_comparisons(report: &AuditReport, all: bool) {
+    for comparison in &report.comparisons {
+        if let Some((place, value)) = comparison.non_finite {
+            say!("       {}[{place}] is {value}", comparison.name);
+        }
+    }
     for comparison in report.comparisons.iter().filter(|c| all || !c.passed()) {
         let sign = if comparison.passed() { "<=" } else { "> " };
         say!(

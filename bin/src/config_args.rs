@@ -34,6 +34,10 @@ pub struct ConfigArgs {
     /// How to compute convolutions (same as --set train.conv=NAME; see docs/convolution.md).
     #[arg(long, value_name = "NAME", value_parser = one_of(ConvChoice::ALL, ConvChoice::name))]
     conv: Option<ConvChoice>,
+    /// Write each step's digest of loss and weights to metrics.jsonl (same as --set
+    /// train.digest=true; see docs/verify.md).
+    #[arg(long)]
+    digest: bool,
     /// Fail on an unreadable image instead of skipping it (same as --set data.strict=true).
     #[arg(long)]
     strict: bool,
@@ -75,6 +79,7 @@ impl ConfigArgs {
         if let Some(conv) = self.conv {
             config.train.conv = conv;
         }
+        config.train.digest |= self.digest;
         config.data.strict |= self.strict;
         // A run may be resumed and evaluated from elsewhere.
         if let Some(path) = &mut config.data.path {

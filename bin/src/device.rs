@@ -9,6 +9,8 @@ use cuda_kernels::drivers::emulator::Emulator;
 use cuda_kernels::{Gpu, launch};
 use tensor::{Backend, Cpu, Device, Kernel};
 
+use crate::machine_memory::check_fits;
+
 #[derive(Args, Clone, Copy)]
 pub struct DeviceArgs {
     /// Where the kernels run: cpu, a GPU (cuda:0, cuda:1, ...), or emulate (the GPU kernels,
@@ -48,6 +50,9 @@ impl Device for DeviceName {
     }
 
     fn open(&self, elements: usize) -> tensor::Result<Box<dyn Backend>> {
+        if !matches!(self, DeviceName::Cuda(_)) {
+            check_fits(4 * elements)?;
+        }
         let driver = match *self {
             DeviceName::Cpu => return Cpu.open(elements),
             DeviceName::Cuda(ordinal) => driver(ordinal)?,

@@ -16,15 +16,18 @@ mod device;
 mod eval;
 mod features;
 mod inspect;
+mod machine_memory;
 mod network_args;
 mod one_of;
 mod print;
 mod ptx;
+mod single_thread;
 mod spellings;
 mod stop;
 mod threads;
 mod timed_step;
 mod train;
+mod verify;
 mod weights;
 
 use std::process::ExitCode;
@@ -46,6 +49,8 @@ struct Cli {
 enum Command {
     /// Train a network, with its k-NN accuracy before and after.
     Train(train::TrainArgs),
+    /// Repeat a run, on any device, and compare every step with what it recorded.
+    Verify(verify::VerifyArgs),
     /// Evaluate a trained network.
     #[command(subcommand)]
     Eval(eval::EvalCommand),
@@ -89,6 +94,7 @@ fn run() -> ExitCode {
     let arguments = spellings::as_in_help(&Cli::command(), std::env::args_os());
     let result = match Cli::parse_from(arguments).command {
         Command::Train(args) => train::run(&args),
+        Command::Verify(args) => verify::run(&args),
         Command::Eval(command) => eval::run(&command),
         Command::Features(args) => features::run(&args),
         Command::Weights(command) => weights::run(&command),

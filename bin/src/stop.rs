@@ -1,60 +1,135 @@
 //! What ends a run early: Ctrl-C, signals that ask a process to end, and a closed pipe.
 
-use std::process::ExitCode;
-use std::sync::Arc;
+use std::process::{ExitCode, exit};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use carp::error::{Error, Result};
+use indicatif::ProgressBar;
 #[cfg(unix)]
 use signal_hook::consts::SIGHUP;
 use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::flag::register_usize;
+use signal_hook::iterator::Signals;
+
+use crate::print::{complain, try_print};
 
 /// SIGPIPE, which Rust programs ignore: they see an error instead.
 const SIGPIPE: usize = 13;
 
-/// The signal that asked the run to stop; 0 if none did.
-#[derive(Default)]
-pub struct Stop(Arc<AtomicUsize>);
+/// How the run ends when it is asked to.
+pub enum Ending {
+    /// At once, with this line: nothing would be lost. There is something to resume if `is_saved`.
+    AtOnce { line: String, is_saved: bool },
+    /// After this, and after saving.
+    After(&'static str),
+}
+
+struct Shared {
+    /// The signal that asked the run to stop; 0 if none did.
+    signal: AtomicUsize,
+    ending: Mutex<Ending>,
+    bar: Mutex<ProgressBar>,
+}
+
+/// Whether a run was asked to stop.
+#[derive(Clone)]
+pub struct Stop(Arc<Shared>);
 
 impl Stop {
+    /// Nothing asks yet; `ending` holds at first.
+    pub fn new(ending: Ending) -> Stop {
+        let (ending, bar) = (Mutex::new(ending), Mutex::new(ProgressBar::hidden()));
+        Stop(Arc::new(Shared { signal: AtomicUsize::new(0), ending, bar }))
+    }
+
     /// From here on these signals do not end the process, but ask the run to stop: SIGINT (Ctrl-C),
     /// SIGTERM (`kill`, job schedulers, containers) and SIGHUP (a closed terminal; not under
-    /// `nohup`).
+    /// `nohup`). Each is answered at once; a second one ends the process.
     ///
     /// # Errors
     /// What the system says.
     pub fn on_signals(&self) -> Result<()> {
-        let listen = |signal| {
-            register_usize(signal, Arc::clone(&self.0), signal as usize)
-                .map_err(|error| Error::usage(format!("cannot listen for signals: {error}")))
-        };
-        listen(SIGINT)?;
-        listen(SIGTERM)?;
+        let mut signals = vec![SIGINT, SIGTERM];
         #[cfg(unix)]
         if !is_ignored(SIGHUP) {
-            listen(SIGHUP)?;
+            signals.push(SIGHUP);
         }
+        let mut signals = Signals::new(signals)
+            .map_err(|error| Error::usage(format!("cannot listen for signals: {error}")))?;
+        let stop = self.clone();
+        std::thread::spawn(move || signals.forever().for_each(|signal| stop.answer(signal)));
         Ok(())
+    }
+
+    fn answer(&self, signal: i32) {
+        let code = 128 + signal;
+        let is_first = self.ask(signal as usize);
+        self.lock(&self.0.bar).suspend(|| match &*self.lock(&self.0.ending) {
+            Ending::AtOnce { line, is_saved } => {
+                tell(line);
+                exit(if *is_saved && signal == SIGINT { 0 } else { code });
+            }
+            Ending::After(_) if !is_first => {
+                complain!("ended at once: the steps since the last checkpoint are lost");
+                exit(code);
+            }
+            Ending::After(what) => {
+                complain!("stopping after {what}, then saving; once more ends it at once");
+            }
+        });
+    }
+
+    /// True for the first to ask.
+    fn ask(&self, signal: usize) -> bool {
+        let order = Ordering::Relaxed;
+        self.0.signal.compare_exchange(0, signal, order, order).is_ok()
+    }
+
+    fn lock<'a, T>(&self, value: &'a Mutex<T>) -> std::sync::MutexGuard<'a, T> {
+        value.lock().expect("nothing panics under the lock")
+    }
+
+    /// How the run ends from here on.
+    pub fn ends(&self, ending: Ending) {
+        *self.lock(&self.0.ending) = ending;
+    }
+
+    /// Answers appear above this bar.
+    pub fn above(&self, bar: ProgressBar) {
+        *self.lock(&self.0.bar) = bar;
     }
 
     /// Nobody reads the output any more.
     pub fn closed_pipe(&self) {
-        self.0.store(SIGPIPE, Ordering::Relaxed);
+        self.ask(SIGPIPE);
     }
 
     /// Whether the run should stop.
     pub fn is_asked(&self) -> bool {
-        self.0.load(Ordering::Relaxed) != 0
+        self.0.signal.load(Ordering::Relaxed) != 0
+    }
+
+    /// The last line of a run that stopped and saved.
+    pub fn tell(&self, line: &str) {
+        if self.0.signal.load(Ordering::Relaxed) != SIGPIPE {
+            tell(line);
+        }
     }
 
     /// The exit code of a run that stopped and saved: 0 after Ctrl-C, otherwise what a shell reports
     /// for the signal, so that a script does not take the run for finished.
     pub fn exit_code(&self) -> ExitCode {
-        match self.0.load(Ordering::Relaxed) {
+        match self.0.signal.load(Ordering::Relaxed) {
             signal if signal == SIGINT as usize => ExitCode::SUCCESS,
             signal => ExitCode::from(128 + signal as u8),
         }
+    }
+}
+
+/// Prints a line; to standard error if its reader has ended first, as `tee` does on Ctrl-C.
+fn tell(line: &str) {
+    if try_print(&format!("{line}\n")).is_err() {
+        complain!("{line}");
     }
 }
 

@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use carp::error::Result;
+use carp::error::{Error, Result};
 use carp::run_folder::RunFolder;
 use carp::run_result::RunResult;
-use carp::train::{Monitor, Outcome, TrainEvent, Trainer, train};
+use carp::train::{Monitor, Outcome, TrainEvent, train};
+use carp::trainer::Trainer;
 use clap::Args;
 use evaluations::online_knn::OnlineKnn;
 use files::check_output_folder;
@@ -16,8 +17,9 @@ use crate::bars::message_bar;
 use crate::config_args::ConfigArgs;
 use crate::device::DeviceArgs;
 use crate::print::{say, try_print};
-use crate::stop::Stop;
+use crate::stop::{Ending, Stop};
 use crate::threads::on_threads;
+use crate::verify::write_op;
 
 #[derive(Args)]
 pub struct TrainArgs {
@@ -29,7 +31,7 @@ pub struct TrainArgs {
     #[arg(long, value_name = "DIR", conflicts_with = "resume")]
     out: Option<PathBuf>,
     /// Resume the run in this folder, with its settings.
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["preset", "sets", "data", "strict", "loss_variant", "fuse", "conv"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["preset", "sets", "data", "strict", "loss_variant", "fuse", "conv", "digest"])]
     resume: Option<PathBuf>,
 }
 
@@ -38,7 +40,10 @@ pub fn run(args: &TrainArgs) -> Result<ExitCode> {
     check_output_folder(folder.unwrap_or(Path::new("runs")))?;
     let device = args.device.open()?;
     let earlier = args.resume.as_deref().map(RunFolder::open).transpose()?;
-    if let Some((folder, checkpoint)) = &earlier
+    if let Some((_, _, Some(line))) = &earlier {
+        say!("warning: {line}");
+    }
+    if let Some((folder, checkpoint, _)) = &earlier
         && let Some(result) = folder.result(checkpoint)?
     {
         say!("{} has already finished", folder.path().display());
@@ -46,33 +51,44 @@ pub fn run(args: &TrainArgs) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let config = match &earlier {
-        Some((_, checkpoint)) => checkpoint.config()?,
+        Some((_, checkpoint, _)) => checkpoint.config()?,
         None => args.config.load()?,
     };
-    let stop = Stop::default();
-    let mut screen = Screen { bar: ProgressBar::hidden(), stop: &stop };
+    let stop = Stop::new(Ending::AtOnce {
+        line: "stopped before the first step: there is nothing to save".to_owned(),
+        is_saved: args.resume.is_some(),
+    });
+    stop.on_signals()?;
+    let mut screen = Screen { bar: ProgressBar::hidden(), stop: &stop, folder: PathBuf::new() };
     let outcome = on_threads(config.train.threads, || {
-        let trainer = Trainer::new(&config, device)?;
+        let mut trainer = Trainer::planned(&config, device)?;
+        let planned_bytes = trainer.learner().executor().plan().bytes();
+        let mebibytes = planned_bytes as f64 / f64::from(1 << 20);
+        screen.line(&format!("one step needs {mebibytes:.1} MiB, planned in advance"));
+        trainer.initialize();
         let mut knn = OnlineKnn::new(&config, trainer.splits(), device)?;
         if knn.is_none() && trainer.splits().test.is_some() {
             screen.line("warning: no labelled images are held out: k-NN accuracy is not measured");
         }
         // Created last: a run that cannot start leaves nothing behind.
         let (folder, resume) = match earlier {
-            Some((folder, checkpoint)) => (folder, Some(checkpoint)),
+            Some((folder, checkpoint, _)) => (folder, Some(checkpoint)),
             None => {
                 let name = args.config.preset_name();
                 (RunFolder::create(args.out.as_deref(), &name, &config)?, None)
             }
         };
         let path = folder.path().to_owned();
+        screen.folder.clone_from(&path);
         screen.line(&format!("run folder: {}", path.display()));
         let monitor = knn.as_mut().map(|knn| knn as &mut dyn Monitor);
-        stop.on_signals()?;
         let show = &mut |event: TrainEvent| screen.show(event);
         Ok((train(trainer, monitor, folder, resume.as_ref(), &|| stop.is_asked(), show)?, path))
     });
     screen.bar.finish_and_clear();
+    if let Err(Error::NonFinite { op: Some(op), .. }) = &outcome {
+        write_op(&screen.folder.join("non-finite.safetensors"), op);
+    }
     let (outcome, path) = outcome?;
     match outcome {
         Outcome::Finished(result) => {
@@ -80,32 +96,44 @@ pub fn run(args: &TrainArgs) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Outcome::Stopped { step } => {
-            let path = path.display();
-            say!("stopped after step {step}; resume with: carp train --resume {path}");
+            stop.tell(&stopped(step, &path));
             Ok(stop.exit_code())
         }
     }
+}
+
+fn stopped(step: usize, folder: &Path) -> String {
+    format!("stopped after step {step}; resume with: carp train --resume {}", folder.display())
 }
 
 /// The terminal during a run.
 struct Screen<'a> {
     bar: ProgressBar,
     stop: &'a Stop,
+    folder: PathBuf,
 }
 
 impl Screen<'_> {
     fn show(&mut self, event: TrainEvent) {
         match event {
-            TrainEvent::Start { first_step, steps, planned_bytes } => {
-                let mebibytes = planned_bytes as f64 / f64::from(1 << 20);
-                self.line(&format!("one step needs {mebibytes:.1} MiB, planned in advance"));
+            TrainEvent::Start { first_step, steps } => {
                 self.bar = message_bar(steps).with_position(first_step as u64);
                 self.bar.reset_eta();
+                self.stop.above(self.bar.clone());
             }
+            TrainEvent::Measure { step, is_saved } if is_saved && step > 0 => {
+                let line = stopped(step, &self.folder);
+                self.stop.ends(Ending::AtOnce { line, is_saved });
+            }
+            TrainEvent::Measure { step, .. } if step > 0 => {
+                self.stop.ends(Ending::After("k-NN and one step"));
+            }
+            TrainEvent::Measure { .. } => {}
             TrainEvent::Knn { step, accuracy } => {
                 self.line(&format!("step {step:>6}: k-NN accuracy {:.2} %", 100.0 * accuracy));
             }
             TrainEvent::Step(metrics) => {
+                self.stop.ends(Ending::After("this step"));
                 self.bar.set_position(metrics.step as u64);
                 self.bar.set_message(format!(
                     "loss {:.3} = consistency {:.3} + entropy {:.3}  {:.0} images/s  waiting \

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use carp::error::Result;
-use carp::run_folder::checkpoint_of;
+use carp::kept_checkpoints::checkpoint_of;
 use clap::{Args, Subcommand};
 use evaluations::backbone::{candidates, choose, compare};
 use evaluations::export::export;

@@ -205,22 +205,48 @@ fn a_loss_that_is_not_finite_names_its_origin_and_keeps_the_checkpoint() {
             "optimizer.final_lr=1e30",
         ],
     );
-    fails(&output, 1, &["the loss is", "at step", "first value that is not finite", "base_lr"]);
+    fails(&output, 1, &["the loss is not finite in step 2", "by batch_norm of student", "base_lr"]);
     assert!(!temp.path().join("x/result.json").exists());
+    assert!(stdout(&output).contains("replay it with: carp audit x/non-finite.safetensors"));
+    let audit = stdout(&carp(temp.path(), &["audit", "x/non-finite.safetensors"]));
+    assert!(audit.contains("(op, 5 outputs)\n       y.4[0] is "), "{audit}");
 }
 
 #[test]
 fn weights_that_are_not_finite_are_not_saved() {
     let temp = TempDir::new().unwrap();
     // The loss is looked at before the update: only the weights tell what the last step did.
-    let lr = ["optimizer.base_lr=1e300", "optimizer.final_lr=1e300"].map(|set| ["--set", set]);
     let one = ["--out", "x", "--set", "optimizer.name=sgd", "--set", "train.epochs=1"];
-    let one = [&one[..], &["--set", "data.train_size=16"], lr.as_flattened()].concat();
-    fails(&train(temp.path(), &one), 1, &["after step 1", "nothing was saved", "base_lr"]);
+    let one = [&one[..], &["--set", "data.train_size=16"]].concat();
     let folder = temp.path().join("x");
-    assert!(
-        !folder.join("checkpoint.safetensors").exists() && !folder.join("result.json").exists()
-    );
+    let refused = |sets: [&str; 4], parts: &[&str]| {
+        let sets = sets.map(|set| ["--set", set]);
+        let output = train(temp.path(), &[&one[..], sets.as_flattened()].concat());
+        fails(&output, 1, &[&["a weight is not finite in step 1", "base_lr"], parts].concat());
+        assert!(stdout(&output).contains("nothing was saved"), "{output:?}");
+        let written = |name: &str| folder.join(name).exists();
+        assert!(!written("checkpoint.safetensors") && !written("result.json"));
+        written("non-finite.safetensors")
+    };
+    let decay = ["optimizer.weight_decay=1e38", "optimizer.final_weight_decay=1e38"];
+    let [lr, last] = ["optimizer.base_lr=1e300", "optimizer.final_lr=1e300"];
+    assert!(!refused([lr, last, decay[0], decay[1]], &["is input lr"]));
+    let [lr, last] = ["optimizer.base_lr=1e10", "optimizer.final_lr=1e10"];
+    let first = "student.backbone.conv1.weight by sgd of optimizer";
+    assert!(refused([lr, last, decay[0], decay[1]], &[first]));
+    let audit = stdout(&carp(temp.path(), &["audit", "x/non-finite.safetensors"]));
+    assert!(audit.contains("y.0[") && audit.contains("inf"), "{audit}");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_step_that_no_machine_has_memory_for_is_refused_at_once() {
+    let temp = TempDir::new().unwrap();
+    let sets = ["model.prototypes=16777216", "model.bottleneck=65536", "optimizer.name=sgd"];
+    let sets = sets.map(|set| ["--set", set]);
+    let output = train(temp.path(), &[&["--out", "x"][..], sets.as_flattened()].concat());
+    fails(&output, 1, &["TiB are needed, this machine has", "GiB", "model.prototypes lower"]);
+    assert!(!temp.path().join("x").exists());
 }
 
 #[test]

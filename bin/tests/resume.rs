@@ -6,7 +6,7 @@ mod common;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::{carp, fails, pictures, result, stdout, train, train_command};
 use files::FolderLock;
@@ -49,7 +49,7 @@ fn signals_stop_a_run_and_save_it() {
         let heed = format!("--default-signal={signal}");
         let launcher = if cfg!(target_os = "linux") { &["env", &heed][..] } else { &["env"] };
         let mut command = started_by(launcher, &inner, temp.path());
-        let mut run = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut run = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         wait_for_a_step(&temp.path().join(signal), &mut run);
         let pid = run.id().to_string();
         assert!(Command::new("kill").args(["-s", signal, &pid]).status().unwrap().success());
@@ -57,8 +57,52 @@ fn signals_stop_a_run_and_save_it() {
         assert_eq!(output.status.code(), Some(code), "{signal}");
         let text = stdout(&output);
         assert!(text.contains(&format!("resume with: carp train --resume {signal}")), "{text}");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.starts_with("stopping after this step, then saving"), "{said}");
         assert!(temp.path().join(signal).join("checkpoint.safetensors").is_file(), "{signal}");
     }
+}
+
+/// Sends Ctrl-C to a run that nothing keeps; returns its exit code and all its output.
+///
+/// # Panics
+/// If it does not end within a second or so.
+fn interrupted(run: Child) -> (Option<i32>, String) {
+    let start = Instant::now();
+    let pid = run.id().to_string();
+    assert!(Command::new("kill").args(["-s", "INT", &pid]).status().unwrap().success());
+    let output = run.wait_with_output().unwrap();
+    assert!(start.elapsed() < Duration::from_millis(1500), "{:?}", start.elapsed());
+    (output.status.code(), stdout(&output) + &String::from_utf8_lossy(&output.stderr))
+}
+
+#[test]
+fn before_the_first_step_and_behind_the_last_a_run_stops_at_once() {
+    let temp = TempDir::new().unwrap();
+    // Measurements take seconds, steps milliseconds.
+    let sets = ["data.test_size=12000", "knn.batch_size=1", "knn.every_epochs=0"];
+    let sets = sets.map(|set| ["--set", set]);
+    let start = |out: &str| {
+        let inner = train_command(temp.path(), &[&["--out", out], sets.as_flattened()].concat());
+        let mut command = started_by(&["env", "--default-signal=INT"], &inner, temp.path());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let run = start("x");
+    while !temp.path().join("x/metrics.jsonl").exists() {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let (code, told) = interrupted(run);
+    assert_eq!(code, Some(130));
+    assert!(told.ends_with("stopped before the first step: there is nothing to save\n"), "{told}");
+
+    let mut run = start("y");
+    wait_for_a_step(&temp.path().join("y"), &mut run);
+    // The other seven steps, and the checkpoint.
+    std::thread::sleep(Duration::from_millis(700));
+    let (code, told) = interrupted(run);
+    assert_eq!(code, Some(0));
+    assert!(told.ends_with("stopped after step 8; resume with: carp train --resume y\n"), "{told}");
+    assert!(!temp.path().join("y/result.json").exists());
 }
 
 #[test]
@@ -169,4 +213,69 @@ fn runs_do_not_share_a_folder() {
     assert_eq!(contents(&folder), before);
     drop(lock);
     assert!(resume().status.success());
+}
+
+/// A run with a checkpoint after each of two epochs, its folder, and its steps' numbers.
+fn two_epochs(folder: &Path) -> (serde_json::Value, Vec<String>) {
+    assert!(train(folder.parent().unwrap(), &["--out", "x"]).status.success());
+    (result(folder)["weights_sha256"].clone(), numbers(folder))
+}
+
+/// What `metrics.jsonl` says, without times.
+fn numbers(folder: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(folder.join("metrics.jsonl")).unwrap();
+    let numbers = |line: &str| {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        format!("{} {} {}", line["step"], line["loss"], line["knn"])
+    };
+    text.lines().map(numbers).collect()
+}
+
+#[test]
+fn a_broken_checkpoint_falls_back_to_the_one_before() {
+    let temp = TempDir::new().unwrap();
+    let folder = temp.path().join("x");
+    let (digest, steps) = two_epochs(&folder);
+    let file = folder.join("checkpoint.safetensors");
+    let mut bytes = std::fs::read(&file).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&file, &bytes).unwrap();
+    let resumed = carp(temp.path(), &["train", "--resume", "x"]);
+    assert!(resumed.status.success(), "{}", String::from_utf8_lossy(&resumed.stderr));
+    let text = stdout(&resumed);
+    let told = "goes on from the checkpoint before it, after step 4";
+    assert_eq!(text.lines().filter(|line| line.contains(told)).count(), 1, "{text}");
+    assert_eq!((&result(&folder)["weights_sha256"], numbers(&folder)), (&digest, steps));
+    assert_eq!(std::fs::read(folder.join("checkpoint-broken.safetensors")).unwrap(), bytes);
+}
+
+#[test]
+fn a_picture_that_cannot_be_written_loses_no_result() {
+    let temp = TempDir::new().unwrap();
+    let folder = temp.path().join("x");
+    std::fs::create_dir_all(folder.join("neighbours.png")).unwrap();
+    let output = train(temp.path(), &["--out", "x"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(stdout(&output).contains("warning: no picture of the neighbours"), "{output:?}");
+    assert!(result(&folder)["knn_pixels"].is_number());
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn links_and_devices_are_written_through() {
+    let temp = TempDir::new().unwrap();
+    let [folder, disk] = ["x", "disk"].map(|name| temp.path().join(name));
+    [&folder, &disk].iter().for_each(|folder| std::fs::create_dir(folder).unwrap());
+    let files = ["config.toml", "metrics.jsonl", "checkpoint.safetensors", "result.json"];
+    for file in files {
+        std::os::unix::fs::symlink(disk.join(file), folder.join(file)).unwrap();
+    }
+    std::os::unix::fs::symlink("/dev/full", folder.join("neighbours.png")).unwrap();
+    let output = train(temp.path(), &["--out", "x"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(stdout(&output).contains("no picture of the neighbours"), "{}", stdout(&output));
+    assert!(files.iter().all(|file| folder.join(file).is_symlink() && disk.join(file).is_file()));
+    assert!(disk.join("checkpoint-previous.safetensors").is_file());
+    assert!(folder.join("neighbours.png").is_symlink());
 }

@@ -145,6 +145,24 @@ impl Checkpoint {
         data.map_err(|error| Error::data(&self.path, format!("carp.data: {error}")))
     }
 
+    /// Compares the data of that run with these; returns a line if it does not say which they were.
+    ///
+    /// # Errors
+    /// Other data.
+    pub fn check_data(&self, now: &Fingerprint) -> Result<Option<String>> {
+        let Some(then) = self.data()? else {
+            let line = "the checkpoint does not say what its data were: they may have changed";
+            return Ok(Some(line.to_owned()));
+        };
+        match then.difference(now) {
+            None => Ok(None),
+            Some(difference) => Err(Error::usage(format!(
+                "the data are not those that the run began with: {difference}; bring them back, \
+                 or start a new run"
+            ))),
+        }
+    }
+
     /// SHA-256 of the weights, as [`weights_sha256`] of its tensors.
     pub fn weights_sha256(&self) -> String {
         weights_digest(self.parts())

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use autograd::RecordedOp;
+
 /// An error of this crate and of those that use it.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -11,18 +13,20 @@ pub enum Error {
     /// Shapes or settings that an op refuses.
     #[error("{0}")]
     Tensor(#[from] tensor::Error),
-    /// An infinite or NaN loss.
+    /// An infinite or NaN number in a step.
     #[error(
-        "the loss is {loss} at step {step}: the first value that is not finite is {origin}; \
-         lower optimizer.base_lr or add optimizer.warmup_epochs"
+        "{what} not finite in step {step}: the first value that is not finite is {origin}; lower \
+         optimizer.base_lr or add optimizer.warmup_epochs"
     )]
     NonFinite {
-        /// The loss.
-        loss: f32,
-        /// The step, from 0.
+        /// Where it showed, such as `the loss is`.
+        what: &'static str,
+        /// The step, from 1.
         step: usize,
         /// Kind and name of the first value that is not finite.
         origin: String,
+        /// The op that made it of finite numbers, if one did in this step.
+        op: Option<Box<RecordedOp>>,
     },
     /// Infinite or NaN weights after a finite loss.
     #[error(

@@ -1,7 +1,8 @@
 //! Student, teacher and optimizer on a device, and the three parts of a step.
 
-use autograd::{Executor, Phase, Value};
+use autograd::{Executor, NonFinite, Phase, Value};
 
+use crate::diversity::{self, Diversity};
 use crate::error::{Error, Result};
 use crate::layout;
 use crate::step::{Optimizer, Step, StepConfig, ViewGroup};
@@ -65,8 +66,12 @@ impl Learner {
     }
 
     /// Draws the student's weights; the teacher starts as a copy of the student, running
-    /// statistics included.
+    /// statistics included, and the optimizer's state as zero.
     pub fn initialize(&mut self, seed: u64) {
+        for state in [&self.step.optimizer_state, &self.step.gradient_sums].into_iter().flatten() {
+            let elements = self.executor.graph().shape(*state).elements();
+            self.executor.write(*state, &vec![0.0; elements]);
+        }
         for (index, param) in self.step.student.params.all().iter().enumerate() {
             let elements = self.executor.graph().shape(param.value).elements();
             let data = self.step.student.params.initial(index, elements, seed);
@@ -97,36 +102,53 @@ impl Learner {
     }
 
     /// Student, teacher and loss of the written views, with the prototypes in the order of
-    /// `permutation` `[K]`; `step` is only for the error.
+    /// `permutation` `[K]`; `step`, from 0, is only for the error.
     ///
     /// # Errors
     /// A loss that is not finite: names the first op at fault. A device fault.
     pub fn forward(&mut self, step: usize, permutation: &[u32]) -> Result<Terms> {
-        self.executor.write_u32(self.step.permutation, permutation);
+        self.write_partition(permutation);
         self.executor.run(Phase::Forward)?;
-        let terms = Terms {
-            loss: self.executor.scalar(self.step.loss),
-            consistency: self.executor.scalar(self.step.consistency),
-            entropy: self.executor.scalar(self.step.entropy),
-        };
-        self.executor.finish()?;
-        if terms.loss.is_finite() {
-            return Ok(terms);
-        }
-        let origin = match self.executor.first_non_finite() {
-            Some((what, name)) => format!("{what} {name}"),
-            None => "the loss alone".to_owned(),
-        };
-        Err(Error::NonFinite { loss: terms.loss, step, origin })
+        self.terms(step)
     }
 
-    /// Gradients of the last [`Learner::forward`]; `first` starts a new sum.
+    /// As [`Learner::forward`], with a look at the teacher's features and prototypes.
     ///
     /// # Errors
-    /// A device fault.
-    pub fn backward(&mut self, first: bool) -> Result<()> {
-        self.executor.write(self.step.scalars.keep, &[if first { 0.0 } else { 1.0 }]);
-        Ok(self.executor.run(Phase::Backward)?)
+    /// As [`Learner::forward`]; too little memory.
+    pub fn observed_forward(
+        &mut self,
+        step: usize,
+        permutation: &[u32],
+    ) -> Result<(Terms, Diversity)> {
+        self.write_partition(permutation);
+        let [features, embeddings] =
+            self.executor.run_reading(Phase::Forward, self.step.observed)?;
+        let terms = self.terms(step)?;
+        let (dim, block) = (self.config.head.bottleneck, self.config.partition_size);
+        // Whole blocks of the step's partition, at least one.
+        let blocks = (diversity::PROTOTYPES / block).clamp(1, permutation.len() / block);
+        let mut prototypes = Vec::with_capacity(blocks * block * dim);
+        for &row in &permutation[..blocks * block] {
+            let row = self.executor.read_part(self.step.prototypes, row as usize * dim, dim);
+            prototypes.extend(row);
+        }
+        let sizes = (2 * self.config.batch, dim, block);
+        Ok((terms, Diversity::of(&features, &embeddings, &prototypes, sizes)?))
+    }
+
+    /// Gradients of the last [`Learner::forward`]; `first` starts a new sum. `step` is only for the
+    /// error.
+    ///
+    /// # Errors
+    /// A gradient that is not finite: names the first op at fault. A device fault.
+    pub fn backward(&mut self, step: usize, first: bool) -> Result<()> {
+        self.write_accumulation(first);
+        self.executor.run(Phase::Backward)?;
+        if self.executor.is_fed_finite(Phase::Update) {
+            return Ok(());
+        }
+        Err(self.non_finite("a gradient is", step, &[Phase::Forward, Phase::Backward])?)
     }
 
     /// Moves the teacher towards the student, then the student along its gradients.
@@ -134,6 +156,22 @@ impl Learner {
     /// # Errors
     /// A device fault.
     pub fn update(&mut self, settings: UpdateSettings) -> Result<()> {
+        self.write_update(settings);
+        Ok(self.executor.run(Phase::Update)?)
+    }
+
+    /// Writes the order of the prototypes, `[K]`.
+    pub fn write_partition(&mut self, permutation: &[u32]) {
+        self.executor.write_u32(self.step.permutation, permutation);
+    }
+
+    /// Writes whether the gradients start a new sum.
+    pub fn write_accumulation(&mut self, first: bool) {
+        self.executor.write(self.step.scalars.keep, &[if first { 0.0 } else { 1.0 }]);
+    }
+
+    /// Writes the settings of an update.
+    pub fn write_update(&mut self, settings: UpdateSettings) {
         let scalars = self.step.scalars;
         self.executor.write(scalars.lr, &[settings.lr]);
         self.executor.write(scalars.weight_decay, &[settings.weight_decay]);
@@ -143,7 +181,50 @@ impl Learner {
             let correction = [power(adamw.betas.0), power(adamw.betas.1)];
             self.executor.write(scalars.correction, &correction);
         }
-        Ok(self.executor.run(Phase::Update)?)
+    }
+
+    fn terms(&mut self, step: usize) -> Result<Terms> {
+        let Step { loss, consistency, entropy, .. } = self.step;
+        let [loss, consistency, entropy] =
+            [loss, consistency, entropy].map(|term| self.executor.scalar(term));
+        self.executor.finish()?;
+        if loss.is_finite() {
+            return Ok(Terms { loss, consistency, entropy });
+        }
+        Err(self.non_finite("the loss is", step, &[Phase::Forward])?)
+    }
+
+    /// Whether all is finite that a resumed run needs.
+    pub fn is_finite(&mut self) -> bool {
+        self.saved_values().into_iter().all(|value| self.executor.is_finite(value))
+    }
+
+    /// The error of a step in which `what` is not finite, from its ops run anew.
+    pub(crate) fn non_finite(
+        &mut self,
+        what: &'static str,
+        step: usize,
+        phases: &[Phase],
+    ) -> Result<Error> {
+        let (origin, op) = match self.executor.first_non_finite(phases)? {
+            Some(NonFinite::Given(kind, name)) => (format!("{kind} {name}"), None),
+            Some(NonFinite::Op(op, name)) if name.is_empty() => (op.name(), Some(op)),
+            Some(NonFinite::Op(op, name)) => (format!("{name} by {}", op.name()), Some(op)),
+            None => ("none, when its ops run anew".to_owned(), None),
+        };
+        Ok(Error::NonFinite { what, step: step + 1, origin, op })
+    }
+
+    /// The bits of everything that a step changes and a later one reads: a copy to go back to.
+    pub fn state(&mut self) -> Vec<Vec<f32>> {
+        self.saved_values().into_iter().map(|value| self.executor.read(value)).collect()
+    }
+
+    /// Goes back to a [`Learner::state`] of a learner with the same settings.
+    pub fn set_state(&mut self, state: &[Vec<f32>]) {
+        for (value, data) in self.saved_values().into_iter().zip(state) {
+            self.executor.write(value, data);
+        }
     }
 
     /// All tensors that a resumed run needs: student, teacher, optimizer, and with accumulation the

@@ -1,5 +1,5 @@
-//! The folder of a run: `config.toml`, `metrics.jsonl`, `checkpoint.safetensors`, `result.json` and
-//! the image `neighbours.png`. The file `lock` keeps a second process out while one trains.
+//! The folder of a run: `config.toml`, `metrics.jsonl`, `checkpoint.safetensors` and the one before
+//! it, `result.json` and the image `neighbours.png`. The file `lock` keeps a second process out while one trains.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -12,38 +12,10 @@ use crate::checkpoint::{self, Checkpoint, Progress};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::fingerprint::Fingerprint;
+use crate::kept_checkpoints::{self, checkpoint_of};
 use crate::learner::NamedTensor;
+use crate::metrics::{KnnLine, Metrics};
 use crate::run_result::RunResult;
-
-/// One line of `metrics.jsonl` per step.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Metrics {
-    /// Steps done.
-    pub step: usize,
-    /// Epochs done, as a fraction.
-    pub epoch: f64,
-    /// C + H of the micro-batch, in nats.
-    pub loss: f32,
-    /// C.
-    pub consistency: f32,
-    /// H.
-    pub entropy: f32,
-    /// Learning rate.
-    pub lr: f64,
-    /// m of the teacher's moving average.
-    pub teacher_momentum: f64,
-    /// Images of the micro-batch over the time of the step.
-    pub images_per_second: f64,
-    /// Share of the step's time spent waiting for its views.
-    pub waiting: f64,
-}
-
-/// A line of `metrics.jsonl` for a measurement.
-#[derive(Serialize)]
-struct KnnLine {
-    step: usize,
-    knn: f64,
-}
 
 /// An open run folder, closed to other processes.
 pub struct RunFolder {
@@ -66,7 +38,7 @@ impl RunFolder {
             None => create_next(Path::new("runs"), name)?,
         };
         let lock = FolderLock::take(&path)?;
-        if checkpoint_path(&path).exists() {
+        if checkpoint_of(&path).exists() {
             return Err(Error::usage(format!(
                 "{} holds a checkpoint: resume it with --resume, or choose another --out",
                 path.display()
@@ -78,18 +50,19 @@ impl RunFolder {
         Ok(RunFolder { path, metrics, _lock: lock })
     }
 
-    /// Opens the folder of an earlier run, with its last checkpoint.
+    /// Opens the folder of an earlier run, with its last whole checkpoint, and a line if that is not
+    /// the last one.
     ///
     /// # Errors
     /// A folder that is in use, or files that cannot be read.
-    pub fn open(path: &Path) -> Result<(RunFolder, Checkpoint)> {
-        let checkpoint = checkpoint_path(path);
+    pub fn open(path: &Path) -> Result<(RunFolder, Checkpoint, Option<String>)> {
+        let checkpoint = checkpoint_of(path);
         // First, so that a folder that is no run's gets no lock.
         checkpoint.metadata().map_err(|source| Error::io(&checkpoint, source))?;
         let lock = FolderLock::take(path)?;
-        let checkpoint = Checkpoint::load(&checkpoint)?;
+        let (checkpoint, line) = kept_checkpoints::load(path)?;
         let metrics = open_metrics(path)?;
-        Ok((RunFolder { path: path.to_owned(), metrics, _lock: lock }, checkpoint))
+        Ok((RunFolder { path: path.to_owned(), metrics, _lock: lock }, checkpoint, line))
     }
 
     /// The result of the run, if `checkpoint` is its end.
@@ -163,7 +136,7 @@ impl RunFolder {
             .map_err(|source| Error::io(self.path.join("metrics.jsonl"), source))
     }
 
-    /// Replaces the last checkpoint.
+    /// Writes a checkpoint; the last one becomes the one before.
     ///
     /// # Errors
     /// I/O errors.
@@ -174,7 +147,17 @@ impl RunFolder {
         tensors: &[NamedTensor],
         progress: Progress,
     ) -> Result<()> {
-        checkpoint::save(&checkpoint_path(&self.path), config, data, tensors, progress)
+        // A checkpoint that outlives a power cut has all its steps' lines.
+        match self.metrics.sync_data() {
+            // A device or a pipe.
+            Err(error) if error.kind() == std::io::ErrorKind::InvalidInput => {}
+            synced => {
+                synced.map_err(|source| Error::io(self.path.join("metrics.jsonl"), source))?;
+            }
+        }
+        kept_checkpoints::save(&self.path, |path| {
+            checkpoint::save(path, config, data, tensors, progress)
+        })
     }
 
     /// Writes `result.json`.
@@ -185,16 +168,6 @@ impl RunFolder {
         let json = serde_json::to_string_pretty(result).expect("plain numbers") + "\n";
         Ok(write_atomically(&self.path.join("result.json"), json.as_bytes())?)
     }
-}
-
-/// The checkpoint of a run folder.
-fn checkpoint_path(folder: &Path) -> PathBuf {
-    folder.join("checkpoint.safetensors")
-}
-
-/// The checkpoint of a run folder, or the file itself.
-pub fn checkpoint_of(path: &Path) -> PathBuf {
-    if path.is_dir() { checkpoint_path(path) } else { path.to_owned() }
 }
 
 /// Creates the next free `runs/NAME-N`, which no other process gets.
@@ -235,6 +208,9 @@ mod tests {
             teacher_momentum: 0.99,
             images_per_second: 10.0,
             waiting: 0.0,
+            relative_loss: None,
+            diversity: None,
+            digest: None,
         }
     }
 
@@ -357,7 +333,7 @@ mod tests {
             let tensors = [("student.a".to_owned(), vec![1], vec![weight])];
             let progress = Progress { step, seconds: 1.0 };
             folder.save_checkpoint(&config, &Fingerprint::default(), &tensors, progress).unwrap();
-            let checkpoint = Checkpoint::load(&checkpoint_path(temp.path())).unwrap();
+            let checkpoint = Checkpoint::load(&checkpoint_of(temp.path())).unwrap();
             folder.result(&checkpoint).unwrap()
         };
         assert_eq!(save(3, 1.0), None);

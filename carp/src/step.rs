@@ -86,8 +86,8 @@ impl Network {
         weights
     }
 
-    /// Groups of images, one per resolution, to embeddings of all rows in order.
-    fn forward(&self, graph: &mut Graph, role: &str, groups: &[Value]) -> Result<Value> {
+    /// Groups of images, one per resolution, to features and embeddings of all rows in order.
+    fn forward(&self, graph: &mut Graph, role: &str, groups: &[Value]) -> Result<[Value; 2]> {
         graph.scope(role, |graph| {
             let features = graph.scope("backbone", |graph| {
                 let parts = groups
@@ -96,7 +96,8 @@ impl Network {
                     .collect::<Result<Vec<_>>>()?;
                 graph.concat_rows(&parts)
             })?;
-            graph.scope("head", |graph| self.head.embed(graph, features, true))
+            let embeddings = graph.scope("head", |g| self.head.embed(g, features, true))?;
+            Ok([features, embeddings])
         })
     }
 }
@@ -148,6 +149,10 @@ pub struct Step {
     pub consistency: Value,
     /// H, the entropy term.
     pub entropy: Value,
+    /// The teacher's features `[2*B,F]` and embeddings `[2*B,D]`: temporary.
+    pub observed: [Value; 2],
+    /// The teacher's prototypes, `[K,D]`.
+    pub prototypes: Value,
     /// The optimizer's state, named `optimizer.*`, initially zero.
     pub optimizer_state: Vec<Value>,
     /// With accumulation: the sums of gradients, named `gradient.*`.
@@ -186,9 +191,11 @@ impl Step {
 
         let images: Vec<Value> = views.iter().map(|group| group.images).collect();
         let teacher_images = teacher_views(g, config, &views)?;
+        let observed = teacher.forward(g, "teacher", &teacher_images)?;
+        let [_, embeddings] = student.forward(g, "student", &images)?;
         let inputs = LossInputs {
-            teacher: teacher.forward(g, "teacher", &teacher_images)?,
-            student: student.forward(g, "student", &images)?,
+            teacher: observed[1],
+            student: embeddings,
             student_prototypes: student.head.weight_v,
             teacher_prototypes: teacher.head.weight_v,
             permutation,
@@ -228,6 +235,8 @@ impl Step {
 
         let autograd::LossTerms { loss, consistency, entropy } = terms;
         let step = Step {
+            observed,
+            prototypes: teacher.head.weight_v,
             student,
             teacher,
             views,

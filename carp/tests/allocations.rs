@@ -4,7 +4,7 @@
 mod counting_allocator;
 
 use carp::config::Config;
-use carp::train::Trainer;
+use carp::trainer::Trainer;
 use carp::views::ViewPolicy;
 use datasets::Image;
 use tensor::Cpu;

@@ -49,7 +49,7 @@ fn train(config: &StepConfig) -> (Vec<f32>, Vec<f32>) {
             }
             random.shuffle(&mut order);
             losses.push(learner.forward(number, &order).unwrap().loss);
-            learner.backward(micro == 0).unwrap();
+            learner.backward(number, micro == 0).unwrap();
         }
         let (lr, weight_decay, teacher_momentum) = (0.01, 1e-4, 0.95);
         learner.update(UpdateSettings { lr, weight_decay, teacher_momentum, number }).unwrap();

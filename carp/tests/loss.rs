@@ -251,7 +251,7 @@ fn training_with_any_variant_gives_the_same_curve() {
                 }
                 random.shuffle(&mut order);
                 let terms = learner.forward(number, &order).unwrap();
-                learner.backward(true).unwrap();
+                learner.backward(number, true).unwrap();
                 let settings =
                     UpdateSettings { lr: 0.6, weight_decay: 1e-6, teacher_momentum: 0.95, number };
                 learner.update(settings).unwrap();

@@ -69,7 +69,7 @@ fn step_of(preset: &str) -> BTreeMap<&'static str, u32> {
     let mut learner = Learner::new(&step, &device).unwrap();
     let order: Vec<u32> = (0..step.head.prototypes as u32).collect();
     learner.forward(0, &order).unwrap();
-    learner.backward(true).unwrap();
+    learner.backward(0, true).unwrap();
     let settings = UpdateSettings { lr: 0.1, weight_decay: 1e-4, teacher_momentum: 0.9, number: 1 };
     learner.update(settings).unwrap();
     learner.executor_mut().finish().unwrap();

@@ -69,7 +69,7 @@ fn step(learner: &mut Learner, number: usize) -> f32 {
     let mut order: Vec<u32> = (0..PROTOTYPES as u32).collect();
     random.shuffle(&mut order);
     let terms = learner.forward(number, &order).unwrap();
-    learner.backward(true).unwrap();
+    learner.backward(number, true).unwrap();
     let lr = 0.03 / (number + 1) as f32;
     let settings =
         UpdateSettings { lr, weight_decay: 1e-4, teacher_momentum: 0.9, number: number + 1 };

@@ -1,9 +1,11 @@
 //! The sizes that a kernel needs besides its data.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{Error, Result, Shape};
 
 /// How a convolution is computed; the results differ only in rounding.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ConvAlgorithm {
     /// A sum of products per output.
     Direct,
@@ -46,7 +48,7 @@ impl ConvAlgorithm {
 /// `y[n,p,q,o] = sum over r,s,c of x[n, p*stride+r-padding, q*stride+s-padding, c] * w[o,r,s,c]`
 ///
 /// x is `[N,H,W,C]`, w is `[O,R,S,C]` (R x S the kernel), y is `[N,P,Q,O]`; pixels outside are 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Conv2d {
     /// Images.
     pub n: usize,
@@ -174,7 +176,7 @@ impl Conv2d {
 ///
 /// `y = relu((x - mean) inv_std gamma + beta + residual)`, `inv_std = 1/sqrt(var + eps)`; mean and
 /// variance are the batch's in training, else the running ones.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BatchNorm {
     /// N*H*W.
     pub rows: usize,
@@ -193,7 +195,7 @@ pub struct BatchNorm {
 }
 
 /// A pooling window over channels-last images `[N,H,W,C]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pool2d {
     /// Images.
     pub n: usize,
@@ -279,7 +281,7 @@ fn window(
 
 /// A matrix product `C[m,n] = op(A) op(B)`, row-major: A is `[m,k]`, or `[k,m]` if `trans_a`; B is
 /// `[k,n]`, or `[n,k]` if `trans_b`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gemm {
     /// Rows of C.
     pub m: usize,
@@ -301,7 +303,7 @@ impl Gemm {
 }
 
 /// The sizes of CARP's loss over logits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartitionLoss {
     /// Student views V, at least 2. The teacher also has views 0 and 1.
     pub views: usize,
@@ -367,7 +369,7 @@ impl PartitionLoss {
 }
 
 /// The sizes of CARP's loss from embeddings and prototypes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StreamingLoss {
     /// Sizes of the loss over logits.
     pub loss: PartitionLoss,

@@ -6,6 +6,8 @@
 //! the comment says otherwise, outputs are overwritten and must not overlap inputs; a value updated
 //! in place is an output.
 
+use serde::{Deserialize, Serialize};
+
 use crate::Slot;
 use crate::geometry::{BatchNorm, Conv2d, Gemm, PartitionLoss, Pool2d, StreamingLoss};
 
@@ -21,7 +23,7 @@ pub struct Io<'a> {
 }
 
 /// AdamW's constants.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AdamW {
     /// Decay rates of the two moments.
     pub betas: (f32, f32),
@@ -30,7 +32,7 @@ pub struct AdamW {
 }
 
 /// A function of one number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Unary {
     /// f(x) = ln x; f'(x) = 1 / x.
     Ln,
@@ -64,7 +66,7 @@ impl Unary {
 }
 
 /// A kernel. Scalars that change from step to step are inputs `[1]` on the device.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Kernel {
     /// `-> y`: y = value in every element.
     Fill(f32),

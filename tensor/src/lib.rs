@@ -11,6 +11,7 @@ pub mod arena;
 pub mod backend;
 pub mod cpu;
 pub mod error;
+pub mod fits;
 pub mod geometry;
 pub mod kernel;
 pub mod math;

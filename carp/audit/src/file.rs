@@ -208,6 +208,18 @@ impl<'a> Inputs<'a> {
         self.record.inputs.keys().filter(|n| n.starts_with(prefix)).map(String::as_str).collect()
     }
 
+    /// Elements of the tensors `out.PREFIX0`, `out.PREFIX1` and so on.
+    pub fn output_lens(&self, prefix: &str) -> Vec<usize> {
+        let output = |place| self.record.outputs.get(&format!("{prefix}{place}"));
+        (0..).map_while(output).map(|array| array.shape.iter().product()).collect()
+    }
+
+    /// Whether tensor `out.NAME` holds indices.
+    pub fn wants_i64(&self, name: &str) -> bool {
+        let output = self.record.outputs.get(name);
+        output.is_some_and(|array| matches!(array.numbers, Numbers::I64(_)))
+    }
+
     fn setting(&self, name: &str) -> Option<&'a Json> {
         self.used.borrow_mut().insert(format!("settings.{name}"));
         self.record.settings.get(name)

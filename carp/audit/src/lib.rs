@@ -4,16 +4,18 @@
 //! A file holds the inputs of one computation (`in.*`), another program's results, such as
 //! PyTorch's (`out.*`), and the tolerance. All computation is done by the crates `autograd` and
 //! `carp`, which are what is audited. In reading order: `file`, the format; `ops`, `losses`,
-//! `optimizers` and `networks`, the computations; `replay`, which runs them and compares.
+//! `optimizers`, `networks` and `op`, the computations; `replay`, which runs them and compares.
 
 mod file;
 mod losses;
 mod networks;
+mod op;
 mod ops;
 mod optimizers;
 mod replay;
 mod report;
 
 pub use file::{Array, Numbers};
+pub use op::write as write_op;
 pub use replay::audit;
 pub use report::{AuditReport, Comparison};

@@ -251,7 +251,7 @@ fn run_steps(
         loss.push(terms.loss);
         consistency.push(terms.consistency);
         entropy.push(terms.entropy);
-        learner.backward(true)?;
+        learner.backward(t, true)?;
         learner.update(UpdateSettings {
             lr: schedules.lr[t] as f32,
             weight_decay: schedules.weight_decay as f32,

@@ -7,7 +7,7 @@ use carp::learner::Device;
 
 use crate::file::{Array, Inputs, Outputs, Record};
 use crate::report::{AuditReport, Comparison};
-use crate::{losses, networks, ops, optimizers};
+use crate::{losses, networks, op, ops, optimizers};
 
 /// Replays `path` on a device and compares every output that it records.
 ///
@@ -49,6 +49,7 @@ fn replay(kind: &str, inputs: &mut Inputs, device: Device) -> Result<Outputs> {
         "carp_loss" => losses::from_logits(inputs, device),
         "carp_loss_embeddings" => losses::from_embeddings(inputs, device),
         "lars" | "sgd" | "adamw" => optimizers::optimizer(kind, inputs, device),
+        "op" => op::op(inputs, device),
         "schedule" => optimizers::schedule(inputs),
         "resnet" => networks::resnet(inputs, device),
         "carp_step" => networks::carp_step(inputs, device),
@@ -58,12 +59,20 @@ fn replay(kind: &str, inputs: &mut Inputs, device: Device) -> Result<Outputs> {
 
 fn compare(name: &str, got: &Array, want: &Array, record: &Record) -> Comparison {
     let (got, want) = (got.to_f64(), want.to_f64());
-    let largest = want.iter().fold(0.0f64, |most, w| most.max(w.abs()));
+    let finite = want.iter().filter(|number| number.is_finite());
+    let largest = finite.fold(0.0f64, |most, w| most.max(w.abs()));
     // A NaN on either side makes the difference NaN: that counts as infinitely far.
     let distance = |(g, w): (&f64, &f64)| {
         let error = (g - w).abs();
         if error.is_nan() { if g == w { 0.0 } else { f64::INFINITY } } else { error }
     };
     let error = got.iter().zip(&want).map(distance).fold(0.0, f64::max);
-    Comparison { name: name.to_owned(), error, allowed: record.abs + record.rel * largest }
+    let non_finite = got.iter().position(|number| !number.is_finite());
+    let non_finite = non_finite.map(|place| (place, got[place]));
+    Comparison {
+        name: name.to_owned(),
+        error,
+        allowed: record.abs + record.rel * largest,
+        non_finite,
+    }
 }

@@ -9,6 +9,8 @@ pub struct Comparison {
     pub error: f64,
     /// The tolerance: abs + rel * max |want|.
     pub allowed: f64,
+    /// Place and value of the first replayed number that is infinite or NaN.
+    pub non_finite: Option<(usize, f64)>,
 }
 
 impl Comparison {

@@ -109,8 +109,74 @@ fn invalid_records_are_one_line_that_names_the_fault() {
         assert!(error.contains(part), "{part:?} is not in {error:?}");
         assert_eq!(error.lines().count(), 1, "{error}");
     }
+    let op = |kernel: &str| other("op", &format!(r#"{{"kernel": {kernel}, "layer": "a"}}"#));
+    let gather = op(r#"{"GatherRows": {"columns": 1}}"#);
+    let (x0, y0) = (("in.x.0", vec![3], vec![1.0; 3]), ("out.y.0", vec![3], vec![0.0; 3]));
+    for (header, tensors, part) in [
+        (op(r#"{"Gather": 3}"#), vec![x0.clone(), y0.clone()], "setting kernel is {\"Gather\""),
+        (op("\"Copy\""), vec![x0.clone()], "in.x and out.y of [3] and [] elements: no Copy"),
+        (op("\"Copy\""), vec![y0.clone()], "no Copy"),
+        (gather, vec![x0.clone(), ("in.x.1", vec![3], vec![0.0; 3]), y0.clone()], "indices"),
+        (op("\"Copy\""), vec![x0, ("in.y.0", vec![1], vec![0.0]), y0], "in.y.0 and out.y.0"),
+    ] {
+        let file = record(&header, &tensors);
+        let error = audit::audit(file.path(), &Cpu).unwrap_err().to_string();
+        assert!(error.contains(part) && error.lines().count() == 1, "{error}");
+    }
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), b"not safetensors").unwrap();
     let error = audit::audit(file.path(), &Cpu).unwrap_err().to_string();
     assert!(error.contains("not a safetensors file"), "{error}");
+}
+
+/// Ops with indices and with values updated in place, through a file and back.
+#[test]
+fn an_op_is_replayed_from_its_file() {
+    use autograd::graph::DType;
+    use autograd::{Operand, RecordedOp};
+    use tensor::Kernel;
+
+    let numbers = |data: &[f32]| Operand {
+        dtype: DType::F32,
+        bits: data.iter().map(|number| number.to_bits()).collect(),
+    };
+    let indices = Operand { dtype: DType::U32, bits: vec![2, 0] };
+    let gather = RecordedOp {
+        kernel: Kernel::GatherRows { columns: 2 },
+        layer: "a".to_owned(),
+        place: 0,
+        inputs: vec![numbers(&[1.0, 2.0, 3.0, 4.0, f32::INFINITY, 6.0]), indices],
+        before: vec![None],
+        outputs: vec![numbers(&[f32::INFINITY, 6.0, 1.0, 2.0])],
+    };
+    // teacher = m teacher + (1 - m) student
+    let ema = RecordedOp {
+        kernel: Kernel::Ema,
+        inputs: vec![numbers(&[0.75]), numbers(&[4.0, 8.0])],
+        before: vec![Some(numbers(&[0.0, 16.0]))],
+        outputs: vec![numbers(&[1.0, 14.0])],
+        ..gather.clone()
+    };
+    let temp = tempfile::tempdir().unwrap();
+    let file = temp.path().join("op.safetensors");
+    let audited = |op: &RecordedOp| {
+        audit::write_op(&file, op).unwrap();
+        audit::audit(&file, &Cpu).unwrap()
+    };
+    for op in [&gather, &ema] {
+        let report = audited(op);
+        assert!(report.passed() && report.comparisons.len() == 1, "{report:?}");
+    }
+    let report = audited(&gather);
+    assert_eq!(report.comparisons[0].non_finite, Some((0, f64::INFINITY)));
+    let mut changed = ema;
+    changed.outputs[0].bits[1] ^= 1;
+    let report = audited(&changed);
+    assert!(!report.passed() && report.comparisons[0].non_finite.is_none(), "{report:?}");
+    // An index beyond the rows.
+    let mut beyond = gather;
+    beyond.inputs[1].bits[0] = 3;
+    audit::write_op(&file, &beyond).unwrap();
+    let error = audit::audit(&file, &Cpu).unwrap_err().to_string();
+    assert!(error.contains("in.x.1 should be indices into the others"), "{error}");
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::dataset::Dataset;
 
 /// A data set as used in a run.
+#[derive(Clone)]
 pub struct Splits {
     /// Training images, used without labels.
     pub pretrain: Arc<dyn Dataset>,

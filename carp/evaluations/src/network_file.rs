@@ -4,8 +4,8 @@ use std::path::Path;
 
 use carp::config::Config;
 use carp::error::{Error, Result};
+use carp::kept_checkpoints::checkpoint_of;
 use carp::nn::ResNetConfig;
-use carp::run_folder::checkpoint_of;
 use carp::views::EvalTransform;
 use datasets::Filter;
 use weights::WeightsFile;

@@ -95,17 +95,6 @@ impl OnlineKnn {
         Ok(Quality { accuracy, bank, queries, dim })
     }
 
-    /// k-NN accuracy of raw pixels, preprocessed as in evaluations.
-    ///
-    /// # Errors
-    /// An image that cannot be read.
-    fn pixels(&self) -> Result<f64> {
-        let transform = self.encoder.transform();
-        let bank = pixels(transform, &*self.bank, |_| ())?.of_all(&*self.bank)?;
-        let queries = pixels(transform, &*self.queries, |_| ())?.of_all(&*self.queries)?;
-        self.accuracy(&bank, &queries, transform.values())
-    }
-
     /// k-NN accuracy of features `[bank, dim]` and `[queries, dim]`.
     fn accuracy(&self, bank: &[f32], queries: &[f32], dim: usize) -> Result<f64> {
         let (bank_labels, query_labels) = (labels(&*self.bank), labels(&*self.queries));
@@ -163,12 +152,17 @@ impl Monitor for OnlineKnn {
         Ok(accuracy)
     }
 
-    fn finish(&mut self, folder: &Path) -> Result<f64> {
-        if let (Some(first), Some(last)) = (&self.first, &self.last) {
-            let rows = self.rows(first, last, ROWS, NEIGHBOURS)?;
-            draw(&folder.join("neighbours.png"), &rows)?;
-        }
-        self.pixels()
+    fn knn_of_pixels(&mut self) -> Result<f64> {
+        let transform = self.encoder.transform();
+        let bank = pixels(transform, &*self.bank, |_| ())?.of_all(&*self.bank)?;
+        let queries = pixels(transform, &*self.queries, |_| ())?.of_all(&*self.queries)?;
+        self.accuracy(&bank, &queries, transform.values())
+    }
+
+    fn draw(&mut self, folder: &Path) -> Result<()> {
+        let (Some(first), Some(last)) = (&self.first, &self.last) else { return Ok(()) };
+        let rows = self.rows(first, last, ROWS, NEIGHBOURS)?;
+        draw(&folder.join("neighbours.png"), &rows)
     }
 }
 

@@ -36,6 +36,35 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     written.map_err(|source| Error::io(path, source))
 }
 
+/// The regular file, there or not yet, that a write to `path` replaces, at the end of all links;
+/// `None` if the bytes go into a device or a pipe.
+///
+/// # Errors
+/// A folder in its place, or what the system says.
+pub fn replaced_file(path: &Path) -> Result<Option<PathBuf>> {
+    match target(path) {
+        Ok(Target::File(file)) => Ok(Some(file)),
+        Ok(Target::Stream) => Ok(None),
+        Err(source) => Err(Error::io(path, source)),
+    }
+}
+
+/// Gives a file another name in its folder, and waits until the disk knows.
+///
+/// # Errors
+/// I/O errors.
+pub fn rename(from: &Path, to: &Path) -> Result<()> {
+    rename_now(from, to).map_err(|source| Error::io(from, source))
+}
+
+fn rename_now(from: &Path, to: &Path) -> io::Result<()> {
+    std::fs::rename(from, to)?;
+    // Without it a power cut may bring the old name back. Some file systems know no such thing.
+    let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let _ = File::open(folder.unwrap_or(Path::new("."))).and_then(|folder| folder.sync_all());
+    Ok(())
+}
+
 /// Fails if [`write_atomically`] would: for a command to call before its work.
 ///
 /// # Errors
@@ -140,11 +169,7 @@ fn replace(file: &Path, bytes: &[u8]) -> io::Result<()> {
         }
         new.write_all(bytes)?;
         new.sync_all()?;
-        std::fs::rename(&partial, file)?;
-        // Without it a power cut may bring the old name back. Some file systems know no such thing.
-        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let _ = File::open(folder.unwrap_or(Path::new("."))).and_then(|folder| folder.sync_all());
-        Ok(())
+        rename_now(&partial, file)
     };
     // The partial file is useless; failing to remove it as well adds nothing.
     write().inspect_err(|_| drop(std::fs::remove_file(&partial)))

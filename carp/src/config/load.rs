@@ -8,13 +8,14 @@ use super::settings::Config;
 use crate::error::{Error, Result};
 
 /// The built-in presets: name and content.
-const PRESETS: [(&str, &str); 6] = [
+const PRESETS: [(&str, &str); 7] = [
     ("shapes", include_str!("../../presets/shapes.toml")),
     ("fashion-mnist", include_str!("../../presets/fashion-mnist.toml")),
     ("cifar10", include_str!("../../presets/cifar10.toml")),
     ("stl10", include_str!("../../presets/stl10.toml")),
     ("folder", include_str!("../../presets/folder.toml")),
     ("imagenet", include_str!("../../presets/imagenet.toml")),
+    ("minimal", include_str!("../../presets/minimal.toml")),
 ];
 
 impl Config {

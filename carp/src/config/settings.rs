@@ -170,6 +170,8 @@ pub struct TrainConfig {
     pub fuse: Passes,
     /// How to compute convolutions: auto, direct, winograd2 or winograd4; see docs/convolution.md.
     pub conv: ConvChoice,
+    /// Write each step's digest of loss and weights to `metrics.jsonl`; see docs/verify.md.
+    pub digest: bool,
 }
 
 impl Default for TrainConfig {
@@ -183,6 +185,7 @@ impl Default for TrainConfig {
             prefetch: 4,
             fuse: Passes::all(),
             conv: ConvChoice::Auto,
+            digest: false,
         }
     }
 }

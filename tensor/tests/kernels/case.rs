@@ -114,6 +114,20 @@ impl Case {
         self
     }
 
+    /// Elements of the inputs and of the outputs.
+    pub fn sizes(&self) -> (Vec<usize>, Vec<usize>) {
+        let outputs = self.outputs.iter().map(|output| output.before.bits().len());
+        (self.inputs.iter().map(|input| input.bits().len()).collect(), outputs.collect())
+    }
+
+    /// The input that holds indices.
+    pub fn indices(&self) -> Option<Vec<u32>> {
+        self.inputs.iter().find_map(|input| match input {
+            Data::Indices(indices) => Some(indices.clone()),
+            Data::Numbers(_) => None,
+        })
+    }
+
     fn name(&self) -> String {
         let lens: Vec<usize> = self.inputs.iter().map(|x| x.bits().len()).collect();
         format!("{:?} of {lens:?}", self.kernel)

@@ -25,10 +25,14 @@ macro_rules! families {
             cases::$cases().iter().for_each(Case::check);
         })*
 
+        fn all_cases() -> Vec<Case> {
+            [$(cases::$cases()),*].into_iter().flatten().collect()
+        }
+
         #[test]
         fn every_variant_has_a_case() {
-            let cases = [$(cases::$cases()),*];
-            let seen: HashSet<_> = cases.iter().flatten().map(|case| variant(&case.kernel)).collect();
+            let cases = all_cases();
+            let seen: HashSet<_> = cases.iter().map(|case| variant(&case.kernel)).collect();
             let missing: Vec<_> = VARIANTS.iter().filter(|name| !seen.contains(*name)).collect();
             assert!(missing.is_empty(), "no case of {missing:?}");
         }
@@ -134,5 +138,40 @@ fn all_finite_sees_a_single_bad_number() {
     for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         backend.write(slot.part(77_777, 1), &[bad]);
         assert!(!backend.all_finite(slot));
+    }
+}
+
+/// A kernel from a file is refused with operands of other sizes, and with indices beyond them.
+#[test]
+fn kernels_fit_their_operands_and_no_others() {
+    let cases = all_cases();
+    for case in &cases {
+        let (inputs, outputs) = case.sizes();
+        let kernel = case.kernel;
+        assert!(kernel.fits(&inputs, &outputs), "{kernel:?} {inputs:?} {outputs:?}");
+        // One more element anywhere; an operand more, or less.
+        let is_free = matches!(
+            kernel,
+            Kernel::Fill(_)
+                | Kernel::Sum(_)
+                | Kernel::SliceRows { .. }
+                | Kernel::SliceRowsBackward { .. }
+        );
+        for at in 0..inputs.len() + outputs.len() {
+            let (mut inputs, mut outputs) = (inputs.clone(), outputs.clone());
+            let left = inputs.len();
+            *inputs.iter_mut().chain(&mut outputs).nth(at).unwrap() += 1;
+            let is_index = kernel.index_input() == Some(at) && at < left;
+            let refused = !kernel.fits(&inputs, &outputs);
+            assert!(refused || is_free || is_index, "{kernel:?} {inputs:?} {outputs:?}");
+        }
+        let more = [&inputs[..], &[1]].concat();
+        assert!(!kernel.fits(&more, &outputs) || kernel == Kernel::ConcatRows, "{kernel:?}");
+        assert!(!kernel.fits(&inputs, &outputs[1..]), "{kernel:?}");
+        if let Some(indices) = case.indices() {
+            assert!(kernel.allows(&indices, &inputs, &outputs), "{kernel:?}");
+            let beyond = vec![u32::MAX; indices.len()];
+            assert!(indices.is_empty() || !kernel.allows(&beyond, &inputs, &outputs), "{kernel:?}");
+        }
     }
 }

@@ -1,0 +1,137 @@
+//! Looking inside a running step: what single ops read and write, and whether it is finite.
+
+use tensor::Result;
+
+use crate::executor::Executor;
+use crate::graph::{DType, Kind, Node, Phase, Value, ValueInfo};
+use crate::recorded_op::{Operand, RecordedOp};
+
+/// Where the first infinite or NaN number of a step is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum NonFinite {
+    /// In a value that the step starts from: its kind and name.
+    Given(&'static str, String),
+    /// In what an op makes of finite numbers: the op, and the name of the persistent value that it
+    /// updates, if it does.
+    Op(Box<RecordedOp>, String),
+}
+
+impl Executor {
+    /// Runs the op at `place` of the graph, and records what it reads and writes.
+    ///
+    /// # Errors
+    /// As [`Executor::run`].
+    pub fn record(&mut self, place: usize) -> Result<RecordedOp> {
+        let Node { kernel, inputs, outputs, layer, .. } = self.graph.nodes[place].clone();
+        let is_kept = |v: &Value| self.graph.info(*v).kind != Kind::Temp;
+        let in_place: Vec<bool> = outputs.iter().map(is_kept).collect();
+        let inputs = inputs.iter().map(|&v| self.operand(v)).collect();
+        let before = outputs.iter().zip(in_place).map(|(&v, is)| is.then(|| self.operand(v)));
+        let before = before.collect();
+        self.run_place(place)?;
+        self.backend.finish()?;
+        let outputs = outputs.iter().map(|&v| self.operand(v)).collect();
+        Ok(RecordedOp { kernel, layer, place, inputs, before, outputs })
+    }
+
+    /// Runs the ops of these phases one by one, from the inputs that were written last; returns the
+    /// first infinite or NaN number among inputs, parameters, and what the ops make. State is not
+    /// checked beforehand: a failed run has already changed it.
+    ///
+    /// # Errors
+    /// As [`Executor::run`].
+    pub fn first_non_finite(&mut self, phases: &[Phase]) -> Result<Option<NonFinite>> {
+        for (value, info) in self.graph.values.iter().enumerate() {
+            let kind = match info.kind {
+                Kind::Input => "input",
+                Kind::Param => "parameter",
+                Kind::State | Kind::Constant | Kind::Temp | Kind::Span => continue,
+            };
+            if info.dtype == DType::F32 && !self.backend.all_finite(self.plan.slots[value]) {
+                return Ok(Some(NonFinite::Given(kind, info.name.clone())));
+            }
+        }
+        for place in self.graph.places(phases) {
+            let op = self.record(place)?;
+            let mut outputs = self.graph.nodes[place].outputs.iter().zip(&op.outputs);
+            let found = outputs.find_map(|(v, output)| Some((v, output.first_non_finite()?.0)));
+            if let Some((&value, element)) = found {
+                let name = self.persistent_name(value, element);
+                return Ok(Some(NonFinite::Op(Box::new(op), name)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The name of the persistent value that an element of `value` belongs to; empty for others.
+    fn persistent_name(&self, value: Value, element: usize) -> String {
+        let member = self.graph.members(value).map_or(value, |members| {
+            let ranges = self.graph.ranges(members);
+            members[ranges.partition_point(|&(_, end)| end <= element)]
+        });
+        let ValueInfo { kind, name, .. } = self.graph.info(member);
+        if *kind == Kind::Temp { String::new() } else { name.clone() }
+    }
+
+    /// Whether all numbers of a persistent value are finite.
+    pub fn is_finite(&mut self, value: Value) -> bool {
+        self.backend.all_finite(self.slot(value))
+    }
+
+    /// Runs the ops of one phase as [`Executor::run`], and reads `values` when they are made.
+    ///
+    /// # Errors
+    /// As [`Executor::run`].
+    ///
+    /// # Panics
+    /// If no op of the phase makes one of them.
+    pub fn run_reading<const N: usize>(
+        &mut self,
+        phase: Phase,
+        values: [Value; N],
+    ) -> Result<[Vec<f32>; N]> {
+        let mut read = values.map(|_| Vec::new());
+        for place in self.graph.places(&[phase]) {
+            self.run_place(place)?;
+            for (value, data) in values.iter().zip(&mut read) {
+                if self.graph.nodes[place].outputs.contains(value) {
+                    data.resize(self.slot(*value).len, 0.0);
+                    self.backend.read(self.slot(*value), data);
+                }
+            }
+        }
+        self.backend.finish()?;
+        assert!(read.iter().all(|data| !data.is_empty()), "an op of the phase makes each value");
+        Ok(read)
+    }
+
+    /// Whether all numbers are finite that earlier phases make for this one: for `Update`, the
+    /// gradients.
+    pub fn is_fed_finite(&mut self, phase: Phase) -> bool {
+        let Executor { graph, plan, backend, .. } = self;
+        let mut is_finite = |v: &Value| backend.all_finite(plan.slots[v.index()]);
+        let read = graph.nodes.iter().filter(|node| node.phase == phase).flat_map(|n| &n.inputs);
+        read.into_iter().all(|v| {
+            let members = graph.members(*v).unwrap_or(std::slice::from_ref(v));
+            let ValueInfo { kind, dtype, .. } = graph.info(members[0]);
+            let is_made = *dtype == DType::F32 && matches!(kind, Kind::Temp | Kind::State);
+            // Anything may lie between the members of a span.
+            !is_made || is_finite(v) || members.iter().all(&mut is_finite)
+        })
+    }
+
+    /// The bits of a value that an op has just written or is about to read; zeros between the members
+    /// of a span.
+    fn operand(&mut self, value: Value) -> Operand {
+        let mut data = vec![0.0; self.slot(value).len];
+        self.backend.read(self.slot(value), &mut data);
+        let mut bits: Vec<u32> = data.iter().map(|number| number.to_bits()).collect();
+        if let Some(members) = self.graph.members(value) {
+            let ranges = self.graph.ranges(members);
+            for (this, next) in ranges.iter().zip(&ranges[1..]) {
+                bits[this.1..next.0].fill(0);
+            }
+        }
+        Operand { dtype: self.graph.info(value).dtype, bits }
+    }
+}

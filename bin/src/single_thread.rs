@@ -1,0 +1,50 @@
+//! The plainest execution there is, to compare others with.
+
+use rayon::{ThreadPool, ThreadPoolBuilder};
+use tensor::cpu::isa::Isa;
+use tensor::{Backend, Cpu, Device, Error, Io, Kernel, Result, Slot};
+
+/// The CPU with one thread and without special instructions.
+pub struct SingleThread;
+
+struct OnOneThread {
+    cpu: Box<dyn Backend>,
+    pool: ThreadPool,
+}
+
+impl Device for SingleThread {
+    fn workspace(&self, kernel: &Kernel) -> usize {
+        Cpu.workspace(kernel)
+    }
+
+    fn open(&self, elements: usize) -> Result<Box<dyn Backend>> {
+        let pool = ThreadPoolBuilder::new().num_threads(1).build();
+        let pool =
+            pool.map_err(|error| Error::device(format!("cannot start a thread: {error}")))?;
+        Ok(Box::new(OnOneThread { cpu: Cpu.open_with(Isa::Portable, elements)?, pool }))
+    }
+}
+
+impl Backend for OnOneThread {
+    fn write(&mut self, to: Slot, data: &[f32]) {
+        self.cpu.write(to, data);
+    }
+
+    fn write_u32(&mut self, to: Slot, data: &[u32]) {
+        self.cpu.write_u32(to, data);
+    }
+
+    fn read(&mut self, from: Slot, data: &mut [f32]) {
+        self.cpu.read(from, data);
+    }
+
+    fn run(&mut self, kernel: &Kernel, io: &Io) {
+        let OnOneThread { cpu, pool } = self;
+        pool.install(|| cpu.run(kernel, io));
+    }
+
+    fn all_finite(&mut self, x: Slot) -> bool {
+        let OnOneThread { cpu, pool } = self;
+        pool.install(|| cpu.all_finite(x))
+    }
+}

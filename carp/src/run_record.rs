@@ -1,0 +1,83 @@
+//! What a run has recorded of its steps, to compare a repetition with.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::checkpoint::Checkpoint;
+use crate::error::{Error, Result};
+use crate::learner::Terms;
+use crate::metrics::Metrics;
+use crate::run_result::RunResult;
+use crate::step_digest::step_digest;
+
+/// The steps in a run's `metrics.jsonl`, and the SHA-256 of the weights after some of them.
+pub struct RunRecord {
+    /// By steps done.
+    steps: BTreeMap<usize, Metrics>,
+    /// By steps done: who recorded it, and what.
+    weights: Vec<(usize, &'static str, String)>,
+}
+
+impl RunRecord {
+    /// Reads the record in a run's folder. A last line that is being written is left out.
+    ///
+    /// # Errors
+    /// Files that cannot be read.
+    pub fn read(folder: &Path) -> Result<RunRecord> {
+        let file = folder.join("metrics.jsonl");
+        let text = std::fs::read_to_string(&file).map_err(|source| Error::io(file, source))?;
+        // Lines of k-NN are not lines of steps.
+        let steps = text.lines().filter_map(|line| serde_json::from_str::<Metrics>(line).ok());
+        let steps = steps.map(|metrics| (metrics.step, metrics)).collect();
+        let mut record = RunRecord { steps, weights: Vec::new() };
+        if let Ok(text) = std::fs::read_to_string(folder.join("result.json"))
+            && let Ok(result) = serde_json::from_str::<RunResult>(&text)
+        {
+            record.weights.push((result.steps, "result.json", result.weights_sha256));
+        }
+        Ok(record)
+    }
+
+    /// Adds what a checkpoint says.
+    ///
+    /// # Errors
+    /// A checkpoint without its progress.
+    pub fn add(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+        let step = checkpoint.progress()?.step;
+        self.weights.push((step, "the checkpoint", checkpoint.weights_sha256()));
+        Ok(())
+    }
+
+    /// The last recorded step.
+    pub fn last_step(&self) -> usize {
+        self.steps.keys().copied().max().unwrap_or(0)
+    }
+
+    /// Whether each of these steps, counted from 1, has a digest.
+    pub fn has_digests(&self, mut steps: impl Iterator<Item = usize>) -> bool {
+        steps.all(|step| self.steps.get(&step).is_some_and(|metrics| metrics.digest.is_some()))
+    }
+
+    /// How a repeated step, counted from 1, differs from the record, if it does.
+    pub fn difference(&self, step: usize, terms: Terms, weights: &str) -> Option<String> {
+        if let Some(metrics) = self.steps.get(&step) {
+            let pairs = [
+                ("loss", metrics.loss, terms.loss),
+                ("consistency", metrics.consistency, terms.consistency),
+                ("entropy", metrics.entropy, terms.entropy),
+            ];
+            if let Some((term, was, is)) = pairs.into_iter().find(|(_, was, is)| was != is) {
+                return Some(format!("{term} was {was}, is {is}"));
+            }
+            if let Some(was) = &metrics.digest
+                && *was != step_digest(terms, weights)
+            {
+                let is = step_digest(terms, weights);
+                return Some(format!("the loss is the same, the digest was {was}, is {is}"));
+            }
+        }
+        let other = |(at, _, was): &&(usize, &str, String)| *at == step && was != weights;
+        let (_, by, was) = self.weights.iter().find(other)?;
+        Some(format!("SHA-256 of the weights is {weights}, {by} has {was}"))
+    }
+}

@@ -1,0 +1,273 @@
+//! A run in progress, step by step (docs/method.md, 1.7).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use autograd::Phase;
+use datasets::Splits;
+use tensor::random::{Purpose, Stream};
+
+use crate::checkpoint::Progress;
+use crate::config::Config;
+use crate::diversity::Diversity;
+use crate::error::{Error, Result};
+use crate::learner::{Device, Learner, Terms, UpdateSettings};
+use crate::metrics::Metrics;
+use crate::pipeline::{Batch, Pipeline, PipelineConfig};
+use crate::schedule::Cosine;
+
+/// Learning rate, weight decay and teacher momentum over the steps of a run.
+struct Schedules {
+    lr: Cosine,
+    weight_decay: Cosine,
+    teacher_momentum: Cosine,
+}
+
+impl Schedules {
+    fn new(config: &Config, steps: usize, steps_per_epoch: usize) -> Schedules {
+        let optimizer = &config.optimizer;
+        let teacher = &config.teacher;
+        Schedules {
+            lr: Cosine {
+                warmup_steps: (optimizer.warmup_epochs * steps_per_epoch).min(steps),
+                warmup_start: optimizer.warmup_start_lr,
+                ..Cosine::new(config.lr(), optimizer.final_lr, steps)
+            },
+            weight_decay: Cosine::new(optimizer.weight_decay, optimizer.final_weight_decay, steps),
+            teacher_momentum: Cosine::new(teacher.momentum, teacher.final_momentum, steps),
+        }
+    }
+}
+
+/// A run in progress.
+pub struct Trainer<'a> {
+    config: &'a Config,
+    splits: Splits,
+    learner: Learner,
+    schedules: Schedules,
+    steps: usize,
+    steps_per_epoch: usize,
+    permutation: Vec<u32>,
+}
+
+impl<'a> Trainer<'a> {
+    /// Opens the data, plans the step and draws the initial weights.
+    ///
+    /// # Errors
+    /// Data that cannot be read, or settings that do not fit together or to the data.
+    pub fn new(config: &'a Config, device: Device) -> Result<Trainer<'a>> {
+        let mut trainer = Trainer::planned(config, device)?;
+        trainer.initialize();
+        Ok(trainer)
+    }
+
+    /// As [`Trainer::new`], but all weights are 0 until [`Trainer::initialize`], which takes its time
+    /// where there are many.
+    ///
+    /// # Errors
+    /// As [`Trainer::new`].
+    pub fn planned(config: &'a Config, device: Device) -> Result<Trainer<'a>> {
+        let splits = config.data.open(config.seed)?;
+        let step_config = config.step();
+        let batch = step_config.batch;
+        let steps_per_epoch = splits.pretrain.len() / batch;
+        if steps_per_epoch == 0 {
+            return Err(Error::usage(format!(
+                "train.batch_size is {batch}, {} has {} images: set train.batch_size lower",
+                splits.pretrain.name(),
+                splits.pretrain.len()
+            )));
+        }
+        let learner = Learner::new(&step_config, device)?;
+        let steps = config.train.epochs * steps_per_epoch;
+        let schedules = Schedules::new(config, steps, steps_per_epoch);
+        let permutation = vec![0; config.model.prototypes];
+        Ok(Trainer { config, splits, learner, schedules, steps, steps_per_epoch, permutation })
+    }
+
+    /// Draws the initial weights.
+    pub fn initialize(&mut self) {
+        self.learner.initialize(self.config.seed);
+    }
+
+    /// The same run on another device.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn on(&self, device: Device) -> Result<Trainer<'a>> {
+        let config = self.config;
+        let schedules = Schedules::new(config, self.steps, self.steps_per_epoch);
+        Ok(Trainer {
+            config,
+            splits: self.splits.clone(),
+            learner: Learner::new(&config.step(), device)?,
+            schedules,
+            steps: self.steps,
+            steps_per_epoch: self.steps_per_epoch,
+            permutation: vec![0; config.model.prototypes],
+        })
+    }
+
+    /// Its settings.
+    pub fn config(&self) -> &'a Config {
+        self.config
+    }
+
+    /// The training data and the labelled splits.
+    pub fn splits(&self) -> &Splits {
+        &self.splits
+    }
+
+    /// Total steps: micro-batches of all epochs.
+    pub fn steps(&self) -> usize {
+        self.steps
+    }
+
+    /// Student, teacher and optimizer.
+    pub fn learner(&mut self) -> &mut Learner {
+        &mut self.learner
+    }
+
+    /// Batches for the steps from `first_step` on.
+    ///
+    /// # Errors
+    /// Threads that cannot be started.
+    pub fn pipeline(&self, first_step: usize) -> Result<Pipeline> {
+        Pipeline::start(
+            Arc::clone(&self.splits.pretrain),
+            self.config.views.views(),
+            PipelineConfig {
+                seed: self.config.seed,
+                batch: self.config.train.batch_size,
+                partial: false,
+                first_step,
+                steps: self.steps,
+                ahead: self.config.train.prefetch,
+                threads: self.config.threads(),
+            },
+        )
+    }
+
+    /// One step on a batch: docs/method.md, 1.7.
+    ///
+    /// # Errors
+    /// A loss that is not finite, or a device fault.
+    pub fn step(&mut self, step: usize, batch: &Batch) -> Result<Terms> {
+        self.write_views(batch);
+        self.draw_partition(step);
+        let terms = self.learner.forward(step, &self.permutation)?;
+        self.backward_and_update(step)?;
+        Ok(terms)
+    }
+
+    /// As [`Trainer::step`], with a look at the teacher's features and prototypes on the way.
+    ///
+    /// # Errors
+    /// As [`Trainer::step`].
+    pub fn observed_step(&mut self, step: usize, batch: &Batch) -> Result<(Terms, Diversity)> {
+        self.write_views(batch);
+        self.draw_partition(step);
+        let observed = self.learner.observed_forward(step, &self.permutation)?;
+        self.backward_and_update(step)?;
+        Ok(observed)
+    }
+
+    fn backward_and_update(&mut self, step: usize) -> Result<()> {
+        self.learner.backward(step, self.starts_sum(step))?;
+        if self.ends_sum(step) {
+            self.learner.update(self.update_settings(step))?;
+        }
+        Ok(())
+    }
+
+    /// Writes all that [`Trainer::step`] writes and runs nothing; returns the phases that it runs.
+    pub(crate) fn prepare(&mut self, step: usize, batch: &Batch) -> &'static [Phase] {
+        self.write_views(batch);
+        self.draw_partition(step);
+        self.learner.write_partition(&self.permutation);
+        self.learner.write_accumulation(self.starts_sum(step));
+        if !self.ends_sum(step) {
+            return &[Phase::Forward, Phase::Backward];
+        }
+        self.learner.write_update(self.update_settings(step));
+        &[Phase::Forward, Phase::Backward, Phase::Update]
+    }
+
+    fn write_views(&mut self, batch: &Batch) {
+        for (group, pixels) in batch.groups.iter().enumerate() {
+            self.learner.write_group(group, pixels);
+        }
+    }
+
+    /// Micro-batches accumulate gradients until an update: whether this is the first one.
+    pub(crate) fn starts_sum(&self, step: usize) -> bool {
+        (step % self.steps_per_epoch).is_multiple_of(self.config.train.accumulation)
+    }
+
+    /// Whether an update follows this micro-batch; one always follows the last of an epoch.
+    fn ends_sum(&self, step: usize) -> bool {
+        let next = step % self.steps_per_epoch + 1;
+        next.is_multiple_of(self.config.train.accumulation) || next == self.steps_per_epoch
+    }
+
+    fn update_settings(&self, step: usize) -> UpdateSettings {
+        UpdateSettings {
+            lr: self.schedules.lr.at(step) as f32,
+            weight_decay: self.schedules.weight_decay.at(step) as f32,
+            teacher_momentum: self.schedules.teacher_momentum.at(step) as f32,
+            number: self.updates_until(step) + 1,
+        }
+    }
+
+    /// The metrics of a step.
+    pub(crate) fn metrics(
+        &self,
+        step: usize,
+        terms: Terms,
+        elapsed: Duration,
+        waited: Duration,
+    ) -> Metrics {
+        let Terms { loss, consistency, entropy } = terms;
+        let seconds = elapsed.as_secs_f64();
+        Metrics {
+            step: step + 1,
+            epoch: (step + 1) as f64 / self.steps_per_epoch as f64,
+            loss,
+            consistency,
+            entropy,
+            lr: self.schedules.lr.at(step),
+            teacher_momentum: self.schedules.teacher_momentum.at(step),
+            images_per_second: self.config.train.batch_size as f64 / seconds,
+            waiting: waited.as_secs_f64() / seconds,
+            relative_loss: self.relative_loss(loss),
+            diversity: None,
+            digest: None,
+        }
+    }
+
+    /// The loss as a share of ln N_B, where collapsed runs are; none if that is 0.
+    fn relative_loss(&self, loss: f32) -> Option<f32> {
+        let block = self.config.model.partition_size;
+        (block > 1).then(|| loss / (block as f32).ln())
+    }
+
+    /// Whether another `every_epochs` epochs are complete (never if 0).
+    pub(crate) fn is_due(&self, every_epochs: usize, progress: Progress) -> bool {
+        every_epochs > 0 && progress.step.is_multiple_of(every_epochs * self.steps_per_epoch)
+    }
+
+    fn updates_until(&self, step: usize) -> usize {
+        let accumulation = self.config.train.accumulation;
+        let per_epoch = self.steps_per_epoch.div_ceil(accumulation);
+        step / self.steps_per_epoch * per_epoch + step % self.steps_per_epoch / accumulation
+    }
+
+    /// The order of the prototypes, a new uniform permutation for every micro-batch.
+    fn draw_partition(&mut self, step: usize) {
+        for (place, index) in (0..).zip(&mut self.permutation) {
+            *index = place;
+        }
+        Stream::new(self.config.seed, Purpose::Partition, 0, step as u64)
+            .shuffle(&mut self.permutation);
+    }
+}

@@ -4,12 +4,16 @@
 # in mid-run. Fails if two differ. Takes some minutes, on a processor with AVX-512.
 #   tools/digest_table.sh            print the table
 #   tools/digest_table.sh --write    put it into docs/reproducibility.md
+# BUILDS chooses builds ("release debug"), EMULATED the emulator's numbers of threads ("1 2 3 5 8").
 set -euo pipefail
 cd "$(dirname "$0")/.."
 page=docs/reproducibility.md
 threads=(1 2 3 5 8)
-cargo build --quiet -p bin
-cargo build --quiet -p bin --release
+builds=${BUILDS:-release debug}
+emulated=${EMULATED:-${threads[*]}}
+for build in $builds; do
+    cargo build --quiet -p bin --profile "${build/debug/dev}"
+done
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -41,12 +45,17 @@ digest() {
     sed -n 's/.*"weights_sha256": *"\([0-9a-f]*\)".*/\1/p' "$run/result.json"
 }
 
+# A row of the table; runs with these numbers of threads.
 row() {
-    local name=$1 carp=$2 way count sum
-    shift 2
+    local name=$1 carp=$2 counts=" $3 " way count sum
+    shift 3
     printf '| %s |' "$name"
     for way in straight stopped; do
         for count in "${threads[@]}"; do
+            if [[ $counts != *" $count "* ]]; then
+                printf ' |'
+                continue
+            fi
             sum=$(digest "$carp" "$way" "$@" --set "train.threads=$count")
             echo "$sum" >> "$work/sums"
             printf ' %s |' "${sum:0:8}"
@@ -61,12 +70,12 @@ row() {
     printf ' stopped: 1 thread |'
     printf ' %s |' "${threads[@]:1}"
     printf '\n|---|%s\n' "$(printf -- '---|%.0s' $(seq $((2 * ${#threads[@]}))))"
-    for build in release debug; do
+    for build in $builds; do
         for isa in portable avx2 avx512; do
-            CARP_ISA=$isa row "$build, CPU, $isa" "target/$build/carp" --device cpu
+            CARP_ISA=$isa row "$build, CPU, $isa" "target/$build/carp" "${threads[*]}" --device cpu
         done
     done
-    row "release, emulator" target/release/carp --device emulate
+    row "release, emulator" target/release/carp "$emulated" --device emulate
 } | tee "$work/table"
 differing=$(sort -u "$work/sums" | wc -l)
 if [ "$differing" != 1 ]; then

@@ -130,7 +130,7 @@ impl Winograd {
             return fit / of_part * of_part;
         }
         let chain = winograd_chain_tiles(self.conv, self.side);
-        let is_whole = |images: &usize| images * self.tiles_per_image() % chain == 0;
+        let is_whole = |images: &usize| (images * self.tiles_per_image()).is_multiple_of(chain);
         let least = (1..=chain).find(is_whole).expect("as many images as tiles of a chain");
         (fit / least * least).max(least).min(of_part)
     }

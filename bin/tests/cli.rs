@@ -321,10 +321,10 @@ fn emulated_kernels_train_and_show_what_fusion_saves() {
     let table = stdout(&bench);
     let [unfused, softmax, streaming] =
         ["unfused", "fused-softmax", "streaming"].map(|variant| counts(&table, variant));
-    for number in [0, 2] {
-        assert!(unfused[number] > softmax[number], "{table}");
-        assert!(softmax[number] > streaming[number], "{table}");
-    }
+    let [launches, _, transactions] = [0, 1, 2];
+    assert!(unfused[launches] > 5 * softmax[launches].max(streaming[launches]), "{table}");
+    assert!(unfused[transactions] > softmax[transactions], "{table}");
+    assert!(softmax[transactions] > streaming[transactions], "{table}");
     let json = carp(temp.path(), &[&args[..], &["--json", "x.json"]].concat());
     fails(&json, 2, &["--json"]);
 }

@@ -144,7 +144,8 @@ fn parse(path: &Path) -> File {
     while let [first, after @ ..] = rest {
         rest = after;
         match (first.as_str(), after) {
-            ("use", _) => {
+            // Not the `use<>` of a type.
+            ("use", [next, ..]) if next != "<" => {
                 let mut found = Vec::new();
                 rest = tree(after, &[], &mut found);
                 for (name, mut path) in found {

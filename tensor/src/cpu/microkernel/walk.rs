@@ -33,7 +33,7 @@ pub struct Walk {
 impl Walk {
     /// The indices along the first two axes, in order.
     #[inline(always)]
-    pub fn outer(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
+    pub fn outer(&self) -> impl Iterator<Item = (usize, usize)> {
         let [rows, columns, _] = self.inner;
         (0..rows).flat_map(move |i| (0..columns).map(move |j| (i, j)))
     }

@@ -239,8 +239,9 @@ fn a_step_waits_only_where_the_loss_is_read() {
     *counts.lock().unwrap() = Counts::default();
     step(&mut learner, 1);
     let counts = counts.lock().unwrap();
-    // Loss, C and H in sequence, and the check for faults: nothing runs in between.
-    assert_eq!(counts.waits, 4);
+    // Loss, C and H in sequence, whether the two values that the update reads are finite, and the
+    // check for faults: nothing runs in between.
+    assert_eq!(counts.waits, 6);
     assert_eq!(counts.allocations, 0);
     assert!(counts.launches > 100, "{} launches", counts.launches);
 }

@@ -113,7 +113,7 @@ fn deepcluster_v2(inputs: &Inputs, mut replay: Replay) -> Result<Outputs> {
     let centroids = replay.param("centroids")?;
     let g = &mut replay.graph;
     let mut list = Vec::new();
-    for (head, labels) in labels.chunks(batch).enumerate() {
+    for (head, labels) in labels.chunks(batch.max(1)).enumerate() {
         let (index, shares) = deepcluster_v2::targets(labels, views, clusters);
         let centroids = g.slice_rows(centroids, head, 1)?;
         list.push(Head {

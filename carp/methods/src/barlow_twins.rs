@@ -43,11 +43,11 @@ impl BarlowTwins {
         let diagonal = g.scale(products, 1.0 / batch);
         let minus_one = g.fill(g.shape(diagonal), -1.0);
         let short = g.add(diagonal, minus_one)?;
-        let invariance = squares(g, short)?;
+        let invariance = squares(g, short);
 
         let all = squared_products(g, x, y)?;
         let all = g.scale(all, 1.0 / (batch * batch));
-        let own = squares(g, diagonal)?;
+        let own = squares(g, diagonal);
         let own = g.scale(own, -1.0);
         let redundancy = g.add(all, own)?;
         let redundancy = g.scale(redundancy, self.lambda);

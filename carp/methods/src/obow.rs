@@ -48,8 +48,8 @@ impl Obow {
         words: Value,
         mean_distance: Value,
     ) -> Result<Value> {
-        let images = g.shape(maps)[0];
         let x = inner_positions(g, maps)?;
+        let images = g.shape(maps)[0];
         let distances = squared_distances(g, x, words)?;
         let (rows, count) = (g.shape(distances).rows(), g.shape(distances).columns());
 

@@ -48,7 +48,7 @@ impl VicReg {
         }
         let minus_y = g.scale(y, -1.0);
         let difference = g.add(x, minus_y)?;
-        let distance = squares(g, difference)?;
+        let distance = squares(g, difference);
         let mut loss = g.scale(distance, self.invariance / g.shape(x).elements() as f32);
         for view in [x, y] {
             let centred = centre(g, view)?;
@@ -85,7 +85,7 @@ fn covariance(g: &mut Graph, x: Value) -> Result<Value> {
     let degrees = (shape.rows() - 1) as f32;
     let all = squared_products(g, x, x)?;
     let variances = column_products(g, x, x)?;
-    let own = squares(g, variances)?;
+    let own = squares(g, variances);
     let own = g.scale(own, -1.0);
     let others = g.add(all, own)?;
     Ok(g.scale(others, 1.0 / (degrees * degrees * shape.columns() as f32)))

@@ -35,7 +35,8 @@ impl Graph {
         self.in_phase(Phase::Backward, |graph| {
             for at in (0..ops).rev() {
                 let node = graph.nodes[at].clone();
-                let dys: Vec<_> = node.outputs.iter().map(|v| grads[v.index()]).collect();
+                let dy = |v: &Value| grads[v.index()].filter(|_| reached[v.index()]);
+                let dys: Vec<_> = node.outputs.iter().map(dy).collect();
                 let wanted: Vec<_> = node.inputs.iter().map(|v| reached[v.index()]).collect();
                 if dys.iter().all(Option::is_none) || !wanted.contains(&true) {
                     continue;
@@ -62,7 +63,8 @@ impl Graph {
         Ok(wrt.iter().map(|v| grads[v.index()]).collect())
     }
 
-    /// For each value, whether it is, or depends on, one of `sources`.
+    /// For each value, whether it is, or depends on, one of `sources`, other than through a detached
+    /// one.
     fn reached_from(&self, sources: &[Value]) -> Vec<bool> {
         let mut reached = vec![false; self.values.len()];
         for source in sources {
@@ -70,7 +72,7 @@ impl Graph {
         }
         for node in &self.nodes {
             if node.inputs.iter().any(|v| reached[v.index()]) {
-                for output in &node.outputs {
+                for output in node.outputs.iter().filter(|&v| !self.detached.contains(v)) {
                     reached[output.index()] = true;
                 }
             }

@@ -101,6 +101,8 @@ pub struct Graph {
     pub(crate) nodes: Vec<Node>,
     pub(crate) spans: Vec<Span>,
     pub(crate) constants: Vec<(Value, Vec<u32>)>,
+    /// Values that no gradient passes through.
+    pub(crate) detached: Vec<Value>,
     layer: String,
     phase: Option<Phase>,
 }
@@ -174,6 +176,24 @@ impl Graph {
         let value = self.value(name, Shape::from([data.len()]), Kind::Constant, DType::U32);
         self.constants.push((value, data));
         value
+    }
+
+    /// Numbers that never change, row by row.
+    ///
+    /// # Panics
+    /// If `data` does not have the shape's number of elements.
+    pub fn constant(&mut self, name: &str, shape: impl Into<Shape>, data: &[f32]) -> Value {
+        let value = self.value(name, shape.into(), Kind::Constant, DType::F32);
+        assert_eq!(self.shape(value).elements(), data.len(), "numbers for {name}");
+        self.constants.push((value, data.iter().map(|x| x.to_bits()).collect()));
+        value
+    }
+
+    /// x as a constant: no gradient passes through the result.
+    pub fn detach(&mut self, x: Value) -> Value {
+        let y = self.apply(Kernel::Copy, &[x], self.shape(x));
+        self.detached.push(y);
+        y
     }
 
     /// Lays out `members`, all of one kind, contiguously in this order, and returns a value that

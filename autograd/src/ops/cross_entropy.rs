@@ -2,9 +2,9 @@
 //!
 //! x `[R,C]`, class c_r of row r, `l = log_softmax(x)`: `y[r] = -l[r, c_r]`; `dx[r,c] = dy[r]
 //! (exp(l[r,c]) - 1[c = c_r])`. Classes are given as positions in the row-major logits, `index[r] =
-//! r C + c_r`, so log-softmax, gather and scale suffice.
+//! r C + c_r`, so log-softmax, gather and scale suffice. `ln sum_c exp(x[r,c]) = x[r,0] - l[r,0]`.
 
-use tensor::{Error, Kernel, Result, Shape};
+use tensor::{Error, Kernel, Result};
 
 use crate::graph::{DType, Graph, Value};
 
@@ -21,9 +21,26 @@ impl Graph {
             return Err(Error::shape("cross_entropy", detail));
         }
         let log_probabilities = self.log_softmax(x);
-        let picked = Kernel::GatherRows { columns: 1 };
-        let picked = self.apply(picked, &[log_probabilities, index], Shape::from([sx[0]]));
+        let picked = self.pick(log_probabilities, index);
         Ok(self.scale(picked, -1.0))
+    }
+
+    /// The logarithm of the sum of the exponentials of each row of x `[R,C]`: `[R]`.
+    ///
+    /// # Errors
+    /// If x is not a matrix.
+    pub fn log_sum_exp(&mut self, x: Value) -> Result<Value> {
+        let rows = self.shape(x).rows();
+        let first = cross_entropy_index(self.shape(x).columns(), vec![0; rows]);
+        let first = self.constant_u32("first", first);
+        let below = self.cross_entropy(x, first)?;
+        let first = self.pick(x, first);
+        self.add(first, below)
+    }
+
+    /// The elements of x at `index` `[R]`: `[R]`.
+    fn pick(&mut self, x: Value, index: Value) -> Value {
+        self.apply(Kernel::GatherRows { columns: 1 }, &[x, index], self.shape(index))
     }
 }
 

@@ -7,6 +7,7 @@ pub mod conv2d;
 pub mod cross_entropy;
 pub mod gather;
 pub mod gemm;
+pub mod largest;
 pub mod normalize;
 pub mod optimizer;
 pub mod pointwise;

@@ -79,6 +79,16 @@ impl Graph {
         Ok(self.apply(Kernel::AddBias, &[x, bias], sx))
     }
 
+    /// a / b, element by element, of one shape: the kernel of the logarithm's gradient. It has no
+    /// gradient of its own.
+    ///
+    /// # Errors
+    /// If the shapes differ.
+    pub fn divide(&mut self, a: Value, b: Value) -> Result<Value> {
+        self.same_shape("divide", a, b)?;
+        Ok(self.apply(Kernel::UnaryBackward(Unary::Ln), &[b, a], self.shape(a)))
+    }
+
     /// f(x), elementwise.
     pub fn unary(&mut self, function: Unary, x: Value) -> Value {
         self.apply(Kernel::Unary(function), &[x], self.shape(x))

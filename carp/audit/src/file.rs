@@ -203,6 +203,24 @@ impl<'a> Inputs<'a> {
         Ok(data.iter().map(|&index| index as u32).collect())
     }
 
+    /// Tensor `in.NAME` as indices below `bound`: shape and elements, none where it is -100, PyTorch's
+    /// mark of a label that does not count.
+    ///
+    /// # Errors
+    /// If it is missing, of another type, or has another element.
+    pub fn labels(&self, name: &str, bound: usize) -> Result<(&'a [usize], Vec<Option<u32>>)> {
+        let array = self.array(name)?;
+        let Numbers::I64(data) = &array.numbers else {
+            return Err(self.invalid(&format!("in.{name} is not I64")));
+        };
+        let label = |&index: &i64| match usize::try_from(index) {
+            Ok(label) if label < bound => Ok(Some(label as u32)),
+            _ if index == -100 => Ok(None),
+            _ => Err(self.invalid(&format!("in.{name} holds {index}, should be below {bound}"))),
+        };
+        Ok((&array.shape, data.iter().map(label).collect::<Result<_>>()?))
+    }
+
     /// Names of all tensors `in.PREFIX*`, without `in.`.
     pub fn names(&self, prefix: &str) -> Vec<&'a str> {
         self.record.inputs.keys().filter(|n| n.starts_with(prefix)).map(String::as_str).collect()
@@ -263,6 +281,15 @@ impl<'a> Inputs<'a> {
     pub fn flag(&self, name: &str) -> Result<bool> {
         let value = self.setting(name).and_then(Json::as_bool);
         value.ok_or_else(|| self.bad_setting(name, "true or false"))
+    }
+
+    /// A string.
+    ///
+    /// # Errors
+    /// If it is missing or something else.
+    pub fn text(&self, name: &str) -> Result<&'a str> {
+        let value = self.setting(name).and_then(Json::as_str);
+        value.ok_or_else(|| self.bad_setting(name, "a string"))
     }
 
     /// A list of numbers.

@@ -2,12 +2,14 @@
 //! format.
 //!
 //! A file holds the inputs of one computation (`in.*`), another program's results, such as
-//! PyTorch's (`out.*`), and the tolerance. All computation is done by the crates `autograd` and
-//! `carp`, which are what is audited. In reading order: `file`, the format; `ops`, `losses`,
-//! `optimizers`, `networks` and `op`, the computations; `replay`, which runs them and compares.
+//! PyTorch's (`out.*`), and the tolerance. All computation is done by the crates `autograd`,
+//! `carp`, and for the compared methods by `methods`, which are what is audited. In reading order:
+//! `file`, the format; `ops`, `losses`, `method_losses`, `optimizers`, `networks` and `op`, the
+//! computations; `replay`, which runs them and compares.
 
 mod file;
 mod losses;
+mod method_losses;
 mod networks;
 mod op;
 mod ops;

@@ -7,7 +7,7 @@ use carp::learner::Device;
 
 use crate::file::{Array, Inputs, Outputs, Record};
 use crate::report::{AuditReport, Comparison};
-use crate::{losses, networks, op, ops, optimizers};
+use crate::{losses, method_losses, networks, op, ops, optimizers};
 
 /// Replays `path` on a device and compares every output that it records.
 ///
@@ -48,6 +48,7 @@ fn replay(kind: &str, inputs: &mut Inputs, device: Device) -> Result<Outputs> {
         "weight_norm_linear" => ops::weight_norm_linear(inputs, device),
         "carp_loss" => losses::from_logits(inputs, device),
         "carp_loss_embeddings" => losses::from_embeddings(inputs, device),
+        "method_loss" => method_losses::method_loss(inputs, device),
         "lars" | "sgd" | "adamw" => optimizers::optimizer(kind, inputs, device),
         "op" => op::op(inputs, device),
         "schedule" => optimizers::schedule(inputs),

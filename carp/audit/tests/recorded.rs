@@ -34,6 +34,7 @@ fn pytorch_agrees_on_every_fixture() {
         "lars",
         "linear",
         "max_pool2d",
+        "method_loss",
         "relu",
         "resnet",
         "schedule",
@@ -100,6 +101,13 @@ fn invalid_records_are_one_line_that_names_the_fault() {
         ),
         (pool(r#"{"kernel": 2, "stride": 1, "padding": 0}"#), vec![x()], "is not [N,H,W,C]"),
         (r#"{"kind": "relu", "tolerance": {"abs": 0}}"#.into(), vec![x()], "tolerance.rel"),
+        (other("method_loss", r#"{"method": "byol"}"#), vec![x()], "unknown method \"byol\""),
+        (other("method_loss", "{}"), vec![x()], "setting method is missing, should be a string"),
+        (
+            other("method_loss", r#"{"method": "sela_labels", "lambda": 25, "tolerance": 0.1}"#),
+            vec![("in.logits", vec![3], vec![0.0; 3])],
+            "in.logits is [3], should be [N,K]",
+        ),
         ("[]".into(), vec![x()], "not a JSON object"),
         ("{".into(), vec![x()], "not JSON"),
     ];

@@ -16,7 +16,7 @@ use tensor::cpu::isa::Isa;
 use tensor::cpu::reduce::dot;
 use tensor::random::{Purpose, Stream};
 
-use super::kmeans_start::{first_centroids, scale_to_length_1};
+use super::kmeans_start::{centroids_at, first_centroids, scale_to_length_1};
 pub use crate::kmeans_options::{KmeansOptions, Start};
 
 /// Points per task when multiplying with the centroids.
@@ -74,6 +74,27 @@ pub fn kmeans(
         }
     }
     Ok(best.expect("at least one start"))
+}
+
+/// Spherical k-means from the points `start`, as DeepCluster v2 does it: a cluster that loses all
+/// its points keeps its centroid.
+///
+/// # Panics
+/// If a start is not the index of a point.
+pub fn spherical_kmeans_from(
+    points: &[f32],
+    dim: usize,
+    start: &[u32],
+    iterations: usize,
+) -> Kmeans {
+    let (clusters, spherical) = (start.len(), true);
+    let options =
+        KmeansOptions { clusters, spherical, start: Start::Random, starts: 1, iterations, seed: 0 };
+    let mut lloyd = Lloyd::new(points, dim, &options);
+    lloyd.centroids = centroids_at(points, dim, spherical, start);
+    let iterations = lloyd.iterate(None, &|_| ());
+    let objective = lloyd.objective();
+    Kmeans { centroids: lloyd.centroids, labels: lloyd.labels, objective, iterations }
 }
 
 /// The nearest centroid of each point.
@@ -155,8 +176,14 @@ impl<'a> Lloyd<'a> {
     /// One start: iterates until nothing changes or the limit; returns the iterations, after telling
     /// `report` each.
     fn run(&mut self, stream: &mut Stream, report: &dyn Fn(usize)) -> usize {
-        let KmeansOptions { clusters, spherical, iterations, .. } = *self.options;
         self.centroids = first_centroids(self.points, self.dim, self.options, stream);
+        self.iterate(Some(stream), report)
+    }
+
+    /// The iterations from given centroids. Empty clusters take half of another, drawn from the
+    /// stream, or keep their centroids if there is none.
+    fn iterate(&mut self, mut stream: Option<&mut Stream>, report: &dyn Fn(usize)) -> usize {
+        let KmeansOptions { clusters, spherical, iterations, .. } = *self.options;
         // An invalid label, so that the first assignment is a change.
         self.labels.fill(clusters as u32);
         let mut done = 0;
@@ -168,7 +195,7 @@ impl<'a> Lloyd<'a> {
             }
             let mut counts = self.update();
             // The split may be undone: the next assignment must count as a change.
-            if self.split_empty(&mut counts, stream) {
+            if stream.as_mut().is_some_and(|stream| self.split_empty(&mut counts, stream)) {
                 self.labels.fill(clusters as u32);
             }
             if spherical {

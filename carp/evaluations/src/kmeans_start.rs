@@ -26,9 +26,19 @@ pub(super) fn first_centroids(
         }
         Start::PlusPlus => plus_plus(points, dim, options, stream),
     };
+    centroids_at(points, dim, options.spherical, &chosen)
+}
+
+/// The `chosen` points, `[K,D]`, of length 1 if `spherical`.
+pub(super) fn centroids_at(
+    points: &[f32],
+    dim: usize,
+    spherical: bool,
+    chosen: &[u32],
+) -> Vec<f32> {
     let point = |&i: &u32| &points[i as usize * dim..][..dim];
     let mut centroids: Vec<f32> = chosen.iter().flat_map(point).copied().collect();
-    if options.spherical {
+    if spherical {
         centroids.chunks_exact_mut(dim).for_each(scale_to_length_1);
     }
     centroids

@@ -6,7 +6,7 @@ use datasets::catalogue::check::check;
 use datasets::catalogue::{ALL, of_name};
 
 use super::trees::{an_image, fixture, flat_imagenet, picture, tree, write};
-use super::{config, contents, fails};
+use super::{config, contents, fails, open};
 
 /// The image files among them.
 fn of_files() -> impl Iterator<Item = &'static str> {

@@ -1,27 +1,34 @@
 //! Reading binary data files, with errors that name file, offset and sizes.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use files::{Error, Result};
+use files::{Error, Result, most_unpacked};
 use flate2::read::GzDecoder;
+
+/// Bytes that any compressed file may hold.
+pub const ALWAYS_UNPACKED: u64 = 1 << 20;
 
 /// The whole file, decompressed if its name ends in `.gz`.
 ///
 /// # Errors
-/// A missing file, or broken gzip.
+/// A missing file, broken gzip, or one that unpacks to far more than data do.
 pub fn read(path: &Path) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let mut file = File::open(path).map_err(|source| Error::io(path, source))?;
-    if path.extension().is_some_and(|end| end == "gz") {
-        GzDecoder::new(file)
-            .read_to_end(&mut bytes)
-            .map_err(|error| Error::data(path, format!("broken gzip: {error}")))?;
-    } else {
-        file.read_to_end(&mut bytes).map_err(|source| Error::io(path, source))?;
+    let bytes = std::fs::read(path).map_err(|source| Error::io(path, source))?;
+    if path.extension().is_none_or(|end| end != "gz") {
+        return Ok(bytes);
     }
-    Ok(bytes)
+    let most = most_unpacked(bytes.len() as u64, ALWAYS_UNPACKED);
+    let mut unpacked = Vec::new();
+    GzDecoder::new(&bytes[..])
+        .take(most + 1)
+        .read_to_end(&mut unpacked)
+        .map_err(|error| Error::data(path, format!("broken gzip: {error}")))?;
+    if unpacked.len() as u64 > most {
+        let detail = format!("{} bytes that unpack to more than {most}", bytes.len());
+        return Err(Error::data(path, detail));
+    }
+    Ok(unpacked)
 }
 
 /// The first of `names` that is a file in `folder`.

@@ -30,14 +30,21 @@ pub fn decode(path: &Path, upright: bool) -> Result<Image> {
     Ok(Image { height, width, channels: 3, pixels: decoded.into_raw() })
 }
 
+/// Bytes of pixels that any file may hold: 16 megapixels.
+const ALWAYS_DECODED: u64 = 1 << 26;
+/// Bytes of pixels for each byte of a file: what deflate reaches on a single colour.
+const MOST_COMPRESSED: u64 = 1032;
+
 fn pixels(bytes: &[u8], named: Option<ImageFormat>, upright: bool) -> ImageResult<DynamicImage> {
     let mut reader = ImageReader::new(Cursor::new(bytes));
     if let Some(format) = named {
         reader.set_format(format);
     }
     let mut decoder = reader.with_guessed_format()?.into_decoder()?;
-    // A small file must not claim more memory than the default limit.
+    // A small file must not claim much memory.
     let mut limits = Limits::default();
+    let justified = ALWAYS_DECODED + MOST_COMPRESSED * bytes.len() as u64;
+    limits.max_alloc = limits.max_alloc.map(|most| most.min(justified));
     limits.reserve(decoder.total_bytes())?;
     decoder.set_limits(limits)?;
     // Broken metadata make no pixel unreadable.

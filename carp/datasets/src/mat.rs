@@ -9,14 +9,14 @@
 use std::io::Read;
 use std::path::Path;
 
-use files::{Error, Result};
+use files::{Error, Result, most_unpacked};
 use flate2::read::ZlibDecoder;
 
-use crate::binary_file::read;
+use crate::binary_file::{ALWAYS_UNPACKED, read};
 
-/// All compressed elements of a file together: no index needs more, and a small file must not claim
-/// more. Numbers take up to eight times as much.
-const MOST_UNPACKED: u64 = 64 << 20;
+/// The most bytes of all compressed elements of a file together: twice the largest index. Numbers
+/// take up to eight times as much.
+const MOST_UNPACKED: u64 = 1 << 24;
 /// Maximum nesting of cells.
 const MOST_NESTED: usize = 16;
 
@@ -156,7 +156,8 @@ fn parse(bytes: &[u8]) -> Parsed<Vec<(String, Array)>> {
         );
     }
     let mut cursor = Cursor { bytes, at: 128, unpacked: false };
-    let (mut arrays, mut left) = (Vec::new(), MOST_UNPACKED);
+    let most = most_unpacked(bytes.len() as u64, ALWAYS_UNPACKED).min(MOST_UNPACKED);
+    let (mut arrays, mut left) = (Vec::new(), most);
     while cursor.at < bytes.len() {
         let (kind, data) = cursor.element()?;
         match kind {
@@ -168,7 +169,8 @@ fn parse(bytes: &[u8]) -> Parsed<Vec<(String, Array)>> {
                     .read_to_end(&mut unpacked)
                     .map_err(|error| format!("offset {}: broken zlib: {error}", cursor.at))?;
                 let Some(rest) = left.checked_sub(unpacked.len() as u64) else {
-                    return Err(format!("offset {}: unpacks to more than 64 MiB", cursor.at));
+                    let at = cursor.at;
+                    return Err(format!("offset {at}: unpacks to more than {most} bytes"));
                 };
                 left = rest;
                 let mut inner = Cursor { bytes: &unpacked, at: 0, unpacked: true };

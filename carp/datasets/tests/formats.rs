@@ -86,6 +86,17 @@ fn idx_faults() {
         write(temp.path(), file, &bytes);
         fails(open(DataKind::Idx, temp.path()), parts);
     }
+    // Counts whose product is 2^64, and 38 MiB of zeros in half a one.
+    let header = [0x803u32, 1 << 31, 1 << 31, 4].map(u32::to_be_bytes).concat();
+    let zeros = gzip(&idx_images(0, 38 << 20));
+    assert!(zeros.len() < 1 << 20, "{}", zeros.len());
+    for (file, bytes, part) in
+        [(images, header, "truncated: 16 bytes"), ("t10k-images-idx3-ubyte.gz", zeros, "unpack to")]
+    {
+        let temp = idx_folder();
+        write(temp.path(), file, &bytes);
+        fails(open(DataKind::Idx, temp.path()), &[file, part]);
+    }
     let temp = idx_folder();
     std::fs::remove_file(temp.path().join(labels)).unwrap();
     fails(open(DataKind::Idx, temp.path()), &["has no", labels]);

@@ -89,6 +89,15 @@ fn images_without_pixels_are_refused() {
     }
 }
 
+/// A header alone may not ask for the memory of its picture; a plain picture gets what it needs.
+#[test]
+fn pictures_that_their_bytes_cannot_hold_are_refused() {
+    let claim = read("a.ppm", b"P6\n12000 12000\n255\n").unwrap_err();
+    assert!(claim.contains("a.ppm: cannot be decoded") && claim.contains("emory"), "{claim}");
+    let plain = RgbImage::from_pixel(6000, 4000, Rgb([7; 3]));
+    assert_eq!(read("a.png", &encoded(&plain, ImageFormat::Png)).unwrap().width, 6000);
+}
+
 #[test]
 fn grey_of_16_bits_is_scaled() {
     let grey = image::ImageBuffer::<Luma<u16>, _>::from_fn(3, 1, |x, _| Luma([x as u16 * 0x7fff]));

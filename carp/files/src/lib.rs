@@ -1,12 +1,15 @@
-//! Shared by all file readers and writers: user-facing errors, outputs written whole, and locks.
+//! Shared by all file readers and writers: user-facing errors, outputs written whole, locks, and how
+//! much compressed files may hold.
 //!
 //! No formats and nothing of the method: crates that read files depend on this one and add the
-//! meaning. In reading order: [`error`], [`atomic`], [`lock`].
+//! meaning. In reading order: [`error`], [`atomic`], [`lock`], [`unpacked`].
 
 pub mod atomic;
 pub mod error;
 pub mod lock;
+pub mod unpacked;
 
 pub use atomic::{check_output, check_output_folder, rename, replaced_file, write_atomically};
 pub use error::{Error, Result};
 pub use lock::FolderLock;
+pub use unpacked::most_unpacked;

@@ -8,8 +8,10 @@ use crate::literals::{unescape, unquote};
 use crate::program::{Program, Result};
 use crate::value::{Global, Node, Object, Pickle};
 
-/// The most opcodes: far above any file's, and values of less than 1 GB.
-const MOST: usize = 1 << 24;
+/// The most opcodes: far above any file's, and values of less than 300 MB.
+const MOST: usize = 1 << 22;
+/// The most bytes of the name of a global or of its module: each mention keeps a copy.
+const LONGEST_GLOBAL: usize = 255;
 
 struct Machine<'a> {
     program: Program<'a>,
@@ -275,8 +277,8 @@ impl<'a> Machine<'a> {
     fn pop_text(&mut self) -> Result<Cow<'a, str>> {
         let top = self.pop()?;
         match &self.nodes[top] {
-            Node::Text(text) => Ok(text.clone()),
-            _ => self.fault("a global whose name is not text"),
+            Node::Text(text) if text.len() <= LONGEST_GLOBAL => Ok(text.clone()),
+            _ => self.fault("a global whose name is not a short text"),
         }
     }
 

@@ -9,6 +9,11 @@ use std::borrow::Cow;
 
 use crate::value::{Item, Node};
 
+/// The most dimensions of an array, as in NumPy 2.
+const DIMENSIONS: usize = 64;
+/// Bytes of the largest number.
+const LARGEST_NUMBER: usize = 8;
+
 /// An array in C order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Array<'p> {
@@ -24,22 +29,23 @@ impl<'p> Item<'p> {
     /// Reads a NumPy array or scalar; `None` if it is something else, incomplete, big-endian or in
     /// Fortran order.
     pub fn array(self) -> Option<Array<'p>> {
+        self.array_below(usize::MAX)
+    }
+
+    /// The same, `None` for more than `most` bytes: nothing of them is touched.
+    fn array_below(self, most: usize) -> Option<Array<'p>> {
         let ((module, name), args) = self.call()?;
         let module = module.strip_prefix("numpy.core.").or(module.strip_prefix("numpy._core."))?;
         let mut args = args.items()?;
         let (shape, dtype, is_fortran, bytes) = match (module, name) {
-            ("multiarray", "scalar") => (vec![], args.next()?, false, args.next()?.bytes()?),
+            ("multiarray", "scalar") => (vec![], args.next()?, false, args.next()?),
             ("multiarray", "_reconstruct") => {
-                let state: Vec<Item> = self.state()?.items()?.collect();
-                let &[_version, shape, dtype, fortran, bytes] = state.as_slice() else {
-                    return None;
-                };
-                let is_fortran = *fortran.node() != Node::Bool(false);
-                (shape.sizes()?, dtype, is_fortran, bytes.bytes()?)
+                let [_version, shape, dtype, fortran, bytes] = self.state()?.exactly()?;
+                (shape.shape()?, dtype, *fortran.node() != Node::Bool(false), bytes)
             }
             ("numeric", "_frombuffer") => {
-                let (bytes, dtype, shape) = (args.next()?.bytes()?, args.next()?, args.next()?);
-                (shape.sizes()?, dtype, args.next()?.text()? != "C", bytes)
+                let (bytes, dtype, shape) = (args.next()?, args.next()?, args.next()?);
+                (shape.shape()?, dtype, args.next()?.text()? != "C", bytes)
             }
             _ => return None,
         };
@@ -55,7 +61,15 @@ impl<'p> Item<'p> {
         }
         let element: usize = dtype.get(1..)?.parse().ok()?;
         let elements = shape.iter().try_fold(1usize, |all, &size| all.checked_mul(size))?;
-        (elements.checked_mul(element)? == bytes.len()).then_some(Array { shape, dtype, bytes })
+        let expected = elements.checked_mul(element).filter(|&expected| expected <= most)?;
+        // Converted last: a list can refer to one array any number of times.
+        let bytes = bytes.bytes_of_length(expected)?;
+        Some(Array { shape, dtype, bytes })
+    }
+
+    /// The shape of an array.
+    fn shape(self) -> Option<Vec<usize>> {
+        if self.items()?.len() > DIMENSIONS { None } else { self.sizes() }
     }
 
     /// The integers from 0 in a tuple or list, such as a shape.
@@ -70,10 +84,7 @@ impl<'p> Item<'p> {
         }
         let number = |item: Item<'p>| match item.float() {
             Some(value) => Some(value),
-            None => match item.array()? {
-                scalar if scalar.bytes.len() <= 8 => scalar.numbers()?.first().copied(),
-                _ => None,
-            },
+            None => item.array_below(LARGEST_NUMBER)?.numbers()?.first().copied(),
         };
         self.items()?.map(number).collect()
     }

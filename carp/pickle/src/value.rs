@@ -59,6 +59,8 @@ pub struct Object {
     pub pairs: Vec<(usize, usize)>,
 }
 
+/// Bytes of the longest Python 2 string that is read as a text.
+const LONGEST_TEXT: usize = 1 << 12;
 /// Characters of a class's name in messages.
 const LONGEST_NAME: usize = 100;
 /// Calls of results of calls that a class's name is looked for through.
@@ -156,34 +158,63 @@ impl<'p> Item<'p> {
         }
     }
 
-    /// The value of a string, or of a Python 2 string in UTF-8.
+    /// The value of a string, or of a short Python 2 string in UTF-8: names and keys, which any
+    /// number of values can refer to, are checked at each look.
     pub fn text(self) -> Option<&'p str> {
         match self.node() {
             Node::Text(text) => Some(text),
-            Node::Bytes(bytes) => std::str::from_utf8(bytes).ok(),
+            Node::Bytes(bytes) if bytes.len() <= LONGEST_TEXT => std::str::from_utf8(bytes).ok(),
             _ => None,
         }
     }
 
+    /// The strings in a list or tuple; `None` if they are longer in all than the pickle, as only
+    /// references to the same ones can be.
+    pub fn texts(self) -> Option<Vec<String>> {
+        let mut left = self.pickle.end;
+        let text = |item: Item<'p>| {
+            let text = item.text()?;
+            left = left.checked_sub(text.len())?;
+            Some(text.to_owned())
+        };
+        self.items()?.map(text).collect()
+    }
+
     /// The value of bytes or a bytearray, including those that older protocols write as calls.
     pub fn bytes(self) -> Option<Cow<'p, [u8]>> {
+        self.bytes_if(|_| true)
+    }
+
+    /// The same, `None` for another length: bytes written as text are converted only if they can
+    /// have it.
+    pub(crate) fn bytes_of_length(self, length: usize) -> Option<Cow<'p, [u8]>> {
+        // A code point below 256 takes one or two bytes of UTF-8.
+        let bytes = self.bytes_if(|text| (text.div_ceil(2)..=text).contains(&length))?;
+        (bytes.len() == length).then_some(bytes)
+    }
+
+    fn bytes_if(self, is_wanted: impl Fn(usize) -> bool) -> Option<Cow<'p, [u8]>> {
         if let Node::Bytes(bytes) = self.node() {
             return Some(Cow::Borrowed(bytes));
         }
-        let (global, args) = self.call()?;
-        let args: Vec<Item> = args.items()?.collect();
-        match (global, &args[..]) {
-            (("builtins" | "__builtin__", "bytes" | "bytearray"), []) => Some(Cow::Borrowed(&[])),
-            (("builtins" | "__builtin__", "bytearray"), [bytes]) => match bytes.node() {
+        let (("builtins" | "__builtin__", kind @ ("bytes" | "bytearray")), args) = self.call()?
+        else {
+            return self.latin1(is_wanted);
+        };
+        if args.items()?.len() == 0 {
+            return Some(Cow::Borrowed(&[]));
+        }
+        match args.exactly() {
+            Some([bytes]) if kind == "bytearray" => match bytes.node() {
                 Node::Bytes(bytes) => Some(Cow::Borrowed(bytes)),
-                _ => bytes.latin1(),
+                _ => bytes.latin1(is_wanted),
             },
-            _ => self.latin1(),
+            _ => self.latin1(is_wanted),
         }
     }
 
     /// Bytes written as a call on the text of the same code points.
-    fn latin1(self) -> Option<Cow<'p, [u8]>> {
+    fn latin1(self, is_wanted: impl Fn(usize) -> bool) -> Option<Cow<'p, [u8]>> {
         let (("_codecs", "encode") | ("builtins" | "__builtin__", "bytearray"), args) =
             self.call()?
         else {
@@ -191,7 +222,7 @@ impl<'p> Item<'p> {
         };
         let mut args = args.items()?;
         let (text, encoding) = (args.next()?.text()?, args.next()?.text()?);
-        if !matches!(encoding, "latin1" | "latin-1") {
+        if !matches!(encoding, "latin1" | "latin-1") || !is_wanted(text.len()) {
             return None;
         }
         text.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect::<Option<_>>().map(Cow::Owned)
@@ -205,6 +236,12 @@ impl<'p> Item<'p> {
             _ => self.container().map(|object| &object.items),
         }
         .map(|items| items.iter().map(move |&at| self.to(at)))
+    }
+
+    /// The elements, if there are N of them.
+    pub(crate) fn exactly<const N: usize>(self) -> Option<[Item<'p>; N]> {
+        let items = self.items().filter(|items| items.len() == N)?;
+        items.collect::<Vec<_>>().try_into().ok()
     }
 
     /// Keys and values of a dictionary, or of an object such as an `OrderedDict`. All other objects
@@ -221,7 +258,12 @@ impl<'p> Item<'p> {
     pub fn get(self, key: &str) -> Option<Item<'p>> {
         let (mut found, pairs) = (None, self.pairs()?);
         for (name, value) in pairs {
-            if name.text() == Some(key) {
+            let is_key = match name.node() {
+                Node::Text(text) => text == key,
+                Node::Bytes(bytes) => **bytes == *key.as_bytes(),
+                _ => false,
+            };
+            if is_key {
                 found = Some(value);
             }
         }

@@ -73,7 +73,7 @@ pub fn contents(file: &mut BufReader<File>) -> Result<Contents, String> {
         };
         contents.storages.push(Storage {
             bytes: end.saturating_sub(first),
-            place: Place::Offset(start + first as u64),
+            place: Place::Offset(start.saturating_add(first as u64)),
         });
         contents.tensors.push(StoredTensor { name, type_name, shape: entry.shape, view });
     }

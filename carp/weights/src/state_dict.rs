@@ -12,10 +12,11 @@ use crate::torch_tensor::{LONGEST_NAME, TorchView, is_tensor, key_text, tensor};
 
 /// Maximum nesting of dictionaries.
 const DEPTH: usize = 12;
-/// Maximum number of tensors, and of values looked at on the ways to them: far above any checkpoint,
-/// far below what shared references could expand to.
-const TENSORS: usize = 500_000;
-const LOOKS: usize = 1 << 26;
+/// Bytes of tensors, their names and shapes, and of values looked at on the ways to them, for each
+/// byte of the pickle: an optimizer's state and some aliases need 10, shared references could expand
+/// to anything. A short pickle may have `ALWAYS`.
+const EXPANSION: usize = 32;
+const ALWAYS: usize = 1 << 20;
 
 /// Calls that stand for plain values, not for objects worth a mention.
 const PLAIN: [&str; 14] = [
@@ -38,7 +39,7 @@ const PLAIN: [&str; 14] = [
 /// All tensors below the root. `place(key, bytes)` locates the storage with this key.
 ///
 /// # Errors
-/// More tensors, or more values, than any checkpoint has.
+/// More tensors, or more ways to values, than a pickle of its size has without sharing them.
 pub fn contents(
     pickle: &Pickle,
     mut place: impl FnMut(&str, usize) -> Result<Place, String>,
@@ -46,7 +47,11 @@ pub fn contents(
     let mut contents = Contents { classes: classes(pickle), ..Contents::default() };
     let leads = leads(pickle);
     let mut numbers = HashMap::new();
-    let mut looks = 0;
+    let mut left = ALWAYS + EXPANSION * pickle.end();
+    let mut spend = |bytes: usize| {
+        left = left.checked_sub(bytes).ok_or("the same values are shared too many times")?;
+        Ok::<_, String>(())
+    };
     // Depth first, with a stack of pending values, pushed in reverse.
     let mut to_do = vec![(String::new(), pickle.root(), 0)];
     while let Some((name, item, depth)) = to_do.pop() {
@@ -57,14 +62,12 @@ pub fn contents(
                 Ok(View { dtype, strides, offset, storage })
             });
             let (type_name, shape) = (found.type_name, found.shape);
+            spend(size_of::<StoredTensor>() + type_name.len() + 2 * size_of_val(&shape[..]))?;
             contents.tensors.push(StoredTensor { name, type_name, shape, view });
         } else if depth < DEPTH {
             let before = to_do.len();
             for (index, (key, value)) in children(item).enumerate() {
-                looks += 1;
-                if looks > LOOKS || to_do.len() + contents.tensors.len() > TENSORS {
-                    return Err(format!("more than {TENSORS} tensors, or too many ways to them"));
-                }
+                spend(1)?;
                 if !leads[value.index()] {
                     continue;
                 }
@@ -73,6 +76,7 @@ pub fn contents(
                 };
                 let name = if name.is_empty() { key } else { format!("{name}.{key}") };
                 if name.len() <= LONGEST_NAME {
+                    spend(name.len())?;
                     to_do.push((name, value, depth + 1));
                 }
             }

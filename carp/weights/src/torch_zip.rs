@@ -6,15 +6,16 @@ use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
 
-use files::{Error, Result};
+use files::{Error, Result, most_unpacked};
 use pickle::Pickle;
 use zip::ZipArchive;
 
 use crate::state_dict;
 use crate::stored_tensor::{Contents, Place};
 
-/// The most bytes of the objects: far above any checkpoint's, even with settings and histories.
-const LARGEST: u64 = 1 << 29;
+/// Bytes that a compressed description, or compressed numbers, may always hold: layers can be zero.
+const ALWAYS_OBJECTS: u64 = 1 << 20;
+const ALWAYS_NUMBERS: u64 = 1 << 26;
 
 /// A result whose error does not yet name the file.
 type Fallible<T> = std::result::Result<T, String>;
@@ -46,12 +47,13 @@ pub fn contents(path: &Path, file: &mut BufReader<File>) -> Result<Contents> {
     let pickle = Pickle::read(path, &bytes)?;
     let place = |key: &str, bytes: usize| {
         let name = format!("{top}data/{key}");
-        let size = match archive.by_name(&name) {
-            Ok(entry) => entry.size(),
-            Err(error) => return Err(format!("{name}: {error}")),
-        };
+        let entry = archive.by_name(&name).map_err(|error| format!("{name}: {error}"))?;
+        let (size, packed) = (entry.size(), entry.compressed_size());
         if size != bytes as u64 {
             return Err(format!("{name} has {size} bytes, expected {bytes}"));
+        }
+        if size > most_unpacked(packed, ALWAYS_NUMBERS) {
+            return Err(format!("{name} has {packed} bytes that unpack to {size}"));
         }
         Ok(Place::Entry(name))
     };
@@ -80,10 +82,11 @@ pub fn entry(file: &mut BufReader<File>, name: &str, want: usize) -> Fallible<Ve
 fn read(archive: &mut ZipArchive<&mut BufReader<File>>, name: &str) -> Fallible<Vec<u8>> {
     let entry = archive.by_name(name).map_err(|error| format!("{name}: {error}"))?;
     let mut bytes = Vec::new();
-    let read = entry.take(LARGEST + 1).read_to_end(&mut bytes);
+    let most = most_unpacked(entry.compressed_size(), ALWAYS_OBJECTS);
+    let read = entry.take(most + 1).read_to_end(&mut bytes);
     read.map_err(|error| format!("{name}: {error}"))?;
-    if bytes.len() as u64 > LARGEST {
-        return Err(format!("{name} has more than {LARGEST} bytes"));
+    if bytes.len() as u64 > most {
+        return Err(format!("{name} unpacks to more than {most} bytes"));
     }
     Ok(bytes)
 }

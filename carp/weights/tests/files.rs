@@ -114,9 +114,13 @@ fn a_safetensors_type_that_is_not_known_is_no_fault_of_the_others() {
 
 /// A torch.save file with this pickle and one storage of a number.
 fn torch_file(pickle: &[u8]) -> tempfile::NamedTempFile {
+    torch_file_of(pickle, &[0, 0, 0x80, 0x3f])
+}
+
+fn torch_file_of(pickle: &[u8], numbers: &[u8]) -> tempfile::NamedTempFile {
     let file = tempfile::NamedTempFile::new().unwrap();
     let mut zip = zip::ZipWriter::new(file.reopen().unwrap());
-    for (name, bytes) in [("a/data.pkl", pickle), ("a/data/0", &[0, 0, 0x80, 0x3f])] {
+    for (name, bytes) in [("a/data.pkl", pickle), ("a/data/0", numbers)] {
         zip.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
         zip.write_all(bytes).unwrap();
     }
@@ -193,7 +197,30 @@ fn small_files_cannot_ask_for_too_much() {
     }
     shared.push(b'.');
     let line = WeightsFile::open(torch_file(&shared).path()).err().unwrap().to_string();
-    assert!(line.contains("more than 500000 tensors"), "{line}");
+    assert!(line.contains("shared too many times"), "{line}");
+}
+
+#[test]
+fn compressed_files_cannot_ask_for_too_much() {
+    let objects = [b"\x80\x02(", &[b'N'; 2 << 20][..], b"t."].concat();
+    let line = WeightsFile::open(torch_file(&objects).path()).err().unwrap().to_string();
+    assert!(line.contains("a/data.pkl unpacks to more than"), "{line}");
+    // A layer of zeros is read; 70 MiB of them are not.
+    for (mib, is_read) in [(4, true), (70, false)] {
+        let count = (mib << 20) / 4;
+        let size = [b"J", &(count as i32).to_le_bytes()[..]].concat();
+        let start = b"ctorch._utils\n_rebuild_tensor_v2\n((U\x07storagectorch\nFloatStorage\nU\x010U\x03cpu";
+        let tensor = [&start[..], &size, b"tQK\0", &size, b"\x85K\x01\x85\x89NtR"].concat();
+        let pickle = [b"\x80\x02}(U\x01a", &tensor[..], b"u."].concat();
+        let file = torch_file_of(&pickle, &vec![0; mib << 20]);
+        let numbers = WeightsFile::open(file.path()).unwrap().read("a");
+        match numbers {
+            Ok(numbers) => assert_eq!((is_read, numbers.len()), (true, count)),
+            Err(error) => {
+                assert!(!is_read && error.to_string().contains("that unpack to"), "{error}");
+            }
+        }
+    }
 }
 
 /// Reads all numbers of a file.

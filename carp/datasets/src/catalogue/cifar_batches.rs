@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use files::{Error, Result};
-use pickle::Pickle;
+use pickle::{Item, Pickle};
 
 use crate::binary_file::{check_labels, class_names, find, interleave, numbered, read};
 use crate::catalogue::contents::{Contents, Split};
@@ -169,9 +169,7 @@ fn python_names(path: &Path, version: &Version) -> Result<Vec<String>> {
     }
     let bytes = read(path)?;
     let pickle = Pickle::read(path, &bytes)?;
-    let names = pickle.root().get(version.python[1]).and_then(|names| {
-        names.items()?.map(|name| name.text().map(str::to_owned)).collect::<Option<Vec<String>>>()
-    });
+    let names = pickle.root().get(version.python[1]).and_then(Item::texts);
     names.filter(|names| names.len() == version.classes).ok_or_else(|| {
         let detail = format!("{:?} should be {} names", version.python[1], version.classes);
         Error::data(path, detail)

@@ -65,7 +65,9 @@ fn read(source: &Location, name: &str, archive: &str) -> Result<Contents> {
         let detail = format!("gnd has {} entries for the {} of qimlist", gnd.len(), queries.len());
         return Err(Error::data(path, detail));
     }
-    let query = |(at, item): (usize, Item)| query(&path, at, item, database.len());
+    // Its lists have as many numbers as the file has bytes at most, unless queries share them.
+    let mut left = pickle.end();
+    let query = |(at, item): (usize, Item)| query(&path, at, item, database.len(), &mut left);
     let truths = gnd.enumerate().map(query).collect::<Result<_>>()?;
 
     // The images are in one folder or, in some archives, in one per landmark.
@@ -98,19 +100,28 @@ fn key<'p>(path: &Path, item: Item<'p>, key: &str, what: &str) -> Result<Item<'p
 
 fn names(path: &Path, truth: Item, list: &str) -> Result<Vec<String>> {
     let item = key(path, truth, list, list)?;
-    let texts = item.items().and_then(|items| {
-        items.map(|item| item.text().map(str::to_owned)).collect::<Option<Vec<String>>>()
-    });
-    texts.ok_or_else(|| bad(path, item, list, "a list of names"))
+    item.texts().ok_or_else(|| bad(path, item, list, "a list of names"))
 }
 
-fn query(path: &Path, at: usize, item: Item, images: usize) -> Result<Query> {
-    let numbers = |list: &str| {
+fn query(path: &Path, at: usize, item: Item, images: usize, left: &mut usize) -> Result<Query> {
+    let mut spend = |count: usize| -> Result<()> {
+        let detail = || Error::data(path, "gnd refers to the same lists too many times");
+        *left = left.checked_sub(count).ok_or_else(detail)?;
+        Ok(())
+    };
+    spend(item.pairs().map_or(0, |pairs| pairs.len()))?;
+    let mut numbers = |list: &str| {
         let what = format!("gnd[{at}].{list}");
         let item = key(path, item, list, &what)?;
-        item.numbers().ok_or_else(|| bad(path, item, &what, "a list of numbers"))
+        let numbers = item.numbers();
+        let numbers = numbers.ok_or_else(|| bad(path, item, &what, "a list of numbers"))?;
+        spend(numbers.len())?;
+        Ok(numbers)
     };
-    let places = |list: &str| -> Result<Vec<u32>> {
+    let bbx = numbers("bbx")?.try_into().map_err(|bbx: Vec<f64>| {
+        Error::data(path, format!("gnd[{at}].bbx has {} numbers, should have 4", bbx.len()))
+    })?;
+    let mut places = |list: &str| -> Result<Vec<u32>> {
         let place = |number: f64| {
             let inside = number.fract() == 0.0 && number >= 0.0 && number < images as f64;
             inside.then_some(number as u32).ok_or_else(|| {
@@ -120,8 +131,5 @@ fn query(path: &Path, at: usize, item: Item, images: usize) -> Result<Query> {
         };
         numbers(list)?.into_iter().map(place).collect()
     };
-    let bbx = numbers("bbx")?.try_into().map_err(|bbx: Vec<f64>| {
-        Error::data(path, format!("gnd[{at}].bbx has {} numbers, should have 4", bbx.len()))
-    })?;
     Ok(Query { bbx, easy: places("easy")?, hard: places("hard")?, junk: places("junk")? })
 }

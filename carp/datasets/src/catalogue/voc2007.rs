@@ -5,6 +5,7 @@
 use std::path::Path;
 
 use files::{Error, Result};
+use quick_xml::{Reader, events::Event};
 use rayon::prelude::*;
 
 use crate::catalogue::contents::{Contents, Pictures, Split};
@@ -76,33 +77,72 @@ fn read(source: &Location) -> Result<Contents> {
     Ok(Contents::new(CLASSES.map(str::to_owned).to_vec(), splits))
 }
 
+/// The fields of an object that matter.
+const FIELDS: [&str; 2] = ["name", "difficult"];
+
 /// 1, 0 or -1 for each class.
 fn shown(path: &Path) -> Result<[i32; 20]> {
     let text = text(path)?;
-    let document = roxmltree::Document::parse(&text)
-        .map_err(|error| Error::data(path, format!("broken XML: {error}")))?;
-    let mut shown = [-1; 20];
-    for object in document.root_element().children().filter(|node| node.has_tag_name("object")) {
-        // Counting lines takes as long as reading the file: only for an error.
-        let line = || document.text_pos_at(object.range().start).row;
-        let field = |name: &str| {
-            let child = object.children().find(|node| node.has_tag_name(name));
-            child.and_then(|node| node.text()).map(str::trim)
-        };
-        let name = field("name").unwrap_or_default();
-        let Some(class) = CLASSES.iter().position(|&class| class == name) else {
-            let detail = format!("line {}: object {name:?} is not one of the 20 classes", line());
-            return Err(Error::data(path, detail));
-        };
-        let value = match field("difficult") {
-            None | Some("0") => 1,
-            Some("1") => 0,
-            Some(other) => {
-                let detail = format!("line {}: difficult is {other:?}, should be 0 or 1", line());
-                return Err(Error::data(path, detail));
+    // Counting lines takes as long as reading the file: only for an error.
+    let line = |offset: u64| 1 + text[..offset as usize].matches('\n').count();
+    let broken = |offset: u64, what: &str| {
+        Error::data(path, format!("broken XML, line {}: {what}", line(offset)))
+    };
+    let mut reader = Reader::from_str(&text);
+    reader.config_mut().expand_empty_elements = true;
+    let (mut shown, mut depth, mut start) = ([-1; 20], 0, 0);
+    // Of the object that is open, and of these the one that is open.
+    let (mut fields, mut field): ([Option<String>; 2], _) = ([None, None], None);
+    loop {
+        let event = reader.read_event();
+        let event = event.map_err(|error| broken(reader.error_position(), &error.to_string()))?;
+        let offset = reader.buffer_position();
+        match event {
+            Event::Start(tag) => {
+                let name = tag.name();
+                match depth {
+                    0 if start > 0 => return Err(broken(offset, "a second root element")),
+                    1 => fields = [None, None],
+                    2 => field = FIELDS.iter().position(|field| name.as_ref() == *field),
+                    _ => {}
+                }
+                if depth < 2 {
+                    start = offset;
+                }
+                depth += 1;
             }
-        };
-        shown[class] = shown[class].max(value);
+            Event::Text(text) => {
+                if let (3, Some(field)) = (depth, field) {
+                    fields[field].get_or_insert_with(|| text.trim().to_owned());
+                }
+            }
+            Event::End(tag) => {
+                if depth == 2 && tag.name().as_ref() == "object" {
+                    let (class, value) = object(&fields).map_err(|detail| {
+                        Error::data(path, format!("line {}: {detail}", line(start)))
+                    })?;
+                    shown[class] = shown[class].max(value);
+                }
+                depth -= 1;
+            }
+            Event::DocType(_) => return Err(broken(offset, "a document type is not expected")),
+            Event::Eof if depth > 0 || start == 0 => {
+                return Err(broken(offset, "the end of its root element is missing"));
+            }
+            Event::Eof => return Ok(shown),
+            _ => {}
+        }
     }
-    Ok(shown)
+}
+
+/// Number of the class, and 1 or 0.
+fn object([name, difficult]: &[Option<String>; 2]) -> std::result::Result<(usize, i32), String> {
+    let name = name.as_deref().unwrap_or_default();
+    let class = CLASSES.iter().position(|&class| class == name);
+    let class = class.ok_or_else(|| format!("object {name:?} is not one of the 20 classes"))?;
+    match difficult.as_deref() {
+        None | Some("0") => Ok((class, 1)),
+        Some("1") => Ok((class, 0)),
+        Some(other) => Err(format!("difficult is {other:?}, should be 0 or 1")),
+    }
 }

@@ -6,7 +6,7 @@ use datasets::catalogue::check::check;
 use datasets::catalogue::{ALL, of_name};
 
 use super::trees::{an_image, fixture, flat_imagenet, picture, tree, write};
-use super::{config, contents, fails};
+use super::{config, contents, fails, open};
 
 /// The image files among them.
 fn of_files() -> impl Iterator<Item = &'static str> {
@@ -149,6 +149,8 @@ fn bad_xml_is_named_with_its_line() {
     };
     refuse("<annotation>\n<object></annotation>", &["broken XML", "2:"]);
     refuse("", &["broken XML"]);
+    refuse("<annotation/>\n<annotation/>", &["broken XML", "line 2", "a second root"]);
+    refuse("<annotation>\n<object>", &["broken XML", "line 2", "end of its root"]);
     let object = "<annotation>\n<object><name>dragon</name></object></annotation>";
     refuse(object, &["line 2", "\"dragon\" is not one of the 20 classes"]);
     let object =
@@ -158,6 +160,37 @@ fn bad_xml_is_named_with_its_line() {
     let bomb =
         "<!DOCTYPE a [<!ENTITY b \"bbbb\"><!ENTITY c \"&b;&b;\">]><annotation>&c;</annotation>";
     refuse(bomb, &["broken XML"]);
+    // Attributes and namespaces cost what they are long: comparing each with each took minutes.
+    let attributes: String = (0..50_000).map(|i| format!(" xmlns:a{i}=\"u{i}\"")).collect();
+    let object = "<object><name>dog</name></object>";
+    let depth = 50_000;
+    let (opened, closed) = ("<b xmlns:z=\"1\">".repeat(depth), "</b>".repeat(depth));
+    let long = format!("<annotation{attributes}>{opened}{closed}{object}</annotation>");
+    write(temp.path(), index, &long);
+    let start = std::time::Instant::now();
+    let voc = contents("voc2007", temp.path()).unwrap();
+    assert!(start.elapsed() < std::time::Duration::from_secs(10), "{:?}", start.elapsed());
+    let shown = open(&voc, "test").shown(0).unwrap().to_vec();
+    assert_eq!(shown.iter().filter(|&&shown| shown == 1).count(), 1);
+}
+
+#[test]
+fn a_ground_truth_that_refers_to_itself_is_refused() {
+    let (temp, index) = tree("roxford5k");
+    let refuse = |bytes: &[u8], part: &str| {
+        std::fs::write(&index[0], bytes).unwrap();
+        fails(contents("roxford5k", temp.path()), &[part]);
+    };
+    // A thousand queries with the same ground truth of a thousand images: a million in 9 KB.
+    let lists = b"}(U\x06imlist](U\x01aeU\x07qimlist](";
+    let numbers = [b"](", &b"K\0".repeat(1000)[..], b"e"].concat();
+    let query = [b"}(U\x03bbx](K\0K\0K\0K\0eU\x04easy", &numbers[..], b"U\x04hard]U\x04junk]u"];
+    let gnd = [b"eU\x03gnd](", &query.concat()[..], b"q\0", &b"h\0".repeat(999), b"eu."].concat();
+    let queries = b"U\x01a".repeat(1000);
+    refuse(&[&lists[..], &queries, &gnd].concat(), "refers to the same lists too many times");
+    // A name of four kilobytes for each of a thousand images.
+    let name = [b"T\0\x10\0\0", &[b'a'; 4096][..], b"q\0", &b"h\0".repeat(999)].concat();
+    refuse(&[b"}(U\x06imlist](", &name[..], b"eu."].concat(), "should be a list of names");
 }
 
 #[test]

@@ -1,0 +1,109 @@
+"""Generates fuzz/seeds: a few small files of every kind that is read from strangers.
+
+    python tools/seeds.py fuzz/seeds
+
+Needs NumPy, Pillow and SciPy; what fixtures/ and the presets have already is copied.
+"""
+
+import gzip
+import io
+import json
+import pickle
+import struct
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parent.parent
+OUT = Path(sys.argv[1])
+
+
+def write(path, content):
+    path = OUT / path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+
+def copy(kind, *patterns, most=1 << 13):
+    for pattern in patterns:
+        for path in sorted(ROOT.glob(pattern)):
+            write(f"{kind}/{path.name}", path.read_bytes()[:most])
+
+
+def images():
+    grey = np.arange(15, dtype=np.uint8).reshape(3, 5) * 16
+    colour = np.stack([grey, grey[::-1], 255 - grey], axis=2)
+    for end in ["png", "bmp", "gif", "jpg", "ppm", "qoi", "tga", "tiff", "webp", "ico"]:
+        file = io.BytesIO()
+        kind = {"jpg": "jpeg", "ppm": "ppm"}.get(end, end)
+        try:
+            Image.fromarray(colour).save(file, kind)
+        except (KeyError, OSError):
+            continue
+        write(f"image/{end}", file.getvalue())
+    file = io.BytesIO()
+    Image.fromarray(grey.astype(np.uint16) * 257).save(file, "png")
+    write("image/png16", file.getvalue())
+
+
+def idx():
+    images = struct.pack(">4I", 0x803, 3, 2, 3) + bytes(range(18))
+    for name, content in [("images", images), ("labels", struct.pack(">2I", 0x801, 1) + b"\7")]:
+        write(f"idx/{name}", content)
+        write(f"idx/{name}.gz", gzip.compress(content, mtime=0))
+
+
+def pickles():
+    copy("pickle", "fixtures/data/*.pkl")
+    data = np.zeros((2, 3072), np.uint8)
+    names = [f"class {i}" for i in range(100)]
+    for protocol in [0, 2, 4]:
+        for name, value in [("batch", {"data": data, "fine_labels": [3, 99]}),
+                            ("meta", {"fine_label_names": names})]:
+            write(f"cifar/{name}_{protocol}", pickle.dumps(value, protocol))
+
+
+def checkpoints():
+    copy("pth", "fixtures/weights/hostile.pth", "fixtures/weights/beside*.pth", most=1 << 14)
+    with zipfile.ZipFile(ROOT / "fixtures/weights/carp.pth") as whole:
+        names = [name for name in whole.namelist() if "/data/" not in name]
+        file = io.BytesIO()
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as small:
+            for name in names:
+                small.writestr(zipfile.ZipInfo(name), whole.read(name))
+        write("pth/objects.pth", file.getvalue())
+    header = {"__metadata__": {"a": "b"},
+              "x": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]},
+              "y": {"dtype": "I64", "shape": [1], "data_offsets": [24, 32]}}
+    text = json.dumps(header).encode()
+    write("safetensors/two", struct.pack("<Q", len(text)) + text + bytes(32))
+
+
+def indices():
+    copy("mat", "fixtures/data/*.mat")
+    write("stl/three", bytes([3, 1, 10, 2]))
+    write("gtsrb_csv/rows", "Filename;Width;Roi.X1;ClassId\na.ppm;24;5;0\r\n\"b.ppm\";24;5;42\n")
+    write("inat_json/three", json.dumps({
+        "info": {"year": 2018},
+        "images": [{"id": 7, "file_name": "a/b.jpg", "width": 24}, {"id": 9, "file_name": "c"}],
+        "categories": [{"id": 1, "name": "1"}, {"id": 0, "name": "0"}],
+        "annotations": [{"id": 1, "image_id": 9, "category_id": 0},
+                        {"id": 2, "image_id": 7, "category_id": 1}]}))
+    write("voc_xml/two", """<?xml version="1.0"?>
+<annotation a="b"><folder>VOC2007</folder><!-- two -->
+<object><name>dog</name><difficult>0</difficult><part><name>head</name></part></object>
+<object><name>cat</name><pose/><difficult>1</difficult></object></annotation>
+""")
+
+
+if __name__ == "__main__":
+    images()
+    idx()
+    pickles()
+    checkpoints()
+    indices()
+    copy("preset", "carp/presets/*.toml")
+    copy("ptx", "cuda-kernels/ptx-emulator/tests/mutants/*.ptx", most=1 << 12)

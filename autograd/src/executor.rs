@@ -96,9 +96,17 @@ impl Executor {
     /// If `data` does not have the value's number of elements, or the value is temporary and not
     /// kept: its memory may have been reused.
     pub fn read_into(&mut self, value: Value, data: &mut [f32]) {
-        let info = self.graph.info(value);
-        assert!(info.kind != Kind::Temp || info.kept, "reading a temporary that is not kept");
-        self.backend.read(self.slot(value), data);
+        let slot = self.readable(value);
+        self.backend.read(slot, data);
+    }
+
+    /// Reads the elements from `start` on of a value that is persistent or kept.
+    ///
+    /// # Panics
+    /// As [`Executor::read_into`], or if they reach outside the value.
+    pub fn read_part(&mut self, value: Value, start: usize, data: &mut [f32]) {
+        let part = self.readable(value).part(start, data.len());
+        self.backend.read(part, data);
     }
 
     /// Reads a value of one element.
@@ -185,6 +193,12 @@ impl Executor {
             }
         }
         None
+    }
+
+    fn readable(&self, value: Value) -> Slot {
+        let info = self.graph.info(value);
+        assert!(info.kind != Kind::Temp || info.kept, "reading a temporary that is not kept");
+        self.slot(value)
     }
 
     fn slot(&self, value: Value) -> Slot {

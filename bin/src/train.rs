@@ -37,8 +37,8 @@ pub fn run(args: &TrainArgs) -> Result<ExitCode> {
     let folder = args.resume.as_deref().or(args.out.as_deref());
     check_output_folder(folder.unwrap_or(Path::new("runs")))?;
     let device = args.device.open()?;
-    let earlier = args.resume.as_deref().map(RunFolder::open).transpose()?;
-    if let Some((folder, checkpoint)) = &earlier
+    let mut earlier = args.resume.as_deref().map(RunFolder::open).transpose()?;
+    if let Some((folder, checkpoint)) = &mut earlier
         && let Some(result) = folder.result(checkpoint)?
     {
         say!("{} has already finished", folder.path().display());
@@ -58,7 +58,7 @@ pub fn run(args: &TrainArgs) -> Result<ExitCode> {
             screen.line("warning: no labelled images are held out: k-NN accuracy is not measured");
         }
         // Created last: a run that cannot start leaves nothing behind.
-        let (folder, resume) = match earlier {
+        let (folder, mut resume) = match earlier {
             Some((folder, checkpoint)) => (folder, Some(checkpoint)),
             None => {
                 let name = args.config.preset_name();
@@ -70,7 +70,7 @@ pub fn run(args: &TrainArgs) -> Result<ExitCode> {
         let monitor = knn.as_mut().map(|knn| knn as &mut dyn Monitor);
         stop.on_signals()?;
         let show = &mut |event: TrainEvent| screen.show(event);
-        Ok((train(trainer, monitor, folder, resume.as_ref(), &|| stop.is_asked(), show)?, path))
+        Ok((train(trainer, monitor, folder, resume.as_mut(), &|| stop.is_asked(), show)?, path))
     });
     screen.bar.finish_and_clear();
     let (outcome, path) = outcome?;

@@ -1,10 +1,13 @@
 //! Student, teacher and optimizer on a device, and the three parts of a step.
 
+use std::io;
+
 use autograd::{Executor, Phase, Value};
 
 use crate::error::{Error, Result};
 use crate::layout;
 use crate::step::{Optimizer, Step, StepConfig, ViewGroup};
+use crate::tensor_source::{TensorSource, part_len};
 
 /// Where a step runs.
 pub type Device<'a> = &'a dyn tensor::Device;
@@ -146,9 +149,8 @@ impl Learner {
         Ok(self.executor.run(Phase::Update)?)
     }
 
-    /// All tensors that a resumed run needs: student, teacher, optimizer, and with accumulation the
-    /// sums of gradients.
-    pub fn tensors(&mut self) -> Vec<NamedTensor> {
+    /// All tensors of [`TensorSource::tensors`] with their numbers, for small networks.
+    pub fn copies(&mut self) -> Vec<NamedTensor> {
         self.saved_values().into_iter().map(|value| self.tensor(value)).collect()
     }
 
@@ -179,20 +181,16 @@ impl Learner {
         Ok(true)
     }
 
-    /// Sets all tensors; each of the step's must be given by `find(name)`.
+    /// Sets elements of tensor `index` of [`TensorSource::tensors`] from element `start` on: whole
+    /// rows in PyTorch's layout, as [`TensorSource::read`] gives them.
     ///
-    /// # Errors
-    /// A missing tensor, or one of another shape.
-    pub fn restore<'a>(
-        &mut self,
-        find: impl Fn(&str) -> Result<(&'a [usize], &'a [f32])>,
-    ) -> Result<()> {
-        for value in self.saved_values() {
-            let name = self.executor.graph().info(value).name.clone();
-            let (shape, data) = find(&name)?;
-            self.set_tensor(&name, shape, data)?;
-        }
-        Ok(())
+    /// # Panics
+    /// If there are no such elements.
+    pub fn write_rows(&mut self, index: usize, start: usize, rows: &[f32]) {
+        let value = self.saved_values()[index];
+        let shape = layout::pytorch_shape(&self.executor.graph().shape(value));
+        let rows = layout::from_pytorch(&layout::with_rows(&shape, rows.len()), rows);
+        self.executor.write_part(value, start, &rows);
     }
 
     /// The teacher's backbone, tensor by tensor in this project's layout, without the prefix
@@ -214,5 +212,35 @@ impl Learner {
         let tensors = networks.into_iter().flat_map(|network| network.params.all());
         let state = [&self.step.optimizer_state, &self.step.gradient_sums].into_iter().flatten();
         tensors.map(|param| param.value).chain(state.copied()).collect()
+    }
+}
+
+/// All that a resumed run needs: student, teacher, optimizer, and with accumulation the sums of
+/// gradients.
+impl TensorSource for Learner {
+    fn tensors(&self) -> Vec<(String, Vec<usize>)> {
+        let tensor = |value| {
+            let info = self.executor.graph().info(value);
+            (info.name.clone(), layout::pytorch_shape(&info.shape))
+        };
+        self.saved_values().into_iter().map(tensor).collect()
+    }
+
+    fn read(
+        &mut self,
+        index: usize,
+        take: &mut dyn FnMut(&[f32]) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let value = self.saved_values()[index];
+        let shape = self.executor.graph().shape(value);
+        let (elements, part) = (shape.elements(), part_len(&shape));
+        let mut rows = Vec::new();
+        for start in (0..elements).step_by(part) {
+            rows.resize(part.min(elements - start), 0.0);
+            self.executor.read_part(value, start, &mut rows);
+            (_, rows) = layout::to_pytorch(&layout::with_rows(&shape, rows.len()), rows);
+            take(&rows)?;
+        }
+        Ok(())
     }
 }

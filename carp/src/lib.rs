@@ -24,6 +24,7 @@ pub mod run_folder;
 pub mod run_result;
 pub mod schedule;
 pub mod step;
+pub mod tensor_source;
 pub mod train;
 pub mod views;
 

@@ -12,11 +12,12 @@ use crate::collapse::CollapseWatch;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::fingerprint::Fingerprint;
-use crate::learner::{Device, Learner, NamedTensor, Terms, UpdateSettings};
+use crate::learner::{Device, Learner, Terms, UpdateSettings};
 use crate::pipeline::{Batch, Pipeline, PipelineConfig};
 use crate::run_folder::{Metrics, RunFolder};
 use crate::run_result::{RunResult, peak_rss_bytes};
 use crate::schedule::Cosine;
+use crate::tensor_source::TensorSource;
 
 /// Progress events of a run.
 #[derive(Debug)]
@@ -51,7 +52,7 @@ pub trait Monitor {
     ///
     /// # Errors
     /// An image that cannot be read.
-    fn knn(&mut self, backbone: &[(String, Vec<f32>)]) -> Result<f64>;
+    fn knn(&mut self, backbone: Vec<(String, Vec<f32>)>) -> Result<f64>;
 
     /// After the last measurement: writes its pictures to the run's folder, and returns the same
     /// fraction for raw pixels.
@@ -241,18 +242,18 @@ pub fn train(
     mut trainer: Trainer,
     mut monitor: Option<&mut dyn Monitor>,
     mut folder: RunFolder,
-    resume: Option<&Checkpoint>,
+    resume: Option<&mut Checkpoint>,
     stop: &dyn Fn() -> bool,
     show: &mut dyn FnMut(TrainEvent),
 ) -> Result<Outcome> {
     let config = trainer.config;
     let data = Fingerprint::of(&trainer.splits)?;
-    if let Some(checkpoint) = resume {
+    if let Some(checkpoint) = &resume {
         check_data(checkpoint, &data, show)?;
     }
     let mut measure = |learner: &mut Learner| {
         let monitor = monitor.as_mut();
-        monitor.map(|monitor| monitor.knn(&learner.teacher_backbone())).transpose()
+        monitor.map(|monitor| monitor.knn(learner.teacher_backbone())).transpose()
     };
     // The initial weights are a function of the seed: a resumed run measures them anew.
     let knn_before = measure(&mut trainer.learner)?;
@@ -260,7 +261,7 @@ pub fn train(
     if let Some(checkpoint) = resume {
         progress = checkpoint.progress()?;
         folder.rewind(progress)?;
-        trainer.learner.restore(|name| checkpoint.tensor(name))?;
+        checkpoint.restore(&mut trainer.learner)?;
     }
     let (first_step, steps) = (progress.step, trainer.steps);
     let planned_bytes = trainer.learner.executor().plan().bytes();
@@ -295,9 +296,8 @@ pub fn train(
         let is_last = progress.step == steps;
         let stopped = stop() && !is_last;
         if stopped || is_last || trainer.is_due(config.train.checkpoint_every_epochs, progress) {
-            let tensors = trainer.learner.tensors();
-            check_finite(&tensors, progress.step)?;
-            folder.save_checkpoint(config, &data, &tensors, progress)?;
+            check_finite(&mut trainer.learner, progress.step)?;
+            folder.save_checkpoint(config, &data, &mut trainer.learner, progress)?;
         }
         if stopped {
             return Ok(Outcome::Stopped { step: progress.step });
@@ -320,7 +320,7 @@ pub fn train(
         knn_before,
         knn_after,
         knn_pixels,
-        weights_sha256: weights_sha256(&trainer.learner.tensors()),
+        weights_sha256: weights_sha256(&mut trainer.learner).expect("reading memory"),
         steps,
         seconds: progress.seconds,
         images_per_second: images / progress.seconds,
@@ -335,10 +335,18 @@ pub fn train(
 ///
 /// # Errors
 /// Names the first one.
-fn check_finite(tensors: &[NamedTensor], step: usize) -> Result<()> {
-    for (name, _, data) in tensors {
-        if let Some(at) = data.iter().position(|number| !number.is_finite()) {
-            let (name, value) = (name.clone(), data[at]);
+fn check_finite(learner: &mut Learner, step: usize) -> Result<()> {
+    for (index, (name, _)) in learner.tensors().into_iter().enumerate() {
+        let (mut start, mut found) = (0, None);
+        let read = learner.read(index, &mut |part| {
+            if let Some(at) = part.iter().position(|number| !number.is_finite()) {
+                found = found.or(Some((start + at, part[at])));
+            }
+            start += part.len();
+            Ok(())
+        });
+        read.expect("reading memory");
+        if let Some((at, value)) = found {
             return Err(Error::NonFiniteWeight { name, at, value, step });
         }
     }

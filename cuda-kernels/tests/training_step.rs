@@ -46,7 +46,7 @@ fn learner_with(device: &dyn Device, others: &[(&str, &str)]) -> Learner {
     // Initially all assignments are almost uniform and the loss is almost ln N_B whatever the
     // network does. With embeddings of this length they are not, and every weight affects the loss.
     let last = "student.head.mlp.6.weight";
-    let tensors = learner.tensors();
+    let tensors = learner.copies();
     let (_, shape, data) =
         tensors.iter().find(|(name, _, _)| name == last).expect("the last layer");
     let longer: Vec<f32> = data.iter().map(|x| 40.0 * x).collect();
@@ -89,7 +89,7 @@ fn train_with(
 ) -> (Vec<f32>, Vec<NamedTensor>) {
     let mut learner = learner_with(device, settings);
     let losses = (0..steps).map(|number| step(&mut learner, number)).collect();
-    let tensors = learner.tensors();
+    let tensors = learner.copies();
     learner.executor_mut().finish().unwrap();
     (losses, tensors)
 }

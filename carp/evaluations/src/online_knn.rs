@@ -86,8 +86,9 @@ impl OnlineKnn {
     ///
     /// # Errors
     /// A missing weight, or an image that cannot be read.
-    fn measure(&mut self, backbone: &[(String, Vec<f32>)]) -> Result<Quality> {
-        self.encoder.load(backbone)?;
+    fn measure(&mut self, backbone: Vec<(String, Vec<f32>)>) -> Result<Quality> {
+        self.encoder.load(&backbone)?;
+        drop(backbone);
         let bank = self.encoder.features(&*self.bank, |_| ())?.of_all(&*self.bank)?;
         let queries = self.encoder.features(&*self.queries, |_| ())?.of_all(&*self.queries)?;
         let dim = self.encoder.dim();
@@ -150,7 +151,7 @@ impl OnlineKnn {
 }
 
 impl Monitor for OnlineKnn {
-    fn knn(&mut self, backbone: &[(String, Vec<f32>)]) -> Result<f64> {
+    fn knn(&mut self, backbone: Vec<(String, Vec<f32>)>) -> Result<f64> {
         // Free the last measurement before the next one.
         self.last = None;
         let quality = self.measure(backbone)?;

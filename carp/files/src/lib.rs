@@ -7,6 +7,6 @@ pub mod atomic;
 pub mod error;
 pub mod lock;
 
-pub use atomic::{check_output, check_output_folder, write_atomically};
+pub use atomic::{check_output, check_output_folder, stream_atomically, write_atomically};
 pub use error::{Error, Result};
 pub use lock::FolderLock;

@@ -7,6 +7,7 @@ use carp::config::Config;
 use carp::conv::ConvChoice;
 use carp::error::{Error, Result};
 use carp::loss::LossVariant;
+use carp::memory_budget::MemoryBudget;
 use clap::Args;
 use clap::builder::TypedValueParser;
 
@@ -34,6 +35,10 @@ pub struct ConfigArgs {
     /// How to compute convolutions (same as --set train.conv=NAME; see docs/convolution.md).
     #[arg(long, value_name = "NAME", value_parser = one_of(ConvChoice::ALL, ConvChoice::name))]
     conv: Option<ConvChoice>,
+    /// Most memory of a step, such as 512MiB: activations are computed anew where needed (same as
+    /// --set train.memory_budget=SIZE; see docs/memory.md).
+    #[arg(long, value_name = "SIZE")]
+    memory_budget: Option<MemoryBudget>,
     /// Fail on an unreadable image instead of skipping it (same as --set data.strict=true).
     #[arg(long)]
     strict: bool,
@@ -75,12 +80,22 @@ impl ConfigArgs {
         if let Some(conv) = self.conv {
             config.train.conv = conv;
         }
+        let mut config = self.over(config);
         config.data.strict |= self.strict;
         // A run may be resumed and evaluated from elsewhere.
         if let Some(path) = &mut config.data.path {
             *path = std::path::absolute(&path).map_err(|source| Error::io(&*path, source))?;
         }
         Ok(config)
+    }
+
+    /// The settings of an earlier run, with what a resume may change: the memory budget, since the
+    /// bits stay the same.
+    pub fn over(&self, mut config: Config) -> Config {
+        if let Some(budget) = self.memory_budget {
+            config.train.memory_budget = budget;
+        }
+        config
     }
 
     /// What a run with this preset is called.

@@ -44,8 +44,9 @@ pub struct PlanArgs {
 /// Builds and plans the configured step, without allocating its arena.
 fn planned(args: &ConfigArgs, device: &DeviceArgs) -> Result<(Graph, Plan)> {
     let config = args.load()?;
-    let (graph, _) = Step::new(&config.step())?;
-    let plan = Plan::new(&graph, &device.name());
+    let device = device.name();
+    let (graph, _) = Step::for_device(&config.step(), &device)?;
+    let plan = Plan::new(&graph, &device);
     Ok((graph, plan))
 }
 

@@ -46,7 +46,7 @@ pub fn run(args: &TrainArgs) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let config = match &earlier {
-        Some((_, checkpoint)) => checkpoint.config()?,
+        Some((_, checkpoint)) => args.config.over(checkpoint.config()?),
         None => args.config.load()?,
     };
     let stop = Stop::default();
@@ -96,9 +96,12 @@ struct Screen<'a> {
 impl Screen<'_> {
     fn show(&mut self, event: TrainEvent) {
         match event {
-            TrainEvent::Start { first_step, steps, planned_bytes } => {
+            TrainEvent::Start { first_step, steps, planned_bytes, recomputed } => {
                 let mebibytes = planned_bytes as f64 / f64::from(1 << 20);
                 self.line(&format!("one step needs {mebibytes:.1} MiB, planned in advance"));
+                if let Some(recomputed) = recomputed {
+                    self.line(&format!("to keep to the memory budget, {recomputed}"));
+                }
                 self.bar = message_bar(steps).with_position(first_step as u64);
                 self.bar.reset_eta();
             }

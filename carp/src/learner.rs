@@ -51,9 +51,10 @@ impl Learner {
     /// [`Learner::initialize`] or [`Learner::restore`].
     ///
     /// # Errors
-    /// Sizes that do not fit together: see [`Step::new`]. Errors of `device`.
+    /// Sizes that do not fit together, or a memory budget that is too small: see
+    /// [`Step::for_device`]. Errors of `device`.
     pub fn new(config: &StepConfig, device: Device) -> Result<Learner> {
-        let (graph, step) = Step::new(config)?;
+        let (graph, step) = Step::for_device(config, device)?;
         Ok(Learner { executor: Executor::new(graph, device)?, step, config: config.clone() })
     }
 

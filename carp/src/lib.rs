@@ -18,6 +18,7 @@ pub mod fingerprint;
 pub mod layout;
 pub mod learner;
 pub mod loss;
+pub mod memory_budget;
 pub mod nn;
 pub mod pipeline;
 pub mod run_folder;

@@ -7,10 +7,12 @@
 //! append plain ops; fusion passes merge them into fewer, larger kernels.
 
 use autograd::{Error, Graph, LossInputs, Passes, Phase, Result, Value};
+use tensor::Device;
 use tensor::kernel::AdamW;
 
 use crate::conv::ConvChoice;
 use crate::loss::LossVariant;
+use crate::memory_budget::MemoryBudget;
 use crate::nn::{Head, HeadConfig, Params, ResNet, ResNetConfig};
 
 /// The optimizer, with the settings that are constant during a run.
@@ -55,6 +57,8 @@ pub struct StepConfig {
     pub accumulation: usize,
     /// The optimizer.
     pub optimizer: Optimizer,
+    /// Most bytes of the step's arena: see [`Step::for_device`].
+    pub memory_budget: MemoryBudget,
 }
 
 /// Backbone, head and their tensors.
@@ -155,7 +159,19 @@ pub struct Step {
 }
 
 impl Step {
-    /// Builds the graph of a step. Its `Forward` phase ends with the loss; `Update` holds the ops of
+    /// Builds the graph of a step that keeps to its memory budget on `device`.
+    ///
+    /// # Errors
+    /// Those of [`Step::new`]; a budget that is too small.
+    pub fn for_device(config: &StepConfig, device: &dyn Device) -> Result<(Graph, Step)> {
+        let (mut graph, step) = Step::new(config)?;
+        if let Some(bytes) = config.memory_budget.0 {
+            graph.recompute(device, bytes)?;
+        }
+        Ok((graph, step))
+    }
+
+    /// Builds the graph of a step, whatever memory it takes. Its `Forward` phase ends with the loss; `Update` holds the ops of
     /// the teacher and the optimizer.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use autograd::trace::Recomputed;
 use datasets::Splits;
 use tensor::random::{Purpose, Stream};
 
@@ -30,6 +31,8 @@ pub enum TrainEvent<'a> {
         steps: usize,
         /// Bytes of the step's arena.
         planned_bytes: usize,
+        /// What it costs to keep to the memory budget.
+        recomputed: Option<Recomputed>,
     },
     /// k-NN accuracy was measured.
     Knn {
@@ -264,8 +267,9 @@ pub fn train(
         checkpoint.restore(&mut trainer.learner)?;
     }
     let (first_step, steps) = (progress.step, trainer.steps);
-    let planned_bytes = trainer.learner.executor().plan().bytes();
-    show(TrainEvent::Start { first_step, steps, planned_bytes });
+    let executor = trainer.learner.executor();
+    let (planned_bytes, recomputed) = (executor.plan().bytes(), Recomputed::of(executor.graph()));
+    show(TrainEvent::Start { first_step, steps, planned_bytes, recomputed });
     if let Some(accuracy) = knn_before {
         show(TrainEvent::Knn { step: 0, accuracy });
     }

@@ -6,6 +6,7 @@ use carp::error::Result;
 use carp::layout;
 use carp::learner::{Device, Learner, UpdateSettings};
 use carp::loss::LossVariant;
+use carp::memory_budget::MemoryBudget;
 use carp::nn::{HeadConfig, Params, ResNet, ResNetConfig};
 use carp::step::{Optimizer, StepConfig};
 
@@ -211,6 +212,7 @@ fn step_config(inputs: &Inputs) -> Result<StepConfig> {
         view_sizes,
         accumulation: 1,
         optimizer,
+        memory_budget: MemoryBudget(None),
     })
 }
 

@@ -8,6 +8,7 @@ use toml::Value;
 
 use crate::conv::ConvChoice;
 use crate::loss::LossVariant;
+use crate::memory_budget::MemoryBudget;
 use crate::nn::{Arch, HeadConfig, ResNetConfig, Stem};
 use crate::step::{Optimizer, StepConfig};
 use crate::views::{EvalTransform, ViewPolicy};
@@ -170,6 +171,8 @@ pub struct TrainConfig {
     pub fuse: Passes,
     /// How to compute convolutions: auto, direct, winograd2 or winograd4; see docs/convolution.md.
     pub conv: ConvChoice,
+    /// Most memory of a step, such as 512MiB; none is no bound. See docs/memory.md.
+    pub memory_budget: MemoryBudget,
 }
 
 impl Default for TrainConfig {
@@ -183,6 +186,7 @@ impl Default for TrainConfig {
             prefetch: 4,
             fuse: Passes::all(),
             conv: ConvChoice::Auto,
+            memory_budget: MemoryBudget(None),
         }
     }
 }
@@ -275,6 +279,7 @@ impl Config {
                 OptimizerName::Sgd => Optimizer::Sgd { momentum },
                 OptimizerName::AdamW => Optimizer::AdamW(AdamW { betas, eps }),
             },
+            memory_budget: self.train.memory_budget,
         }
     }
 

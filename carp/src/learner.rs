@@ -194,18 +194,14 @@ impl Learner {
         self.executor.write_part(value, start, &rows);
     }
 
-    /// The teacher's backbone, tensor by tensor in this project's layout, without the prefix
+    /// A tensor of the teacher's backbone in this project's layout, by its name without the prefix
     /// `teacher.backbone.`.
-    pub fn teacher_backbone(&mut self) -> Vec<(String, Vec<f32>)> {
-        let params = self.step.teacher.params.all();
-        let mut backbone = Vec::new();
-        for param in params {
-            let name = &self.executor.graph().info(param.value).name;
-            if let Some(name) = name.strip_prefix("teacher.backbone.") {
-                backbone.push((name.to_owned(), self.executor.read(param.value)));
-            }
-        }
-        backbone
+    pub fn teacher_backbone(&mut self, name: &str) -> Option<Vec<f32>> {
+        let graph = self.executor.graph();
+        let is_it =
+            |value: &Value| graph.info(*value).name.strip_prefix("teacher.backbone.") == Some(name);
+        let value = self.step.teacher.params.all().iter().map(|param| param.value).find(is_it)?;
+        Some(self.executor.read(value))
     }
 
     fn saved_values(&self) -> Vec<Value> {

@@ -50,12 +50,12 @@ pub enum TrainEvent<'a> {
 /// Measures the teacher's backbone by k-NN before, during and after a run. The caller provides it:
 /// evaluating features is not part of the method.
 pub trait Monitor {
-    /// k-NN accuracy of a backbone's features on held-out images, as a fraction; the backbone comes
-    /// as pairs of torchvision's names and numbers in this project's layout.
+    /// k-NN accuracy of a backbone's features on held-out images, as a fraction; `tensor` gives its
+    /// tensors by torchvision's names, in this project's layout.
     ///
     /// # Errors
     /// An image that cannot be read.
-    fn knn(&mut self, backbone: Vec<(String, Vec<f32>)>) -> Result<f64>;
+    fn knn(&mut self, tensor: &mut dyn FnMut(&str) -> Option<Vec<f32>>) -> Result<f64>;
 
     /// After the last measurement: writes its pictures to the run's folder, and returns the same
     /// fraction for raw pixels.
@@ -256,7 +256,7 @@ pub fn train(
     }
     let mut measure = |learner: &mut Learner| {
         let monitor = monitor.as_mut();
-        monitor.map(|monitor| monitor.knn(learner.teacher_backbone())).transpose()
+        monitor.map(|monitor| monitor.knn(&mut |name| learner.teacher_backbone(name))).transpose()
     };
     // The initial weights are a function of the seed: a resumed run measures them anew.
     let knn_before = measure(&mut trainer.learner)?;

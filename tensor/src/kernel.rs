@@ -356,9 +356,8 @@ impl Kernel {
             | Kernel::Conv2dGradInput(conv)
             | Kernel::Conv2dGradWeight(conv) => conv.flops(),
             Kernel::BatchNorm(norm) | Kernel::BatchNormApply(norm) => {
-                let extra = u64::from(norm.residual) + u64::from(norm.relu);
                 let sums = norm.training && matches!(self, Kernel::BatchNorm(_));
-                y * (if sums { 7 } else { 2 } + extra)
+                y * (2 + 5 * u64::from(sums) + u64::from(norm.residual) + u64::from(norm.relu))
             }
             Kernel::BatchNormBackward(_) => 9 * y,
             Kernel::MaxPool2d(pool) | Kernel::AvgPool2d(pool) => {

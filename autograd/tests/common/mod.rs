@@ -1,4 +1,5 @@
 //! A small training step with every family of ops.
+#![allow(dead_code, reason = "no test uses all of it")]
 
 use autograd::{BatchNormParams, Executor, Graph, LossInputs, Passes, Phase, Result, Value};
 use tensor::Cpu;

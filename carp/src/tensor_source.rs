@@ -28,7 +28,7 @@ pub fn part_len(shape: &[usize]) -> usize {
     row * (PART / row).max(1)
 }
 
-#[cfg(test)]
+/// Tensors that are in memory as a whole.
 impl TensorSource for Vec<(String, Vec<usize>, Vec<f32>)> {
     fn tensors(&self) -> Vec<(String, Vec<usize>)> {
         self.iter().map(|(name, shape, _)| (name.clone(), shape.clone())).collect()

@@ -24,7 +24,7 @@ mod list;
 use tensor::{Device, Error, Result};
 
 use self::alive::Alive;
-use self::changes::{Change, changes};
+use self::changes::Change;
 use self::list::{Choice, Copies};
 use crate::graph::Graph;
 use crate::plan::Plan;
@@ -106,7 +106,7 @@ impl<'a> Search<'a> {
         let alive = Alive::new(&copies, device);
         let plain = copies.list(&vec![Choice::Keep; graph.nodes.len()]);
         let floor = 4 * (persistent + alive.floor(&plain));
-        Search { changes: changes(&copies), copies, alive, persistent, floor }
+        Search { changes: Change::all(&copies), copies, alive, persistent, floor }
     }
 
     /// The graph with at most `aim` bytes alive, or as near as the search gets.

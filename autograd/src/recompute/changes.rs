@@ -9,6 +9,32 @@ use crate::graph::{Graph, Node, Phase};
 pub struct Change(Vec<(usize, Choice)>);
 
 impl Change {
+    /// All changes to try: of single nodes, and of whole segments that are dropped between borders that
+    /// are kept. In a residual network a block's output leads to all blocks before it, so no single node
+    /// may be worth dropping there.
+    pub fn all(copies: &Copies) -> Vec<Change> {
+        // Only nodes whose results the gradient needs, directly or through others.
+        let all = copies.list(&vec![Choice::Once; copies.of_node.len()]);
+        let again = all.ops.iter().filter(|op| op.again);
+        let nodes: BTreeSet<usize> = again.map(|op| op.node).collect();
+        let single = |&node: &usize| {
+            [Choice::Once, Choice::Always, Choice::Keep].map(|choice| Change(vec![(node, choice)]))
+        };
+        let mut changes: Vec<Change> = nodes.iter().flat_map(single).collect();
+        let borders = borders(copies.graph);
+        for (i, &first) in borders.iter().enumerate() {
+            for &last in &borders[i + 1..] {
+                let inside = nodes.range(first + 1..last);
+                let mut change: Vec<_> = inside.map(|&node| (node, Choice::Once)).collect();
+                if !change.is_empty() {
+                    change.extend([(first, Choice::Keep), (last, Choice::Keep)]);
+                    changes.push(Change(change));
+                }
+            }
+        }
+        changes
+    }
+
     /// It would change nothing.
     pub fn is_made(&self, choices: &[Choice]) -> bool {
         self.0.iter().all(|&(node, choice)| choices[node] == choice)
@@ -19,32 +45,6 @@ impl Change {
         self.0.iter().for_each(|&(node, choice)| choices[node] = choice);
         choices
     }
-}
-
-/// All changes to try: of single nodes, and of whole segments that are dropped between borders that
-/// are kept. In a residual network a block's output leads to all blocks before it, so no single node
-/// may be worth dropping there.
-pub fn changes(copies: &Copies) -> Vec<Change> {
-    // Only nodes whose results the gradient needs, directly or through others.
-    let all = copies.list(&vec![Choice::Once; copies.of_node.len()]);
-    let again = all.ops.iter().filter(|op| op.again);
-    let nodes: BTreeSet<usize> = again.map(|op| op.node).collect();
-    let single = |&node: &usize| {
-        [Choice::Once, Choice::Always, Choice::Keep].map(|choice| Change(vec![(node, choice)]))
-    };
-    let mut changes: Vec<Change> = nodes.iter().flat_map(single).collect();
-    let borders = borders(copies.graph);
-    for (i, &first) in borders.iter().enumerate() {
-        for &last in &borders[i + 1..] {
-            let inside = nodes.range(first + 1..last);
-            let mut change: Vec<_> = inside.map(|&node| (node, Choice::Once)).collect();
-            if !change.is_empty() {
-                change.extend([(first, Choice::Keep), (last, Choice::Keep)]);
-                changes.push(Change(change));
-            }
-        }
-    }
-    changes
 }
 
 /// Nodes of the forward pass whose result is all that leads from the nodes since the last border, it

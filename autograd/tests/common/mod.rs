@@ -1,5 +1,4 @@
 //! A small training step with every family of ops.
-#![allow(dead_code, reason = "no test uses all of it")]
 
 use autograd::{BatchNormParams, Executor, Graph, LossInputs, Passes, Phase, Result, Value};
 use tensor::Cpu;
@@ -101,12 +100,6 @@ pub fn build(passes: &Passes) -> Result<(Graph, Step)> {
 pub fn executor(passes: &Passes) -> (Executor, Step) {
     let (graph, step) = build(passes).unwrap();
     let mut executor = Executor::new(graph, &Cpu).unwrap();
-    fill(&mut executor, &step);
-    (executor, step)
-}
-
-/// Weights and inputs from fixed random streams.
-pub fn fill(executor: &mut Executor, step: &Step) {
     let inputs = [step.images, step.teacher, step.teacher_prototypes];
     let inputs = inputs.into_iter().chain(step.weights.iter().copied());
     for (i, value) in (0..).zip(inputs) {
@@ -115,6 +108,7 @@ pub fn fill(executor: &mut Executor, step: &Step) {
         let data: Vec<f32> = (0..len).map(|_| 0.5 * stream.normal()).collect();
         executor.write(value, &data);
     }
+    (executor, step)
 }
 
 /// One step with its own partition and settings, as in a training loop.

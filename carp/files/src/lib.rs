@@ -7,6 +7,8 @@ pub mod atomic;
 pub mod error;
 pub mod lock;
 
-pub use atomic::{check_output, check_output_folder, rename, replaced_file, write_atomically};
+pub use atomic::{
+    check_output, check_output_folder, rename, replaced_file, stream_atomically, write_atomically,
+};
 pub use error::{Error, Result};
 pub use lock::FolderLock;

@@ -1,7 +1,5 @@
 //! Runs a graph repeatedly without allocating.
 
-use std::time::{Duration, Instant};
-
 use tensor::{Backend, Device, Error, Io, Result, Slot};
 
 use crate::graph::{Graph, Kind, Node, Phase, Value};
@@ -96,19 +94,19 @@ impl Executor {
     /// If `data` does not have the value's number of elements, or the value is temporary and not
     /// kept: its memory may have been reused.
     pub fn read_into(&mut self, value: Value, data: &mut [f32]) {
-        let info = self.graph.info(value);
-        assert!(info.kind != Kind::Temp || info.kept, "reading a temporary that is not kept");
-        self.backend.read(self.slot(value), data);
+        assert_eq!(data.len(), self.slot(value).len, "elements of the value");
+        self.read_part(value, 0, data);
     }
 
-    /// Reads `len` elements from `start` on of a persistent value.
+    /// Reads the elements from `start` on of a value that is persistent or kept.
     ///
     /// # Panics
-    /// If they reach outside the value.
-    pub fn read_part(&mut self, value: Value, start: usize, len: usize) -> Vec<f32> {
-        let mut data = vec![0.0; len];
-        self.backend.read(self.slot(value).part(start, len), &mut data);
-        data
+    /// As [`Executor::read_into`], or if they reach outside the value.
+    pub fn read_part(&mut self, value: Value, start: usize, data: &mut [f32]) {
+        let info = self.graph.info(value);
+        assert!(info.kind != Kind::Temp || info.kept, "reading a temporary that is not kept");
+        let part = self.slot(value).part(start, data.len());
+        self.backend.read(part, data);
     }
 
     /// Reads a value of one element.
@@ -139,21 +137,6 @@ impl Executor {
     /// Runs the op at `place` of the graph.
     pub(crate) fn run_place(&mut self, place: usize) -> Result<()> {
         run_node(&self.graph.nodes[place], &self.calls[place], &mut *self.backend)
-    }
-
-    /// Runs all three phases; returns the time of each op, in graph order.
-    ///
-    /// # Errors
-    /// As [`Executor::run`].
-    pub fn run_timed(&mut self) -> Result<Vec<Duration>> {
-        let mut times = Vec::with_capacity(self.calls.len());
-        for (node, call) in self.graph.nodes.iter().zip(&self.calls) {
-            let start = Instant::now();
-            run_node(node, call, &mut *self.backend)?;
-            self.backend.finish()?;
-            times.push(start.elapsed());
-        }
-        Ok(times)
     }
 
     /// Runs all three phases.

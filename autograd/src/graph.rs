@@ -80,6 +80,8 @@ pub struct Node {
     pub layer: String,
     /// Its phase of the step.
     pub phase: Phase,
+    /// It makes an activation anew: see [`crate::recompute`].
+    pub again: bool,
 }
 
 /// Contiguous values, and the value that covers them all.
@@ -282,6 +284,7 @@ impl Graph {
             outputs: outputs.to_vec(),
             layer: self.layer.clone(),
             phase: self.phase.unwrap_or(Phase::Forward),
+            again: false,
         });
     }
 

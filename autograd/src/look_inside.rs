@@ -1,4 +1,7 @@
-//! Looking inside a running step: what single ops read and write, and whether it is finite.
+//! Looking inside a running step: what single ops read and write, whether it is finite, and how long
+//! they take.
+
+use std::time::{Duration, Instant};
 
 use tensor::Result;
 
@@ -71,6 +74,21 @@ impl Executor {
         });
         let ValueInfo { kind, name, .. } = self.graph.info(member);
         if *kind == Kind::Temp { String::new() } else { name.clone() }
+    }
+
+    /// Runs all three phases; returns the time of each op, in graph order.
+    ///
+    /// # Errors
+    /// As [`Executor::run`].
+    pub fn run_timed(&mut self) -> Result<Vec<Duration>> {
+        let nodes = self.graph.nodes.len();
+        let timed = |place| {
+            let start = Instant::now();
+            self.run_place(place)?;
+            self.backend.finish()?;
+            Ok(start.elapsed())
+        };
+        (0..nodes).map(timed).collect()
     }
 
     /// Whether all numbers of a persistent value are finite.

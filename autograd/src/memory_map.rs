@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::graph::{Graph, Kind, Phase};
 use crate::plan::{Block, Plan};
-use crate::trace::bytes;
+use crate::trace::{Recomputed, bytes};
 
 /// Bytes of persistent values of one kind.
 fn persistent(graph: &Graph, kind: Kind) -> usize {
@@ -28,6 +28,10 @@ pub fn report(graph: &Graph, plan: &Plan) -> String {
         plan.total as f64 / plan.lower_bound.max(1) as f64
     );
     line("lower bound", 4 * plan.lower_bound, &bound);
+
+    if let Some(recomputed) = Recomputed::of(graph) {
+        let _ = writeln!(text, "{recomputed}");
+    }
 
     let alive = |at: usize| -> usize {
         let lives = |block: &&Block| (block.first..=block.last).contains(&at);
@@ -99,6 +103,7 @@ pub fn svg(graph: &Graph, plan: &Plan) -> String {
         let node = &graph.nodes()[block.first];
         let colour = match (block.is_workspace, node.phase) {
             (true, _) => WORKSPACE,
+            (false, _) if node.again => AGAIN,
             (false, Phase::Forward) => ACTIVATION,
             (false, _) => GRADIENT,
         };
@@ -114,22 +119,26 @@ pub fn svg(graph: &Graph, plan: &Plan) -> String {
         let (start, end) = (block.slot.offset, block.slot.offset + block.slot.len);
         rectangle((x(block.first), y(start)), (x(block.last + 1), y(end)), colour, &title);
     }
-    svg + &legend() + &axes(graph, plan, x, y) + "</svg>\n"
+    svg + &legend(graph) + &axes(graph, plan, x, y) + "</svg>\n"
 }
 
 const PERSISTENT: &str = "#8c8c96";
 const ACTIVATION: &str = "#4c8ed9";
+const AGAIN: &str = "#9b6bc4";
 const GRADIENT: &str = "#e08e45";
 const WORKSPACE: &str = "#59a86b";
 
-fn legend() -> String {
+fn legend(graph: &Graph) -> String {
     let mut svg = String::new();
-    let entries = [
+    let mut entries = vec![
         ("inputs, parameters, state", PERSISTENT),
         ("forward results", ACTIVATION),
         ("gradients and updates", GRADIENT),
         ("workspaces", WORKSPACE),
     ];
+    if graph.nodes().iter().any(|node| node.again) {
+        entries.push(("results made anew", AGAIN));
+    }
     for (i, (name, colour)) in entries.into_iter().enumerate() {
         let x = LEFT + 210.0 * i as f64;
         let _ = writeln!(

@@ -1,7 +1,7 @@
 //! The step as a table, before it runs.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::time::Duration;
 
 use crate::graph::{Graph, Node, Phase};
@@ -42,6 +42,36 @@ pub fn node_flops(graph: &Graph, node: &Node) -> u64 {
 pub fn node_bytes(graph: &Graph, node: &Node) -> usize {
     let (inputs, outputs) = graph.elements(node);
     node.kernel.bytes(&inputs, &outputs) as usize
+}
+
+/// What a memory budget costs: see [`Graph::recompute`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Recomputed {
+    /// Ops that run twice.
+    pub ops: usize,
+    /// Their floating-point operations.
+    pub flops: u64,
+    /// The same as a fraction of the step's without them.
+    pub share: f64,
+}
+
+impl Recomputed {
+    /// That of a step; `None` if nothing runs twice.
+    pub fn of(graph: &Graph) -> Option<Recomputed> {
+        let (again, once): (Vec<&Node>, Vec<&Node>) =
+            graph.nodes().iter().partition(|node| node.again);
+        let flops = |nodes: &[&Node]| nodes.iter().map(|node| node_flops(graph, node)).sum();
+        let (more, all): (u64, u64) = (flops(&again), flops(&once));
+        let share = more as f64 / all.max(1) as f64;
+        (!again.is_empty()).then_some(Recomputed { ops: again.len(), flops: more, share })
+    }
+}
+
+impl fmt::Display for Recomputed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Recomputed { ops, share, .. } = self;
+        write!(f, "{ops} ops run twice: {} more, {:.1} %", flops(self.flops), 100.0 * share)
+    }
 }
 
 /// One line per op: number, phase, op, layer, shape of the result, FLOPs, bytes read and written,

@@ -7,6 +7,7 @@ use carp::config::Config;
 use carp::conv::ConvChoice;
 use carp::error::{Error, Result};
 use carp::loss::LossVariant;
+use carp::memory_budget::MemoryBudget;
 use clap::Args;
 use clap::builder::TypedValueParser;
 
@@ -38,6 +39,10 @@ pub struct ConfigArgs {
     /// train.digest=true; see docs/verify.md).
     #[arg(long)]
     digest: bool,
+    /// Most memory of a step, such as 512MiB: activations are computed anew where needed (same as
+    /// --set train.memory_budget=SIZE; see docs/memory.md).
+    #[arg(long, value_name = "SIZE")]
+    memory_budget: Option<MemoryBudget>,
     /// Fail on an unreadable image instead of skipping it (same as --set data.strict=true).
     #[arg(long)]
     strict: bool,
@@ -80,12 +85,22 @@ impl ConfigArgs {
             config.train.conv = conv;
         }
         config.train.digest |= self.digest;
+        let mut config = self.over(config);
         config.data.strict |= self.strict;
         // A run may be resumed and evaluated from elsewhere.
         if let Some(path) = &mut config.data.path {
             *path = std::path::absolute(&path).map_err(|source| Error::io(&*path, source))?;
         }
         Ok(config)
+    }
+
+    /// The settings of an earlier run, with what a resume may change: the memory budget, since the
+    /// bits stay the same.
+    pub fn over(&self, mut config: Config) -> Config {
+        if let Some(budget) = self.memory_budget {
+            config.train.memory_budget = budget;
+        }
+        config
     }
 
     /// What a run with this preset is called.

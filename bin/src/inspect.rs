@@ -1,14 +1,21 @@
 //! `carp trace` and `carp plan`: the training step before it runs.
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
+use autograd::trace::bytes;
 use autograd::{Graph, Plan, memory_map, trace as table};
+use carp::config::Config;
 use carp::error::Result;
-use carp::learner::Learner;
-use carp::step::Step;
+use carp::learner::{Learner, planned_step};
+use carp::pipeline::Pipeline;
 use clap::Args;
+use datasets::{Dataset, Splits};
+use evaluations::online_knn::KnnMemory;
 use files::{check_output, write_atomically};
+use tensor::Device;
 
 use crate::config_args::ConfigArgs;
 use crate::device::DeviceArgs;
@@ -44,8 +51,9 @@ pub struct PlanArgs {
 /// Builds and plans the configured step, without allocating its arena.
 fn planned(args: &ConfigArgs, device: &DeviceArgs) -> Result<(Graph, Plan)> {
     let config = args.load()?;
-    let (graph, _) = Step::new(&config.step())?;
-    let plan = Plan::new(&graph, &device.name());
+    let device = device.name();
+    let (graph, _) = planned_step(&config.step(), &device)?;
+    let plan = Plan::new(&graph, &device);
     Ok((graph, plan))
 }
 
@@ -79,9 +87,51 @@ pub fn plan(args: &PlanArgs) -> Result<ExitCode> {
     args.svg.as_deref().map_or(Ok(()), check_output)?;
     let (graph, plan) = planned(&args.config, &args.device)?;
     crate::print::print(&memory_map::report(&graph, &plan));
+    crate::print::print(&run_memory(&args.config.load()?, &plan, &args.device.name())?);
     if let Some(path) = &args.svg {
         write_atomically(path, memory_map::svg(&graph, &plan).as_bytes())?;
         say!("memory map: {}", path.display());
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What a run's small allocations take together, whatever the network: `tools/peak_memory.sh` finds 0
+/// to 7 MiB.
+const PROGRAM: usize = 3 << 20;
+
+/// What a run takes beside the step's arena, and all of it at its peak.
+fn run_memory(config: &Config, plan: &Plan, device: &dyn Device) -> Result<String> {
+    let Config { train, views, data, .. } = config;
+    let batches =
+        Pipeline::bytes(&views.views(), data.channels(), train.batch_size, train.prefetch);
+    let (images, knn) = match data.open(config.seed) {
+        Ok(splits) => (images(&splits), KnnMemory::planned(config, &splits, device)?),
+        Err(error) => return Ok(format!("beside it: unknown without the data ({error})\n")),
+    };
+    // The batches are gone when the last features and the pixels are compared.
+    let during = batches + knn.features;
+    let end = 2 * knn.features + knn.pixels;
+    let peak = plan.bytes() + images + knn.network + during.max(end) + PROGRAM;
+    let mut text = "beside the arena, in a run:\n".to_owned();
+    for (name, size, note) in [
+        ("batches of views", batches, "train.prefetch, one being made, one in use"),
+        ("images", images, "in memory; of image files at most data.cache_mib"),
+        ("k-NN network", knn.network, "its arena and a batch of images"),
+        ("k-NN features", knn.features, "bank and queries; twice at the end"),
+        ("k-NN of raw pixels", knn.pixels, "at the end, without batches"),
+        ("program", PROGRAM, "graph, packing buffers, picture of neighbours; about"),
+        ("peak of a run", peak, "without code and stacks, 10 to 15 MiB"),
+    ] {
+        let _ = writeln!(text, "{name:<28} {:>11} {size:>14} B  {note}", bytes(size));
+    }
+    Ok(text)
+}
+
+/// Bytes of decoded images, of each data set once.
+fn images(splits: &Splits) -> usize {
+    let mut seen: Vec<&Arc<dyn Dataset>> = Vec::new();
+    for data in [Some(&splits.pretrain), splits.train.as_ref(), splits.test.as_ref()] {
+        seen.extend(data.filter(|data| !seen.iter().any(|other| Arc::ptr_eq(other, data))));
+    }
+    seen.iter().map(|data| data.memory()).sum()
 }

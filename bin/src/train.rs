@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use autograd::trace::Recomputed;
 use carp::error::{Error, Result};
 use carp::run_folder::RunFolder;
 use carp::run_result::RunResult;
@@ -39,11 +40,11 @@ pub fn run(args: &TrainArgs) -> Result<ExitCode> {
     let folder = args.resume.as_deref().or(args.out.as_deref());
     check_output_folder(folder.unwrap_or(Path::new("runs")))?;
     let device = args.device.open()?;
-    let earlier = args.resume.as_deref().map(RunFolder::open).transpose()?;
+    let mut earlier = args.resume.as_deref().map(RunFolder::open).transpose()?;
     if let Some((_, _, Some(line))) = &earlier {
         say!("warning: {line}");
     }
-    if let Some((folder, checkpoint, _)) = &earlier
+    if let Some((folder, checkpoint, _)) = &mut earlier
         && let Some(result) = folder.result(checkpoint)?
     {
         say!("{} has already finished", folder.path().display());
@@ -51,7 +52,7 @@ pub fn run(args: &TrainArgs) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let config = match &earlier {
-        Some((_, checkpoint, _)) => checkpoint.config()?,
+        Some((_, checkpoint, _)) => args.config.over(checkpoint.config()?),
         None => args.config.load()?,
     };
     let stop = Stop::new(Ending::AtOnce {
@@ -62,16 +63,19 @@ pub fn run(args: &TrainArgs) -> Result<ExitCode> {
     let mut screen = Screen { bar: ProgressBar::hidden(), stop: &stop, folder: PathBuf::new() };
     let outcome = on_threads(config.train.threads, || {
         let mut trainer = Trainer::planned(&config, device)?;
-        let planned_bytes = trainer.learner().executor().plan().bytes();
-        let mebibytes = planned_bytes as f64 / f64::from(1 << 20);
+        let executor = trainer.learner().executor();
+        let mebibytes = executor.plan().bytes() as f64 / f64::from(1 << 20);
         screen.line(&format!("one step needs {mebibytes:.1} MiB, planned in advance"));
+        if let Some(recomputed) = Recomputed::of(executor.graph()) {
+            screen.line(&format!("to keep to the memory budget, {recomputed}"));
+        }
         trainer.initialize();
         let mut knn = OnlineKnn::new(&config, trainer.splits(), device)?;
         if knn.is_none() && trainer.splits().test.is_some() {
             screen.line("warning: no labelled images are held out: k-NN accuracy is not measured");
         }
         // Created last: a run that cannot start leaves nothing behind.
-        let (folder, resume) = match earlier {
+        let (folder, mut resume) = match earlier {
             Some((folder, checkpoint, _)) => (folder, Some(checkpoint)),
             None => {
                 let name = args.config.preset_name();
@@ -83,7 +87,7 @@ pub fn run(args: &TrainArgs) -> Result<ExitCode> {
         screen.line(&format!("run folder: {}", path.display()));
         let monitor = knn.as_mut().map(|knn| knn as &mut dyn Monitor);
         let show = &mut |event: TrainEvent| screen.show(event);
-        Ok((train(trainer, monitor, folder, resume.as_ref(), &|| stop.is_asked(), show)?, path))
+        Ok((train(trainer, monitor, folder, resume.as_mut(), &|| stop.is_asked(), show)?, path))
     });
     screen.bar.finish_and_clear();
     if let Err(Error::NonFinite { op: Some(op), .. }) = &outcome {

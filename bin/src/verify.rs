@@ -9,6 +9,7 @@ use carp::config::Config;
 use carp::error::{Error, Result};
 use carp::fingerprint::Fingerprint;
 use carp::kept_checkpoints::{checkpoint_of, previous};
+use carp::memory_budget::MemoryBudget;
 use carp::run_record::RunRecord;
 use carp::trainer::Trainer;
 use carp::verify::{Cause, Difference, verify};
@@ -36,6 +37,9 @@ pub struct VerifyArgs {
     /// Threads; 0 means one per core [default: as in the run].
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
+    /// Most memory of a step, such as 512MiB [default: as in the run].
+    #[arg(long, value_name = "SIZE")]
+    memory_budget: Option<MemoryBudget>,
     /// Where to write the first op that differs [default: difference.safetensors in the run folder].
     #[arg(long, value_name = "FILE")]
     audit: Option<PathBuf>,
@@ -48,13 +52,14 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
     let device = args.device.open()?;
     let mut record = RunRecord::read(&args.run)?;
     let last = checkpoint_of(&args.run);
-    let last = if last.exists() { Some(Checkpoint::load(&last)?) } else { None };
-    let config = match &last {
+    let mut last = if last.exists() { Some(Checkpoint::load(&last)?) } else { None };
+    let mut config = match &last {
         Some(checkpoint) => checkpoint.config()?,
         None => read_config(&args.run)?,
     };
-    last.iter().try_for_each(|checkpoint| record.add(checkpoint))?;
-    let start = if args.from_checkpoint { Some(earlier(&args.run)?) } else { None };
+    last.iter_mut().try_for_each(|checkpoint| record.add(checkpoint))?;
+    config.train.memory_budget = args.memory_budget.unwrap_or(config.train.memory_budget);
+    let mut start = if args.from_checkpoint { Some(earlier(&args.run)?) } else { None };
     let first = start.as_ref().map_or(Ok(0), |start| start.progress().map(|at| at.step))?;
     let most = args.steps.map_or(usize::MAX, |steps| first + steps as usize);
     let range = first..record.last_step().min(most);
@@ -71,8 +76,8 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
         {
             bar.suspend(|| say!("warning: {line}"));
         }
-        if let Some(start) = &start {
-            trainer.learner().restore(|name| start.tensor(name))?;
+        if let Some(start) = &mut start {
+            start.restore(trainer.learner())?;
         }
         let show = &mut |step| bar.set_position((step - first) as u64);
         verify(&mut trainer, &record, range.clone(), &SingleThread, show)

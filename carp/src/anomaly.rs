@@ -20,9 +20,9 @@ pub fn find_op(
     let file = checkpoint_of(folder.path());
     let mut first = 0;
     if file.exists() {
-        let checkpoint = Checkpoint::load(&file)?;
+        let mut checkpoint = Checkpoint::load(&file)?;
         first = checkpoint.progress()?.step;
-        trainer.learner().restore(|name| checkpoint.tensor(name))?;
+        checkpoint.restore(trainer.learner())?;
     } else {
         trainer.initialize();
     }

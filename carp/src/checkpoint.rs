@@ -3,17 +3,19 @@
 //! and step, so a resumed run continues with the same bits.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 
-use files::write_atomically;
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use safetensors::tensor::{Dtype, TensorInfo};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use weights::{SafeTensorsReader, TensorHeader, little_endian, write_safetensors};
 
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::fingerprint::Fingerprint;
-use crate::learner::NamedTensor;
+use crate::learner::Learner;
+use crate::tensor_source::{TensorSource, part_len};
 
 /// Format version, in the metadata.
 const FORMAT: &str = "2";
@@ -31,14 +33,15 @@ pub struct Progress {
     pub seconds: f64,
 }
 
-/// A checkpoint in memory.
+/// An open checkpoint: its header in memory, its numbers in the file.
 pub struct Checkpoint {
-    path: PathBuf,
-    tensors: BTreeMap<String, (Vec<usize>, Vec<f32>)>,
+    file: SafeTensorsReader,
+    tensors: Vec<(String, TensorInfo)>,
     metadata: BTreeMap<String, String>,
 }
 
-/// Writes a checkpoint atomically.
+/// Writes a checkpoint atomically, straight from where the tensors are. They are read twice: the
+/// checksum stands before them in the file.
 ///
 /// # Errors
 /// I/O errors.
@@ -46,15 +49,9 @@ pub fn save(
     path: &Path,
     config: &Config,
     data: &Fingerprint,
-    tensors: &[NamedTensor],
+    tensors: &mut dyn TensorSource,
     progress: Progress,
 ) -> Result<()> {
-    let bytes: Vec<Vec<u8>> =
-        tensors.iter().map(|(_, _, data)| little_endian(data).collect()).collect();
-    let views = tensors.iter().zip(&bytes).map(|((name, shape, _), bytes)| {
-        let view = TensorView::new(Dtype::F32, shape.clone(), bytes);
-        (name.as_str(), view.expect("as many bytes as the shape says"))
-    });
     let progress = serde_json::to_string(&progress).expect("plain numbers");
     let data = serde_json::to_string(data).expect("plain numbers and texts");
     let mut metadata: BTreeMap<String, String> = [
@@ -66,56 +63,46 @@ pub fn save(
     ]
     .map(|(key, value)| (key.to_owned(), value))
     .into();
-    metadata.insert(CHECKSUM.to_owned(), checksum(&metadata, parts(tensors)));
-    let file = safetensors::serialize(views, Some(metadata.into_iter().collect()))
-        .map_err(|error| Error::data(path, format!("cannot be written: {error}")))?;
-    Ok(write_atomically(path, &file)?)
-}
-
-fn little_endian(data: &[f32]) -> impl Iterator<Item = u8> + '_ {
-    data.iter().flat_map(|x| x.to_le_bytes())
+    let checksum = checksum(&metadata, tensors).map_err(|source| Error::io(path, source))?;
+    metadata.insert(CHECKSUM.to_owned(), checksum);
+    let header = |(name, shape)| TensorHeader { name, dtype: Dtype::F32, shape };
+    let headers: Vec<_> = tensors.tensors().into_iter().map(header).collect();
+    Ok(write_safetensors(path, metadata, &headers, |index, out| {
+        tensors.read(index, &mut |part| little_endian(part, |bytes| out.write_all(bytes)))
+    })?)
 }
 
 impl Checkpoint {
-    /// Reads a checkpoint.
+    /// Opens a checkpoint and reads it once, to check it.
     ///
     /// # Errors
     /// A missing file, not safetensors, truncated, changed since it was written, or not written by
     /// this program.
     pub fn load(path: &Path) -> Result<Checkpoint> {
-        let bytes = std::fs::read(path).map_err(|source| Error::io(path, source))?;
-        let broken = |error| Error::data(path, format!("not a whole safetensors file: {error}"));
-        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(broken)?;
-        let file = SafeTensors::deserialize(&bytes).map_err(broken)?;
+        let file = SafeTensorsReader::open(path)?;
         let metadata: BTreeMap<_, _> =
-            header.metadata().clone().unwrap_or_default().into_iter().collect();
+            file.header().metadata().clone().unwrap_or_default().into_iter().collect();
         let format = metadata.get("carp.format").map(String::as_str);
         let is_unchecked = format == Some(UNCHECKED);
         if !is_unchecked && format != Some(FORMAT) {
             return Err(Error::data(path, "not a checkpoint of this program"));
         }
-        let mut tensors = BTreeMap::new();
-        for (name, view) in file.iter() {
-            if view.dtype() != Dtype::F32 {
-                let detail = format!("{name} is {:?}, should be F32", view.dtype());
-                return Err(Error::data(path, detail));
-            }
-            let number = |bytes: &[u8]| f32::from_le_bytes(bytes.try_into().expect("4 bytes"));
-            let data = view.data().chunks_exact(4).map(number).collect();
-            tensors.insert(name.to_owned(), (view.shape().to_vec(), data));
-        }
-        let checkpoint = Checkpoint { path: path.to_owned(), tensors, metadata };
-        if !is_unchecked
-            && checkpoint.entry(CHECKSUM)? != checksum(&checkpoint.metadata, checkpoint.parts())
-        {
-            let detail = "has changed since it was written: its checksum is another one";
+        let infos = file.header().tensors().into_iter();
+        let tensors: Vec<_> = infos.map(|(name, info)| (name, info.clone())).collect();
+        if let Some((name, info)) = tensors.iter().find(|(_, info)| info.dtype != Dtype::F32) {
+            let detail = format!("{name} is {:?}, should be F32", info.dtype);
             return Err(Error::data(path, detail));
         }
+        let mut checkpoint = Checkpoint { file, tensors, metadata };
+        if !is_unchecked {
+            let metadata = checkpoint.metadata.clone();
+            let found = checksum(&metadata, &mut checkpoint);
+            if checkpoint.entry(CHECKSUM)? != found.map_err(|source| Error::io(path, source))? {
+                let detail = "has changed since it was written: its checksum is another one";
+                return Err(Error::data(path, detail));
+            }
+        }
         Ok(checkpoint)
-    }
-
-    fn parts(&self) -> impl Iterator<Item = Part<'_>> {
-        self.tensors.iter().map(|(name, (shape, data))| (&name[..], &shape[..], &data[..]))
     }
 
     /// The settings of the run that wrote it.
@@ -123,7 +110,7 @@ impl Checkpoint {
     /// # Errors
     /// If they are missing or invalid.
     pub fn config(&self) -> Result<Config> {
-        Config::parse(self.entry("carp.config")?, &self.path.display().to_string())
+        Config::parse(self.entry("carp.config")?, &self.file.path().display().to_string())
     }
 
     /// The progress of that run.
@@ -132,7 +119,7 @@ impl Checkpoint {
     /// If it is missing or invalid.
     pub fn progress(&self) -> Result<Progress> {
         serde_json::from_str(self.entry("carp.progress")?)
-            .map_err(|error| Error::data(&self.path, format!("carp.progress: {error}")))
+            .map_err(|error| Error::data(self.file.path(), format!("carp.progress: {error}")))
     }
 
     /// The data of that run; `None` in a checkpoint of a version that did not record them.
@@ -142,7 +129,7 @@ impl Checkpoint {
     pub fn data(&self) -> Result<Option<Fingerprint>> {
         let entry = self.metadata.get("carp.data").map(|text| serde_json::from_str(text));
         let data = entry.transpose();
-        data.map_err(|error| Error::data(&self.path, format!("carp.data: {error}")))
+        data.map_err(|error| Error::data(self.file.path(), format!("carp.data: {error}")))
     }
 
     /// Compares the data of that run with these; returns a line if it does not say which they were.
@@ -163,71 +150,114 @@ impl Checkpoint {
         }
     }
 
-    /// SHA-256 of the weights, as [`weights_sha256`] of its tensors.
-    pub fn weights_sha256(&self) -> String {
-        weights_digest(self.parts())
+    /// SHA-256 of the weights: see [`weights_sha256`].
+    ///
+    /// # Errors
+    /// I/O errors.
+    pub fn weights_sha256(&mut self) -> Result<String> {
+        weights_sha256(self).map_err(|source| Error::io(self.file.path(), source))
     }
 
     fn entry(&self, key: &str) -> Result<&str> {
         let entry = self.metadata.get(key).map(String::as_str);
-        entry.ok_or_else(|| Error::data(&self.path, format!("its metadata lacks {key}")))
+        entry.ok_or_else(|| Error::data(self.file.path(), format!("its metadata lacks {key}")))
     }
 
-    /// A tensor's shape and numbers, in PyTorch's layout.
+    /// Sets all tensors of a learner; each must be there.
     ///
     /// # Errors
-    /// If there is none with that name.
-    pub fn tensor(&self, name: &str) -> Result<(&[usize], &[f32])> {
-        let tensor = self.tensors.get(name);
-        tensor
-            .map(|(shape, data)| (&shape[..], &data[..]))
-            .ok_or_else(|| Error::data(&self.path, format!("has no tensor {name}")))
+    /// A missing tensor, or one of another shape. I/O errors.
+    pub fn restore(&mut self, learner: &mut Learner) -> Result<()> {
+        for (index, (name, shape)) in learner.tensors().into_iter().enumerate() {
+            let refuse = |detail: String| Err(Error::data(self.file.path(), detail));
+            let Some(place) = self.tensors.iter().position(|(found, _)| *found == name) else {
+                return refuse(format!("has no tensor {name}"));
+            };
+            let found = &self.tensors[place].1.shape;
+            if *found != shape {
+                return refuse(format!("{name} is {found:?}, should be {shape:?}"));
+            }
+            let mut start = 0;
+            let copied = self.read(place, &mut |part| {
+                learner.write_rows(index, start, part);
+                start += part.len();
+                Ok(())
+            });
+            copied.map_err(|source| Error::io(self.file.path(), source))?;
+        }
+        Ok(())
+    }
+}
+
+impl TensorSource for Checkpoint {
+    fn tensors(&self) -> Vec<(String, Vec<usize>)> {
+        self.tensors.iter().map(|(name, info)| (name.clone(), info.shape.clone())).collect()
+    }
+
+    fn read(
+        &mut self,
+        index: usize,
+        take: &mut dyn FnMut(&[f32]) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let (_, info) = &self.tensors[index];
+        let mut numbers = Vec::new();
+        self.file.read(info, 4 * part_len(&info.shape), |bytes| {
+            numbers.clear();
+            numbers.extend(bytes.as_chunks().0.iter().copied().map(f32::from_le_bytes));
+            take(&numbers)
+        })
     }
 }
 
 /// SHA-256, in hexadecimal, over names, shapes and numbers (little-endian) of student and teacher,
 /// sorted by name.
-pub fn weights_sha256(tensors: &[NamedTensor]) -> String {
-    weights_digest(parts(tensors))
-}
-
-/// A tensor's name, shape and numbers.
-type Part<'a> = (&'a str, &'a [usize], &'a [f32]);
-
-fn parts(tensors: &[NamedTensor]) -> impl Iterator<Item = Part<'_>> {
-    tensors.iter().map(|(name, shape, data)| (&name[..], &shape[..], &data[..]))
-}
-
-fn weights_digest<'a>(tensors: impl Iterator<Item = Part<'a>>) -> String {
+///
+/// # Errors
+/// I/O errors of the source.
+pub fn weights_sha256(tensors: &mut dyn TensorSource) -> io::Result<String> {
     let of_network = |name: &str| name.starts_with("student.") || name.starts_with("teacher.");
-    digest(Sha256::new(), tensors.filter(|tensor| of_network(tensor.0)))
+    digest(Sha256::new(), tensors, of_network)
 }
 
 /// SHA-256 of everything in a checkpoint but the checksum itself.
-fn checksum<'a>(
+fn checksum(
     metadata: &BTreeMap<String, String>,
-    tensors: impl Iterator<Item = Part<'a>>,
-) -> String {
+    tensors: &mut dyn TensorSource,
+) -> io::Result<String> {
     let entries: BTreeMap<_, _> = metadata.iter().filter(|(key, _)| *key != CHECKSUM).collect();
     let mut start = Sha256::new();
     start.update(format!("{entries:?}\n"));
-    digest(start, tensors)
+    digest(start, tensors, |_| true)
 }
 
-/// The digest that goes on with tensors, sorted by name.
-fn digest<'a>(mut digest: Sha256, tensors: impl Iterator<Item = Part<'a>>) -> String {
-    let mut tensors: Vec<_> = tensors.collect();
-    tensors.sort_by_key(|tensor| tensor.0);
-    for (name, shape, data) in tensors {
-        digest.update(format!("{name} {shape:?}\n"));
-        digest.update(little_endian(data).collect::<Vec<u8>>());
+/// The digest that goes on with the tensors of these names, sorted.
+fn digest(
+    mut digest: Sha256,
+    tensors: &mut dyn TensorSource,
+    is_in: impl Fn(&str) -> bool,
+) -> io::Result<String> {
+    let mut sorted: Vec<_> = tensors.tensors().into_iter().enumerate().collect();
+    sorted.sort_by(|(_, (a, _)), (_, (b, _))| a.cmp(b));
+    for (index, (name, shape)) in sorted {
+        if is_in(&name) {
+            digest.update(format!("{name} {shape:?}\n"));
+            tensors.read(index, &mut |part| {
+                little_endian(part, |bytes| {
+                    digest.update(bytes);
+                    Ok(())
+                })
+            })?;
+        }
     }
-    digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 #[cfg(test)]
 mod tests {
+    use safetensors::tensor::TensorView;
+
     use super::*;
+    use crate::learner::NamedTensor;
 
     fn tensors() -> Vec<NamedTensor> {
         vec![
@@ -237,11 +267,11 @@ mod tests {
         ]
     }
 
-    fn written(folder: &Path) -> PathBuf {
+    fn written(folder: &Path) -> std::path::PathBuf {
         let path = folder.join("checkpoint.safetensors");
         let progress = Progress { step: 12, seconds: 3.25 };
         let config = Config { seed: 5, ..Config::default() };
-        save(&path, &config, &Fingerprint::default(), &tensors(), progress).unwrap();
+        save(&path, &config, &Fingerprint::default(), &mut tensors(), progress).unwrap();
         path
     }
 
@@ -260,17 +290,20 @@ mod tests {
     #[test]
     fn what_is_saved_is_loaded() {
         let folder = tempfile::tempdir().unwrap();
-        let checkpoint = Checkpoint::load(&written(folder.path())).unwrap();
+        let mut checkpoint = Checkpoint::load(&written(folder.path())).unwrap();
+        let found = checkpoint.tensors();
         for (name, shape, data) in tensors() {
-            let (got_shape, got) = checkpoint.tensor(&name).unwrap();
-            assert_eq!(got_shape, shape);
-            let bits = |data: &[f32]| data.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
-            assert_eq!(bits(got), bits(&data), "{name}");
+            let at = found.iter().position(|tensor| *tensor == (name.clone(), shape.clone()));
+            let mut got = Vec::new();
+            let keep = &mut |part: &[f32]| {
+                got.extend(part.iter().map(|x| x.to_bits()));
+                Ok(())
+            };
+            checkpoint.read(at.expect("name and shape"), keep).unwrap();
+            assert_eq!(got, data.iter().map(|x| x.to_bits()).collect::<Vec<_>>(), "{name}");
         }
         assert_eq!(checkpoint.progress().unwrap(), Progress { step: 12, seconds: 3.25 });
         assert_eq!(checkpoint.config().unwrap(), Config { seed: 5, ..Config::default() });
-        let error = checkpoint.tensor("student.c").unwrap_err().to_string();
-        assert!(error.ends_with("checkpoint.safetensors: has no tensor student.c"), "{error}");
     }
 
     #[test]
@@ -326,11 +359,11 @@ mod tests {
 
     #[test]
     fn the_digest_sees_names_shapes_and_bits_but_no_order() {
-        let digest = weights_sha256(&tensors());
+        let digest = weights_sha256(&mut tensors()).unwrap();
         let changed = |change: fn(&mut Vec<NamedTensor>)| {
             let mut tensors = tensors();
             change(&mut tensors);
-            weights_sha256(&tensors)
+            weights_sha256(&mut tensors).unwrap()
         };
         assert_eq!(digest.len(), 64);
         assert_eq!(changed(|tensors| tensors.reverse()), digest);
@@ -338,8 +371,8 @@ mod tests {
         assert_ne!(changed(|tensors| tensors[0].1 = vec![4]), digest);
         assert_ne!(changed(|tensors| tensors[0].2[1] = 0.0), digest);
         // sha256sum of "student.a [1]\n" and the bytes 00 00 80 3f.
-        let one = [("student.a".to_owned(), vec![1], vec![1.0])];
+        let mut one = vec![("student.a".to_owned(), vec![1], vec![1.0])];
         let want = "94ea3b693efe50f702e5f83a8c78e7be3a7d6c9821589aec8a189067411fb6d8";
-        assert_eq!(weights_sha256(&one), want);
+        assert_eq!(weights_sha256(&mut one).unwrap(), want);
     }
 }

@@ -104,9 +104,10 @@ mod tests {
 
     fn saved(folder: &Path, step: usize) {
         let progress = Progress { step, seconds: 1.0 };
-        let tensors = [("student.a".to_owned(), vec![1], vec![step as f32])];
+        let mut tensors = vec![("student.a".to_owned(), vec![1], vec![step as f32])];
         let write = |path: &Path| {
-            checkpoint::save(path, &Config::default(), &Fingerprint::default(), &tensors, progress)
+            let config = Config::default();
+            checkpoint::save(path, &config, &Fingerprint::default(), &mut tensors, progress)
         };
         save(folder, write).unwrap();
     }

@@ -35,6 +35,17 @@ pub fn own_shape(shape: &[usize]) -> Vec<usize> {
     }
 }
 
+/// The shape of some of a tensor's rows, `elements` in all.
+pub fn with_rows(shape: &[usize], elements: usize) -> Vec<usize> {
+    match shape {
+        [] => Vec::new(),
+        [_, row @ ..] => {
+            let len = row.iter().product::<usize>().max(1);
+            std::iter::once(elements / len).chain(row.iter().copied()).collect()
+        }
+    }
+}
+
 /// `[n,a,b]` to `[n,b,a]`.
 fn swap_inner(n: usize, a: usize, b: usize, data: &[f32]) -> Vec<f32> {
     let mut swapped = Vec::with_capacity(data.len());
@@ -59,6 +70,12 @@ mod tests {
         assert_eq!((moved[119], moved[1]), (119.0, 5.0));
         assert_eq!(from_pytorch(&shape, &moved), data);
         assert_eq!(own_shape(&shape), [2, 3, 4, 5]);
-        assert_eq!(to_pytorch(&[120], data.clone()), (vec![120], data));
+        assert_eq!(to_pytorch(&[120], data.clone()), (vec![120], data.clone()));
+        // Row by row it is the same.
+        let rows = data.chunks(60).flat_map(|row| {
+            assert_eq!(with_rows(&[2, 3, 4, 5], row.len()), [1, 3, 4, 5]);
+            to_pytorch(&[1, 3, 4, 5], row.to_vec()).1
+        });
+        assert_eq!(rows.collect::<Vec<_>>(), moved);
     }
 }

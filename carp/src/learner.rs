@@ -1,11 +1,14 @@
 //! Student, teacher and optimizer on a device, and the three parts of a step.
 
-use autograd::{Executor, NonFinite, Phase, Value};
+use std::io;
+
+use autograd::{Executor, Graph, NonFinite, Phase, Value};
 
 use crate::diversity::{self, Diversity};
 use crate::error::{Error, Result};
 use crate::layout;
 use crate::step::{Optimizer, Step, StepConfig, ViewGroup};
+use crate::tensor_source::{TensorSource, part_len};
 
 /// Where a step runs.
 pub type Device<'a> = &'a dyn tensor::Device;
@@ -44,15 +47,39 @@ pub struct Learner {
     config: StepConfig,
 }
 
+/// A step and the list of its ops, rewritten to keep to its memory budget on `device`.
+///
+/// # Errors
+/// Those of [`Step::new`]; a budget that is too small.
+pub fn planned_step(config: &StepConfig, device: Device) -> Result<(Graph, Step)> {
+    let (mut graph, step) = Step::new(config)?;
+    if let Some(bytes) = config.memory_budget.0 {
+        graph.recompute(device, bytes)?;
+    }
+    Ok((graph, step))
+}
+
 impl Learner {
     /// Builds and plans the step and allocates its arena; weights are 0 until
-    /// [`Learner::initialize`] or [`Learner::restore`].
+    /// [`Learner::initialize`], or until a checkpoint sets them.
     ///
     /// # Errors
-    /// Sizes that do not fit together: see [`Step::new`]. Errors of `device`.
+    /// Sizes that do not fit together, or a memory budget that is too small: see
+    /// [`planned_step`]. Errors of `device`.
     pub fn new(config: &StepConfig, device: Device) -> Result<Learner> {
-        let (graph, step) = Step::new(config)?;
+        let (graph, step) = planned_step(config, device)?;
         Ok(Learner { executor: Executor::new(graph, device)?, step, config: config.clone() })
+    }
+
+    /// The same list of ops on another device, where it may exceed a memory budget; weights are 0.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn on(&self, device: Device) -> Result<Learner> {
+        let executor = Executor::new(self.executor.graph().clone(), device)?;
+        // The list made to fit a budget has the values of the one it was made from.
+        let (_, step) = Step::new(&self.config)?;
+        Ok(Learner { executor, step, config: self.config.clone() })
     }
 
     /// The step with its graph and plan.
@@ -130,8 +157,10 @@ impl Learner {
         let blocks = (diversity::PROTOTYPES / block).clamp(1, permutation.len() / block);
         let mut prototypes = Vec::with_capacity(blocks * block * dim);
         for &row in &permutation[..blocks * block] {
-            let row = self.executor.read_part(self.step.prototypes, row as usize * dim, dim);
-            prototypes.extend(row);
+            let end = prototypes.len();
+            prototypes.resize(end + dim, 0.0);
+            let row = row as usize * dim;
+            self.executor.read_part(self.step.prototypes, row, &mut prototypes[end..]);
         }
         let sizes = (2 * self.config.batch, dim, block);
         Ok((terms, Diversity::of(&features, &embeddings, &prototypes, sizes)?))
@@ -227,9 +256,8 @@ impl Learner {
         }
     }
 
-    /// All tensors that a resumed run needs: student, teacher, optimizer, and with accumulation the
-    /// sums of gradients.
-    pub fn tensors(&mut self) -> Vec<NamedTensor> {
+    /// All tensors of [`TensorSource::tensors`] with their numbers, for small networks.
+    pub fn copies(&mut self) -> Vec<NamedTensor> {
         self.saved_values().into_iter().map(|value| self.tensor(value)).collect()
     }
 
@@ -260,34 +288,26 @@ impl Learner {
         Ok(true)
     }
 
-    /// Sets all tensors; each of the step's must be given by `find(name)`.
+    /// Sets elements of tensor `index` of [`TensorSource::tensors`] from element `start` on: whole
+    /// rows in PyTorch's layout, as [`TensorSource::read`] gives them.
     ///
-    /// # Errors
-    /// A missing tensor, or one of another shape.
-    pub fn restore<'a>(
-        &mut self,
-        find: impl Fn(&str) -> Result<(&'a [usize], &'a [f32])>,
-    ) -> Result<()> {
-        for value in self.saved_values() {
-            let name = self.executor.graph().info(value).name.clone();
-            let (shape, data) = find(&name)?;
-            self.set_tensor(&name, shape, data)?;
-        }
-        Ok(())
+    /// # Panics
+    /// If there are no such elements.
+    pub fn write_rows(&mut self, index: usize, start: usize, rows: &[f32]) {
+        let value = self.saved_values()[index];
+        let shape = layout::pytorch_shape(&self.executor.graph().shape(value));
+        let rows = layout::from_pytorch(&layout::with_rows(&shape, rows.len()), rows);
+        self.executor.write_part(value, start, &rows);
     }
 
-    /// The teacher's backbone, tensor by tensor in this project's layout, without the prefix
+    /// A tensor of the teacher's backbone in this project's layout, by its name without the prefix
     /// `teacher.backbone.`.
-    pub fn teacher_backbone(&mut self) -> Vec<(String, Vec<f32>)> {
-        let params = self.step.teacher.params.all();
-        let mut backbone = Vec::new();
-        for param in params {
-            let name = &self.executor.graph().info(param.value).name;
-            if let Some(name) = name.strip_prefix("teacher.backbone.") {
-                backbone.push((name.to_owned(), self.executor.read(param.value)));
-            }
-        }
-        backbone
+    pub fn teacher_backbone(&mut self, name: &str) -> Option<Vec<f32>> {
+        let graph = self.executor.graph();
+        let is_it =
+            |value: &Value| graph.info(*value).name.strip_prefix("teacher.backbone.") == Some(name);
+        let value = self.step.teacher.params.all().iter().map(|param| param.value).find(is_it)?;
+        Some(self.executor.read(value))
     }
 
     fn saved_values(&self) -> Vec<Value> {
@@ -295,5 +315,35 @@ impl Learner {
         let tensors = networks.into_iter().flat_map(|network| network.params.all());
         let state = [&self.step.optimizer_state, &self.step.gradient_sums].into_iter().flatten();
         tensors.map(|param| param.value).chain(state.copied()).collect()
+    }
+}
+
+/// All that a resumed run needs: student, teacher, optimizer, and with accumulation the sums of
+/// gradients.
+impl TensorSource for Learner {
+    fn tensors(&self) -> Vec<(String, Vec<usize>)> {
+        let tensor = |value| {
+            let info = self.executor.graph().info(value);
+            (info.name.clone(), layout::pytorch_shape(&info.shape))
+        };
+        self.saved_values().into_iter().map(tensor).collect()
+    }
+
+    fn read(
+        &mut self,
+        index: usize,
+        take: &mut dyn FnMut(&[f32]) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let value = self.saved_values()[index];
+        let shape = self.executor.graph().shape(value);
+        let (elements, part) = (shape.elements(), part_len(&shape));
+        let mut rows = Vec::new();
+        for start in (0..elements).step_by(part) {
+            rows.resize(part.min(elements - start), 0.0);
+            self.executor.read_part(value, start, &mut rows);
+            (_, rows) = layout::to_pytorch(&layout::with_rows(&shape, rows.len()), rows);
+            take(&rows)?;
+        }
+        Ok(())
     }
 }

@@ -24,6 +24,14 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
+    /// Bytes of the batches of `images` images that circulate: those `ahead`, the one being made and
+    /// the one in use.
+    pub fn bytes(views: &Views, channels: usize, images: usize, ahead: usize) -> usize {
+        let groups = view_groups(views, channels);
+        let batch: usize = groups.iter().map(|group| group.len(images)).sum();
+        size_of::<f32>() * batch * batches(ahead)
+    }
+
     /// Starts making batches of `data`'s images. Batches are reused: with images in memory, nothing
     /// is allocated once each thread has seen one of the largest size.
     ///
@@ -45,8 +53,7 @@ impl Pipeline {
             samples: Vec::with_capacity(images),
             groups: groups.iter().map(|group| vec![0.0; group.len(images)]).collect(),
         };
-        // The ready ones, the one being made and the one in use.
-        let spare = std::iter::repeat_with(batch).take(config.ahead.max(1) + 2).collect();
+        let spare = std::iter::repeat_with(batch).take(batches(config.ahead)).collect();
         let (batches, end) = exchange(spare);
         let producer = std::thread::spawn(move || {
             // All inside the pool: rayon allocates for work that comes from outside.
@@ -97,6 +104,11 @@ impl Pipeline {
     pub fn take_waited(&mut self) -> Duration {
         std::mem::take(&mut self.waited)
     }
+}
+
+/// The ready ones, the one being made and the one in use.
+fn batches(ahead: usize) -> usize {
+    ahead.max(1) + 2
 }
 
 impl Drop for Pipeline {

@@ -13,9 +13,9 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::fingerprint::Fingerprint;
 use crate::kept_checkpoints::{self, checkpoint_of};
-use crate::learner::NamedTensor;
 use crate::metrics::{KnnLine, Metrics};
 use crate::run_result::RunResult;
+use crate::tensor_source::TensorSource;
 
 /// An open run folder, closed to other processes.
 pub struct RunFolder {
@@ -69,7 +69,7 @@ impl RunFolder {
     ///
     /// # Errors
     /// A result that cannot be read.
-    pub fn result(&self, checkpoint: &Checkpoint) -> Result<Option<RunResult>> {
+    pub fn result(&self, checkpoint: &mut Checkpoint) -> Result<Option<RunResult>> {
         let file = self.path.join("result.json");
         let text = match std::fs::read_to_string(&file) {
             Ok(text) => text,
@@ -79,7 +79,7 @@ impl RunFolder {
         let result: RunResult =
             serde_json::from_str(&text).map_err(|error| Error::data(file, error.to_string()))?;
         let is_end = result.steps == checkpoint.progress()?.step
-            && result.weights_sha256 == checkpoint.weights_sha256();
+            && result.weights_sha256 == checkpoint.weights_sha256()?;
         Ok(is_end.then_some(result))
     }
 
@@ -144,7 +144,7 @@ impl RunFolder {
         &self,
         config: &Config,
         data: &Fingerprint,
-        tensors: &[NamedTensor],
+        tensors: &mut dyn TensorSource,
         progress: Progress,
     ) -> Result<()> {
         // A checkpoint that outlives a power cut has all its steps' lines.
@@ -255,7 +255,9 @@ mod tests {
         let config = Config::default();
         let mut folder = RunFolder::create(Some(temp.path()), "x", &config).unwrap();
         folder.append(&metrics(1)).unwrap();
-        folder.save_checkpoint(&config, &Fingerprint::default(), &[], Progress::default()).unwrap();
+        folder
+            .save_checkpoint(&config, &Fingerprint::default(), &mut vec![], Progress::default())
+            .unwrap();
         drop(folder);
         let error = RunFolder::create(Some(temp.path()), "x", &config).err().unwrap();
         assert_eq!(error.exit_code(), 2);
@@ -289,7 +291,9 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let config = Config::default();
         let folder = RunFolder::create(Some(temp.path()), "x", &config).unwrap();
-        folder.save_checkpoint(&config, &Fingerprint::default(), &[], Progress::default()).unwrap();
+        folder
+            .save_checkpoint(&config, &Fingerprint::default(), &mut vec![], Progress::default())
+            .unwrap();
         for error in [
             RunFolder::create(Some(temp.path()), "x", &config).err().unwrap(),
             RunFolder::open(temp.path()).err().unwrap(),
@@ -330,15 +334,18 @@ mod tests {
         let config = Config::default();
         let folder = RunFolder::create(Some(temp.path()), "x", &config).unwrap();
         let save = |step, weight| {
-            let tensors = [("student.a".to_owned(), vec![1], vec![weight])];
+            let mut tensors = vec![("student.a".to_owned(), vec![1], vec![weight])];
             let progress = Progress { step, seconds: 1.0 };
-            folder.save_checkpoint(&config, &Fingerprint::default(), &tensors, progress).unwrap();
-            let checkpoint = Checkpoint::load(&checkpoint_of(temp.path())).unwrap();
-            folder.result(&checkpoint).unwrap()
+            folder
+                .save_checkpoint(&config, &Fingerprint::default(), &mut tensors, progress)
+                .unwrap();
+            let mut checkpoint = Checkpoint::load(&checkpoint_of(temp.path())).unwrap();
+            folder.result(&mut checkpoint).unwrap()
         };
         assert_eq!(save(3, 1.0), None);
-        let tensors = [("student.a".to_owned(), vec![1], vec![1.0])];
-        let result = RunResult { weights_sha256: checkpoint::weights_sha256(&tensors), ..result() };
+        let mut tensors = vec![("student.a".to_owned(), vec![1], vec![1.0])];
+        let weights_sha256 = checkpoint::weights_sha256(&mut tensors).unwrap();
+        let result = RunResult { weights_sha256, ..result() };
         folder.write_result(&result).unwrap();
         assert_eq!(save(3, 1.0), Some(result));
         assert_eq!(save(2, 1.0), None);

@@ -41,10 +41,10 @@ impl RunRecord {
     /// Adds what a checkpoint says.
     ///
     /// # Errors
-    /// A checkpoint without its progress.
-    pub fn add(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+    /// A checkpoint without its progress. I/O errors.
+    pub fn add(&mut self, checkpoint: &mut Checkpoint) -> Result<()> {
         let step = checkpoint.progress()?.step;
-        self.weights.push((step, "the checkpoint", checkpoint.weights_sha256()));
+        self.weights.push((step, "the checkpoint", checkpoint.weights_sha256()?));
         Ok(())
     }
 

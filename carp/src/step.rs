@@ -11,6 +11,7 @@ use tensor::kernel::AdamW;
 
 use crate::conv::ConvChoice;
 use crate::loss::LossVariant;
+use crate::memory_budget::MemoryBudget;
 use crate::nn::{Head, HeadConfig, Params, ResNet, ResNetConfig};
 
 /// The optimizer, with the settings that are constant during a run.
@@ -55,6 +56,8 @@ pub struct StepConfig {
     pub accumulation: usize,
     /// The optimizer.
     pub optimizer: Optimizer,
+    /// Most bytes of the step's arena: see [`planned_step`](crate::learner::planned_step).
+    pub memory_budget: MemoryBudget,
 }
 
 /// Backbone, head and their tensors.

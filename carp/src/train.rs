@@ -4,15 +4,16 @@ use std::path::Path;
 use std::time::Instant;
 
 use crate::anomaly::find_op;
-use crate::checkpoint::{Checkpoint, Progress, weights_sha256};
+use crate::checkpoint::{Checkpoint, Progress};
 use crate::collapse::CollapseWatch;
 use crate::error::{Error, Result};
 use crate::fingerprint::Fingerprint;
-use crate::learner::{Learner, NamedTensor};
+use crate::learner::Learner;
 use crate::metrics::Metrics;
 use crate::run_folder::RunFolder;
 use crate::run_result::{RunResult, peak_rss_bytes};
 use crate::step_digest::step_digest;
+use crate::tensor_source::TensorSource;
 use crate::trainer::Trainer;
 
 /// Progress events of a run.
@@ -48,12 +49,12 @@ pub enum TrainEvent<'a> {
 /// Measures the teacher's backbone by k-NN before, during and after a run. The caller provides it:
 /// evaluating features is not part of the method.
 pub trait Monitor {
-    /// k-NN accuracy of a backbone's features on held-out images, as a fraction; the backbone comes
-    /// as pairs of torchvision's names and numbers in this project's layout.
+    /// k-NN accuracy of a backbone's features on held-out images, as a fraction; `tensor` gives its
+    /// tensors by torchvision's names, in this project's layout.
     ///
     /// # Errors
     /// An image that cannot be read.
-    fn knn(&mut self, backbone: &[(String, Vec<f32>)]) -> Result<f64>;
+    fn knn(&mut self, tensor: &mut dyn FnMut(&str) -> Option<Vec<f32>>) -> Result<f64>;
 
     /// The same fraction for raw pixels.
     ///
@@ -94,7 +95,7 @@ pub fn train(
     mut trainer: Trainer,
     monitor: Option<&mut dyn Monitor>,
     mut folder: RunFolder,
-    resume: Option<&Checkpoint>,
+    resume: Option<&mut Checkpoint>,
     stop: &dyn Fn() -> bool,
     show: &mut dyn FnMut(TrainEvent),
 ) -> Result<Outcome> {
@@ -114,18 +115,20 @@ fn run(
     trainer: &mut Trainer,
     mut monitor: Option<&mut dyn Monitor>,
     folder: &mut RunFolder,
-    resume: Option<&Checkpoint>,
+    resume: Option<&mut Checkpoint>,
     stop: &dyn Fn() -> bool,
     show: &mut dyn FnMut(TrainEvent),
 ) -> Result<Outcome> {
     let config = trainer.config();
     let data = Fingerprint::of(trainer.splits())?;
-    if let Some(line) = resume.map_or(Ok(None), |checkpoint| checkpoint.check_data(&data))? {
+    if let Some(line) =
+        resume.as_ref().map_or(Ok(None), |checkpoint| checkpoint.check_data(&data))?
+    {
         show(TrainEvent::Warning(line));
     }
     let mut measure = |learner: &mut Learner| {
         let monitor = monitor.as_mut();
-        monitor.map(|monitor| monitor.knn(&learner.teacher_backbone())).transpose()
+        monitor.map(|monitor| monitor.knn(&mut |name| learner.teacher_backbone(name))).transpose()
     };
     // The initial weights are a function of the seed: a resumed run measures them anew.
     let knn_before = measure(trainer.learner())?;
@@ -133,7 +136,7 @@ fn run(
     if let Some(checkpoint) = resume {
         progress = checkpoint.progress()?;
         folder.rewind(progress)?;
-        trainer.learner().restore(|name| checkpoint.tensor(name))?;
+        checkpoint.restore(trainer.learner())?;
     }
     let (first_step, steps) = (progress.step, trainer.steps());
     let mut saved = first_step;
@@ -167,8 +170,7 @@ fn run(
         let mut metrics = trainer.metrics(step, terms, elapsed, waited);
         metrics.diversity = diversity;
         if config.train.digest {
-            metrics.digest =
-                Some(step_digest(terms, &weights_sha256(&trainer.learner().tensors())));
+            metrics.digest = Some(step_digest(terms, &trainer.weights_sha256()));
         }
         folder.append(&metrics)?;
         show(TrainEvent::Step(&metrics));
@@ -177,9 +179,8 @@ fn run(
 
         let is_due = trainer.is_due(config.train.checkpoint_every_epochs, progress);
         if stop() || is_due || progress.step == steps {
-            let tensors = trainer.learner().tensors();
-            check_finite(&tensors, progress.step)?;
-            folder.save_checkpoint(config, &data, &tensors, progress)?;
+            check_finite(trainer.learner(), progress.step)?;
+            folder.save_checkpoint(config, &data, trainer.learner(), progress)?;
             saved = progress.step;
         }
         if saved == progress.step && stop() {
@@ -214,7 +215,7 @@ fn run(
         knn_before,
         knn_after,
         knn_pixels,
-        weights_sha256: weights_sha256(&trainer.learner().tensors()),
+        weights_sha256: trainer.weights_sha256(),
         steps,
         seconds: progress.seconds,
         images_per_second: images / progress.seconds,
@@ -229,10 +230,18 @@ fn run(
 ///
 /// # Errors
 /// Names the first one.
-fn check_finite(tensors: &[NamedTensor], step: usize) -> Result<()> {
-    for (name, _, data) in tensors {
-        if let Some(at) = data.iter().position(|number| !number.is_finite()) {
-            let (name, value) = (name.clone(), data[at]);
+fn check_finite(learner: &mut Learner, step: usize) -> Result<()> {
+    for (index, (name, _)) in learner.tensors().into_iter().enumerate() {
+        let (mut start, mut found) = (0, None);
+        let read = learner.read(index, &mut |part| {
+            if let Some(at) = part.iter().position(|number| !number.is_finite()) {
+                found = found.or(Some((start + at, part[at])));
+            }
+            start += part.len();
+            Ok(())
+        });
+        read.expect("reading memory");
+        if let Some((at, value)) = found {
             return Err(Error::NonFiniteWeight { name, at, value, step });
         }
     }

@@ -7,7 +7,7 @@ use autograd::Phase;
 use datasets::Splits;
 use tensor::random::{Purpose, Stream};
 
-use crate::checkpoint::Progress;
+use crate::checkpoint::{Progress, weights_sha256};
 use crate::config::Config;
 use crate::diversity::Diversity;
 use crate::error::{Error, Result};
@@ -100,7 +100,7 @@ impl<'a> Trainer<'a> {
         Ok(Trainer {
             config,
             splits: self.splits.clone(),
-            learner: Learner::new(&config.step(), device)?,
+            learner: self.learner.on(device)?,
             schedules,
             steps: self.steps,
             steps_per_epoch: self.steps_per_epoch,
@@ -126,6 +126,11 @@ impl<'a> Trainer<'a> {
     /// Student, teacher and optimizer.
     pub fn learner(&mut self) -> &mut Learner {
         &mut self.learner
+    }
+
+    /// SHA-256 of the weights: see [`weights_sha256`].
+    pub fn weights_sha256(&mut self) -> String {
+        weights_sha256(&mut self.learner).expect("reading memory")
     }
 
     /// Batches for the steps from `first_step` on.

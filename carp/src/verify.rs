@@ -4,7 +4,6 @@ use std::ops::Range;
 
 use autograd::RecordedOp;
 
-use crate::checkpoint::weights_sha256;
 use crate::error::Result;
 use crate::learner::Device;
 use crate::pipeline::Batch;
@@ -77,8 +76,7 @@ fn difference(
     batch: &Batch,
 ) -> Result<Option<String>> {
     let terms = trainer.step(step, batch)?;
-    let weights = weights_sha256(&trainer.learner().tensors());
-    Ok(record.difference(step + 1, terms, &weights))
+    Ok(record.difference(step + 1, terms, &trainer.weights_sha256()))
 }
 
 /// Runs steps from the state `before` them op by op on two devices, side by side. The last one is

@@ -54,7 +54,7 @@ fn train(config: &StepConfig) -> (Vec<f32>, Vec<f32>) {
         let (lr, weight_decay, teacher_momentum) = (0.01, 1e-4, 0.95);
         learner.update(UpdateSettings { lr, weight_decay, teacher_momentum, number }).unwrap();
     }
-    let tensors = learner.tensors().into_iter();
+    let tensors = learner.copies().into_iter();
     (losses, tensors.flat_map(|(_, _, data)| data).collect())
 }
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use autograd::trace::Recomputed;
 use carp::config::Config;
 use carp::run_folder::RunFolder;
 use carp::run_record::RunRecord;
@@ -132,6 +133,26 @@ fn one_wrong_bit_is_traced_to_its_step_and_op() {
         let (output, element, [ours, theirs]) = here.first_difference(&there).unwrap();
         assert_eq!((output, element, ours.to_bits() ^ theirs.to_bits()), (0, 0, 1));
     }
+}
+
+/// A run is repeated within a memory budget: ops that make activations anew are compared, too.
+#[test]
+fn a_repetition_may_keep_to_a_budget() {
+    let temp = tempfile::tempdir().unwrap();
+    let free = config(&[("train.digest", "true")]);
+    let record = recorded(temp.path(), &free);
+    let bytes = Trainer::new(&free, &Cpu).unwrap().learner().executor().plan().bytes();
+    let budget = format!("{}B", bytes / 10 * 8);
+    let config = config(&[("train.digest", "true"), ("train.memory_budget", &budget)]);
+    let mut trainer = Trainer::new(&config, &Cpu).unwrap();
+    assert!(Recomputed::of(trainer.learner().executor().graph()).is_some());
+    assert!(difference(&config, &record, &Cpu).is_none());
+    let found =
+        difference(&config, &record, &Faulty { name: "batch_norm_backward", at: 0 }).unwrap();
+    let Cause::Op { step: 1, here, there_as_recorded: true, .. } = found.cause else {
+        panic!("{:?}", found.what)
+    };
+    assert_eq!((found.step, here.kernel.name()), (2, "batch_norm_backward"));
 }
 
 #[test]

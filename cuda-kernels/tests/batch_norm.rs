@@ -42,6 +42,11 @@ fn check(norm: BatchNorm) {
     }
     case.call(Kernel::BatchNorm(norm), &inputs, &[y, mean, inv_std, running_mean, running_var]);
 
+    // Once more, from the statistics.
+    let again = case.output("y again", len);
+    inputs.splice(3..3, [mean, inv_std]);
+    case.call(Kernel::BatchNormApply(norm), &inputs, &[again]);
+
     let mut outputs = vec![case.output("dx", len)];
     outputs.extend(["dweight", "dbias"].map(|name| case.output(name, channels)));
     if norm.residual && norm.relu {

@@ -99,6 +99,11 @@ impl Kernel {
                 let added = if residual { &[x][..] } else { &[] };
                 are(&[&[x, c, c], added].concat(), &[x, c, c, c, c])
             }
+            (&Kernel::BatchNormApply(BatchNorm { rows, channels: c, residual, .. }), ..) => {
+                let x = product(&[rows, c]);
+                let added = if residual { &[x][..] } else { &[] };
+                are(&[&[x, c, c, c, c], added].concat(), &[x])
+            }
             (&Kernel::BatchNormBackward(norm), ..) => {
                 let BatchNorm { rows, channels: c, residual, relu, .. } = norm;
                 let x = product(&[rows, c]);

@@ -147,6 +147,9 @@ pub enum Kernel {
     /// [`BatchNorm`]. Training uses the batch's statistics and updates the running ones in place;
     /// inference uses the running ones and leaves them as they are. `mean` and `inv_std` `[C]` are those used.
     BatchNorm(BatchNorm),
+    /// `x, weight, bias, mean, inv_std (, residual) -> y`: y of [`Kernel::BatchNorm`] once more, from
+    /// the statistics that it used.
+    BatchNormApply(BatchNorm),
     /// `x, y, dy, weight, mean, inv_std -> dx, dweight, dbias (, dresidual)`. y is read only with
     /// ReLU; dresidual, the gradient through the ReLU, is an output with ReLU and residual.
     BatchNormBackward(BatchNorm),
@@ -305,6 +308,7 @@ impl Kernel {
             Kernel::Conv2dGradInput(conv) => conv.algorithm.kernels()[1],
             Kernel::Conv2dGradWeight(conv) => conv.algorithm.kernels()[2],
             Kernel::BatchNorm(_) => "batch_norm",
+            Kernel::BatchNormApply(_) => "batch_norm_apply",
             Kernel::BatchNormBackward(_) => "batch_norm_backward",
             Kernel::MaxPool2d(_) => "max_pool2d",
             Kernel::MaxPool2dBackward(_) => "max_pool2d_backward",
@@ -353,9 +357,9 @@ impl Kernel {
             Kernel::Conv2d(conv)
             | Kernel::Conv2dGradInput(conv)
             | Kernel::Conv2dGradWeight(conv) => conv.flops(),
-            Kernel::BatchNorm(norm) => {
-                let extra = u64::from(norm.residual) + u64::from(norm.relu);
-                y * (if norm.training { 7 } else { 2 } + extra)
+            Kernel::BatchNorm(norm) | Kernel::BatchNormApply(norm) => {
+                let sums = norm.training && matches!(self, Kernel::BatchNorm(_));
+                y * (2 + 5 * u64::from(sums) + u64::from(norm.residual) + u64::from(norm.relu))
             }
             Kernel::BatchNormBackward(_) => 9 * y,
             Kernel::MaxPool2d(pool) | Kernel::AvgPool2d(pool) => {

@@ -6,6 +6,7 @@ use carp::error::Result;
 use carp::layout;
 use carp::learner::{Device, Learner, UpdateSettings};
 use carp::loss::LossVariant;
+use carp::memory_budget::MemoryBudget;
 use carp::nn::{HeadConfig, Params, ResNet, ResNetConfig};
 use carp::step::{Optimizer, StepConfig};
 
@@ -151,7 +152,7 @@ pub fn carp_step(inputs: &Inputs, device: Device) -> Result<Outputs> {
         tensors += 1;
     }
     let of_student = |(name, _, _): &carp::learner::NamedTensor| name.starts_with("student.");
-    let wanted = learner.tensors();
+    let wanted = learner.copies();
     if tensors < wanted.iter().filter(|tensor| of_student(tensor)).count() {
         let given = inputs.names("student.");
         let missing = wanted.iter().find(|t| of_student(t) && !given.contains(&t.0.as_str()));
@@ -211,6 +212,7 @@ fn step_config(inputs: &Inputs) -> Result<StepConfig> {
         view_sizes,
         accumulation: 1,
         optimizer,
+        memory_budget: MemoryBudget(None),
     })
 }
 
@@ -273,7 +275,7 @@ fn run_steps(
     let views = &config.view_sizes;
     outputs.extend(counters(inputs, "student.", "student.", |n| passes(n, views))?);
     outputs.extend(counters(inputs, "student.", "teacher.", |n| passes(n, &views[..2]))?);
-    let tensors = learner.tensors().into_iter().filter(|(name, _, _)| !name.starts_with("optim"));
+    let tensors = learner.copies().into_iter().filter(|(name, _, _)| !name.starts_with("optim"));
     outputs.extend(tensors.map(|(name, shape, data)| (name, Array::f32(&shape, data))));
     Ok(outputs)
 }

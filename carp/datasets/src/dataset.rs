@@ -45,6 +45,10 @@ pub trait Dataset: Send + Sync {
     fn readable(&self, index: usize) -> Result<Option<Arc<Image>>> {
         self.image(index).map(Some)
     }
+    /// Most bytes of decoded images that it keeps in memory.
+    fn memory(&self) -> usize {
+        0
+    }
     /// Unreadable images found so far.
     fn skipped(&self) -> usize {
         0

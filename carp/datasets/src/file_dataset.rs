@@ -102,6 +102,10 @@ impl FileDataset {
 }
 
 impl Dataset for FileDataset {
+    fn memory(&self) -> usize {
+        locked(&self.cache).most
+    }
+
     fn name(&self) -> &str {
         &self.name
     }

@@ -53,6 +53,11 @@ impl Dataset for MemoryDataset {
         self.labels.get(index).copied()
     }
 
+    fn memory(&self) -> usize {
+        let bytes = |image: &Arc<Image>| size_of::<Image>() + image.pixels.capacity();
+        self.images.iter().map(bytes).sum()
+    }
+
     fn image(&self, index: usize) -> Result<Arc<Image>> {
         Ok(Arc::clone(&self.images[index]))
     }

@@ -47,6 +47,10 @@ impl Subset {
 }
 
 impl Dataset for Subset {
+    fn memory(&self) -> usize {
+        self.data.memory()
+    }
+
     fn name(&self) -> &str {
         self.data.name()
     }

@@ -6,8 +6,8 @@ use autograd::Graph;
 use carp::error::{Error, Result};
 use carp::layout;
 use carp::nn::{Params, ResNet};
-use files::write_atomically;
-use safetensors::tensor::{Dtype, TensorView};
+use safetensors::tensor::Dtype;
+use weights::{TensorHeader, little_endian, write_safetensors};
 
 use crate::backbone::Backbone;
 
@@ -23,20 +23,17 @@ pub fn export(backbone: &Backbone, path: &Path) -> Result<()> {
         let mut infos = params.all().iter().map(|param| graph.info(param.value));
         infos.find(|info| info.name == name).map(|info| info.shape)
     };
-    let mut tensors = Vec::with_capacity(backbone.tensors.len());
-    for (name, data) in &backbone.tensors {
+    let header = |(name, _): &(String, Vec<f32>)| {
         let shape = shape_of(name).ok_or_else(|| Error::usage(format!("no ResNet has {name}")))?;
-        let (shape, data) = layout::to_pytorch(&shape, data.clone());
-        let bytes: Vec<u8> = data.iter().flat_map(|number| number.to_le_bytes()).collect();
-        tensors.push((name.as_str(), shape, bytes));
-    }
-    let views = tensors.iter().map(|(name, shape, bytes)| {
-        let view = TensorView::new(Dtype::F32, shape.clone(), bytes);
-        (*name, view.expect("as many bytes as the shape says"))
-    });
+        let shape = layout::pytorch_shape(&shape);
+        Ok(TensorHeader { name: name.clone(), dtype: Dtype::F32, shape })
+    };
+    let headers = backbone.tensors.iter().map(header).collect::<Result<Vec<_>>>()?;
     // Python's loaders require this.
     let metadata = [("format".to_owned(), "pt".to_owned())].into();
-    let file = safetensors::serialize(views, Some(metadata))
-        .map_err(|error| Error::data(path, format!("cannot be written: {error}")))?;
-    Ok(write_atomically(path, &file)?)
+    Ok(write_safetensors(path, metadata, &headers, |index, out| {
+        let shape = layout::own_shape(&headers[index].shape);
+        let (_, data) = layout::to_pytorch(&shape, backbone.tensors[index].1.clone());
+        little_endian(&data, |bytes| out.write_all(bytes))
+    })?)
 }

@@ -60,8 +60,17 @@ pub fn neighbours(
         }
         best.into_iter().map(Best::sorted).collect::<Vec<_>>()
     };
-    let rows = (queries.len() / dim / TASKS).clamp(8, QUERIES);
-    queries.par_chunks(rows * dim).flat_map_iter(compare).collect()
+    queries.par_chunks(rows_of_task(queries.len() / dim) * dim).flat_map_iter(compare).collect()
+}
+
+/// Bytes that [`neighbours`] takes, beside features and results, on so many threads.
+pub fn memory(bank: usize, queries: usize, dim: usize, threads: usize) -> usize {
+    let task = rows_of_task(queries).min(queries) * (dim + BANK.min(bank));
+    size_of::<f32>() * (bank + threads * task)
+}
+
+fn rows_of_task(queries: usize) -> usize {
+    (queries / TASKS).clamp(8, QUERIES)
 }
 
 /// 1 / |x|, with |x| at least 1e-12; in double precision if the squares need its range.

@@ -1,5 +1,6 @@
 //! k-NN accuracy of a backbone during and after training, on a held-out split.
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,9 +10,9 @@ use carp::learner::Device;
 use carp::train::Monitor;
 use datasets::{Dataset, Progress, Splits, Subset};
 
-use crate::features::{Encoder, Labelled, POOLED, pixels};
+use crate::features::{Encoder, FeatureExtractor, Labelled, POOLED, pixels};
 use crate::knn::knn;
-use crate::neighbours::neighbours;
+use crate::neighbours::{memory, neighbours};
 use crate::picture_sheet::{Frame, Picture, Row, draw};
 
 /// Rows in the image of a run.
@@ -29,6 +30,36 @@ struct Quality {
     queries: Vec<f32>,
     /// Length of a feature vector.
     dim: usize,
+}
+
+/// Bytes that the measurements of a run take beside the step and the images.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KnnMemory {
+    /// The network's arena, and a batch of its images.
+    pub network: usize,
+    /// Features of the bank and of the queries, of one measurement: at the end there are two.
+    pub features: usize,
+    /// Beside them, to compare raw pixels at the end.
+    pub pixels: usize,
+}
+
+impl KnnMemory {
+    /// That of a run; all 0 if it measures nothing.
+    ///
+    /// # Errors
+    /// Images too small for the backbone.
+    pub fn planned(config: &Config, splits: &Splits, device: Device) -> Result<KnnMemory> {
+        let (Some(train), Some(test)) = (&splits.train, &splits.test) else {
+            return Ok(KnnMemory::default());
+        };
+        let (resnet, knn) = (config.step().resnet, &config.knn);
+        let (network, dim) = FeatureExtractor::planned(&resnet, knn.batch_size, knn.size, device)?;
+        let (bank, queries) = (part(train, knn.bank).len(), part(test, knn.queries).len());
+        let numbers = |dim: usize| size_of::<f32>() * (bank + queries) * dim;
+        let values = config.eval_transform().values();
+        let search = memory(bank, queries, values, config.threads());
+        Ok(KnnMemory { network, features: numbers(dim), pixels: numbers(values) + search })
+    }
 }
 
 /// A labelled bank and labelled queries, with a network to compute their features.
@@ -86,8 +117,8 @@ impl OnlineKnn {
     ///
     /// # Errors
     /// A missing weight, or an image that cannot be read.
-    fn measure(&mut self, backbone: &[(String, Vec<f32>)]) -> Result<Quality> {
-        self.encoder.load(backbone)?;
+    fn measure(&mut self, tensor: &mut dyn FnMut(&str) -> Option<Vec<f32>>) -> Result<Quality> {
+        self.encoder.load_from(|name| tensor(name).map(Cow::from))?;
         let bank = self.encoder.features(&*self.bank, |_| ())?.of_all(&*self.bank)?;
         let queries = self.encoder.features(&*self.queries, |_| ())?.of_all(&*self.queries)?;
         let dim = self.encoder.dim();
@@ -139,10 +170,10 @@ impl OnlineKnn {
 }
 
 impl Monitor for OnlineKnn {
-    fn knn(&mut self, backbone: &[(String, Vec<f32>)]) -> Result<f64> {
+    fn knn(&mut self, tensor: &mut dyn FnMut(&str) -> Option<Vec<f32>>) -> Result<f64> {
         // Free the last measurement before the next one.
         self.last = None;
-        let quality = self.measure(backbone)?;
+        let quality = self.measure(tensor)?;
         let accuracy = quality.accuracy;
         if self.first.is_none() {
             self.first = Some(quality)

@@ -29,9 +29,20 @@ enum Target {
 /// # Errors
 /// I/O errors.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+    stream_atomically(path, |out| out.write_all(bytes))
+}
+
+/// As [`write_atomically`], for bytes that are never all in memory: `write` sends them in parts.
+///
+/// # Errors
+/// I/O errors, those of `write` among them.
+pub fn stream_atomically(
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<()> {
     let written = target(path).and_then(|target| match target {
-        Target::File(file) => replace(&file, bytes),
-        Target::Stream => append(path, bytes),
+        Target::File(file) => replace(&file, write),
+        Target::Stream => append(path, write),
     });
     written.map_err(|source| Error::io(path, source))
 }
@@ -160,29 +171,29 @@ pub(crate) fn remove_partials(folder: &Path) {
     }
 }
 
-fn replace(file: &Path, bytes: &[u8]) -> io::Result<()> {
+fn replace(file: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     let partial = partial(file);
-    let write = || {
+    let replaced = || {
         let mut new = File::create(&partial)?;
         if let Ok(old) = file.metadata() {
             new.set_permissions(old.permissions())?;
         }
-        new.write_all(bytes)?;
+        write(&mut new)?;
         new.sync_all()?;
         rename_now(&partial, file)
     };
     // The partial file is useless; failing to remove it as well adds nothing.
-    write().inspect_err(|_| drop(std::fs::remove_file(&partial)))
+    replaced().inspect_err(|_| drop(std::fs::remove_file(&partial)))
 }
 
-fn append(path: &Path, bytes: &[u8]) -> io::Result<()> {
+fn append(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     if is_stdout(&path.metadata()?) {
         // Through the same handle: what is printed comes before and after, not on top.
         let mut stdout = io::stdout().lock();
-        stdout.write_all(bytes)?;
+        write(&mut stdout)?;
         return stdout.flush();
     }
-    OpenOptions::new().append(true).open(path)?.write_all(bytes)
+    write(&mut OpenOptions::new().append(true).open(path)?)
 }
 
 #[cfg(test)]
@@ -200,6 +211,12 @@ mod tests {
         write_atomically(&path, b"old").unwrap();
         assert_eq!(names(), ["file"]);
         write_atomically(&path, b"new").unwrap();
+        assert_eq!((std::fs::read(&path).unwrap(), names().len()), (b"new".to_vec(), 1));
+        let broken_off = stream_atomically(&path, |out| {
+            out.write_all(b"half")?;
+            Err(io::ErrorKind::StorageFull.into())
+        });
+        assert!(broken_off.unwrap_err().to_string().contains("file: "));
         assert_eq!((std::fs::read(&path).unwrap(), names().len()), (b"new".to_vec(), 1));
         // A file cannot replace a folder.
         let taken = folder.path().join("taken");

@@ -9,7 +9,9 @@ pub mod error;
 pub mod lock;
 pub mod unpacked;
 
-pub use atomic::{check_output, check_output_folder, rename, replaced_file, write_atomically};
+pub use atomic::{
+    check_output, check_output_folder, rename, replaced_file, stream_atomically, write_atomically,
+};
 pub use error::{Error, Result};
 pub use lock::FolderLock;
 pub use unpacked::most_unpacked;

@@ -8,6 +8,7 @@ use toml::Value;
 
 use crate::conv::ConvChoice;
 use crate::loss::LossVariant;
+use crate::memory_budget::MemoryBudget;
 use crate::nn::{Arch, HeadConfig, ResNetConfig, Stem};
 use crate::step::{Optimizer, StepConfig};
 use crate::views::{EvalTransform, ViewPolicy};
@@ -172,6 +173,8 @@ pub struct TrainConfig {
     pub conv: ConvChoice,
     /// Write each step's digest of loss and weights to `metrics.jsonl`; see docs/verify.md.
     pub digest: bool,
+    /// Most memory of a step, such as 512MiB; none is no bound. See docs/memory.md.
+    pub memory_budget: MemoryBudget,
 }
 
 impl Default for TrainConfig {
@@ -186,6 +189,7 @@ impl Default for TrainConfig {
             fuse: Passes::all(),
             conv: ConvChoice::Auto,
             digest: false,
+            memory_budget: MemoryBudget(None),
         }
     }
 }
@@ -278,6 +282,7 @@ impl Config {
                 OptimizerName::Sgd => Optimizer::Sgd { momentum },
                 OptimizerName::AdamW => Optimizer::AdamW(AdamW { betas, eps }),
             },
+            memory_budget: self.train.memory_budget,
         }
     }
 

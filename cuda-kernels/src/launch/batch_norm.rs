@@ -64,6 +64,18 @@ pub fn forward(
         let call = gpu.kernel(MODULE, "take_running").slots(&slots);
         call.counts(&[channels]).floats(&[eps]).each_element(channels);
     }
+    apply(gpu, norm, [x, weight, bias, mean, inv_std], residual, y);
+}
+
+/// y from the statistics to use.
+pub fn apply(
+    gpu: &mut Gpu,
+    norm: BatchNorm,
+    [x, weight, bias, mean, inv_std]: [Slot; 5],
+    residual: Option<Slot>,
+    y: Slot,
+) {
+    let BatchNorm { rows, channels, .. } = norm;
     let call = gpu.kernel(MODULE, "normalise").slots(&[x]).optional(residual);
     let call = call.slots(&[weight, bias, mean, inv_std, y]);
     let call = call.counts(&[rows, channels, rows_per_block(rows)]).words(&[norm.relu.into()]);

@@ -86,6 +86,10 @@ pub fn run(gpu: &mut Gpu, kernel: &Kernel, io: &Io) {
             let (inputs, residual) = first(inputs);
             batch_norm::forward(gpu, norm, inputs, residual, all(outputs), workspace);
         }
+        Kernel::BatchNormApply(norm) => {
+            let (inputs, residual) = first(inputs);
+            batch_norm::apply(gpu, norm, inputs, residual, y);
+        }
         Kernel::BatchNormBackward(norm) => {
             let (outputs, dresidual) = first(outputs);
             batch_norm::backward(gpu, norm, all(inputs), outputs, dresidual, workspace);

@@ -59,12 +59,13 @@ fn call(kernel: Kernel, inputs: &[usize], outputs: &[usize]) -> Call {
     Call(kernel, inputs.iter().copied().map(Random).collect(), outputs.to_vec())
 }
 
-fn batch_norm(training: bool) -> [Call; 2] {
+fn batch_norm(training: bool) -> [Call; 3] {
     let (rows, channels, eps, momentum) = (300, 40, 1e-5, 0.1);
     let norm = BatchNorm { rows, channels, eps, momentum, training, residual: true, relu: true };
     let (x, c) = (rows * channels, channels);
     [
         call(Kernel::BatchNorm(norm), &[x, c, c, x], &[x, c, c, c, c]),
+        call(Kernel::BatchNormApply(norm), &[x, c, c, c, c, x], &[x]),
         call(Kernel::BatchNormBackward(norm), &[x, x, x, c, c, c], &[x, c, c, x]),
     ]
 }

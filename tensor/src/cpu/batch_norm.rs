@@ -97,7 +97,19 @@ pub fn forward(
         }
     }
     let scale = &mut coefficients[..norm.channels];
-    for (scale, (weight, inv_std)) in scale.iter_mut().zip(weight.iter().zip(&*inv_std)) {
+    apply(norm, x, residual, [weight, bias, mean, inv_std], y, scale);
+}
+
+/// y from the statistics to use; `scale` `[C]` is scratch memory.
+pub fn apply(
+    norm: BatchNorm,
+    x: &[f32],
+    residual: Option<&[f32]>,
+    [weight, bias, mean, inv_std]: [&[f32]; 4],
+    y: &mut [f32],
+    scale: &mut [f32],
+) {
+    for (scale, (weight, inv_std)) in scale.iter_mut().zip(weight.iter().zip(inv_std)) {
         *scale = weight * inv_std;
     }
     normalise(norm, x, residual, mean, scale, bias, y);

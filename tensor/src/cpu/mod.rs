@@ -41,6 +41,7 @@ impl Device for Cpu {
             Kernel::BatchNorm(norm) | Kernel::BatchNormBackward(norm) => {
                 batch_norm::workspace(norm)
             }
+            Kernel::BatchNormApply(norm) => norm.channels,
             Kernel::PartitionLoss(sizes) => partition_loss::workspace(sizes),
             Kernel::StreamingLoss(sizes) => streaming_loss::workspace(sizes),
             _ => 0,
@@ -164,6 +165,16 @@ impl Backend for CpuBackend {
             Kernel::BatchNorm(norm) => {
                 on(arena, io, |[x, w, b], outputs, ws| {
                     batch_norm::forward(norm, x, None, [w, b], outputs, ws);
+                });
+            }
+            Kernel::BatchNormApply(norm) if norm.residual => {
+                on(arena, io, |[x, w, b, mean, inv_std, added], [y], ws| {
+                    batch_norm::apply(norm, x, Some(added), [w, b, mean, inv_std], y, ws);
+                });
+            }
+            Kernel::BatchNormApply(norm) => {
+                on(arena, io, |[x, w, b, mean, inv_std], [y], ws| {
+                    batch_norm::apply(norm, x, None, [w, b, mean, inv_std], y, ws);
                 });
             }
             Kernel::BatchNormBackward(norm) if norm.residual && norm.relu => {

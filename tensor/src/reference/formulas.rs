@@ -155,8 +155,19 @@ pub fn batch_norm(
         }
         inv_std[c] = 1.0 / (var + f64::from(norm.eps)).sqrt();
     }
+    batch_norm_apply(x, gamma, beta, mean, inv_std)
+}
+
+/// y = (x - mean) inv_std gamma + beta, channel by channel.
+pub fn batch_norm_apply(
+    x: &[f64],
+    gamma: &[f64],
+    beta: &[f64],
+    mean: &[f64],
+    inv_std: &[f64],
+) -> Vec<f64> {
     let y = |(x, c): (&f64, usize)| (x - mean[c]) * inv_std[c] * gamma[c] + beta[c];
-    x.iter().zip((0..channels).cycle()).map(y).collect()
+    x.iter().zip((0..gamma.len()).cycle()).map(y).collect()
 }
 
 /// With g the gradient through the ReLU: dbeta = sum g and dgamma = sum g xhat over the rows, and

@@ -12,6 +12,7 @@ mod formulas;
 pub use formulas::erf;
 use formulas::*;
 
+use crate::geometry::BatchNorm;
 use crate::kernel::{Kernel, Unary};
 
 /// Runs a kernel. Inputs and outputs come in the order of the variant's comment; indices are whole
@@ -95,12 +96,10 @@ pub fn run(kernel: &Kernel, inputs: &[&[f64]], outputs: &mut [Vec<f64>]) {
         }
 
         (Kernel::BatchNorm(norm), [x, gamma, beta, residual @ ..], [y, statistics @ ..]) => {
-            *y = batch_norm(norm, x, gamma, beta, statistics);
-            assert_eq!(residual.len(), usize::from(norm.residual), "residual");
-            residual.iter().for_each(|residual| *y = map2(y, residual, |y, added| y + added));
-            if norm.relu {
-                *y = map(y, |y| y.max(0.0));
-            }
+            *y = add_residual(norm, batch_norm(norm, x, gamma, beta, statistics), residual);
+        }
+        (Kernel::BatchNormApply(norm), [x, gamma, beta, mean, inv_std, residual @ ..], [y]) => {
+            *y = add_residual(norm, batch_norm_apply(x, gamma, beta, mean, inv_std), residual);
         }
         (
             Kernel::BatchNormBackward(norm),
@@ -226,6 +225,13 @@ pub fn run(kernel: &Kernel, inputs: &[&[f64]], outputs: &mut [Vec<f64>]) {
     }
     let lens_now = outputs.iter().map(Vec::len);
     assert!(lens_now.eq(lens), "lengths of the outputs of {}", kernel.name());
+}
+
+/// What batch norm does to its y: adds the residual, then ReLU.
+fn add_residual(norm: BatchNorm, mut y: Vec<f64>, residual: &[&[f64]]) -> Vec<f64> {
+    assert_eq!(residual.len(), usize::from(norm.residual), "residual");
+    residual.iter().for_each(|residual| y = map2(&y, residual, |y, added| y + added));
+    if norm.relu { map(&y, |y| y.max(0.0)) } else { y }
 }
 
 fn sigmoid(x: f64) -> f64 {

@@ -171,7 +171,7 @@ pub fn batch_norms() -> Vec<Case> {
             let mut forward = Case::new(Kernel::BatchNorm(norm))
                 .reads(x.clone())
                 .reads(weight.clone())
-                .reads(bias);
+                .reads(bias.clone());
             if residual {
                 forward = forward.reads(uniform(4, len));
             }
@@ -183,6 +183,16 @@ pub fn batch_norms() -> Vec<Case> {
                 .updates(uniform(5, channels), 5e-6)
                 .updates(running_var, 5e-6);
             let [y, mean, inv_std, ..] = &forward.wanted_data()[..] else { unreachable!() };
+            let mut again = Case::new(Kernel::BatchNormApply(norm))
+                .reads(x.clone())
+                .reads(weight.clone())
+                .reads(bias)
+                .reads(mean.clone())
+                .reads(inv_std.clone());
+            if residual {
+                again = again.reads(uniform(4, len));
+            }
+            let again = again.writes(len, 5e-6);
             let mut backward = Case::new(Kernel::BatchNormBackward(norm))
                 .reads(x)
                 .reads(y.clone())
@@ -196,7 +206,7 @@ pub fn batch_norms() -> Vec<Case> {
             if residual && relu {
                 backward = backward.writes(len, 0.0);
             }
-            cases.extend([forward, backward]);
+            cases.extend([forward, again, backward]);
         }
     }
     cases

@@ -1,5 +1,7 @@
 //! Computes features of a data set, batch by batch.
 
+use std::borrow::Cow;
+
 use carp::error::Result;
 use carp::learner::Device;
 use carp::nn::ResNetConfig;
@@ -36,7 +38,9 @@ impl Encoder {
     ) -> Result<Encoder> {
         let config = &backbone.config;
         let mut encoder = Encoder::without_weights(config, transform, layer, batch, device)?;
-        encoder.load(&backbone.tensors)?;
+        if let Some(extractor) = &mut encoder.extractor {
+            extractor.load(&backbone.tensors)?;
+        }
         Ok(encoder)
     }
 
@@ -61,12 +65,15 @@ impl Encoder {
         Encoder { extractor: None, transform }
     }
 
-    /// Replaces the network's weights, if there is a network.
+    /// Replaces the network's weights, if there is a network: see [`FeatureExtractor::load_from`].
     ///
     /// # Errors
     /// A missing tensor.
-    pub fn load(&mut self, backbone: &[(String, Vec<f32>)]) -> Result<()> {
-        self.extractor.as_mut().map_or(Ok(()), |extractor| extractor.load(backbone))
+    pub fn load_from<'t>(
+        &mut self,
+        tensor: impl FnMut(&str) -> Option<Cow<'t, [f32]>>,
+    ) -> Result<()> {
+        self.extractor.as_mut().map_or(Ok(()), |extractor| extractor.load_from(tensor))
     }
 
     /// The image preprocessing.

@@ -1,8 +1,8 @@
 //! A frozen backbone in inference mode.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 
-use autograd::{Executor, FoldedNorm, Graph, Passes, Phase, Value};
+use autograd::{Executor, FoldedNorm, Graph, Passes, Phase, Plan, Value};
 use carp::error::{Error, Result};
 use carp::learner::Device;
 use carp::nn::{Params, ResNet, ResNetConfig};
@@ -47,22 +47,29 @@ impl FeatureExtractor {
         layer: &str,
         device: Device,
     ) -> Result<FeatureExtractor> {
-        let (mut graph, mut params) = (Graph::new(), Params::new(false));
-        let resnet = ResNet::new(&mut graph, &mut params, config);
-        let images = graph.input("images", [batch, height, width, config.in_channels]);
-        let features = if layer == POOLED {
-            resnet.forward(&mut graph, images, false)?
-        } else {
-            let spatial = resnet.forward_to(&mut graph, images, layer, false)?;
-            graph.global_avg_pool(spatial)?
-        };
-        graph.keep(features);
-        graph.fuse(&Passes::all());
-        let folded = graph.fold_batch_norms();
+        let Network { graph, params, folded, images, features } =
+            Network::new(config, batch, (height, width), layer)?;
         let name = |value: Value| (graph.info(value).name.clone(), value);
         let tensors = params.all().iter().map(|param| name(param.value)).collect();
         let executor = Executor::new(graph, device)?;
         Ok(FeatureExtractor { executor, tensors, folded, images, features, batch })
+    }
+
+    /// Bytes that the extractor of [`FeatureExtractor::new`] takes on the device and for a batch of
+    /// images, and the length of a feature vector; opens nothing.
+    ///
+    /// # Errors
+    /// Images too small for the backbone.
+    pub fn planned(
+        config: &ResNetConfig,
+        batch: usize,
+        size: usize,
+        device: Device,
+    ) -> Result<(usize, usize)> {
+        let Network { graph, images, features, .. } =
+            Network::new(config, batch, (size, size), POOLED)?;
+        let pixels = size_of::<f32>() * graph.shape(images).elements();
+        Ok((Plan::new(&graph, device).bytes() + pixels, graph.shape(features)[1]))
     }
 
     /// Sets the weights: pairs of torchvision's names and numbers in this project's layout.
@@ -70,19 +77,28 @@ impl FeatureExtractor {
     /// # Errors
     /// A missing tensor.
     pub fn load(&mut self, backbone: &[(String, Vec<f32>)]) -> Result<()> {
-        let mut numbers = BTreeMap::new();
+        let find = |name: &str| backbone.iter().find(|(given, _)| given == name);
+        self.load_from(|name| find(name).map(|(_, data)| Cow::from(data)))
+    }
+
+    /// As [`FeatureExtractor::load`], from the tensors that `tensor` gives by their names.
+    ///
+    /// # Errors
+    /// A missing tensor.
+    pub fn load_from<'t>(
+        &mut self,
+        mut tensor: impl FnMut(&str) -> Option<Cow<'t, [f32]>>,
+    ) -> Result<()> {
         for (name, value) in &self.tensors {
-            let Some((_, data)) = backbone.iter().find(|(given, _)| given == name) else {
-                return Err(Error::usage(format!("the backbone's weights lack {name}")));
-            };
-            self.executor.write(*value, data);
-            numbers.insert(*value, &data[..]);
+            let lacks = || Error::usage(format!("the backbone's weights lack {name}"));
+            self.executor.write(*value, &tensor(name).ok_or_else(lacks)?);
         }
         for folded in &self.folded {
             let norm = folded.norm;
             let tensors = [norm.weight, norm.bias, norm.running_mean, norm.running_var];
-            let (weight, bias) =
-                folded.fold(numbers[&folded.weight], tensors.map(|value| numbers[&value]));
+            let [scale, shift, mean, var] = tensors.map(|value| self.executor.read(value));
+            let weight = self.executor.read(folded.weight);
+            let (weight, bias) = folded.fold(&weight, [&scale, &shift, &mean, &var]);
             self.executor.write(folded.weight, &weight);
             self.executor.write(norm.bias, &bias);
         }
@@ -124,5 +140,37 @@ impl FeatureExtractor {
             all.extend_from_slice(&features[..rows * dim]);
         }
         Ok(all)
+    }
+}
+
+/// A backbone up to a layer.
+struct Network {
+    graph: Graph,
+    params: Params,
+    folded: Vec<FoldedNorm>,
+    images: Value,
+    features: Value,
+}
+
+impl Network {
+    fn new(
+        config: &ResNetConfig,
+        batch: usize,
+        (height, width): (usize, usize),
+        layer: &str,
+    ) -> Result<Network> {
+        let (mut graph, mut params) = (Graph::new(), Params::new(false));
+        let resnet = ResNet::new(&mut graph, &mut params, config);
+        let images = graph.input("images", [batch, height, width, config.in_channels]);
+        let features = if layer == POOLED {
+            resnet.forward(&mut graph, images, false)?
+        } else {
+            let spatial = resnet.forward_to(&mut graph, images, layer, false)?;
+            graph.global_avg_pool(spatial)?
+        };
+        graph.keep(features);
+        graph.fuse(&Passes::all());
+        let folded = graph.fold_batch_norms();
+        Ok(Network { graph, params, folded, images, features })
     }
 }

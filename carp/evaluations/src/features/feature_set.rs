@@ -5,19 +5,19 @@
 //! where a number above 0 means that an image shows class c. It is absent without labels. The file's
 //! metadata may hold `classes`: the names of the classes by label, as a JSON list.
 
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
 use carp::error::{Error, Result};
 use datasets::Labels;
-use files::write_atomically;
-use safetensors::tensor::{Dtype, Metadata, TensorInfo, TensorView};
+use safetensors::tensor::{Dtype, Metadata, TensorInfo};
+use weights::{SafeTensorsReader, TensorHeader, little_endian, write_safetensors};
 
 use super::finite::check_finite;
 
 /// Key of the metadata with the classes' names.
 const CLASSES: &str = "classes";
+/// Bytes read together: whole numbers of any type.
+const PART: usize = 1 << 20;
 
 /// Features of images, `[N,D]`, and their labels.
 #[derive(Clone, Debug, PartialEq)]
@@ -101,8 +101,9 @@ impl FeatureSet {
     /// shape; features that are not finite; labels below 0 or above any
     /// data set's.
     pub fn load(path: &Path) -> Result<FeatureSet> {
-        let mut file = TensorFile::open(path)?;
-        let Some(info) = file.header.info("features").cloned() else {
+        let file = SafeTensorsReader::open(path)?;
+        let io = |source| Error::io(path, source);
+        let Some(info) = file.header().info("features") else {
             let detail = "has no tensor `features`, should be [N,D] of f32";
             return Err(Error::data(path, detail));
         };
@@ -118,20 +119,25 @@ impl FeatureSet {
             return Err(Error::data(path, detail));
         }
         let mut features = Vec::with_capacity(rows * dim);
-        file.read(&info, |bytes| {
-            let number = |bytes: &[u8]| f32::from_le_bytes(bytes.try_into().expect("4 bytes"));
-            features.extend(bytes.chunks_exact(4).map(number));
-        })?;
+        file.read(info, PART, |bytes| {
+            features.extend(bytes.as_chunks().0.iter().copied().map(f32::from_le_bytes));
+            Ok(())
+        })
+        .map_err(io)?;
         check_finite(path, &features, dim)?;
-        let labels = match file.header.info("labels").cloned() {
+        let labels = match file.header().info("labels") {
             Some(info) => {
                 let mut data = Vec::new();
-                file.read(&info, |bytes| data.extend_from_slice(bytes))?;
-                read_labels(path, &info, &data, rows)?
+                file.read(info, PART, |bytes| {
+                    data.extend_from_slice(bytes);
+                    Ok(())
+                })
+                .map_err(io)?;
+                read_labels(path, info, &data, rows)?
             }
             None => Labels::None,
         };
-        let class_names = file.class_names()?;
+        let class_names = class_names(path, file.header())?;
         Ok(FeatureSet { features, dim, labels, class_names })
     }
 
@@ -141,93 +147,47 @@ impl FeatureSet {
     /// I/O errors.
     pub fn save(&self, path: &Path) -> Result<()> {
         let rows = self.rows();
-        let features: Vec<u8> = self.features.iter().flat_map(|x| x.to_le_bytes()).collect();
-        let (shape, labels): (Vec<usize>, Vec<i64>) = match &self.labels {
-            Labels::None => (vec![], vec![]),
-            Labels::Single(labels) => (vec![rows], labels.iter().map(|&x| x.into()).collect()),
-            Labels::Multi { classes, shown } => {
-                (vec![rows, *classes], shown.iter().map(|&x| x.into()).collect())
+        let header =
+            |name: &str, dtype, shape| TensorHeader { name: name.to_owned(), dtype, shape };
+        let mut tensors = vec![header("features", Dtype::F32, vec![rows, self.dim])];
+        match &self.labels {
+            Labels::None => {}
+            Labels::Single(_) => tensors.push(header("labels", Dtype::I64, vec![rows])),
+            Labels::Multi { classes, .. } => {
+                tensors.push(header("labels", Dtype::I64, vec![rows, *classes]));
             }
-        };
-        let labels: Vec<u8> = labels.iter().flat_map(|x| x.to_le_bytes()).collect();
-        let view = |dtype, shape, bytes| {
-            TensorView::new(dtype, shape, bytes).expect("as many bytes as the shape says")
-        };
-        let mut views = vec![("features", view(Dtype::F32, vec![rows, self.dim], &features))];
-        if !shape.is_empty() {
-            views.push(("labels", view(Dtype::I64, shape, &labels)));
         }
         let names = serde_json::to_string(&self.class_names).expect("text");
-        let metadata = (!self.class_names.is_empty()).then(|| [(CLASSES.to_owned(), names)].into());
-        let file = safetensors::serialize(views, metadata)
-            .map_err(|error| Error::data(path, format!("cannot be written: {error}")))?;
-        Ok(write_atomically(path, &file)?)
+        let classes = (!self.class_names.is_empty()).then(|| (CLASSES.to_owned(), names));
+        Ok(write_safetensors(path, classes.into_iter().collect(), &tensors, |index, out| {
+            match (index, &self.labels) {
+                (0, _) => little_endian(&self.features, |bytes| out.write_all(bytes)),
+                (_, Labels::None) => Ok(()),
+                (_, Labels::Single(labels)) => {
+                    out.write_all(&as_i64(labels.iter().map(|&label| label.into())))
+                }
+                (_, Labels::Multi { shown, .. }) => {
+                    out.write_all(&as_i64(shown.iter().map(|&label| label.into())))
+                }
+            }
+        })?)
     }
 }
 
-/// A safetensors file with only its header in memory.
-struct TensorFile<'a> {
-    path: &'a Path,
-    file: File,
-    header: Metadata,
-    /// Where the tensors begin.
-    start: u64,
+/// The bytes of labels in a file.
+fn as_i64(labels: impl Iterator<Item = i64>) -> Vec<u8> {
+    labels.flat_map(i64::to_le_bytes).collect()
 }
 
-impl TensorFile<'_> {
-    fn open(path: &Path) -> Result<TensorFile<'_>> {
-        let io = |source| Error::io(path, source);
-        let broken =
-            |why: String| Error::data(path, format!("not a whole safetensors file: {why}"));
-        let mut file = File::open(path).map_err(io)?;
-        let size = file.metadata().map_err(io)?.len();
-        let mut length = [0; 8];
-        if size < 8 {
-            return Err(broken(format!("{size} bytes hold no header")));
-        }
-        file.read_exact(&mut length).map_err(io)?;
-        let length = u64::from_le_bytes(length);
-        if length > size - 8 {
-            return Err(broken(format!("a header of {length} bytes in a file of {size}")));
-        }
-        let mut header = vec![0; length as usize];
-        file.read_exact(&mut header).map_err(io)?;
-        let header: Metadata =
-            serde_json::from_slice(&header).map_err(|error| broken(error.to_string()))?;
-        let (start, tensors) = (8 + length, header.data_len() as u64);
-        if start + tensors != size {
-            let why = format!("its header expects {tensors} bytes, {} are left", size - start);
-            return Err(broken(why));
-        }
-        Ok(TensorFile { path, file, header, start })
-    }
-
-    /// The names of the classes, if the file has them.
-    fn class_names(&self) -> Result<Vec<String>> {
-        let Some(names) = self.header.metadata().as_ref().and_then(|all| all.get(CLASSES)) else {
-            return Ok(vec![]);
-        };
-        serde_json::from_str(names).map_err(|error| {
-            let detail =
-                format!("its metadata {CLASSES:?} should be a JSON list of names: {error}");
-            Error::data(self.path, detail)
-        })
-    }
-
-    /// Passes the bytes of a tensor to `take`, in parts of whole numbers.
-    fn read(&mut self, info: &TensorInfo, mut take: impl FnMut(&[u8])) -> Result<()> {
-        const PART: usize = 1 << 20;
-        let io = |source| Error::io(self.path, source);
-        let (first, end) = info.data_offsets;
-        self.file.seek(SeekFrom::Start(self.start + first as u64)).map_err(io)?;
-        let mut part = vec![0; PART.min(end - first)];
-        for first in (first..end).step_by(PART) {
-            let part = &mut part[..PART.min(end - first)];
-            self.file.read_exact(part).map_err(io)?;
-            take(part);
-        }
-        Ok(())
-    }
+/// The names of the classes, if the file has them.
+fn class_names(path: &Path, header: &Metadata) -> Result<Vec<String>> {
+    let Some(names) = header.metadata().as_ref().and_then(|all| all.get(CLASSES)) else {
+        return Ok(vec![]);
+    };
+    serde_json::from_str(names).map_err(|error| {
+        let detail = format!("its metadata {CLASSES:?} should be a JSON list of names: {error}");
+        Error::data(path, detail)
+    })
 }
 
 fn read_labels(path: &Path, info: &TensorInfo, data: &[u8], rows: usize) -> Result<Labels> {
@@ -277,6 +237,8 @@ fn read_labels(path: &Path, info: &TensorInfo, data: &[u8], rows: usize) -> Resu
 
 #[cfg(test)]
 mod tests {
+    use safetensors::tensor::TensorView;
+
     use super::*;
 
     fn written(labels: Labels) -> FeatureSet {

@@ -1,0 +1,80 @@
+//! Memory budgets and the plan of a run.
+
+mod common;
+
+use common::{carp, fails, result, stdout, train};
+use tempfile::TempDir;
+
+/// The bytes in the line of `carp plan` that begins with `name`.
+fn planned(text: &str, name: &str) -> usize {
+    let line = text.lines().find(|line| line.starts_with(name)).expect(text);
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let unit = words.iter().position(|word| *word == "B").expect(line);
+    words[unit - 1].parse().expect(line)
+}
+
+#[test]
+fn a_run_within_a_budget_ends_with_the_same_weights() {
+    let temp = TempDir::new().unwrap();
+    let deep = ["--set", "model.arch=resnet50", "--set", "train.batch_size=32"];
+    let run = |name: &str, budget: &[&str]| {
+        let output = train(temp.path(), &[&deep[..], &["--out", name], budget].concat());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        (result(&temp.path().join(name)), stdout(&output))
+    };
+    let (free, said) = run("free", &[]);
+    assert!(!said.contains("run twice"), "{said}");
+    let all = free["planned_peak_bytes"].as_u64().unwrap();
+    let budget = format!("{}B", all * 6 / 10);
+    let (bound, said) = run("bound", &["--memory-budget", &budget]);
+    assert!(said.contains("ops run twice"), "{said}");
+    assert!(bound["planned_peak_bytes"].as_u64().unwrap() <= all * 6 / 10);
+    assert_eq!(bound["weights_sha256"], free["weights_sha256"]);
+
+    // A resumed run may have another budget; its settings are kept.
+    std::fs::remove_file(temp.path().join("free/result.json")).unwrap();
+    let resume = ["train", "--resume", "free", "--memory-budget", &budget];
+    let output = carp(temp.path(), &resume);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let again = result(&temp.path().join("free"));
+    assert_eq!(again["weights_sha256"], free["weights_sha256"]);
+    assert!(again["planned_peak_bytes"].as_u64().unwrap() <= all * 6 / 10);
+}
+
+#[test]
+fn the_plan_of_a_budget_has_its_price_and_its_map() {
+    let temp = TempDir::new().unwrap();
+    let plan = |more: &[&str]| carp(temp.path(), &[&["plan"], more].concat());
+    let all = planned(&stdout(&plan(&[])), "arena");
+    let budget = format!("{}B", all * 3 / 4);
+    let output = plan(&["--memory-budget", &budget, "--svg", "map.svg"]);
+    let text = stdout(&output);
+    assert!(planned(&text, "arena") <= all * 3 / 4, "{text}");
+    assert!(text.contains("ops run twice") && text.contains("FLOP more"), "{text}");
+    let map = std::fs::read_to_string(temp.path().join("map.svg")).unwrap();
+    assert!(map.contains("results made anew"));
+    // The parts of a run add up.
+    let part = |name: &str| planned(&text, name);
+    let during = part("batches of views") + part("k-NN features");
+    let end = 2 * part("k-NN features") + part("k-NN of raw pixels");
+    let beside = part("images") + part("k-NN network") + part("program");
+    let sum = part("arena") + beside + during.max(end);
+    assert_eq!(part("peak of a run"), sum);
+}
+
+#[test]
+fn a_budget_that_is_too_small_names_the_smallest() {
+    let temp = TempDir::new().unwrap();
+    let plan = |budget: &str| carp(temp.path(), &["plan", "--memory-budget", budget]);
+    let refused = plan("1MiB");
+    fails(&refused, 2, &["memory_budget", "1.0 MiB is too little", "the smallest that works is"]);
+    let line = String::from_utf8_lossy(&refused.stderr).into_owned();
+    let (_, rest) = line.split_once("the smallest that works is ").unwrap();
+    let smallest = rest.split(';').next().unwrap();
+    let output = plan(smallest);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let kib: usize = smallest.trim_end_matches("KiB").parse().unwrap();
+    assert!(planned(&stdout(&output), "arena") <= 1024 * kib);
+    let unknown = ["plan", "--set", "train.memory_budget=lots"];
+    fails(&carp(temp.path(), &unknown), 2, &["\"lots\"", "such as 512MiB"]);
+}

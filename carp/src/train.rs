@@ -172,8 +172,9 @@ fn run(
         if config.train.digest {
             metrics.digest = Some(step_digest(terms, &trainer.weights_sha256()));
         }
-        folder.append(&metrics)?;
+        // First, since who sees the line in the file takes the step for done.
         show(TrainEvent::Step(&metrics));
+        folder.append(&metrics)?;
         let lines = [watch.observe(terms), diversity.and_then(|diversity| watch.look(diversity))];
         lines.into_iter().flatten().for_each(|line| show(TrainEvent::Warning(line)));
 

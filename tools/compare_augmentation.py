@@ -13,7 +13,6 @@ import pathlib
 import random
 import re
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -23,7 +22,8 @@ import torch
 from PIL import Image, ImageFilter, ImageOps
 from torchvision import transforms as T
 
-ROOT = pathlib.Path(__file__).parent.parent
+from compare_speed import ROOT, chosen, output
+
 IMAGES = 64
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 # Of each view: side, scale, probability of blur and of solarisation.
@@ -76,7 +76,7 @@ def settings(kinds):
         values |= {f"views.{name}.jitter": 0.8, f"views.{name}.brightness": 0.4}
         values |= {f"views.{name}.contrast": 0.4, f"views.{name}.saturation": 0.2}
         values |= {f"views.{name}.hue": 0.1, f"views.{name}.greyscale": 0.2}
-    return [word for key, value in values.items() for word in ("--set", f"{key}={value}")]
+    return chosen(values)
 
 
 def picture(rng, height, width):
@@ -126,8 +126,8 @@ def torchvision_rates(kinds, files):
 def carp_rates(kinds, folder):
     command = [str(ROOT / "target/release/carp"), "bench", "augment", "--data", str(folder)]
     command += ["--images", str(IMAGES), "--rounds", "1", *settings(kinds)]
-    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    return {m[1]: float(m[2]) for m in re.finditer(r"^(\w+).* ([0-9.]+)$", output, re.M)}
+    rows = re.finditer(r"^(\w+).* ([0-9.]+)$", output(command), re.M)
+    return {m[1]: float(m[2]) for m in rows}
 
 
 def main(rounds):

@@ -11,14 +11,12 @@ it looks at the load first and refuses. Needs tools/requirements.txt.
 
 import re
 import statistics
-import subprocess
 import sys
-import time
 
 import torch
 
 import reference
-from compare_speed import BUSY, ROOT, processor, used_share
+from compare_speed import ROOT, median_seconds, output, processor, refuse_if_busy
 
 CALLS = 5
 THREADS = 2
@@ -50,9 +48,9 @@ def carp_seconds(all_layers):
     command += ["--threads", str(THREADS), "--rounds", str(CALLS)]
     for layer in all_layers:
         command += ["--layer", ",".join(map(str, layer))]
-    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    times = [float(ms) / 1e3 for ms in re.findall(r"gradients .* ([0-9.]+) ms", output)]
-    assert len(times) == len(all_layers), output
+    text = output(command)
+    times = [float(ms) / 1e3 for ms in re.findall(r"gradients .* ([0-9.]+) ms", text)]
+    assert len(times) == len(all_layers), text
     return times
 
 
@@ -62,13 +60,7 @@ def torch_seconds(layer):
     conv = torch.nn.Conv2d(c, o, k, stride, k // 2, bias=False).to(memory_format=layout)
     x = torch.randn(n, c, h, w).to(memory_format=layout).requires_grad_()
     dy = torch.randn_like(conv(x))
-    times = []
-    for call in range(CALLS + 1):
-        start = time.perf_counter()
-        torch.autograd.grad(conv(x), [x, conv.weight], dy)
-        if call > 0:
-            times.append(time.perf_counter() - start)
-    return statistics.median(times)
+    return median_seconds(lambda: torch.autograd.grad(conv(x), [x, conv.weight], dy), CALLS)
 
 
 def main(rounds):
@@ -79,9 +71,7 @@ def main(rounds):
         all_layers = layers(*network)
         own, other = [], []
         for _ in range(rounds):
-            share = used_share()
-            if share > BUSY:
-                sys.exit(f"others use {100 * share:.0f} % of the processors: wait until they are idle")
+            refuse_if_busy()
             own.append(carp_seconds(all_layers))
             other.append([torch_seconds(layer) for layer in all_layers])
         print(f"{network[0]:<12}{'N,H,W,C,O,K,stride':<32}{'carp':>10}{'PyTorch':>10}{'ratio':>8}")

@@ -11,14 +11,12 @@ first and refuses. Needs tools/requirements.txt.
 
 import re
 import statistics
-import subprocess
 import sys
-import time
 
 import torch
 
 import reference
-from compare_speed import BUSY, ROOT, processor, used_share
+from compare_speed import ROOT, chosen, median_seconds, output, processor, refuse_if_busy
 
 BATCHES = 5
 IMAGES = 64
@@ -33,21 +31,14 @@ def carp_seconds(arch, stem, size):
     settings |= {"knn.size": size, "knn.resize": size, "knn.batch_size": IMAGES}
     command = [str(ROOT / "target/release/carp"), "bench", "inference"]
     command += ["--threads", str(THREADS), "--rounds", str(BATCHES)]
-    command += [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
-    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    text = output(command + chosen(settings))
     rows = ("batch norm as layers", "folded")
-    return [float(re.search(rf"^{row} +([0-9.]+) ms", output, re.M)[1]) / 1e3 for row in rows]
+    return [float(re.search(rf"^{row} +([0-9.]+) ms", text, re.M)[1]) / 1e3 for row in rows]
 
 
 def torch_seconds(network, images):
-    times = []
     with torch.no_grad():
-        for batch in range(BATCHES + 1):
-            start = time.perf_counter()
-            network(images)
-            if batch > 0:
-                times.append(time.perf_counter() - start)
-    return statistics.median(times)
+        return median_seconds(lambda: network(images), BATCHES)
 
 
 def main(rounds):
@@ -59,9 +50,7 @@ def main(rounds):
         images = torch.randn(IMAGES, 3, size, size).to(memory_format=layout)
         own, other = [], []
         for _ in range(rounds):
-            share = used_share()
-            if share > BUSY:
-                sys.exit(f"others use {100 * share:.0f} % of the processors: wait until they are idle")
+            refuse_if_busy()
             own.append(carp_seconds(arch, stem, size))
             other.append(torch_seconds(network, images))
         layers, folded = (statistics.median(times) for times in zip(*own))

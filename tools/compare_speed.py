@@ -3,11 +3,13 @@
     cargo build --release
     python tools/compare_speed.py [CASE] [ROUNDS]
 
-Both run the same step: ResNet-18 with the cifar stem, head 256-256-64, LARS, two threads; PyTorch
-with contiguous and with channels-last images. The cases: `small` (width 16, 128 images, 2 views of
-32x32 and 4 of 16x16, 1024 prototypes in blocks of 128) and `wide` (width 64, 64 images, 2 views of
-32x32, 4096 prototypes in blocks of 256). On a busy machine a ratio is worthless: it looks at the load
-first and refuses. Needs tools/requirements.txt.
+Both run the same step: head 256-256-64, LARS, two threads; PyTorch with contiguous and with
+channels-last images. The cases: `small` (ResNet-18 of width 16 with the cifar stem, 128 images, 2 views
+of 32x32 and 4 of 16x16, 1024 prototypes in blocks of 128), `wide` (width 64, 64 images, 2 views of
+32x32, 4096 prototypes in blocks of 256) and `resnet50` (ResNet-50 with the imagenet stem, 16 images, 2
+views of 64x64, 4096 prototypes in blocks of 256). On a busy machine a ratio is worthless: it looks at
+the load first and refuses. To compare with AVX2 on both sides, set CARP_ISA=avx2,
+ATEN_CPU_CAPABILITY=avx2 and ONEDNN_MAX_CPU_ISA=AVX2. Needs tools/requirements.txt.
 """
 
 import os
@@ -20,17 +22,20 @@ import time
 
 ROOT = pathlib.Path(__file__).parent.parent
 STEPS = 5
+CASES = ("small", "wide", "resnet50")
 # The setting of carp, the option of bench_pytorch.py, and the value in each case.
 SETTINGS = [
-    ("model.width", "width", {"small": 16, "wide": 64}),
-    ("train.batch_size", "batch", {"small": 128, "wide": 64}),
-    ("views.local_count", "local-views", {"small": 4, "wide": 0}),
-    ("views.local.size", "local-size", {"small": 16, "wide": 16}),
-    ("views.global1.size", "global-size", {"small": 32, "wide": 32}),
-    ("views.global2.size", None, {"small": 32, "wide": 32}),
-    ("model.prototypes", "prototypes", {"small": 1024, "wide": 4096}),
-    ("model.partition_size", "partition-size", {"small": 128, "wide": 256}),
-    ("train.threads", "threads", {"small": 2, "wide": 2}),
+    ("model.arch", "arch", ("resnet18", "resnet18", "resnet50")),
+    ("model.stem", "stem", ("cifar", "cifar", "imagenet")),
+    ("model.width", "width", (16, 64, 64)),
+    ("train.batch_size", "batch", (128, 64, 16)),
+    ("views.local_count", "local-views", (4, 0, 0)),
+    ("views.local.size", "local-size", (16, 16, 16)),
+    ("views.global1.size", "global-size", (32, 32, 64)),
+    ("views.global2.size", None, (32, 32, 64)),
+    ("model.prototypes", "prototypes", (1024, 4096, 4096)),
+    ("model.partition_size", "partition-size", (128, 256, 256)),
+    ("train.threads", "threads", (2, 2, 2)),
 ]
 # Share of the processors that others may use.
 BUSY = 0.1
@@ -41,9 +46,10 @@ def commands(case):
     carp = []
     torch = [sys.executable, str(ROOT / "tools/bench_pytorch.py"), "--steps", str(STEPS)]
     for setting, option, values in SETTINGS:
-        carp += ["--set", f"{setting}={values[case]}"]
+        value = values[CASES.index(case)]
+        carp += chosen({setting: value})
         if option:
-            torch += [f"--{option}", str(values[case])]
+            torch += [f"--{option}", str(value)]
     program = str(ROOT / "target/release/carp")
     steps = {
         "carp": [program, "trace", "--measure", str(STEPS)] + carp,
@@ -66,15 +72,35 @@ def used_share():
     return 1 - (after[1] - before[1]) / max(after[0] - before[0], 1)
 
 
+def refuse_if_busy():
+    share = used_share()
+    if share > BUSY:
+        sys.exit(f"others use {100 * share:.0f} % of the processors: wait until they are idle")
+
+
+def chosen(settings):
+    """The options of carp that choose settings."""
+    return [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
+
+
+def median_seconds(work, calls):
+    """The median of some calls, after one to warm up."""
+    times = []
+    for call in range(calls + 1):
+        start = time.perf_counter()
+        work()
+        if call > 0:
+            times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
 def output(command):
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
 def measure(command):
     """Seconds a step, and MiB if the command prints them."""
-    share = used_share()
-    if share > BUSY:
-        sys.exit(f"others use {100 * share:.0f} % of the processors: wait until they are idle")
+    refuse_if_busy()
     text = output(command)
     memory = re.search(r"peak memory ([0-9.]+) MiB", text)
     seconds = float(re.search(r"median ([0-9.]+) s (?:per|a) step", text)[1])

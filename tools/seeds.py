@@ -38,7 +38,7 @@ def images():
     colour = np.stack([grey, grey[::-1], 255 - grey], axis=2)
     for end in ["png", "bmp", "gif", "jpg", "ppm", "qoi", "tga", "tiff", "webp", "ico"]:
         file = io.BytesIO()
-        kind = {"jpg": "jpeg", "ppm": "ppm"}.get(end, end)
+        kind = {"jpg": "jpeg"}.get(end, end)
         try:
             Image.fromarray(colour).save(file, kind)
         except (KeyError, OSError):

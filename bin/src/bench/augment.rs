@@ -44,9 +44,9 @@ pub fn run(args: &AugmentArgs) -> Result<ExitCode> {
         let decode = move || (0..count).try_for_each(|i| Ok(read.image(i).map(drop)?));
         contenders.push(contender("decode".to_owned(), decode));
     }
-    for (i, name) in ["global1", "global2", "local"].into_iter().enumerate().take(all.kinds.len()) {
-        let name = format!("{name}, {} x {0}", all.kinds[i].size);
-        let views = Views { kinds: vec![all.kinds[i].clone()], ..all.clone() };
+    for (name, kind) in ["global1", "global2", "local"].into_iter().zip(&all.kinds) {
+        let name = format!("{name}, {0} x {0}", kind.size);
+        let views = Views { kinds: vec![kind.clone()], ..all.clone() };
         let images = Arc::clone(&images);
         let mut make = maker(views, data.channels());
         contenders.push(contender(name, move || {

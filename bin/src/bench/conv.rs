@@ -16,8 +16,7 @@ use tensor::{Cpu, Shape};
 
 use super::contender::Contender;
 use super::conv_accuracy;
-use super::peak::cpu_gemm_peak;
-use super::race::{RaceArgs, race, table};
+use super::race::{RaceArgs, race_and_print, race_to_peak};
 use crate::print::print;
 use crate::threads::on_threads;
 
@@ -54,20 +53,14 @@ impl FromStr for Layer {
 }
 
 pub fn run(args: &ConvArgs) -> Result<ExitCode> {
-    let text = match args.layer.as_slice() {
-        [] => ladder(&args.race)?,
-        layers => on_threads(args.race.threads, || {
-            let contenders = layers.iter().map(|layer| with_gradients(layer.0));
-            let mut contenders: Vec<_> = contenders.collect::<Result<_>>()?;
-            contenders.push(cpu_gemm_peak());
-            Ok(table(&race(&mut contenders, args.race.rounds as usize)?))
-        })?,
-    };
-    print(&text);
-    Ok(ExitCode::SUCCESS)
+    if args.layer.is_empty() {
+        return ladder(&args.race);
+    }
+    let layers = args.layer.iter();
+    race_and_print(&args.race, || layers.map(|layer| with_gradients(layer.0)).collect())
 }
 
-fn ladder(args: &RaceArgs) -> Result<String> {
+fn ladder(args: &RaceArgs) -> Result<ExitCode> {
     let convs = SIZES
         .map(|(n, side, c, o)| {
             let (x, weight) = (Shape::from([n, side, side, c]), Shape::from([o, 3, 3, c]));
@@ -75,7 +68,7 @@ fn ladder(args: &RaceArgs) -> Result<String> {
         })
         .into_iter()
         .collect::<Result<Vec<_>>>()?;
-    on_threads(args.threads, || {
+    let text = on_threads(args.threads, || {
         let mut contenders = Vec::new();
         for &conv in &convs {
             contenders.extend([naive(conv), with_patches(conv)]);
@@ -84,9 +77,10 @@ fn ladder(args: &RaceArgs) -> Result<String> {
                 contenders.push(with_gradients(conv)?);
             }
         }
-        contenders.push(cpu_gemm_peak());
-        Ok(table(&race(&mut contenders, args.rounds as usize)?) + &conv_accuracy::table(&convs))
-    })
+        Ok(race_to_peak(contenders, args.rounds)? + &conv_accuracy::table(&convs))
+    })?;
+    print(&text);
+    Ok(ExitCode::SUCCESS)
 }
 
 fn name(what: &str, conv: Conv2d) -> String {

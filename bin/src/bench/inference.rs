@@ -11,11 +11,8 @@ use clap::Args;
 use tensor::Cpu;
 
 use super::contender::Contender;
-use super::peak::cpu_gemm_peak;
-use super::race::{RaceArgs, race, table};
+use super::race::{RaceArgs, race_and_print};
 use crate::config_args::ConfigArgs;
-use crate::print::print;
-use crate::threads::on_threads;
 
 /// The network is the configured one; `knn.size` and `knn.batch_size` are those of its images.
 #[derive(Args)]
@@ -28,14 +25,11 @@ pub struct InferenceArgs {
 
 pub fn run(args: &InferenceArgs) -> Result<ExitCode> {
     let config = args.config.load()?;
-    let text = on_threads(args.race.threads, || {
+    race_and_print(&args.race, || {
         let layers = contender("batch norm as layers", &config, |_| ())?;
         let folded = contender("folded", &config, |graph| drop(graph.fold_batch_norms()))?;
-        let mut contenders = [layers, folded, cpu_gemm_peak()];
-        Ok(table(&race(&mut contenders, args.race.rounds as usize)?))
-    })?;
-    print(&text);
-    Ok(ExitCode::SUCCESS)
+        Ok(vec![layers, folded])
+    })
 }
 
 fn contender(name: &str, config: &Config, rewrite: impl Fn(&mut Graph)) -> Result<Contender> {

@@ -23,11 +23,7 @@ use std::process::ExitCode;
 use carp::error::Result;
 use clap::Subcommand;
 
-use self::contender::Contender;
-use self::peak::cpu_gemm_peak;
-use self::race::{RaceArgs, race, table};
-use crate::print::print;
-use crate::threads::on_threads;
+use self::race::{RaceArgs, race_and_print};
 
 #[derive(Subcommand)]
 pub enum BenchCommand {
@@ -63,17 +59,4 @@ pub fn run(command: &BenchCommand) -> Result<ExitCode> {
         BenchCommand::Augment(args) => augment::run(args),
         BenchCommand::Fuse(args) => fuse::run(args),
     }
-}
-
-fn race_and_print(
-    args: &RaceArgs,
-    contenders: impl FnOnce() -> Result<Vec<Contender>> + Send,
-) -> Result<ExitCode> {
-    let text = on_threads(args.threads, || {
-        let mut contenders = contenders()?;
-        contenders.push(cpu_gemm_peak());
-        Ok(table(&race(&mut contenders, args.rounds as usize)?))
-    })?;
-    print(&text);
-    Ok(ExitCode::SUCCESS)
 }

@@ -1,12 +1,16 @@
 //! Runs contenders in turn and tabulates the measurements.
 
 use std::fmt::Write as _;
+use std::process::ExitCode;
 use std::time::Instant;
 
 use carp::error::Result;
 use clap::Args;
 
 use super::contender::Contender;
+use super::peak::cpu_gemm_peak;
+use crate::print::print;
+use crate::threads::on_threads;
 
 /// How to measure.
 #[derive(Args)]
@@ -55,6 +59,22 @@ pub fn race(contenders: &mut [Contender], rounds: usize) -> Result<Vec<Measured>
         }
     });
     Ok(measured.collect())
+}
+
+/// Runs contenders against the GEMM peak and prints the table.
+pub fn race_and_print(
+    args: &RaceArgs,
+    contenders: impl FnOnce() -> Result<Vec<Contender>> + Send,
+) -> Result<ExitCode> {
+    let text = on_threads(args.threads, || race_to_peak(contenders()?, args.rounds))?;
+    print(&text);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The table of contenders and the GEMM peak, run on this pool.
+pub fn race_to_peak(mut contenders: Vec<Contender>, rounds: u32) -> Result<String> {
+    contenders.push(cpu_gemm_peak());
+    Ok(table(&race(&mut contenders, rounds as usize)?))
 }
 
 /// A row per contender; the last one must be the GEMM peak.

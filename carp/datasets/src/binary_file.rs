@@ -1,9 +1,8 @@
 //! Reading binary data files, with errors that name file, offset and sizes.
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use files::{Error, Result, most_unpacked};
+use files::{Error, Result, most_unpacked, read_at_most};
 use flate2::read::GzDecoder;
 
 /// Bytes that any compressed file may hold.
@@ -19,16 +18,12 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
         return Ok(bytes);
     }
     let most = most_unpacked(bytes.len() as u64, ALWAYS_UNPACKED);
-    let mut unpacked = Vec::new();
-    GzDecoder::new(&bytes[..])
-        .take(most + 1)
-        .read_to_end(&mut unpacked)
-        .map_err(|error| Error::data(path, format!("broken gzip: {error}")))?;
-    if unpacked.len() as u64 > most {
-        let detail = format!("{} bytes that unpack to more than {most}", bytes.len());
-        return Err(Error::data(path, detail));
-    }
-    Ok(unpacked)
+    read_at_most(GzDecoder::new(&bytes[..]), most)
+        .map_err(|error| Error::data(path, format!("broken gzip: {error}")))?
+        .ok_or_else(|| {
+            let detail = format!("{} bytes that unpack to more than {most}", bytes.len());
+            Error::data(path, detail)
+        })
 }
 
 /// The first of `names` that is a file in `folder`.

@@ -60,9 +60,9 @@ fn split(folder: &Path, prefix: &str, name: String, classes: &[String]) -> Resul
     if height == 0 || width == 0 {
         return Err(Error::data(images_path, format!("images of {height} x {width} pixels")));
     }
-    let expected = [height, width].iter().try_fold(count, |all, &size| all.checked_mul(size));
-    let expected = expected.map_or(u64::MAX, |pixels| 16 + pixels as u64);
-    expect_len(&images_path, images.len() as u64, expected)?;
+    let sizes = [count, height, width].map(|size| size as u64);
+    let pixels = sizes.into_iter().fold(1, u64::saturating_mul);
+    expect_len(&images_path, images.len() as u64, pixels.saturating_add(16))?;
     let labels = read(&labels_path)?;
     let [label_count] = header(&labels_path, &labels, 0x801)?;
     expect_len(&labels_path, labels.len() as u64, 8 + label_count as u64)?;

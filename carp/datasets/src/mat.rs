@@ -6,10 +6,9 @@
 //! element is a zlib stream of one matrix. Text and numbers become `String` and f64; sparse
 //! matrices, objects and functions are skipped.
 
-use std::io::Read;
 use std::path::Path;
 
-use files::{Error, Result, most_unpacked};
+use files::{Error, Result, most_unpacked, read_at_most};
 use flate2::read::ZlibDecoder;
 
 use crate::binary_file::{ALWAYS_UNPACKED, read};
@@ -163,16 +162,11 @@ fn parse(bytes: &[u8]) -> Parsed<Vec<(String, Array)>> {
         match kind {
             14 => arrays.extend(data.matrix(0)?),
             15 => {
-                let mut unpacked = Vec::new();
-                ZlibDecoder::new(data.bytes)
-                    .take(left + 1)
-                    .read_to_end(&mut unpacked)
-                    .map_err(|error| format!("offset {}: broken zlib: {error}", cursor.at))?;
-                let Some(rest) = left.checked_sub(unpacked.len() as u64) else {
-                    let at = cursor.at;
-                    return Err(format!("offset {at}: unpacks to more than {most} bytes"));
-                };
-                left = rest;
+                let at = cursor.at;
+                let unpacked = read_at_most(ZlibDecoder::new(data.bytes), left)
+                    .map_err(|error| format!("offset {at}: broken zlib: {error}"))?
+                    .ok_or_else(|| format!("offset {at}: unpacks to more than {most} bytes"))?;
+                left -= unpacked.len() as u64;
                 let mut inner = Cursor { bytes: &unpacked, at: 0, unpacked: true };
                 let (kind, data) = inner.element()?;
                 if kind == 14 {

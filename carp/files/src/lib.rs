@@ -14,4 +14,4 @@ pub use atomic::{
 };
 pub use error::{Error, Result};
 pub use lock::FolderLock;
-pub use unpacked::most_unpacked;
+pub use unpacked::{most_unpacked, read_at_most};

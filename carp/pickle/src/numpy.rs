@@ -41,11 +41,11 @@ impl<'p> Item<'p> {
             ("multiarray", "scalar") => (vec![], args.next()?, false, args.next()?),
             ("multiarray", "_reconstruct") => {
                 let [_version, shape, dtype, fortran, bytes] = self.state()?.exactly()?;
-                (shape.shape()?, dtype, *fortran.node() != Node::Bool(false), bytes)
+                (shape.sizes()?, dtype, *fortran.node() != Node::Bool(false), bytes)
             }
             ("numeric", "_frombuffer") => {
                 let (bytes, dtype, shape) = (args.next()?, args.next()?, args.next()?);
-                (shape.shape()?, dtype, args.next()?.text()? != "C", bytes)
+                (shape.sizes()?, dtype, args.next()?.text()? != "C", bytes)
             }
             _ => return None,
         };
@@ -67,14 +67,11 @@ impl<'p> Item<'p> {
         Some(Array { shape, dtype, bytes })
     }
 
-    /// The shape of an array.
-    fn shape(self) -> Option<Vec<usize>> {
-        if self.items()?.len() > DIMENSIONS { None } else { self.sizes() }
-    }
-
-    /// The integers from 0 in a tuple or list, such as a shape.
+    /// The integers from 0 in a tuple or list that is a shape or strides; none if it has more items
+    /// than any array has dimensions.
     pub fn sizes(self) -> Option<Vec<usize>> {
-        self.items()?.map(|item| usize::try_from(item.int()?).ok()).collect()
+        let items = self.items().filter(|items| items.len() <= DIMENSIONS)?;
+        items.map(|item| usize::try_from(item.int()?).ok()).collect()
     }
 
     /// The numbers in a list (NumPy scalars included), a tuple or a one-dimensional array.

@@ -6,7 +6,6 @@
 use pickle::{Item, Node};
 
 use crate::dtype::DType;
-use crate::stored_tensor::DIMENSIONS;
 
 /// PyTorch's storages: element type and its size in bytes. Newer types have bytes alone as their
 /// storage, and their tensors say what these are.
@@ -167,7 +166,7 @@ fn sizes(item: Item) -> Option<Vec<usize>> {
         Some((("torch", "Size"), args)) => args.items()?.next()?,
         _ => item,
     };
-    if item.items()?.len() > DIMENSIONS { None } else { item.sizes() }
+    item.sizes()
 }
 
 /// Reads the persistent id `("storage", type, key, device, numbers)`; before 1.6 optionally with a

@@ -3,10 +3,10 @@
 //! and PyTorch reads that.
 
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::BufReader;
 use std::path::Path;
 
-use files::{Error, Result, most_unpacked};
+use files::{Error, Result, most_unpacked, read_at_most};
 use pickle::Pickle;
 use zip::ZipArchive;
 
@@ -66,29 +66,20 @@ pub fn contents(path: &Path, file: &mut BufReader<File>) -> Result<Contents> {
 /// A missing entry, a size other than `want`, or damaged bytes.
 pub fn entry(file: &mut BufReader<File>, name: &str, want: usize) -> Fallible<Vec<u8>> {
     let mut archive = open(file)?;
-    let mut entry = archive.by_name(name).map_err(|error| format!("{name}: {error}"))?;
-    let mut bytes = Vec::new();
-    // One byte more than wanted, so that the end is reached and the checksum compared.
-    let read = (&mut entry).take(want as u64 + 1).read_to_end(&mut bytes);
-    read.map_err(|error| format!("{name}: {error}"))?;
-    if bytes.len() == want {
-        Ok(bytes)
-    } else {
-        Err(format!("{name} has not the {want} bytes that are expected"))
-    }
+    let entry = archive.by_name(name).map_err(|error| format!("{name}: {error}"))?;
+    let bytes = read_at_most(entry, want as u64).map_err(|error| format!("{name}: {error}"))?;
+    bytes
+        .filter(|bytes| bytes.len() == want)
+        .ok_or_else(|| format!("{name} has not the {want} bytes that are expected"))
 }
 
 /// The bytes of a description, which is small.
 fn read(archive: &mut ZipArchive<&mut BufReader<File>>, name: &str) -> Fallible<Vec<u8>> {
     let entry = archive.by_name(name).map_err(|error| format!("{name}: {error}"))?;
-    let mut bytes = Vec::new();
     let most = most_unpacked(entry.compressed_size(), ALWAYS_OBJECTS);
-    let read = entry.take(most + 1).read_to_end(&mut bytes);
-    read.map_err(|error| format!("{name}: {error}"))?;
-    if bytes.len() as u64 > most {
-        return Err(format!("{name} unpacks to more than {most} bytes"));
-    }
-    Ok(bytes)
+    read_at_most(entry, most)
+        .map_err(|error| format!("{name}: {error}"))?
+        .ok_or_else(|| format!("{name} unpacks to more than {most} bytes"))
 }
 
 fn open(file: &mut BufReader<File>) -> Fallible<ZipArchive<&mut BufReader<File>>> {

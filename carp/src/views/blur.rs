@@ -35,8 +35,9 @@ impl BoxBlur {
         (self.radius + 1) * step
     }
 
-    /// Blurs the `len` numbers between two margins, pixels of `step` numbers each.
-    fn line(self, input: &[u8], (step, len): (usize, usize), output: &mut [u8]) {
+    /// Blurs the `len` numbers between two margins, which it fills; pixels of `step` numbers each.
+    fn line(self, input: &mut [u8], (step, len): (usize, usize), output: &mut [u8]) {
+        self.fill_margins(input, (step, len));
         let margin = self.margin(step);
         for start in (0..len).step_by(LANES) {
             let add = |sums: &mut [u32; LANES], pixel: usize| {
@@ -52,12 +53,10 @@ impl BoxBlur {
                 *output = (sum >> 24) as u8;
             }
         }
-        self.fill_margins(output, (step, len));
     }
 
     /// Blurs line `a` three times, into `b`.
     fn three_times(self, (a, b): (&mut [u8], &mut [u8]), line: (usize, usize)) {
-        self.fill_margins(a, line);
         self.line(a, line, b);
         self.line(b, line, a);
         self.line(a, line, b);
@@ -102,8 +101,8 @@ pub fn gaussian_blur(
     scratch.resize(2 * line_len, 0);
     let (a, b) = scratch.split_at_mut(line_len);
     let row_len = width * channels;
+    let margin = blur.margin(channels);
     for row in pixels.chunks_exact_mut(row_len) {
-        let margin = blur.margin(channels);
         a[margin..margin + row_len].copy_from_slice(row);
         blur.three_times((a, b), (channels, row_len));
         row.copy_from_slice(&b[margin..margin + row_len]);

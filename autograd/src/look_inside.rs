@@ -26,10 +26,11 @@ impl Executor {
     /// As [`Executor::run`].
     pub fn record(&mut self, place: usize) -> Result<RecordedOp> {
         let Node { kernel, inputs, outputs, layer, .. } = self.graph.nodes[place].clone();
-        let is_kept = |v: &Value| self.graph.info(*v).kind != Kind::Temp;
-        let in_place: Vec<bool> = outputs.iter().map(is_kept).collect();
         let inputs = inputs.iter().map(|&v| self.operand(v)).collect();
-        let before = outputs.iter().zip(in_place).map(|(&v, is)| is.then(|| self.operand(v)));
+        let before = outputs.iter().map(|&v| {
+            let is_updated = self.graph.info(v).kind != Kind::Temp;
+            is_updated.then(|| self.operand(v))
+        });
         let before = before.collect();
         self.run_place(place)?;
         self.backend.finish()?;

@@ -57,12 +57,8 @@ impl Plan {
         for (at, node) in nodes.iter().enumerate() {
             for (i, v) in node.outputs.iter().map(|v| v.index()).enumerate() {
                 if graph.values[v].kind == Kind::Temp {
-                    let source = node.kernel.in_place().filter(|_| i == 0);
-                    let unique = |&input: &usize| {
-                        let same = |v: &&_| **v == node.inputs[input];
-                        node.inputs.iter().filter(same).count() == 1
-                    };
-                    let source = source.filter(unique).map(|input| node.inputs[input].index());
+                    let source = in_place(node).filter(|_| i == 0);
+                    let source = source.map(|place| node.inputs[place].index());
                     temps.make(graph, at, v, source);
                 }
             }
@@ -96,7 +92,16 @@ impl Plan {
     }
 }
 
-fn aligned(len: usize) -> usize {
+/// The place among a node's inputs of the one whose memory its first output may take, if that dies
+/// there.
+pub(crate) fn in_place(node: &Node) -> Option<usize> {
+    let place = node.kernel.in_place()?;
+    let is_unique = node.inputs.iter().filter(|&&v| v == node.inputs[place]).count() == 1;
+    is_unique.then_some(place)
+}
+
+/// The room that a value takes.
+pub(crate) fn aligned(len: usize) -> usize {
     len.next_multiple_of(ALIGN)
 }
 

@@ -8,7 +8,7 @@
 use tensor::geometry::Pool2d;
 use tensor::{Error, Kernel, Result};
 
-use crate::graph::{DType, Graph, Value};
+use crate::graph::{Graph, Value};
 
 impl Graph {
     /// The `count` largest elements of each column of x `[R,C]`, the largest first: `[C]` each.
@@ -34,10 +34,12 @@ impl Graph {
         image = self.reshape(image, [1, side, side, columns])?;
         let pool = Pool2d::new("largest", self.shape(image), side, 1, 0)?;
         let mut largest = Vec::new();
-        for _ in 0..count {
-            let [y, argmax] = [DType::F32, DType::U32].map(|t| self.temp(pool.y_shape(), t));
-            self.push_node(Kernel::MaxPool2d(pool), &[image], &[y, argmax]);
+        while largest.len() < count {
+            let [y, argmax] = self.max_pool(image, pool);
             largest.push(self.reshape(y, [columns])?);
+            if largest.len() == count {
+                break;
+            }
             let depth = self.fill(pool.y_shape(), f32::MIN);
             let sunk =
                 self.apply(Kernel::MaxPool2dBackward(pool), &[depth, argmax], self.shape(image));

@@ -22,10 +22,15 @@ impl Graph {
         padding: usize,
     ) -> Result<Value> {
         let pool = Pool2d::new("max_pool2d", self.shape(x), kernel, stride, padding)?;
-        let y = self.temp(pool.y_shape(), DType::F32);
-        let argmax = self.temp(pool.y_shape(), DType::U32);
-        self.push_node(Kernel::MaxPool2d(pool), &[x], &[y, argmax]);
+        let [y, _] = self.max_pool(x, pool);
         Ok(y)
+    }
+
+    /// Largest value of each window, and where it is.
+    pub(super) fn max_pool(&mut self, x: Value, pool: Pool2d) -> [Value; 2] {
+        let outputs = [DType::F32, DType::U32].map(|dtype| self.temp(pool.y_shape(), dtype));
+        self.push_node(Kernel::MaxPool2d(pool), &[x], &outputs);
+        outputs
     }
 
     /// Mean of each window, padding counted as zeros.

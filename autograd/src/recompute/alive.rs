@@ -1,10 +1,10 @@
 //! How much is alive during each op, without laying anything out.
 
 use tensor::Device;
-use tensor::arena::ALIGN;
 
 use super::list::{Copies, List, Op};
 use crate::graph::{Graph, Kind, Node, ValueInfo};
+use crate::plan::{self, aligned};
 
 /// Sizes of a graph's temporaries, in elements.
 pub struct Alive<'a> {
@@ -23,7 +23,7 @@ impl<'a> Alive<'a> {
     pub fn new(copies: &Copies<'a>, device: &dyn Device) -> Alive<'a> {
         let graph = copies.graph;
         let workspaces = graph.nodes.iter().zip(&copies.of_node).map(|(node, copy)| {
-            let copy = copy.as_ref().map_or(0, |copy| device.workspace(&copy.kernel));
+            let copy = copy.as_ref().map_or(0, |copy| device.workspace(&copy.node.kernel));
             [aligned(device.workspace(&node.kernel)), aligned(copy)]
         });
         let size = |info: &ValueInfo| match info.kind {
@@ -102,13 +102,8 @@ impl<'a> Alive<'a> {
 
 /// The place among a node's inputs of the one whose memory its first output may take.
 fn in_place(graph: &Graph, node: &Node) -> Option<usize> {
-    let place = node.kernel.in_place()?;
+    let place = plan::in_place(node)?;
     let (x, y) = (node.inputs[place], node.outputs[0]);
-    let is_unique = node.inputs.iter().filter(|&&input| input == x).count() == 1;
     let fits = graph.shape(x).elements() == graph.shape(y).elements();
-    (is_unique && fits && graph.info(x).kind == Kind::Temp).then_some(place)
-}
-
-fn aligned(len: usize) -> usize {
-    len.next_multiple_of(ALIGN)
+    (fits && graph.info(x).kind == Kind::Temp).then_some(place)
 }

@@ -10,9 +10,7 @@ const FLOPS_PER_BYTE: u64 = 10;
 
 /// A node that can run again, without what it does to state.
 pub struct Copy {
-    pub kernel: Kernel,
-    pub inputs: Vec<Value>,
-    pub outputs: Vec<Value>,
+    pub node: Node,
     /// Its work, in floating-point operations.
     pub work: u64,
 }
@@ -31,11 +29,11 @@ impl Copy {
             kernel => (kernel, node.inputs.clone(), node.outputs.clone()),
         };
         let is_pure = outputs.iter().all(|v| graph.info(*v).kind == Kind::Temp);
-        let copy = Node { kernel, inputs, outputs, ..node.clone() };
-        let moved = node_bytes(graph, &copy) as u64;
-        let work = node_flops(graph, &copy) + FLOPS_PER_BYTE * moved;
-        let Node { inputs, outputs, .. } = copy;
-        is_pure.then_some(Copy { kernel, inputs, outputs, work })
+        let layer = node.layer.clone();
+        let node = Node { kernel, inputs, outputs, phase: Phase::Backward, again: true, layer };
+        let moved = node_bytes(graph, &node) as u64;
+        let work = node_flops(graph, &node) + FLOPS_PER_BYTE * moved;
+        is_pure.then_some(Copy { node, work })
     }
 }
 
@@ -111,7 +109,7 @@ impl<'a> Copies<'a> {
         let of_node: Vec<Option<Copy>> = graph.nodes.iter().map(copy).collect();
         let mut makers = vec![None; graph.values.len()];
         for (at, copy) in of_node.iter().enumerate() {
-            for v in copy.iter().flat_map(|copy| &copy.outputs) {
+            for v in copy.iter().flat_map(|copy| &copy.node.outputs) {
                 makers[v.index()] = Some(at);
             }
         }
@@ -141,15 +139,9 @@ impl<'a> Copies<'a> {
         }
         let values = |numbers: &[usize]| numbers.iter().map(|&v| Value(v as u32)).collect();
         let node = |op: &Op| {
-            let node = &self.graph.nodes[op.node];
-            Node {
-                kernel: self.of(op).map_or(node.kernel, |copy| copy.kernel),
-                inputs: values(list.inputs(op)),
-                outputs: values(list.outputs(op)),
-                phase: if op.again { Phase::Backward } else { node.phase },
-                again: op.again,
-                layer: node.layer.clone(),
-            }
+            let node = self.of(op).map_or(&self.graph.nodes[op.node], |copy| &copy.node);
+            let (inputs, outputs) = (values(list.inputs(op)), values(list.outputs(op)));
+            Node { inputs, outputs, ..node.clone() }
         };
         graph.nodes = list.ops.iter().map(node).collect();
         graph
@@ -207,9 +199,9 @@ impl Writer<'_> {
         if !is_there {
             let copy = self.copies.of_node[node].as_ref().expect("makers have copies");
             let first = self.read.len();
-            self.read(&copy.inputs);
+            self.read(&copy.node.inputs);
             let new = self.list.origins.len();
-            for v in copy.outputs.iter().map(|v| v.index()) {
+            for v in copy.node.outputs.iter().map(|v| v.index()) {
                 self.newest[v] = self.list.origins.len();
                 self.list.origins.push(v);
             }

@@ -242,10 +242,6 @@ fn finish(mut replay: Replay, loss: Value, wrt: &[(&str, Value)]) -> Result<Outp
     let scalar = replay.graph.reshape(loss, Shape::new(&[]))?;
     replay.output("loss", scalar);
     let seed = replay.graph.fill([1], 1.0);
-    let values: Vec<Value> = wrt.iter().map(|(_, value)| *value).collect();
-    let grads = replay.graph.backward(&[(loss, seed)], &values)?;
-    for ((name, _), grad) in wrt.iter().zip(grads) {
-        replay.output(&format!("grad_{name}"), grad.expect("the loss depends on every input"));
-    }
+    replay.gradients(loss, seed, wrt)?;
     replay.run()
 }

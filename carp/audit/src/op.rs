@@ -21,19 +21,9 @@ use crate::file::{Array, Inputs, Numbers, Outputs};
 /// # Errors
 /// I/O errors.
 pub fn write(path: &Path, op: &RecordedOp) -> Result<()> {
-    let named = |prefix: &'static str, operands: &[Option<&Operand>]| {
-        let operands = operands.iter().enumerate();
-        let named = operands.filter_map(|(place, operand)| {
-            operand.map(|operand| (format!("{prefix}.{place}"), encode(operand)))
-        });
-        named.collect::<Vec<_>>()
-    };
-    let all = |operands: &'static str, list: &[Operand]| {
-        named(operands, &list.iter().map(Some).collect::<Vec<_>>())
-    };
-    let before: Vec<_> = op.before.iter().map(Option::as_ref).collect();
-    let tensors =
-        [all("in.x", &op.inputs), named("in.y", &before), all("out.y", &op.outputs)].concat();
+    let mut tensors = named("in.x", op.inputs.iter().map(Some));
+    tensors.extend(named("in.y", op.before.iter().map(Option::as_ref)));
+    tensors.extend(named("out.y", op.outputs.iter().map(Some)));
     let views = tensors.iter().map(|(name, (dtype, bytes))| {
         let elements = bytes.len() / if *dtype == Dtype::I64 { 8 } else { 4 };
         let view = TensorView::new(*dtype, vec![elements], bytes);
@@ -48,6 +38,17 @@ pub fn write(path: &Path, op: &RecordedOp) -> Result<()> {
     let file = safetensors::serialize(views, Some(metadata))
         .map_err(|error| Error::data(path, format!("cannot be written: {error}")))?;
     Ok(write_atomically(path, &file)?)
+}
+
+/// `PREFIX.PLACE` of those that there are, and their numbers.
+fn named<'a>(
+    prefix: &str,
+    operands: impl Iterator<Item = Option<&'a Operand>>,
+) -> Vec<(String, (Dtype, Vec<u8>))> {
+    let operands = operands.enumerate();
+    operands
+        .filter_map(|(place, operand)| Some((format!("{prefix}.{place}"), encode(operand?))))
+        .collect()
 }
 
 fn encode(operand: &Operand) -> (Dtype, Vec<u8>) {
@@ -65,7 +66,7 @@ fn encode(operand: &Operand) -> (Dtype, Vec<u8>) {
 pub(super) fn op(inputs: &Inputs, device: Device) -> Result<Outputs> {
     let kernel: Kernel = inputs.word("kernel", "a kernel, as this program writes it")?;
     inputs.ignore("layer");
-    let reads = operands(inputs, "x", inputs.names("x.").len())?;
+    let reads = operands(inputs)?;
     let lens = inputs.output_lens("y.");
     let lens_read: Vec<usize> = reads.iter().map(|(_, bits)| bits.len()).collect();
     if !kernel.fits(&lens_read, &lens) {
@@ -131,13 +132,13 @@ fn run(
     Ok(outputs)
 }
 
-/// `in.PREFIX.0` and so on.
-fn operands(inputs: &Inputs, prefix: &str, count: usize) -> Result<Vec<(bool, Vec<u32>)>> {
+/// `in.x.0` and so on.
+fn operands(inputs: &Inputs) -> Result<Vec<(bool, Vec<u32>)>> {
     let operand = |place| {
-        let name = format!("{prefix}.{place}");
+        let name = format!("x.{place}");
         bits(inputs, &name, inputs.array(&name)?)
     };
-    (0..count).map(operand).collect()
+    (0..inputs.names("x.").len()).map(operand).collect()
 }
 
 /// Whether an array holds indices, and its bits.

@@ -45,13 +45,19 @@ impl<'a, 'b> Replay<'a, 'b> {
         self.output("y", y);
         if self.inputs.optional("grad_y").is_some() {
             let grad_y = self.param("grad_y")?;
-            let values: Vec<Value> = wrt.iter().map(|(_, value)| *value).collect();
-            let grads = self.graph.backward(&[(y, grad_y)], &values)?;
-            for ((name, _), grad) in wrt.iter().zip(grads) {
-                self.output(&format!("grad_{name}"), grad.expect("y depends on every input"));
-            }
+            self.gradients(y, grad_y, wrt)?;
         }
         self.run()
+    }
+
+    /// The gradients of `wrt` are outputs, as `grad_NAME`, from that of y.
+    pub fn gradients(&mut self, y: Value, grad_y: Value, wrt: &[(&str, Value)]) -> Result<()> {
+        let values: Vec<Value> = wrt.iter().map(|(_, value)| *value).collect();
+        let grads = self.graph.backward(&[(y, grad_y)], &values)?;
+        for ((name, _), grad) in wrt.iter().zip(grads) {
+            self.output(&format!("grad_{name}"), grad.expect("y depends on every input"));
+        }
+        Ok(())
     }
 
     /// Runs the graph and reads the outputs.

@@ -49,9 +49,7 @@ impl KnnMemory {
     /// # Errors
     /// Images too small for the backbone.
     pub fn planned(config: &Config, splits: &Splits, device: Device) -> Result<KnnMemory> {
-        let (Some(train), Some(test)) = (&splits.train, &splits.test) else {
-            return Ok(KnnMemory::default());
-        };
+        let Some([train, test]) = measured(splits) else { return Ok(KnnMemory::default()) };
         let (resnet, knn) = (config.step().resnet, &config.knn);
         let (network, dim) = FeatureExtractor::planned(&resnet, knn.batch_size, knn.size, device)?;
         let (bank, queries) = (part(train, knn.bank).len(), part(test, knn.queries).len());
@@ -75,6 +73,12 @@ pub struct OnlineKnn {
     last: Option<Quality>,
 }
 
+/// What the bank and the queries are taken from, if there are images for both.
+fn measured(splits: &Splits) -> Option<[&Arc<dyn Dataset>; 2]> {
+    let both = [splits.train.as_ref()?, splits.test.as_ref()?];
+    both.iter().all(|data| !data.is_empty()).then_some(both)
+}
+
 /// At most `most` images, or all if 0: evenly spaced, since folders are ordered by class.
 fn part(data: &Arc<dyn Dataset>, most: usize) -> Arc<dyn Dataset> {
     let len = data.len();
@@ -95,10 +99,7 @@ impl OnlineKnn {
     /// # Errors
     /// Images too small for the backbone; an image that cannot be read, if the data set skips none.
     pub fn new(config: &Config, splits: &Splits, device: Device) -> Result<Option<OnlineKnn>> {
-        let (Some(train), Some(test)) = (&splits.train, &splits.test) else { return Ok(None) };
-        if train.is_empty() || test.is_empty() {
-            return Ok(None);
-        }
+        let Some([train, test]) = measured(splits) else { return Ok(None) };
         let (resnet, knn) = (config.step().resnet, &config.knn);
         let transform = config.eval_transform();
         Ok(Some(OnlineKnn {

@@ -11,6 +11,8 @@
 
 use autograd::{BatchNormParams, Graph, Result, Value};
 
+use crate::unit::row_products;
+
 /// X `[B,D]` less the mean of its columns.
 ///
 /// # Errors
@@ -53,8 +55,7 @@ pub fn column_products(g: &mut Graph, x: Value, y: Value) -> Result<Value> {
 pub fn column_lengths(g: &mut Graph, x: Value) -> Result<Value> {
     let columns = g.transpose(x)?;
     let directions = g.l2_normalize(columns, 0.0);
-    let products = g.mul(columns, directions)?;
-    Ok(g.sum_columns(products))
+    row_products(g, columns, directions)
 }
 
 /// `sum_ij (X'Y)_ij^2` of X and Y `[B,D]`: `[1]`.

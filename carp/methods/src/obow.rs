@@ -14,6 +14,7 @@
 use autograd::{Error, Graph, Result, Value};
 
 use crate::cross_entropy::soft_cross_entropy;
+use crate::unit::row_products;
 
 /// The smallest share whose logarithm is taken: p ln p of the others is 0.
 const LEAST: f32 = f32::MIN_POSITIVE;
@@ -169,11 +170,9 @@ fn squared_distances(g: &mut Graph, x: Value, words: Value) -> Result<Value> {
     let products = g.matmul(x, false, words, true)?;
     let (rows, count) = (g.shape(products).rows(), g.shape(products).columns());
     let products = g.scale(products, -2.0);
-    let own = g.mul(x, x)?;
-    let own = g.sum_columns(own);
+    let own = row_products(g, x, x)?;
     let own = outer(g, own, rows, count)?;
-    let of_words = g.mul(words, words)?;
-    let of_words = g.sum_columns(of_words);
+    let of_words = row_products(g, words, words)?;
     let distances = g.add(products, own)?;
     g.add_bias(distances, of_words)
 }

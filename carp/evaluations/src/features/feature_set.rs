@@ -150,27 +150,27 @@ impl FeatureSet {
         let header =
             |name: &str, dtype, shape| TensorHeader { name: name.to_owned(), dtype, shape };
         let mut tensors = vec![header("features", Dtype::F32, vec![rows, self.dim])];
-        match &self.labels {
-            Labels::None => {}
-            Labels::Single(_) => tensors.push(header("labels", Dtype::I64, vec![rows])),
-            Labels::Multi { classes, .. } => {
-                tensors.push(header("labels", Dtype::I64, vec![rows, *classes]));
+        let (shape, labels) = match &self.labels {
+            Labels::None => (None, vec![]),
+            Labels::Single(labels) => {
+                (Some(vec![rows]), as_i64(labels.iter().map(|&label| label.into())))
             }
-        }
+            Labels::Multi { classes, shown } => {
+                (Some(vec![rows, *classes]), as_i64(shown.iter().map(|&label| label.into())))
+            }
+        };
+        tensors.extend(shape.map(|shape| header("labels", Dtype::I64, shape)));
         let names = serde_json::to_string(&self.class_names).expect("text");
         let classes = (!self.class_names.is_empty()).then(|| (CLASSES.to_owned(), names));
-        Ok(write_safetensors(path, classes.into_iter().collect(), &tensors, |index, out| {
-            match (index, &self.labels) {
-                (0, _) => little_endian(&self.features, |bytes| out.write_all(bytes)),
-                (_, Labels::None) => Ok(()),
-                (_, Labels::Single(labels)) => {
-                    out.write_all(&as_i64(labels.iter().map(|&label| label.into())))
-                }
-                (_, Labels::Multi { shown, .. }) => {
-                    out.write_all(&as_i64(shown.iter().map(|&label| label.into())))
-                }
-            }
-        })?)
+        Ok(write_safetensors(
+            path,
+            classes.into_iter().collect(),
+            &tensors,
+            |index, out| match index {
+                0 => little_endian(&self.features, |bytes| out.write_all(bytes)),
+                _ => out.write_all(&labels),
+            },
+        )?)
     }
 }
 

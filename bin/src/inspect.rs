@@ -49,8 +49,7 @@ pub struct PlanArgs {
 }
 
 /// Builds and plans the configured step, without allocating its arena.
-fn planned(args: &ConfigArgs, device: &DeviceArgs) -> Result<(Graph, Plan)> {
-    let config = args.load()?;
+fn planned(config: &Config, device: &DeviceArgs) -> Result<(Graph, Plan)> {
     let device = device.name();
     let (graph, _) = planned_step(&config.step(), &device)?;
     let plan = Plan::new(&graph, &device);
@@ -61,7 +60,7 @@ pub fn trace(args: &TraceArgs) -> Result<ExitCode> {
     if let Some(steps) = args.measure {
         return measure(&args.config, &args.device, steps as usize);
     }
-    let (graph, plan) = planned(&args.config, &args.device)?;
+    let (graph, plan) = planned(&args.config.load()?, &args.device)?;
     let text =
         if args.summary { table::summary(&graph, None) } else { table::table(&graph, &plan) };
     crate::print::print(&text);
@@ -85,9 +84,10 @@ fn measure(args: &ConfigArgs, device: &DeviceArgs, steps: usize) -> Result<ExitC
 
 pub fn plan(args: &PlanArgs) -> Result<ExitCode> {
     args.svg.as_deref().map_or(Ok(()), check_output)?;
-    let (graph, plan) = planned(&args.config, &args.device)?;
+    let config = args.config.load()?;
+    let (graph, plan) = planned(&config, &args.device)?;
     crate::print::print(&memory_map::report(&graph, &plan));
-    crate::print::print(&run_memory(&args.config.load()?, &plan, &args.device.name())?);
+    crate::print::print(&run_memory(&config, &plan, &args.device.name())?);
     if let Some(path) = &args.svg {
         write_atomically(path, memory_map::svg(&graph, &plan).as_bytes())?;
         say!("memory map: {}", path.display());
@@ -119,7 +119,7 @@ fn run_memory(config: &Config, plan: &Plan, device: &dyn Device) -> Result<Strin
         ("k-NN network", knn.network, "its arena and a batch of images"),
         ("k-NN features", knn.features, "bank and queries; twice at the end"),
         ("k-NN of raw pixels", knn.pixels, "at the end, without batches"),
-        ("program", PROGRAM, "graph, packing buffers, picture of neighbours; about"),
+        ("program", PROGRAM, "graph, scratch of views, picture of neighbours; about"),
         ("peak of a run", peak, "without code and stacks, 10 to 15 MiB"),
     ] {
         let _ = writeln!(text, "{name:<28} {:>11} {size:>14} B  {note}", bytes(size));

@@ -75,32 +75,30 @@ pub fn run(args: &TrainArgs) -> Result<ExitCode> {
             screen.line("warning: no labelled images are held out: k-NN accuracy is not measured");
         }
         // Created last: a run that cannot start leaves nothing behind.
-        let (folder, mut resume) = match earlier {
+        let (folder, resume) = match earlier {
             Some((folder, checkpoint, _)) => (folder, Some(checkpoint)),
             None => {
                 let name = args.config.preset_name();
                 (RunFolder::create(args.out.as_deref(), &name, &config)?, None)
             }
         };
-        let path = folder.path().to_owned();
-        screen.folder.clone_from(&path);
-        screen.line(&format!("run folder: {}", path.display()));
+        screen.folder = folder.path().to_owned();
+        screen.line(&format!("run folder: {}", folder.path().display()));
         let monitor = knn.as_mut().map(|knn| knn as &mut dyn Monitor);
         let show = &mut |event: TrainEvent| screen.show(event);
-        Ok((train(trainer, monitor, folder, resume.as_mut(), &|| stop.is_asked(), show)?, path))
+        train(trainer, monitor, folder, resume, &|| stop.is_asked(), show)
     });
     screen.bar.finish_and_clear();
     if let Err(Error::NonFinite { op: Some(op), .. }) = &outcome {
         write_op(&screen.folder.join("non-finite.safetensors"), op);
     }
-    let (outcome, path) = outcome?;
-    match outcome {
+    match outcome? {
         Outcome::Finished(result) => {
             print_result(&result);
             Ok(ExitCode::SUCCESS)
         }
         Outcome::Stopped { step } => {
-            stop.tell(&stopped(step, &path));
+            stop.tell(&stopped(step, &screen.folder));
             Ok(stop.exit_code())
         }
     }
@@ -125,14 +123,11 @@ impl Screen<'_> {
                 self.bar.reset_eta();
                 self.stop.above(self.bar.clone());
             }
-            TrainEvent::Measure { step, is_saved } if is_saved && step > 0 => {
+            TrainEvent::Measure { step, is_saved: true } => {
                 let line = stopped(step, &self.folder);
-                self.stop.ends(Ending::AtOnce { line, is_saved });
+                self.stop.ends(Ending::AtOnce { line, is_saved: true });
             }
-            TrainEvent::Measure { step, .. } if step > 0 => {
-                self.stop.ends(Ending::After("k-NN and one step"));
-            }
-            TrainEvent::Measure { .. } => {}
+            TrainEvent::Measure { .. } => self.stop.ends(Ending::After("k-NN and one step")),
             TrainEvent::Knn { step, accuracy } => {
                 self.line(&format!("step {step:>6}: k-NN accuracy {:.2} %", 100.0 * accuracy));
             }

@@ -70,14 +70,15 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
     let threads = args.threads.unwrap_or(config.train.threads);
     let bar = bar("steps", range.len());
     let difference = on_threads(threads, || {
-        let mut trainer = Trainer::new(&config, device)?;
+        let mut trainer = Trainer::planned(&config, device)?;
         if let Some(checkpoint) = &last
             && let Some(line) = checkpoint.check_data(&Fingerprint::of(trainer.splits())?)?
         {
             bar.suspend(|| say!("warning: {line}"));
         }
-        if let Some(start) = &mut start {
-            start.restore(trainer.learner())?;
+        match &mut start {
+            Some(start) => start.restore(trainer.learner())?,
+            None => trainer.initialize(),
         }
         let show = &mut |step| bar.set_position((step - first) as u64);
         verify(&mut trainer, &record, range.clone(), &SingleThread, show)

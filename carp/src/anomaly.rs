@@ -27,11 +27,12 @@ pub fn find_op(
         trainer.initialize();
     }
     let mut pipeline = trainer.pipeline(first)?;
+    let mut before = Vec::new();
     for step in first..trainer.steps() {
         if stop() {
             break;
         }
-        let before = trainer.learner().state();
+        trainer.learner().copy_state(&mut before);
         let batch = pipeline.next_batch()?;
         trainer.step(step, batch)?;
         if !trainer.learner().is_finite() {

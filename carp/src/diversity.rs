@@ -3,10 +3,11 @@
 //! Collapse in the DINO Family of Self-Supervised Methods", 2024), or the features fill few
 //! dimensions.
 
-use autograd::{Executor, Graph};
 use nalgebra::DMatrix;
 use serde::{Deserialize, Serialize};
-use tensor::Cpu;
+use tensor::cpu::gemm::{gemm, workspace};
+use tensor::cpu::isa::Isa;
+use tensor::geometry::Gemm;
 
 use crate::error::Result;
 
@@ -40,7 +41,7 @@ impl Diversity {
     /// are `block` rows each.
     ///
     /// # Errors
-    /// Too little memory.
+    /// If `CARP_ISA` names an instruction set that this processor lacks.
     pub fn of(
         features: &[f32],
         embeddings: &[f32],
@@ -76,16 +77,10 @@ fn normalised(x: &[f32], columns: usize) -> Vec<f32> {
 
 /// a b^T for a `[m,k]` and b `[n,k]`.
 fn product(a: &[f32], b: &[f32], k: usize) -> Result<Vec<f32>> {
-    let mut graph = Graph::new();
-    let left = graph.input("a", [a.len() / k, k]);
-    let right = graph.input("b", [b.len() / k, k]);
-    let product = graph.matmul(left, false, right, true)?;
-    graph.keep(product);
-    let mut executor = Executor::new(graph, &Cpu)?;
-    executor.write(left, a);
-    executor.write(right, b);
-    executor.run_all()?;
-    Ok(executor.read(product))
+    let sizes = Gemm { m: a.len() / k, n: b.len() / k, k, trans_a: false, trans_b: true };
+    let mut product = vec![0.0; sizes.m * sizes.n];
+    gemm(Isa::chosen()?, sizes, a, b, &mut product, &mut vec![0.0; workspace(sizes)]);
+    Ok(product)
 }
 
 /// How many columns are a row's largest in their block, and how many could be.

@@ -142,7 +142,7 @@ impl Learner {
     /// As [`Learner::forward`], with a look at the teacher's features and prototypes.
     ///
     /// # Errors
-    /// As [`Learner::forward`]; too little memory.
+    /// As [`Learner::forward`]; see [`Diversity::of`].
     pub fn observed_forward(
         &mut self,
         step: usize,
@@ -244,12 +244,18 @@ impl Learner {
         Ok(Error::NonFinite { what, step: step + 1, origin, op })
     }
 
-    /// The bits of everything that a step changes and a later one reads: a copy to go back to.
-    pub fn state(&mut self) -> Vec<Vec<f32>> {
-        self.saved_values().into_iter().map(|value| self.executor.read(value)).collect()
+    /// Copies the bits of everything that a step changes and a later one reads, to go back to; into the
+    /// memory of an earlier copy, if there is one.
+    pub fn copy_state(&mut self, state: &mut Vec<Vec<f32>>) {
+        let values = self.saved_values();
+        state.resize_with(values.len(), Vec::new);
+        for (value, data) in values.into_iter().zip(state) {
+            data.resize(self.executor.graph().shape(value).elements(), 0.0);
+            self.executor.read_into(value, data);
+        }
     }
 
-    /// Goes back to a [`Learner::state`] of a learner with the same settings.
+    /// Goes back to a [`Learner::copy_state`] of a learner with the same settings.
     pub fn set_state(&mut self, state: &[Vec<f32>]) {
         for (value, data) in self.saved_values().into_iter().zip(state) {
             self.executor.write(value, data);

@@ -58,9 +58,16 @@ impl RunRecord {
         steps.all(|step| self.steps.get(&step).is_some_and(|metrics| metrics.digest.is_some()))
     }
 
-    /// How a repeated step, counted from 1, differs from the record, if it does.
-    pub fn difference(&self, step: usize, terms: Terms, weights: &str) -> Option<String> {
-        if let Some(metrics) = self.steps.get(&step) {
+    /// How a repeated step, counted from 1, differs from the record, if it does. Its weights' SHA-256 is
+    /// only asked for where there is one to compare.
+    pub fn difference(
+        &self,
+        step: usize,
+        terms: Terms,
+        weights: impl FnOnce() -> String,
+    ) -> Option<String> {
+        let metrics = self.steps.get(&step);
+        if let Some(metrics) = metrics {
             let pairs = [
                 ("loss", metrics.loss, terms.loss),
                 ("consistency", metrics.consistency, terms.consistency),
@@ -69,15 +76,20 @@ impl RunRecord {
             if let Some((term, was, is)) = pairs.into_iter().find(|(_, was, is)| was != is) {
                 return Some(format!("{term} was {was}, is {is}"));
             }
-            if let Some(was) = &metrics.digest
-                && *was != step_digest(terms, weights)
-            {
-                let is = step_digest(terms, weights);
+        }
+        let digest = metrics.and_then(|metrics| metrics.digest.as_ref());
+        let mut others = self.weights.iter().filter(|(at, ..)| *at == step).peekable();
+        if digest.is_none() && others.peek().is_none() {
+            return None;
+        }
+        let weights = weights();
+        if let Some(was) = digest {
+            let is = step_digest(terms, &weights);
+            if *was != is {
                 return Some(format!("the loss is the same, the digest was {was}, is {is}"));
             }
         }
-        let other = |(at, _, was): &&(usize, &str, String)| *at == step && was != weights;
-        let (_, by, was) = self.weights.iter().find(other)?;
+        let (_, by, was) = others.find(|(.., was)| *was != weights)?;
         Some(format!("SHA-256 of the weights is {weights}, {by} has {was}"))
     }
 }

@@ -95,7 +95,7 @@ pub fn train(
     mut trainer: Trainer,
     monitor: Option<&mut dyn Monitor>,
     mut folder: RunFolder,
-    resume: Option<&mut Checkpoint>,
+    resume: Option<Checkpoint>,
     stop: &dyn Fn() -> bool,
     show: &mut dyn FnMut(TrainEvent),
 ) -> Result<Outcome> {
@@ -115,7 +115,7 @@ fn run(
     trainer: &mut Trainer,
     mut monitor: Option<&mut dyn Monitor>,
     folder: &mut RunFolder,
-    resume: Option<&mut Checkpoint>,
+    resume: Option<Checkpoint>,
     stop: &dyn Fn() -> bool,
     show: &mut dyn FnMut(TrainEvent),
 ) -> Result<Outcome> {
@@ -133,7 +133,7 @@ fn run(
     // The initial weights are a function of the seed: a resumed run measures them anew.
     let knn_before = measure(trainer.learner())?;
     let mut progress = Progress::default();
-    if let Some(checkpoint) = resume {
+    if let Some(mut checkpoint) = resume {
         progress = checkpoint.progress()?;
         folder.rewind(progress)?;
         checkpoint.restore(trainer.learner())?;
@@ -232,6 +232,9 @@ fn run(
 /// # Errors
 /// Names the first one.
 fn check_finite(learner: &mut Learner, step: usize) -> Result<()> {
+    if learner.is_finite() {
+        return Ok(());
+    }
     for (index, (name, _)) in learner.tensors().into_iter().enumerate() {
         let (mut start, mut found) = (0, None);
         let read = learner.read(index, &mut |part| {

@@ -57,7 +57,8 @@ pub fn verify(
     let (mut start, mut before) = (range.start, Vec::new());
     for step in range.clone() {
         if step == range.start || trainer.starts_sum(step) {
-            (start, before) = (step, trainer.learner().state());
+            start = step;
+            trainer.learner().copy_state(&mut before);
         }
         if let Some(what) = difference(trainer, record, step, pipeline.next_batch()?)? {
             let cause = cause(trainer, record, start..step + 1, &before, second)?;
@@ -76,7 +77,7 @@ fn difference(
     batch: &Batch,
 ) -> Result<Option<String>> {
     let terms = trainer.step(step, batch)?;
-    Ok(record.difference(step + 1, terms, &trainer.weights_sha256()))
+    Ok(record.difference(step + 1, terms, || trainer.weights_sha256()))
 }
 
 /// Runs steps from the state `before` them op by op on two devices, side by side. The last one is

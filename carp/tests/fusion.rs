@@ -1,12 +1,13 @@
 //! CARP's own step under every choice of fusion passes: the same numbers, in fewer kernels.
 
+#[path = "common/updates.rs"]
+mod updates;
+
 use autograd::{Pass, Passes, Phase};
 use carp::config::Config;
-use carp::learner::{Learner, UpdateSettings};
 use carp::loss::LossVariant;
 use carp::step::{Step, StepConfig};
-use tensor::Cpu;
-use tensor::random::{Purpose, Stream};
+use updates::after_updates;
 
 /// The `shapes` preset with some keys changed.
 fn config(changes: &[(&str, &str)]) -> StepConfig {
@@ -34,26 +35,7 @@ fn small(passes: &Passes, optimizer: &str, accumulation: usize) -> StepConfig {
 
 /// Losses of some updates, and all tensors after them.
 fn train(config: &StepConfig) -> (Vec<f32>, Vec<f32>) {
-    let mut learner = Learner::new(config, &Cpu).unwrap();
-    learner.initialize(3);
-    let groups = learner.view_groups().to_vec();
-    let mut random = Stream::new(3, Purpose::Test, 3, 0);
-    let mut order: Vec<u32> = (0..70).collect();
-    let mut losses = Vec::new();
-    for number in 1..=6 {
-        for micro in 0..config.accumulation {
-            for (index, group) in groups.iter().enumerate() {
-                let len = group.count * config.batch * group.size * group.size * 3;
-                let pixels: Vec<f32> = (0..len).map(|_| random.range(-1.0, 1.0)).collect();
-                learner.write_group(index, &pixels);
-            }
-            random.shuffle(&mut order);
-            losses.push(learner.forward(number, &order).unwrap().loss);
-            learner.backward(number, micro == 0).unwrap();
-        }
-        let (lr, weight_decay, teacher_momentum) = (0.01, 1e-4, 0.95);
-        learner.update(UpdateSettings { lr, weight_decay, teacher_momentum, number }).unwrap();
-    }
+    let (mut learner, losses) = after_updates(config, 3, 6, 0.01).unwrap();
     let tensors = learner.copies().into_iter();
     (losses, tensors.flat_map(|(_, _, data)| data).collect())
 }

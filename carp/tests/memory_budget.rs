@@ -1,13 +1,15 @@
 //! CARP's own step within memory budgets: the same digest of the weights.
 
+#[path = "common/updates.rs"]
+mod updates;
+
 use autograd::trace::Recomputed;
 use carp::checkpoint::weights_sha256;
 use carp::config::Config;
-use carp::learner::{Learner, UpdateSettings};
 use carp::memory_budget::MemoryBudget;
 use carp::step::StepConfig;
-use tensor::Cpu;
-use tensor::random::{Purpose, Stream};
+
+use updates::after_updates;
 
 /// A deep, narrow network with two resolutions: most memory is activations.
 fn small(accumulation: usize) -> StepConfig {
@@ -36,25 +38,7 @@ fn trained(
     budget: Option<usize>,
 ) -> Result<(String, usize, Option<Recomputed>), String> {
     let config = StepConfig { memory_budget: MemoryBudget(budget), ..config.clone() };
-    let mut learner = Learner::new(&config, &Cpu).map_err(|error| error.to_string())?;
-    learner.initialize(3);
-    let groups = learner.view_groups().to_vec();
-    let mut random = Stream::new(3, Purpose::Test, 4, 0);
-    let mut order: Vec<u32> = (0..70).collect();
-    for number in 1..=2 {
-        for micro in 0..config.accumulation {
-            for (index, group) in groups.iter().enumerate() {
-                let len = group.count * config.batch * group.size * group.size * 3;
-                let pixels: Vec<f32> = (0..len).map(|_| random.range(-1.0, 1.0)).collect();
-                learner.write_group(index, &pixels);
-            }
-            random.shuffle(&mut order);
-            learner.forward(number, &order).unwrap();
-            learner.backward(number, micro == 0).unwrap();
-        }
-        let (lr, weight_decay, teacher_momentum) = (0.1, 1e-4, 0.95);
-        learner.update(UpdateSettings { lr, weight_decay, teacher_momentum, number }).unwrap();
-    }
+    let (mut learner, _) = after_updates(&config, 4, 2, 0.1).map_err(|error| error.to_string())?;
     let digest = weights_sha256(&mut learner).unwrap();
     let executor = learner.executor();
     Ok((digest, executor.plan().bytes(), Recomputed::of(executor.graph())))

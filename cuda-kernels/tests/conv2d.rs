@@ -81,7 +81,7 @@ fn winograd_in_little_memory() {
     let dy = uniform(2, conv.rows() * conv.o);
     let weight = uniform(3, conv.o * conv.patch());
     let results = [winograd::BUDGET, 1].map(|budget| {
-        let winograd = Winograd { conv, names: winograd::F2, side: 2, budget };
+        let winograd = Winograd { conv, names: winograd::F2, budget };
         let work = winograd.workspace().max(winograd.grad_weight_workspace());
         let mut gpu = common::gpu(2 * (x.len() + dy.len() + weight.len()) + work);
         let mut end = 0;

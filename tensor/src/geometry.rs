@@ -110,7 +110,7 @@ impl Conv2d {
     /// accurate.
     pub fn preferred(self) -> ConvAlgorithm {
         const FILTERS: usize = 80;
-        let tiles = |m| self.n * self.out_h().div_ceil(m) * self.out_w().div_ceil(m);
+        let tiles = |side| self.n * self.tiles(side).iter().product::<usize>();
         let products = |algorithm| match algorithm {
             ConvAlgorithm::Direct => 9 * tiles(1),
             ConvAlgorithm::Winograd2 => 16 * (tiles(2) + FILTERS),
@@ -122,9 +122,16 @@ impl Conv2d {
         ConvAlgorithm::ALL.into_iter().min_by_key(|&algorithm| products(algorithm)).expect("three")
     }
 
-    /// Whether it is a matrix product of all pixels with the weights: 1x1, of stride 1.
-    pub fn is_plain_gemm(self) -> bool {
-        self.r == 1 && self.s == 1 && self.stride == 1 && self.padding == 0
+    /// If it is 1x1 of stride 1, the matrix products that it and its gradients by input and weight are,
+    /// of all pixels with the weights.
+    pub fn as_gemms(self) -> Option<[Gemm; 3]> {
+        let (rows, c, o) = (self.rows(), self.c, self.o);
+        let is_plain = self.r == 1 && self.s == 1 && self.stride == 1 && self.padding == 0;
+        is_plain.then_some([
+            Gemm { m: rows, n: o, k: c, trans_a: false, trans_b: true },
+            Gemm { m: rows, n: c, k: o, trans_a: false, trans_b: false },
+            Gemm { m: o, n: c, k: rows, trans_a: true, trans_b: false },
+        ])
     }
 
     /// The convolution from y's gradient to x's, with the weights rotated by 180 degrees and their
@@ -149,6 +156,11 @@ impl Conv2d {
     /// Output width Q.
     pub fn out_w(&self) -> usize {
         (self.w + 2 * self.padding - self.s) / self.stride + 1
+    }
+
+    /// Tiles of `side` x `side` outputs in an image, down and across.
+    pub fn tiles(&self, side: usize) -> [usize; 2] {
+        [self.out_h(), self.out_w()].map(|size| size.div_ceil(side))
     }
 
     /// Shape of the output, `[N,P,Q,O]`.
@@ -352,6 +364,11 @@ impl PartitionLoss {
     /// Pairs of views |S| = 2V - 2.
     pub fn pairs(&self) -> usize {
         2 * self.views - 2
+    }
+
+    /// Terms of C: |S| P B, with P blocks.
+    pub fn terms(&self) -> usize {
+        self.pairs() * self.blocks() * self.batch
     }
 
     /// Rows of the entropy term R = (V + 2) B.

@@ -41,7 +41,7 @@ pub fn rows_at_once(channels: usize) -> usize {
 /// Rows of a batch norm's group, a multiple of [`rows_at_once`]. Groups are a chain in f64; for the
 /// variance, around the group's own mean and combined as by Chan, Golub and LeVeque.
 pub fn group_rows(channels: usize) -> usize {
-    (CHUNK / channels.max(1)).clamp(16, 1024).next_multiple_of(rows_at_once(channels))
+    part_rows(channels).next_multiple_of(rows_at_once(channels))
 }
 
 /// Elements that the tasks of [`streaming_tasks`] may take together: 16 MiB.
@@ -135,7 +135,7 @@ pub fn winograd_part_images(conv: Conv2d, side: usize) -> usize {
     if sums > SHARED {
         return conv.n;
     }
-    let tiles = conv.out_h().div_ceil(side) * conv.out_w().div_ceil(side);
+    let tiles: usize = conv.tiles(side).iter().product();
     let worthwhile = (conv.n * tiles / PART_TILES).max(1);
     // A power of two, so that threads get equal numbers of parts.
     conv.n.div_ceil(1 << most_parts(sums).min(worthwhile).ilog2())

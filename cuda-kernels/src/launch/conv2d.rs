@@ -2,7 +2,7 @@
 //! Winograd's algorithm.
 
 use tensor::Slot;
-use tensor::geometry::{Conv2d, ConvAlgorithm, Gemm};
+use tensor::geometry::{Conv2d, ConvAlgorithm};
 use tensor::order::{direct_chain, direct_part_images};
 
 use super::gemm::{self, Tile};
@@ -14,16 +14,16 @@ const MODULE: &str = "conv2d";
 
 /// Elements of scratch memory for [`forward`].
 pub fn forward_workspace(conv: Conv2d) -> usize {
-    if conv.is_plain_gemm() {
-        return gemm::workspace(as_gemm(conv));
+    if let Some([product, ..]) = conv.as_gemms() {
+        return gemm::workspace(product);
     }
     winograd(conv).map_or(0, |winograd| winograd.workspace())
 }
 
 /// y.
 pub fn forward(gpu: &mut Gpu, conv: Conv2d, [x, weight]: [Slot; 2], y: Slot, workspace: Slot) {
-    if conv.is_plain_gemm() {
-        return gemm::gemm(gpu, as_gemm(conv), [x, weight], None, y, workspace);
+    if let Some([product, ..]) = conv.as_gemms() {
+        return gemm::gemm(gpu, product, [x, weight], None, y, workspace);
     }
     match winograd(conv) {
         Some(winograd) => winograd.convolve(gpu, [x, weight], false, y, workspace),
@@ -33,16 +33,12 @@ pub fn forward(gpu: &mut Gpu, conv: Conv2d, [x, weight]: [Slot; 2], y: Slot, wor
 
 /// The convolution by Winograd's algorithm, if that is its own.
 fn winograd(conv: Conv2d) -> Option<Winograd> {
-    let (names, side) = match conv.algorithm {
+    let names = match conv.algorithm {
         ConvAlgorithm::Direct => return None,
-        ConvAlgorithm::Winograd2 => (winograd::F2, 2),
-        ConvAlgorithm::Winograd4 => (winograd::F4, 4),
+        ConvAlgorithm::Winograd2 => winograd::F2,
+        ConvAlgorithm::Winograd4 => winograd::F4,
     };
-    Some(Winograd { conv, names, side, budget: winograd::BUDGET })
-}
-
-fn as_gemm(conv: Conv2d) -> Gemm {
-    Gemm { m: conv.rows(), n: conv.o, k: conv.c, trans_a: false, trans_b: true }
+    Some(Winograd { conv, names, budget: winograd::BUDGET })
 }
 
 fn direct(gpu: &mut Gpu, conv: Conv2d, [x, weight]: [Slot; 2], y: Slot) {
@@ -57,25 +53,21 @@ fn direct(gpu: &mut Gpu, conv: Conv2d, [x, weight]: [Slot; 2], y: Slot) {
 
 /// Elements of scratch memory for [`grad_input`].
 pub fn grad_input_workspace(conv: Conv2d) -> usize {
-    if conv.is_plain_gemm() {
-        return gemm::workspace(input_gemm(conv));
+    if let Some([_, product, _]) = conv.as_gemms() {
+        return gemm::workspace(product);
     }
     conv.turned().and_then(winograd).map_or(0, |winograd| winograd.workspace())
 }
 
 /// dx.
 pub fn grad_input(gpu: &mut Gpu, conv: Conv2d, [dy, weight]: [Slot; 2], dx: Slot, workspace: Slot) {
-    if conv.is_plain_gemm() {
-        return gemm::gemm(gpu, input_gemm(conv), [dy, weight], None, dx, workspace);
+    if let Some([_, product, _]) = conv.as_gemms() {
+        return gemm::gemm(gpu, product, [dy, weight], None, dx, workspace);
     }
     match conv.turned().and_then(winograd) {
         Some(winograd) => winograd.convolve(gpu, [dy, weight], true, dx, workspace),
         None => direct_grad_input(gpu, conv, [dy, weight], dx),
     }
-}
-
-fn input_gemm(conv: Conv2d) -> Gemm {
-    Gemm { m: conv.rows(), n: conv.c, k: conv.o, trans_a: false, trans_b: false }
 }
 
 /// One launch per class of pixels modulo the stride, which share their taps.
@@ -110,8 +102,8 @@ fn direct_grad_input(gpu: &mut Gpu, conv: Conv2d, [dy, weight]: [Slot; 2], dx: S
 
 /// Elements of scratch memory for [`grad_weight`].
 pub fn grad_weight_workspace(conv: Conv2d) -> usize {
-    if conv.is_plain_gemm() {
-        return gemm::workspace(weight_gemm(conv));
+    if let Some([.., product]) = conv.as_gemms() {
+        return gemm::workspace(product);
     }
     let of_direct = || conv.n.div_ceil(direct_part_images(conv)) * conv.o * conv.patch();
     winograd(conv).map_or_else(of_direct, |winograd| winograd.grad_weight_workspace())
@@ -125,17 +117,13 @@ pub fn grad_weight(
     dweight: Slot,
     workspace: Slot,
 ) {
-    if conv.is_plain_gemm() {
-        return gemm::gemm(gpu, weight_gemm(conv), [dy, x], None, dweight, workspace);
+    if let Some([.., product]) = conv.as_gemms() {
+        return gemm::gemm(gpu, product, [dy, x], None, dweight, workspace);
     }
     match winograd(conv) {
         Some(winograd) => winograd.grad_weight(gpu, [x, dy], dweight, workspace),
         None => direct_grad_weight(gpu, conv, [x, dy], dweight, workspace),
     }
-}
-
-fn weight_gemm(conv: Conv2d) -> Gemm {
-    Gemm { m: conv.o, n: conv.c, k: conv.rows(), trans_a: true, trans_b: false }
 }
 
 fn direct_grad_weight(

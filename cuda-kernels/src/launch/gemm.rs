@@ -48,7 +48,7 @@ impl Tile {
     }
 
     /// Rows and columns.
-    pub fn sides(self) -> (usize, usize) {
+    fn sides(self) -> (usize, usize) {
         match self {
             Tile::Large => (128, 128),
             Tile::Square => (64, 64),
@@ -73,7 +73,7 @@ impl Tile {
 }
 
 /// Number of parts of length `part` of a sum over `k`; at least one.
-pub fn parts(k: usize, part: usize) -> usize {
+fn parts(k: usize, part: usize) -> usize {
     k.div_ceil(part.max(1)).max(1)
 }
 

@@ -78,8 +78,7 @@ pub fn partition_loss(
     let call = call.slots(&[probabilities, g, permutation, grad_student, negative_logs]);
     call.each_warp(student_rows * blocks);
 
-    let terms = sizes.pairs() * blocks * batch;
-    let counts = [student_rows, blocks, partition_size, terms];
+    let counts = [student_rows, blocks, partition_size, sizes.terms()];
     let call = gpu.kernel(MODULE, "loss_terms").counts(&counts);
     let call = call.slots(&[negative_logs, divergences, block_sums]);
     call.slots(&[loss, consistency, entropy]).each_row(1, BLOCK);
@@ -87,6 +86,5 @@ pub fn partition_loss(
 
 /// |S| P B and 1 / (P R).
 pub fn weights(sizes: PartitionLoss) -> [f32; 2] {
-    let terms = (sizes.pairs() * sizes.blocks() * sizes.batch) as f32;
-    [terms, 1.0 / (sizes.blocks() * sizes.rows()) as f32]
+    [sizes.terms() as f32, 1.0 / (sizes.blocks() * sizes.rows()) as f32]
 }

@@ -122,8 +122,8 @@ pub fn streaming_loss(
         call.slots(&[negative_logs, divergences, sums]).each_element(tasks);
     }
     gemm::sum_parts(gpu, tasks, partials, None, grad_student);
-    let terms = sizes.loss.pairs() * blocks * batch;
-    let call = gpu.kernel(MODULE, "streaming_terms").counts(&[tasks, blocks, terms]);
+    let counts = [tasks, blocks, sizes.loss.terms()];
+    let call = gpu.kernel(MODULE, "streaming_terms").counts(&counts);
     call.slots(&[sums, loss, consistency, entropy]).each_row(1, 1);
 }
 

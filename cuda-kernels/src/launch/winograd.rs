@@ -14,6 +14,8 @@ pub const BUDGET: usize = 16 * 1024 * 1024;
 
 /// The kernels of F(MxM,3x3): transforms of filter, input and output, and their transposes.
 pub struct Names {
+    /// M.
+    side: usize,
     filters: &'static str,
     inputs: &'static str,
     outputs: &'static str,
@@ -23,6 +25,7 @@ pub struct Names {
 
 /// Those of F(2x2,3x3).
 pub const F2: Names = Names {
+    side: 2,
     filters: "winograd2_filters",
     inputs: "winograd2_inputs",
     outputs: "winograd2_outputs",
@@ -32,6 +35,7 @@ pub const F2: Names = Names {
 
 /// Those of F(4x4,3x3).
 pub const F4: Names = Names {
+    side: 4,
     filters: "winograd4_filters",
     inputs: "winograd4_inputs",
     outputs: "winograd4_outputs",
@@ -45,8 +49,6 @@ pub struct Winograd {
     pub conv: Conv2d,
     /// Its transforms.
     pub names: Names,
-    /// M.
-    pub side: usize,
     /// Elements of the workspace for the tiles of some images, unless the fewest need more.
     pub budget: usize,
 }
@@ -54,12 +56,12 @@ pub struct Winograd {
 impl Winograd {
     /// Numbers of a tile that are multiplied.
     fn places(&self) -> usize {
-        (self.side + 2) * (self.side + 2)
+        (self.names.side + 2) * (self.names.side + 2)
     }
 
     /// Tiles of an image of the output: down and across.
     fn tiles(&self) -> [usize; 2] {
-        [self.conv.out_h(), self.conv.out_w()].map(|size| size.div_ceil(self.side))
+        self.conv.tiles(self.names.side)
     }
 
     fn tiles_per_image(&self) -> usize {
@@ -117,19 +119,19 @@ impl Winograd {
 
     /// Elements of scratch memory for [`Winograd::grad_weight`].
     pub fn grad_weight_workspace(&self) -> usize {
-        let parts = self.conv.n.div_ceil(winograd_part_images(self.conv, self.side));
+        let parts = self.conv.n.div_ceil(winograd_part_images(self.conv, self.names.side));
         parts * self.filter_elements() + self.images_of_pass() * self.image_elements()
     }
 
     /// Images of a pass over the tiles for the gradient by the weight: of several whole parts, or
     /// some of one, whose tiles are then whole chains.
     fn images_of_pass(&self) -> usize {
-        let of_part = winograd_part_images(self.conv, self.side);
+        let of_part = winograd_part_images(self.conv, self.names.side);
         let fit = self.images_at_once();
         if fit >= of_part {
             return fit / of_part * of_part;
         }
-        let chain = winograd_chain_tiles(self.conv, self.side);
+        let chain = winograd_chain_tiles(self.conv, self.names.side);
         let is_whole = |images: &usize| (images * self.tiles_per_image()).is_multiple_of(chain);
         let least = (1..=chain).find(is_whole).expect("as many images as tiles of a chain");
         (fit / least * least).max(least).min(of_part)
@@ -138,7 +140,7 @@ impl Winograd {
     /// dweight of x and dy.
     pub fn grad_weight(&self, gpu: &mut Gpu, [x, dy]: [Slot; 2], dweight: Slot, workspace: Slot) {
         let Conv2d { n, c, o, .. } = self.conv;
-        let of_part = winograd_part_images(self.conv, self.side);
+        let of_part = winograd_part_images(self.conv, self.names.side);
         let parts = n.div_ceil(of_part);
         let sums = workspace.part(0, parts * self.filter_elements());
         let pass = self.images_of_pass();
@@ -158,7 +160,7 @@ impl Winograd {
                 let sums = sums.part(group_first / of_part * self.filter_elements(), of_parts);
                 let part_tiles = of_part * self.tiles_per_image();
                 let call = gpu.kernel(MODULE, "winograd_add_products");
-                let chain = winograd_chain_tiles(self.conv, self.side);
+                let chain = winograd_chain_tiles(self.conv, self.names.side);
                 let call = call.counts(&[count, part_tiles, chain, self.places(), o, c]);
                 let call = call.words(&[(first > group_first).into()]).slots(&[e, v, sums]);
                 let grid = Tile::Square.grid(o, c, self.places() * images.div_ceil(of_part));

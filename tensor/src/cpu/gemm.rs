@@ -20,10 +20,9 @@ const MIN_FLOPS: u64 = 1 << 19;
 const INNER: usize = PRODUCT_CHAIN;
 /// Panels of B that [`sgemm`] packs at a time.
 const PANELS: usize = 2;
-/// Rows of A that it multiplies by all of B before the next: with an inner size of 1024 they stay in
-/// L2.
+/// Rows of A in a block, which stays in L2.
 const ROWS: usize = 256;
-/// The same of a transposed A, in panels.
+/// The same of a transposed A, which is packed, in panels.
 const ROW_PANELS: usize = 4;
 /// Panels of B that a task packs for all.
 const SHARED_PANELS: usize = 8;
@@ -69,14 +68,19 @@ pub fn sgemm(
         c[..m * n].fill(0.0);
     }
     let mut b_panels = [[[0.0; LANES]; INNER]; PANELS];
-    let mut a_panels = [[[0.0; LANES]; INNER]; ROW_PANELS];
-    let at_once = if a_strides.column == 1 { ROWS } else { ROW_PANELS * LANES };
+    let mut a_panels;
+    let (at_once, a_panels): (usize, &mut [[f32; LANES]]) = if a_strides.column == 1 {
+        (ROWS, &mut [])
+    } else {
+        a_panels = [[[0.0; LANES]; INNER]; ROW_PANELS];
+        (ROW_PANELS * LANES, a_panels.as_flattened_mut())
+    };
     for row in (0..m).step_by(at_once) {
         let rows = at_once.min(m - row);
         for first in (0..k).step_by(INNER) {
             let inner = INNER.min(k - first);
             let a = &a[row * a_strides.row + first * a_strides.column..];
-            let a = Rows::new((a, a_strides), (rows, inner), INNER, a_panels.as_flattened_mut());
+            let a = Rows::new((a, a_strides), (rows, inner), INNER, &mut *a_panels);
             for column in (0..n).step_by(PANELS * LANES) {
                 let columns = (PANELS * LANES).min(n - column);
                 let b = &b[first * b_strides.row + column * b_strides.column..];

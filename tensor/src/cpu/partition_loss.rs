@@ -98,8 +98,7 @@ pub fn partition_loss(
         });
 
     let consistency: f64 = row_sums.iter().map(|&sum| f64::from(sum)).sum();
-    let terms = (sizes.pairs() * sizes.blocks() * batch) as f64;
-    (consistency / terms, entropy / sizes.blocks() as f64)
+    (consistency / sizes.terms() as f64, entropy / sizes.blocks() as f64)
 }
 
 /// Softmax of rows of a block, in place; accumulates them in `sum` `[N_B]`.
@@ -136,7 +135,7 @@ pub(super) fn gradient_row(
     q: [&[f32]; 2],
     g: &[f32],
 ) -> f64 {
-    let terms = (sizes.pairs() * sizes.blocks() * sizes.batch) as f32;
+    let terms = sizes.terms() as f32;
     let by_entropy = 1.0 / (sizes.blocks() * sizes.rows()) as f32;
     // Factors 1/(d_ij |S| P B) of q_0 and q_1, 0 where clamped or i = j.
     let mut factors = [0.0f32; 2];

@@ -25,7 +25,7 @@ use super::isa::Isa;
 use super::partition_loss::{divergence, gradient_row, softmax_rows};
 use super::reduce::{dot, sum_parts};
 use crate::arena::shared;
-use crate::geometry::{PartitionLoss, StreamingLoss};
+use crate::geometry::StreamingLoss;
 use crate::order::{STREAMING_TASKS, streaming_tasks};
 
 /// Elements of a task's scratch memory, without its dz.
@@ -57,7 +57,7 @@ pub fn streaming_loss(
     [grad_student, grad_prototypes]: [&mut [f32]; 2],
     workspace: &mut [f32],
 ) -> (f64, f64) {
-    let PartitionLoss { batch, partition_size: size, .. } = sizes.loss;
+    let size = sizes.loss.partition_size;
     let (tasks, blocks, dim) = (streaming_tasks(sizes), sizes.loss.blocks(), sizes.dim);
     for &surplus in &permutation[blocks * size..] {
         grad_prototypes[surplus as usize * dim..][..dim].fill(0.0);
@@ -82,7 +82,7 @@ pub fn streaming_loss(
         });
     sum_parts(partials, grad_student);
     let (c, h) = sums.iter().fold((0.0, 0.0), |(c, h), sum| (c + sum.0, h + sum.1));
-    (c / (sizes.loss.pairs() * blocks * batch) as f64, h / blocks as f64)
+    (c / sizes.loss.terms() as f64, h / blocks as f64)
 }
 
 /// Adds a block's gradient to `grad_student`, writes that of its prototypes, and returns its sum of

@@ -1,11 +1,11 @@
-//! How the work on patches is divided.
+//! How the work on images is divided.
 
 use crate::geometry::Conv2d;
 
-/// Half a megabyte, half of a core's L2.
-pub const CHUNK: usize = 128 * 1024;
-/// Number of tasks that share the chunks.
-pub const TASKS: usize = 16;
+/// Elements of a slab of whole images, unless one has more: 256 KiB, a part of a core's L2.
+pub const CHUNK: usize = 64 * 1024;
+/// Number of tasks.
+const TASKS: usize = 16;
 
 /// Images of a task.
 pub fn images_per_task(conv: Conv2d) -> usize {

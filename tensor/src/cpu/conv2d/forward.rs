@@ -4,18 +4,14 @@ use super::convolve::{convolve, convolve_workspace};
 use super::filter::Filter;
 use crate::cpu::gemm;
 use crate::cpu::isa::Isa;
-use crate::geometry::{Conv2d, Gemm};
-
-fn as_gemm(conv: Conv2d) -> Gemm {
-    Gemm { m: conv.rows(), n: conv.o, k: conv.c, trans_a: false, trans_b: true }
-}
+use crate::geometry::Conv2d;
 
 /// Elements of scratch memory for [`forward`].
 pub fn forward_workspace(conv: Conv2d) -> usize {
-    if conv.is_plain_gemm() {
-        return gemm::workspace(as_gemm(conv));
+    match conv.as_gemms() {
+        Some([product, ..]) => gemm::workspace(product),
+        None => convolve_workspace(conv),
     }
-    convolve_workspace(conv)
 }
 
 /// Convolution of x `[N,H,W,C]` with weight `[O,R,S,C]` into y `[N,P,Q,O]`.
@@ -27,8 +23,8 @@ pub fn forward(
     y: &mut [f32],
     workspace: &mut [f32],
 ) {
-    if conv.is_plain_gemm() {
-        return gemm::gemm(isa, as_gemm(conv), x, weight, y, workspace);
+    match conv.as_gemms() {
+        Some([product, ..]) => gemm::gemm(isa, product, x, weight, y, workspace),
+        None => convolve(isa, conv, x, Filter::new(conv, weight), y, workspace),
     }
-    convolve(isa, conv, x, Filter::new(conv, weight), y, workspace);
 }

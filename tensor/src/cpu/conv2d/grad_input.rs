@@ -6,16 +6,12 @@ use super::filter::Filter;
 use super::phases::{grad_input_by_phases, grad_input_by_phases_workspace};
 use crate::cpu::gemm;
 use crate::cpu::isa::Isa;
-use crate::geometry::{Conv2d, Gemm};
-
-fn as_gemm(conv: Conv2d) -> Gemm {
-    Gemm { m: conv.rows(), n: conv.c, k: conv.o, trans_a: false, trans_b: false }
-}
+use crate::geometry::Conv2d;
 
 /// Elements of scratch memory for [`grad_input`].
 pub fn grad_input_workspace(conv: Conv2d) -> usize {
-    if conv.is_plain_gemm() {
-        return gemm::workspace(as_gemm(conv));
+    if let Some([_, product, _]) = conv.as_gemms() {
+        return gemm::workspace(product);
     }
     conv.turned().map_or_else(|| grad_input_by_phases_workspace(conv), convolve_workspace)
 }
@@ -29,8 +25,8 @@ pub fn grad_input(
     dx: &mut [f32],
     workspace: &mut [f32],
 ) {
-    if conv.is_plain_gemm() {
-        return gemm::gemm(isa, as_gemm(conv), dy, weight, dx, workspace);
+    if let Some([_, product, _]) = conv.as_gemms() {
+        return gemm::gemm(isa, product, dy, weight, dx, workspace);
     }
     match conv.turned() {
         Some(turned) => {

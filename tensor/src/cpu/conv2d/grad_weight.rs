@@ -4,16 +4,14 @@ use super::direct_grad_weight::{direct_grad_weight, direct_grad_weight_workspace
 use super::winograd::{F2, F4, winograd_grad_weight, winograd_grad_weight_workspace};
 use crate::cpu::gemm;
 use crate::cpu::isa::Isa;
-use crate::geometry::{Conv2d, ConvAlgorithm, Gemm};
-
-fn as_gemm(conv: Conv2d) -> Gemm {
-    Gemm { m: conv.o, n: conv.c, k: conv.rows(), trans_a: true, trans_b: false }
-}
+use crate::geometry::{Conv2d, ConvAlgorithm};
 
 /// Elements of scratch memory for [`grad_weight`].
 pub fn grad_weight_workspace(conv: Conv2d) -> usize {
+    if let Some([.., product]) = conv.as_gemms() {
+        return gemm::workspace(product);
+    }
     match conv.algorithm {
-        ConvAlgorithm::Direct if conv.is_plain_gemm() => gemm::workspace(as_gemm(conv)),
         ConvAlgorithm::Direct => direct_grad_weight_workspace(conv),
         ConvAlgorithm::Winograd2 => winograd_grad_weight_workspace::<F2, _, _>(conv),
         ConvAlgorithm::Winograd4 => winograd_grad_weight_workspace::<F4, _, _>(conv),
@@ -29,10 +27,10 @@ pub fn grad_weight(
     dweight: &mut [f32],
     workspace: &mut [f32],
 ) {
+    if let Some([.., product]) = conv.as_gemms() {
+        return gemm::gemm(isa, product, dy, x, dweight, workspace);
+    }
     match conv.algorithm {
-        ConvAlgorithm::Direct if conv.is_plain_gemm() => {
-            gemm::gemm(isa, as_gemm(conv), dy, x, dweight, workspace);
-        }
         ConvAlgorithm::Direct => direct_grad_weight(isa, conv, x, dy, dweight, workspace),
         ConvAlgorithm::Winograd2 => {
             winograd_grad_weight::<F2, _, _>(isa, conv, x, dy, dweight, workspace);

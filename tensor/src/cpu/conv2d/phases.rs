@@ -97,7 +97,7 @@ fn gradient_images(conv: Conv2d) -> Conv2d {
 fn largest_slab(conv: Conv2d) -> Slab {
     let dy = gradient_images(conv);
     let one = Slab { first_image: 0, images: 1, first_row: 0, rows: dy.out_h() };
-    let images = (CHUNK / 2 / one.image(dy)).clamp(1, images_per_task(conv));
+    let images = (CHUNK / one.image(dy)).clamp(1, images_per_task(conv));
     Slab { images, ..one }
 }
 

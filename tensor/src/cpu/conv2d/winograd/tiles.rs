@@ -15,13 +15,13 @@ pub struct Tile {
 impl Tile {
     /// Tiles of MxM outputs in an image.
     pub fn per_image(conv: Conv2d, m: usize) -> usize {
-        conv.out_h().div_ceil(m) * conv.out_w().div_ceil(m)
+        conv.tiles(m).iter().product()
     }
 
     /// The tile of that number, image by image and row by row.
     #[inline(always)]
     pub fn of(conv: Conv2d, m: usize, number: usize) -> Tile {
-        let (rows, columns) = (conv.out_h().div_ceil(m), conv.out_w().div_ceil(m));
+        let [rows, columns] = conv.tiles(m);
         let (row, column) = (number / columns % rows * m, number % columns * m);
         Tile { image: number / (rows * columns), row, column }
     }

@@ -10,6 +10,7 @@ use carp::loss::LossVariant;
 use carp::memory_budget::MemoryBudget;
 use clap::Args;
 use clap::builder::TypedValueParser;
+use tensor::Numerics;
 
 use crate::one_of::one_of;
 
@@ -35,6 +36,9 @@ pub struct ConfigArgs {
     /// How to compute convolutions (same as --set train.conv=NAME; see docs/convolution.md).
     #[arg(long, value_name = "NAME", value_parser = one_of(ConvChoice::ALL, ConvChoice::name))]
     conv: Option<ConvChoice>,
+    /// What the device may round (same as --set train.numerics=NAME; see docs/cuda.md).
+    #[arg(long, value_name = "NAME", value_parser = one_of(Numerics::ALL, Numerics::name))]
+    numerics: Option<Numerics>,
     /// Write each step's digest of loss and weights to metrics.jsonl (same as --set
     /// train.digest=true; see docs/verify.md).
     #[arg(long)]
@@ -83,6 +87,9 @@ impl ConfigArgs {
         }
         if let Some(conv) = self.conv {
             config.train.conv = conv;
+        }
+        if let Some(numerics) = self.numerics {
+            config.train.numerics = numerics;
         }
         config.train.digest |= self.digest;
         let mut config = self.over(config);

@@ -7,7 +7,7 @@ use clap::Args;
 use cuda_kernels::device::driver;
 use cuda_kernels::drivers::emulator::Emulator;
 use cuda_kernels::{Gpu, launch};
-use tensor::{Backend, Cpu, Device, Kernel};
+use tensor::{Backend, Cpu, Device, Error, Kernel, Numerics};
 
 use crate::machine_memory::check_fits;
 
@@ -43,22 +43,46 @@ impl FromStr for DeviceName {
 
 impl Device for DeviceName {
     fn workspace(&self, kernel: &Kernel) -> usize {
-        match *self {
+        self.with(Numerics::Exact).workspace(kernel)
+    }
+
+    fn open(&self, elements: usize) -> tensor::Result<Box<dyn Backend>> {
+        self.with(Numerics::Exact).open(elements)
+    }
+}
+
+impl DeviceName {
+    /// The device with these numerics.
+    pub fn with(self, numerics: Numerics) -> NumericDevice {
+        NumericDevice { device: self, numerics }
+    }
+}
+
+/// A device and how exactly it computes.
+#[derive(Clone, Copy)]
+pub struct NumericDevice {
+    device: DeviceName,
+    numerics: Numerics,
+}
+
+impl Device for NumericDevice {
+    fn workspace(&self, kernel: &Kernel) -> usize {
+        match self.device {
             DeviceName::Cpu => Cpu.workspace(kernel),
-            DeviceName::Cuda(_) | DeviceName::Emulate => launch::workspace(kernel),
+            DeviceName::Cuda(_) | DeviceName::Emulate => launch::workspace(kernel, self.numerics),
         }
     }
 
     fn open(&self, elements: usize) -> tensor::Result<Box<dyn Backend>> {
-        if !matches!(self, DeviceName::Cuda(_)) {
+        if !matches!(self.device, DeviceName::Cuda(_)) {
             check_fits(4 * elements)?;
         }
-        let driver = match *self {
+        let driver = match self.device {
             DeviceName::Cpu => return Cpu.open(elements),
             DeviceName::Cuda(ordinal) => driver(ordinal)?,
             DeviceName::Emulate => Box::new(Emulator::new()),
         };
-        Ok(Box::new(Gpu::new(driver, elements)?))
+        Ok(Box::new(Gpu::new(driver, elements, self.numerics)?))
     }
 }
 
@@ -72,6 +96,22 @@ impl DeviceArgs {
             driver(ordinal)?;
         }
         Ok(&self.device)
+    }
+
+    /// The device with the numerics of a run.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open); numerics that the device does not have.
+    pub fn open_with(&self, numerics: Numerics) -> Result<NumericDevice> {
+        let device = *self.open()?;
+        if device == DeviceName::Cpu && numerics != Numerics::Exact {
+            let detail = format!(
+                "{}: the CPU computes exactly; choose --device cuda:0 or emulate",
+                numerics.name()
+            );
+            return Err(Error::setting("train.numerics", detail).into());
+        }
+        Ok(device.with(numerics))
     }
 
     /// Which device; planning needs only its scratch sizes, so it need not be available.

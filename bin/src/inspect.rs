@@ -50,7 +50,7 @@ pub struct PlanArgs {
 
 /// Builds and plans the configured step, without allocating its arena.
 fn planned(config: &Config, device: &DeviceArgs) -> Result<(Graph, Plan)> {
-    let device = device.name();
+    let device = device.name().with(config.train.numerics);
     let (graph, _) = planned_step(&config.step(), &device)?;
     let plan = Plan::new(&graph, &device);
     Ok((graph, plan))
@@ -70,7 +70,7 @@ pub fn trace(args: &TraceArgs) -> Result<ExitCode> {
 /// Runs the step on initial weights and views of zeros: its time does not depend on the values.
 fn measure(args: &ConfigArgs, device: &DeviceArgs, steps: usize) -> Result<ExitCode> {
     let config = args.load()?;
-    let mut learner = Learner::new(&config.step(), device.open()?)?;
+    let mut learner = Learner::new(&config.step(), &device.open_with(config.train.numerics)?)?;
     learner.initialize(config.seed);
     let text = on_threads(config.train.threads, || {
         let executor = learner.executor_mut();
@@ -87,7 +87,11 @@ pub fn plan(args: &PlanArgs) -> Result<ExitCode> {
     let config = args.config.load()?;
     let (graph, plan) = planned(&config, &args.device)?;
     crate::print::print(&memory_map::report(&graph, &plan));
-    crate::print::print(&run_memory(&config, &plan, &args.device.name())?);
+    crate::print::print(&run_memory(
+        &config,
+        &plan,
+        &args.device.name().with(config.train.numerics),
+    )?);
     if let Some(path) = &args.svg {
         write_atomically(path, memory_map::svg(&graph, &plan).as_bytes())?;
         say!("memory map: {}", path.display());

@@ -32,14 +32,13 @@ pub struct TrainArgs {
     #[arg(long, value_name = "DIR", conflicts_with = "resume")]
     out: Option<PathBuf>,
     /// Resume the run in this folder, with its settings.
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["preset", "sets", "data", "strict", "loss_variant", "fuse", "conv", "digest"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["preset", "sets", "data", "strict", "loss_variant", "fuse", "conv", "numerics", "digest"])]
     resume: Option<PathBuf>,
 }
 
 pub fn run(args: &TrainArgs) -> Result<ExitCode> {
     let folder = args.resume.as_deref().or(args.out.as_deref());
     check_output_folder(folder.unwrap_or(Path::new("runs")))?;
-    let device = args.device.open()?;
     let mut earlier = args.resume.as_deref().map(RunFolder::open).transpose()?;
     if let Some((_, _, Some(line))) = &earlier {
         say!("warning: {line}");
@@ -55,6 +54,7 @@ pub fn run(args: &TrainArgs) -> Result<ExitCode> {
         Some((_, checkpoint, _)) => args.config.over(checkpoint.config()?),
         None => args.config.load()?,
     };
+    let device = &args.device.open_with(config.train.numerics)?;
     let stop = Stop::new(Ending::AtOnce {
         line: "stopped before the first step: there is nothing to save".to_owned(),
         is_saved: args.resume.is_some(),

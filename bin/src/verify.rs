@@ -49,7 +49,6 @@ pub struct VerifyArgs {
 pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
     let audit = args.audit.clone().unwrap_or_else(|| args.run.join("difference.safetensors"));
     check_output(&audit)?;
-    let device = args.device.open()?;
     let mut record = RunRecord::read(&args.run)?;
     let last = checkpoint_of(&args.run);
     let mut last = if last.exists() { Some(Checkpoint::load(&last)?) } else { None };
@@ -59,6 +58,7 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
     };
     last.iter_mut().try_for_each(|checkpoint| record.add(checkpoint))?;
     config.train.memory_budget = args.memory_budget.unwrap_or(config.train.memory_budget);
+    let device = &args.device.open_with(config.train.numerics)?;
     let mut start = if args.from_checkpoint { Some(earlier(&args.run)?) } else { None };
     let first = start.as_ref().map_or(Ok(0), |start| start.progress().map(|at| at.step))?;
     let most = args.steps.map_or(usize::MAX, |steps| first + steps as usize);

@@ -2,21 +2,21 @@
 
 #[cfg(not(any(feature = "cuda", feature = "cust")))]
 use tensor::Error;
-use tensor::{Backend, Device, Kernel, Result};
+use tensor::{Backend, Device, Kernel, Numerics, Result};
 
 use crate::driver::Driver;
 use crate::{Gpu, launch};
 
-/// Any driver, opened by a function once per arena.
+/// Any driver with exact numerics, opened by a function once per arena.
 pub struct OnDriver<F>(pub F);
 
 impl<F: Fn() -> Result<Box<dyn Driver>> + Send + Sync> Device for OnDriver<F> {
     fn workspace(&self, kernel: &Kernel) -> usize {
-        launch::workspace(kernel)
+        launch::workspace(kernel, Numerics::Exact)
     }
 
     fn open(&self, elements: usize) -> Result<Box<dyn Backend>> {
-        Ok(Box::new(Gpu::new(self.0()?, elements)?))
+        Ok(Box::new(Gpu::new(self.0()?, elements, Numerics::Exact)?))
     }
 }
 

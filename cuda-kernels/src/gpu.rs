@@ -1,7 +1,7 @@
 //! A device's arena, and kernel launches on it.
 
 use tensor::arena::ALIGN;
-use tensor::{Error, Result, Slot};
+use tensor::{Error, Numerics, Result, Slot};
 
 use crate::driver::{Arg, Driver, Graph, Launch};
 
@@ -21,6 +21,7 @@ const GRID: [u32; 3] = [i32::MAX as u32, 65_535, 65_535];
 /// nothing runs after it, and [`Backend::check`](tensor::Backend::check) reports it.
 pub struct Gpu {
     driver: Box<dyn Driver>,
+    numerics: Numerics,
     base: u64,
     len: usize,
     fault: Option<Error>,
@@ -43,14 +44,20 @@ impl Gpu {
     ///
     /// # Errors
     /// Too little memory on the device.
-    pub fn new(mut driver: Box<dyn Driver>, len: usize) -> Result<Gpu> {
+    pub fn new(mut driver: Box<dyn Driver>, len: usize, numerics: Numerics) -> Result<Gpu> {
         let base = driver.allocate(4 * (len.next_multiple_of(ALIGN) + SCRATCH))?;
-        Ok(Gpu { driver, base, len, fault: None, sequences: Vec::new(), recording: None })
+        let (fault, sequences, recording) = (None, Vec::new(), None);
+        Ok(Gpu { driver, numerics, base, len, fault, sequences, recording })
+    }
+
+    /// How exactly it computes.
+    pub fn numerics(&self) -> Numerics {
+        self.numerics
     }
 
     /// Begins a launch of `kernel` of `module`.
     pub fn kernel(&mut self, module: &'static str, kernel: &'static str) -> Call<'_> {
-        Call { gpu: self, module, kernel, args: Vec::new(), longest: 0 }
+        Call { gpu: self, module, kernel, args: Vec::new(), longest: 0, shared_bytes: 0 }
     }
 
     /// The scratch memory shared by all kernels; the next kernel overwrites it.
@@ -178,6 +185,7 @@ pub struct Call<'a> {
     args: Vec<Arg>,
     /// Elements of the longest slot.
     longest: usize,
+    shared_bytes: u32,
 }
 
 impl Call<'_> {
@@ -219,10 +227,16 @@ impl Call<'_> {
         self
     }
 
+    /// Shared memory whose size the launch gives, in bytes.
+    pub fn shared(mut self, bytes: u32) -> Self {
+        self.shared_bytes = bytes;
+        self
+    }
+
     /// Launches it on a grid of blocks.
     pub fn launch(self, grid: [u32; 3], block: [u32; 3]) {
-        let Call { gpu, module, kernel, ref args, longest } = self;
-        gpu.launch(Launch { module, kernel, grid, block, shared_bytes: 0, args }, longest);
+        let Call { gpu, module, kernel, ref args, longest, shared_bytes } = self;
+        gpu.launch(Launch { module, kernel, grid, block, shared_bytes, args }, longest);
     }
 
     /// Launches it with one thread for each of `elements` elements (rounded up to whole blocks: the

@@ -4,9 +4,9 @@
 pub const MODULES: &[(&str, &str)] = &[
     ("batch_norm", include_str!("../kernels/batch_norm.ptx")),
     ("conv2d", include_str!("../kernels/conv2d.ptx")),
+    ("conv2d_tensor", include_str!("../kernels/conv2d_tensor.ptx")),
     ("gather", include_str!("../kernels/gather.ptx")),
     ("gemm", include_str!("../kernels/gemm.ptx")),
-    ("gemm_bf16", include_str!("../kernels/gemm_bf16.ptx")),
     ("normalize", include_str!("../kernels/normalize.ptx")),
     ("optimizer", include_str!("../kernels/optimizer.ptx")),
     ("partition_loss", include_str!("../kernels/partition_loss.ptx")),

@@ -6,7 +6,7 @@ use autograd::{Executor, Graph};
 use cuda_kernels::Gpu;
 use cuda_kernels::device::OnDriver;
 use cuda_kernels::driver::{Driver, Launch};
-use tensor::{Backend, Error, Result, Slot};
+use tensor::{Backend, Error, Numerics, Result, Slot};
 
 /// A driver on host memory whose kernels do nothing, except one that fails.
 struct Failing {
@@ -87,11 +87,11 @@ fn a_fault_names_kernel_and_op_and_is_the_last_thing_that_runs() {
 #[test]
 fn too_large_is_refused_before_anything_runs() {
     let (driver, _) = failing("");
-    let error = Gpu::new(Box::new(driver), 1 << 20).err().unwrap().to_string();
+    let error = Gpu::new(Box::new(driver), 1 << 20, Numerics::Exact).err().unwrap().to_string();
     assert!(error.contains("bytes are more than there are"), "{error}");
 
     let (driver, launched) = failing("");
-    let mut gpu = Gpu::new(Box::new(driver), 16).unwrap();
+    let mut gpu = Gpu::new(Box::new(driver), 16, Numerics::Exact).unwrap();
     let y = Slot { offset: 0, len: 16 };
     gpu.kernel("pointwise", "fill").counts(&[1 << 33]).slots(&[y]).each_element(16);
     let error = gpu.check().unwrap_err().to_string();
@@ -104,7 +104,7 @@ fn too_large_is_refused_before_anything_runs() {
 fn a_launch_beyond_every_card_is_refused_in_words() {
     let refused = |call: &dyn Fn(&mut Gpu), words: &str| {
         let (driver, launched) = failing("");
-        let mut gpu = Gpu::new(Box::new(driver), 16).unwrap();
+        let mut gpu = Gpu::new(Box::new(driver), 16, Numerics::Exact).unwrap();
         call(&mut gpu);
         let error = gpu.check().unwrap_err().to_string();
         assert!(error.contains(words), "{error}");
@@ -128,7 +128,7 @@ fn a_launch_beyond_every_card_is_refused_in_words() {
 #[test]
 fn an_empty_grid_is_no_work() {
     let (driver, launched) = failing("");
-    let mut gpu = Gpu::new(Box::new(driver), 16).unwrap();
+    let mut gpu = Gpu::new(Box::new(driver), 16, Numerics::Exact).unwrap();
     gpu.kernel("pointwise", "fill").each_element(0);
     gpu.finish().unwrap();
     assert!(launched.lock().unwrap().is_empty());

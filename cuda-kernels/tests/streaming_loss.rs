@@ -4,8 +4,8 @@ mod common;
 
 use common::{Case, permutation, uniform};
 use cuda_kernels::launch;
-use tensor::Kernel;
 use tensor::geometry::{PartitionLoss, StreamingLoss};
+use tensor::{Kernel, Numerics};
 
 /// Views, images, prototypes, partition size, dimension.
 fn sizes(views: usize, batch: usize, prototypes: usize, size: usize, dim: usize) -> StreamingLoss {
@@ -153,7 +153,11 @@ fn a_large_partition() {
 
 #[test]
 fn memory_does_not_grow_with_the_prototypes() {
-    let workspace =
-        |prototypes| launch::workspace(&Kernel::StreamingLoss(sizes(8, 64, prototypes, 512, 256)));
+    let workspace = |prototypes| {
+        launch::workspace(
+            &Kernel::StreamingLoss(sizes(8, 64, prototypes, 512, 256)),
+            Numerics::Exact,
+        )
+    };
     assert_eq!(workspace(65_536), workspace(262_144));
 }

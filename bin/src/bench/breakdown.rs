@@ -68,7 +68,7 @@ impl Breakdown {
             let detail = "bench step --breakdown measures the limits of the CPU only";
             return Err(Error::usage(detail.to_owned()));
         }
-        let mut learner = Learner::new(&config.step(), device.open()?)?;
+        let mut learner = Learner::new(&config.step(), &device.open_with(config.train.numerics)?)?;
         learner.initialize(config.seed);
         let executor = learner.executor_mut();
         let limits = race(&mut [cpu_gemm_peak(), cpu_stream()], runs)?;

@@ -74,7 +74,7 @@ pub fn run(args: &FuseArgs) -> Result<ExitCode> {
         print(&profile::table(&profiles, false));
         return Ok(ExitCode::SUCCESS);
     }
-    let device = args.device.open()?;
+    let device = &args.device.open_with(config.train.numerics)?;
     let names: Vec<String> = steps.iter().map(|(name, _)| name.clone()).collect();
     let measured = on_threads(args.race.threads, || {
         let contender = |(name, graph)| Contender::graph(name, graph, &[], device);

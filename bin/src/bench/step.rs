@@ -55,7 +55,7 @@ pub fn run(args: &StepArgs) -> Result<ExitCode> {
         return break_down(args, &config);
     }
     refuse_passes(&config, "step")?;
-    let device = args.device.open()?;
+    let device = &args.device.open_with(config.train.numerics)?;
     let text = on_threads(args.race.threads, || {
         let mut contenders = LossVariant::ALL
             .into_iter()

@@ -3,6 +3,7 @@
 use autograd::Passes;
 use datasets::{DataConfig, Filter};
 use serde::{Deserialize, Serialize};
+use tensor::Numerics;
 use tensor::kernel::AdamW;
 use toml::Value;
 
@@ -171,6 +172,8 @@ pub struct TrainConfig {
     pub fuse: Passes,
     /// How to compute convolutions: auto, direct, winograd2 or winograd4; see docs/convolution.md.
     pub conv: ConvChoice,
+    /// What the device may round: exact, tf32 or bf16; see docs/cuda.md.
+    pub numerics: Numerics,
     /// Write each step's digest of loss and weights to `metrics.jsonl`; see docs/verify.md.
     pub digest: bool,
     /// Most memory of a step, such as 512MiB; none is no bound. See docs/memory.md.
@@ -188,6 +191,7 @@ impl Default for TrainConfig {
             prefetch: 4,
             fuse: Passes::all(),
             conv: ConvChoice::Auto,
+            numerics: Numerics::Exact,
             digest: false,
             memory_budget: MemoryBudget(None),
         }

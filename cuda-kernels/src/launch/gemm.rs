@@ -138,13 +138,6 @@ pub fn gemm_naive(gpu: &mut Gpu, gemm: Gemm, [a, b]: [Slot; 2], c: Slot) {
     call.slots(&[a, b, c]).launch(grid, [side, side, 1]);
 }
 
-/// C = op(A) op(B) on tensor cores: A and B are rounded to bf16, sums are f32.
-pub fn gemm_bf16(gpu: &mut Gpu, gemm: Gemm, [a, b]: [Slot; 2], c: Slot) {
-    let Gemm { m, n, k, .. } = gemm;
-    let call = gpu.kernel("gemm_bf16", "gemm_bf16").counts(&[m, n, k]).counts(&steps(gemm));
-    call.slots(&[a, b, c]).launch(Tile::Square.grid(m, n, 1), [128, 1, 1]);
-}
-
 /// Row and column strides of op(A) and op(B).
 fn steps(gemm: Gemm) -> [usize; 4] {
     let Gemm { m, n, k, trans_a, trans_b } = gemm;

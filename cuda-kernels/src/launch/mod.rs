@@ -3,28 +3,30 @@
 
 pub mod batch_norm;
 pub mod conv2d;
+pub mod conv2d_tensor;
 pub mod gemm;
 pub mod lars;
 pub mod partition_loss;
 pub mod reduce;
 pub mod streaming_loss;
+mod windows;
 pub mod winograd;
 
 use tensor::geometry::Pool2d;
 use tensor::kernel::AdamW;
-use tensor::{Io, Kernel, Slot};
+use tensor::{Io, Kernel, Numerics, Slot};
 
 use crate::Gpu;
 use crate::gpu::{BLOCK, Call};
 
 /// Elements of scratch memory that a kernel needs on a GPU.
-pub fn workspace(kernel: &Kernel) -> usize {
+pub fn workspace(kernel: &Kernel, numerics: Numerics) -> usize {
     match *kernel {
         Kernel::Gemm(gemm) | Kernel::GemmBias(gemm) => gemm::workspace(gemm),
         Kernel::SumRows { rows, columns } => reduce::sum_rows_workspace(rows, columns),
-        Kernel::Conv2d(conv) => conv2d::forward_workspace(conv),
-        Kernel::Conv2dGradInput(conv) => conv2d::grad_input_workspace(conv),
-        Kernel::Conv2dGradWeight(conv) => conv2d::grad_weight_workspace(conv),
+        Kernel::Conv2d(conv) => conv2d::forward_workspace(conv, numerics),
+        Kernel::Conv2dGradInput(conv) => conv2d::grad_input_workspace(conv, numerics),
+        Kernel::Conv2dGradWeight(conv) => conv2d::grad_weight_workspace(conv, numerics),
         Kernel::BatchNorm(norm) | Kernel::BatchNormBackward(norm) => batch_norm::workspace(norm),
         Kernel::PartitionLoss(sizes) => partition_loss::workspace(sizes),
         Kernel::StreamingLoss(sizes) => streaming_loss::workspace(sizes),

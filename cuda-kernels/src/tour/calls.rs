@@ -29,8 +29,17 @@ const LOSS: PartitionLoss =
 /// Calls of the kernels in a module; one slow, large call only on request.
 pub fn of_module(module: &str, large: bool) -> Vec<Call> {
     match module {
-        "batch_norm" => [true, false].into_iter().flat_map(batch_norm).collect(),
+        // In training and in inference; neighbours in fours, and one by one.
+        "batch_norm" => [(true, 40), (false, 40), (true, 39), (false, 39)]
+            .into_iter()
+            .flat_map(|(training, channels)| batch_norm(training, channels))
+            .collect(),
         "conv2d" => [8, 48].into_iter().flat_map(|c| conv2d(c, 2, ConvAlgorithm::Direct)).collect(),
+        "conv2d_tensor" if large => pointwise_conv2d().into(),
+        // Neighbours in fours, and one by one.
+        "conv2d_tensor" => {
+            [8, 6].into_iter().flat_map(|c| conv2d(c, 2, ConvAlgorithm::Direct)).collect()
+        }
         "gather" => gather(),
         // Many large tiles.
         "gemm" if large => vec![gemm(Gemm { m: 11 * 128, n: 12 * 128, k: 16, ..PRODUCT })],
@@ -59,8 +68,8 @@ fn call(kernel: Kernel, inputs: &[usize], outputs: &[usize]) -> Call {
     Call(kernel, inputs.iter().copied().map(Random).collect(), outputs.to_vec())
 }
 
-fn batch_norm(training: bool) -> [Call; 3] {
-    let (rows, channels, eps, momentum) = (300, 40, 1e-5, 0.1);
+fn batch_norm(training: bool, channels: usize) -> [Call; 3] {
+    let (rows, eps, momentum) = (300, 1e-5, 0.1);
     let norm = BatchNorm { rows, channels, eps, momentum, training, residual: true, relu: true };
     let (x, c) = (rows * channels, channels);
     [
@@ -72,7 +81,17 @@ fn batch_norm(training: bool) -> [Call; 3] {
 
 fn conv2d(channels: usize, stride: usize, algorithm: ConvAlgorithm) -> [Call; 3] {
     let (c, o) = (channels, channels);
-    let conv = Conv2d { n: 2, h: 9, w: 11, c, o, r: 3, s: 3, stride, padding: 1, algorithm };
+    convolutions(Conv2d { n: 2, h: 9, w: 11, c, o, r: 3, s: 3, stride, padding: 1, algorithm })
+}
+
+/// Many large tiles.
+fn pointwise_conv2d() -> [Call; 3] {
+    let (n, c, o, algorithm) = (66, 8, 68, ConvAlgorithm::Direct);
+    convolutions(Conv2d { n, h: 32, w: 16, c, o, r: 1, s: 1, stride: 1, padding: 0, algorithm })
+}
+
+fn convolutions(conv: Conv2d) -> [Call; 3] {
+    let Conv2d { c, o, .. } = conv;
     let (x, w, y) = (conv.n * conv.h * conv.w * c, o * conv.patch(), conv.rows() * o);
     [
         call(Kernel::Conv2d(conv), &[x, w], &[y]),

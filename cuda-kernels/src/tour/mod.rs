@@ -9,7 +9,7 @@ use std::time::Instant;
 use ptx_emulator::{self as ptx, Fault, Memory, Options, Param, Report, Tracer};
 use tensor::geometry::Gemm;
 use tensor::random::{Purpose, Stream};
-use tensor::{Backend, Error, Io, Result, Slot};
+use tensor::{Backend, Error, Io, Numerics, Result, Slot};
 
 use self::calls::{Call, Input, PRODUCT};
 use crate::driver::{Driver, Launch};
@@ -51,17 +51,21 @@ pub fn visit(kernel: &str, options: Options, tracer: Option<&mut Tracer>) -> Res
     }));
     let driver =
         Watch { memory: Memory::new(), kernel: kernel.to_owned(), options, log: Arc::clone(&log) };
-    let mut tour = Tour { gpu: Gpu::new(Box::new(driver), ARENA)?, end: 0, seed: 0 };
+    let numerics = match module {
+        "conv2d_tensor" if kernel.contains("bf16") => Numerics::Bf16,
+        "conv2d_tensor" => Numerics::Tf32,
+        _ => Numerics::Exact,
+    };
+    let mut tour = Tour { gpu: Gpu::new(Box::new(driver), ARENA, numerics)?, end: 0, seed: 0 };
     match kernel {
         // No call of the backend's `run` launches these.
         "gemm_naive" => tour.product(launch::gemm::gemm_naive),
-        "gemm_bf16" => tour.product(launch::gemm::gemm_bf16),
         "count_not_finite" => {
             let x = tour.input(&Input::Random(6600));
             tour.gpu.all_finite(x);
         }
         _ => {
-            for call in calls::of_module(module, kernel == "gemm_128x128") {
+            for call in calls::of_module(module, kernel.ends_with("128x128")) {
                 tour.run(&call);
             }
         }
@@ -197,7 +201,7 @@ impl Tour {
         let inputs: Vec<Slot> = inputs.iter().map(|input| self.input(input)).collect();
         let outputs: Vec<Slot> =
             outputs.iter().map(|&len| self.input(&Input::Random(len))).collect();
-        let workspace = self.input(&Input::Random(launch::workspace(kernel)));
+        let workspace = self.input(&Input::Random(launch::workspace(kernel, self.gpu.numerics())));
         self.gpu.run(kernel, &Io { inputs: &inputs, outputs: &outputs, workspace });
     }
 

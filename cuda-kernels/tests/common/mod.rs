@@ -10,7 +10,7 @@ mod device;
 
 use cuda_kernels::Gpu;
 use tensor::random::{Purpose, Stream};
-use tensor::{Cpu, Device, Io, Kernel, Slot};
+use tensor::{Cpu, Device, Io, Kernel, Numerics, Slot};
 
 /// A NaN in the gaps between slots and in outputs: nothing may read it, and gaps must keep it.
 const UNTOUCHED: u32 = 0x7fc0_5a5a;
@@ -172,5 +172,10 @@ impl Case {
 
 /// A device with an arena of `len` elements.
 pub fn gpu(len: usize) -> Gpu {
-    Gpu::new(device::driver(), len).unwrap()
+    rounding_gpu(len, Numerics::Exact)
+}
+
+/// The same with other numerics.
+pub fn rounding_gpu(len: usize, numerics: Numerics) -> Gpu {
+    Gpu::new(device::driver(), len, numerics).unwrap()
 }

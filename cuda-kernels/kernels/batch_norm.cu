@@ -6,35 +6,44 @@
 //           dbias = sum of g, dweight = sum of g xhat, dresidual = g,
 //           dx = weight inv_std (g - (dbias + xhat dweight) / rows).
 //
-// Statistics are sums over all rows, in two stages: groups of rows, then the groups in order, in
-// f64. A third kernel uses them element by element.
+// Statistics are sums over all rows, in two stages: groups of rows, then the groups, in f64. A third
+// kernel uses them element by element.
 //
 // Launch of the first stage: 2-D blocks of up to 64 threads, threadIdx.x on channels; blockIdx.x is
 // a group of rows, blockIdx.y a tile of channels. With few channels the rows of a group are dealt
-// to blockDim.y chains (rows_at_once in tensor/src/order.rs), else there is one. Of the second: one
-// thread per channel. Of the third: 2-D blocks of 256 threads, threadIdx.x on channels and
-// threadIdx.y on rows. Threads walk down their channel with a step of blockDim.y rows, so they keep
-// what belongs to the channel in registers.
-// Traffic: forward x three times (the second time from a cache) and y once, 16 bytes per element,
-// and the residual once, 4 more; apart, residual and ReLU would cost 16 more. Backward x, y, dy
+// to blockDim.y chains (rows_at_once in tensor/src/order.rs), else there is one and 32 channels. Of the second: 2-D
+// blocks of 256 threads, 8 channels by 32 chains of groups. Of the third: 2-D blocks of 256 threads,
+// threadIdx.x on channels and threadIdx.y on rows. Threads walk down their channel with a step of blockDim.y rows, so they keep
+// what belongs to the channel in registers; where channels are multiples of 4, each has 4 neighbours
+// (the kernels named _by_4).
+// Traffic: forward x twice and y once, 12 bytes per element, and the residual once, 4 more; apart,
+// residual and ReLU would cost 16 more. Backward x, y, dy
 // twice and dx once, 28 bytes; 20 without ReLU. Where dresidual is wanted, the first pass writes it
 // and the second reads it in place of y and dy: 28 bytes as well.
-#include "common.cuh"
+#include "async_copy.cuh"
 
-// Where a thread works: its channel c, and elements i, i + step .., `count` of them.
+// Where a thread works: its channel c, the first of N, and elements i, i + step .., `count` of them.
 struct Walk {
     u32 c, count;
     size_t i, step;
 };
 
 // A thread beside the last channel has nothing to walk over, but stays for the barriers.
-__device__ inline Walk walk(u32 rows, u32 channels, u32 rows_per_group) {
+template <u32 N = 1> __device__ inline Walk walk(u32 rows, u32 channels, u32 rows_per_group) {
     u32 first = blockIdx.x * rows_per_group + threadIdx.y;
     u32 end = min((blockIdx.x + 1) * rows_per_group, rows);
-    u32 c = blockIdx.y * blockDim.x + threadIdx.x;
+    u32 c = (blockIdx.y * blockDim.x + threadIdx.x) * N;
     u32 count = c < channels ? steps(first, end, blockDim.y) : 0;
     return {c, count, (size_t)first * channels + c, (size_t)blockDim.y * channels};
 }
+
+// N neighbours, read and written at once.
+template <u32 N> struct __align__(4 * N) Neighbours {
+    float of[N];
+
+    __device__ static Neighbours at(const float* x) { return *(const Neighbours*)x; }
+    __device__ void store(float* x) const { *(Neighbours*)x = *this; }
+};
 
 constexpr u32 WIDE = 64;  // most threads of the first stage
 
@@ -50,19 +59,26 @@ __device__ inline float sum_chains(float x) {
 }
 
 // First stage: mean and sum of squared distances from it, for each group of rows; parts is
-// [groups, 2, C].
+// [groups, 2, C]. The group's numbers are needed twice, so they are kept in shared memory: a float for
+// each row of the group and thread of a row.
 extern "C" __global__ void __launch_bounds__(WIDE)
     statistics(const float* x, float* parts, u32 rows, u32 channels, u32 rows_per_group) {
+    extern __shared__ float kept[];
     Walk w = walk(rows, channels, rows_per_group);
+    float* own = kept + threadIdx.y * blockDim.x + threadIdx.x;
+    u32 step = blockDim.y * blockDim.x;
+    for (u32 k = 0; k < w.count; ++k) copy_async<1>(own + k * step, x + w.i + k * w.step, true);
+    commit();
+    wait_for_all_but<0>();
     float sum = 0.0f;
-#pragma unroll 4
-    for (u32 k = 0; k < w.count; ++k) sum += x[w.i + k * w.step];
+#pragma unroll 8
+    for (u32 k = 0; k < w.count; ++k) sum += own[k * step];
     float share = 1.0f / (float)min(rows_per_group, rows - blockIdx.x * rows_per_group);
     float mean = sum_chains(sum) * share;
     float squares = 0.0f;
-#pragma unroll 4
+#pragma unroll 8
     for (u32 k = 0; k < w.count; ++k) {
-        float distance = x[w.i + k * w.step] - mean;
+        float distance = own[k * step] - mean;
         squares += distance * distance;
     }
     squares = sum_chains(squares);
@@ -73,31 +89,57 @@ extern "C" __global__ void __launch_bounds__(WIDE)
     }
 }
 
+constexpr u32 CHANNELS = 8, GROUP_CHAINS = 32;  // of a block of the second stage
+
+// The channel of a thread of the second stage.
+__device__ inline u32 finished_channel() { return blockIdx.x * CHANNELS + threadIdx.x; }
+
+// The sum of f(i, a, b) over all groups i with the sums a and b, in every thread; f of no channel
+// counts.
+template <class F>
+__device__ double sum_groups(const float* parts, u32 channels, u32 groups, F f) {
+    __shared__ double chains[GROUP_CHAINS][CHANNELS];
+    u32 c = finished_channel();
+    double chain = 0.0;
+    if (c < channels) {
+#pragma unroll 4
+        for (u32 i = threadIdx.y; i < groups; i += GROUP_CHAINS) {
+            const float* part = parts + (size_t)i * 2 * channels + c;
+            chain += f(i, part[0], part[channels]);
+        }
+    }
+    __syncthreads();  // an earlier sum may still be read
+    chains[threadIdx.y][threadIdx.x] = chain;
+    __syncthreads();
+    double sum = 0.0;
+    for (u32 y = 0; y < GROUP_CHAINS; ++y) sum += chains[y][threadIdx.x];
+    return sum;
+}
+
 // Second stage: the batch's mean and inv_std from all groups, and the running statistics,
 // running = running + momentum (batch - running), with the variance of n - 1.
 //
-// Two sets' means and squares are combined as by Chan, Golub and LeVeque (1983): nothing large is
-// subtracted from anything large, so a mean far from 0 costs no digits, as sum(x^2) - sum(x)^2 / n
-// would.
-// Traffic: parts once.
+// n_i rows with mean m_i and squares s_i around it: m = sum n_i m_i / n, and the squares around m are
+// sum (s_i + n_i (m_i - m)^2). Nothing large is subtracted from anything large, so a mean far from 0
+// costs no digits, as sum(x^2) - sum(x)^2 / n would.
+// Traffic: parts twice, the second time from a cache.
 extern "C" __global__ void finish_statistics(const float* parts, float* mean, float* inv_std,
                                              float* running_mean, float* running_var, u32 rows,
                                              u32 channels, u32 rows_per_group, u32 groups,
                                              float eps, float momentum) {
-    u32 c = element();
-    if (c >= channels) return;
-    double count = 0.0, all_mean = 0.0, squares = 0.0;
-    for (u32 i = 0; i < groups; ++i) {
-        const float* part = parts + (size_t)i * 2 * channels + c;
-        double n = min(rows_per_group, rows - i * rows_per_group);
-        double delta = part[0] - all_mean;
-        all_mean += delta * n / (count + n);
-        squares += part[channels] + delta * delta * count * n / (count + n);
-        count += n;
-    }
-    mean[c] = (float)all_mean;
-    inv_std[c] = (float)(1.0 / sqrt(squares / count + eps));
-    float unbiased = (float)(squares / (count - 1.0));
+    auto count = [&](u32 i) { return (double)min(rows_per_group, rows - i * rows_per_group); };
+    double n = rows;
+    double all = sum_groups(parts, channels, groups,
+                            [&](u32 i, double mean, double) { return count(i) * mean; }) / n;
+    double squares = sum_groups(parts, channels, groups, [&](u32 i, double mean, double squares) {
+        double distance = mean - all;
+        return squares + count(i) * (distance * distance);
+    });
+    u32 c = finished_channel();
+    if (threadIdx.y > 0 || c >= channels) return;
+    mean[c] = (float)all;
+    inv_std[c] = (float)(1.0 / sqrt(squares / n + eps));
+    float unbiased = (float)(squares / (n - 1.0));
     running_mean[c] += momentum * (mean[c] - running_mean[c]);
     running_var[c] += momentum * (unbiased - running_var[c]);
 }
@@ -113,24 +155,56 @@ extern "C" __global__ void take_running(const float* running_mean, const float* 
 }
 
 // y = relu((x - mean) inv_std weight + bias + residual); without residual where it is null.
+template <u32 N>
+__device__ void normalise_by(const float* x, const float* residual, const float* weight,
+                             const float* bias, const float* mean, const float* inv_std, float* y,
+                             u32 rows, u32 channels, u32 rows_per_group, u32 relu) {
+    Walk w = walk<N>(rows, channels, rows_per_group);
+    if (w.count == 0) return;
+    float center[N], scale[N], shift[N];
+    for (u32 j = 0; j < N; ++j) {
+        u32 c = w.c + j;
+        center[j] = mean[c], scale[j] = weight[c] * inv_std[c], shift[j] = bias[c];
+    }
+#pragma unroll 1  // with two loads and more, full occupancy hides more than unrolling does
+    for (u32 k = 0; k < w.count; ++k, w.i += w.step) {
+        auto z = Neighbours<N>::at(x + w.i);
+        for (u32 j = 0; j < N; ++j) z.of[j] = fmaf(z.of[j] - center[j], scale[j], shift[j]);
+        if (residual != nullptr) {
+            auto added = Neighbours<N>::at(residual + w.i);
+            for (u32 j = 0; j < N; ++j) z.of[j] += added.of[j];
+        }
+        // NaN compares false and so comes through.
+        for (u32 j = 0; j < N; ++j) z.of[j] = relu && z.of[j] < 0.0f ? 0.0f : z.of[j];
+        z.store(y + w.i);
+    }
+}
+
 extern "C" __global__ void normalise(const float* x, const float* residual, const float* weight,
                                      const float* bias, const float* mean, const float* inv_std,
                                      float* y, u32 rows, u32 channels, u32 rows_per_group,
                                      u32 relu) {
-    Walk w = walk(rows, channels, rows_per_group);
-    if (w.count == 0) return;
-    float center = mean[w.c], scale = weight[w.c] * inv_std[w.c], shift = bias[w.c];
-#pragma unroll 1  // with two loads and more, full occupancy hides more than unrolling does
-    for (u32 k = 0; k < w.count; ++k, w.i += w.step) {
-        float z = fmaf(x[w.i] - center, scale, shift);
-        if (residual != nullptr) z += residual[w.i];
-        y[w.i] = relu && z < 0.0f ? 0.0f : z;  // NaN compares false and so comes through
-    }
+    normalise_by<1>(x, residual, weight, bias, mean, inv_std, y, rows, channels, rows_per_group,
+                    relu);
+}
+
+extern "C" __global__ void normalise_by_4(const float* x, const float* residual,
+                                          const float* weight, const float* bias,
+                                          const float* mean, const float* inv_std, float* y,
+                                          u32 rows, u32 channels, u32 rows_per_group, u32 relu) {
+    normalise_by<4>(x, residual, weight, bias, mean, inv_std, y, rows, channels, rows_per_group,
+                    relu);
 }
 
 // g = dy, and 0 where the ReLU has cut: y <= 0. y is only looked at with ReLU.
-__device__ inline float behind_relu(const float* y, const float* dy, size_t i, u32 relu) {
-    return relu && y[i] <= 0.0f ? 0.0f : dy[i];
+template <u32 N>
+__device__ inline Neighbours<N> behind_relu(const float* y, const float* dy, size_t i, u32 relu) {
+    auto g = Neighbours<N>::at(dy + i);
+    if (relu) {
+        auto kept = Neighbours<N>::at(y + i);
+        for (u32 j = 0; j < N; ++j) g.of[j] = kept.of[j] <= 0.0f ? 0.0f : g.of[j];
+    }
+    return g;
 }
 
 // First stage of the gradients: sums of g and of g (x - mean) for each group; parts is
@@ -141,9 +215,9 @@ extern "C" __global__ void __launch_bounds__(WIDE)
     Walk w = walk(rows, channels, rows_per_group);
     float center = w.c < channels ? mean[w.c] : 0.0f;
     float sum_g = 0.0f, sum_gx = 0.0f;
-#pragma unroll 1
+#pragma unroll 4
     for (u32 k = 0; k < w.count; ++k, w.i += w.step) {
-        float g = behind_relu(y, dy, w.i, relu);
+        float g = behind_relu<1>(y, dy, w.i, relu).of[0];
         if (dresidual != nullptr) dresidual[w.i] = g;
         sum_g += g;
         sum_gx = fmaf(g, x[w.i] - center, sum_gx);
@@ -157,37 +231,59 @@ extern "C" __global__ void __launch_bounds__(WIDE)
     }
 }
 
-// Second stage: dbias and dweight. Traffic: parts once.
+// Second stage: dbias and dweight. Traffic: parts once, from DRAM.
 extern "C" __global__ void finish_gradients(const float* parts, const float* inv_std,
                                             float* dweight, float* dbias, u32 channels,
                                             u32 groups) {
-    u32 c = element();
-    if (c >= channels) return;
-    double sum_g = 0.0, sum_gx = 0.0;
-    for (u32 i = 0; i < groups; ++i) {
-        const float* part = parts + (size_t)i * 2 * channels + c;
-        sum_g += part[0];
-        sum_gx += part[channels];
-    }
+    double sum_g = sum_groups(parts, channels, groups, [](u32, double g, double) { return g; });
+    double sum_gx = sum_groups(parts, channels, groups, [](u32, double, double gx) { return gx; });
+    u32 c = finished_channel();
+    if (threadIdx.y > 0 || c >= channels) return;
     dbias[c] = (float)sum_g;
     dweight[c] = (float)(sum_gx * inv_std[c]);
 }
 
 // dx = weight inv_std (g - (dbias + xhat dweight) / rows); in inference the statistics are
 // constants and the second term is 0.
+template <u32 N>
+__device__ void gradient_by(const float* x, const float* y, const float* dy, const float* weight,
+                            const float* mean, const float* inv_std, const float* dweight,
+                            const float* dbias, float* dx, u32 rows, u32 channels,
+                            u32 rows_per_group, u32 training, u32 relu) {
+    Walk w = walk<N>(rows, channels, rows_per_group);
+    if (w.count == 0) return;
+    float center[N], scale[N], shift[N], slope[N], share = 1.0f / (float)rows;
+    for (u32 j = 0; j < N; ++j) {
+        u32 c = w.c + j;
+        center[j] = mean[c], scale[j] = weight[c] * inv_std[c];
+        float through = training ? -scale[j] : 0.0f;
+        shift[j] = through * dbias[c] * share;
+        slope[j] = through * inv_std[c] * dweight[c] * share;
+    }
+#pragma unroll 1
+    for (u32 k = 0; k < w.count; ++k, w.i += w.step) {
+        auto g = behind_relu<N>(y, dy, w.i, relu);
+        auto d = Neighbours<N>::at(x + w.i);
+        for (u32 j = 0; j < N; ++j) {
+            d.of[j] = fmaf(slope[j], d.of[j] - center[j], fmaf(scale[j], g.of[j], shift[j]));
+        }
+        d.store(dx + w.i);
+    }
+}
+
 extern "C" __global__ void gradient(const float* x, const float* y, const float* dy,
                                     const float* weight, const float* mean, const float* inv_std,
                                     const float* dweight, const float* dbias, float* dx, u32 rows,
                                     u32 channels, u32 rows_per_group, u32 training, u32 relu) {
-    Walk w = walk(rows, channels, rows_per_group);
-    if (w.count == 0) return;
-    float center = mean[w.c], scale = weight[w.c] * inv_std[w.c];
-    float through = training ? -scale : 0.0f, share = 1.0f / (float)rows;
-    float shift = through * dbias[w.c] * share;
-    float slope = through * inv_std[w.c] * dweight[w.c] * share;
-#pragma unroll 1
-    for (u32 k = 0; k < w.count; ++k, w.i += w.step) {
-        float g = behind_relu(y, dy, w.i, relu);
-        dx[w.i] = fmaf(slope, x[w.i] - center, fmaf(scale, g, shift));
-    }
+    gradient_by<1>(x, y, dy, weight, mean, inv_std, dweight, dbias, dx, rows, channels,
+                   rows_per_group, training, relu);
+}
+
+extern "C" __global__ void gradient_by_4(const float* x, const float* y, const float* dy,
+                                         const float* weight, const float* mean,
+                                         const float* inv_std, const float* dweight,
+                                         const float* dbias, float* dx, u32 rows, u32 channels,
+                                         u32 rows_per_group, u32 training, u32 relu) {
+    gradient_by<4>(x, y, dy, weight, mean, inv_std, dweight, dbias, dx, rows, channels,
+                   rows_per_group, training, relu);
 }

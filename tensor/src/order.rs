@@ -38,11 +38,14 @@ pub fn rows_at_once(channels: usize) -> usize {
     (WIDE / channels.max(1)).max(1)
 }
 
-/// Rows of a batch norm's group, a multiple of [`rows_at_once`]. Groups are a chain in f64; for the
-/// variance, around the group's own mean and combined as by Chan, Golub and LeVeque.
+/// Rows of a batch norm's group, a multiple of [`rows_at_once`].
 pub fn group_rows(channels: usize) -> usize {
     part_rows(channels).next_multiple_of(rows_at_once(channels))
 }
+
+/// Chains in f64 of a batch norm's groups: the i-th group belongs to chain i modulo this, and the
+/// chains are a chain.
+pub const GROUP_CHAINS: usize = 32;
 
 /// Elements that the tasks of [`streaming_tasks`] may take together: 16 MiB.
 const STREAMING_BUDGET: usize = 4 * 1024 * 1024;

@@ -3,18 +3,12 @@
 
 use tensor::Slot;
 use tensor::geometry::BatchNorm;
-use tensor::order::{WIDE, group_rows, rows_at_once};
+use tensor::order::{GROUP_CHAINS, group_rows, rows_at_once};
 
 use crate::Gpu;
 use crate::gpu::{BLOCK, Call, WARP, blocks};
 
 const MODULE: &str = "batch_norm";
-
-/// Rows per block in the elementwise kernels. In a block 32 channels wide a thread has an eighth of
-/// them and reads its channel's parameters once.
-fn rows_per_block(rows: usize) -> usize {
-    (rows / 512).clamp(64, 512)
-}
 
 /// Groups of rows for the sums.
 fn groups(norm: BatchNorm) -> usize {
@@ -26,19 +20,54 @@ pub fn workspace(norm: BatchNorm) -> usize {
     2 * groups(norm) * norm.channels
 }
 
-/// Launches a kernel with a thread for each channel and chain of each group.
-fn each_group(call: Call, norm: BatchNorm) {
-    let grid = [blocks(groups(norm), 1), blocks(norm.channels, WIDE), 1];
-    let block = [norm.channels.min(WIDE), rows_at_once(norm.channels), 1];
-    call.launch(grid, block.map(|side| side as u32));
+/// Launches a kernel with a thread for each channel and chain of each group, and as many floats of
+/// shared memory as a group has of a block's channels if it `keeps` them.
+fn each_group(call: Call, norm: BatchNorm, keeps: bool) {
+    let chains = rows_at_once(norm.channels);
+    let width = if chains > 1 { norm.channels } else { norm.channels.min(WARP) };
+    let grid = [blocks(groups(norm), 1), blocks(norm.channels, width), 1];
+    let kept = if keeps { 4 * group_rows(norm.channels).min(norm.rows) * width } else { 0 };
+    call.shared(kept as u32).launch(grid, [width as u32, chains as u32, 1]);
 }
 
-/// Launches an elementwise kernel.
-fn each_element(call: Call, norm: BatchNorm) {
-    let width = norm.channels.next_power_of_two().min(WARP) as u32;
-    let parts = blocks(norm.rows, rows_per_block(norm.rows));
-    let grid = [parts, blocks(norm.channels, width as usize), 1];
-    call.launch(grid, [width, BLOCK / width, 1]);
+/// Launches a kernel with a thread for each channel and chain of groups.
+fn all_groups(call: Call, norm: BatchNorm) {
+    let width = BLOCK / GROUP_CHAINS as u32;
+    call.launch([blocks(norm.channels, width as usize), 1, 1], [width, GROUP_CHAINS as u32, 1]);
+}
+
+/// How an elementwise kernel is spread over threads.
+struct Spread {
+    /// Channels that a thread has: 4 where they lie in whole groups of 16 bytes, else 1.
+    neighbours: usize,
+    /// Threads of a block along the channels.
+    width: usize,
+    rows_per_block: usize,
+}
+
+impl Spread {
+    fn of(norm: BatchNorm, slots: &[Slot]) -> Spread {
+        let is_four = |n: usize| n.is_multiple_of(4);
+        let four = is_four(norm.channels) && slots.iter().all(|slot| is_four(slot.offset));
+        let neighbours = if four { 4 } else { 1 };
+        let width = norm.channels.div_ceil(neighbours).next_power_of_two().min(WARP);
+        // A thread has at least 8 rows, for which it reads its channels' parameters once.
+        let at_once = BLOCK as usize / width;
+        let rows_per_block = at_once * (norm.rows / 512 / at_once).clamp(8, 32);
+        Spread { neighbours, width, rows_per_block }
+    }
+
+    /// The kernel for that many neighbours.
+    fn kernel(&self, single: &'static str, by_4: &'static str) -> &'static str {
+        if self.neighbours == 4 { by_4 } else { single }
+    }
+
+    fn launch(&self, call: Call, norm: BatchNorm) {
+        let Spread { neighbours, width, rows_per_block } = *self;
+        let grid =
+            [blocks(norm.rows, rows_per_block), blocks(norm.channels, width * neighbours), 1];
+        call.launch(grid, [width as u32, BLOCK / width as u32, 1]);
+    }
 }
 
 /// y, and the statistics used.
@@ -54,11 +83,11 @@ pub fn forward(
     let (groups, per_group) = (groups(norm), group_rows(channels));
     if norm.training {
         let call = gpu.kernel(MODULE, "statistics").slots(&[x, workspace]);
-        each_group(call.counts(&[rows, channels, per_group]), norm);
+        each_group(call.counts(&[rows, channels, per_group]), norm, true);
         let slots = [workspace, mean, inv_std, running_mean, running_var];
         let call = gpu.kernel(MODULE, "finish_statistics").slots(&slots);
         let call = call.counts(&[rows, channels, per_group, groups]).floats(&[eps, momentum]);
-        call.each_element(channels);
+        all_groups(call, norm);
     } else {
         let slots = [running_mean, running_var, mean, inv_std];
         let call = gpu.kernel(MODULE, "take_running").slots(&slots);
@@ -76,10 +105,12 @@ pub fn apply(
     y: Slot,
 ) {
     let BatchNorm { rows, channels, .. } = norm;
-    let call = gpu.kernel(MODULE, "normalise").slots(&[x]).optional(residual);
+    let spread = Spread::of(norm, &[x, residual.unwrap_or(y), y]);
+    let kernel = spread.kernel("normalise", "normalise_by_4");
+    let call = gpu.kernel(MODULE, kernel).slots(&[x]).optional(residual);
     let call = call.slots(&[weight, bias, mean, inv_std, y]);
-    let call = call.counts(&[rows, channels, rows_per_block(rows)]).words(&[norm.relu.into()]);
-    each_element(call, norm);
+    let call = call.counts(&[rows, channels, spread.rows_per_block]).words(&[norm.relu.into()]);
+    spread.launch(call, norm);
 }
 
 /// The gradients; `dresidual` only with a ReLU.
@@ -94,15 +125,17 @@ pub fn backward(
     let BatchNorm { rows, channels, relu, .. } = norm;
     let call = gpu.kernel(MODULE, "sum_gradients").slots(&[x, y, dy, mean, workspace]);
     let call = call.optional(dresidual).counts(&[rows, channels, group_rows(channels)]);
-    each_group(call.words(&[relu.into()]), norm);
+    each_group(call.words(&[relu.into()]), norm, false);
 
     let call = gpu.kernel(MODULE, "finish_gradients").slots(&[workspace, inv_std, dweight, dbias]);
-    call.counts(&[channels, groups(norm)]).each_element(channels);
+    all_groups(call.counts(&[channels, groups(norm)]), norm);
 
     // dresidual already is dy through the ReLU.
     let (dy, relu) = dresidual.map_or((dy, relu), |dresidual| (dresidual, false));
     let slots = [x, y, dy, weight, mean, inv_std, dweight, dbias, dx];
-    let call = gpu.kernel(MODULE, "gradient").slots(&slots);
-    let call = call.counts(&[rows, channels, rows_per_block(rows)]);
-    each_element(call.words(&[norm.training.into(), relu.into()]), norm);
+    let spread = Spread::of(norm, &[x, y, dy, dx]);
+    let kernel = spread.kernel("gradient", "gradient_by_4");
+    let call = gpu.kernel(MODULE, kernel).slots(&slots);
+    let call = call.counts(&[rows, channels, spread.rows_per_block]);
+    spread.launch(call.words(&[norm.training.into(), relu.into()]), norm);
 }

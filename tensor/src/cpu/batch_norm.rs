@@ -6,13 +6,14 @@
 //! = (x - mean) inv_std`: `dbeta = sum g`, `dgamma = sum g xhat`, `dresidual = g`, `dx = gamma
 //! inv_std (g - dbeta/rows - xhat dgamma/rows)`, in inference `dx = gamma inv_std g`.
 //!
-//! Groups of rows give partial sums, which are combined in order in f64. The variance of a group is
-//! taken around the group's own mean (Chan's method), so a large mean costs no precision.
+//! Groups of rows give partial sums, which are added in f64. The squares of a group are taken around
+//! the group's own mean, and the group's mean around that of all rows: nothing large is subtracted from
+//! anything large, so a mean far from 0 costs no digits, as `sum(x^2) - sum(x)^2 / n` would.
 
 use rayon::prelude::*;
 
 use crate::geometry::BatchNorm;
-use crate::order::{WIDE, group_rows, rows_at_once};
+use crate::order::{GROUP_CHAINS, WIDE, group_rows, rows_at_once};
 
 /// `[C]` repeated for the rows processed together: narrow rows are, so that loops over channels stay
 /// long.
@@ -53,6 +54,15 @@ fn each_group(
         let (a, b) = sums.split_at_mut(c);
         body(i * len, x, a, b);
     });
+}
+
+/// Sum over the groups, given their numbers and pairs of sums, in f64.
+fn sum_groups(norm: BatchNorm, sums: &[f32], f: impl Fn(usize, &[f32]) -> f64) -> f64 {
+    let mut chains = [0.0; GROUP_CHAINS];
+    for (i, sums) in sums.chunks_exact(2 * norm.channels).enumerate() {
+        chains[i % GROUP_CHAINS] += f(i, sums);
+    }
+    chains.iter().sum()
 }
 
 /// Sum over the rows of `f(x, parameter)` per channel.
@@ -133,19 +143,19 @@ fn statistics(
     });
 
     let group = group_rows(channels);
+    let count = |i: usize| group.min(rows - i * group) as f64;
     for c in 0..channels {
-        // Chan, Golub and LeVeque (1983): combines the means and squares of two sets of rows.
-        let (mut count, mut all_mean, mut squares) = (0.0, 0.0, 0.0);
-        for (i, sums) in sums.chunks_exact(2 * channels).enumerate() {
-            let n = group.min(rows - i * group) as f64;
-            let delta = f64::from(sums[c]) - all_mean;
-            all_mean += delta * n / (count + n);
-            squares += f64::from(sums[channels + c]) + delta * delta * count * n / (count + n);
-            count += n;
-        }
+        // n_i rows with mean m_i and squares s_i around it: m = sum n_i m_i / n, and the squares
+        // around m are sum (s_i + n_i (m_i - m)^2).
+        let group_mean = |sums: &[f32]| f64::from(sums[c]);
+        let all_mean = sum_groups(norm, sums, |i, sums| count(i) * group_mean(sums)) / rows as f64;
+        let squares = sum_groups(norm, sums, |i, sums| {
+            let distance = group_mean(sums) - all_mean;
+            f64::from(sums[channels + c]) + count(i) * (distance * distance)
+        });
         mean[c] = all_mean as f32;
-        inv_std[c] = (1.0 / (squares / count + f64::from(eps)).sqrt()) as f32;
-        let unbiased = (squares / (count - 1.0)) as f32;
+        inv_std[c] = (1.0 / (squares / rows as f64 + f64::from(eps)).sqrt()) as f32;
+        let unbiased = (squares / (rows as f64 - 1.0)) as f32;
         running_mean[c] += momentum * (mean[c] - running_mean[c]);
         running_var[c] += momentum * (unbiased - running_var[c]);
     }
@@ -256,11 +266,8 @@ fn sum_gradients(
         }
     });
     for c in 0..channels {
-        let (mut g, mut gx) = (0.0, 0.0);
-        for sums in sums.chunks_exact(2 * channels) {
-            g += f64::from(sums[c]);
-            gx += f64::from(sums[channels + c]);
-        }
+        let g = sum_groups(norm, sums, |_, sums| f64::from(sums[c]));
+        let gx = sum_groups(norm, sums, |_, sums| f64::from(sums[channels + c]));
         dbias[c] = g as f32;
         dweight[c] = (gx * f64::from(inv_std[c])) as f32;
     }

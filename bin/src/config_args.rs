@@ -8,6 +8,7 @@ use carp::conv::ConvChoice;
 use carp::error::{Error, Result};
 use carp::loss::LossVariant;
 use carp::memory_budget::MemoryBudget;
+use carp::method::MethodConfig;
 use clap::Args;
 use clap::builder::TypedValueParser;
 use tensor::Numerics;
@@ -17,9 +18,13 @@ use crate::one_of::one_of;
 /// Where the settings come from.
 #[derive(Args)]
 pub struct ConfigArgs {
-    /// Preset (shapes, fashion-mnist, cifar10, stl10, folder, imagenet) or TOML file.
+    /// Preset (shapes, fashion-mnist, cifar10, stl10, folder, imagenet, imagenet-METHOD) or TOML file.
     #[arg(long, value_name = "NAME|FILE", default_value = "shapes")]
     preset: String,
+    /// Method, with its settings for small images (same as --set method.name=NAME; see
+    /// docs/methods.md) [default: the preset's, mostly carp].
+    #[arg(long, value_name = "NAME", value_parser = method())]
+    method: Option<&'static str>,
     /// Override a setting, such as train.epochs=10; repeatable.
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
     sets: Vec<(String, String)>,
@@ -59,6 +64,11 @@ fn key_value(text: &str) -> std::result::Result<(String, String), String> {
     }
 }
 
+/// Parses the name of a method.
+fn method() -> impl TypedValueParser<Value = &'static str> {
+    one_of(MethodConfig::all().map(|method| method.name()), |name| name)
+}
+
 /// Parses the name of a loss variant.
 pub fn loss_variant() -> impl TypedValueParser<Value = LossVariant> {
     one_of(LossVariant::ALL, LossVariant::name)
@@ -70,7 +80,9 @@ impl ConfigArgs {
     /// # Errors
     /// Those of [`Config::load`].
     pub fn load(&self) -> Result<Config> {
-        let mut config = Config::load(&self.preset, &self.sets)?;
+        let method = self.method.map(|name| ("method.name".to_owned(), name.to_owned()));
+        let sets: Vec<_> = method.into_iter().chain(self.sets.iter().cloned()).collect();
+        let mut config = Config::load(&self.preset, &sets)?;
         if let Some(path) = &self.data {
             config.data.path = Some(path.clone());
         }
@@ -110,9 +122,10 @@ impl ConfigArgs {
         config
     }
 
-    /// What a run with this preset is called.
+    /// What a run with this preset is called; one with another method, by its name, too.
     pub fn preset_name(&self) -> String {
         let path = Path::new(&self.preset);
-        path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+        let preset = path.file_stem().unwrap_or_default().to_string_lossy();
+        self.method.map_or(preset.to_string(), |method| format!("{preset}-{method}"))
     }
 }

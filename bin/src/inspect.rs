@@ -11,6 +11,7 @@ use carp::config::Config;
 use carp::error::Result;
 use carp::learner::{Learner, planned_step};
 use carp::pipeline::Pipeline;
+use carp::step::StepConfig;
 use clap::Args;
 use datasets::{Dataset, Splits};
 use evaluations::online_knn::KnnMemory;
@@ -51,9 +52,17 @@ pub struct PlanArgs {
 /// Builds and plans the configured step, without allocating its arena.
 fn planned(config: &Config, device: &DeviceArgs) -> Result<(Graph, Plan)> {
     let device = device.name().with(config.train.numerics);
-    let (graph, _) = planned_step(&config.step(), &device)?;
+    let (graph, _) = planned_step(&step(config)?, &device)?;
     let plan = Plan::new(&graph, &device);
     Ok((graph, plan))
+}
+
+/// The configured step; of a method that keeps something of each image, for the data's number.
+fn step(config: &Config) -> Result<StepConfig> {
+    let is_known = config.method.is_per_image();
+    let images =
+        if is_known { config.data.open(config.seed)?.pretrain.len() } else { 0 };
+    Ok(StepConfig { images, ..config.step() })
 }
 
 pub fn trace(args: &TraceArgs) -> Result<ExitCode> {
@@ -70,7 +79,8 @@ pub fn trace(args: &TraceArgs) -> Result<ExitCode> {
 /// Runs the step on initial weights and views of zeros: its time does not depend on the values.
 fn measure(args: &ConfigArgs, device: &DeviceArgs, steps: usize) -> Result<ExitCode> {
     let config = args.load()?;
-    let mut learner = Learner::new(&config.step(), &device.open_with(config.train.numerics)?)?;
+    let device = device.open_with(config.train.numerics)?;
+    let mut learner = Learner::new(&step(&config)?, &device)?;
     learner.initialize(config.seed);
     let text = on_threads(config.train.threads, || {
         let executor = learner.executor_mut();

@@ -32,7 +32,7 @@ pub struct TrainArgs {
     #[arg(long, value_name = "DIR", conflicts_with = "resume")]
     out: Option<PathBuf>,
     /// Resume the run in this folder, with its settings.
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["preset", "sets", "data", "strict", "loss_variant", "fuse", "conv", "numerics", "digest"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["preset", "method", "sets", "data", "strict", "loss_variant", "fuse", "conv", "numerics", "digest"])]
     resume: Option<PathBuf>,
 }
 
@@ -131,15 +131,20 @@ impl Screen<'_> {
             TrainEvent::Knn { step, accuracy } => {
                 self.line(&format!("step {step:>6}: k-NN accuracy {:.2} %", 100.0 * accuracy));
             }
+            TrainEvent::EpochWork { done, all } => {
+                self.stop.ends(Ending::After("the work before this epoch and one step"));
+                self.bar.set_message(format!("before the epoch: {done} of {all}"));
+            }
             TrainEvent::Step(metrics) => {
                 self.stop.ends(Ending::After("this step"));
                 self.bar.set_position(metrics.step as u64);
+                let parts = match (metrics.consistency, metrics.entropy) {
+                    (Some(c), Some(h)) => format!(" = consistency {c:.3} + entropy {h:.3}"),
+                    _ => String::new(),
+                };
                 self.bar.set_message(format!(
-                    "loss {:.3} = consistency {:.3} + entropy {:.3}  {:.0} images/s  waiting \
-                     {:.0} %",
+                    "loss {:.3}{parts}  {:.0} images/s  waiting {:.0} %",
                     metrics.loss,
-                    metrics.consistency,
-                    metrics.entropy,
                     metrics.images_per_second,
                     100.0 * metrics.waiting
                 ));

@@ -1,5 +1,7 @@
 //! Finding the op that made the first number that is not finite.
 
+use datasets::Progress;
+
 use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Result};
 use crate::kept_checkpoints::checkpoint_of;
@@ -32,6 +34,7 @@ pub fn find_op(
         if stop() {
             break;
         }
+        trainer.start_epoch(step, Progress::none())?;
         trainer.learner().copy_state(&mut before);
         let batch = pipeline.next_batch()?;
         trainer.step(step, batch)?;

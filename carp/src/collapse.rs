@@ -1,4 +1,4 @@
-//! Detects a run that has collapsed.
+//! Detects a run of CARP that has collapsed.
 //!
 //! C + H is ln N_B both if every assignment is uniform (C = ln N_B, H = 0) and if every image goes
 //! to the same prototype of a block (C = 0, H = ln N_B): docs/method.md, 1.5. A loss that stays
@@ -6,7 +6,7 @@
 //! loss: prototypes and features themselves tell of them.
 
 use crate::diversity::Diversity;
-use crate::learner::Terms;
+use crate::learner::{LossParts, Terms};
 
 /// Steps that the loss must stay within [`NEAR`] of ln N_B.
 const WINDOW: usize = 200;
@@ -36,6 +36,7 @@ impl CollapseWatch {
 
     /// Takes the terms of a step; returns a one-line warning, once per run, when it has collapsed.
     pub fn observe(&mut self, terms: Terms) -> Option<String> {
+        let LossParts { consistency, entropy } = terms.parts?;
         let near = (terms.loss - self.log_size).abs() <= NEAR * self.log_size;
         // With one prototype per block ln N_B = 0: the loss is always 0 and means nothing.
         self.near_for = if near && self.log_size > 0.0 { self.near_for + 1 } else { 0 };
@@ -43,7 +44,7 @@ impl CollapseWatch {
             return None;
         }
         self.told = true;
-        let (kind, advice) = if terms.entropy < 0.5 * self.log_size {
+        let (kind, advice) = if entropy < 0.5 * self.log_size {
             (
                 "uniform collapse: every image is assigned evenly to all prototypes",
                 "raise optimizer.base_lr, or lower model.partition_size",
@@ -56,8 +57,8 @@ impl CollapseWatch {
         };
         Some(format!(
             "the loss has stayed at ln(partition size) = {:.3} for {WINDOW} steps (consistency \
-             {:.3}, entropy {:.3}): {kind}; {advice}",
-            self.log_size, terms.consistency, terms.entropy
+             {consistency:.3}, entropy {entropy:.3}): {kind}; {advice}",
+            self.log_size
         ))
     }
 
@@ -88,7 +89,8 @@ mod tests {
 
     fn watch(consistency: f32, entropy: f32, steps: usize) -> Option<String> {
         let mut watch = CollapseWatch::new(512);
-        let terms = Terms { loss: consistency + entropy, consistency, entropy };
+        let parts = Some(LossParts { consistency, entropy });
+        let terms = Terms { loss: consistency + entropy, parts };
         let mut told = (0..steps).filter_map(|_| watch.observe(terms));
         let first = told.next();
         assert_eq!(told.next(), None, "told twice");
@@ -128,7 +130,8 @@ mod tests {
         assert_eq!(watch(6.238, 0.0, WINDOW - 1), None);
         assert_eq!(watch(3.0, 0.5, 500), None);
         let mut single = CollapseWatch::new(1);
-        let zero = Terms { loss: 0.0, consistency: 0.0, entropy: 0.0 };
+        let parts = Some(LossParts { consistency: 0.0, entropy: 0.0 });
+        let zero = Terms { loss: 0.0, parts };
         assert!((0..500).all(|_| single.observe(zero).is_none()));
     }
 }

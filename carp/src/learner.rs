@@ -3,11 +3,15 @@
 use std::io;
 
 use autograd::{Executor, Graph, NonFinite, Phase, Value};
+use tensor::random::Purpose;
 
 use crate::diversity::{self, Diversity};
 use crate::error::{Error, Result};
 use crate::layout;
-use crate::step::{Optimizer, Step, StepConfig, ViewGroup};
+use crate::method::Hooks;
+use crate::optimizer::Optimizer;
+use crate::step::{Step, StepConfig, ViewGroup};
+use crate::step_builder::TeacherMoves;
 use crate::tensor_source::{TensorSource, part_len};
 
 /// Where a step runs.
@@ -16,11 +20,18 @@ pub type Device<'a> = &'a dyn tensor::Device;
 /// A named tensor in PyTorch's layout, as checkpoints hold it.
 pub type NamedTensor = (String, Vec<usize>, Vec<f32>);
 
-/// The terms of the loss in one micro-batch, in nats.
+/// The loss of one micro-batch; CARP's, in nats, is the sum of two terms.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Terms {
-    /// C + H.
+    /// The loss.
     pub loss: f32,
+    /// CARP's terms.
+    pub parts: Option<LossParts>,
+}
+
+/// CARP's terms.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LossParts {
     /// C, the consistency term.
     pub consistency: f32,
     /// H, the entropy term: mean divergence of the blocks' mean assignment from uniform.
@@ -92,17 +103,19 @@ impl Learner {
         &mut self.executor
     }
 
-    /// Draws the student's weights; the teacher starts as a copy of the student, running
-    /// statistics included, and the optimizer's state as zero.
+    /// Draws the student's weights and the method's state; the teacher starts as a copy of the
+    /// student, running statistics included, and the optimizer's state as zero.
     pub fn initialize(&mut self, seed: u64) {
         for state in [&self.step.optimizer_state, &self.step.gradient_sums].into_iter().flatten() {
             let elements = self.executor.graph().shape(*state).elements();
             self.executor.write(*state, &vec![0.0; elements]);
         }
-        for (index, param) in self.step.student.params.all().iter().enumerate() {
-            let elements = self.executor.graph().shape(param.value).elements();
-            let data = self.step.student.params.initial(index, elements, seed);
-            self.executor.write(param.value, &data);
+        let Learner { executor, step, .. } = self;
+        for (params, purpose) in [(&step.student, Purpose::Weights), (&step.state, Purpose::State)] {
+            for (index, param) in params.all().iter().enumerate() {
+                let elements = executor.graph().shape(param.value).elements();
+                executor.write(param.value, &params.drawn(purpose, index, elements, seed));
+            }
         }
         self.copy_student_to_teacher();
     }
@@ -128,31 +141,39 @@ impl Learner {
         self.executor.write(self.step.views[group].images, pixels);
     }
 
-    /// Student, teacher and loss of the written views, with the prototypes in the order of
-    /// `permutation` `[K]`; `step`, from 0, is only for the error.
+    /// The method's work outside of the graph, and the executor that it works with.
+    pub fn method(&mut self) -> (&mut dyn Hooks, &mut Executor) {
+        (&mut *self.step.hooks, &mut self.executor)
+    }
+
+    /// Writes the momentum with which the teacher moves in the forward pass, if it does.
+    pub fn write_forward_momentum(&mut self, momentum: f32) {
+        if self.step.teacher_moves == TeacherMoves::InForward {
+            self.executor.write(self.step.scalars.teacher_momentum, &[momentum]);
+        }
+    }
+
+    /// Networks and loss of the written views; `step`, from 0, is only for the error.
     ///
     /// # Errors
     /// A loss that is not finite: names the first op at fault. A device fault.
-    pub fn forward(&mut self, step: usize, permutation: &[u32]) -> Result<Terms> {
-        self.write_partition(permutation);
+    pub fn forward(&mut self, step: usize) -> Result<Terms> {
         self.executor.run(Phase::Forward)?;
         self.terms(step)
     }
 
-    /// As [`Learner::forward`], with a look at the teacher's features and prototypes.
+    /// As [`Learner::forward`], for CARP with a look at the teacher's features and prototypes.
     ///
     /// # Errors
     /// As [`Learner::forward`]; see [`Diversity::of`].
-    pub fn observed_forward(
-        &mut self,
-        step: usize,
-        permutation: &[u32],
-    ) -> Result<(Terms, Diversity)> {
-        self.write_partition(permutation);
+    pub fn observed_forward(&mut self, step: usize) -> Result<(Terms, Option<Diversity>)> {
+        let Some(partition) = self.step.partition else { return Ok((self.forward(step)?, None)) };
         let [features, embeddings] =
-            self.executor.run_reading(Phase::Forward, self.step.observed)?;
+            self.executor.run_reading(Phase::Forward, partition.observed)?;
         let terms = self.terms(step)?;
         let (dim, block) = (self.config.head.bottleneck, self.config.partition_size);
+        let bits = self.executor.read(partition.permutation);
+        let permutation: Vec<u32> = bits.iter().map(|x| x.to_bits()).collect();
         // Whole blocks of the step's partition, at least one.
         let blocks = (diversity::PROTOTYPES / block).clamp(1, permutation.len() / block);
         let mut prototypes = Vec::with_capacity(blocks * block * dim);
@@ -160,10 +181,11 @@ impl Learner {
             let end = prototypes.len();
             prototypes.resize(end + dim, 0.0);
             let row = row as usize * dim;
-            self.executor.read_part(self.step.prototypes, row, &mut prototypes[end..]);
+            self.executor.read_part(partition.prototypes, row, &mut prototypes[end..]);
         }
         let sizes = (2 * self.config.batch, dim, block);
-        Ok((terms, Diversity::of(&features, &embeddings, &prototypes, sizes)?))
+        let diversity = Diversity::of(&features, &embeddings, &prototypes, sizes)?;
+        Ok((terms, Some(diversity)))
     }
 
     /// Gradients of the last [`Learner::forward`]; `first` starts a new sum. `step` is only for the
@@ -189,9 +211,13 @@ impl Learner {
         Ok(self.executor.run(Phase::Update)?)
     }
 
-    /// Writes the order of the prototypes, `[K]`.
+    /// Writes the order of CARP's prototypes, `[K]`.
+    ///
+    /// # Panics
+    /// If the method is another one.
     pub fn write_partition(&mut self, permutation: &[u32]) {
-        self.executor.write_u32(self.step.permutation, permutation);
+        let partition = self.step.partition.expect("a step of CARP");
+        self.executor.write_u32(partition.permutation, permutation);
     }
 
     /// Writes whether the gradients start a new sum.
@@ -213,12 +239,14 @@ impl Learner {
     }
 
     fn terms(&mut self, step: usize) -> Result<Terms> {
-        let Step { loss, consistency, entropy, .. } = self.step;
-        let [loss, consistency, entropy] =
-            [loss, consistency, entropy].map(|term| self.executor.scalar(term));
+        let loss = self.executor.scalar(self.step.loss);
+        let parts = self.step.partition.map(|partition| LossParts {
+            consistency: self.executor.scalar(partition.consistency),
+            entropy: self.executor.scalar(partition.entropy),
+        });
         self.executor.finish()?;
         if loss.is_finite() {
-            return Ok(Terms { loss, consistency, entropy });
+            return Ok(Terms { loss, parts });
         }
         Err(self.non_finite("the loss is", step, &[Phase::Forward])?)
     }
@@ -306,26 +334,30 @@ impl Learner {
         self.executor.write_part(value, start, &rows);
     }
 
-    /// A tensor of the teacher's backbone in this project's layout, by its name without the prefix
-    /// `teacher.backbone.`.
-    pub fn teacher_backbone(&mut self, name: &str) -> Option<Vec<f32>> {
+    /// A tensor of the backbone to evaluate, the teacher's if there is one, in this project's layout,
+    /// by its name without the prefix `teacher.backbone.` or `student.backbone.`.
+    pub fn backbone(&mut self, name: &str) -> Option<Vec<f32>> {
+        let Step { student, teacher, .. } = &self.step;
+        let (params, prefix) = match teacher.all() {
+            [] => (student.all(), "student.backbone."),
+            all => (all, "teacher.backbone."),
+        };
         let graph = self.executor.graph();
-        let is_it =
-            |value: &Value| graph.info(*value).name.strip_prefix("teacher.backbone.") == Some(name);
-        let value = self.step.teacher.params.all().iter().map(|param| param.value).find(is_it)?;
+        let is_it = |value: &Value| graph.info(*value).name.strip_prefix(prefix) == Some(name);
+        let value = params.iter().map(|param| param.value).find(is_it)?;
         Some(self.executor.read(value))
     }
 
     fn saved_values(&self) -> Vec<Value> {
-        let networks = [&self.step.student, &self.step.teacher];
-        let tensors = networks.into_iter().flat_map(|network| network.params.all());
+        let Step { student, teacher, state, .. } = &self.step;
+        let tensors = [student, teacher, state].into_iter().flat_map(|params| params.all());
         let state = [&self.step.optimizer_state, &self.step.gradient_sums].into_iter().flatten();
         tensors.map(|param| param.value).chain(state.copied()).collect()
     }
 }
 
-/// All that a resumed run needs: student, teacher, optimizer, and with accumulation the sums of
-/// gradients.
+/// All that a resumed run needs: student, teacher, the method's state, optimizer, and with
+/// accumulation the sums of gradients.
 impl TensorSource for Learner {
     fn tensors(&self) -> Vec<(String, Vec<usize>)> {
         let tensor = |value| {

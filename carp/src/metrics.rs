@@ -11,12 +11,14 @@ pub struct Metrics {
     pub step: usize,
     /// Epochs done, as a fraction.
     pub epoch: f64,
-    /// C + H of the micro-batch, in nats.
+    /// The loss of the micro-batch; CARP's is C + H, in nats.
     pub loss: f32,
-    /// C.
-    pub consistency: f32,
-    /// H.
-    pub entropy: f32,
+    /// CARP's C.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub consistency: Option<f32>,
+    /// CARP's H.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entropy: Option<f32>,
     /// Learning rate.
     pub lr: f64,
     /// m of the teacher's moving average.
@@ -25,7 +27,7 @@ pub struct Metrics {
     pub images_per_second: f64,
     /// Share of the step's time spent waiting for its views.
     pub waiting: f64,
-    /// Loss over ln N_B: 1 if pinned there (docs/method.md, 1.5).
+    /// CARP's loss over ln N_B: 1 if pinned there (docs/method.md, 1.5).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub relative_loss: Option<f32>,
     /// Now and then, how varied prototypes and features are.

@@ -68,12 +68,14 @@ impl RunRecord {
     ) -> Option<String> {
         let metrics = self.steps.get(&step);
         if let Some(metrics) = metrics {
+            let parts = terms.parts;
             let pairs = [
-                ("loss", metrics.loss, terms.loss),
-                ("consistency", metrics.consistency, terms.consistency),
-                ("entropy", metrics.entropy, terms.entropy),
+                ("loss", Some(metrics.loss), Some(terms.loss)),
+                ("consistency", metrics.consistency, parts.map(|parts| parts.consistency)),
+                ("entropy", metrics.entropy, parts.map(|parts| parts.entropy)),
             ];
-            if let Some((term, was, is)) = pairs.into_iter().find(|(_, was, is)| was != is) {
+            let mut both = pairs.into_iter().filter_map(|(term, was, is)| Some((term, was?, is?)));
+            if let Some((term, was, is)) = both.find(|(_, was, is)| was != is) {
                 return Some(format!("{term} was {was}, is {is}"));
             }
         }

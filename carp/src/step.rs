@@ -1,48 +1,35 @@
-//! One training step of CARP as a graph (docs/method.md, 1.3 to 1.7).
+//! One training step as a graph (docs/method.md, 1.3 to 1.7).
 //!
-//! Views go through the student, one backbone pass per resolution and one head pass for all of
-//! them; views 0 and 1 through the teacher; the loss compares both over K prototypes inside the
-//! blocks of a random partition; its gradient flows back through the student; the teacher follows
-//! the student's weights from before the update; the optimizer updates the student. The layers
-//! append plain ops; fusion passes merge them into fewer, larger kernels.
+//! The method puts the forward pass together from the views: for CARP, all views go through the
+//! student, one backbone pass per resolution and one head pass for all of them, and views 0 and 1
+//! through the teacher; the loss compares both. What follows is the same for all methods: the loss's
+//! gradient flows back through the student; the teacher follows the student's weights; the optimizer
+//! updates the student. The layers append plain ops; fusion passes merge them into fewer, larger
+//! kernels.
 
-use autograd::{Error, Graph, LossInputs, Passes, Phase, Result, Value};
-use tensor::kernel::AdamW;
+use autograd::{Error, Graph, Passes, Phase, Result, Value};
 
 use crate::conv::ConvChoice;
 use crate::loss::LossVariant;
 use crate::memory_budget::MemoryBudget;
-use crate::nn::{Head, HeadConfig, Params, ResNet, ResNetConfig};
-
-/// The optimizer, with the settings that are constant during a run.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Optimizer {
-    /// Layer-wise adaptive rate scaling, the authors' choice.
-    Lars {
-        /// Momentum.
-        momentum: f32,
-        /// Trust coefficient.
-        eta: f32,
-    },
-    /// Stochastic gradient descent with momentum.
-    Sgd {
-        /// Momentum.
-        momentum: f32,
-    },
-    /// Adam with decoupled weight decay.
-    AdamW(AdamW),
-}
+use crate::method::{Hooks, MethodConfig, Partition};
+pub use crate::networks::ViewGroup;
+use crate::nn::{HeadConfig, Params, ResNetConfig};
+use crate::optimizer::{Optimizer, OptimizerScalars, clipped, optimizer_step};
+use crate::step_builder::{Scalars, Sizes, StepBuilder, TeacherMoves, follow, moving};
 
 /// What determines the graph of a step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StepConfig {
+    /// The method.
+    pub method: MethodConfig,
     /// The backbone.
     pub resnet: ResNetConfig,
     /// The head.
     pub head: HeadConfig,
     /// N_B, prototypes in a block of the partition.
     pub partition_size: usize,
-    /// How much of the loss is fused.
+    /// How much of CARP's loss is fused.
     pub loss_variant: LossVariant,
     /// Fusion passes to apply: see [`LossVariant::limit`].
     pub passes: Passes,
@@ -50,112 +37,42 @@ pub struct StepConfig {
     pub conv: ConvChoice,
     /// B, images in a micro-batch.
     pub batch: usize,
+    /// Images of the data set, for methods that keep something of each; 0 if it is not open.
+    pub images: usize,
     /// Side of each square view, in pixels; views 0 and 1 are the global ones.
     pub view_sizes: Vec<usize>,
     /// Micro-batches per update.
     pub accumulation: usize,
     /// The optimizer.
     pub optimizer: Optimizer,
+    /// The learning rate of 1-D tensors, as a share of the others'.
+    pub vector_lr: f32,
+    /// Most norm of each tensor's gradient; 0 is no bound.
+    pub clip_norm: f32,
     /// Most bytes of the step's arena: see [`planned_step`](crate::learner::planned_step).
     pub memory_budget: MemoryBudget,
 }
 
-/// Backbone, head and their tensors.
-pub struct Network {
-    backbone: ResNet,
-    head: Head,
-    /// All tensors, named `student.backbone.*`, `student.head.*` (or `teacher.`).
-    pub params: Params,
-}
-
-impl Network {
-    fn new(graph: &mut Graph, role: &str, trained: bool, config: &StepConfig) -> Network {
-        let mut params = Params::new(trained);
-        graph.scope(role, |graph| {
-            let backbone =
-                graph.scope("backbone", |graph| ResNet::new(graph, &mut params, &config.resnet));
-            let features = config.resnet.features();
-            let head =
-                graph.scope("head", |graph| Head::new(graph, &mut params, features, &config.head));
-            Network { backbone, head, params }
-        })
-    }
-
-    /// All tensors but the running statistics: those of more than one dimension, which decay, come
-    /// first, so that one kernel can update each kind.
-    fn trained(&self, graph: &Graph) -> Vec<Value> {
-        let mut weights: Vec<Value> = self.params.weights().map(|param| param.value).collect();
-        weights.sort_by_key(|&weight| graph.shape(weight).len() < 2);
-        weights
-    }
-
-    /// Groups of images, one per resolution, to features and embeddings of all rows in order.
-    fn forward(&self, graph: &mut Graph, role: &str, groups: &[Value]) -> Result<[Value; 2]> {
-        graph.scope(role, |graph| {
-            let features = graph.scope("backbone", |graph| {
-                let parts = groups
-                    .iter()
-                    .map(|&images| self.backbone.forward(graph, images, true))
-                    .collect::<Result<Vec<_>>>()?;
-                graph.concat_rows(&parts)
-            })?;
-            let embeddings = graph.scope("head", |g| self.head.embed(g, features, true))?;
-            Ok([features, embeddings])
-        })
-    }
-}
-
-/// Consecutive views of one size, which pass through the backbone together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ViewGroup {
-    /// Images `[count*B,S,S,C]`, view by view.
-    pub images: Value,
-    /// First view of the group.
-    pub first: usize,
-    /// Number of views.
-    pub count: usize,
-    /// S.
-    pub size: usize,
-}
-
-/// Settings of a step. The caller writes `keep` before each backward pass, the others before each
-/// update; all are `[1]` but `correction`.
-#[derive(Clone, Copy, Debug)]
-pub struct Scalars {
-    /// Learning rate.
-    pub lr: Value,
-    /// Weight decay of tensors with more than one dimension; others have none.
-    pub weight_decay: Value,
-    /// m of the teacher's moving average.
-    pub teacher_momentum: Value,
-    /// With accumulation: 0 in the first micro-batch of an update, 1 in the others.
-    pub keep: Value,
-    /// With AdamW: 1 - beta1^t and 1 - beta2^t, `[2]`.
-    pub correction: Value,
-}
-
 /// Handles to all values that the caller of a step reads and writes.
 pub struct Step {
-    /// The trained network.
-    pub student: Network,
-    /// Its moving average.
-    pub teacher: Network,
+    /// The trained network's tensors, named `student.*`.
+    pub student: Params,
+    /// Those of its moving average, named `teacher.*`; none in a method without one.
+    pub teacher: Params,
+    /// The method's own tensors, named `state.*`.
+    pub state: Params,
     /// Input: the views.
     pub views: Vec<ViewGroup>,
-    /// Input: the random order of the prototypes, `[K]` of u32.
-    pub permutation: Value,
     /// Input: the settings of the step.
     pub scalars: Scalars,
-    /// C + H of the micro-batch.
+    /// The loss of the micro-batch.
     pub loss: Value,
-    /// C, the consistency term.
-    pub consistency: Value,
-    /// H, the entropy term.
-    pub entropy: Value,
-    /// The teacher's features `[2*B,F]` and embeddings `[2*B,D]`: temporary.
-    pub observed: [Value; 2],
-    /// The teacher's prototypes, `[K,D]`.
-    pub prototypes: Value,
+    /// What only CARP has.
+    pub partition: Option<Partition>,
+    /// The method's work outside of the graph.
+    pub hooks: Box<dyn Hooks>,
+    /// Where the teacher moves.
+    pub teacher_moves: TeacherMoves,
     /// The optimizer's state, named `optimizer.*`, initially zero.
     pub optimizer_state: Vec<Value>,
     /// With accumulation: the sums of gradients, named `gradient.*`.
@@ -164,11 +81,11 @@ pub struct Step {
 
 impl Step {
     /// Builds the graph of a step. Its `Forward` phase ends with the loss; `Update` holds the ops of
-    /// the teacher and the optimizer.
+    /// the optimizer, and of the teacher unless it moves in the forward pass.
     ///
     /// # Errors
-    /// Fewer than two views, a partition size of 0 or above K, views too small for the backbone, a
-    /// batch too small for batch norm.
+    /// Fewer than two views, views too small for the backbone, a batch too small for batch norm, sizes
+    /// that the method refuses.
     pub fn new(config: &StepConfig) -> Result<(Graph, Step)> {
         if config.view_sizes.len() < 2 || config.accumulation == 0 {
             let detail = format!(
@@ -178,34 +95,15 @@ impl Step {
             );
             return Err(Error::setting("carp_step", detail));
         }
-        let mut graph = Graph::new();
+        let mut builder = StepBuilder::new(config.sizes());
+        let built = config.method.build(&mut builder)?;
+        let StepBuilder { mut graph, student, teacher, state, .. } = builder;
+        let StepBuilder { views, scalars, teacher_moves, frozen, afterwards, .. } = builder;
         let g = &mut graph;
-        let student = Network::new(g, "student", true, config);
-        let teacher = Network::new(g, "teacher", false, config);
-        let views = view_inputs(g, config);
-        let permutation = g.input_u32("permutation", [config.head.prototypes]);
-        let scalars = Scalars {
-            lr: g.input("lr", [1]),
-            weight_decay: g.input("weight_decay", [1]),
-            teacher_momentum: g.input("teacher_momentum", [1]),
-            keep: g.input("keep", [1]),
-            correction: g.input("correction", [2]),
-        };
-
-        let images: Vec<Value> = views.iter().map(|group| group.images).collect();
-        let teacher_images = teacher_views(g, config, &views)?;
-        let observed = teacher.forward(g, "teacher", &teacher_images)?;
-        let [_, embeddings] = student.forward(g, "student", &images)?;
-        let inputs = LossInputs {
-            teacher: observed[1],
-            student: embeddings,
-            student_prototypes: student.head.weight_v,
-            teacher_prototypes: teacher.head.weight_v,
-            permutation,
-        };
-        let terms = g.scope("loss", |g| g.carp_loss(inputs, config.partition_size))?;
-        for term in [terms.loss, terms.consistency, terms.entropy] {
-            g.keep(term);
+        g.keep(built.loss);
+        if let Some(partition) = built.partition {
+            g.keep(partition.consistency);
+            g.keep(partition.entropy);
         }
         if let Some(algorithm) = config.conv.forced() {
             g.convolve_by(algorithm);
@@ -213,41 +111,43 @@ impl Step {
         let passes = config.loss_variant.limit(&config.passes);
         g.fuse(&passes);
 
-        let weights = student.trained(g);
+        let weights = trained(g, &student, &teacher);
         let share = 1.0 / config.accumulation as f32;
         let seed = g.in_phase(Phase::Backward, |g| g.fill([1], share));
         let mut grads = Vec::new();
-        for (&weight, grad) in weights.iter().zip(g.backward(&[(terms.loss, seed)], &weights)?) {
+        for (&weight, grad) in weights.iter().zip(g.backward(&[(built.loss, seed)], &weights)?) {
             let grad = grad.ok_or_else(|| {
                 let name = &g.info(weight).name;
                 Error::setting("carp_step", format!("{name} does not reach the loss"))
             })?;
             grads.push(accumulated(g, config, scalars.keep, weight, grad)?);
         }
+        g.in_phase(Phase::Backward, |g| afterwards.into_iter().try_for_each(|append| append(g)))?;
 
         let optimizer_state = g.in_phase(Phase::Update, |g| -> Result<_> {
-            g.scope("ema", |g| {
-                for (&student, teacher) in weights.iter().zip(teacher.trained(g)) {
-                    g.ema(scalars.teacher_momentum, student, teacher)?;
-                }
-                Ok(())
+            let ema = |g: &mut Graph, place| match place == teacher_moves {
+                true => follow(g, scalars.teacher_momentum, &student, &teacher),
+                false => Ok(()),
+            };
+            ema(g, TeacherMoves::BeforeOptimizer)?;
+            let state = g.scope("optimizer", |g| {
+                updates(g, config, &scalars, &frozen, weights.iter().zip(&grads))
             })?;
-            g.scope("optimizer", |g| updates(g, config.optimizer, &scalars, &weights, &grads))
+            ema(g, TeacherMoves::AfterOptimizer)?;
+            Ok(state)
         })?;
         g.fuse(&passes);
 
-        let autograd::LossTerms { loss, consistency, entropy } = terms;
         let step = Step {
-            observed,
-            prototypes: teacher.head.weight_v,
             student,
             teacher,
+            state,
             views,
-            permutation,
             scalars,
-            loss,
-            consistency,
-            entropy,
+            loss: built.loss,
+            partition: built.partition,
+            hooks: built.hooks,
+            teacher_moves,
             optimizer_state,
             gradient_sums: if config.accumulation > 1 { grads } else { Vec::new() },
         };
@@ -256,43 +156,36 @@ impl Step {
 
     /// Pairs (student, teacher) of all tensors, running statistics included.
     pub fn pairs(&self) -> impl Iterator<Item = (Value, Value)> + '_ {
-        let teacher = self.teacher.params.all().iter();
-        self.student.params.all().iter().zip(teacher).map(|(s, t)| (s.value, t.value))
+        let teacher = self.teacher.all().iter();
+        self.student.all().iter().zip(teacher).map(|(s, t)| (s.value, t.value))
     }
 }
 
-/// One input per run of consecutive views of one size.
-fn view_inputs(graph: &mut Graph, config: &StepConfig) -> Vec<ViewGroup> {
-    let mut groups = Vec::new();
-    let mut first = 0;
-    for run in config.view_sizes.chunk_by(|a, b| a == b) {
-        let (count, size) = (run.len(), run[0]);
-        let shape = [count * config.batch, size, size, config.resnet.in_channels];
-        let images = graph.input(&format!("views.{first}"), shape);
-        groups.push(ViewGroup { images, first, count, size });
-        first += count;
-    }
-    groups
-}
-
-/// Views 0 and 1, taken from the groups.
-fn teacher_views(
-    graph: &mut Graph,
-    config: &StepConfig,
-    groups: &[ViewGroup],
-) -> Result<Vec<Value>> {
-    let mut missing = 2;
-    let mut images = Vec::new();
-    for group in groups {
-        let count = group.count.min(missing);
-        if count == group.count {
-            images.push(group.images);
-        } else if count > 0 {
-            images.push(graph.slice_rows(group.images, 0, count * config.batch)?);
+impl StepConfig {
+    fn sizes(&self) -> Sizes<'_> {
+        Sizes {
+            resnet: self.resnet,
+            head: self.head,
+            partition_size: self.partition_size,
+            batch: self.batch,
+            view_sizes: &self.view_sizes,
+            epoch_images: self.images / self.batch.max(1) * self.batch,
+            images: self.images,
         }
-        missing -= count;
     }
-    Ok(images)
+}
+
+/// All weights, in an order in which each of these lies in one piece: those of more than one
+/// dimension, which decay; the others; and of both those that the teacher has, too.
+fn trained(graph: &Graph, student: &Params, teacher: &Params) -> Vec<Value> {
+    let moving = moving(graph, student, teacher);
+    let is_alone = |value: &Value| !moving.iter().any(|(student, _)| student == value);
+    let alone: Vec<Value> =
+        student.weights().map(|param| param.value).filter(is_alone).collect();
+    let (vectors, matrices): (Vec<Value>, Vec<Value>) =
+        alone.into_iter().partition(|&weight| graph.shape(weight).len() < 2);
+    let moving = moving.into_iter().map(|(student, _)| student);
+    matrices.into_iter().chain(moving).chain(vectors).collect()
 }
 
 /// The gradient itself, or with accumulation its running sum.
@@ -313,72 +206,35 @@ fn accumulated(
     Ok(sum)
 }
 
-/// The settings of one tensor's update.
-#[derive(Clone, Copy, Debug)]
-pub struct OptimizerScalars {
-    /// Learning rate.
-    pub lr: Value,
-    /// Weight decay.
-    pub weight_decay: Value,
-    /// With AdamW: as in [`Scalars`].
-    pub correction: Value,
-}
-
 /// The optimizer's ops. Weight decay and LARS's scaling apply only to tensors with more than one
 /// dimension (docs/method.md, 1.8).
-fn updates(
+fn updates<'a>(
     graph: &mut Graph,
-    optimizer: Optimizer,
+    config: &StepConfig,
     scalars: &Scalars,
-    weights: &[Value],
-    grads: &[Value],
+    frozen: &[(Value, Value)],
+    weights: impl Iterator<Item = (&'a Value, &'a Value)>,
 ) -> Result<Vec<Value>> {
     let no_decay = graph.input("no_decay", [1]);
-    let Scalars { lr, correction, .. } = *scalars;
+    let Scalars { lr, weight_decay, correction, .. } = *scalars;
+    let vector_lr = if config.vector_lr == 1.0 { lr } else { graph.scale(lr, config.vector_lr) };
     let mut state = Vec::new();
-    for (&weight, &grad) in weights.iter().zip(grads) {
+    for (&weight, &grad) in weights {
         let is_matrix = graph.shape(weight).len() > 1;
-        let weight_decay = if is_matrix { scalars.weight_decay } else { no_decay };
+        let (mut lr, mut weight_decay) =
+            if is_matrix { (lr, weight_decay) } else { (vector_lr, no_decay) };
+        let mut grad = grad;
+        if config.clip_norm > 0.0 {
+            grad = clipped(graph, grad, config.clip_norm)?;
+        }
+        // Without rate, decay and gradient, neither weight nor momentum moves.
+        if let Some(&(_, moves)) = frozen.iter().find(|(value, _)| *value == weight) {
+            lr = graph.mul(lr, moves)?;
+            weight_decay = graph.mul(weight_decay, moves)?;
+            grad = graph.scale_by(moves, grad)?;
+        }
         let scalars = OptimizerScalars { lr, weight_decay, correction };
-        optimizer_step(graph, optimizer, scalars, weight, grad, &mut state)?;
+        optimizer_step(graph, config.optimizer, scalars, weight, grad, &mut state)?;
     }
     Ok(state)
-}
-
-/// Updates one tensor, and appends its optimizer state to `state`: named `momentum.*`, or `first.*`
-/// and `second.*`, initially zero. LARS does not scale 1-D tensors: they take a plain SGD step.
-///
-/// # Errors
-/// A gradient of another shape.
-pub fn optimizer_step(
-    graph: &mut Graph,
-    optimizer: Optimizer,
-    scalars: OptimizerScalars,
-    weight: Value,
-    grad: Value,
-    state: &mut Vec<Value>,
-) -> Result<()> {
-    let info = graph.info(weight);
-    let (name, shape) = (info.name.clone(), info.shape);
-    let OptimizerScalars { lr, weight_decay, correction } = scalars;
-    let settings = (lr, weight_decay);
-    let mut buffer = |graph: &mut Graph, kind: &str| {
-        let buffer = graph.state(&format!("{kind}.{name}"), shape);
-        state.push(buffer);
-        buffer
-    };
-    match optimizer {
-        Optimizer::Lars { momentum, eta } if shape.len() > 1 => {
-            let momentum_buffer = buffer(graph, "momentum");
-            graph.lars((momentum, eta), settings, grad, weight, momentum_buffer)
-        }
-        Optimizer::Lars { momentum, .. } | Optimizer::Sgd { momentum } => {
-            let momentum_buffer = buffer(graph, "momentum");
-            graph.sgd(momentum, settings, grad, weight, momentum_buffer)
-        }
-        Optimizer::AdamW(adamw) => {
-            let moments = (buffer(graph, "first"), buffer(graph, "second"));
-            graph.adamw(adamw, (lr, weight_decay, correction), grad, weight, moments)
-        }
-    }
 }

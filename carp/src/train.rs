@@ -1,6 +1,7 @@
 //! The training loop (docs/method.md, 1.7).
 
 use std::path::Path;
+use std::sync::Mutex;
 use std::time::Instant;
 
 use crate::anomaly::find_op;
@@ -39,6 +40,13 @@ pub enum TrainEvent<'a> {
         step: usize,
         /// Fraction of queries classified correctly.
         accuracy: f64,
+    },
+    /// A part of the method's work before an epoch is done.
+    EpochWork {
+        /// How much.
+        done: usize,
+        /// Of how much.
+        all: usize,
     },
     /// A step is done.
     Step(&'a Metrics),
@@ -97,7 +105,7 @@ pub fn train(
     mut folder: RunFolder,
     resume: Option<Checkpoint>,
     stop: &dyn Fn() -> bool,
-    show: &mut dyn FnMut(TrainEvent),
+    show: &mut (dyn FnMut(TrainEvent) + Send),
 ) -> Result<Outcome> {
     let outcome = run(&mut trainer, monitor, &mut folder, resume, stop, show);
     match outcome {
@@ -117,7 +125,7 @@ fn run(
     folder: &mut RunFolder,
     resume: Option<Checkpoint>,
     stop: &dyn Fn() -> bool,
-    show: &mut dyn FnMut(TrainEvent),
+    show: &mut (dyn FnMut(TrainEvent) + Send),
 ) -> Result<Outcome> {
     let config = trainer.config();
     let data = Fingerprint::of(trainer.splits())?;
@@ -128,7 +136,7 @@ fn run(
     }
     let mut measure = |learner: &mut Learner| {
         let monitor = monitor.as_mut();
-        monitor.map(|monitor| monitor.knn(&mut |name| learner.teacher_backbone(name))).transpose()
+        monitor.map(|monitor| monitor.knn(&mut |name| learner.backbone(name))).transpose()
     };
     // The initial weights are a function of the seed: a resumed run measures them anew.
     let knn_before = measure(trainer.learner())?;
@@ -157,10 +165,10 @@ fn run(
             }
         }
         let start = Instant::now();
+        start_epoch(trainer, step, show)?;
         let batch = pipeline.next_batch()?;
         let (terms, diversity) = if step.is_multiple_of(OBSERVED_EVERY) {
-            let (terms, diversity) = trainer.observed_step(step, batch)?;
-            (terms, Some(diversity))
+            trainer.observed_step(step, batch)?
         } else {
             (trainer.step(step, batch)?, None)
         };
@@ -225,6 +233,22 @@ fn run(
     };
     folder.write_result(&result)?;
     Ok(Outcome::Finished(result))
+}
+
+/// The method's work before an epoch, shown.
+///
+/// # Errors
+/// As [`Trainer::start_epoch`].
+fn start_epoch(
+    trainer: &mut Trainer,
+    step: usize,
+    show: &mut (dyn FnMut(TrainEvent) + Send),
+) -> Result<()> {
+    let show = Mutex::new(show);
+    let tell = |done, all| {
+        (show.lock().expect("showing does not panic"))(TrainEvent::EpochWork { done, all });
+    };
+    trainer.start_epoch(step, datasets::Progress::new(&tell))
 }
 
 /// Fails if a number is not finite: it would overwrite the last good checkpoint.

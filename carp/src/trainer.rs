@@ -1,20 +1,22 @@
 //! A run in progress, step by step (docs/method.md, 1.7).
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use autograd::Phase;
 use datasets::Splits;
-use tensor::random::{Purpose, Stream};
 
 use crate::checkpoint::{Progress, weights_sha256};
 use crate::config::Config;
 use crate::diversity::Diversity;
 use crate::error::{Error, Result};
 use crate::learner::{Device, Learner, Terms, UpdateSettings};
+use crate::method::{EpochStart, Moment};
 use crate::metrics::Metrics;
 use crate::pipeline::{Batch, Pipeline, PipelineConfig};
 use crate::schedule::Cosine;
+use crate::step::StepConfig;
 
 /// Learning rate, weight decay and teacher momentum over the steps of a run.
 struct Schedules {
@@ -43,11 +45,11 @@ impl Schedules {
 pub struct Trainer<'a> {
     config: &'a Config,
     splits: Splits,
+    device: Device<'a>,
     learner: Learner,
     schedules: Schedules,
     steps: usize,
     steps_per_epoch: usize,
-    permutation: Vec<u32>,
 }
 
 impl<'a> Trainer<'a> {
@@ -55,7 +57,7 @@ impl<'a> Trainer<'a> {
     ///
     /// # Errors
     /// Data that cannot be read, or settings that do not fit together or to the data.
-    pub fn new(config: &'a Config, device: Device) -> Result<Trainer<'a>> {
+    pub fn new(config: &'a Config, device: Device<'a>) -> Result<Trainer<'a>> {
         let mut trainer = Trainer::planned(config, device)?;
         trainer.initialize();
         Ok(trainer)
@@ -66,9 +68,9 @@ impl<'a> Trainer<'a> {
     ///
     /// # Errors
     /// As [`Trainer::new`].
-    pub fn planned(config: &'a Config, device: Device) -> Result<Trainer<'a>> {
+    pub fn planned(config: &'a Config, device: Device<'a>) -> Result<Trainer<'a>> {
         let splits = config.data.open(config.seed)?;
-        let step_config = config.step();
+        let step_config = StepConfig { images: splits.pretrain.len(), ..config.step() };
         let batch = step_config.batch;
         let steps_per_epoch = splits.pretrain.len() / batch;
         if steps_per_epoch == 0 {
@@ -81,8 +83,7 @@ impl<'a> Trainer<'a> {
         let learner = Learner::new(&step_config, device)?;
         let steps = config.train.epochs * steps_per_epoch;
         let schedules = Schedules::new(config, steps, steps_per_epoch);
-        let permutation = vec![0; config.model.prototypes];
-        Ok(Trainer { config, splits, learner, schedules, steps, steps_per_epoch, permutation })
+        Ok(Trainer { config, splits, device, learner, schedules, steps, steps_per_epoch })
     }
 
     /// Draws the initial weights.
@@ -94,17 +95,17 @@ impl<'a> Trainer<'a> {
     ///
     /// # Errors
     /// Those of the device.
-    pub fn on(&self, device: Device) -> Result<Trainer<'a>> {
+    pub fn on(&self, device: Device<'a>) -> Result<Trainer<'a>> {
         let config = self.config;
         let schedules = Schedules::new(config, self.steps, self.steps_per_epoch);
         Ok(Trainer {
             config,
             splits: self.splits.clone(),
+            device,
             learner: self.learner.on(device)?,
             schedules,
             steps: self.steps,
             steps_per_epoch: self.steps_per_epoch,
-            permutation: vec![0; config.model.prototypes],
         })
     }
 
@@ -138,19 +139,26 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// Threads that cannot be started.
     pub fn pipeline(&self, first_step: usize) -> Result<Pipeline> {
-        Pipeline::start(
-            Arc::clone(&self.splits.pretrain),
-            self.config.views.views(),
-            PipelineConfig {
-                seed: self.config.seed,
-                batch: self.config.train.batch_size,
-                partial: false,
-                first_step,
-                steps: self.steps,
-                ahead: self.config.train.prefetch,
-                threads: self.config.threads(),
-            },
-        )
+        batches(self.config, &self.splits, first_step..self.steps)
+    }
+
+    /// What the method does before the epoch that begins with this step, if one does: call it before
+    /// the step. `progress` is told how much of it is done.
+    ///
+    /// # Errors
+    /// Data that cannot be read, or a device fault.
+    pub fn start_epoch(&mut self, step: usize, progress: datasets::Progress) -> Result<()> {
+        if !step.is_multiple_of(self.steps_per_epoch) {
+            return Ok(());
+        }
+        let (at, device, transform) = (self.at(step), self.device, self.config.eval_transform());
+        let epoch = step..step + self.steps_per_epoch;
+        let Trainer { config, splits, learner, .. } = self;
+        let pipeline = &|| batches(config, splits, epoch.clone());
+        let (hooks, executor) = learner.method();
+        let (data, transform) = (&splits.pretrain, &transform);
+        let run = EpochStart { at, executor, device, data, transform, pipeline, progress };
+        hooks.start_epoch(run)
     }
 
     /// One step on a batch: docs/method.md, 1.7.
@@ -158,26 +166,31 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// A loss that is not finite, or a device fault.
     pub fn step(&mut self, step: usize, batch: &Batch) -> Result<Terms> {
-        self.write_views(batch);
-        self.draw_partition(step);
-        let terms = self.learner.forward(step, &self.permutation)?;
-        self.backward_and_update(step)?;
+        self.write_forward(step, batch);
+        let terms = self.learner.forward(step)?;
+        self.finish_step(step, batch)?;
         Ok(terms)
     }
 
-    /// As [`Trainer::step`], with a look at the teacher's features and prototypes on the way.
+    /// As [`Trainer::step`], for CARP with a look at the teacher's features and prototypes on the way.
     ///
     /// # Errors
     /// As [`Trainer::step`].
-    pub fn observed_step(&mut self, step: usize, batch: &Batch) -> Result<(Terms, Diversity)> {
-        self.write_views(batch);
-        self.draw_partition(step);
-        let observed = self.learner.observed_forward(step, &self.permutation)?;
-        self.backward_and_update(step)?;
+    pub fn observed_step(
+        &mut self,
+        step: usize,
+        batch: &Batch,
+    ) -> Result<(Terms, Option<Diversity>)> {
+        self.write_forward(step, batch);
+        let observed = self.learner.observed_forward(step)?;
+        self.finish_step(step, batch)?;
         Ok(observed)
     }
 
-    fn backward_and_update(&mut self, step: usize) -> Result<()> {
+    fn finish_step(&mut self, step: usize, batch: &Batch) -> Result<()> {
+        let at = self.at(step);
+        let (hooks, executor) = self.learner.method();
+        hooks.after_forward(at, &batch.samples, executor);
         self.learner.backward(step, self.starts_sum(step))?;
         if self.ends_sum(step) {
             self.learner.update(self.update_settings(step))?;
@@ -187,9 +200,7 @@ impl<'a> Trainer<'a> {
 
     /// Writes all that [`Trainer::step`] writes and runs nothing; returns the phases that it runs.
     pub(crate) fn prepare(&mut self, step: usize, batch: &Batch) -> &'static [Phase] {
-        self.write_views(batch);
-        self.draw_partition(step);
-        self.learner.write_partition(&self.permutation);
+        self.write_forward(step, batch);
         self.learner.write_accumulation(self.starts_sum(step));
         if !self.ends_sum(step) {
             return &[Phase::Forward, Phase::Backward];
@@ -198,10 +209,21 @@ impl<'a> Trainer<'a> {
         &[Phase::Forward, Phase::Backward, Phase::Update]
     }
 
-    fn write_views(&mut self, batch: &Batch) {
+    /// Writes all that the forward pass reads.
+    fn write_forward(&mut self, step: usize, batch: &Batch) {
         for (group, pixels) in batch.groups.iter().enumerate() {
             self.learner.write_group(group, pixels);
         }
+        let at = self.at(step);
+        let (hooks, executor) = self.learner.method();
+        hooks.before_forward(at, &batch.samples, executor);
+        // Once per update, as everywhere.
+        let momentum = self.update_settings(step).teacher_momentum;
+        self.learner.write_forward_momentum(if self.starts_sum(step) { momentum } else { 1.0 });
+    }
+
+    fn at(&self, step: usize) -> Moment {
+        Moment { seed: self.config.seed, step, steps_per_epoch: self.steps_per_epoch }
     }
 
     /// Micro-batches accumulate gradients until an update: whether this is the first one.
@@ -232,19 +254,19 @@ impl<'a> Trainer<'a> {
         elapsed: Duration,
         waited: Duration,
     ) -> Metrics {
-        let Terms { loss, consistency, entropy } = terms;
+        let Terms { loss, parts } = terms;
         let seconds = elapsed.as_secs_f64();
         Metrics {
             step: step + 1,
             epoch: (step + 1) as f64 / self.steps_per_epoch as f64,
             loss,
-            consistency,
-            entropy,
+            consistency: parts.map(|parts| parts.consistency),
+            entropy: parts.map(|parts| parts.entropy),
             lr: self.schedules.lr.at(step),
             teacher_momentum: self.schedules.teacher_momentum.at(step),
             images_per_second: self.config.train.batch_size as f64 / seconds,
             waiting: waited.as_secs_f64() / seconds,
-            relative_loss: self.relative_loss(loss),
+            relative_loss: parts.and_then(|_| self.relative_loss(loss)),
             diversity: None,
             digest: None,
         }
@@ -266,13 +288,21 @@ impl<'a> Trainer<'a> {
         let per_epoch = self.steps_per_epoch.div_ceil(accumulation);
         step / self.steps_per_epoch * per_epoch + step % self.steps_per_epoch / accumulation
     }
+}
 
-    /// The order of the prototypes, a new uniform permutation for every micro-batch.
-    fn draw_partition(&mut self, step: usize) {
-        for (place, index) in (0..).zip(&mut self.permutation) {
-            *index = place;
-        }
-        Stream::new(self.config.seed, Purpose::Partition, 0, step as u64)
-            .shuffle(&mut self.permutation);
-    }
+/// Batches for these steps.
+fn batches(config: &Config, splits: &Splits, steps: Range<usize>) -> Result<Pipeline> {
+    Pipeline::start(
+        Arc::clone(&splits.pretrain),
+        config.views.views(),
+        PipelineConfig {
+            seed: config.seed,
+            batch: config.train.batch_size,
+            partial: false,
+            first_step: steps.start,
+            steps: steps.end,
+            ahead: config.train.prefetch,
+            threads: config.threads(),
+        },
+    )
 }

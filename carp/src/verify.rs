@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use autograd::RecordedOp;
+use datasets::Progress;
 
 use crate::error::Result;
 use crate::learner::Device;
@@ -56,6 +57,7 @@ pub fn verify(
     let mut pipeline = trainer.pipeline(range.start)?;
     let (mut start, mut before) = (range.start, Vec::new());
     for step in range.clone() {
+        trainer.start_epoch(step, Progress::none())?;
         if step == range.start || trainer.starts_sum(step) {
             start = step;
             trainer.learner().copy_state(&mut before);

@@ -250,7 +250,8 @@ fn training_with_any_variant_gives_the_same_curve() {
                     learner.write_group(index, &pixels);
                 }
                 random.shuffle(&mut order);
-                let terms = learner.forward(number, &order).unwrap();
+                learner.write_partition(&order);
+                let terms = learner.forward(number).unwrap();
                 learner.backward(number, true).unwrap();
                 let settings =
                     UpdateSettings { lr: 0.6, weight_decay: 1e-6, teacher_momentum: 0.95, number };

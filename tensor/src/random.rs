@@ -26,6 +26,10 @@ pub enum Purpose {
     Evaluation = 6,
     /// Test inputs.
     Test = 7,
+    /// Initial queues and words of a method; the index is the tensor's place among them.
+    State = 8,
+    /// What a method samples during a run: centroids, negatives, positions.
+    Sample = 9,
 }
 
 /// A stream of random numbers.

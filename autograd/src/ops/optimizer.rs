@@ -24,13 +24,14 @@ impl Graph {
         Ok(())
     }
 
-    /// `teacher = m teacher + (1 - m) student`, with the scalar `m`.
+    /// `teacher = m teacher + (1 - m) student`, with the scalar `m`. No gradient passes through.
     ///
     /// # Errors
     /// If the shapes differ.
     pub fn ema(&mut self, m: Value, student: Value, teacher: Value) -> Result<()> {
         self.same_shape("ema", student, teacher)?;
         self.push_node(Kernel::Ema, &[m, student], &[teacher]);
+        self.detached.push(teacher);
         Ok(())
     }
 

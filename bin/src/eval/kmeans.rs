@@ -8,7 +8,7 @@ use carp::error::Result;
 use clap::{Args, ValueEnum};
 use evaluations::all::Protocol;
 use evaluations::clustering::{ClusteringOptions, evaluate, sheet};
-use evaluations::kmeans::{KmeansOptions, Start};
+use carp::kmeans::{KmeansOptions, Start};
 use evaluations::picture_sheet::{check_ending, draw};
 use evaluations::ranking::KEPT;
 

@@ -3,7 +3,7 @@
 use autograd::{Shape, Value};
 use carp::error::Result;
 use carp::learner::Device;
-use evaluations::kmeans::spherical_kmeans_from;
+use carp::kmeans::spherical_kmeans_from;
 use methods::deepcluster_v2::{self, Head};
 use methods::pcl_v2::{self, Prototypes};
 use methods::{

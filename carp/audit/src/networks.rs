@@ -7,8 +7,10 @@ use carp::layout;
 use carp::learner::{Device, Learner, UpdateSettings};
 use carp::loss::LossVariant;
 use carp::memory_budget::MemoryBudget;
+use carp::method::MethodConfig;
 use carp::nn::{HeadConfig, Params, ResNet, ResNetConfig};
-use carp::step::{Optimizer, StepConfig};
+use carp::optimizer::Optimizer;
+use carp::step::StepConfig;
 
 use crate::file::{Array, Inputs, Numbers, Outputs};
 
@@ -198,6 +200,7 @@ fn step_config(inputs: &Inputs) -> Result<StepConfig> {
         view_sizes.push(h);
     }
     Ok(StepConfig {
+        method: MethodConfig::Carp,
         resnet,
         head: HeadConfig {
             hidden: inputs.count("hidden")?,
@@ -209,9 +212,12 @@ fn step_config(inputs: &Inputs) -> Result<StepConfig> {
         passes: Passes::all(),
         conv: ConvChoice::Auto,
         batch,
+        images: 0,
         view_sizes,
         accumulation: 1,
         optimizer,
+        vector_lr: 1.0,
+        clip_norm: 0.0,
         memory_budget: MemoryBudget(None),
     })
 }
@@ -249,10 +255,12 @@ fn run_steps(
             );
             return Err(inputs.invalid(&detail));
         }
-        let terms = learner.forward(t, &permutation)?;
+        learner.write_partition(&permutation);
+        let terms = learner.forward(t)?;
+        let parts = terms.parts.expect("CARP's");
         loss.push(terms.loss);
-        consistency.push(terms.consistency);
-        entropy.push(terms.entropy);
+        consistency.push(parts.consistency);
+        entropy.push(parts.entropy);
         learner.backward(t, true)?;
         learner.update(UpdateSettings {
             lr: schedules.lr[t] as f32,

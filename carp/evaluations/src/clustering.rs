@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use carp::error::{Error, Result};
+use carp::kmeans::{KmeansOptions, Start, kmeans, nearest_centroids};
 use datasets::{Dataset, Progress};
 use rayon::prelude::*;
 use serde::Serialize;
@@ -11,10 +12,8 @@ use tensor::cpu::reduce::dot;
 use tensor::random::{Purpose, Stream};
 
 use super::clustering_scores::{ClusteringScores, scores_and_match};
-use super::kmeans::{kmeans, nearest_centroids};
 use crate::confusion::{Confusion, as_classes};
 use crate::features::{ClassIds, FeatureSet};
-use crate::kmeans_options::{KmeansOptions, Start};
 use crate::picture_sheet::{Frame, Picture, Row, evenly_spaced};
 
 /// Rows that one task adds up.

@@ -11,7 +11,7 @@ use autograd::{Executor, Graph, Passes, Phase, Value, cross_entropy_index};
 use carp::error::{Error, Result};
 use carp::learner::Device;
 use carp::nn::{Init, Params};
-use carp::step::{Optimizer, OptimizerScalars, optimizer_step};
+use carp::optimizer::{Optimizer, OptimizerScalars, optimizer_step};
 
 /// Standard deviation of the initial weights; biases start at 0 (docs/method.md, section 2).
 const INIT_STD: f32 = 0.01;

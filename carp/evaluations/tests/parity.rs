@@ -10,7 +10,7 @@ use evaluations::clustering_scores::clustering_scores;
 use evaluations::copy_detection::{self, CopyDetectionOptions, CopyFeatures, CopyNames};
 use evaluations::features::{FeatureSet, Labelled};
 use evaluations::few_shot::{self, Difficult, FewShotOptions};
-use evaluations::kmeans::{KmeansOptions, Start, kmeans};
+use carp::kmeans::{KmeansOptions, Start, kmeans};
 use evaluations::knn::{self, KnnOptions, classify};
 use evaluations::linear_svm::{LinearSvm, SvmOptions};
 use evaluations::retrieval::{self, Relevance, RetrievalOptions};

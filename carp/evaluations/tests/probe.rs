@@ -8,7 +8,7 @@ use autograd::{Executor, Graph, Phase, cross_entropy_index};
 use carp::layout;
 use carp::nn::{Arch, ResNetConfig, Stem};
 use carp::schedule::EpochSchedule;
-use carp::step::Optimizer;
+use carp::optimizer::Optimizer;
 use carp::views::EvalTransform;
 use datasets::{Dataset, Filter, Labels, MemoryDataset, Progress};
 use evaluations::backbone::Backbone;

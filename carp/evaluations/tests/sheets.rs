@@ -9,7 +9,7 @@ use evaluations::copy_detection::{
     self, CopyBlock, CopyDetectionOptions, CopyDetectionResult, CopyFeatures, CopyNames,
 };
 use evaluations::features::FeatureSet;
-use evaluations::kmeans::{KmeansOptions, Start};
+use carp::kmeans::{KmeansOptions, Start};
 use evaluations::picture_sheet::{Frame, Row, draw};
 use evaluations::ranking::Ranked;
 use evaluations::retrieval::{self, Relevance, RetrievalOptions};

@@ -11,11 +11,12 @@
 //! correlate. C itself is never made, see [`moments`](crate::moments).
 
 use autograd::{Graph, Result, Value};
+use serde::{Deserialize, Serialize};
 
 use crate::moments::{column_products, squared_products, squares, standardize};
 
 /// The settings, by default the authors'.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BarlowTwins {
     /// Weight of the redundancy.
     pub lambda: f32,

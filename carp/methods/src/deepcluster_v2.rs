@@ -11,6 +11,7 @@
 //! all images share one. An image that the last epoch did not see has no label and does not count.
 
 use autograd::{Graph, Result, Value, cross_entropy_index};
+use serde::{Deserialize, Serialize};
 
 use crate::unit::unit;
 
@@ -26,7 +27,7 @@ pub struct Head {
 }
 
 /// The settings, by default the authors'.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DeepClusterV2 {
     /// T.
     pub temperature: f32,

@@ -11,11 +11,12 @@
 //! T_t sharpens, so that the assignment is not uniform. Either alone would collapse.
 
 use autograd::{Graph, Result, Value};
+use serde::{Deserialize, Serialize};
 
 use crate::cross_entropy::cross_view_entropy;
 
 /// The settings, by default the authors'.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Dino {
     /// T_s.
     pub student_temperature: f32,

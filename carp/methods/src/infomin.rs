@@ -9,12 +9,13 @@
 //! to avoid, forbids collapse. The views' augmentation is the method's point: see docs/methods.md.
 
 use autograd::{Graph, Result, Value};
+use serde::{Deserialize, Serialize};
 
 use crate::info_nce::info_nce;
 use crate::unit::unit;
 
 /// The settings, by default the authors'.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct InfoMin {
     /// T.
     pub temperature: f32,

@@ -10,12 +10,13 @@
 //! query has to avoid, forbid collapse. The teacher moves between the queries' forward passes and the keys'.
 
 use autograd::{Graph, Result, Value};
+use serde::{Deserialize, Serialize};
 
 use crate::info_nce::info_nce_in_batch;
 use crate::unit::unit;
 
 /// The settings, by default the authors' for a ResNet-50.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MocoV3 {
     /// T.
     pub temperature: f32,

@@ -12,6 +12,7 @@
 //! all bags.
 
 use autograd::{Error, Graph, Result, Value};
+use serde::{Deserialize, Serialize};
 
 use crate::cross_entropy::soft_cross_entropy;
 use crate::unit::row_products;
@@ -20,7 +21,7 @@ use crate::unit::row_products;
 const LEAST: f32 = f32::MIN_POSITIVE;
 
 /// The settings, by default the authors' for a ResNet-50.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Obow {
     /// Sharpness of the codes.
     pub inv_delta: f32,

@@ -11,6 +11,7 @@
 //! clusters have a higher temperature, which draws them together and keeps one from taking all.
 
 use autograd::{Graph, Result, Value};
+use serde::{Deserialize, Serialize};
 
 use crate::cross_entropy::diagonal_cross_entropy;
 use crate::info_nce::info_nce;
@@ -26,7 +27,7 @@ pub struct Prototypes {
 }
 
 /// The settings, by default the authors'.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PclV2 {
     /// T of InfoNCE.
     pub temperature: f32,
@@ -88,4 +89,49 @@ pub fn prototype_loss(g: &mut Graph, q: Value, prototypes: Prototypes) -> Result
     let sharpness = g.concat_rows(&vec![sharpness; rows])?;
     let logits = g.mul(cosines, sharpness)?;
     diagonal_cross_entropy(g, logits)
+}
+
+/// phi of each cluster of points `[N,D]` with centroids `[K,D]`, the mean distance d of its n points
+/// over ln(n + 10): clusters of one point have the largest; then limited to the 10th to 90th
+/// percentile and scaled to mean T.
+///
+/// # Panics
+/// If a label is not below K.
+pub fn densities(
+    points: &[f32],
+    dim: usize,
+    labels: &[u32],
+    centroids: &[f32],
+    temperature: f32,
+) -> Vec<f32> {
+    let clusters = centroids.len() / dim;
+    let (mut sums, mut counts) = (vec![0.0f64; clusters], vec![0usize; clusters]);
+    for (point, &label) in points.chunks_exact(dim).zip(labels) {
+        let centroid = &centroids[label as usize * dim..][..dim];
+        let square = |(x, m): (&f32, &f32)| f64::from(x - m) * f64::from(x - m);
+        sums[label as usize] += point.iter().zip(centroid).map(square).sum::<f64>().sqrt();
+        counts[label as usize] += 1;
+    }
+    let phi = |(&sum, &n): (&f64, &usize)| sum / n as f64 / libm::log(n as f64 + 10.0);
+    let of_many = |(_, n): &(&f64, &usize)| **n > 1;
+    let largest = sums.iter().zip(&counts).filter(of_many).map(phi).fold(0.0, f64::max);
+    let all = sums.iter().zip(&counts);
+    let mut densities: Vec<f64> =
+        all.map(|cluster| if *cluster.1 > 1 { phi(cluster) } else { largest }).collect();
+    let mut sorted = densities.clone();
+    sorted.sort_by(f64::total_cmp);
+    let (low, high) = (percentile(&sorted, 0.1), percentile(&sorted, 0.9));
+    densities.iter_mut().for_each(|phi| *phi = phi.clamp(low, high));
+    let mean = densities.iter().sum::<f64>() / clusters as f64;
+    // Where all points lie on their centroids there is no density: the plain temperature.
+    let share = |phi: f64| if mean > 0.0 { phi / mean } else { 1.0 };
+    densities.iter().map(|&phi| (f64::from(temperature) * share(phi)) as f32).collect()
+}
+
+/// As NumPy's: linear between neighbours.
+fn percentile(sorted: &[f64], share: f64) -> f64 {
+    let place = share * (sorted.len() - 1) as f64;
+    let (below, part) = (place as usize, place.fract());
+    let above = (below + 1).min(sorted.len() - 1);
+    sorted[below] + part * (sorted[above] - sorted[below])
 }

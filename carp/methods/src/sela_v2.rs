@@ -12,6 +12,7 @@
 
 use autograd::{Error, Result};
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 /// Images per task: sums are in a fixed order.
 const ROWS: usize = 256;
@@ -21,7 +22,7 @@ const BETWEEN_TESTS: usize = 10;
 const LIMIT: usize = 10_000;
 
 /// The settings, by default the authors' of the first version.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SelaV2 {
     /// Sharpness of the labels.
     pub lambda: f64,

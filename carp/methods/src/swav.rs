@@ -11,12 +11,13 @@
 //! Sinkhorn with today's prototypes and are then dropped.
 
 use autograd::{Graph, Result, Value};
+use serde::{Deserialize, Serialize};
 
 use crate::cross_entropy::cross_view_entropy;
 use crate::sinkhorn::sinkhorn;
 
 /// The settings, by default the authors'.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Swav {
     /// Sharpness of the codes: smaller is harder.
     pub epsilon: f32,

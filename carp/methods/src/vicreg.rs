@@ -12,6 +12,7 @@
 //! never made, see [`moments`](crate::moments).
 
 use autograd::{Error, Graph, Result, Value};
+use serde::{Deserialize, Serialize};
 
 use crate::moments::{centre, column_lengths, column_products, squared_products, squares};
 
@@ -19,7 +20,7 @@ use crate::moments::{centre, column_lengths, column_products, squared_products, 
 const EPS: f32 = 1e-4;
 
 /// The weights of the three terms, by default the authors'.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct VicReg {
     /// Weight of the distance of the views.
     pub invariance: f32,

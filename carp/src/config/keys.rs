@@ -3,10 +3,12 @@
 
 use std::path::Path;
 
+use serde::Serialize;
 use toml::{Table, Value};
 
 use super::settings::Config;
 use crate::error::{Error, Result};
+use crate::method::MethodConfig;
 
 /// Valid keys that the defaults leave out.
 const OPTIONAL: [&str; 3] = ["data.path", "data.train", "data.test"];
@@ -14,9 +16,34 @@ const OPTIONAL: [&str; 3] = ["data.path", "data.train", "data.test"];
 /// Most parts of a key, such as the 3 of views.global1.size.
 const DEEPEST: usize = 8;
 
-/// The authors' defaults as a table with every key.
+/// The authors' defaults as a table with every key; of the section `[method]`, those of CARP.
 pub fn defaults() -> Result<Table> {
-    Table::try_from(Config::default())
+    as_table(Config::default())
+}
+
+/// Begins the section `[method]` anew, with the authors' settings of the method of this name.
+///
+/// # Errors
+/// An unknown method: names the nearest.
+pub fn begin_method(table: &mut Table, name: &str) -> Result<()> {
+    let methods = MethodConfig::all();
+    let Some(method) = methods.iter().find(|method| method.name() == name) else {
+        let names = methods.map(|method| method.name());
+        let near = nearest(name, names.into_iter());
+        let list = names.join(", ");
+        return Err(Error::usage(format!("unknown method {name:?}{near}; methods: {list}")));
+    };
+    table.insert("method".to_owned(), Value::Table(as_table(method)?));
+    Ok(())
+}
+
+/// The method that a table names.
+pub fn method_name(table: &Table) -> Option<&str> {
+    table.get("method")?.get("name")?.as_str()
+}
+
+fn as_table(settings: impl Serialize) -> Result<Table> {
+    Table::try_from(settings)
         .map_err(|error| Error::usage(format!("default settings: {}", one_line(&error))))
 }
 
@@ -76,17 +103,29 @@ fn parse_value(key: &str, text: &str) -> Value {
     }
 }
 
-/// Merges `changes` into `table`, which has all known keys under `prefix`.
+/// Merges `changes` into `table`, which has all known keys.
 ///
 /// # Errors
 /// An unknown key, or a value of another type than the one it replaces.
-pub fn merge(table: &mut Table, changes: Table, prefix: &str, origin: &str) -> Result<()> {
+pub fn merge(table: &mut Table, changes: Table, origin: &str) -> Result<()> {
+    let known = keys(table, "");
+    merge_section(table, changes, "", &known, origin)
+}
+
+/// Merges into the section `prefix`.
+fn merge_section(
+    table: &mut Table,
+    changes: Table,
+    prefix: &str,
+    known: &[String],
+    origin: &str,
+) -> Result<()> {
     let usage = |detail: String| Err(Error::usage(format!("{origin}: {detail}")));
     for (name, change) in changes {
         let key = joined(prefix, &name);
         match (table.get_mut(&name), change) {
             (Some(Value::Table(inner)), Value::Table(changes)) => {
-                merge(inner, changes, &key, origin)?;
+                merge_section(inner, changes, &key, known, origin)?;
             }
             (Some(Value::Table(_)), _) => {
                 return usage(format!("{key} is a section, not one setting"));
@@ -105,19 +144,18 @@ pub fn merge(table: &mut Table, changes: Table, prefix: &str, origin: &str) -> R
             (None, change) if OPTIONAL.contains(&key.as_str()) => {
                 table.insert(name, change);
             }
-            (None, change) => return usage(unknown(&key, &change)?),
+            (None, change) => return usage(unknown(&key, &change, known)),
         }
     }
     Ok(())
 }
 
 /// The message for an unknown key; for an unknown section, it names the first key there.
-fn unknown(key: &str, change: &Value) -> Result<String> {
+fn unknown(key: &str, change: &Value, known: &[String]) -> String {
     let inner = change.as_table().map(|table| keys(table, key)).unwrap_or_default();
     let given = inner.first().map_or(key, String::as_str);
-    let known = keys(&defaults()?, "");
     let known = known.iter().map(String::as_str).chain(OPTIONAL);
-    Ok(format!("unknown key {given:?}{}", nearest(given, known)))
+    format!("unknown key {given:?}{}", nearest(given, known))
 }
 
 /// All keys of a table with their sections.

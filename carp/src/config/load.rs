@@ -2,24 +2,17 @@
 
 use toml::{Table, Value};
 
-use super::keys::{defaults, merge, one_line, one_setting, parse_text, read_preset};
+use super::keys::{
+    begin_method, defaults, merge, method_name, one_line, one_setting, parse_text, read_preset,
+};
+use super::presets::{PRESETS, recipe};
 use super::ranges::check;
 use super::settings::Config;
 use crate::error::{Error, Result};
 
-/// The built-in presets: name and content.
-const PRESETS: [(&str, &str); 7] = [
-    ("shapes", include_str!("../../presets/shapes.toml")),
-    ("fashion-mnist", include_str!("../../presets/fashion-mnist.toml")),
-    ("cifar10", include_str!("../../presets/cifar10.toml")),
-    ("stl10", include_str!("../../presets/stl10.toml")),
-    ("folder", include_str!("../../presets/folder.toml")),
-    ("imagenet", include_str!("../../presets/imagenet.toml")),
-    ("minimal", include_str!("../../presets/minimal.toml")),
-];
-
 impl Config {
-    /// The settings of a preset (a name, or a TOML file) with individual keys overridden.
+    /// The settings of a preset (a name, or a TOML file) with individual keys overridden. If they
+    /// choose another method than the preset, its recipe for small images comes between both.
     ///
     /// # Errors
     /// An unknown preset or key (names the nearest known one), a value of the wrong type or out of
@@ -29,12 +22,17 @@ impl Config {
             Some((name, text)) => (format!("preset {name}"), (*text).to_owned()),
             None => (preset.to_owned(), read_preset(preset, &PRESETS.map(|(name, _)| name))?),
         };
-        let mut table = defaults()?;
-        merge(&mut table, parse_text(&text, &origin)?, "", &origin)?;
+        let mut table = with_defaults(parse_text(&text, &origin)?, &origin)?;
+        let chosen = sets.iter().rfind(|(key, _)| key == "method.name");
+        if let Some((_, name)) = chosen.filter(|(_, name)| method_name(&table) != Some(name)) {
+            begin_method(&mut table, name)?;
+            let origin = format!("recipe {name}");
+            merge(&mut table, parse_text(recipe(name), &origin)?, &origin)?;
+        }
         // If only deserialising refuses a value, name whoever gave it.
         let mut config = Config::from_table(table.clone(), &origin)?;
         for (key, value) in sets {
-            merge(&mut table, one_setting(key, value)?, "", "--set")?;
+            merge(&mut table, one_setting(key, value)?, "--set")?;
             config = Config::from_table(table.clone(), "--set")?;
         }
         check(&config)?;
@@ -46,8 +44,7 @@ impl Config {
     /// # Errors
     /// As [`Config::load`].
     pub fn parse(text: &str, origin: &str) -> Result<Config> {
-        let mut table = defaults()?;
-        merge(&mut table, parse_text(text, origin)?, "", origin)?;
+        let table = with_defaults(parse_text(text, origin)?, origin)?;
         let config = Config::from_table(table, origin)?;
         check(&config)?;
         Ok(config)
@@ -58,4 +55,14 @@ impl Config {
             .try_into()
             .map_err(|error| Error::usage(format!("{origin}: {}", one_line(&error))))
     }
+}
+
+/// The defaults with these changes.
+fn with_defaults(changes: Table, origin: &str) -> Result<Table> {
+    let mut table = defaults()?;
+    if let Some(name) = method_name(&changes) {
+        begin_method(&mut table, name)?;
+    }
+    merge(&mut table, changes, origin)?;
+    Ok(table)
 }

@@ -52,6 +52,8 @@ pub fn check(config: &Config) -> Result<()> {
         share("optimizer.momentum", optimizer.momentum.into()),
         not_negative("optimizer.weight_decay", optimizer.weight_decay),
         not_negative("optimizer.final_weight_decay", optimizer.final_weight_decay),
+        not_negative("optimizer.vector_lr", optimizer.vector_lr.into()),
+        not_negative("optimizer.clip_norm", optimizer.clip_norm.into()),
         positive("optimizer.eta", optimizer.eta.into()),
         rule(
             [optimizer.betas.0, optimizer.betas.1].iter().all(|b| (0.0..1.0).contains(b)),

@@ -10,8 +10,10 @@ use toml::Value;
 use crate::conv::ConvChoice;
 use crate::loss::LossVariant;
 use crate::memory_budget::MemoryBudget;
+use crate::method::MethodConfig;
 use crate::nn::{Arch, HeadConfig, ResNetConfig, Stem};
-use crate::step::{Optimizer, StepConfig};
+use crate::optimizer::Optimizer;
+use crate::step::StepConfig;
 use crate::views::{EvalTransform, ViewPolicy};
 
 /// All settings of a run.
@@ -22,6 +24,8 @@ pub struct Config {
     pub seed: u64,
     /// Where the images come from.
     pub data: DataConfig,
+    /// The method.
+    pub method: MethodConfig,
     /// The network.
     pub model: ModelConfig,
     /// The optimizer and its schedules.
@@ -109,6 +113,10 @@ pub struct OptimizerConfig {
     pub weight_decay: f64,
     /// Weight decay at the end of the cosine.
     pub final_weight_decay: f64,
+    /// Learning rate of biases and batch norms, as a share of that of matrices.
+    pub vector_lr: f32,
+    /// Most norm of a tensor's gradient; 0 is no bound.
+    pub clip_norm: f32,
     /// Trust coefficient (lars).
     pub eta: f32,
     /// Decay rates of the moments (adamw).
@@ -128,6 +136,8 @@ impl Default for OptimizerConfig {
             momentum: 0.9,
             weight_decay: 1e-6,
             final_weight_decay: 1e-6,
+            vector_lr: 1.0,
+            clip_norm: 0.0,
             eta: 0.001,
             betas: (0.9, 0.999),
             eps: 1e-8,
@@ -268,6 +278,7 @@ impl Config {
         let in_channels = self.data.channels();
         let OptimizerConfig { momentum, eta, betas, eps, .. } = self.optimizer;
         StepConfig {
+            method: self.method.clone(),
             resnet: ResNetConfig { arch, stem, width, in_channels, zero_init_residual },
             head: HeadConfig {
                 hidden: self.model.hidden,
@@ -279,6 +290,7 @@ impl Config {
             passes: self.train.fuse.clone(),
             conv: self.train.conv,
             batch: self.train.batch_size,
+            images: 0,
             view_sizes: self.views.sizes(),
             accumulation: self.train.accumulation,
             optimizer: match self.optimizer.name {
@@ -286,6 +298,8 @@ impl Config {
                 OptimizerName::Sgd => Optimizer::Sgd { momentum },
                 OptimizerName::AdamW => Optimizer::AdamW(AdamW { betas, eps }),
             },
+            vector_lr: self.optimizer.vector_lr,
+            clip_norm: self.optimizer.clip_norm,
             memory_budget: self.train.memory_budget,
         }
     }

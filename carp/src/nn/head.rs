@@ -1,21 +1,23 @@
-//! The projection head and the prototypes (docs/method.md, 1.2).
+//! What stands on the backbone: layers to an embedding, and prototypes (docs/method.md, 1.2).
 //!
-//! Linear, BN, GELU, Linear, BN, GELU, Linear to the embedding z `[N,D]`, which is *not*
+//! CARP's are Linear, BN, GELU, Linear, BN, GELU, Linear to the embedding z `[N,D]`, which is *not*
 //! normalised. The logits `s_c = <z, v_c / |v_c|>` of K weight-normalised prototypes, without bias
-//! or temperature, belong to the loss: the length of z sets the sharpness.
+//! or temperature, belong to the loss: the length of z sets the sharpness. Other methods have other
+//! layers (`carp/src/method`), and prototypes or none.
 
 use autograd::{Graph, Result, Value};
+use tensor::kernel::Unary;
 
-use super::layers::{BatchNorm, Linear};
+use super::mlp::{LinearInit, Mlp, MlpConfig};
 use super::params::{Init, Params};
 
-/// Standard deviation of the linear layers' initial weights.
+/// Standard deviation of the initial weights of CARP's linear layers.
 const INIT_STD: f32 = 0.02;
 
 /// Sizes of the head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeadConfig {
-    /// Width of the two hidden layers.
+    /// Width of hidden layers.
     pub hidden: usize,
     /// Length D of the embedding.
     pub bottleneck: usize,
@@ -23,51 +25,49 @@ pub struct HeadConfig {
     pub prototypes: usize,
 }
 
-/// The head's layers.
+impl HeadConfig {
+    /// CARP's layers, which are DINO's, too.
+    pub fn layers(&self) -> MlpConfig {
+        let HeadConfig { hidden, bottleneck, .. } = *self;
+        MlpConfig {
+            activation: Unary::Gelu,
+            init: LinearInit::Normal(INIT_STD),
+            ..MlpConfig::relu(&[hidden, hidden, bottleneck])
+        }
+    }
+}
+
+/// The layers and the prototypes.
 pub struct Head {
-    linears: [Linear; 3],
-    norms: [BatchNorm; 2],
-    /// The prototypes before weight norm, v `[K,D]`.
-    pub weight_v: Value,
+    mlp: Mlp,
+    /// The prototypes `[K,D]`; CARP's and DINO's before weight norm.
+    pub prototypes: Option<Value>,
 }
 
 impl Head {
-    /// Adds the tensors of a head over `features` inputs.
+    /// Adds the tensors of a head over `inputs` numbers: its layers, and this many prototypes.
     pub fn new(
         graph: &mut Graph,
         params: &mut Params,
-        features: usize,
-        config: &HeadConfig,
+        inputs: usize,
+        (layers, prototypes): (&MlpConfig, Option<usize>),
     ) -> Head {
-        let HeadConfig { hidden, bottleneck, prototypes } = *config;
-        let mut linear = |name: &str, sizes| Linear::new(graph, params, name, sizes, INIT_STD);
-        let linears = [
-            linear("mlp.0", (features, hidden)),
-            linear("mlp.3", (hidden, hidden)),
-            linear("mlp.6", (hidden, bottleneck)),
-        ];
-        let norms = ["mlp.1", "mlp.4"].map(|name| BatchNorm::new(graph, params, name, hidden, 1.0));
-        // The prototypes start like PyTorch's Linear, not like the rest of the head
+        let mlp = graph.scope("mlp", |graph| Mlp::new(graph, params, inputs, layers));
+        let dim = layers.widths.last().copied().unwrap_or(inputs);
+        // The prototypes start like PyTorch's Linear, not like the rest of CARP's head
         // (docs/method.md, 1.2).
-        let init = Init::Uniform(1.0 / (bottleneck as f32).sqrt());
-        let weight_v = graph.scope("last_layer", |graph| {
-            params.weight(graph, "weight_v", [prototypes, bottleneck], init)
+        let init = Init::Uniform(1.0 / (dim as f32).sqrt());
+        let prototypes = prototypes.map(|count| {
+            graph.scope("last_layer", |graph| params.weight(graph, "weight_v", [count, dim], init))
         });
-        Head { linears, norms, weight_v }
+        Head { mlp, prototypes }
     }
 
-    /// Features `[N,F]` to embeddings `[N,D]`.
+    /// Rows `[N,I]` to embeddings `[N,D]`.
     ///
     /// # Errors
-    /// Features of the wrong length, or training with one row.
-    pub fn embed(&self, graph: &mut Graph, features: Value, training: bool) -> Result<Value> {
-        let [first, second, last] = &self.linears;
-        let mut x = features;
-        for (i, (linear, norm)) in [first, second].into_iter().zip(&self.norms).enumerate() {
-            x = linear.forward(graph, x)?;
-            x = norm.forward(graph, x, training)?;
-            x = graph.scope(&format!("mlp.{}", 3 * i + 2), |graph| graph.gelu(x));
-        }
-        last.forward(graph, x)
+    /// Rows of the wrong length, or training with one row.
+    pub fn embed(&self, graph: &mut Graph, x: Value, training: bool) -> Result<Value> {
+        graph.scope("mlp", |graph| self.mlp.forward(graph, x, training))
     }
 }

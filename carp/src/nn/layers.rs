@@ -8,7 +8,7 @@ use autograd::{BatchNormParams, Graph, Result, Value};
 use super::params::{Init, Params};
 
 /// PyTorch's default: added to the variance.
-const BN_EPS: f32 = 1e-5;
+pub const BN_EPS: f32 = 1e-5;
 /// PyTorch's default: share of the new batch in the running statistics.
 const BN_MOMENTUM: f32 = 0.1;
 
@@ -82,26 +82,27 @@ impl BatchNorm {
     }
 }
 
-/// A linear layer with bias.
+/// A linear layer, with bias or without.
 pub struct Linear {
     name: String,
     weight: Value,
-    bias: Value,
+    bias: Option<Value>,
 }
 
 impl Linear {
-    /// Weight `[O,I]` normal with standard deviation `std`, bias 0.
+    /// Weight `[O,I]`; the bias, if any, follows it in the list of tensors.
     pub fn new(
         graph: &mut Graph,
         params: &mut Params,
         name: &str,
         (inputs, outputs): (usize, usize),
-        std: f32,
+        weight: Init,
+        bias: Option<Init>,
     ) -> Linear {
         let (weight, bias) = graph.scope(name, |graph| {
             (
-                params.weight(graph, "weight", [outputs, inputs], Init::Normal(std)),
-                params.weight(graph, "bias", [outputs], Init::Constant(0.0)),
+                params.weight(graph, "weight", [outputs, inputs], weight),
+                bias.map(|init| params.weight(graph, "bias", [outputs], init)),
             )
         });
         Linear { name: name.to_owned(), weight, bias }
@@ -112,6 +113,6 @@ impl Linear {
     /// # Errors
     /// If x does not have I columns.
     pub fn forward(&self, graph: &mut Graph, x: Value) -> Result<Value> {
-        graph.scope(&self.name, |graph| graph.linear(x, self.weight, Some(self.bias)))
+        graph.scope(&self.name, |graph| graph.linear(x, self.weight, self.bias))
     }
 }

@@ -2,9 +2,11 @@
 
 pub mod head;
 pub mod layers;
+pub mod mlp;
 pub mod params;
 pub mod resnet;
 
 pub use head::{Head, HeadConfig};
+pub use mlp::{Mlp, MlpConfig};
 pub use params::{Init, Param, Params};
 pub use resnet::{Arch, ResNet, ResNetConfig, Stem};

@@ -12,6 +12,30 @@ pub enum Init {
     Normal(f32),
     /// Uniform in [-bound, bound).
     Uniform(f32),
+    /// Standard normal, rows of this length then scaled to length 1.
+    UnitRows(usize),
+    /// The positive part of a standard normal.
+    HalfNormal,
+}
+
+impl Init {
+    /// `elements` numbers.
+    fn draw(self, elements: usize, stream: &mut Stream) -> Vec<f32> {
+        match self {
+            Init::Constant(value) => vec![value; elements],
+            Init::Normal(std) => (0..elements).map(|_| std * stream.normal()).collect(),
+            Init::Uniform(bound) => (0..elements).map(|_| stream.range(-bound, bound)).collect(),
+            Init::HalfNormal => (0..elements).map(|_| stream.normal().max(0.0)).collect(),
+            Init::UnitRows(columns) => {
+                let mut rows = Init::Normal(1.0).draw(elements, stream);
+                for row in rows.chunks_exact_mut(columns) {
+                    let length = row.iter().map(|x| x * x).sum::<f32>().sqrt();
+                    row.iter_mut().for_each(|x| *x /= length);
+                }
+                rows
+            }
+        }
+    }
 }
 
 /// One tensor of a network.
@@ -75,11 +99,11 @@ impl Params {
 
     /// The initial numbers of tensor `index` of the list, `elements` of them.
     pub fn initial(&self, index: usize, elements: usize, seed: u64) -> Vec<f32> {
-        let mut stream = Stream::new(seed, Purpose::Weights, 0, index as u64);
-        match self.list[index].init {
-            Init::Constant(value) => vec![value; elements],
-            Init::Normal(std) => (0..elements).map(|_| std * stream.normal()).collect(),
-            Init::Uniform(bound) => (0..elements).map(|_| stream.range(-bound, bound)).collect(),
-        }
+        self.drawn(Purpose::Weights, index, elements, seed)
+    }
+
+    /// As [`Params::initial`], of numbers that are drawn for something other than weights.
+    pub fn drawn(&self, purpose: Purpose, index: usize, elements: usize, seed: u64) -> Vec<f32> {
+        self.list[index].init.draw(elements, &mut Stream::new(seed, purpose, 0, index as u64))
     }
 }

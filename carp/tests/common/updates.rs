@@ -30,7 +30,8 @@ pub fn after_updates(
                 learner.write_group(index, &pixels);
             }
             random.shuffle(&mut order);
-            losses.push(learner.forward(number, &order).unwrap().loss);
+            learner.write_partition(&order);
+            losses.push(learner.forward(number).unwrap().loss);
             learner.backward(number, micro == 0).unwrap();
         }
         let (weight_decay, teacher_momentum) = (1e-4, 0.95);

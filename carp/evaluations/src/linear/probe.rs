@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use carp::error::{Error, Result};
 use carp::learner::Device;
-use carp::step::Optimizer;
+use carp::optimizer::Optimizer;
 
 use super::batches::{Batches, FeatureBatch};
 use super::result::{ClassifierEvent, EpochResult, HeadResult, LinearResult};

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use carp::error::{Error, Result};
 use carp::pipeline::Pipeline;
 use carp::schedule::EpochSchedule;
-use carp::step::Optimizer;
+use carp::optimizer::Optimizer;
 use datasets::{Dataset, Subset};
 use serde::Serialize;
 

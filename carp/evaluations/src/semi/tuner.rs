@@ -7,8 +7,8 @@ use autograd::{Executor, Graph, Passes, Phase, Value, cross_entropy_index};
 use carp::error::Result;
 use carp::learner::Device;
 use carp::nn::layers::Linear;
-use carp::nn::{Params, ResNet, ResNetConfig};
-use carp::step::{Optimizer, OptimizerScalars, optimizer_step};
+use carp::nn::{Init, Params, ResNet, ResNetConfig};
+use carp::optimizer::{Optimizer, OptimizerScalars, optimizer_step};
 
 /// Standard deviation of the classifier's initial weights; its biases start at 0.
 const INIT_STD: f32 = 0.01;
@@ -54,7 +54,8 @@ impl FineTuner {
         let mut params = Params::new(true);
         let backbone = ResNet::new(g, &mut params, &resnet);
         let in_backbone = params.weights().count();
-        let fc = Linear::new(g, &mut params, "fc", (resnet.features(), classes), INIT_STD);
+        let (weight, bias) = (Init::Normal(INIT_STD), Some(Init::Constant(0.0)));
+        let fc = Linear::new(g, &mut params, "fc", (resnet.features(), classes), weight, bias);
         let images = g.input("images", [batch, size, size, resnet.in_channels]);
         let index = g.input_u32("index", [batch]);
         let rates = ["lr.backbone", "lr.fc"].map(|name| g.input(name, [1]));

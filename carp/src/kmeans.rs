@@ -8,7 +8,9 @@
 //! Points `[N,D]` are used as given: the spherical variant, like faiss's, scales only centroids. A
 //! cluster that loses all its points takes half of another, as in faiss.
 
-use carp::error::{Error, Result};
+mod options;
+mod start;
+
 use datasets::Progress;
 use rayon::prelude::*;
 use tensor::cpu::gemm::{Strides, sgemm};
@@ -16,8 +18,10 @@ use tensor::cpu::isa::Isa;
 use tensor::cpu::reduce::dot;
 use tensor::random::{Purpose, Stream};
 
-use super::kmeans_start::{centroids_at, first_centroids, scale_to_length_1};
-pub use crate::kmeans_options::{KmeansOptions, Start};
+pub use self::options::{KmeansOptions, Start};
+pub use self::start::scale_to_length_1;
+use self::start::{centroids_at, first_centroids};
+use crate::error::{Error, Result};
 
 /// Points per task when multiplying with the centroids.
 const ROWS: usize = 256;

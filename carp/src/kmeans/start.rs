@@ -4,7 +4,7 @@ use rayon::prelude::*;
 use tensor::cpu::reduce::dot;
 use tensor::random::Stream;
 
-use crate::kmeans_options::{KmeansOptions, Start};
+use super::options::{KmeansOptions, Start};
 
 /// Points per task.
 const ROWS: usize = 1024;
@@ -44,8 +44,8 @@ pub(super) fn centroids_at(
     centroids
 }
 
-/// A row of zeros is unchanged.
-pub(super) fn scale_to_length_1(row: &mut [f32]) {
+/// Scales a row to length 1; a row of zeros is unchanged.
+pub fn scale_to_length_1(row: &mut [f32]) {
     let length = row.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt();
     if length > 0.0 {
         row.iter_mut().for_each(|x| *x = (f64::from(*x) / length) as f32);

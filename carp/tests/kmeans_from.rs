@@ -1,6 +1,6 @@
 //! Spherical k-means from given points.
 
-use evaluations::kmeans::spherical_kmeans_from;
+use carp::kmeans::spherical_kmeans_from;
 
 #[test]
 fn an_empty_cluster_keeps_its_centroid() {

@@ -1,0 +1,85 @@
+//! Embeddings of a whole data set by the teacher, in inference.
+
+use autograd::{Executor, Graph, Passes, Phase, Value};
+use datasets::Dataset;
+use rayon::prelude::*;
+
+use super::hooks::EpochStart;
+use crate::error::{Error, Result};
+use crate::networks::Network;
+use crate::nn::{MlpConfig, Params, ResNetConfig};
+
+/// Images per batch.
+const BATCH: usize = 64;
+
+/// A teacher to copy.
+pub struct Encoder {
+    /// Its backbone.
+    pub resnet: ResNetConfig,
+    /// Its head.
+    pub layers: MlpConfig,
+    /// Its tensors in the step.
+    pub tensors: Vec<Value>,
+}
+
+impl Encoder {
+    /// The embeddings `[N,D]` of all images, preprocessed as in evaluations; an image that cannot be
+    /// read has that of the one before. Reports the images done.
+    ///
+    /// # Errors
+    /// No readable image, or a device fault.
+    pub fn embeddings(&self, run: &mut EpochStart) -> Result<Vec<f32>> {
+        let transform = run.transform;
+        let mut graph = Graph::new();
+        let mut params = Params::new(false);
+        let head = (&self.layers, None);
+        let network = Network::new(&mut graph, &mut params, "teacher", &self.resnet, head);
+        let side = transform.size;
+        let images = graph.input("images", [BATCH, side, side, self.resnet.in_channels]);
+        let [_, embeddings] = network.forward(&mut graph, &[images], false)?;
+        graph.keep(embeddings);
+        graph.fuse(&Passes::all());
+        let mut executor = Executor::new(graph, run.device)?;
+        for (param, &tensor) in params.all().iter().zip(&self.tensors) {
+            let numbers = run.executor.read(tensor);
+            executor.write(param.value, &numbers);
+        }
+
+        let data: &dyn Dataset = &**run.data;
+        let values = transform.values();
+        let mut pixels = vec![0.0; BATCH * values];
+        let mut all: Vec<f32> = Vec::new();
+        for first in (0..data.len()).step_by(BATCH) {
+            let count = BATCH.min(data.len() - first);
+            let views = pixels.par_chunks_exact_mut(values).enumerate();
+            let found: Vec<bool> = views
+                .map_init(Default::default, |scratch, (place, view)| {
+                    let is_in = place < count;
+                    let image = if is_in { data.readable(first + place)? } else { None };
+                    if let Some(image) = &image {
+                        transform.apply(image, view, scratch);
+                    }
+                    Ok(image.is_some())
+                })
+                .collect::<Result<_>>()?;
+            executor.write(images, &pixels);
+            executor.run(Phase::Forward)?;
+            let batch = executor.read(embeddings);
+            executor.finish()?;
+            let dim = batch.len() / BATCH;
+            for (row, is_found) in batch.chunks_exact(dim).zip(found).take(count) {
+                let before = all.len().checked_sub(dim);
+                match (is_found, before) {
+                    (true, _) => all.extend_from_slice(row),
+                    (false, Some(before)) => all.extend_from_within(before..),
+                    (false, None) => all.extend_from_slice(row),
+                }
+            }
+            run.progress.report(first + count, data.len());
+        }
+        if all.iter().all(|x| x.is_finite()) {
+            return Ok(all);
+        }
+        Err(Error::data(data.name(), "the teacher's embeddings of it are not finite"))
+    }
+}

@@ -1,0 +1,74 @@
+//! What a method does on the host, between the ops of its step; most do nothing.
+
+use std::sync::Arc;
+
+use autograd::Executor;
+use datasets::{Dataset, Progress};
+
+use crate::error::Result;
+use crate::pipeline::Pipeline;
+use crate::views::EvalTransform;
+
+/// A step of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// Seed of the run.
+    pub seed: u64,
+    /// Steps (micro-batches) before this one.
+    pub step: usize,
+    /// Steps of an epoch.
+    pub steps_per_epoch: usize,
+}
+
+impl Moment {
+    /// Epochs before this step's.
+    pub fn epoch(&self) -> usize {
+        self.step / self.steps_per_epoch
+    }
+
+    /// Steps of its epoch before this one.
+    pub fn place(&self) -> usize {
+        self.step % self.steps_per_epoch
+    }
+}
+
+/// What a method's work before an epoch may use.
+pub struct EpochStart<'a> {
+    /// The epoch's first step.
+    pub at: Moment,
+    /// The step's executor.
+    pub executor: &'a mut Executor,
+    /// The device that it is on.
+    pub device: &'a dyn tensor::Device,
+    /// The images.
+    pub data: &'a Arc<dyn Dataset>,
+    /// Their preprocessing in evaluations.
+    pub transform: &'a EvalTransform,
+    /// The epoch's batches.
+    pub pipeline: &'a dyn Fn() -> Result<Pipeline>,
+    /// Told how much is done.
+    pub progress: Progress<'a>,
+}
+
+/// A method's part of a run outside of the graph. All that it keeps is state of the graph, so that
+/// checkpoints hold it.
+pub trait Hooks: Send {
+    /// Before the first step of an epoch.
+    ///
+    /// # Errors
+    /// Data that cannot be read, or a device fault.
+    fn start_epoch(&self, _run: EpochStart) -> Result<()> {
+        Ok(())
+    }
+
+    /// Before a forward pass over `images`: writes the inputs that the method has beside the views.
+    fn before_forward(&mut self, _at: Moment, _images: &[u32], _executor: &mut Executor) {}
+
+    /// After it: keeps what later epochs need.
+    fn after_forward(&self, _at: Moment, _images: &[u32], _executor: &mut Executor) {}
+}
+
+/// Nothing.
+pub struct NoHooks;
+
+impl Hooks for NoHooks {}

@@ -110,7 +110,7 @@ impl Method for PclV2Config {
             }
             let losses = g.concat_rows(&losses)?;
             let prototypes = g.mean(losses);
-            let prototypes = g.scale_by(is_clustered, prototypes)?;
+            let prototypes = g.mul(is_clustered, prototypes)?;
             g.add(instances, prototypes)
         })?;
         let k = unit(&mut step.graph, k);

@@ -1,0 +1,172 @@
+//! Five training steps of each compared method against PyTorch's (`tools/golden_methods.py`): losses,
+//! networks, and what the method keeps.
+
+use std::collections::BTreeMap;
+
+use carp::config::Config;
+use carp::layout;
+use carp::learner::{Learner, UpdateSettings};
+use carp::method::{MethodConfig, Moment};
+use carp::step::StepConfig;
+use safetensors::SafeTensors;
+use tensor::Cpu;
+
+/// Relative to the largest element of a tensor, or 1: single against double precision.
+const TOLERANCE: f32 = 2e-4;
+const STEPS_PER_EPOCH: usize = 2;
+const IMAGES: usize = 24;
+
+/// The script's `noise`.
+fn noise(key: u32, count: usize) -> impl Iterator<Item = f32> {
+    (0..count as u32).map(move |place| {
+        let start = place.wrapping_mul(0x9E37_79B1).wrapping_add(key.wrapping_mul(0x85EB_CA77));
+        let x = (start ^ (start >> 15)).wrapping_mul(0x2C1B_3C6D);
+        let x = (x ^ (x >> 12)).wrapping_mul(0x297A_2D39);
+        let x = x ^ (x >> 15);
+        (f64::from(x) / f64::from(1u32 << 31) - 1.0) as f32
+    })
+}
+
+struct Fixture {
+    settings: Vec<(String, String)>,
+    tensors: BTreeMap<String, Vec<f32>>,
+}
+
+/// What the file holds of a method.
+fn fixture(method: &str) -> Fixture {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/methods.safetensors");
+    let bytes = std::fs::read(path).unwrap();
+    let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
+    let settings = header.metadata().as_ref().unwrap()[method].lines().map(|line| {
+        let (key, value) = line.split_once('=').unwrap();
+        (key.to_owned(), value.to_owned())
+    });
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let tensors = file.iter().filter_map(|(name, tensor)| {
+        let name = name.strip_prefix(&format!("{method}."))?.to_owned();
+        let bytes = tensor.data().as_chunks().0.iter();
+        Some((name, bytes.map(|&bytes| f32::from_le_bytes(bytes)).collect()))
+    });
+    Fixture { settings: settings.collect(), tensors: tensors.collect() }
+}
+
+fn close(name: &str, got: &[f32], want: &[f32]) {
+    assert_eq!(got.len(), want.len(), "{name}");
+    let most = want.iter().fold(1.0f32, |most, x| most.max(x.abs()));
+    let error = got.iter().zip(want).fold(0.0f32, |most, (a, b)| most.max((a - b).abs()));
+    assert!(error <= TOLERANCE * most, "{name}: off by {error:e}: {got:?} and {want:?}");
+}
+
+/// Name, shape and numbers of a network's weights, by name.
+fn weights(learner: &mut Learner, role: &str) -> Vec<(String, Vec<usize>, Vec<f32>)> {
+    let is_weight = |name: &str| name.starts_with(role) && !name.contains("running_");
+    let mut all: Vec<_> =
+        learner.copies().into_iter().filter(|(name, ..)| is_weight(name)).collect();
+    all.sort_by(|(a, ..), (b, ..)| a.cmp(b));
+    all
+}
+
+/// The script's initial weights and kept tensors.
+fn start(learner: &mut Learner, fixture: &Fixture) {
+    learner.initialize(0);
+    for (place, (name, shape, data)) in (1000..).zip(weights(learner, "student.")) {
+        let scale = match shape.len() {
+            1 => 0.2,
+            _ => (3.0 * shape[0] as f64 / data.len() as f64).sqrt(),
+        };
+        let shift = if shape.len() == 1 && name.ends_with("weight") { 1.0 } else { 0.0 };
+        let numbers: Vec<f32> = noise(place, data.len())
+            .map(|x| (f64::from(x) * scale + shift) as f32)
+            .collect();
+        assert!(learner.set_tensor(&name, &shape, &numbers).unwrap());
+    }
+    learner.copy_student_to_teacher();
+    for (name, shape, _) in learner.copies() {
+        if let Some(kept) = name.strip_prefix("state.") {
+            let before = &fixture.tensors[&format!("before.{kept}")];
+            learner.set_tensor(&name, &shape, before).unwrap();
+        }
+    }
+}
+
+/// Writes the inputs that a method draws at random as the script chooses them.
+fn write_choices(learner: &mut Learner, step: usize, images: &[u32]) {
+    let executor = learner.executor_mut();
+    let inputs: Vec<_> =
+        executor.graph().values().map(|(value, info)| (value, info.name.clone())).collect();
+    for (value, name) in inputs {
+        if name == "word_place" {
+            // layer2's map of 6x6 has 2x2 averages of its inner part.
+            let place = |row: u32| 4 * row + (row + 3 * step as u32) % 4;
+            executor.write_u32(value, &(0..images.len() as u32).map(place).collect::<Vec<_>>());
+        }
+        if let Some(number) = name.strip_prefix("columns.") {
+            let clusters = if number == "0" { 16 } else { 18 };
+            let labels = images.iter().map(|image| image * 5 % (clusters - 4));
+            executor.write_u32(value, &labels.chain(clusters - 4..clusters).collect::<Vec<_>>());
+        }
+    }
+}
+
+fn compare(method: &str) {
+    let fixture = fixture(method);
+    let config = Config::load("shapes", &fixture.settings).unwrap();
+    let lr = config.optimizer.base_lr as f32;
+    let config = StepConfig { images: IMAGES, ..config.step() };
+    let mut learner = Learner::new(&config, &Cpu).unwrap();
+    start(&mut learner, &fixture);
+    let groups = learner.view_groups().to_vec();
+    let mut losses = Vec::new();
+    for step in 0..5 {
+        for (index, group) in groups.iter().enumerate() {
+            let shape = [config.batch, 3, group.size, group.size];
+            let view = |view: usize| {
+                let pixels: Vec<f32> =
+                    noise((16 * step + view) as u32, shape.iter().product()).collect();
+                layout::from_pytorch(&shape, &pixels)
+            };
+            let views = group.first..group.first + group.count;
+            learner.write_group(index, &views.flat_map(view).collect::<Vec<_>>());
+        }
+        let images: Vec<u32> =
+            (0..config.batch).map(|row| (2 * row + step % STEPS_PER_EPOCH) as u32).collect();
+        let at = Moment { seed: 0, step, steps_per_epoch: STEPS_PER_EPOCH };
+        let (hooks, executor) = learner.method();
+        hooks.before_forward(at, &images, executor);
+        write_choices(&mut learner, step, &images);
+        learner.write_forward_momentum(0.9);
+        losses.push(learner.forward(step).unwrap().loss);
+        let (hooks, executor) = learner.method();
+        hooks.after_forward(at, &images, executor);
+        learner.backward(step, true).unwrap();
+        let (weight_decay, teacher_momentum) = (1e-3, 0.9);
+        let number = step + 1;
+        learner.update(UpdateSettings { lr, weight_decay, teacher_momentum, number }).unwrap();
+    }
+    close(&format!("{method}: losses"), &losses, &fixture.tensors["loss"]);
+    for role in ["student", "teacher"] {
+        let mut sketch = Vec::new();
+        for (place, (_, _, data)) in (3000..).zip(weights(&mut learner, &format!("{role}."))) {
+            let square: f64 = data.iter().map(|&x| f64::from(x).powi(2)).sum();
+            let along = data.iter().zip(noise(place, data.len()));
+            let along: f64 = along.map(|(&w, x)| f64::from(w) * f64::from(x)).sum();
+            sketch.extend([square.sqrt() as f32, along as f32]);
+        }
+        let want = fixture.tensors.get(role).cloned().unwrap_or_default();
+        close(&format!("{method}: {role}"), &sketch, &want);
+    }
+    for (name, _, data) in learner.copies() {
+        if let Some(kept) = name.strip_prefix("state.") {
+            let want = &fixture.tensors[&format!("after.{kept}")];
+            close(&format!("{method}: {kept}"), &data, want);
+        }
+    }
+}
+
+/// All but CARP, whose steps `carp audit` replays.
+#[test]
+fn five_steps_are_pytorchs() {
+    for method in MethodConfig::all().iter().skip(1) {
+        compare(method.name());
+    }
+}

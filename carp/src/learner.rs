@@ -111,7 +111,8 @@ impl Learner {
             self.executor.write(*state, &vec![0.0; elements]);
         }
         let Learner { executor, step, .. } = self;
-        for (params, purpose) in [(&step.student, Purpose::Weights), (&step.state, Purpose::State)] {
+        for (params, purpose) in [(&step.student, Purpose::Weights), (&step.state, Purpose::State)]
+        {
             for (index, param) in params.all().iter().enumerate() {
                 let elements = executor.graph().shape(param.value).elements();
                 executor.write(param.value, &params.drawn(purpose, index, elements, seed));

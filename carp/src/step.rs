@@ -180,8 +180,7 @@ impl StepConfig {
 fn trained(graph: &Graph, student: &Params, teacher: &Params) -> Vec<Value> {
     let moving = moving(graph, student, teacher);
     let is_alone = |value: &Value| !moving.iter().any(|(student, _)| student == value);
-    let alone: Vec<Value> =
-        student.weights().map(|param| param.value).filter(is_alone).collect();
+    let alone: Vec<Value> = student.weights().map(|param| param.value).filter(is_alone).collect();
     let (vectors, matrices): (Vec<Value>, Vec<Value>) =
         alone.into_iter().partition(|&weight| graph.shape(weight).len() < 2);
     let moving = moving.into_iter().map(|(student, _)| student);

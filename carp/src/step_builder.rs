@@ -197,7 +197,8 @@ impl<'a> StepBuilder<'a> {
     pub fn two_views(&mut self) -> Result<[Value; 2]> {
         let views = self.sizes.view_sizes.len();
         if views != 2 {
-            let detail = format!("the method takes 2 views, not {views}: set views.local_count to 0");
+            let detail =
+                format!("the method takes 2 views, not {views}: set views.local_count to 0");
             return Err(Error::setting("views", detail));
         }
         Ok([self.views_in(0..1)?[0], self.views_in(1..2)?[0]])

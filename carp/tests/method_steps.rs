@@ -75,9 +75,8 @@ fn start(learner: &mut Learner, fixture: &Fixture) {
             _ => (3.0 * shape[0] as f64 / data.len() as f64).sqrt(),
         };
         let shift = if shape.len() == 1 && name.ends_with("weight") { 1.0 } else { 0.0 };
-        let numbers: Vec<f32> = noise(place, data.len())
-            .map(|x| (f64::from(x) * scale + shift) as f32)
-            .collect();
+        let numbers: Vec<f32> =
+            noise(place, data.len()).map(|x| (f64::from(x) * scale + shift) as f32).collect();
         assert!(learner.set_tensor(&name, &shape, &numbers).unwrap());
     }
     learner.copy_student_to_teacher();

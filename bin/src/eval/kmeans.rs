@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use carp::error::Result;
+use carp::kmeans::{KmeansOptions, Start};
 use clap::{Args, ValueEnum};
 use evaluations::all::Protocol;
 use evaluations::clustering::{ClusteringOptions, evaluate, sheet};
-use carp::kmeans::{KmeansOptions, Start};
 use evaluations::picture_sheet::{check_ending, draw};
 use evaluations::ranking::KEPT;
 

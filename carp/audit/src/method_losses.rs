@@ -2,8 +2,8 @@
 
 use autograd::{Shape, Value};
 use carp::error::Result;
-use carp::learner::Device;
 use carp::kmeans::spherical_kmeans_from;
+use carp::learner::Device;
 use methods::deepcluster_v2::{self, Head};
 use methods::pcl_v2::{self, Prototypes};
 use methods::{

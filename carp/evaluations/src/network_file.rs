@@ -88,10 +88,11 @@ impl NetworkFile {
     /// # Errors
     /// None found, or unknown shapes.
     pub fn find(&self, name: NetworkName) -> Result<(Candidate, Match)> {
-        // Third-party weights may be one network without a role: the default takes it.
+        // Third-party weights may be one network without a role, and some methods have no teacher: the
+        // default takes what there is.
         let role = match (name, &self.config) {
             (NetworkName::Student, _) => Some(Role::Student),
-            (_, Some(_)) => Some(Role::Teacher),
+            (_, Some(config)) if config.method.has_teacher() => Some(Role::Teacher),
             _ => None,
         };
         let role = if self.prefix.is_some() { None } else { role };

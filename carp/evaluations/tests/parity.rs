@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use carp::kmeans::{KmeansOptions, Start, kmeans};
 use datasets::{Labels, Progress};
 use evaluations::average_precision::Interpolation;
 use evaluations::clustering::{self, ClusteringOptions};
@@ -10,7 +11,6 @@ use evaluations::clustering_scores::clustering_scores;
 use evaluations::copy_detection::{self, CopyDetectionOptions, CopyFeatures, CopyNames};
 use evaluations::features::{FeatureSet, Labelled};
 use evaluations::few_shot::{self, Difficult, FewShotOptions};
-use carp::kmeans::{KmeansOptions, Start, kmeans};
 use evaluations::knn::{self, KnnOptions, classify};
 use evaluations::linear_svm::{LinearSvm, SvmOptions};
 use evaluations::retrieval::{self, Relevance, RetrievalOptions};

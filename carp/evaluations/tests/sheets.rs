@@ -3,13 +3,13 @@
 
 use std::sync::Mutex;
 
+use carp::kmeans::{KmeansOptions, Start};
 use datasets::{Dataset, Labels, MemoryDataset, Progress};
 use evaluations::clustering::{self, Assigned, Cluster, ClusteringOptions, ClusteringResult};
 use evaluations::copy_detection::{
     self, CopyBlock, CopyDetectionOptions, CopyDetectionResult, CopyFeatures, CopyNames,
 };
 use evaluations::features::FeatureSet;
-use carp::kmeans::{KmeansOptions, Start};
 use evaluations::picture_sheet::{Frame, Row, draw};
 use evaluations::ranking::Ranked;
 use evaluations::retrieval::{self, Relevance, RetrievalOptions};

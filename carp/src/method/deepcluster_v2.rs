@@ -43,15 +43,13 @@ impl Method for DeepClusterV2Config {
         let head = step.sizes.head;
         let (clusters, dim) = (head.prototypes, head.bottleneck);
         let student = step.student(&MlpConfig::relu(&[head.hidden, dim]), None);
-        let centroids = |head| {
-            step.state(&format!("centroids.{head}"), &[clusters, dim], Init::UnitRows(dim))
-        };
+        let centroids =
+            |head| step.state(&format!("centroids.{head}"), &[clusters, dim], Init::UnitRows(dim));
         let centroids = (0..self.heads).map(centroids).collect();
         let iterations = self.iterations;
         let labeller: Labeller = Box::new(move |at, head, memory, _| {
             let mut images: Vec<u32> = (0..(memory.len() / dim) as u32).collect();
-            let mut stream =
-                Stream::new(at.seed, Purpose::Sample, at.epoch() as u64, head as u64);
+            let mut stream = Stream::new(at.seed, Purpose::Sample, at.epoch() as u64, head as u64);
             stream.shuffle(&mut images);
             let found = spherical_kmeans_from(memory, dim, &images[..clusters], iterations);
             Ok((found.labels, Some(found.centroids)))

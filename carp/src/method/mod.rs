@@ -106,6 +106,12 @@ impl MethodConfig {
         }
     }
 
+    /// Whether a teacher follows the student.
+    pub fn has_teacher(&self) -> bool {
+        use MethodConfig::{BarlowTwins, DeepclusterV2, SelaV2, Swav, Vicreg};
+        !matches!(self, BarlowTwins(_) | Vicreg(_) | Swav(_) | DeepclusterV2(_) | SelaV2(_))
+    }
+
     /// Whether it keeps something of every image, so that its step depends on their number.
     pub fn is_per_image(&self) -> bool {
         use MethodConfig::{DeepclusterV2, PclV2, SelaV2};

@@ -109,9 +109,8 @@ struct Places {
 impl Hooks for Places {
     fn before_forward(&mut self, at: Moment, images: &[u32], executor: &mut Executor) {
         let mut stream = Stream::new(at.seed, Purpose::Sample, at.step as u64, 0);
-        let places = (0..images.len() as u32).map(|image| {
-            image * self.of_image + stream.below(self.of_image)
-        });
+        let places = (0..images.len() as u32)
+            .map(|image| image * self.of_image + stream.below(self.of_image));
         executor.write_u32(self.place, &places.collect::<Vec<u32>>());
     }
 }

@@ -74,8 +74,7 @@ impl Method for PclV2Config {
                 return Err(Error::setting("clusters", detail));
             }
         }
-        let layers =
-            MlpConfig { batch_norm: false, ..MlpConfig::relu(&[sizes.head.hidden, dim]) };
+        let layers = MlpConfig { batch_norm: false, ..MlpConfig::relu(&[sizes.head.hidden, dim]) };
         let [view1, view2] = step.two_views()?;
         let query = step.student(&layers, None);
         let key = step.teacher(&layers, None);
@@ -179,8 +178,7 @@ impl Hooks for PclHooks {
             };
             let mut found = kmeans(&points, self.dim, &options, run.progress)?;
             let temperature = self.settings.loss.temperature;
-            let phi =
-                densities(&points, self.dim, &found.labels, &found.centroids, temperature);
+            let phi = densities(&points, self.dim, &found.labels, &found.centroids, temperature);
             found.centroids.chunks_exact_mut(self.dim).for_each(scale_to_length_1);
             let labels: Vec<f32> = found.labels.iter().map(|&label| label as f32).collect();
             run.executor.write(clustering.centroids, &found.centroids);
@@ -200,8 +198,7 @@ impl Hooks for PclHooks {
                 label[0] as u32
             };
             let positives: Vec<u32> = images.iter().map(&mut label).collect();
-            let mut stream =
-                Stream::new(at.seed, Purpose::Sample, at.step as u64, place as u64);
+            let mut stream = Stream::new(at.seed, Purpose::Sample, at.step as u64, place as u64);
             let columns = clustering.draw(&positives, self.settings.negatives, &mut stream);
             executor.write_u32(clustering.columns, &columns);
         }

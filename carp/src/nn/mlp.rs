@@ -71,7 +71,14 @@ impl Mlp {
                 LinearInit::Uniform => [Init::Uniform(1.0 / (inputs as f32).sqrt()); 2].into(),
             };
             let (name, sizes) = ((stride * place).to_string(), (inputs, outputs));
-            linears.push(Linear::new(graph, params, &name, sizes, weight, has_bias.then_some(bias)));
+            linears.push(Linear::new(
+                graph,
+                params,
+                &name,
+                sizes,
+                weight,
+                has_bias.then_some(bias),
+            ));
             inputs = outputs;
         }
         let inner = widths.iter().take(widths.len().saturating_sub(1)).enumerate();

@@ -14,9 +14,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use carp::error::{Error, Result};
+use carp::optimizer::Optimizer;
 use carp::pipeline::Pipeline;
 use carp::schedule::EpochSchedule;
-use carp::optimizer::Optimizer;
 use datasets::{Dataset, Subset};
 use serde::Serialize;
 

@@ -1,0 +1,164 @@
+//! All methods: the same bits on any number of threads, after a stop and within a memory budget; and
+//! settings that do not fit are refused before the first step.
+
+use autograd::trace::Recomputed;
+use carp::checkpoint::{Checkpoint, Progress, save};
+use carp::config::Config;
+use carp::fingerprint::Fingerprint;
+use carp::learner::{Learner, NamedTensor};
+use carp::method::MethodConfig;
+use carp::trainer::Trainer;
+use tensor::Cpu;
+
+/// Steps of the runs below; 2 are an epoch.
+const STEPS: usize = 5;
+/// Where one of them stops: within the second epoch.
+const STOP: usize = 3;
+
+/// A tiny run of a method; what a method is too large for is set smaller.
+fn config(method: &str, more: &[(&str, &str)]) -> carp::Result<Config> {
+    let own: &[(&str, &str)] = match method {
+        "swav" => &[("method.queue", "24"), ("method.queue_from_epoch", "0")],
+        "pcl-v2" => &[
+            ("method.queue", "24"),
+            ("method.clusters", "[16, 20]"),
+            ("method.negatives", "4"),
+            ("method.from_epoch", "1"),
+        ],
+        "infomin" => &[("method.queue", "24")],
+        "obow" => &[("method.words", "24")],
+        _ => &[],
+    };
+    let common = [
+        ("method.name", method),
+        ("data.train_size", "25"),
+        ("data.test_size", "8"),
+        ("model.width", "2"),
+        ("model.hidden", "12"),
+        ("model.bottleneck", "6"),
+        ("model.prototypes", "8"),
+        ("model.partition_size", "4"),
+        ("train.batch_size", "12"),
+        ("train.epochs", "3"),
+    ];
+    let all = common.iter().chain(own).chain(more);
+    let all: Vec<_> = all.map(|&(key, value)| (key.to_owned(), value.to_owned())).collect();
+    Config::load("shapes", &all)
+}
+
+/// Takes some steps.
+fn advance(trainer: &mut Trainer, steps: std::ops::Range<usize>) {
+    let mut pipeline = trainer.pipeline(steps.start).unwrap();
+    for step in steps {
+        trainer.start_epoch(step, datasets::Progress::none()).unwrap();
+        trainer.step(step, pipeline.next_batch().unwrap()).unwrap();
+    }
+}
+
+/// All that a checkpoint holds after the steps.
+fn outcome(config: &Config, threads: usize) -> Vec<NamedTensor> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+    pool.install(|| {
+        let mut trainer = Trainer::new(config, &Cpu).unwrap();
+        advance(&mut trainer, 0..STEPS);
+        bits(trainer.learner())
+    })
+}
+
+fn bits(learner: &mut Learner) -> Vec<NamedTensor> {
+    let all = learner.copies();
+    assert!(all.iter().all(|(_, _, data)| data.iter().all(|x| x.is_finite())));
+    all
+}
+
+#[test]
+fn threads_and_budgets_change_no_bit() {
+    for method in MethodConfig::all() {
+        let name = method.name();
+        let free = config(name, &[]).unwrap();
+        let want = outcome(&free, 1);
+        for threads in [2, 3, 8] {
+            assert!(outcome(&free, threads) == want, "{name} on {threads} threads");
+        }
+        let bytes = Trainer::planned(&free, &Cpu).unwrap().learner().executor().plan().bytes();
+        let budget = format!("{}B", bytes / 100 * 95);
+        let bounded = config(name, &[("train.memory_budget", &budget)]).unwrap();
+        let mut trainer = Trainer::planned(&bounded, &Cpu).unwrap();
+        assert!(Recomputed::of(trainer.learner().executor().graph()).is_some(), "{name}");
+        assert!(outcome(&bounded, 2) == want, "{name} within a budget");
+    }
+}
+
+#[test]
+fn a_stopped_run_goes_on_with_the_same_bits() {
+    let folder = tempfile::tempdir().unwrap();
+    for method in MethodConfig::all() {
+        let name = method.name();
+        let config = config(name, &[]).unwrap();
+        let path = folder.path().join(name);
+        let mut first = Trainer::new(&config, &Cpu).unwrap();
+        advance(&mut first, 0..STOP);
+        let progress = Progress { step: STOP, seconds: 0.0 };
+        save(&path, &config, &Fingerprint::default(), first.learner(), progress).unwrap();
+        let mut checkpoint = Checkpoint::load(&path).unwrap();
+        // The settings survive, with those of the method.
+        let config = checkpoint.config().unwrap();
+        let mut second = Trainer::planned(&config, &Cpu).unwrap();
+        checkpoint.restore(second.learner()).unwrap();
+        advance(&mut second, STOP..STEPS);
+        assert!(bits(second.learner()) == outcome(&config, 2), "{name}");
+    }
+}
+
+#[test]
+fn every_method_moves_its_weights() {
+    for method in MethodConfig::all() {
+        let config = config(method.name(), &[]).unwrap();
+        let mut trainer = Trainer::new(&config, &Cpu).unwrap();
+        let before = trainer.weights_sha256();
+        advance(&mut trainer, 0..1);
+        assert_ne!(trainer.weights_sha256(), before, "{}", method.name());
+        let names = trainer.learner().copies().into_iter().map(|(name, ..)| name);
+        let has_teacher = names.into_iter().any(|name| name.starts_with("teacher."));
+        assert_eq!(has_teacher, method.has_teacher(), "{}", method.name());
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_one_line_before_training() {
+    let refused = |method: &str, more: &[(&str, &str)], part: &str| {
+        let line = match config(method, more) {
+            Ok(config) => Trainer::planned(&config, &Cpu).err().expect(part).to_string(),
+            Err(error) => error.to_string(),
+        };
+        assert!(line.lines().count() == 1 && line.contains(part), "{method}: {line}");
+    };
+    let small = [("train.batch_size", "8")];
+    refused("triplet", &small, "a batch of 8 images has 7 negatives each; needs at least 11");
+    for method in ["swav", "infomin", "pcl-v2"] {
+        let queue = [("method.queue", "25")];
+        refused(
+            method,
+            &queue,
+            "method.queue is 25, should be a multiple of train.batch_size = 12",
+        );
+    }
+    let words = [("method.words", "25")];
+    refused("obow", &words, "method.words is 25, should be a multiple of train.batch_size = 12");
+    let deep = [("method.layer", "layer3")];
+    refused("obow", &deep, "maps of 4x4; new words need at least 5x5");
+    for method in ["deepcluster-v2", "sela-v2"] {
+        let many = [("model.prototypes", "25")];
+        refused(method, &many, "24 images of an epoch cannot form model.prototypes = 25 clusters");
+    }
+    let clusters = [("method.clusters", "[16, 26]")];
+    refused("pcl-v2", &clusters, "method.clusters has 26, should be at most the 25 images");
+    let few = [("method.clusters", "[15]")];
+    refused("pcl-v2", &few, "at least train.batch_size + method.negatives = 16");
+    for method in ["barlow-twins", "vicreg", "moco-v3", "pcl-v2", "infomin", "triplet"] {
+        let views = [("views.local_count", "1")];
+        refused(method, &views, "the method takes 2 views, not 3: set views.local_count to 0");
+    }
+    refused("dyno", &[], "unknown method \"dyno\" (did you mean \"dino\"?)");
+    refused("dino", &[("method.queue", "24")], "unknown key \"method.queue\"");
+}

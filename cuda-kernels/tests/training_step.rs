@@ -68,7 +68,8 @@ fn step(learner: &mut Learner, number: usize) -> f32 {
     }
     let mut order: Vec<u32> = (0..PROTOTYPES as u32).collect();
     random.shuffle(&mut order);
-    let terms = learner.forward(number, &order).unwrap();
+    learner.write_partition(&order);
+    let terms = learner.forward(number).unwrap();
     learner.backward(number, true).unwrap();
     let lr = 0.03 / (number + 1) as f32;
     let settings =

@@ -68,7 +68,8 @@ fn step_of(preset: &str) -> BTreeMap<&'static str, u32> {
     let step = Config::load(preset, &[]).unwrap().step();
     let mut learner = Learner::new(&step, &device).unwrap();
     let order: Vec<u32> = (0..step.head.prototypes as u32).collect();
-    learner.forward(0, &order).unwrap();
+    learner.write_partition(&order);
+    learner.forward(0).unwrap();
     learner.backward(0, true).unwrap();
     let settings = UpdateSettings { lr: 0.1, weight_decay: 1e-4, teacher_momentum: 0.9, number: 1 };
     learner.update(settings).unwrap();

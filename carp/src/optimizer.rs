@@ -74,7 +74,7 @@ pub fn optimizer_step(
 /// A gradient scaled down where its norm is above `most`: `g min(1, most / (|g| + 1e-6))`.
 ///
 /// # Errors
-/// None of shapes.
+/// Those of its ops; none for a gradient of any shape.
 pub fn clipped(graph: &mut Graph, grad: Value, most: f32) -> Result<Value> {
     let shape = graph.shape(grad);
     let row = graph.reshape(grad, [1, shape.elements()])?;

@@ -168,10 +168,7 @@ impl<'a> StepBuilder<'a> {
     }
 
     /// Some consecutive views, a value per group that they are in.
-    ///
-    /// # Errors
-    /// None.
-    pub fn views_in(&mut self, views: Range<usize>) -> Result<Vec<Value>> {
+    pub fn views_in(&mut self, views: Range<usize>) -> Vec<Value> {
         let batch = self.sizes.batch;
         let mut images = Vec::new();
         for group in self.views.clone() {
@@ -184,10 +181,11 @@ impl<'a> StepBuilder<'a> {
                 group.images
             } else {
                 let start = (first - group.first) * batch;
-                self.graph.slice_rows(group.images, start, (end - first) * batch)?
+                let rows = (end - first) * batch;
+                self.graph.slice_rows(group.images, start, rows).expect("rows of the group")
             });
         }
-        Ok(images)
+        images
     }
 
     /// The two views of a method that takes no more, each by itself: batch norm sees one at a time.
@@ -201,7 +199,7 @@ impl<'a> StepBuilder<'a> {
                 format!("the method takes 2 views, not {views}: set views.local_count to 0");
             return Err(Error::setting("views", detail));
         }
-        Ok([self.views_in(0..1)?[0], self.views_in(1..2)?[0]])
+        Ok([self.views_in(0..1)[0], self.views_in(1..2)[0]])
     }
 }
 

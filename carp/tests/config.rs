@@ -2,6 +2,7 @@
 
 use carp::config::Config;
 use carp::error::Error;
+use carp::method::MethodConfig;
 use carp::nn::{Arch, Stem};
 
 const PRESETS: [&str; 6] = ["shapes", "fashion-mnist", "cifar10", "stl10", "folder", "imagenet"];
@@ -173,4 +174,24 @@ fn values_out_of_range_name_the_key_the_value_and_the_range() {
     assert!(set("model.partition_size", "1000").is_ok());
     // The data decides the channels.
     refused(set("data.kind", "idx"), &["views.mean", "channels, 1"]);
+}
+
+/// Every method has the authors' settings as a preset, and a recipe for the images of other presets.
+#[test]
+fn methods_have_presets_and_recipes() {
+    for method in MethodConfig::all().iter().skip(1) {
+        let name = method.name();
+        let published = Config::load(&format!("imagenet-{name}"), &[]).unwrap();
+        assert_eq!(published.method.name(), name);
+        let chosen = [("method.name".to_owned(), name.to_owned())];
+        let small = Config::load("shapes", &chosen).unwrap();
+        assert_eq!(small.method.name(), name);
+        // The data and the backbone stay the preset's, the rates do not.
+        let shapes = Config::load("shapes", &[]).unwrap();
+        assert_eq!((&small.data, small.model.width), (&shapes.data, shapes.model.width));
+        assert_ne!(small.optimizer, shapes.optimizer, "{name}");
+        // Settings survive as text, and a preset that names the method needs no recipe.
+        assert_eq!(Config::parse(&small.to_toml(), "text").unwrap(), small);
+        assert_eq!(Config::load(&format!("imagenet-{name}"), &chosen).unwrap(), published);
+    }
 }

@@ -27,7 +27,7 @@ impl Method for Carp {
         let permutation = step.graph.input_u32("permutation", [prototypes]);
 
         let images = step.all_views();
-        let global = step.views_in(0..2)?;
+        let global = step.views_in(0..2);
         let g = &mut step.graph;
         let observed = teacher.forward(g, &global, true)?;
         let inputs = LossInputs {

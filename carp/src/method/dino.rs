@@ -48,7 +48,7 @@ impl Method for DinoConfig {
         step.teacher_moves = TeacherMoves::AfterOptimizer;
         let frozen = Frozen::new(step, &[student.prototypes()], self.frozen_epochs);
 
-        let (all, global) = (step.all_views(), step.views_in(0..2)?);
+        let (all, global) = (step.all_views(), step.views_in(0..2));
         let g = &mut step.graph;
         let t = logits(g, &teacher, &global)?;
         let s = logits(g, &student, &all)?;

@@ -8,11 +8,12 @@
 //! L   = l(q_1, k_2) + l(q_2, k_1),  l = InfoNCE in the batch
 //! ```
 
-use autograd::Result;
+use autograd::{Graph, Result, Value};
 use methods::MocoV3;
 use methods::moments::standardize;
 
 use super::definition::{Built, Method};
+use crate::networks::Network;
 use crate::nn::MlpConfig;
 use crate::nn::layers::BN_EPS;
 use crate::step_builder::StepBuilder;
@@ -22,25 +23,25 @@ impl Method for MocoV3 {
         let (hidden, dim) = (step.sizes.head.hidden, step.sizes.head.bottleneck);
         let layers =
             MlpConfig { biases: false, last_bias: false, ..MlpConfig::relu(&[hidden, dim]) };
-        let views = step.two_views()?;
+        let [view1, view2] = step.two_views()?;
         let student = step.student(&layers, None);
         let teacher = step.teacher(&layers, None);
         let predictor = step.predictor(dim, &layers);
 
-        let mut queries = views;
-        for (view, query) in views.into_iter().zip(&mut queries) {
-            let z = student.embed(&mut step.graph, &[view])?;
-            // The projector ends with batch norm without scale and shift.
-            let z = standardize(&mut step.graph, z, BN_EPS)?;
-            *query = step.predicted(&predictor, z)?;
-        }
+        let z1 = projected(&mut step.graph, &student, view1)?;
+        let q1 = step.predicted(&predictor, z1)?;
+        let z2 = projected(&mut step.graph, &student, view2)?;
+        let q2 = step.predicted(&predictor, z2)?;
         step.move_teacher()?;
         let g = &mut step.graph;
-        let mut keys = views;
-        for (view, key) in views.into_iter().zip(&mut keys) {
-            let z = teacher.embed(g, &[view])?;
-            *key = standardize(g, z, BN_EPS)?;
-        }
-        Ok(Built::of(g.scope("loss", |g| self.loss(g, queries, keys))?))
+        let k1 = projected(g, &teacher, view1)?;
+        let k2 = projected(g, &teacher, view2)?;
+        Ok(Built::of(g.scope("loss", |g| self.loss(g, [q1, q2], [k1, k2]))?))
     }
+}
+
+/// The projector's outputs of one view; it ends with batch norm without scale and shift.
+fn projected(g: &mut Graph, network: &Network, view: Value) -> Result<Value> {
+    let z = network.embed(g, &[view])?;
+    standardize(g, z, BN_EPS)
 }

@@ -55,8 +55,8 @@ impl Method for ObowConfig {
         let none = MlpConfig::relu(&[]);
         let student = step.student(&none, None);
         let teacher = step.teacher(&none, None);
-        let crops = step.views_in(1..step.sizes.view_sizes.len())?;
-        let whole = step.views_in(0..1)?[0];
+        let crops = step.views_in(1..step.sizes.view_sizes.len());
+        let whole = step.views_in(0..1)[0];
 
         let mut crop_features = Vec::new();
         for &crops in &crops {

@@ -159,6 +159,10 @@ fn what_does_not_fit_is_one_line_before_training() {
         let views = [("views.local_count", "1")];
         refused(method, &views, "the method takes 2 views, not 3: set views.local_count to 0");
     }
+    let zero = [("method.temperature", "0.0")];
+    refused("swav", &zero, "method.temperature is 0.0, should be above 0");
+    refused("sela-v2", &[("method.heads", "0")], "method.heads is 0, should be 1 to");
+    refused("vicreg", &[("method.variance", "nan")], "method.variance is nan, should be 0 or more");
     refused("dyno", &[], "unknown method \"dyno\" (did you mean \"dino\"?)");
     refused("dino", &[("method.queue", "24")], "unknown key \"method.queue\"");
 }

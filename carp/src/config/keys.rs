@@ -3,7 +3,6 @@
 
 use std::path::Path;
 
-use serde::Serialize;
 use toml::{Table, Value};
 
 use super::settings::Config;
@@ -18,7 +17,8 @@ const DEEPEST: usize = 8;
 
 /// The authors' defaults as a table with every key; of the section `[method]`, those of CARP.
 pub fn defaults() -> Result<Table> {
-    as_table(Config::default())
+    Table::try_from(Config::default())
+        .map_err(|error| Error::usage(format!("default settings: {}", one_line(&error))))
 }
 
 /// Begins the section `[method]` anew, with the authors' settings of the method of this name.
@@ -33,18 +33,13 @@ pub fn begin_method(table: &mut Table, name: &str) -> Result<()> {
         let list = names.join(", ");
         return Err(Error::usage(format!("unknown method {name:?}{near}; methods: {list}")));
     };
-    table.insert("method".to_owned(), Value::Table(as_table(method)?));
+    table.insert("method".to_owned(), Value::Table(method.settings()));
     Ok(())
 }
 
 /// The method that a table names.
 pub fn method_name(table: &Table) -> Option<&str> {
     table.get("method")?.get("name")?.as_str()
-}
-
-fn as_table(settings: impl Serialize) -> Result<Table> {
-    Table::try_from(settings)
-        .map_err(|error| Error::usage(format!("default settings: {}", one_line(&error))))
 }
 
 /// The text of the preset file `preset`, which is not one of the built-in `names`.

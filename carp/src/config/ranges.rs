@@ -1,5 +1,7 @@
 //! The allowed values of each setting.
 
+use toml::Value;
+
 use super::settings::Config;
 use crate::error::{Error, Result};
 
@@ -13,6 +15,12 @@ const SIDE: usize = 1 << 13;
 const VIEWS: usize = 1 << 8;
 const THREADS: usize = 1 << 12;
 const EPOCHS: usize = 1 << 24;
+
+/// Settings of methods that something is divided by, or that must not be 0.
+const ABOVE_ZERO: [&str; 6] =
+    ["temperature", "student_temperature", "teacher_temperature", "epsilon", "inv_delta", "kappa"];
+/// Numbers of things of which a method needs one.
+const AT_LEAST_ONE: [&str; 3] = ["heads", "iterations", "starts"];
 
 /// Fails if a setting is out of range, naming the key, its value and its range.
 ///
@@ -117,6 +125,23 @@ pub fn check(config: &Config) -> Result<()> {
             ),
             share(&key("solarise"), kind.solarise.into()),
         ]);
+    }
+    for (name, value) in config.method.settings() {
+        let key = format!("method.{name}");
+        rules.push(match value {
+            Value::Float(x) if ABOVE_ZERO.contains(&&*name) => positive(&key, x),
+            Value::Float(x) => not_negative(&key, x),
+            Value::Integer(n) => {
+                let least = usize::from(AT_LEAST_ONE.contains(&&*name));
+                let range = format!("{least} to {PROTOTYPES}");
+                rule(
+                    usize::try_from(n).is_ok_and(|n| (least..=PROTOTYPES).contains(&n)),
+                    &key,
+                    range,
+                )
+            }
+            _ => continue,
+        });
     }
     match rules.into_iter().find(|(holds, _, _)| !holds) {
         None => Ok(()),

@@ -106,6 +106,11 @@ impl MethodConfig {
         }
     }
 
+    /// Its own settings, by name.
+    pub fn settings(&self) -> toml::Table {
+        toml::Table::try_from(self).expect("settings are plain TOML values")
+    }
+
     /// Whether a teacher follows the student.
     pub fn has_teacher(&self) -> bool {
         use MethodConfig::{BarlowTwins, DeepclusterV2, SelaV2, Swav, Vicreg};

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs the code with `unsafe` at small sizes under Miri, which knows Rust's rules of aliasing, and all kernels
-# under valgrind, which knows what was written: arena, microkernel, parallel loops. Takes minutes.
+# under valgrind, which knows what was written: arena, microkernel, parallel loops. Miri takes its time.
 #   tools/memcheck.sh            both
 #   tools/memcheck.sh miri       needs `rustup component add miri rust-src --toolchain nightly`
 #   tools/memcheck.sh valgrind   needs `apt install valgrind`

@@ -42,6 +42,8 @@ pub struct StepConfig {
     pub head: HeadConfig,
     /// N_B, prototypes in a block of the partition.
     pub partition_size: usize,
+    /// Train on C + H; false trains on C alone, op by op.
+    pub entropy_term: bool,
     /// How much of the loss is fused.
     pub loss_variant: LossVariant,
     /// Fusion passes to apply: see [`LossVariant::limit`].
@@ -146,7 +148,7 @@ pub struct Step {
     pub permutation: Value,
     /// Input: the settings of the step.
     pub scalars: Scalars,
-    /// C + H of the micro-batch.
+    /// C + H of the micro-batch, or what of it is trained on.
     pub loss: Value,
     /// C, the consistency term.
     pub consistency: Value,
@@ -210,14 +212,19 @@ impl Step {
         if let Some(algorithm) = config.conv.forced() {
             g.convolve_by(algorithm);
         }
-        let passes = config.loss_variant.limit(&config.passes);
+        // The fused kernels have the gradient of C + H only.
+        let (trained, passes) = if config.entropy_term {
+            (terms.loss, config.loss_variant.limit(&config.passes))
+        } else {
+            (terms.consistency, LossVariant::without_loss(&config.passes))
+        };
         g.fuse(&passes);
 
         let weights = student.trained(g);
         let share = 1.0 / config.accumulation as f32;
         let seed = g.in_phase(Phase::Backward, |g| g.fill([1], share));
         let mut grads = Vec::new();
-        for (&weight, grad) in weights.iter().zip(g.backward(&[(terms.loss, seed)], &weights)?) {
+        for (&weight, grad) in weights.iter().zip(g.backward(&[(trained, seed)], &weights)?) {
             let grad = grad.ok_or_else(|| {
                 let name = &g.info(weight).name;
                 Error::setting("carp_step", format!("{name} does not reach the loss"))
@@ -236,7 +243,7 @@ impl Step {
         })?;
         g.fuse(&passes);
 
-        let autograd::LossTerms { loss, consistency, entropy } = terms;
+        let autograd::LossTerms { consistency, entropy, .. } = terms;
         let step = Step {
             observed,
             prototypes: teacher.head.weight_v,
@@ -245,7 +252,7 @@ impl Step {
             views,
             permutation,
             scalars,
-            loss,
+            loss: trained,
             consistency,
             entropy,
             optimizer_state,

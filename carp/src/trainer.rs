@@ -79,7 +79,10 @@ impl<'a> Trainer<'a> {
             )));
         }
         let learner = Learner::new(&step_config, device)?;
-        let steps = config.train.epochs * steps_per_epoch;
+        let steps = match config.train.steps {
+            0 => config.train.epochs * steps_per_epoch,
+            steps => steps,
+        };
         let schedules = Schedules::new(config, steps, steps_per_epoch);
         let permutation = vec![0; config.model.prototypes];
         Ok(Trainer { config, splits, learner, schedules, steps, steps_per_epoch, permutation })
@@ -118,7 +121,7 @@ impl<'a> Trainer<'a> {
         &self.splits
     }
 
-    /// Total steps: micro-batches of all epochs.
+    /// Total steps: micro-batches.
     pub fn steps(&self) -> usize {
         self.steps
     }
@@ -267,8 +270,10 @@ impl<'a> Trainer<'a> {
         step / self.steps_per_epoch * per_epoch + step % self.steps_per_epoch / accumulation
     }
 
-    /// The order of the prototypes, a new uniform permutation for every micro-batch.
+    /// The order of the prototypes, a uniform permutation: a new one for every micro-batch, unless the
+    /// partition is fixed.
     fn draw_partition(&mut self, step: usize) {
+        let step = if self.config.model.fixed_partition { 0 } else { step };
         for (place, index) in (0..).zip(&mut self.permutation) {
             *index = place;
         }

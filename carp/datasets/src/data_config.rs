@@ -68,6 +68,9 @@ pub struct DataConfig {
     /// The same for testing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test: Option<String>,
+    /// Training images kept out of training and tested on instead of the test images, which settings
+    /// should not be chosen on; 0 tests on the test images.
+    pub held_out: usize,
     /// Which of the ten official partitions of `dtd`, from 1.
     pub partition: usize,
     /// Fail at the first unreadable image instead of skipping it.
@@ -87,6 +90,7 @@ impl Default for DataConfig {
             path: None,
             train: None,
             test: None,
+            held_out: 0,
             partition: 1,
             strict: false,
             train_size: 10_000,

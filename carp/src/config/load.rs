@@ -1,8 +1,10 @@
 //! Settings from a preset, a file or text.
 
+use std::collections::BTreeSet;
+
 use toml::{Table, Value};
 
-use super::keys::{defaults, merge, one_line, one_setting, parse_text, read_preset};
+use super::keys::{defaults, keys, merge, one_line, one_setting, parse_text, read_preset};
 use super::ranges::check;
 use super::settings::Config;
 use crate::error::{Error, Result};
@@ -29,13 +31,22 @@ impl Config {
             Some((name, text)) => (format!("preset {name}"), (*text).to_owned()),
             None => (preset.to_owned(), read_preset(preset, &PRESETS.map(|(name, _)| name))?),
         };
-        let mut table = defaults()?;
+        let mut table = defaults();
         merge(&mut table, parse_text(&text, &origin)?, "", &origin)?;
         // If only deserialising refuses a value, name whoever gave it.
-        let mut config = Config::from_table(table.clone(), &origin)?;
+        Config::from_table(table, &origin)?.with(sets, "--set")
+    }
+
+    /// These settings with individual keys overridden by `origin`.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn with(&self, sets: &[(String, String)], origin: &str) -> Result<Config> {
+        let mut table = self.to_table();
+        let mut config = self.clone();
         for (key, value) in sets {
-            merge(&mut table, one_setting(key, value)?, "", "--set")?;
-            config = Config::from_table(table.clone(), "--set")?;
+            merge(&mut table, one_setting(key, value, origin)?, "", origin)?;
+            config = Config::from_table(table.clone(), origin)?;
         }
         check(&config)?;
         Ok(config)
@@ -46,11 +57,18 @@ impl Config {
     /// # Errors
     /// As [`Config::load`].
     pub fn parse(text: &str, origin: &str) -> Result<Config> {
-        let mut table = defaults()?;
+        let mut table = defaults();
         merge(&mut table, parse_text(text, origin)?, "", origin)?;
         let config = Config::from_table(table, origin)?;
         check(&config)?;
         Ok(config)
+    }
+
+    /// The keys of which `other` has another value, in order.
+    pub fn differing_keys(&self, other: &Config) -> Vec<String> {
+        let all = [self, other].map(|config| keys(&config.to_table(), ""));
+        let all: BTreeSet<String> = all.into_iter().flatten().collect();
+        all.into_iter().filter(|key| self.value_of(key) != other.value_of(key)).collect()
     }
 
     fn from_table(table: Table, origin: &str) -> Result<Config> {

@@ -5,7 +5,7 @@ use datasets::{DataConfig, Filter};
 use serde::{Deserialize, Serialize};
 use tensor::Numerics;
 use tensor::kernel::AdamW;
-use toml::Value;
+use toml::{Table, Value};
 
 use crate::conv::ConvChoice;
 use crate::loss::LossVariant;
@@ -56,6 +56,13 @@ pub struct ModelConfig {
     pub prototypes: usize,
     /// N_B, prototypes in a block.
     pub partition_size: usize,
+    /// Draw the partition once, not anew in every step.
+    pub fixed_partition: bool,
+    /// Train on C + H; false trains on C alone, and computes the loss op by op.
+    pub entropy_term: bool,
+    /// Length that embeddings are scaled to; 0 leaves theirs. Its inverse is the temperature of the
+    /// softmax over cosines.
+    pub embedding_length: f32,
     /// unfused, fused-softmax, streaming or streaming-tiled: all give the same numbers, see
     /// docs/fusion.md.
     pub loss_variant: LossVariant,
@@ -72,6 +79,9 @@ impl Default for ModelConfig {
             bottleneck: 256,
             prototypes: 65536,
             partition_size: 512,
+            fixed_partition: false,
+            entropy_term: true,
+            embedding_length: 0.0,
             loss_variant: LossVariant::Streaming,
         }
     }
@@ -157,6 +167,8 @@ impl Default for TeacherConfig {
 pub struct TrainConfig {
     /// Passes over the data.
     pub epochs: usize,
+    /// Micro-batches in all, whatever the epochs; 0 means those of the epochs.
+    pub steps: usize,
     /// B, images in a micro-batch.
     pub batch_size: usize,
     /// Micro-batches per update.
@@ -184,6 +196,7 @@ impl Default for TrainConfig {
     fn default() -> TrainConfig {
         TrainConfig {
             epochs: 100,
+            steps: 0,
             batch_size: 32,
             accumulation: 1,
             threads: 0,
@@ -241,9 +254,14 @@ impl Config {
         toml::to_string(self).expect("settings are plain TOML values")
     }
 
+    /// All settings as a table.
+    pub(super) fn to_table(&self) -> Table {
+        Table::try_from(self).expect("settings are plain TOML values")
+    }
+
     /// The value of a key such as `model.width`, as TOML.
     pub(super) fn value_of(&self, key: &str) -> Option<String> {
-        let table = Value::try_from(self).ok()?;
+        let table = Value::Table(self.to_table());
         let value = key.split('.').try_fold(&table, |value, name| value.get(name))?;
         Some(value.to_string())
     }
@@ -273,8 +291,10 @@ impl Config {
                 hidden: self.model.hidden,
                 bottleneck: self.model.bottleneck,
                 prototypes: self.model.prototypes,
+                embedding_length: self.model.embedding_length,
             },
             partition_size: self.model.partition_size,
+            entropy_term: self.model.entropy_term,
             loss_variant: self.model.loss_variant,
             passes: self.train.fuse.clone(),
             conv: self.train.conv,

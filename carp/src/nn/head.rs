@@ -1,7 +1,7 @@
 //! The projection head and the prototypes (docs/method.md, 1.2).
 //!
 //! Linear, BN, GELU, Linear, BN, GELU, Linear to the embedding z `[N,D]`, which is *not*
-//! normalised. The logits `s_c = <z, v_c / |v_c|>` of K weight-normalised prototypes, without bias
+//! normalised (but see [`HeadConfig::embedding_length`]). The logits `s_c = <z, v_c / |v_c|>` of K weight-normalised prototypes, without bias
 //! or temperature, belong to the loss: the length of z sets the sharpness.
 
 use autograd::{Graph, Result, Value};
@@ -12,8 +12,11 @@ use super::params::{Init, Params};
 /// Standard deviation of the linear layers' initial weights.
 const INIT_STD: f32 = 0.02;
 
+/// Shorter embeddings are divided by this where embeddings are normalised: PyTorch's `normalize`.
+const LEAST_LENGTH: f32 = 1e-12;
+
 /// Sizes of the head.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct HeadConfig {
     /// Width of the two hidden layers.
     pub hidden: usize,
@@ -21,6 +24,8 @@ pub struct HeadConfig {
     pub bottleneck: usize,
     /// Number K of prototypes.
     pub prototypes: usize,
+    /// Length that embeddings are scaled to; 0 leaves theirs.
+    pub embedding_length: f32,
 }
 
 /// The head's layers.
@@ -29,6 +34,7 @@ pub struct Head {
     norms: [BatchNorm; 2],
     /// The prototypes before weight norm, v `[K,D]`.
     pub weight_v: Value,
+    embedding_length: f32,
 }
 
 impl Head {
@@ -39,7 +45,7 @@ impl Head {
         features: usize,
         config: &HeadConfig,
     ) -> Head {
-        let HeadConfig { hidden, bottleneck, prototypes } = *config;
+        let HeadConfig { hidden, bottleneck, prototypes, embedding_length } = *config;
         let mut linear = |name: &str, sizes| Linear::new(graph, params, name, sizes, INIT_STD);
         let linears = [
             linear("mlp.0", (features, hidden)),
@@ -53,7 +59,7 @@ impl Head {
         let weight_v = graph.scope("last_layer", |graph| {
             params.weight(graph, "weight_v", [prototypes, bottleneck], init)
         });
-        Head { linears, norms, weight_v }
+        Head { linears, norms, weight_v, embedding_length }
     }
 
     /// Features `[N,F]` to embeddings `[N,D]`.
@@ -68,6 +74,11 @@ impl Head {
             x = norm.forward(graph, x, training)?;
             x = graph.scope(&format!("mlp.{}", 3 * i + 2), |graph| graph.gelu(x));
         }
-        last.forward(graph, x)
+        let z = last.forward(graph, x)?;
+        if self.embedding_length == 0.0 {
+            return Ok(z);
+        }
+        let unit = graph.l2_normalize(z, LEAST_LENGTH);
+        Ok(graph.scale(unit, self.embedding_length))
     }
 }

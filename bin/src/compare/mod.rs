@@ -25,6 +25,9 @@ use crate::print::{print, say};
 use crate::stop::{Ending, Stop};
 use crate::threads::on_threads;
 
+/// Points of a curve after the start, about.
+const MEASUREMENTS: usize = 8;
+
 #[derive(Args)]
 pub struct CompareArgs {
     /// A setting to compare, such as wide:model.width=32,train.batch_size=64; NAME alone changes
@@ -90,12 +93,12 @@ pub fn compare(args: &CompareArgs) -> Result<ExitCode> {
         let detail = "nothing to compare: give --methods NAME,... or --run NAME:KEY=VALUE,...";
         return Err(Error::usage(detail));
     }
-    let request = args.shared.request(settings)?;
+    let request = args.shared.request(settings, MEASUREMENTS)?;
     run(&args.shared, "runs/compare", &request, picture::draw_curves)
 }
 
 pub fn ablate(args: &AblateArgs) -> Result<ExitCode> {
-    let mut request = args.shared.request(Vec::new())?;
+    let mut request = args.shared.request(Vec::new(), 0)?;
     request.settings = match (&args.grid[..], args.product) {
         ([], _) => of_carp(&request.base),
         (factors, false) => one_at_a_time(factors),
@@ -105,7 +108,7 @@ pub fn ablate(args: &AblateArgs) -> Result<ExitCode> {
 }
 
 impl SharedArgs {
-    fn request(&self, settings: Vec<Setting>) -> Result<Request> {
+    fn request(&self, settings: Vec<Setting>, measurements: usize) -> Result<Request> {
         let mut base = self.config.load()?;
         base.data.held_out = self.held_out.unwrap_or(base.data.held_out);
         base.data = with_held_out(&base.data, base.seed)?;
@@ -119,7 +122,7 @@ impl SharedArgs {
             (None, None, Some(passes)) => Budget::Passes(passes),
             (epochs, ..) => Budget::Epochs(epochs.map_or(base.train.epochs, |n| n as usize)),
         };
-        Ok(Request { base, settings, budget, seeds: self.seeds })
+        Ok(Request { base, settings, budget, seeds: self.seeds, measurements })
     }
 }
 

@@ -14,9 +14,6 @@ use crate::budget::Budget;
 use crate::cost::Cost;
 use crate::setting::Setting;
 
-/// k-NN measurements of a run between the first and the last.
-const MEASUREMENTS: usize = 8;
-
 /// What is asked for.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -28,6 +25,9 @@ pub struct Request {
     pub budget: Budget,
     /// Runs of each setting, with the base's seed and those after it.
     pub seeds: u64,
+    /// About how often a run's k-NN accuracy is measured after the start, for its curve; 0 measures
+    /// it at the end only.
+    pub measurements: usize,
 }
 
 /// A setting with its steps.
@@ -97,7 +97,7 @@ impl Plan {
             show(setting);
             let is_timed = matches!(request.budget, Budget::Seconds(_));
             let cost = if is_timed { cost.timed(config, device)? } else { cost };
-            known.settings.push(planned(setting, config, request.budget, &cost));
+            known.settings.push(planned(setting, config, request, &cost));
         }
         let json = serde_json::to_string_pretty(&known).expect("plain numbers and names") + "\n";
         std::fs::create_dir_all(folder).map_err(|source| Error::io(folder, source))?;
@@ -161,11 +161,14 @@ fn check_same(planned: &Planned, config: &Config, folder: &Path) -> Result<()> {
     }
 }
 
-fn planned(setting: &Setting, config: &Config, budget: Budget, cost: &Cost) -> Planned {
-    let steps = budget.steps(cost);
+fn planned(setting: &Setting, config: &Config, request: &Request, cost: &Cost) -> Planned {
+    let steps = request.budget.steps(cost);
     let mut config = config.clone();
     config.train.steps = steps;
-    config.knn.every_epochs = (steps / cost.steps_per_epoch).div_ceil(MEASUREMENTS);
+    config.knn.every_epochs = match request.measurements {
+        0 => 0,
+        measurements => (steps / cost.steps_per_epoch).div_ceil(measurements),
+    };
     Planned {
         setting: setting.clone(),
         steps,

@@ -28,7 +28,7 @@ fn request(budget: Budget, settings: &[&str]) -> Request {
     let mut base = Config::load("minimal", &sets).unwrap();
     base.data = with_held_out(&base.data, base.seed).unwrap();
     let settings = settings.iter().map(|text| text.parse::<Setting>().unwrap()).collect();
-    Request { base, settings, budget, seeds: 1 }
+    Request { base, settings, budget, seeds: 1, measurements: 3 }
 }
 
 /// Compares until this many steps are done; also returns the steps that were done.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use files::{Error, Result};
+use tensor::random::{Purpose, Stream};
 
 use crate::dataset::Dataset;
 use crate::subset::Subset;
@@ -24,8 +25,8 @@ impl Splits {
         let train: Arc<dyn Dataset> = Arc::new(train);
         Splits { pretrain: Arc::clone(&train), train: Some(train), test: Some(Arc::new(test)) }
     }
-    /// Tests on `count` of the training images, which are then not trained on: evenly spaced, since
-    /// folders are ordered by class.
+    /// Tests on `count` of the training images, which are then not trained on: drawn at random, but the
+    /// same for every run.
     ///
     /// # Errors
     /// Fewer images, none with labels, or training images that may be others than the labelled ones.
@@ -44,12 +45,14 @@ impl Splits {
         if !is_same && self.pretrain.label(0).is_some() {
             return refused("would still be trained on: leave data.train away".to_owned());
         }
-        let is_held_out = |index: &usize| index * count / len != (index + 1) * count / len;
-        let (held_out, kept): (Vec<usize>, Vec<usize>) = (0..len).partition(is_held_out);
-        let subset = |indices: Vec<usize>| -> Arc<dyn Dataset> {
-            let indices = indices.into_iter().map(|index| index as u32).collect();
+        let mut order: Vec<u32> = (0..len as u32).collect();
+        Stream::new(0, Purpose::Evaluation, 3, 0).shuffle(&mut order);
+        let subset = |part: &[u32]| -> Arc<dyn Dataset> {
+            let mut indices = part.to_vec();
+            indices.sort_unstable();
             Arc::new(Subset { data: Arc::clone(train), indices })
         };
+        let (held_out, kept) = order.split_at(count);
         let (test, train) = (subset(held_out), subset(kept));
         let pretrain = if is_same { Arc::clone(&train) } else { self.pretrain };
         Ok(Splits { pretrain, train: Some(train), test: Some(test) })

@@ -1,6 +1,6 @@
 //! The command `carp`: trains, evaluates and inspects. Everything another program might call is in
-//! the libraries `carp`, `evaluations`, `comparison`, `datasets`, `weights` and `audit`; here are only the
-//! arguments and the output.
+//! the libraries `carp`, `evaluations`, `comparison`, `datasets`, `weights` and `audit`; here are
+//! only the arguments and the output.
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 

@@ -119,7 +119,7 @@ fn a_run_of_so_many_steps_resumes_and_ends_with_a_look() {
     let Outcome::Finished(expected) = run(&whole, 7, None) else { panic!("it stopped") };
     assert_eq!(expected.steps, 6);
     let Outcome::Stopped { step: 2 } = run(&parts, 2, None) else { panic!("it went on") };
-    let mut checkpoint = Checkpoint::load(&checkpoint_of(&parts)).unwrap();
+    let checkpoint = Checkpoint::load(&checkpoint_of(&parts)).unwrap();
     assert_eq!(checkpoint.config().unwrap(), config);
     let Outcome::Finished(result) = run(&parts, 7, Some(checkpoint)) else { panic!("it stopped") };
     assert_eq!(result.weights_sha256, expected.weights_sha256);

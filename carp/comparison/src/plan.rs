@@ -77,7 +77,7 @@ impl Plan {
             let (is, was) = (request.budget, known.budget);
             let detail =
                 format!("was begun with a budget of {was}, not {is}: choose another --out");
-            return Err(Error::data(folder, detail));
+            return Err(Error::usage(format!("{}: {detail}", folder.display())));
         }
         let configs = configs(request)?;
         let (mut costs, mut opened) = (Vec::new(), None);
@@ -156,7 +156,7 @@ fn check_same(planned: &Planned, config: &Config, folder: &Path) -> Result<()> {
         Some(key) => {
             let name = &planned.setting.name;
             let detail = format!("has {name} with another {key}: choose another --out");
-            Err(Error::data(folder, detail))
+            Err(Error::usage(format!("{}: {detail}", folder.display())))
         }
     }
 }

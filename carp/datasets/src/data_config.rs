@@ -68,8 +68,8 @@ pub struct DataConfig {
     /// The same for testing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test: Option<String>,
-    /// Training images kept out of training and tested on instead of the test images, which settings
-    /// should not be chosen on; 0 tests on the test images.
+    /// Training images that are kept out of training and tested on in place of the test images; 0
+    /// keeps none out.
     pub held_out: usize,
     /// Which of the ten official partitions of `dtd`, from 1.
     pub partition: usize,

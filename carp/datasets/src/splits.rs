@@ -25,6 +25,7 @@ impl Splits {
         let train: Arc<dyn Dataset> = Arc::new(train);
         Splits { pretrain: Arc::clone(&train), train: Some(train), test: Some(Arc::new(test)) }
     }
+
     /// Tests on `count` of the training images, which are then not trained on: drawn at random, but the
     /// same for every run.
     ///

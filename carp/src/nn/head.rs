@@ -1,8 +1,9 @@
 //! The projection head and the prototypes (docs/method.md, 1.2).
 //!
 //! Linear, BN, GELU, Linear, BN, GELU, Linear to the embedding z `[N,D]`, which is *not*
-//! normalised (but see [`HeadConfig::embedding_length`]). The logits `s_c = <z, v_c / |v_c|>` of K weight-normalised prototypes, without bias
-//! or temperature, belong to the loss: the length of z sets the sharpness.
+//! normalised (but see [`HeadConfig::embedding_length`]). The logits `s_c = <z, v_c / |v_c|>` of K
+//! weight-normalised prototypes, without bias or temperature, belong to the loss: the length of z
+//! sets the sharpness.
 
 use autograd::{Graph, Result, Value};
 

@@ -83,7 +83,7 @@ pub fn compare(
         tested_on,
         held_out: data.held_out,
         budget: plan.budget,
-        rows: plan.settings.iter().map(|planned| row(planned, vec![], vec![])).collect(),
+        rows: plan.settings.iter().map(|p| Row::new(p.setting.clone(), p.steps)).collect(),
     };
     let runs = plan.settings.len() * request.seeds as usize;
     for number in 0..runs {
@@ -106,17 +106,12 @@ pub fn compare(
                 show(Event::Evaluate);
                 let run = reported(planned, (&config, &result), (&run, tested_on), device)?;
                 show(Event::Done(&run));
-                row.runs.push(run);
+                row.add(run);
             }
         }
-        *row = self::row(planned, std::mem::take(&mut row.runs), std::mem::take(&mut row.failures));
         save(&report, folder)?;
     }
     Ok(Some(report))
-}
-
-fn row(planned: &Planned, runs: Vec<RunReport>, failures: Vec<String>) -> Row {
-    Row::new(planned.setting.clone(), planned.steps, runs, failures)
 }
 
 /// Trains a run to its end: its result, or in one line why it has none. `None` if it was stopped.

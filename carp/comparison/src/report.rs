@@ -119,14 +119,19 @@ pub struct Row {
 }
 
 impl Row {
-    /// A row of these runs.
-    pub fn new(setting: Setting, steps: usize, runs: Vec<RunReport>, failures: Vec<String>) -> Row {
+    /// A row without runs.
+    pub fn new(setting: Setting, steps: usize) -> Row {
+        Row { setting, steps, runs: vec![], failures: vec![], statistics: BTreeMap::new() }
+    }
+
+    /// Adds a run that has ended.
+    pub fn add(&mut self, run: RunReport) {
+        self.runs.push(run);
         let statistic = |column: &Column| {
-            let numbers: Vec<f64> = runs.iter().filter_map(column.value).collect();
+            let numbers: Vec<f64> = self.runs.iter().filter_map(column.value).collect();
             Some((column.key.to_owned(), Statistic::of(&numbers)?))
         };
-        let statistics = COLUMNS.iter().filter_map(statistic).collect();
-        Row { setting, steps, runs, failures, statistics }
+        self.statistics = COLUMNS.iter().filter_map(statistic).collect();
     }
 
     /// The mean of a column, if there is one.

@@ -70,7 +70,15 @@ impl ConfigArgs {
     /// # Errors
     /// Those of [`Config::load`].
     pub fn load(&self) -> Result<Config> {
-        let mut config = Config::load(&self.preset, &self.sets)?;
+        self.load_with(&[])
+    }
+
+    /// The settings with more of them set than by `--set`.
+    ///
+    /// # Errors
+    /// As [`ConfigArgs::load`].
+    pub fn load_with(&self, more: &[(String, String)]) -> Result<Config> {
+        let mut config = Config::load(&self.preset, &[&self.sets, more].concat())?;
         if let Some(path) = &self.data {
             config.data.path = Some(path.clone());
         }

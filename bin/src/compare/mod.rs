@@ -6,6 +6,7 @@ mod screen;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use carp::config::Config;
 use carp::error::{Error, Result};
 use clap::Args;
 use comparison::budget::Budget;
@@ -16,6 +17,7 @@ use comparison::plan::Request;
 use comparison::report::Report;
 use comparison::setting::Setting;
 use comparison::table::markdown;
+use datasets::DataConfig;
 use files::check_output_folder;
 
 use self::screen::Screen;
@@ -93,25 +95,41 @@ pub fn compare(args: &CompareArgs) -> Result<ExitCode> {
         let detail = "nothing to compare: give --methods NAME,... or --run NAME:KEY=VALUE,...";
         return Err(Error::usage(detail));
     }
-    let request = args.shared.request(settings, MEASUREMENTS)?;
+    let base = args.shared.config.load()?;
+    let request = args.shared.request(&base, settings, MEASUREMENTS)?;
     run(&args.shared, "runs/compare", &request, picture::draw_curves)
 }
 
 pub fn ablate(args: &AblateArgs) -> Result<ExitCode> {
-    let mut request = args.shared.request(Vec::new(), 0)?;
-    request.settings = match (&args.grid[..], args.product) {
-        ([], _) => of_carp(&request.base),
+    let base = args.shared.config.load()?;
+    let settings = match (&args.grid[..], args.product) {
+        ([], _) => of_carp(&base),
         (factors, false) => one_at_a_time(factors),
         (factors, true) => product(factors),
     };
+    let request = args.shared.request(&base, settings, 0)?;
     run(&args.shared, "runs/ablate", &request, picture::draw_bars)
 }
 
 impl SharedArgs {
-    fn request(&self, settings: Vec<Setting>, measurements: usize) -> Result<Request> {
-        let mut base = self.config.load()?;
-        base.data.held_out = self.held_out.unwrap_or(base.data.held_out);
-        base.data = with_held_out(&base.data, base.seed)?;
+    fn request(
+        &self,
+        base: &Config,
+        settings: Vec<Setting>,
+        measurements: usize,
+    ) -> Result<Request> {
+        let held_out = self.held_out.unwrap_or(base.data.held_out);
+        let data = DataConfig { held_out, ..base.data.clone() };
+        let held_out = with_held_out(&data, base.seed)?.held_out;
+        let config = |setting: Setting| {
+            let mut config = self
+                .config
+                .load_with(&setting.changes)
+                .map_err(|error| Error::usage(format!("setting {}: {error}", setting.name)))?;
+            config.data.held_out = held_out;
+            Ok((setting, config))
+        };
+        let settings = settings.into_iter().map(config).collect::<Result<_>>()?;
         let budget = match (self.epochs, self.seconds, self.passes) {
             (None, Some(seconds), _) if seconds > 0.0 && seconds.is_finite() => {
                 Budget::Seconds(seconds)
@@ -122,7 +140,7 @@ impl SharedArgs {
             (None, None, Some(passes)) => Budget::Passes(passes),
             (epochs, ..) => Budget::Epochs(epochs.map_or(base.train.epochs, |n| n as usize)),
         };
-        Ok(Request { base, settings, budget, seeds: self.seeds, measurements })
+        Ok(Request { settings, budget, seeds: self.seeds, measurements })
     }
 }
 
@@ -142,7 +160,8 @@ fn run(
     });
     stop.on_signals()?;
     let mut screen = Screen::new(&stop);
-    let report = on_threads(request.base.train.threads, || {
+    let threads = request.settings.first().map_or(0, |(_, config)| config.train.threads);
+    let report = on_threads(threads, || {
         let show = &mut |event: Event| screen.show(event);
         run_all((request, tested_on), folder, device, &|| stop.is_asked(), show)
     });

@@ -77,11 +77,13 @@ pub fn compare(
     show: &mut dyn FnMut(Event),
 ) -> Result<Option<Report>> {
     let plan = Plan::make(request, folder, device, &mut |setting| show(Event::Plan(setting)))?;
-    let data = &request.base.data;
+    let Some(first) = plan.settings.first().map(|planned| &planned.config) else {
+        return Err(Error::usage("no settings to compare"));
+    };
     let mut report = Report {
-        data: data.open(request.base.seed)?.pretrain.name().to_owned(),
+        data: first.data.open(first.seed)?.pretrain.name().to_owned(),
         tested_on,
-        held_out: data.held_out,
+        held_out: first.data.held_out,
         budget: plan.budget,
         rows: plan.settings.iter().map(|p| Row::new(p.setting.clone(), p.steps)).collect(),
     };

@@ -17,13 +17,11 @@ use crate::setting::Setting;
 /// What is asked for.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// The settings that all share.
-    pub base: Config,
-    /// What is compared.
-    pub settings: Vec<Setting>,
+    /// What is compared, each with all its settings.
+    pub settings: Vec<(Setting, Config)>,
     /// What each gets.
     pub budget: Budget,
-    /// Runs of each setting, with the base's seed and those after it.
+    /// Runs of each setting, with its seed and those after it.
     pub seeds: u64,
     /// About how often a run's k-NN accuracy is measured after the start, for its curve; 0 measures
     /// it at the end only.
@@ -79,9 +77,9 @@ impl Plan {
                 format!("was begun with a budget of {was}, not {is}: choose another --out");
             return Err(Error::usage(format!("{}: {detail}", folder.display())));
         }
-        let configs = configs(request)?;
+        check_names(&request.settings)?;
         let (mut costs, mut opened) = (Vec::new(), None);
-        for (setting, config) in request.settings.iter().zip(&configs) {
+        for (setting, config) in &request.settings {
             let planned =
                 known.settings.iter().find(|planned| planned.setting.name == setting.name);
             match planned {
@@ -102,11 +100,11 @@ impl Plan {
         let json = serde_json::to_string_pretty(&known).expect("plain numbers and names") + "\n";
         std::fs::create_dir_all(folder).map_err(|source| Error::io(folder, source))?;
         write_atomically(&path, json.as_bytes())?;
-        let is_asked = |setting: &Setting| {
+        let asked = |(setting, _): &(Setting, Config)| {
             let found = known.settings.iter().find(|planned| planned.setting.name == setting.name);
             found.expect("just planned").clone()
         };
-        let settings = request.settings.iter().map(is_asked).collect();
+        let settings = request.settings.iter().map(asked).collect();
         Ok(Plan { settings, ..known })
     }
 
@@ -121,16 +119,13 @@ impl Plan {
     }
 }
 
-/// The settings of each run, before its steps are known.
-fn configs(request: &Request) -> Result<Vec<Config>> {
+/// Fails if two settings have one name.
+fn check_names(settings: &[(Setting, Config)]) -> Result<()> {
     let mut names = BTreeSet::new();
-    if let Some(twice) = request.settings.iter().find(|setting| !names.insert(&setting.name)) {
-        return Err(Error::usage(format!("two settings are called {}", twice.name)));
+    match settings.iter().find(|(setting, _)| !names.insert(&setting.name)) {
+        Some((twice, _)) => Err(Error::usage(format!("two settings are called {}", twice.name))),
+        None => Ok(()),
     }
-    let config = |Setting { name, changes }: &Setting| {
-        request.base.with(changes, &format!("setting {name}"))
-    };
-    request.settings.iter().map(config).collect()
 }
 
 /// Opens the data of a run, unless they are those that were opened last.

@@ -15,8 +15,9 @@ const OPTIONAL: [&str; 3] = ["data.path", "data.train", "data.test"];
 const DEEPEST: usize = 8;
 
 /// The authors' defaults as a table with every key.
-pub fn defaults() -> Table {
-    Config::default().to_table()
+pub fn defaults() -> Result<Table> {
+    Table::try_from(Config::default())
+        .map_err(|error| Error::usage(format!("default settings: {}", one_line(&error))))
 }
 
 /// The text of the preset file `preset`, which is not one of the built-in `names`.
@@ -47,16 +48,16 @@ pub fn parse_text(text: &str, origin: &str) -> Result<Table> {
     })
 }
 
-/// A table with the one setting that `origin` changes, such as `--set key=value`.
+/// A table with the one setting that `--set key=value` changes.
 ///
 /// # Errors
 /// A key of so many parts that tables nested as deeply would overflow the stack.
-pub fn one_setting(key: &str, value: &str, origin: &str) -> Result<Table> {
+pub fn one_setting(key: &str, value: &str) -> Result<Table> {
     let depth = key.split('.').count();
     if depth > DEEPEST {
         let start: String = key.chars().take(20).collect();
         let detail = format!("the key {start}... has {depth} parts, more than any known one");
-        return Err(Error::usage(format!("{origin}: {detail}")));
+        return Err(Error::usage(format!("--set: {detail}")));
     }
     let mut parts = key.rsplit('.');
     let name = parts.next().unwrap_or_default();
@@ -104,19 +105,19 @@ pub fn merge(table: &mut Table, changes: Table, prefix: &str, origin: &str) -> R
             (None, change) if OPTIONAL.contains(&key.as_str()) => {
                 table.insert(name, change);
             }
-            (None, change) => return usage(unknown(&key, &change)),
+            (None, change) => return usage(unknown(&key, &change)?),
         }
     }
     Ok(())
 }
 
 /// The message for an unknown key; for an unknown section, it names the first key there.
-fn unknown(key: &str, change: &Value) -> String {
+fn unknown(key: &str, change: &Value) -> Result<String> {
     let inner = change.as_table().map(|table| keys(table, key)).unwrap_or_default();
     let given = inner.first().map_or(key, String::as_str);
-    let known = keys(&defaults(), "");
+    let known = keys(&defaults()?, "");
     let known = known.iter().map(String::as_str).chain(OPTIONAL);
-    format!("unknown key {given:?}{}", nearest(given, known))
+    Ok(format!("unknown key {given:?}{}", nearest(given, known)))
 }
 
 /// All keys of a table with their sections.

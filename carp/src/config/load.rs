@@ -31,22 +31,13 @@ impl Config {
             Some((name, text)) => (format!("preset {name}"), (*text).to_owned()),
             None => (preset.to_owned(), read_preset(preset, &PRESETS.map(|(name, _)| name))?),
         };
-        let mut table = defaults();
+        let mut table = defaults()?;
         merge(&mut table, parse_text(&text, &origin)?, "", &origin)?;
         // If only deserialising refuses a value, name whoever gave it.
-        Config::from_table(table, &origin)?.with(sets, "--set")
-    }
-
-    /// These settings with individual keys overridden by `origin`.
-    ///
-    /// # Errors
-    /// As [`Config::load`].
-    pub fn with(&self, sets: &[(String, String)], origin: &str) -> Result<Config> {
-        let mut table = self.to_table();
-        let mut config = self.clone();
+        let mut config = Config::from_table(table.clone(), &origin)?;
         for (key, value) in sets {
-            merge(&mut table, one_setting(key, value, origin)?, "", origin)?;
-            config = Config::from_table(table.clone(), origin)?;
+            merge(&mut table, one_setting(key, value)?, "", "--set")?;
+            config = Config::from_table(table.clone(), "--set")?;
         }
         check(&config)?;
         Ok(config)
@@ -57,7 +48,7 @@ impl Config {
     /// # Errors
     /// As [`Config::load`].
     pub fn parse(text: &str, origin: &str) -> Result<Config> {
-        let mut table = defaults();
+        let mut table = defaults()?;
         merge(&mut table, parse_text(text, origin)?, "", origin)?;
         let config = Config::from_table(table, origin)?;
         check(&config)?;
@@ -66,8 +57,11 @@ impl Config {
 
     /// The keys of which `other` has another value, in order.
     pub fn differing_keys(&self, other: &Config) -> Vec<String> {
-        let all = [self, other].map(|config| keys(&config.to_table(), ""));
-        let all: BTreeSet<String> = all.into_iter().flatten().collect();
+        let keys_of = |config: &Config| {
+            let table = Table::try_from(config).expect("settings are plain TOML values");
+            keys(&table, "")
+        };
+        let all: BTreeSet<String> = [self, other].into_iter().flat_map(keys_of).collect();
         all.into_iter().filter(|key| self.value_of(key) != other.value_of(key)).collect()
     }
 

@@ -5,7 +5,7 @@ use datasets::{DataConfig, Filter};
 use serde::{Deserialize, Serialize};
 use tensor::Numerics;
 use tensor::kernel::AdamW;
-use toml::{Table, Value};
+use toml::Value;
 
 use crate::conv::ConvChoice;
 use crate::loss::LossVariant;
@@ -254,14 +254,9 @@ impl Config {
         toml::to_string(self).expect("settings are plain TOML values")
     }
 
-    /// All settings as a table.
-    pub(super) fn to_table(&self) -> Table {
-        Table::try_from(self).expect("settings are plain TOML values")
-    }
-
     /// The value of a key such as `model.width`, as TOML.
     pub(super) fn value_of(&self, key: &str) -> Option<String> {
-        let table = Value::Table(self.to_table());
+        let table = Value::try_from(self).ok()?;
         let value = key.split('.').try_fold(&table, |value, name| value.get(name))?;
         Some(value.to_string())
     }

@@ -97,7 +97,7 @@ pub fn compare(args: &CompareArgs) -> Result<ExitCode> {
     }
     let base = args.shared.config.load()?;
     let request = args.shared.request(&base, settings, MEASUREMENTS)?;
-    run(&args.shared, "runs/compare", &request, picture::draw_curves)
+    run(&args.shared, "runs/compare", (&base, &request), picture::draw_curves)
 }
 
 pub fn ablate(args: &AblateArgs) -> Result<ExitCode> {
@@ -108,7 +108,7 @@ pub fn ablate(args: &AblateArgs) -> Result<ExitCode> {
         (factors, true) => product(factors),
     };
     let request = args.shared.request(&base, settings, 0)?;
-    run(&args.shared, "runs/ablate", &request, picture::draw_bars)
+    run(&args.shared, "runs/ablate", (&base, &request), picture::draw_bars)
 }
 
 impl SharedArgs {
@@ -127,6 +127,10 @@ impl SharedArgs {
                 .load_with(&setting.changes)
                 .map_err(|error| Error::usage(format!("setting {}: {error}", setting.name)))?;
             config.data.held_out = held_out;
+            if config.train.numerics != base.train.numerics {
+                let detail = "one comparison, one train.numerics: give it with --set";
+                return Err(Error::usage(format!("setting {}: {detail}", setting.name)));
+            }
             Ok((setting, config))
         };
         let settings = settings.into_iter().map(config).collect::<Result<_>>()?;
@@ -147,12 +151,12 @@ impl SharedArgs {
 fn run(
     args: &SharedArgs,
     default: &str,
-    request: &Request,
+    (base, request): (&Config, &Request),
     draw: impl FnOnce(&Path, &Report) -> Result<()>,
 ) -> Result<ExitCode> {
     let folder = args.out.as_deref().unwrap_or(Path::new(default));
     check_output_folder(folder)?;
-    let device = args.device.open()?;
+    let device = &args.device.open_with(base.train.numerics)?;
     let tested_on = if args.test { TestedOn::Test } else { TestedOn::HeldOut };
     let stop = Stop::new(Ending::AtOnce {
         line: "stopped before the first step: there is nothing to save".to_owned(),
@@ -160,8 +164,7 @@ fn run(
     });
     stop.on_signals()?;
     let mut screen = Screen::new(&stop);
-    let threads = request.settings.first().map_or(0, |(_, config)| config.train.threads);
-    let report = on_threads(threads, || {
+    let report = on_threads(base.train.threads, || {
         let show = &mut |event: Event| screen.show(event);
         run_all((request, tested_on), folder, device, &|| stop.is_asked(), show)
     });

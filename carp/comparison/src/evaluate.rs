@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use carp::config::Config;
+use carp::diversity::effective_rank;
 use carp::error::{Error, Result};
 use carp::learner::Device;
 use datasets::Progress;
@@ -34,7 +35,10 @@ impl TestedOn {
     }
 }
 
-/// Accuracies and scores of a run, as fractions.
+/// Most images whose features' rank is taken.
+pub const ROWS: usize = 2048;
+
+/// What the evaluations of a run found; accuracies and scores are fractions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Scores {
     /// Of the weights that were evaluated.
@@ -47,6 +51,9 @@ pub struct Scores {
     pub kmeans_accuracy: f64,
     /// Their normalised mutual information with the classes.
     pub kmeans_nmi: f64,
+    /// Effective rank of the features of the images that the run is tested on, at most [`ROWS`] of
+    /// them.
+    pub effective_rank: f64,
 }
 
 /// Evaluates a finished run in `folder`, or reads what an earlier evaluation has found.
@@ -88,6 +95,8 @@ pub fn evaluate(
         device,
         &mut |_| (),
     )?;
+    let rows = test.rows().min(ROWS);
+    let effective_rank = effective_rank(&test.features[..rows * test.dim], rows);
     let options = ClusteringOptions::default();
     let clusters = clustering::evaluate(train, Some(test), options, Progress::none())?.scores;
     let scores = Scores {
@@ -96,6 +105,7 @@ pub fn evaluate(
         linear: linear.best().best.test.top1,
         kmeans_accuracy: clusters.accuracy,
         kmeans_nmi: clusters.nmi,
+        effective_rank,
     };
     let json = serde_json::to_string_pretty(&scores).expect("plain numbers") + "\n";
     write_atomically(&file, json.as_bytes()).map_err(Error::from)?;

@@ -98,9 +98,7 @@ pub const COLUMNS: [Column; 13] = [
     column(("compared_prototypes", "of"), 0, |run| {
         run.diversity.map(|look| look.compared_prototypes as f64)
     }),
-    column(("effective_rank", "effective rank"), 1, |run| {
-        run.diversity.map(|look| look.effective_rank)
-    }),
+    column(("effective_rank", "effective rank"), 1, |run| Some(run.scores.effective_rank)),
 ];
 
 /// A setting's runs.

@@ -1,19 +1,23 @@
 #!/usr/bin/env bash
 # Trains a small network in every way that must not matter and prints the digests of its weights:
-# builds, threads, instruction sets, CPU and emulator (a debug build's takes hours), straight and stopped
-# in mid-run. Fails if two differ. Takes some minutes, on a processor with AVX-512.
+# builds, threads, instruction sets, CPU and emulator (a debug build's takes hours), straight, stopped in
+# mid-run and killed in mid-run. Fails if two differ. Takes some minutes, on a processor with AVX-512.
 #   tools/digest_table.sh            print the table
 #   tools/digest_table.sh --write    put it into docs/reproducibility.md
-# BUILDS chooses builds ("release debug"), EMULATED the emulator's numbers of threads ("1 2 3 5 8").
+# BUILDS chooses builds ("release debug"), EMULATED the emulator's numbers of threads ("1 2 3 5 8"), and
+# CARD=cuda:0 adds a card, for which the build has --features cuda. Without cargo what is built is taken.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 page=docs/reproducibility.md
 threads=(1 2 3 5 8)
+ways=(straight stopped killed)
 builds=${BUILDS:-release debug}
 emulated=${EMULATED:-${threads[*]}}
-for build in $builds; do
-    cargo build --quiet -p bin --profile "${build/debug/dev}"
-done
+if command -v cargo > /dev/null; then
+    for build in $builds; do
+        cargo build --quiet -p bin --profile "${build/debug/dev}" ${CARD:+--features cuda}
+    done
+fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -23,7 +27,8 @@ small=(--set data.train_size=12 --set data.test_size=8 --set train.batch_size=4
     --set views.global1.size=14 --set views.global2.size=14 --set views.local.size=9
     --set views.local_count=1 --set knn.every_epochs=0 --set knn.size=14 --set knn.resize=14)
 
-# The digest of a run with these options: straight, or stopped once its first step is logged.
+# The digest of a run with these options: straight, stopped once its first step is logged, or killed once
+# its first checkpoint is there.
 digest() {
     local carp=$1 way=$2 run=$work/run
     shift 2
@@ -31,13 +36,15 @@ digest() {
     if [ "$way" = straight ]; then
         "$carp" train "${small[@]}" --out "$run" "$@" > "$work/log" 2>&1
     else
+        local file=metrics.jsonl signal=INT
+        [ "$way" = stopped ] || file=checkpoint.safetensors signal=KILL
         "$carp" train "${small[@]}" --out "$run" "$@" > "$work/log" 2>&1 &
         local child=$!
-        until [ -s "$run/metrics.jsonl" ] || ! kill -0 $child 2> /dev/null; do sleep 0.005; done
-        kill -INT $child 2> /dev/null || true
-        wait $child
+        until [ -s "$run/$file" ] || ! kill -0 $child 2> /dev/null; do sleep 0.005; done
+        kill -$signal $child 2> /dev/null || true
+        wait $child 2> /dev/null || true
         if [ -e "$run/result.json" ]; then
-            echo "the run ended before it was stopped" >&2
+            echo "the run ended before it was $way" >&2
             exit 1
         fi
         "$carp" train --resume "$run" "${@:1:2}" >> "$work/log" 2>&1
@@ -50,7 +57,7 @@ row() {
     local name=$1 carp=$2 counts=" $3 " way count sum
     shift 3
     printf '| %s |' "$name"
-    for way in straight stopped; do
+    for way in "${ways[@]}"; do
         for count in "${threads[@]}"; do
             if [[ $counts != *" $count "* ]]; then
                 printf ' |'
@@ -65,17 +72,19 @@ row() {
 }
 
 {
-    printf '| | straight: 1 thread |'
-    printf ' %s |' "${threads[@]:1}"
-    printf ' stopped: 1 thread |'
-    printf ' %s |' "${threads[@]:1}"
-    printf '\n|---|%s\n' "$(printf -- '---|%.0s' $(seq $((2 * ${#threads[@]}))))"
+    printf '| |'
+    for way in "${ways[@]}"; do
+        printf ' %s: 1 thread |' "$way"
+        printf ' %s |' "${threads[@]:1}"
+    done
+    printf '\n|---|%s\n' "$(printf -- '---|%.0s' $(seq $((${#ways[@]} * ${#threads[@]}))))"
     for build in $builds; do
         for isa in portable avx2 avx512; do
             CARP_ISA=$isa row "$build, CPU, $isa" "target/$build/carp" "${threads[*]}" --device cpu
         done
     done
     row "release, emulator" target/release/carp "$emulated" --device emulate
+    [ -z "${CARD:-}" ] || row "release, a card" target/release/carp 2 --device "$CARD"
 } | tee "$work/table"
 differing=$(sort -u "$work/sums" | wc -l)
 if [ "$differing" != 1 ]; then

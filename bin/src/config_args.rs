@@ -80,8 +80,16 @@ impl ConfigArgs {
     /// # Errors
     /// Those of [`Config::load`].
     pub fn load(&self) -> Result<Config> {
+        self.load_with(&[])
+    }
+
+    /// The settings with more of them set than by `--set`.
+    ///
+    /// # Errors
+    /// As [`ConfigArgs::load`].
+    pub fn load_with(&self, more: &[(String, String)]) -> Result<Config> {
         let method = self.method.map(|name| ("method.name".to_owned(), name.to_owned()));
-        let sets: Vec<_> = method.into_iter().chain(self.sets.iter().cloned()).collect();
+        let sets: Vec<_> = method.iter().chain(&self.sets).chain(more).cloned().collect();
         let mut config = Config::load(&self.preset, &sets)?;
         if let Some(path) = &self.data {
             config.data.path = Some(path.clone());

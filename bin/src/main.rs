@@ -1,6 +1,6 @@
 //! The command `carp`: trains, evaluates and inspects. Everything another program might call is in
-//! the libraries `carp`, `evaluations`, `datasets`, `weights` and `audit`; here are only the
-//! arguments and the output.
+//! the libraries `carp`, `evaluations`, `comparison`, `datasets`, `weights` and `audit`; here are
+//! only the arguments and the output.
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
@@ -9,6 +9,7 @@ mod audit;
 mod bars;
 mod bench;
 mod commas;
+mod compare;
 mod config_args;
 mod data;
 mod data_args;
@@ -27,6 +28,7 @@ mod stop;
 mod threads;
 mod timed_step;
 mod train;
+mod train_screen;
 mod verify;
 mod weights;
 
@@ -49,6 +51,10 @@ struct Cli {
 enum Command {
     /// Train a network, with its k-NN accuracy before and after.
     Train(train::TrainArgs),
+    /// Train several methods or settings with one budget each, and compare them in a table.
+    Compare(compare::CompareArgs),
+    /// Vary CARP's settings one after another, and compare them in a table.
+    Ablate(compare::AblateArgs),
     /// Repeat a run, on any device, and compare every step with what it recorded.
     Verify(verify::VerifyArgs),
     /// Evaluate a trained network.
@@ -94,6 +100,8 @@ fn run() -> ExitCode {
     let arguments = spellings::as_in_help(&Cli::command(), std::env::args_os());
     let result = match Cli::parse_from(arguments).command {
         Command::Train(args) => train::run(&args),
+        Command::Compare(args) => compare::compare(&args),
+        Command::Ablate(args) => compare::ablate(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Eval(command) => eval::run(&command),
         Command::Features(args) => features::run(&args),

@@ -12,14 +12,13 @@ use carp::trainer::Trainer;
 use clap::Args;
 use evaluations::online_knn::OnlineKnn;
 use files::check_output_folder;
-use indicatif::ProgressBar;
 
-use crate::bars::message_bar;
 use crate::config_args::ConfigArgs;
 use crate::device::DeviceArgs;
-use crate::print::{say, try_print};
+use crate::print::say;
 use crate::stop::{Ending, Stop};
 use crate::threads::on_threads;
+use crate::train_screen::TrainScreen;
 use crate::verify::write_op;
 
 #[derive(Args)]
@@ -60,7 +59,8 @@ pub fn run(args: &TrainArgs) -> Result<ExitCode> {
         is_saved: args.resume.is_some(),
     });
     stop.on_signals()?;
-    let mut screen = Screen { bar: ProgressBar::hidden(), stop: &stop, folder: PathBuf::new() };
+    let mut screen = TrainScreen::new(&stop);
+    let mut path = PathBuf::new();
     let outcome = on_threads(config.train.threads, || {
         let mut trainer = Trainer::planned(&config, device)?;
         let executor = trainer.learner().executor();
@@ -82,15 +82,16 @@ pub fn run(args: &TrainArgs) -> Result<ExitCode> {
                 (RunFolder::create(args.out.as_deref(), &name, &config)?, None)
             }
         };
-        screen.folder = folder.path().to_owned();
-        screen.line(&format!("run folder: {}", folder.path().display()));
+        folder.path().clone_into(&mut path);
+        screen.resume_with(format!("carp train --resume {}", path.display()));
+        screen.line(&format!("run folder: {}", path.display()));
         let monitor = knn.as_mut().map(|knn| knn as &mut dyn Monitor);
         let show = &mut |event: TrainEvent| screen.show(event);
         train(trainer, monitor, folder, resume, &|| stop.is_asked(), show)
     });
-    screen.bar.finish_and_clear();
+    screen.finish();
     if let Err(Error::NonFinite { op: Some(op), .. }) = &outcome {
-        write_op(&screen.folder.join("non-finite.safetensors"), op);
+        write_op(&path.join("non-finite.safetensors"), op);
     }
     match outcome? {
         Outcome::Finished(result) => {
@@ -98,71 +99,8 @@ pub fn run(args: &TrainArgs) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Outcome::Stopped { step } => {
-            stop.tell(&stopped(step, &screen.folder));
+            stop.tell(&screen.stopped(step));
             Ok(stop.exit_code())
-        }
-    }
-}
-
-fn stopped(step: usize, folder: &Path) -> String {
-    format!("stopped after step {step}; resume with: carp train --resume {}", folder.display())
-}
-
-/// The terminal during a run.
-struct Screen<'a> {
-    bar: ProgressBar,
-    stop: &'a Stop,
-    folder: PathBuf,
-}
-
-impl Screen<'_> {
-    fn show(&mut self, event: TrainEvent) {
-        match event {
-            TrainEvent::Start { first_step, steps } => {
-                self.bar = message_bar(steps).with_position(first_step as u64);
-                self.bar.reset_eta();
-                self.stop.above(self.bar.clone());
-            }
-            TrainEvent::Measure { step, is_saved: true } => {
-                let line = stopped(step, &self.folder);
-                self.stop.ends(Ending::AtOnce { line, is_saved: true });
-            }
-            TrainEvent::Measure { .. } => self.stop.ends(Ending::After("k-NN and one step")),
-            TrainEvent::Knn { step, accuracy } => {
-                self.line(&format!("step {step:>6}: k-NN accuracy {:.2} %", 100.0 * accuracy));
-            }
-            TrainEvent::EpochWork { done, all } => {
-                self.stop.ends(Ending::After("the work before this epoch and one step"));
-                self.bar.set_message(format!("before the epoch: {done} of {all}"));
-            }
-            TrainEvent::Step(metrics) => {
-                self.stop.ends(Ending::After("this step"));
-                self.bar.set_position(metrics.step as u64);
-                let parts = match (metrics.consistency, metrics.entropy) {
-                    (Some(c), Some(h)) => format!(" = consistency {c:.3} + entropy {h:.3}"),
-                    _ => String::new(),
-                };
-                self.bar.set_message(format!(
-                    "loss {:.3}{parts}  {:.0} images/s  waiting {:.0} %",
-                    metrics.loss,
-                    metrics.images_per_second,
-                    100.0 * metrics.waiting
-                ));
-                // Without a terminal there is no bar: print a line now and then.
-                if self.bar.is_hidden() && metrics.step % 50 == 0 {
-                    self.line(&format!("step {:>6}: {}", metrics.step, self.bar.message()));
-                }
-            }
-            TrainEvent::Warning(line) => self.line(&format!("warning: {line}")),
-        }
-    }
-
-    /// A line above the bar. Where nobody reads it any more the run stops, but saves first.
-    fn line(&self, line: &str) {
-        if !self.bar.is_hidden() {
-            self.bar.println(line);
-        } else if try_print(&format!("{line}\n")).is_err() {
-            self.stop.closed_pipe();
         }
     }
 }

@@ -31,8 +31,7 @@ pub struct Diversity {
     pub distinct_prototypes: usize,
     /// Of this many.
     pub compared_prototypes: usize,
-    /// exp of the entropy of the features' singular values as shares of their sum (Roy and Vetterli
-    /// 2007; RankMe): 1 if all features are multiples of one.
+    /// [`effective_rank`] of the features.
     pub effective_rank: f64,
 }
 
@@ -108,8 +107,9 @@ fn distinct(cosines: &[f32], n: usize) -> usize {
     kept.len()
 }
 
-/// Of a matrix with this many rows; 0 if it is zero.
-fn effective_rank(x: &[f32], rows: usize) -> f64 {
+/// exp of the entropy of a matrix's singular values as shares of their sum (Roy and Vetterli 2007;
+/// RankMe): 1 if all of its `rows` rows are multiples of one, 0 if it is zero.
+pub fn effective_rank(x: &[f32], rows: usize) -> f64 {
     let x = DMatrix::from_row_iterator(rows, x.len() / rows, x.iter().map(|&x| f64::from(x)));
     // The smaller of the two products that have the squared singular values.
     let squares = if x.nrows() < x.ncols() { &x * x.transpose() } else { x.transpose() * &x };

@@ -62,9 +62,14 @@ impl LossVariant {
         if *passes != Passes::all() {
             return passes.clone();
         }
+        let others = LossVariant::without_loss(passes);
+        Passes::new(others.iter().chain(self.passes().iter()))
+    }
+
+    /// These passes without those that fuse the loss.
+    pub fn without_loss(passes: &Passes) -> Passes {
         let loss = [Pass::PartitionLoss, Pass::StreamingLoss, Pass::TiledLoss];
-        let others = Pass::ALL.into_iter().filter(|pass| !loss.contains(pass));
-        Passes::new(others.chain(self.passes().iter()))
+        Passes::new(passes.iter().filter(|pass| !loss.contains(pass)))
     }
 }
 

@@ -39,7 +39,7 @@ pub struct Metrics {
 }
 
 /// A line of `metrics.jsonl` for a measurement.
-#[derive(Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct KnnLine {
     /// Steps done.
     pub step: usize,

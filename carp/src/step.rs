@@ -29,6 +29,10 @@ pub struct StepConfig {
     pub head: HeadConfig,
     /// N_B, prototypes in a block of the partition.
     pub partition_size: usize,
+    /// Draw CARP's partition once, not anew for every micro-batch.
+    pub fixed_partition: bool,
+    /// Train CARP on C + H; false trains on C alone, op by op.
+    pub entropy_term: bool,
     /// How much of CARP's loss is fused.
     pub loss_variant: LossVariant,
     /// Fusion passes to apply: see [`LossVariant::limit`].
@@ -108,7 +112,12 @@ impl Step {
         if let Some(algorithm) = config.conv.forced() {
             g.convolve_by(algorithm);
         }
-        let passes = config.loss_variant.limit(&config.passes);
+        // The fused kernels have the gradient of C + H only.
+        let passes = if config.entropy_term {
+            config.loss_variant.limit(&config.passes)
+        } else {
+            LossVariant::without_loss(&config.passes)
+        };
         g.fuse(&passes);
 
         let weights = trained(g, &student, &teacher);
@@ -167,6 +176,8 @@ impl StepConfig {
             resnet: self.resnet,
             head: self.head,
             partition_size: self.partition_size,
+            fixed_partition: self.fixed_partition,
+            entropy_term: self.entropy_term,
             batch: self.batch,
             view_sizes: &self.view_sizes,
             epoch_images: self.images / self.batch.max(1) * self.batch,

@@ -47,6 +47,10 @@ pub struct Sizes<'a> {
     pub head: HeadConfig,
     /// N_B, prototypes in a block of CARP's partition.
     pub partition_size: usize,
+    /// Draw it once.
+    pub fixed_partition: bool,
+    /// Train CARP on C + H, not on C alone.
+    pub entropy_term: bool,
     /// B, images in a micro-batch.
     pub batch: usize,
     /// Side of each view; views 0 and 1 are the global ones.

@@ -89,7 +89,7 @@ pub enum Outcome {
     },
 }
 
-/// Steps from one look at prototypes and features to the next; the first step has one.
+/// Steps from one look at prototypes and features to the next; the first and the last step have one.
 const OBSERVED_EVERY: usize = 100;
 
 /// Trains to the end and writes everything into `folder`. `resume` continues from a checkpoint in
@@ -167,7 +167,8 @@ fn run(
         let start = Instant::now();
         start_epoch(trainer, step, show)?;
         let batch = pipeline.next_batch()?;
-        let (terms, diversity) = if step.is_multiple_of(OBSERVED_EVERY) {
+        let is_observed = step.is_multiple_of(OBSERVED_EVERY) || step + 1 == steps;
+        let (terms, diversity) = if is_observed {
             trainer.observed_step(step, batch)?
         } else {
             (trainer.step(step, batch)?, None)

@@ -81,7 +81,10 @@ impl<'a> Trainer<'a> {
             )));
         }
         let learner = Learner::new(&step_config, device)?;
-        let steps = config.train.epochs * steps_per_epoch;
+        let steps = match config.train.steps {
+            0 => config.train.epochs * steps_per_epoch,
+            steps => steps,
+        };
         let schedules = Schedules::new(config, steps, steps_per_epoch);
         Ok(Trainer { config, splits, device, learner, schedules, steps, steps_per_epoch })
     }
@@ -119,7 +122,7 @@ impl<'a> Trainer<'a> {
         &self.splits
     }
 
-    /// Total steps: micro-batches of all epochs.
+    /// Total steps: micro-batches.
     pub fn steps(&self) -> usize {
         self.steps
     }

@@ -140,7 +140,9 @@ fn gradients_agree_with_central_differences() {
         [[2, 3, 4, 8, 4], [3, 2, 5, 10, 4], [8, 2, 3, 12, 3], [2, 2, 3, 7, 7], [3, 2, 4, 5, 1]];
     for (i, s) in shapes.map(sizes).into_iter().enumerate() {
         let data = Data::new(s, 2.0, 0.7, 20 + i as u64);
-        for variant in LossVariant::ALL {
+        // Without the entropy term, C alone of the unfused loss.
+        let whole = LossVariant::ALL.map(|variant| (variant, true));
+        for (variant, has_entropy) in whole.into_iter().chain([(LossVariant::Unfused, false)]) {
             let shaped = |rows: usize, data: &[f32]| Input {
                 shape: [rows, s.dim].into(),
                 data: data.to_vec(),
@@ -160,7 +162,8 @@ fn gradients_agree_with_central_differences() {
                     (all.teacher_prototypes, bits(&data.teacher_prototypes)),
                     (all.permutation, data.permutation.clone()),
                 ];
-                Ok((terms.loss, written))
+                let loss = if has_entropy { terms.loss } else { terms.consistency };
+                Ok((loss, written))
             });
             let error = error.unwrap();
             assert!(error < 4e-3, "{}, {s:?}: off by {error}", variant.name());

@@ -48,16 +48,26 @@ struct Tensor {
 };
 
 // The sum of u^2 over the `len` weights of a chunk, right in thread 0: chain t of UPDATE_LANES
-// (tensor/src/order.rs) in thread t. In f64, as gradients may be tiny.
-constexpr u32 UPDATE_LANES = 8;
+// (tensor/src/order.rs) in thread t. In f64, as gradients may be tiny. All threads make the squares, a
+// slice of the chunk at a time, so that no chain waits for memory.
+constexpr u32 UPDATE_LANES = 8, SLICE = 2048;
 
 __device__ double update_squares(const float* grad, const float* w, float decay, u32 len) {
+    __shared__ double squares[SLICE];
     double chain = 0.0, sum = 0.0;
-    if (threadIdx.x >= WARP) return sum;
-    for (u32 i = threadIdx.x; threadIdx.x < UPDATE_LANES && i < len; i += UPDATE_LANES) {
-        double u = grad[i] + decay * w[i];
-        chain += u * u;
+    for (u32 first = 0; first < len; first += SLICE) {
+        u32 count = min(SLICE, len - first);
+        __syncthreads();  // the slice before may still be read
+        for (u32 i = threadIdx.x; i < count; i += CHUNK_THREADS) {
+            double u = grad[first + i] + decay * w[first + i];
+            squares[i] = u * u;
+        }
+        __syncthreads();
+        for (u32 i = threadIdx.x; threadIdx.x < UPDATE_LANES && i < count; i += UPDATE_LANES) {
+            chain += squares[i];
+        }
     }
+    if (threadIdx.x >= WARP) return sum;
     for (u32 i = 0; i < UPDATE_LANES; ++i) sum += __shfl_sync(FULL, chain, i);
     return sum;
 }

@@ -24,14 +24,14 @@ fn every_kernel_is_visited_and_clean() {
 #[test]
 fn a_profile_counts() {
     let options = Options { profile: true, ..Options::default() };
-    let visits = tour::visit("add", options, None).unwrap();
+    let visits = tour::visit("mul", options, None).unwrap();
     let report = visits[0].result.as_ref().unwrap();
-    // y = a + b of 3000 elements: 2 loads and 1 store of 375 transactions each, all used.
+    // y = a b of 3000 elements: 2 loads and 1 store of 375 transactions each, all used.
     assert_eq!((report.load_sectors, report.store_sectors), (750, 375));
     assert_eq!(report.dram_bytes(), 36_000);
     assert_eq!(report.efficiency(), 1.0);
-    let adds = report.classes.iter().find(|(class, _)| *class == InstructionClass::Float);
-    assert_eq!(adds.map(|&(_, count)| count), Some(3000));
+    let products = report.classes.iter().find(|(class, _)| *class == InstructionClass::Float);
+    assert_eq!(products.map(|&(_, count)| count), Some(3000));
     let sum: u64 = report.classes.iter().map(|&(_, count)| count).sum();
     assert_eq!(sum, report.instructions);
     assert_eq!(report.bank_conflicts, 0);

@@ -58,8 +58,8 @@ impl Arena {
             Error::device(format!("no memory for an arena of {} bytes: {error}", 4 * len))
         })?;
         // Rows of prototypes are accessed at random: 2 MiB pages cause fewer TLB misses. A system
-        // without them uses small pages.
-        #[cfg(target_os = "linux")]
+        // without them uses small pages. Miri does not know the call.
+        #[cfg(all(target_os = "linux", not(miri)))]
         let _ = pages.advise(memmap2::Advice::HugePage);
         Ok(Arena { pages, len })
     }

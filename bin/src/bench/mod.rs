@@ -12,7 +12,7 @@ mod loss;
 mod norm;
 mod optimizer;
 mod peak;
-mod picture;
+pub mod picture;
 mod profile;
 mod race;
 mod roofline;

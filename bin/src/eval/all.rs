@@ -10,7 +10,7 @@ use evaluations::all::{
     AllSettings, EvaluationEvent, EvaluationReport, Look, Protocol, Recorder, evaluate_own,
     evaluate_paper_sets, markdown,
 };
-use evaluations::linear::ProbeOptimizer;
+use evaluations::linear::LinearSettings;
 use evaluations::network_file::{NetworkFile, NetworkName};
 use files::{check_output, check_output_folder, write_atomically};
 use indicatif::ProgressBar;
@@ -113,10 +113,7 @@ impl AllArgs {
             settings.crop_scale = None;
         }
         if own {
-            // LARS with ImageNet's settings needs more updates than a small data set gives.
-            settings.linear.optimizer = ProbeOptimizer::Sgd;
-            (settings.linear.epochs, settings.linear.batch_size) = (30, 256);
-            settings.linear.lr = vec![0.1, 0.3, 1.0];
+            settings.linear = LinearSettings::small();
         }
         settings.linear.epochs = self.linear_epochs.unwrap_or(settings.linear.epochs);
         if let Some(lr) = &self.linear_lr {

@@ -68,6 +68,9 @@ pub struct DataConfig {
     /// The same for testing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test: Option<String>,
+    /// Training images that are kept out of training and tested on in place of the test images; 0
+    /// keeps none out.
+    pub held_out: usize,
     /// Which of the ten official partitions of `dtd`, from 1.
     pub partition: usize,
     /// Fail at the first unreadable image instead of skipping it.
@@ -87,6 +90,7 @@ impl Default for DataConfig {
             path: None,
             train: None,
             test: None,
+            held_out: 0,
             partition: 1,
             strict: false,
             train_size: 10_000,

@@ -11,8 +11,14 @@ impl DataConfig {
     /// Opens the data.
     ///
     /// # Errors
-    /// Files that are missing, truncated or in another format; a missing path.
+    /// Files that are missing, truncated or in another format; a missing path; more images to hold
+    /// out than there are.
     pub fn open(&self, seed: u64) -> Result<Splits> {
+        let splits = self.open_whole(seed)?;
+        if self.held_out > 0 { splits.hold_out(self.held_out) } else { Ok(splits) }
+    }
+
+    fn open_whole(&self, seed: u64) -> Result<Splits> {
         if let Some(set) = catalogue::of_kind(self.kind) {
             return set.open(self);
         }

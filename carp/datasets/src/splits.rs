@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
+use files::{Error, Result};
+use tensor::random::{Purpose, Stream};
+
 use crate::dataset::Dataset;
+use crate::subset::Subset;
 
 /// A data set as used in a run.
 #[derive(Clone)]
@@ -20,5 +24,38 @@ impl Splits {
     pub fn labelled(train: impl Dataset + 'static, test: impl Dataset + 'static) -> Splits {
         let train: Arc<dyn Dataset> = Arc::new(train);
         Splits { pretrain: Arc::clone(&train), train: Some(train), test: Some(Arc::new(test)) }
+    }
+
+    /// Tests on `count` of the training images, which are then not trained on: drawn at random, but the
+    /// same for every run.
+    ///
+    /// # Errors
+    /// Fewer images, none with labels, or training images that may be others than the labelled ones.
+    pub fn hold_out(self, count: usize) -> Result<Splits> {
+        let name = self.pretrain.name();
+        let refused =
+            |why: String| Err(Error::Usage(format!("data.held_out is {count}: {name} {why}")));
+        let Some(train) = &self.train else {
+            return refused("has no labelled images to test on".to_owned());
+        };
+        let len = train.len();
+        if count >= len {
+            return refused(format!("has {len} images, and at least one must be left"));
+        }
+        let is_same = Arc::ptr_eq(train, &self.pretrain);
+        if !is_same && self.pretrain.label(0).is_some() {
+            return refused("would still be trained on: leave data.train away".to_owned());
+        }
+        let mut order: Vec<u32> = (0..len as u32).collect();
+        Stream::new(0, Purpose::Evaluation, 3, 0).shuffle(&mut order);
+        let subset = |part: &[u32]| -> Arc<dyn Dataset> {
+            let mut indices = part.to_vec();
+            indices.sort_unstable();
+            Arc::new(Subset { data: Arc::clone(train), indices })
+        };
+        let (held_out, kept) = order.split_at(count);
+        let (test, train) = (subset(held_out), subset(kept));
+        let pretrain = if is_same { Arc::clone(&train) } else { self.pretrain };
+        Ok(Splits { pretrain, train: Some(train), test: Some(test) })
     }
 }

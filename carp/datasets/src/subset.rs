@@ -47,8 +47,9 @@ impl Subset {
 }
 
 impl Dataset for Subset {
+    /// Its share of the whole's, so that parts add up.
     fn memory(&self) -> usize {
-        self.data.memory()
+        self.data.memory() * self.len() / self.data.len().max(1)
     }
 
     fn name(&self) -> &str {

@@ -1,10 +1,11 @@
 //! Data sets in their official formats, and every way in which files can be wrong.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Mutex;
 
-use datasets::{DataConfig, DataKind, Progress, Splits, Subset};
+use datasets::{DataConfig, DataKind, Dataset, Progress, Splits, Subset};
 use files::Result;
 use tempfile::TempDir;
 
@@ -251,4 +252,35 @@ fn decoded_images_are_kept_within_the_cache() {
     std::fs::remove_file(temp.path().join("2.png")).unwrap();
     assert_eq!(cached.image(2).unwrap(), first);
     assert!(uncached.image(2).unwrap_err().to_string().contains("2.png"));
+}
+
+#[test]
+fn held_out_images_are_tested_on_and_not_trained_on() {
+    let shapes = |train_size, held_out| {
+        let config = DataConfig {
+            kind: DataKind::Shapes,
+            train_size,
+            test_size: 4,
+            ..DataConfig::default()
+        };
+        DataConfig { held_out, ..config }.open(1)
+    };
+    let (whole, splits) = (shapes(10, 0).unwrap().pretrain, shapes(10, 3).unwrap());
+    let pixels = |data: &dyn Dataset, index| data.image(index).unwrap().pixels.clone();
+    let place = |data: &dyn Dataset, index| {
+        (0..10).find(|&place| pixels(&*whole, place) == pixels(data, index)).unwrap()
+    };
+    let (train, test) = (splits.train.unwrap(), splits.test.unwrap());
+    assert!(std::sync::Arc::ptr_eq(&train, &splits.pretrain));
+    let places = |data: &dyn Dataset| (0..data.len()).map(|index| place(data, index)).collect();
+    let (kept, held_out): (Vec<_>, Vec<_>) = (places(&*train), places(&*test));
+    assert!(held_out.is_sorted() && held_out.len() == 3, "{held_out:?}");
+    assert_eq!(BTreeSet::from_iter([kept, held_out].concat()), BTreeSet::from_iter(0..10));
+    // Labels may follow a pattern: classes are drawn, not spaced.
+    let drawn = shapes(400, 100).unwrap().test.unwrap();
+    let classes: BTreeSet<_> = (0..100).map(|index| drawn.label(index)).collect();
+    assert_eq!(classes.len(), drawn.classes().len());
+    assert!((train.memory() + test.memory()).abs_diff(whole.memory()) <= 1);
+    let error = shapes(10, 10).err().unwrap().to_string();
+    assert!(error.contains("data.held_out is 10") && error.contains("10 images"), "{error}");
 }

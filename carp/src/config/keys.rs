@@ -154,7 +154,7 @@ fn unknown(key: &str, change: &Value, known: &[String]) -> String {
 }
 
 /// All keys of a table with their sections.
-fn keys(table: &Table, prefix: &str) -> Vec<String> {
+pub fn keys(table: &Table, prefix: &str) -> Vec<String> {
     let mut all = Vec::new();
     for (name, value) in table {
         let key = joined(prefix, name);

@@ -1,9 +1,12 @@
 //! Settings from a preset, a file or text.
 
+use std::collections::BTreeSet;
+
 use toml::{Table, Value};
 
 use super::keys::{
-    begin_method, defaults, merge, method_name, one_line, one_setting, parse_text, read_preset,
+    begin_method, defaults, keys, merge, method_name, one_line, one_setting, parse_text,
+    read_preset,
 };
 use super::presets::{PRESETS, recipe};
 use super::ranges::check;
@@ -48,6 +51,16 @@ impl Config {
         let config = Config::from_table(table, origin)?;
         check(&config)?;
         Ok(config)
+    }
+
+    /// The keys of which `other` has another value, in order.
+    pub fn differing_keys(&self, other: &Config) -> Vec<String> {
+        let keys_of = |config: &Config| {
+            let table = Table::try_from(config).expect("settings are plain TOML values");
+            keys(&table, "")
+        };
+        let all: BTreeSet<String> = [self, other].into_iter().flat_map(keys_of).collect();
+        all.into_iter().filter(|key| self.value_of(key) != other.value_of(key)).collect()
     }
 
     fn from_table(table: Table, origin: &str) -> Result<Config> {

@@ -60,6 +60,13 @@ pub struct ModelConfig {
     pub prototypes: usize,
     /// N_B, prototypes in a block.
     pub partition_size: usize,
+    /// Draw the partition once, not anew in every step.
+    pub fixed_partition: bool,
+    /// Train on C + H; false trains on C alone, and computes the loss op by op.
+    pub entropy_term: bool,
+    /// Length that embeddings are scaled to; 0 leaves theirs. Its inverse is the temperature of the
+    /// softmax over cosines.
+    pub embedding_length: f32,
     /// unfused, fused-softmax, streaming or streaming-tiled: all give the same numbers, see
     /// docs/fusion.md.
     pub loss_variant: LossVariant,
@@ -76,6 +83,9 @@ impl Default for ModelConfig {
             bottleneck: 256,
             prototypes: 65536,
             partition_size: 512,
+            fixed_partition: false,
+            entropy_term: true,
+            embedding_length: 0.0,
             loss_variant: LossVariant::Streaming,
         }
     }
@@ -167,6 +177,8 @@ impl Default for TeacherConfig {
 pub struct TrainConfig {
     /// Passes over the data.
     pub epochs: usize,
+    /// Micro-batches in all, whatever the epochs; 0 means those of the epochs.
+    pub steps: usize,
     /// B, images in a micro-batch.
     pub batch_size: usize,
     /// Micro-batches per update.
@@ -194,6 +206,7 @@ impl Default for TrainConfig {
     fn default() -> TrainConfig {
         TrainConfig {
             epochs: 100,
+            steps: 0,
             batch_size: 32,
             accumulation: 1,
             threads: 0,
@@ -284,8 +297,11 @@ impl Config {
                 hidden: self.model.hidden,
                 bottleneck: self.model.bottleneck,
                 prototypes: self.model.prototypes,
+                embedding_length: self.model.embedding_length,
             },
             partition_size: self.model.partition_size,
+            fixed_partition: self.model.fixed_partition,
+            entropy_term: self.model.entropy_term,
             loss_variant: self.model.loss_variant,
             passes: self.train.fuse.clone(),
             conv: self.train.conv,

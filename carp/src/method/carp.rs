@@ -29,10 +29,12 @@ impl Method for Carp {
         let images = step.all_views();
         let global = step.views_in(0..2);
         let g = &mut step.graph;
+        let head = step.sizes.head;
         let observed = teacher.forward(g, &global, true)?;
+        let embeddings = student.embed(g, &images)?;
         let inputs = LossInputs {
-            teacher: observed[1],
-            student: student.embed(g, &images)?,
+            teacher: head.scaled(g, observed[1]),
+            student: head.scaled(g, embeddings),
             student_prototypes: student.prototypes(),
             teacher_prototypes: teacher.prototypes(),
             permutation,
@@ -41,14 +43,17 @@ impl Method for Carp {
         let LossTerms { loss, consistency, entropy } = terms;
         let prototypes = inputs.teacher_prototypes;
         let partition = Partition { permutation, consistency, entropy, observed, prototypes };
-        let hooks = Partitions { permutation, order: vec![0; step.sizes.head.prototypes] };
+        let order = vec![0; head.prototypes];
+        let hooks = Partitions { permutation, is_fixed: step.sizes.fixed_partition, order };
+        let loss = if step.sizes.entropy_term { loss } else { consistency };
         Ok(Built { loss, partition: Some(partition), hooks: Box::new(hooks) })
     }
 }
 
-/// A new partition for every micro-batch.
+/// A new partition for every micro-batch, or one for all.
 struct Partitions {
     permutation: Value,
+    is_fixed: bool,
     /// Reusable memory.
     order: Vec<u32>,
 }
@@ -58,7 +63,8 @@ impl Hooks for Partitions {
         for (place, index) in (0..).zip(&mut self.order) {
             *index = place;
         }
-        Stream::new(at.seed, Purpose::Partition, 0, at.step as u64).shuffle(&mut self.order);
+        let step = if self.is_fixed { 0 } else { at.step as u64 };
+        Stream::new(at.seed, Purpose::Partition, 0, step).shuffle(&mut self.order);
         executor.write_u32(self.permutation, &self.order);
     }
 }

@@ -1,9 +1,9 @@
 //! What stands on the backbone: layers to an embedding, and prototypes (docs/method.md, 1.2).
 //!
 //! CARP's are Linear, BN, GELU, Linear, BN, GELU, Linear to the embedding z `[N,D]`, which is *not*
-//! normalised. The logits `s_c = <z, v_c / |v_c|>` of K weight-normalised prototypes, without bias
-//! or temperature, belong to the loss: the length of z sets the sharpness. Other methods have other
-//! layers (`carp/src/method`), and prototypes or none.
+//! normalised (but see [`HeadConfig::embedding_length`]). The logits `s_c = <z, v_c / |v_c|>` of K
+//! weight-normalised prototypes, without bias or temperature, belong to the loss: the length of z
+//! sets the sharpness. Other methods have other layers (`carp/src/method`), and prototypes or none.
 
 use autograd::{Graph, Result, Value};
 use tensor::kernel::Unary;
@@ -14,8 +14,11 @@ use super::params::{Init, Params};
 /// Standard deviation of the initial weights of CARP's linear layers.
 const INIT_STD: f32 = 0.02;
 
+/// Shorter embeddings are divided by this where embeddings are normalised: PyTorch's `normalize`.
+const LEAST_LENGTH: f32 = 1e-12;
+
 /// Sizes of the head.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct HeadConfig {
     /// Width of hidden layers.
     pub hidden: usize,
@@ -23,6 +26,8 @@ pub struct HeadConfig {
     pub bottleneck: usize,
     /// Number K of prototypes.
     pub prototypes: usize,
+    /// Length that CARP's embeddings are scaled to; 0 leaves theirs.
+    pub embedding_length: f32,
 }
 
 impl HeadConfig {
@@ -34,6 +39,15 @@ impl HeadConfig {
             init: LinearInit::Normal(INIT_STD),
             ..MlpConfig::relu(&[hidden, hidden, bottleneck])
         }
+    }
+
+    /// CARP's embeddings `[N,D]` at the length that is set.
+    pub fn scaled(&self, graph: &mut Graph, z: Value) -> Value {
+        if self.embedding_length == 0.0 {
+            return z;
+        }
+        let unit = graph.l2_normalize(z, LEAST_LENGTH);
+        graph.scale(unit, self.embedding_length)
     }
 }
 

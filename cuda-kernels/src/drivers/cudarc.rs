@@ -2,6 +2,10 @@
 //!
 //! One stream keeps everything in order. A kernel launch costs the host some microseconds, and a
 //! step has hundreds, so a phase is recorded once as a CUDA graph and then launched as a whole.
+//!
+//! A GPU reports a kernel's fault late, in some later call. With the environment variable
+//! `CUDA_LAUNCH_BLOCKING=1` every launch is waited for and nothing is recorded: slow, but a fault names
+//! its kernel.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,11 +25,16 @@ use super::staging::Staging;
 use crate::driver::{Arg, Driver, Graph, Launch};
 use crate::modules;
 
+/// The environment variable that makes launches wait.
+const BLOCKING: &str = "CUDA_LAUNCH_BLOCKING";
+
 /// A card of NVIDIA's.
 pub struct Cudarc {
     name: String,
     /// Bytes of shared memory that a thread block can have.
     most_shared: u32,
+    /// Every launch is waited for.
+    is_blocking: bool,
     context: Arc<CudaContext>,
     stream: Arc<CudaStream>,
     staging: Staging,
@@ -70,7 +79,8 @@ impl Cudarc {
         Ok(Cudarc {
             name: format!("{} (cuda:{ordinal})", context.name()?),
             most_shared,
-            staging: Staging::new(&context)?,
+            is_blocking: std::env::var_os(BLOCKING).is_some_and(|value| value == "1"),
+            staging: Staging::new(&context),
             stream,
             context,
             memory: Vec::new(),
@@ -105,6 +115,15 @@ impl Cudarc {
         Ok(function)
     }
 
+    /// An error in a call that may be an earlier kernel's.
+    fn late_fault(&self, what: &str, error: DriverError) -> Error {
+        if self.is_blocking {
+            return fault(what, error);
+        }
+        let advice = format!("or in a kernel before it, which {BLOCKING}=1 will name");
+        Error::device(format!("{what}: {} there, {advice}", words(error)))
+    }
+
     /// The allocation with `len` bytes from `at` on, and their offset in it.
     fn range(&mut self, at: u64, len: usize) -> Result<(&mut CudaSlice<u8>, usize)> {
         self.memory
@@ -135,7 +154,9 @@ impl Driver for Cudarc {
 
     fn write(&mut self, at: u64, data: &[u8]) -> Result<()> {
         self.range(at, data.len())?;
-        self.staging.write(&self.stream, at, data).map_err(|error| fault("copy to", error))
+        self.staging
+            .write(&self.stream, at, data)
+            .map_err(|error| self.late_fault("copy to the device", error))
     }
 
     fn read(&mut self, at: u64, data: &mut [u8]) -> Result<()> {
@@ -145,7 +166,7 @@ impl Driver for Cudarc {
         stream
             .memcpy_dtoh(&view, data)
             .and_then(|()| stream.synchronize())
-            .map_err(|error| fault("copy from the device, or a kernel before it", error))
+            .map_err(|error| self.late_fault("copy from the device", error))
     }
 
     fn launch(&mut self, launch: &Launch) -> Result<()> {
@@ -176,14 +197,21 @@ impl Driver for Cudarc {
         // SAFETY: the number and sizes of the arguments match the kernel, and it reads and writes
         // only in the given slots: the emulator's sanitizer checks both for every kernel. All slots
         // are in memory that lives as long as the stream.
-        unsafe { builder.launch(config) }.map(|_| ()).map_err(|error| fault(&kernel, error))
+        unsafe { builder.launch(config) }.map_err(|error| self.late_fault(&kernel, error))?;
+        if self.is_blocking {
+            self.stream.synchronize().map_err(|error| fault(&kernel, error))?;
+        }
+        Ok(())
     }
 
     fn synchronize(&mut self) -> Result<()> {
-        self.stream.synchronize().map_err(|error| fault(&format!("{}, a kernel", self.name), error))
+        self.stream.synchronize().map_err(|error| self.late_fault(&self.name, error))
     }
 
     fn capture(&mut self) -> Result<bool> {
+        if self.is_blocking {
+            return Ok(false);
+        }
         let mode = CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
         self.stream.begin_capture(mode).map_err(|error| fault("recording a phase", error))?;
         Ok(true)
@@ -200,7 +228,7 @@ impl Driver for Cudarc {
 
     fn replay(&mut self, graph: Graph) -> Result<()> {
         let Some(graph) = &self.graphs[graph.0] else { return Ok(()) };
-        graph.launch().map_err(|error| fault("replaying a phase", error))
+        graph.launch().map_err(|error| self.late_fault("replaying a phase", error))
     }
 }
 

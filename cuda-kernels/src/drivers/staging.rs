@@ -1,37 +1,52 @@
 //! Page-locked host memory for copies to a GPU.
 //!
 //! The GPU's copy engine reads only page-locked memory; for other memory the driver first copies to
-//! a staging buffer and may block the host. Here a ring of buffers does that: a write fills the
-//! next buffer and returns, and waits only if the GPU has not yet read that buffer's previous
-//! contents (tracked by an event).
+//! a staging buffer and may block the host. Here a ring of buffers does that: a write fills the next
+//! buffer and returns. If the GPU has not yet read that buffer's previous contents (tracked by an
+//! event), the ring grows, so that a step's views never wait for the step before; at most [`MOST`]
+//! buffers, then a write waits.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use cudarc::driver::{CudaContext, CudaEvent, CudaStream, DriverError, PinnedHostSlice, result};
 
-/// Bytes per buffer, and number of buffers.
+/// Bytes of a buffer.
 const BYTES: usize = 1 << 20;
-const BUFFERS: usize = 8;
+/// Most buffers: 256 MiB.
+const MOST: usize = 256;
 
-/// The ring.
+/// The ring, with the buffer that was used longest ago in front.
 pub struct Staging {
-    buffers: Vec<(PinnedHostSlice<u8>, CudaEvent)>,
-    next: usize,
+    context: Arc<CudaContext>,
+    buffers: VecDeque<(PinnedHostSlice<u8>, CudaEvent)>,
 }
 
 impl Staging {
-    /// A ring of page-locked buffers.
-    pub fn new(context: &Arc<CudaContext>) -> Result<Staging, DriverError> {
-        let buffer = |_| {
-            // SAFETY: the memory is uninitialised; `write` below lets the GPU read only what was
-            // written before.
-            let memory = unsafe { context.alloc_pinned::<u8>(BYTES) }?;
-            Ok((memory, context.new_event(None)?))
-        };
-        Ok(Staging { buffers: (0..BUFFERS).map(buffer).collect::<Result<_, _>>()?, next: 0 })
+    /// A ring without buffers.
+    pub fn new(context: &Arc<CudaContext>) -> Staging {
+        Staging { context: Arc::clone(context), buffers: VecDeque::new() }
+    }
+
+    /// A buffer that the GPU no longer reads, and its event.
+    fn free(&mut self) -> Result<(PinnedHostSlice<u8>, CudaEvent), DriverError> {
+        let is_full = self.buffers.len() >= MOST;
+        let is_free = |(_, read): &(_, CudaEvent)| is_full || read.is_complete();
+        if self.buffers.front().is_some_and(is_free)
+            && let Some((memory, read)) = self.buffers.pop_front()
+        {
+            read.synchronize()?;
+            return Ok((memory, read));
+        }
+        // SAFETY: the memory is uninitialised; `write` lets the GPU read only what was written before.
+        let memory = unsafe { self.context.alloc_pinned::<u8>(BYTES) }?;
+        Ok((memory, self.context.new_event(None)?))
     }
 
     /// Copies `data` to the address `at`, which has room for it, in stream order.
+    ///
+    /// # Errors
+    /// The driver's, and too little memory to lock.
     pub fn write(
         &mut self,
         stream: &Arc<CudaStream>,
@@ -40,19 +55,18 @@ impl Staging {
     ) -> Result<(), DriverError> {
         stream.context().bind_to_thread()?;
         for (index, part) in data.chunks(BYTES).enumerate() {
-            let (memory, free) = &mut self.buffers[self.next];
-            self.next = (self.next + 1) % BUFFERS;
-            free.synchronize()?;
+            let (mut memory, read) = self.free()?;
             let buffer = &mut memory.as_mut_slice()?[..part.len()];
             buffer.copy_from_slice(part);
             // SAFETY: the caller has checked the destination. The buffer lives as long as `self`,
-            // which synchronises before it is dropped, and is not rewritten before `free` has
+            // which synchronises before it is dropped, and is not rewritten before `read` has
             // passed.
             unsafe {
                 let to = at + (index * BYTES) as u64;
                 result::memcpy_htod_async(to, buffer, stream.cu_stream())?;
             }
-            free.record(stream)?;
+            read.record(stream)?;
+            self.buffers.push_back((memory, read));
         }
         Ok(())
     }
@@ -60,9 +74,9 @@ impl Staging {
 
 impl Drop for Staging {
     fn drop(&mut self) {
-        for (_, free) in &self.buffers {
+        for (_, read) in &self.buffers {
             // A failed GPU no longer reads anything.
-            let _ = free.synchronize();
+            let _ = read.synchronize();
         }
     }
 }

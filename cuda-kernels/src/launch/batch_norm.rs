@@ -5,6 +5,7 @@ use tensor::Slot;
 use tensor::geometry::BatchNorm;
 use tensor::order::{GROUP_CHAINS, group_rows, rows_at_once};
 
+use super::in_fours;
 use crate::Gpu;
 use crate::gpu::{BLOCK, Call, WARP, blocks};
 
@@ -47,9 +48,7 @@ struct Spread {
 
 impl Spread {
     fn of(norm: BatchNorm, slots: &[Slot]) -> Spread {
-        let is_four = |n: usize| n.is_multiple_of(4);
-        let four = is_four(norm.channels) && slots.iter().all(|slot| is_four(slot.offset));
-        let neighbours = if four { 4 } else { 1 };
+        let neighbours = if in_fours(&[norm.channels], slots) { 4 } else { 1 };
         let width = norm.channels.div_ceil(neighbours).next_power_of_two().min(WARP);
         // A thread has at least 8 rows, for which it reads its channels' parameters once.
         let at_once = BLOCK as usize / width;

@@ -3,8 +3,8 @@
 use tensor::geometry::Conv2d;
 use tensor::{Numerics, Slot};
 
-use super::gemm;
 use super::windows::{InputPhase, Windows, input_phases};
+use super::{gemm, in_fours};
 use crate::Gpu;
 use crate::gpu::blocks;
 
@@ -43,15 +43,9 @@ impl Tile {
     }
 }
 
-/// Can neighbours be copied four at once?
-fn in_fours(conv: Conv2d, slots: &[Slot]) -> bool {
-    let is_four = |n: usize| n.is_multiple_of(4);
-    is_four(conv.c) && is_four(conv.o) && slots.iter().all(|slot| is_four(slot.offset))
-}
-
 /// y.
 pub fn forward(gpu: &mut Gpu, conv: Conv2d, [x, weight]: [Slot; 2], y: Slot) {
-    let in_fours = in_fours(conv, &[x, weight, y]);
+    let in_fours = in_fours(&[conv.c, conv.o], &[x, weight, y]);
     let pixels = [conv.out_h(), conv.out_w(), 1, 0, 0];
     convolve(gpu, &Windows::of_x(conv), in_fours, conv.o, pixels, [x, weight, y]);
 }
@@ -64,7 +58,7 @@ pub fn grad_input_workspace(conv: Conv2d) -> usize {
 /// dx.
 pub fn grad_input(gpu: &mut Gpu, conv: Conv2d, [dy, weight]: [Slot; 2], dx: Slot, workspace: Slot) {
     const SIDE: usize = 32;
-    let in_fours = in_fours(conv, &[dy, workspace, dx]);
+    let in_fours = in_fours(&[conv.c, conv.o], &[dy, workspace, dx]);
     for InputPhase { windows, phase, last_tap } in input_phases(conv) {
         let [.., across] = windows.divisors;
         let taps = windows.taps / conv.o;
@@ -142,7 +136,7 @@ pub fn grad_weight(
     const STAGES: usize = 4;
     const DEPTH: usize = 16;
     const PADS: usize = 16;
-    let (tile, part) = grad_weight_parts(conv, in_fours(conv, &[x, dy, workspace]));
+    let (tile, part) = grad_weight_parts(conv, in_fours(&[conv.c, conv.o], &[x, dy, workspace]));
     let kernel = match (gpu.numerics(), tile) {
         (Numerics::Bf16, Tile::Large) => "conv2d_grad_weight_bf16_128x128",
         (Numerics::Bf16, Tile::Narrow) => "conv2d_grad_weight_bf16_64x128",

@@ -54,6 +54,10 @@ pub fn run(gpu: &mut Gpu, kernel: &Kernel, io: &Io) {
         Kernel::AddBias | Kernel::BiasGelu | Kernel::BiasGeluBackward | Kernel::BiasRelu { .. } => {
             call(gpu, "pointwise", kernel, io, &[]).counts(&[n, inputs[1].len]).each_element(n);
         }
+        Kernel::Add if in_fours(&[n], &[inputs[0], inputs[1], y]) => {
+            let call = gpu.kernel("pointwise", "add_by_4").slots(inputs).slots(outputs);
+            call.counts(&[n / 4]).each_element(n / 4);
+        }
         Kernel::Copy
         | Kernel::Add
         | Kernel::Mul
@@ -192,6 +196,12 @@ fn call<'a>(
 
 fn copy(gpu: &mut Gpu, x: Slot, y: Slot) {
     run(gpu, &Kernel::Copy, &Io { inputs: &[x], outputs: &[y], workspace: Slot::default() });
+}
+
+/// Do rows of these lengths in these slots lie in whole groups of 16 bytes?
+fn in_fours(lengths: &[usize], slots: &[Slot]) -> bool {
+    let is_four = |n: usize| n.is_multiple_of(4);
+    lengths.iter().all(|&n| is_four(n)) && slots.iter().all(|slot| is_four(slot.offset))
 }
 
 /// All slots of a call.

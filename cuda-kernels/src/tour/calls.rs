@@ -167,6 +167,7 @@ fn pointwise() -> Vec<Call> {
         call(Kernel::Fill(1.0), &[], &[n]),
         call(Kernel::Copy, &[n], &[n]),
         call(Kernel::Add, &[n, n], &[n]),
+        call(Kernel::Add, &[n - 1, n - 1], &[n - 1]),
         call(Kernel::Mul, &[n, n], &[n]),
         call(Kernel::Clamp { low, high }, &[n], &[n]),
         call(Kernel::ClampBackward { low, high }, &[n, n], &[n]),

@@ -12,6 +12,7 @@ use std::collections::HashSet;
 
 use case::{Case, uniform};
 use tensor::cpu::isa::Isa;
+use tensor::geometry::ConvAlgorithm::{Direct, Winograd2, Winograd4};
 use tensor::geometry::{BatchNorm, Conv2d, Gemm, Pool2d};
 use tensor::kernel::Unary;
 use tensor::{Cpu, Device, Error, Kernel, Shape, Slot};
@@ -73,6 +74,31 @@ fn a_bias_in_the_product_gives_the_bits_of_one_behind_it() {
 #[test]
 fn all_instruction_sets_give_the_same_bits() {
     for case in cases::convolutions() {
+        let got = case.run_on(Isa::Portable, None);
+        for isa in Isa::available() {
+            assert!(case.run_on(isa, None) == got, "{:?}: other bits with {isa:?}", case.kernel);
+        }
+    }
+}
+
+/// Small enough for Miri and valgrind, which look at every access (tools/memcheck.sh).
+#[test]
+fn small_products_and_convolutions_on_all_instruction_sets() {
+    let gemm = Gemm { m: 3, n: 17, k: 2, trans_a: false, trans_b: true };
+    let case = Case::new(Kernel::Gemm(gemm)).reads(uniform(1, 3 * 2)).reads(uniform(2, 2 * 17));
+    let mut cases = vec![case.writes(3 * 17, 1e-5)];
+    for (stride, algorithm) in [(2, Direct), (1, Direct), (1, Winograd2), (1, Winograd4)] {
+        let (x, weight) = (Shape::from([1, 3, 4, 1]), Shape::from([2, 3, 3, 1]));
+        let conv = Conv2d::new(x, weight, stride, 1).unwrap().by(algorithm);
+        let (x_len, w_len, y_len) = (3 * 4, 2 * conv.patch(), conv.rows() * conv.o);
+        let (x, w, dy) = (uniform(3, x_len), uniform(4, w_len), uniform(5, y_len));
+        let case =
+            |kernel, a: &[f32], b: &[f32]| Case::new(kernel).reads(a.to_vec()).reads(b.to_vec());
+        cases.push(case(Kernel::Conv2d(conv), &x, &w).writes(y_len, 1e-5));
+        cases.push(case(Kernel::Conv2dGradInput(conv), &dy, &w).writes(x_len, 1e-5));
+        cases.push(case(Kernel::Conv2dGradWeight(conv), &x, &dy).writes(w_len, 1e-5));
+    }
+    for case in cases {
         let got = case.run_on(Isa::Portable, None);
         for isa in Isa::available() {
             assert!(case.run_on(isa, None) == got, "{:?}: other bits with {isa:?}", case.kernel);

@@ -70,6 +70,18 @@ impl LinearSettings {
         }
     }
 
+    /// For data sets that give ImageNet's settings too few updates: SGD, three learning rates, 30
+    /// epochs of 256 images per update.
+    pub fn small() -> LinearSettings {
+        LinearSettings {
+            optimizer: ProbeOptimizer::Sgd,
+            lr: vec![0.1, 0.3, 1.0],
+            epochs: 30,
+            batch_size: 256,
+            ..LinearSettings::imagenet()
+        }
+    }
+
     /// Fails unless every number is in range.
     ///
     /// # Errors

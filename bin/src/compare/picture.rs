@@ -1,0 +1,87 @@
+//! A comparison as a picture: accuracy against time, or bars.
+
+use std::path::Path;
+
+use carp::error::Result;
+use comparison::report::{Report, Row};
+use plotters::coord::Shift;
+use plotters::prelude::*;
+
+use crate::bench::picture::{self, Bars, COLOURS, Picture, save};
+
+/// k-NN accuracy against seconds of training, a line for each setting, to FILE.svg and FILE.png.
+///
+/// # Errors
+/// A file that cannot be written.
+pub fn draw_curves(path: &Path, report: &Report) -> Result<()> {
+    save(path, &Curves(&report.rows))
+}
+
+/// Bars of accuracy and of what tells of collapse, to FILE.svg and FILE.png.
+///
+/// # Errors
+/// A file that cannot be written.
+pub fn draw_bars(path: &Path, report: &Report) -> Result<()> {
+    let names: Vec<String> = report.rows.iter().map(|row| row.setting.name.clone()).collect();
+    let bars = |title, key| {
+        let values = report.rows.iter().map(|row| row.mean(key).unwrap_or(0.0)).collect();
+        Bars { title, values }
+    };
+    let charts = [
+        bars("k-NN accuracy, %", "knn"),
+        bars("Prototypes in use, %", "prototypes_in_use"),
+        bars("Effective rank", "effective_rank"),
+    ];
+    picture::draw_bars(path, &names, &charts)
+}
+
+struct Curves<'a>(&'a [Row]);
+
+impl Picture for Curves<'_> {
+    fn draw<B: DrawingBackend>(
+        &self,
+        area: &DrawingArea<B, Shift>,
+    ) -> std::result::Result<(), DrawingAreaErrorKind<B::ErrorType>> {
+        let curves: Vec<Vec<(f64, f64)>> = self
+            .0
+            .iter()
+            .map(|row| row.curve().iter().map(|p| (p.seconds, 100.0 * p.knn)).collect())
+            .collect();
+        let points = || curves.iter().flatten();
+        let longest = points().map(|point| point.0).fold(1e-3, f64::max);
+        let (low, high) =
+            points().fold((100.0, 0.0), |(low, high), p| (p.1.min(low), p.1.max(high)));
+        let room = 0.05 * f64::max(high - low, 1.0);
+        let mut chart = ChartBuilder::on(area)
+            .caption("k-NN accuracy against seconds of training", ("sans-serif", 18))
+            .margin(12)
+            .x_label_area_size(40)
+            .y_label_area_size(64)
+            // Room for the names on the right.
+            .build_cartesian_2d(0.0..1.3 * longest, low - room..high + room)?;
+        chart
+            .configure_mesh()
+            .x_desc("s")
+            .y_desc("%")
+            .label_style(("sans-serif", 13))
+            .axis_desc_style(("sans-serif", 14))
+            .light_line_style(RGBColor(238, 238, 240))
+            .draw()?;
+        for ((row, curve), colour) in self.0.iter().zip(&curves).zip(COLOURS.into_iter().cycle()) {
+            chart
+                .draw_series(LineSeries::new(curve.iter().copied(), colour.stroke_width(2)))?
+                .label(&row.setting.name)
+                .legend(move |(x, y)| {
+                    PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(2))
+                });
+            chart.draw_series(curve.iter().map(|&point| Circle::new(point, 3, colour.filled())))?;
+        }
+        chart
+            .configure_series_labels()
+            .position(SeriesLabelPosition::LowerRight)
+            .background_style(WHITE.mix(0.85))
+            .border_style(RGBColor(208, 215, 222))
+            .label_font(("sans-serif", 13))
+            .draw()
+    }
+}

@@ -1,0 +1,89 @@
+//! The terminal during a run.
+
+use carp::train::TrainEvent;
+use indicatif::ProgressBar;
+
+use crate::bars::message_bar;
+use crate::print::try_print;
+use crate::stop::{Ending, Stop};
+
+/// A progress bar with lines above it, and how the run ends when it is stopped.
+pub struct TrainScreen<'a> {
+    bar: ProgressBar,
+    stop: &'a Stop,
+    /// The command that goes on where a run was stopped.
+    resume: String,
+}
+
+impl<'a> TrainScreen<'a> {
+    /// Shows nothing yet.
+    pub fn new(stop: &'a Stop) -> TrainScreen<'a> {
+        TrainScreen { bar: ProgressBar::hidden(), stop, resume: String::new() }
+    }
+
+    /// The command to tell when the run is stopped.
+    pub fn resume_with(&mut self, command: String) {
+        self.resume = command;
+    }
+
+    /// The last line of a run that was stopped.
+    pub fn stopped(&self, step: usize) -> String {
+        format!("stopped after step {step}; resume with: {}", self.resume)
+    }
+
+    /// Removes the bar.
+    pub fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+
+    /// Shows an event.
+    pub fn show(&mut self, event: TrainEvent) {
+        match event {
+            TrainEvent::Start { first_step, steps } => {
+                self.bar = message_bar(steps).with_position(first_step as u64);
+                self.bar.reset_eta();
+                self.stop.above(self.bar.clone());
+            }
+            TrainEvent::Measure { step, is_saved: true } => {
+                let line = self.stopped(step);
+                self.stop.ends(Ending::AtOnce { line, is_saved: true });
+            }
+            TrainEvent::Measure { .. } => self.stop.ends(Ending::After("k-NN and one step")),
+            TrainEvent::Knn { step, accuracy } => {
+                self.line(&format!("step {step:>6}: k-NN accuracy {:.2} %", 100.0 * accuracy));
+            }
+            TrainEvent::EpochWork { done, all } => {
+                self.stop.ends(Ending::After("the work before this epoch and one step"));
+                self.bar.set_message(format!("before the epoch: {done} of {all}"));
+            }
+            TrainEvent::Step(metrics) => {
+                self.stop.ends(Ending::After("this step"));
+                self.bar.set_position(metrics.step as u64);
+                let parts = match (metrics.consistency, metrics.entropy) {
+                    (Some(c), Some(h)) => format!(" = consistency {c:.3} + entropy {h:.3}"),
+                    _ => String::new(),
+                };
+                self.bar.set_message(format!(
+                    "loss {:.3}{parts}  {:.0} images/s  waiting {:.0} %",
+                    metrics.loss,
+                    metrics.images_per_second,
+                    100.0 * metrics.waiting
+                ));
+                // Without a terminal there is no bar: print a line now and then.
+                if self.bar.is_hidden() && metrics.step % 50 == 0 {
+                    self.line(&format!("step {:>6}: {}", metrics.step, self.bar.message()));
+                }
+            }
+            TrainEvent::Warning(line) => self.line(&format!("warning: {line}")),
+        }
+    }
+
+    /// A line above the bar. Where nobody reads it any more the run stops, but saves first.
+    pub fn line(&self, line: &str) {
+        if !self.bar.is_hidden() {
+            self.bar.println(line);
+        } else if try_print(&format!("{line}\n")).is_err() {
+            self.stop.closed_pipe();
+        }
+    }
+}

@@ -262,3 +262,9 @@ impl Call<'_> {
 pub fn blocks(elements: usize, per_block: usize) -> u32 {
     u32::try_from(elements.div_ceil(per_block)).unwrap_or(u32::MAX)
 }
+
+/// Do rows of these lengths in these slots lie in whole groups of 16 bytes?
+pub fn in_fours(lengths: &[usize], slots: &[Slot]) -> bool {
+    let is_four = |n: usize| n.is_multiple_of(4);
+    lengths.iter().all(|&n| is_four(n)) && slots.iter().all(|slot| is_four(slot.offset))
+}

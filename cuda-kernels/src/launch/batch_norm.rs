@@ -5,9 +5,8 @@ use tensor::Slot;
 use tensor::geometry::BatchNorm;
 use tensor::order::{GROUP_CHAINS, group_rows, rows_at_once};
 
-use super::in_fours;
 use crate::Gpu;
-use crate::gpu::{BLOCK, Call, WARP, blocks};
+use crate::gpu::{BLOCK, Call, WARP, blocks, in_fours};
 
 const MODULE: &str = "batch_norm";
 

@@ -3,10 +3,10 @@
 use tensor::geometry::Conv2d;
 use tensor::{Numerics, Slot};
 
+use super::gemm;
 use super::windows::{InputPhase, Windows, input_phases};
-use super::{gemm, in_fours};
 use crate::Gpu;
-use crate::gpu::blocks;
+use crate::gpu::{blocks, in_fours};
 
 const MODULE: &str = "conv2d_tensor";
 const THREADS: u32 = 128;

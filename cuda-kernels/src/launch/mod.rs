@@ -17,7 +17,7 @@ use tensor::kernel::AdamW;
 use tensor::{Io, Kernel, Numerics, Slot};
 
 use crate::Gpu;
-use crate::gpu::{BLOCK, Call};
+use crate::gpu::{BLOCK, Call, in_fours};
 
 /// Elements of scratch memory that a kernel needs on a GPU.
 pub fn workspace(kernel: &Kernel, numerics: Numerics) -> usize {
@@ -196,12 +196,6 @@ fn call<'a>(
 
 fn copy(gpu: &mut Gpu, x: Slot, y: Slot) {
     run(gpu, &Kernel::Copy, &Io { inputs: &[x], outputs: &[y], workspace: Slot::default() });
-}
-
-/// Do rows of these lengths in these slots lie in whole groups of 16 bytes?
-fn in_fours(lengths: &[usize], slots: &[Slot]) -> bool {
-    let is_four = |n: usize| n.is_multiple_of(4);
-    lengths.iter().all(|&n| is_four(n)) && slots.iter().all(|slot| is_four(slot.offset))
 }
 
 /// All slots of a call.

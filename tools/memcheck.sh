@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs the code with `unsafe` at small sizes under Miri, which knows Rust's rules of aliasing, and all kernels
-# under valgrind, which knows what was written: arena, microkernel, parallel loops. Miri takes its time.
+# Runs arena and microkernel at small sizes under Miri, which knows Rust's rules of aliasing, and all kernels
+# of the CPU under valgrind, which knows what was written. Takes minutes.
 #   tools/memcheck.sh            both
 #   tools/memcheck.sh miri       needs `rustup component add miri rust-src --toolchain nightly`
 #   tools/memcheck.sh valgrind   needs `apt install valgrind`
@@ -16,7 +16,7 @@ if [ "$what" != valgrind ]; then
     miri() { cargo +nightly miri test --quiet --target-dir target/miri -p tensor "$@"; }
     # Miri's memory has no end.
     miri --lib arena -- --skip too_little_memory
-    miri --test kernels small_products
+    miri --test kernels a_small_product
 fi
 if [ "$what" != miri ]; then
     # Only numbers in registers: the debug information would take longer to read than the tests.

@@ -7,6 +7,7 @@ use carp::config::Config;
 use carp::fingerprint::Fingerprint;
 use carp::learner::{Learner, NamedTensor};
 use carp::method::MethodConfig;
+use carp::step::{Step, StepConfig};
 use carp::trainer::Trainer;
 use tensor::Cpu;
 
@@ -107,6 +108,21 @@ fn a_stopped_run_goes_on_with_the_same_bits() {
         checkpoint.restore(second.learner()).unwrap();
         advance(&mut second, STOP..STEPS);
         assert!(bits(second.learner()) == outcome(&config, 2), "{name}");
+    }
+}
+
+/// Queues, words, clusters and maps of the recipes fit the presets for data of common sizes.
+#[test]
+fn recipes_fit_the_presets() {
+    for preset in ["shapes", "fashion-mnist", "cifar10", "stl10", "folder"] {
+        for method in MethodConfig::all() {
+            let name = method.name();
+            let chosen = [("method.name".to_owned(), name.to_owned())];
+            let config = Config::load(preset, &chosen).unwrap();
+            // More than the most prototypes: each cluster needs an image.
+            let step = StepConfig { images: 17_000, ..config.step() };
+            assert!(Step::new(&step).is_ok(), "{preset} {name}: {:?}", Step::new(&step).err());
+        }
     }
 }
 

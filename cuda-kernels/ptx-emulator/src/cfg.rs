@@ -40,6 +40,7 @@ pub fn is_collective(op: Op) -> bool {
             | Op::Barrier { .. }
             | Op::BarrierReduce { .. }
             | Op::WarpBarrier
+            | Op::MoveMatrix
             | Op::Mma(_)
             | Op::LoadMatrix { .. }
             | Op::StoreMatrix { .. }

@@ -11,13 +11,14 @@ use rayon::prelude::*;
 
 use super::block::{Block, Geometry, Located};
 use super::error::{Fault, FaultKind};
-use super::exec::{Env, Sanitizer};
+use super::exec::Env;
 use super::memory::{FIRST, Memory};
 use super::module::Module;
 use super::observer::Observer;
 use super::ops::Kernel;
 use super::profiler::{Profile, Report};
-use super::sanitizer::{Clocks, Shadow};
+use super::sanitizer::{Sanitizer, Shadow};
+use super::worker::Worker;
 
 /// Maximum threads per block.
 const MAX_THREADS: u64 = 1024;
@@ -131,16 +132,11 @@ fn run(
         bytes => kernel.dynamic_shared + bytes as usize,
     };
     let environment = || {
-        let sanitizer = options.sanitize.then(|| {
-            Box::new(Sanitizer {
-                shared: Shadow::new(kernel.shared_grain, false, 0),
-                global: Shadow::new(kernel.global_grain, true, FIRST),
-                clocks: Clocks::default(),
-                written: vec![false; shared_bytes],
-            })
-        });
+        let sanitizer =
+            options.sanitize.then(|| Box::new(Sanitizer::new(shared_bytes, kernel.shared_grain)));
         Env {
             kernel,
+            module,
             memory,
             params: &params,
             shared: vec![0; shared_bytes],
@@ -150,6 +146,7 @@ fn run(
             block: 0,
             warp: 0,
             pc: 0,
+            polls: 0,
             watched: memory.is_watched(),
         }
     };
@@ -162,23 +159,22 @@ fn run(
     let next = AtomicU64::new(0);
     let lowest = AtomicU64::new(u64::MAX);
     let fault: Mutex<Option<Box<Located>>> = Mutex::new(None);
+    let following = || {
+        let number = next.fetch_add(1, Relaxed);
+        (number < blocks && number < lowest.load(Relaxed)).then_some(number)
+    };
     let work = |observer: Option<Observer<'_>>| {
-        let mut block = Block::new(environment(), &variables, geometry, options.budget);
-        block.observer = observer;
-        loop {
-            let number = next.fetch_add(1, Relaxed);
-            if number >= blocks || number > lowest.load(Relaxed) {
-                break;
-            }
-            if let Err(located) = block.run(number) {
-                let mut fault = fault.lock().unwrap_or_else(|poison| poison.into_inner());
-                if number < lowest.load(Relaxed) {
-                    lowest.store(number, Relaxed);
-                    *fault = Some(located);
-                }
+        let make = || Block::new(environment(), &variables, geometry, options.budget);
+        let shadow = options.sanitize.then(|| Shadow::new(kernel.global_grain, FIRST));
+        let mut worker = Worker::new(shadow, observer);
+        if let Err((number, located)) = worker.run(following, make) {
+            let mut fault = fault.lock().unwrap_or_else(|poison| poison.into_inner());
+            if number < lowest.load(Relaxed) {
+                lowest.store(number, Relaxed);
+                *fault = Some(located);
             }
         }
-        (block.instructions, block.env.profile)
+        worker.counts()
     };
     let results: Vec<_> = match workers {
         1 => vec![work(observer)],

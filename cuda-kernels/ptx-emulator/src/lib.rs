@@ -10,10 +10,11 @@
 //! Reading order:
 //! 1. `lexer`, `ast`, `parser`: text to functions made of statements;
 //! 2. `types`, `windows`, `ops`, `decode`: statements to dense instructions, calls inlined;
-//! 3. `cfg`, `loops`: in which order lanes run that parted; `allocate`: registers to slots;
+//! 3. `cfg`, `loops`: in which order lanes run that parted; `dataflow`: what registers hold;
+//!    `allocate`: registers to slots;
 //! 4. `warp`: lanes, masks, ways; `exec`: what each instruction does, a file per
 //!    family, with `numeric` (rounding) and `approx` (the `.approx` functions);
-//! 5. `block`: turns and barriers; `launch`: blocks on threads; `memory`;
+//! 5. `block`: turns and barriers; `worker`, `launch`: blocks on threads; `memory`;
 //! 6. `sanitizer`: races; `profiler`: transactions, conflicts, classes; `trace`.
 //!
 //! Anything unsupported is refused at parsing, with its line. Our kernels and their launches are in
@@ -24,6 +25,7 @@ mod approx;
 mod ast;
 mod block;
 mod cfg;
+mod dataflow;
 mod decode;
 mod error;
 mod exec;
@@ -42,6 +44,7 @@ mod trace;
 mod types;
 mod warp;
 mod windows;
+mod worker;
 
 pub use block::show_lanes;
 pub use error::{Fault, FaultKind, Place, PtxError};

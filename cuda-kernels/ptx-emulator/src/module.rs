@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use super::allocate::{allocate, note_memory};
 use super::ast::Variable;
 use super::cfg::Graph;
+use super::dataflow;
 use super::decode::decode;
 use super::error::PtxError;
 use super::memory::Memory;
@@ -38,6 +39,7 @@ impl Module {
             let graph = Graph::new(&draft.kernel);
             graph.annotate(&mut draft.kernel).map_err(refuse)?;
             note_memory(&mut draft.kernel);
+            dataflow::annotate(&mut draft);
             kernels.push(allocate(draft, &graph).map_err(refuse)?);
         }
         let variables = ast.variables;

@@ -64,7 +64,7 @@ const MUTANTS: &[(&str, FaultKind)] = &[
     ("misaligned_vector", FaultKind::Misaligned),
     ("misaligned_shared", FaultKind::Misaligned),
     ("uninitialised_shared", FaultKind::UninitialisedShared),
-    ("missing_copy_wait", FaultKind::UninitialisedShared),
+    ("missing_copy_wait", FaultKind::Race),
     ("uninitialised_global", FaultKind::UninitialisedGlobal),
     ("wrong_shuffle_mask", FaultKind::WarpDivergence),
     ("shuffle_from_outside", FaultKind::WarpDivergence),

@@ -92,10 +92,21 @@ impl<'a> Builder<'a> {
             }
             "bar" | "barrier" => return self.barrier(frame, op, operands),
             "membar" | "fence" => {
+                let wide = !op.flag("cta");
                 op.ignore(&[
-                    "cta", "gl", "sys", "gpu", "cluster", "sc", "acq_rel", "proxy", "async",
+                    "gl",
+                    "sys",
+                    "gpu",
+                    "cluster",
+                    "sc",
+                    "acq_rel",
+                    "proxy",
+                    "async",
+                    "mbarrier_init",
+                    "release",
+                    "acquire",
                 ]);
-                i.op = Op::Fence;
+                i.op = Op::Fence { wide };
             }
             "mma" => return self.mma(frame, op, operands),
             _ => return Ok(false),

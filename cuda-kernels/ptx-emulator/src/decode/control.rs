@@ -51,8 +51,8 @@ impl<'a> Builder<'a> {
             "trap" | "brkpt" => {
                 self.emit(Instruction::new(Op::Trap))?;
             }
-            "nanosleep" | "pmevent" | "nop" => {
-                op.ignore(&["u32"]);
+            "nanosleep" | "pmevent" | "nop" | "griddepcontrol" => {
+                op.ignore(&["u32", "mask", "wait", "launch_dependents"]);
                 self.emit(Instruction::new(Op::Nop))?;
             }
             _ => return Ok(false),

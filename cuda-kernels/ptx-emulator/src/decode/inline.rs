@@ -102,6 +102,7 @@ impl<'a> Builder<'a> {
         let known = self.arithmetic(frame, opcode.clone(), operands)?
             || self.moves(frame, opcode.clone(), operands)?
             || self.memory(frame, opcode.clone(), operands)?
+            || self.mbarrier(frame, opcode.clone(), operands)?
             || self.collective(frame, opcode.clone(), operands)?
             || self.control(frame, opcode.clone(), operands)?;
         if known { Ok(()) } else { Err(format!("unknown instruction {}", opcode.text)) }

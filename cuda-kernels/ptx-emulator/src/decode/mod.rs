@@ -10,6 +10,7 @@ mod compare;
 mod control;
 mod dot;
 mod inline;
+mod mbarrier;
 mod memory;
 mod moves;
 mod opcode;
@@ -48,6 +49,7 @@ pub fn decode(name: &str, ast: &Ast, function: &Function) -> std::result::Result
         shared_end: 0,
         dynamic: 0,
         local_end: 0,
+        locals: Vec::new(),
         place: Place { line: function.line, ..Place::default() },
         guard: (NONE, false),
         inside: Vec::new(),
@@ -82,6 +84,7 @@ impl<'a> Builder<'a> {
             name: function.name.clone(),
             code: std::mem::take(&mut self.code),
             places: std::mem::take(&mut self.places),
+            hints: Vec::new(),
             lists: std::mem::take(&mut self.lists),
             tables: std::mem::take(&mut self.tables),
             order: Order::default(),
@@ -93,6 +96,7 @@ impl<'a> Builder<'a> {
             shared_bytes: self.shared_end as usize,
             dynamic_shared: self.dynamic as usize,
             local_bytes: self.local_end as usize,
+            locals: std::mem::take(&mut self.locals),
             shared_grain: 4,
             global_grain: 4,
             ordered: false,

@@ -4,7 +4,6 @@ use super::env::{Env, Trouble, trouble};
 use super::memory::{Access, cut, extend, get, set};
 use crate::error::FaultKind;
 use crate::ops::Instruction;
-use crate::sanitizer::Touch;
 use crate::warp::{FULL, LANES, Longs, Warp, lanes};
 
 /// What [`Env::places`] finds.
@@ -101,10 +100,15 @@ impl Env<'_> {
         let outs = i.outs;
         let total = access.bytes as u64 * u64::from(outs.len);
         let (found, places) = self.places(at, active, total)?;
-        let touch = if access.weak { Touch::Read } else { Touch::AtomicRead };
         if self.watches() {
             self.profile_global(at, active, total);
-            self.watch_global(warp, at, &places, active, total, touch)?;
+            let touch = self.load_touch(access.semantics);
+            for (first, count) in self.used(outs.len.into()) {
+                let (shift, part) = ((first * access.bytes) as u64, (count * access.bytes) as u64);
+                let at = at.map(|at| at.wrapping_add(shift));
+                let places = places.map(|(index, offset)| (index, offset + shift));
+                self.watch_global(&at, &places, active, part, touch)?;
+            }
         }
         let kernel = self.kernel;
         let registers = &kernel.lists[outs.range()];
@@ -149,7 +153,6 @@ impl Env<'_> {
         let ins = i.ins;
         let total = access.bytes as u64 * u64::from(ins.len);
         let (found, places) = self.places(at, active, total)?;
-        let touch = if access.weak { Touch::Write } else { Touch::AtomicWrite };
         let kernel = self.kernel;
         let registers = &kernel.lists[ins.range()];
         let watches = self.watches();
@@ -186,7 +189,8 @@ impl Env<'_> {
                     let value = get(warp, register, lane, access.wide);
                     allocation.load(at, access.bytes) == cut(value, access.bytes)
                 });
-                self.watch_lane(warp, at[lane], (index, offset), lane, total, touch, same)?;
+                let touch = self.store_touch(access.semantics, lane, same);
+                self.watch_lane(at[lane], (index, offset), lane, total, touch)?;
             } else {
                 allocation.mark(offset, total as usize);
             }

@@ -2,7 +2,7 @@
 
 use super::env::{Env, Trouble, trouble};
 use crate::error::FaultKind;
-use crate::ops::{Address, Instruction};
+use crate::ops::{Address, Instruction, Semantics};
 use crate::types::Space;
 use crate::warp::{LANES, Longs, Warp, lanes};
 use crate::windows::{LOCAL_BASE, PARAM_BASE, SHARED_BASE, WINDOW};
@@ -20,8 +20,8 @@ pub struct Access {
     pub wide: bool,
     /// Address form.
     pub address: Address,
-    /// Is it a plain access, which races?
-    pub weak: bool,
+    /// How it orders memory.
+    pub semantics: Semantics,
 }
 
 impl Access {
@@ -170,6 +170,9 @@ impl Env<'_> {
         for lane in lanes(active) {
             check_plain(name, at[lane], total, bytes, lane)?;
             let start = lane * stride + at[lane] as usize;
+            if access.space == Space::Local {
+                self.watch_local(warp, at[lane], lane, access.bytes, registers.len(), false)?;
+            }
             for (k, &register) in registers.iter().enumerate() {
                 let from = match access.space {
                     Space::Param => self.params,
@@ -195,6 +198,7 @@ impl Env<'_> {
         let total = access.bytes * registers.len();
         for lane in lanes(active) {
             check_plain("local memory", at[lane], total, kernel.local_bytes, lane)?;
+            self.watch_local(warp, at[lane], lane, access.bytes, registers.len(), true)?;
             let start = lane * kernel.local_bytes + at[lane] as usize;
             for (k, &register) in registers.iter().enumerate() {
                 let value = get(warp, register, lane, access.wide);

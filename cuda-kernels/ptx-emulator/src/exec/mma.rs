@@ -99,6 +99,24 @@ impl Env<'_> {
         Ok(())
     }
 
+    /// `movmatrix`: lane l has row l / 4, columns 2 (l % 4) and the next.
+    pub(super) fn move_matrix(
+        &mut self,
+        warp: &mut Warp,
+        i: &Instruction,
+        active: u32,
+    ) -> Result<(), Trouble> {
+        self.whole_warp(active, "movmatrix")?;
+        let a = &warp.words[i.a as usize];
+        let element = |r: usize, c: usize| a[4 * r + c / 2] >> (16 * (c % 2)) & 0xffff;
+        let row = std::array::from_fn(|lane| {
+            let (r, c) = (lane / 4, lane % 4 * 2);
+            element(c, r) | element(c + 1, r) << 16
+        });
+        warp.set_words(i.d, active, row);
+        Ok(())
+    }
+
     /// `ldmatrix`: lane 8m + r has the address of row r of matrix m; lane l gets of each matrix row
     /// l / 4, columns 2 (l % 4) and the next (transposed: columns and rows exchanged).
     pub(super) fn load_matrix(
@@ -116,7 +134,7 @@ impl Env<'_> {
             let mut matrix = [[0u16; 8]; 8];
             for (r, row) in matrix.iter_mut().enumerate() {
                 let lane = 8 * m + r;
-                self.watch_shared(warp, at[lane], lane, 16, Touch::Read, false)?;
+                self.watch_shared(at[lane], lane, 16, Touch::READ)?;
                 let bytes = &self.shared[at[lane] as usize..][..16];
                 for (value, bytes) in row.iter_mut().zip(bytes.as_chunks::<2>().0) {
                     *value = u16::from_le_bytes(*bytes);
@@ -160,7 +178,7 @@ impl Env<'_> {
             }
             for (r, row) in matrix.iter().enumerate() {
                 let lane = 8 * m + r;
-                self.watch_shared(warp, at[lane], lane, 16, Touch::Write, false)?;
+                self.watch_shared(at[lane], lane, 16, Touch::WRITE)?;
                 for (c, value) in row.iter().enumerate() {
                     self.shared[at[lane] as usize + 2 * c..][..2]
                         .copy_from_slice(&value.to_le_bytes());

@@ -10,17 +10,18 @@ mod env;
 mod float;
 mod global;
 mod integer;
+mod mbarrier;
 pub mod memory;
 mod mma;
 mod shared;
 mod watch;
 
-pub use self::env::{Env, Problem, Sanitizer, Step, Trouble, guarded, trouble};
+pub use self::env::{Env, Problem, Step, Trouble, guarded, trouble};
 use self::memory::Access;
 use super::error::FaultKind;
 use super::ops::{Address, Instruction, Op};
 use super::types::{Class, Space};
-use super::warp::{LANES, Warp, Way};
+use super::warp::{LANES, Warp, Way, lanes};
 use super::windows::{SHARED_BASE, WINDOW, base_of};
 
 impl Env<'_> {
@@ -39,20 +40,21 @@ impl Env<'_> {
                 let fourth = self.kernel.lists[i.ins.range()].first().copied();
                 warp.integer3(i, op, ty, fourth, active);
             }
-            Op::Load { space, bytes, signed, wide, address, weak } => {
+            Op::Load { space, bytes, signed, wide, address, semantics } => {
                 if let (Space::Param, Address::Fixed) = (space, address)
                     && self.load_uniform(warp, i, bytes.into(), signed, wide, active)
                 {
                     // All lanes got the same value.
                 } else {
                     let bytes = bytes as usize;
-                    let access = Access { space, bytes, signed, wide, address, weak };
+                    self.polls += u32::from(semantics.is_strong());
+                    let access = Access { space, bytes, signed, wide, address, semantics };
                     self.load(warp, i, access, active)?;
                 }
             }
-            Op::Store { space, bytes, wide, address, weak } => {
+            Op::Store { space, bytes, wide, address, semantics } => {
                 let bytes = bytes as usize;
-                let access = Access { space, bytes, signed: false, wide, address, weak };
+                let access = Access { space, bytes, signed: false, wide, address, semantics };
                 self.store(warp, i, access, active)?;
             }
             Op::Branch => {
@@ -116,12 +118,13 @@ impl Env<'_> {
             Op::Dot { ways, signed_a, signed_b, high } => {
                 warp.dot(i, ways, [signed_a, signed_b], high, active);
             }
-            Op::Atomic { op, space, ty, address } => {
-                self.atomic(warp, i, (op, ty), (space, address), active)?;
+            Op::Atomic { op, space, ty, address, semantics } => {
+                self.polls += 1;
+                self.atomic(warp, i, (op, ty), (space, address), semantics, active)?;
             }
             Op::CopyAsync { bytes, address } => self.copy_async(warp, i, bytes, address, active)?,
-            Op::CopyCommit => warp.copies.push_back(Vec::new()),
-            Op::CopyWait => self.copy_wait(warp, i.imm),
+            Op::CopyCommit => lanes(active).for_each(|lane| warp.groups[lane] += 1),
+            Op::CopyWait => self.copy_wait(warp, i.imm, active),
             Op::Shuffle(shuffle) => self.shuffle(warp, i, shuffle, active)?,
             Op::Vote(vote) => self.vote(warp, i, vote, active)?,
             Op::MatchAny(class) => self.match_any(warp, i, class, active)?,
@@ -131,8 +134,17 @@ impl Env<'_> {
             Op::WarpBarrier => {
                 let mask = warp.words[i.a as usize];
                 self.check_members(warp, active, &mask)?;
-                warp.clock += 1;
+                if let Some(sanitizer) = &mut self.sanitizer {
+                    sanitizer.clocks.meet_lanes(self.warp, active, warp.live, &mask);
+                }
             }
+            Op::Fence { wide } => {
+                if let Some(sanitizer) = &mut self.sanitizer {
+                    sanitizer.clocks.fence(self.warp, active, wide);
+                }
+            }
+            Op::MBarrier(op, address) => self.mbarrier(warp, i, op, address, active)?,
+            Op::MoveMatrix => self.move_matrix(warp, i, active)?,
             Op::Mma(mma) => self.matrix_product(warp, i, mma, active)?,
             Op::LoadMatrix { transposed, address } => {
                 self.load_matrix(warp, i, transposed, address, active)?;

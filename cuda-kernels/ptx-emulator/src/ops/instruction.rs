@@ -104,11 +104,18 @@ pub enum Op {
     /// dot products of bytes (`ways` 4) or of 16-bit halves with bytes (2).
     Dot { ways: u8, signed_a: bool, signed_b: bool, high: bool },
     /// `outs = [a + imm]`.
-    Load { space: Space, bytes: u8, signed: bool, wide: bool, address: Address, weak: bool },
+    Load {
+        space: Space,
+        bytes: u8,
+        signed: bool,
+        wide: bool,
+        address: Address,
+        semantics: Semantics,
+    },
     /// `[a + imm] = ins`.
-    Store { space: Space, bytes: u8, wide: bool, address: Address, weak: bool },
+    Store { space: Space, bytes: u8, wide: bool, address: Address, semantics: Semantics },
     /// `d = [a + imm]; [a + imm] = op(d, b, c)`.
-    Atomic { op: Atomic, space: Space, ty: Ty, address: Address },
+    Atomic { op: Atomic, space: Space, ty: Ty, address: Address, semantics: Semantics },
     /// Global to shared: `[a + imm] = [b + ins[0]]`, `c` bytes of `bytes`, the rest zeros.
     CopyAsync { bytes: u8, address: Address },
     /// Ends a group of asynchronous copies.
@@ -133,8 +140,12 @@ pub enum Op {
     BarrierReduce { reduce: Reduce, negated: bool },
     /// Warp barrier of the lanes in `a`.
     WarpBarrier,
-    /// Orders memory, no effect here.
-    Fence,
+    /// Orders memory for the block, or (`wide`) for the device.
+    Fence { wide: bool },
+    /// A barrier in shared memory, at `a`.
+    MBarrier(MBarrier, Address),
+    /// `d =` the 8x8 matrix of 16-bit elements in `a`, transposed.
+    MoveMatrix,
     /// Matrix product of fragments.
     Mma(Mma),
     /// 8x8 matrices of 16-bit elements from shared memory.

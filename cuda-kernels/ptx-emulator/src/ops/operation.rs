@@ -181,6 +181,36 @@ pub enum Combine {
     Xor,
 }
 
+/// How an access orders memory: `.weak`, `.relaxed` and so on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum MemoryOrder {
+    Weak,
+    /// Through the read-only cache (`.nc`).
+    ReadOnly,
+    Volatile,
+    Relaxed,
+    Acquire,
+    Release,
+    AcquireRelease,
+}
+
+/// The memory semantics of an access.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Semantics {
+    /// Its order.
+    pub order: MemoryOrder,
+    /// Is its scope only the block (`.cta`)?
+    pub in_block: bool,
+}
+
+impl Semantics {
+    /// May it meet other accesses without a race, as far as its scope reaches?
+    pub fn is_strong(self) -> bool {
+        !matches!(self.order, MemoryOrder::Weak | MemoryOrder::ReadOnly)
+    }
+}
+
 /// The operation of an atomic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)]
@@ -251,6 +281,25 @@ pub enum Test {
     NotANumber,
     Normal,
     Subnormal,
+}
+
+/// What an instruction does to a barrier in shared memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MBarrier {
+    /// Phases of `b` arrivals.
+    Init,
+    /// The memory is free again.
+    Invalidate,
+    /// `b` arrivals (`expects`: one, and `b` more bytes); `drops`: missing in later phases.
+    Arrive { drops: bool, expects: bool },
+    /// `b` more bytes are to come, or have come.
+    Transfer { adds: bool },
+    /// Has the phase of state or parity `b` ended?
+    TestWait { parity: bool },
+    /// How many arrivals a state waits for.
+    PendingCount,
+    /// Arrives (`counts`) once the thread's asynchronous copies are complete.
+    CopyArrive { counts: bool },
 }
 
 /// Address form.

@@ -17,11 +17,13 @@
 //! 5. `block`: turns and barriers; `worker`, `launch`: blocks on threads; `memory`;
 //! 6. `sanitizer`: races; `profiler`: transactions, conflicts, classes; `trace`.
 //!
-//! Anything unsupported is refused at parsing, with its line. Our kernels and their launches are in
+//! Anything unsupported is refused with its line: what is no PTX when the text is parsed, an unknown
+//! instruction when its kernel is asked for. Our kernels and their launches are in
 //! the crate `cuda-kernels`.
 
 mod allocate;
 mod approx;
+mod architecture;
 mod ast;
 mod block;
 mod cfg;
@@ -46,9 +48,10 @@ mod warp;
 mod windows;
 mod worker;
 
+pub use architecture::Architecture;
 pub use block::show_lanes;
 pub use error::{Fault, FaultKind, Place, PtxError};
-pub use launch::{Launch, Options, Param, SHARED_OPT_IN, launch, trace};
+pub use launch::{Launch, Options, Param, check, launch, trace};
 pub use memory::{Memory, MemoryError};
 pub use module::Module;
 pub use observer::{Observer, Seen};

@@ -4,7 +4,9 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use ptx_emulator::{Fault, FaultKind, Launch, Memory, Module, Options, Param, PtxError, launch};
+use ptx_emulator::{
+    Architecture, Fault, FaultKind, Launch, Memory, Module, Options, Param, PtxError, launch,
+};
 
 /// Name and text of the real kernels, sorted by name.
 fn kernels() -> Vec<(String, String)> {
@@ -25,9 +27,16 @@ fn kernels() -> Vec<(String, String)> {
 
 const HEADER: &str = ".version 8.0\n.target sm_80\n.address_size 64\n";
 
+/// Parses a text and decodes all its kernels.
+fn decode(name: &str, text: &str) -> Result<Module, PtxError> {
+    let module = Module::parse(name, text)?;
+    module.kernels().try_for_each(|kernel| module.kernel(kernel).map(|_| ()))?;
+    Ok(module)
+}
+
 fn parse(body: &str) -> Result<Module, PtxError> {
     let start = Instant::now();
-    let result = Module::parse("hostile.ptx", &format!("{HEADER}{body}"));
+    let result = decode("hostile.ptx", &format!("{HEADER}{body}"));
     assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
     result
 }
@@ -56,7 +65,7 @@ fn refused(result: Result<Module, PtxError>, line: u32, what: &str) {
 fn faults(body: &str, kind: FaultKind) {
     let module = kernel(body).unwrap_or_else(|error| panic!("{error}"));
     for sanitize in [false, true] {
-        let options = Options { sanitize, profile: true, budget: 10_000 };
+        let options = Options { sanitize, profile: true, budget: 10_000, ..Options::default() };
         let shape = Launch {
             kernel: "k",
             grid: [2, 1, 1],
@@ -239,6 +248,68 @@ fn launches_that_do_not_fit() {
     }
 }
 
+/// An instruction that is not known refuses the kernel that uses it, and only when it is asked for.
+#[test]
+fn an_unknown_instruction_refuses_one_kernel() {
+    let text = format!(
+        "{HEADER}.entry good() {{ ret; }}\n.entry bad() {{\n.reg .b32 %r<9>;\n\
+         frobnicate.u32 %r1, [%r2, {{%r3, %r4}}];\nret; }}"
+    );
+    let module = Module::parse("two.ptx", &text).unwrap();
+    assert_eq!(module.kernels().collect::<Vec<_>>(), ["good", "bad"]);
+    assert!(module.kernel("good").is_ok());
+    let error = module.kernel("bad").unwrap_err().to_string();
+    assert_eq!(error, "two.ptx:7: unknown instruction frobnicate.u32");
+    let error = module.kernel("neither").unwrap_err().to_string();
+    assert!(error.contains("no kernel neither; there are: good, bad"), "{error}");
+}
+
+/// The limits of cards, as the CUDA C++ Programming Guide states them.
+#[test]
+fn a_launch_keeps_the_limits_of_the_card() {
+    let text = ".extern .shared .align 16 .b8 memory[];\n\
+        .entry k() { .reg .b64 %a; mov.u64 %a, memory; ret; }\n\
+        .entry bounded() .maxntid 128, 1, 1 { ret; }\n\
+        .entry exact() .reqntid 8, 4, 1 { ret; }\n\
+        .entry hungry() .maxnreg 168 { ret; }";
+    let module = parse(text).unwrap();
+    let on = |name: &str, kernel, grid, block, shared_bytes| {
+        let architecture = Architecture::from_name(name).unwrap();
+        let shape = Launch { kernel, grid, block, shared_bytes, shared_opt_in: true, params: &[] };
+        ptx_emulator::check(&module, &shape, &architecture).map_err(|fault| fault.detail)
+    };
+    for (name, kib) in [
+        ("sm_80", 163),
+        ("sm_86", 99),
+        ("sm_89", 99),
+        ("sm_90a", 227),
+        ("sm_100", 227),
+        ("sm_120", 99),
+    ] {
+        assert_eq!(on(name, "k", [1; 3], [32, 1, 1], kib << 10), Ok(()));
+        let words = on(name, "k", [1; 3], [32, 1, 1], (kib << 10) + 1).unwrap_err();
+        assert!(words.contains(&format!("at most {}", kib << 10)), "{words}");
+    }
+    let refused = |kernel, grid, block, words: &str| {
+        let found = on("sm_80", kernel, grid, block, 0).unwrap_err();
+        assert!(found.contains(words), "{found}");
+    };
+    assert_eq!(on("sm_80", "k", [i32::MAX as u32, 65_535, 65_535], [4, 4, 64], 0), Ok(()));
+    refused("k", [1 << 31, 1, 1], [32, 1, 1], "a grid of [2147483648, 1, 1] blocks");
+    refused("k", [1, 65_536, 1], [32, 1, 1], "a grid of [1, 65536, 1] blocks");
+    refused("k", [1, 1, 65_536], [32, 1, 1], "a grid of [1, 1, 65536] blocks");
+    refused("k", [1, 0, 1], [32, 1, 1], "a grid of [1, 0, 1] blocks");
+    refused("k", [1; 3], [1025, 1, 1], "a block of [1025, 1, 1] threads");
+    refused("k", [1; 3], [1, 1, 65], "a block of [1, 1, 65] threads");
+    refused("k", [1; 3], [0, 1, 1], "a block of [0, 1, 1] threads");
+    assert_eq!(on("sm_80", "bounded", [1; 3], [64, 2, 1], 0), Ok(()));
+    refused("bounded", [1; 3], [129, 1, 1], "the kernel allows at most 128");
+    assert_eq!(on("sm_80", "exact", [1; 3], [8, 4, 1], 0), Ok(()));
+    refused("exact", [1; 3], [32, 1, 1], "the kernel requires [8, 4, 1]");
+    assert_eq!(on("sm_80", "hungry", [1; 3], [384, 1, 1], 0), Ok(()));
+    refused("hungry", [1; 3], [385, 1, 1], "385 threads of 168 registers");
+}
+
 /// Static shared memory counts: over 48 KiB in all, a launch must ask, and 99 KiB is the end.
 #[test]
 fn shared_memory_must_be_asked_for() {
@@ -279,12 +350,12 @@ fn real_texts_truncated_and_corrupted() {
         let text = &text[..text.len().min(24_000)];
         for _ in 0..20 {
             let cut = next(text.len());
-            let _ = Module::parse(name, &text[..cut]);
+            let _ = decode(name, &text[..cut]);
             let at = next(text.len() - 1);
             let strange =
                 ["{", "}", ";", "%r1", "99999999999", ".", "[", "bra", "\"", "-"][next(10)];
             let end = (at + 1 + next(6)).min(text.len());
-            let _ = Module::parse(name, &format!("{}{strange}{}", &text[..at], &text[end..]));
+            let _ = decode(name, &format!("{}{strange}{}", &text[..at], &text[end..]));
         }
     }
 }
@@ -358,7 +429,12 @@ fn real_kernels_mutated_and_run() {
                     size => Param::Bytes(vec![1; size]),
                 })
                 .collect();
-            let options = Options { sanitize: next(2) == 0, profile: next(2) == 0, budget: 2000 };
+            let options = Options {
+                sanitize: next(2) == 0,
+                profile: next(2) == 0,
+                budget: 2000,
+                ..Options::default()
+            };
             let block = [[1, 33, 64, 256][next(4)], 1, 1];
             let shape = Launch {
                 kernel: name,

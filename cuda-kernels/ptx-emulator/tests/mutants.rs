@@ -47,7 +47,7 @@ fn faulty_line(name: &str) -> u32 {
 }
 
 fn options() -> Options {
-    Options { sanitize: true, profile: false, budget: 20_000 }
+    Options { sanitize: true, budget: 20_000, ..Options::default() }
 }
 
 const MUTANTS: &[(&str, FaultKind)] = &[

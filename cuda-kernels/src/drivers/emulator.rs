@@ -160,12 +160,14 @@ pub(crate) fn shape<'a>(
     params: &'a [Param],
 ) -> Result<ptx::Launch<'a>> {
     let Launch { kernel, grid, block, shared_bytes, .. } = *launch;
-    let fixed = module.kernel(kernel).map_or(0, |kernel| kernel.shared_bytes) as u32;
-    let shared_opt_in = must_ask(launch, fixed, ptx::SHARED_OPT_IN)?;
+    let known = module.kernel(kernel).map_err(|error| Error::device(error.to_string()))?;
+    let most = ptx::Architecture::LEAST.shared_opt_in;
+    let shared_opt_in = must_ask(launch, known.shared_bytes as u32, most)?;
     Ok(ptx::Launch { kernel, grid, block, shared_bytes, shared_opt_in, params })
 }
 
-pub(crate) fn param(arg: Arg) -> Param {
+/// An argument as the emulator takes it.
+pub fn param(arg: Arg) -> Param {
     match arg {
         Arg::Pointer(value) => Param::U64(value),
         Arg::U32(value) => Param::U32(value),

@@ -101,6 +101,7 @@ impl<'a> Builder<'a> {
             global_grain: 4,
             ordered: false,
             max_threads: function.max_threads,
+            registers: function.registers_each,
             required_threads: function.required_threads,
         };
         Ok(Draft { kernel, classes: std::mem::take(&mut self.classes), presets })

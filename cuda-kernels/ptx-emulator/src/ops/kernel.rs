@@ -116,6 +116,8 @@ pub struct Kernel {
     pub ordered: bool,
     /// Maximum threads per block.
     pub max_threads: Option<u64>,
+    /// Most registers of a thread (`.maxnreg`), where that is stated: then it has as many.
+    pub registers: Option<u32>,
     /// The only block shape allowed.
     pub required_threads: Option<[u32; 3]>,
 }

@@ -123,7 +123,8 @@ impl InstructionClass {
                 Integer
             }
             Op::SetP { .. } | Op::Set { .. } | Op::TestP(..) => Compare,
-            Op::Convert { .. } | Op::ConvertPair { .. } => Convert,
+            Op::Convert { .. } | Op::ConvertPair { .. } | Op::ConvertFp8 { .. } => Convert,
+            Op::PackSaturated { .. } => Convert,
             Op::ToGeneric(..) | Op::FromGeneric(..) | Op::IsSpace(_) => Integer,
             Op::Load { space, .. } => match space {
                 Space::Shared => Shared,
@@ -142,7 +143,7 @@ impl InstructionClass {
             Op::CopyCommit | Op::CopyWait | Op::Fence { .. } => Barrier,
             Op::Barrier { .. } | Op::BarrierReduce { .. } | Op::WarpBarrier => Barrier,
             Op::Shuffle(_) | Op::Vote(_) | Op::MatchAny(_) | Op::MatchAll(_) => WarpCollective,
-            Op::Redux(..) | Op::ActiveMask => WarpCollective,
+            Op::Redux(..) | Op::ActiveMask | Op::Elect => WarpCollective,
             Op::MBarrier(..) => Barrier,
             Op::MoveMatrix | Op::Mma(_) | Op::LoadMatrix { .. } | Op::StoreMatrix { .. } => Matrix,
             Op::Branch | Op::BranchIndex | Op::Exit | Op::Trap => Control,

@@ -93,7 +93,12 @@ impl<'a> Builder<'a> {
         let (hi, wide) = (op.flag("hi"), op.flag("wide"));
         let lo = op.flag("lo");
         let (sat, cc) = (op.flag("sat"), op.flag("cc"));
+        let relu = matches!(ty, Ty::S32 | Ty::S16x2) && op.flag("relu");
         op.done()?;
+        let pairs = matches!(ty, Ty::U16x2 | Ty::S16x2);
+        if pairs && (sat || cc || !matches!(op.name, "add" | "min" | "max")) {
+            return Err(format!("{} is not known", op.text));
+        }
         let carry_in = matches!(op.name, "addc" | "subc" | "madc");
         if cc || carry_in {
             let carry = match op.name {
@@ -153,6 +158,8 @@ impl<'a> Builder<'a> {
             "mul" => return Err(format!("{} without .lo, .hi or .wide", op.text)),
             "div" => Int::Div,
             "rem" => Int::Rem,
+            "min" if relu => Int::MinRelu,
+            "max" if relu => Int::MaxRelu,
             "min" => Int::Min,
             "max" => Int::Max,
             "neg" => Int::Neg,
@@ -186,6 +193,10 @@ impl<'a> Builder<'a> {
         let shift = matches!(op.name, "shl" | "shr");
         let hi = matches!(op.name, "mul24" | "mad24") && op.half()?;
         let amount = op.name == "bfind" && op.flag("shiftamt");
+        let sat = op.name == "mad24" && hi && ty == Ty::S32 && op.flag("sat");
+        if op.name == "lop3" && operands.len() == 6 {
+            return self.lop3_test(frame, op, operands);
+        }
         match op.name {
             "shl" | "shr" | "mul24" => {
                 let [d, a, b] = exactly(operands)?;
@@ -248,6 +259,7 @@ impl<'a> Builder<'a> {
             _ => {
                 let mut immediate = operands;
                 let int = match op.name {
+                    "mad24" if sat => Int3::Mad24HiSat,
                     "mad24" if hi => Int3::Mad24Hi,
                     "mad24" => Int3::Mad24Lo,
                     "sad" => Int3::Sad,
@@ -291,6 +303,37 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
+    /// `min` or `max` of three, of their sizes if `abs` says so.
+    fn of_three(
+        &mut self,
+        frame: &mut Frame<'a>,
+        (float, mode): (Float, Mode),
+        abs: bool,
+        [d, a, b, c]: &[Operand; 4],
+    ) -> Result<()> {
+        let mut parts = Vec::new();
+        for part in [a, b, c] {
+            let mut part = self.read(frame, part, Ty::F32)?;
+            if abs {
+                let mut i = Instruction::new(Op::Float(Float::Abs, Ty::F32, Mode::PLAIN));
+                (i.a, i.b, i.c) = (part, part, part);
+                part = self.fresh(Class::Word)?;
+                i.d = part;
+                self.emit(i)?;
+            }
+            parts.push(part);
+        }
+        let mut i = Instruction::new(Op::Float(float, Ty::F32, mode));
+        (i.a, i.b, i.c) = (parts[0], parts[1], parts[1]);
+        i.d = self.fresh(Class::Word)?;
+        let first = i.d;
+        self.emit(i)?;
+        (i.a, i.b, i.c) = (first, parts[2], parts[2]);
+        i.d = self.write(frame, d, Ty::F32)?;
+        self.emit(i)?;
+        Ok(())
+    }
+
     fn float(
         &mut self,
         frame: &mut Frame<'a>,
@@ -299,12 +342,14 @@ impl<'a> Builder<'a> {
         operands: &[Operand],
     ) -> Result<()> {
         let (approx, full) = (op.flag("approx"), op.flag("full"));
-        let approx = approx || full;
         let rounds = op.round_stated();
         let mut mode = op.mode();
         mode.round = rounds.unwrap_or(Round::Nearest);
         let nan = op.flag("NaN");
-        let xor = op.flag("xorsign") && op.flag("abs");
+        let (xor, abs) = (op.flag("xorsign"), op.flag("abs"));
+        if xor && !abs {
+            return Err(format!("{} is not known", op.text));
+        }
         op.flag("noftz");
         op.done()?;
         let half = HALVES.contains(&ty);
@@ -314,6 +359,7 @@ impl<'a> Builder<'a> {
             "mul" => Float::Mul,
             "fma" => Float::Fma,
             "mad" if !half => Float::Fma,
+            "div" if full && ty == Ty::F32 => Float::Div,
             "div" if approx && ty == Ty::F32 => Float::DivApprox,
             "div" if !half && rounds.is_some() => Float::Div,
             "rcp" if approx && !half => Float::RcpApprox,
@@ -326,6 +372,8 @@ impl<'a> Builder<'a> {
             "lg2" if approx && ty == Ty::F32 => Float::Lg2,
             "sin" if approx && ty == Ty::F32 => Float::Sin,
             "cos" if approx && ty == Ty::F32 => Float::Cos,
+            "min" if xor && nan => Float::MinNanXor,
+            "max" if xor && nan => Float::MaxNanXor,
             "min" if xor => Float::MinXor,
             "max" if xor => Float::MaxXor,
             "min" if nan => Float::MinNan,
@@ -337,7 +385,17 @@ impl<'a> Builder<'a> {
             "copysign" if !half => Float::CopySign,
             _ => return Err(format!("{} is not known", op.text)),
         };
-        if ty == Ty::Tf32 || mode.round == Round::Away || xor && nan {
+        if ty == Ty::Tf32 || mode.round == Round::Away || mode.finite {
+            return Err(format!("{} is not known", op.text));
+        }
+        if let [_, _, _, _] = operands
+            && ty == Ty::F32
+            && !xor
+            && matches!(float, Float::Min | Float::Max | Float::MinNan | Float::MaxNan)
+        {
+            return self.of_three(frame, (float, mode), abs, exactly(operands)?);
+        }
+        if abs && !xor {
             return Err(format!("{} is not known", op.text));
         }
         let mut i = Instruction::new(Op::Float(float, ty, mode));
@@ -346,7 +404,8 @@ impl<'a> Builder<'a> {
             Float::Fma => 4,
             Float::Add | Float::Sub | Float::Mul | Float::Div | Float::DivApprox => 3,
             Float::Min | Float::Max | Float::MinNan | Float::MaxNan => 3,
-            Float::MinXor | Float::MaxXor | Float::CopySign => 3,
+            Float::MinXor | Float::MaxXor | Float::MinNanXor | Float::MaxNanXor => 3,
+            Float::CopySign => 3,
             _ => 2,
         };
         if count != wanted {

@@ -107,7 +107,11 @@ impl<'a> Builder<'a> {
         opcode: Opcode<'a>,
         operands: &'a [Operand],
     ) -> Result<bool> {
-        if opcode.text.starts_with("cp.async.bulk") || opcode.text.starts_with("cp.reduce") {
+        let begins = |start: &&str| opcode.text.starts_with(*start);
+        if ["cp.async.bulk", "cp.reduce", "barrier.cluster", "st.async", "red.async"]
+            .iter()
+            .any(begins)
+        {
             return Ok(false);
         }
         if opcode.name == "call" {
@@ -183,7 +187,7 @@ impl<'a> Builder<'a> {
 }
 
 /// What is left out on purpose, by the beginning of the opcode.
-const LEFT_OUT: [(&str, &str); 15] = [
+const LEFT_OUT: [(&str, &str); 23] = [
     ("wgmma.", "matrix products of warp groups (wgmma) are not supported; mma.sync is"),
     (
         "tcgen05.",
@@ -196,12 +200,20 @@ const LEFT_OUT: [(&str, &str); 15] = [
     ("tex.", "textures are not supported"),
     ("tld4.", "textures are not supported"),
     ("txq.", "textures are not supported"),
-    ("su", "surfaces are not supported"),
+    ("suld.", "surfaces are not supported"),
+    ("sust.", "surfaces are not supported"),
+    ("sured.", "surfaces are not supported"),
+    ("suq.", "surfaces are not supported"),
     ("istypep.", "textures and surfaces are not supported"),
     ("multimem.", "memory of several cards (multimem) is not supported"),
     ("mapa.", "clusters of blocks are not supported"),
     ("getctarank.", "clusters of blocks are not supported"),
-    ("stack", "dynamic stacks are not supported"),
+    ("barrier.cluster", "clusters of blocks are not supported"),
+    ("st.async.", "clusters of blocks are not supported"),
+    ("red.async.", "clusters of blocks are not supported"),
+    ("alloca.", "dynamic stacks are not supported"),
+    ("stacksave.", "dynamic stacks are not supported"),
+    ("stackrestore.", "dynamic stacks are not supported"),
 ];
 
 /// Why an instruction is refused.

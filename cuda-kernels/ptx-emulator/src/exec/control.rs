@@ -63,6 +63,7 @@ impl Env<'_> {
         let register = match i.op {
             Op::Shuffle(_) => Some(kernel.lists[i.ins.start as usize]),
             Op::Vote(_) | Op::MatchAny(_) | Op::MatchAll(_) | Op::Redux(..) => Some(i.b),
+            Op::Elect => Some(i.b),
             Op::WarpBarrier => Some(i.a),
             _ => None,
         };

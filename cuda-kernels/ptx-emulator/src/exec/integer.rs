@@ -43,6 +43,10 @@ impl Warp {
     pub fn integer(&mut self, i: &Instruction, op: Int, ty: Ty, active: u32) {
         let signed = ty.is_signed();
         match ty.bits() {
+            32 if matches!(ty, Ty::U16x2 | Ty::S16x2) => self.word2(i, active, |a, b| {
+                let half = |shift: u32| integer16(op, signed, a >> shift, b >> shift) << shift;
+                half(0) | half(16)
+            }),
             32 => self.integer32(i, op, signed, active),
             64 => self.integer64(i, op, signed, active),
             _ => self.word2(i, active, |a, b| integer16(op, signed, a, b)),
@@ -82,6 +86,8 @@ impl Warp {
             Int::Max if signed => self.word2(i, active, |a, b| s(a).max(s(b)) as u32),
             Int::Min => self.word2(i, active, u32::min),
             Int::Max => self.word2(i, active, u32::max),
+            Int::MinRelu => self.word2(i, active, |a, b| s(a).min(s(b)).max(0) as u32),
+            Int::MaxRelu => self.word2(i, active, |a, b| s(a).max(s(b)).max(0) as u32),
             Int::Neg => self.word1(i, active, u32::wrapping_neg),
             Int::Abs => self.word1(i, active, |a| s(a).wrapping_abs() as u32),
             Int::Shl => self.word2(i, active, |a, b| if b > 31 { 0 } else { a << (b & 31) }),
@@ -98,6 +104,19 @@ impl Warp {
                 });
             }
         }
+    }
+
+    /// `cvt.pack.sat`.
+    pub fn pack_saturated(&mut self, i: &Instruction, bits: u8, signed: bool, active: u32) {
+        let (least, most) = match signed {
+            true => (-(1 << (bits - 1)), (1 << (bits - 1)) - 1),
+            false => (0, (1 << bits) - 1),
+        };
+        let mask = (1u32 << bits) - 1;
+        self.word3(i, active, |a, b, c| {
+            let [a, b] = [a, b].map(|x| (x as i32).clamp(least, most) as u32 & mask);
+            c.checked_shl(2 * u32::from(bits)).unwrap_or(0) | a << bits | b
+        });
     }
 
     fn multiply_wide(&mut self, i: &Instruction, signed: bool, active: u32) {
@@ -144,6 +163,8 @@ impl Warp {
             Int::Max if signed => self.long2(i, active, |a, b| s(a).max(s(b)) as u64),
             Int::Min => self.long2(i, active, u64::min),
             Int::Max => self.long2(i, active, u64::max),
+            Int::MinRelu => self.long2(i, active, |a, b| s(a).min(s(b)).max(0) as u64),
+            Int::MaxRelu => self.long2(i, active, |a, b| s(a).max(s(b)).max(0) as u64),
             Int::Neg => self.long1(i, active, u64::wrapping_neg),
             Int::Abs => self.long1(i, active, |a| s(a).wrapping_abs() as u64),
             Int::Shl => self.long_word(i, active, |a, b| if b > 63 { 0 } else { a << (b & 63) }),
@@ -215,6 +236,10 @@ impl Warp {
             }
             (Int3::Mad24Hi, _) => self.word3(i, active, |a, b, c| {
                 ((product24(signed, a, b) >> 16) as u32).wrapping_add(c)
+            }),
+            (Int3::Mad24HiSat, _) => self.word3(i, active, |a, b, c| {
+                let high = (product24(signed, a, b) >> 16) as u32 as i32;
+                high.saturating_add(c as i32) as u32
             }),
             (Int3::Sad, 64) => self.long3(i, active, |a, b, c| {
                 let distance = if signed { (a as i64).abs_diff(b as i64) } else { a.abs_diff(b) };
@@ -364,6 +389,8 @@ fn integer16(op: Int, signed: bool, a: u32, b: u32) -> u32 {
         Int::Rem => a.checked_rem(b).unwrap_or(a),
         Int::Min => a.min(b),
         Int::Max => a.max(b),
+        Int::MinRelu => a.min(b).max(0),
+        Int::MaxRelu => a.max(b).max(0),
         Int::Neg => -a,
         Int::Abs => a.abs(),
         Int::Shl => a << amount.min(16),

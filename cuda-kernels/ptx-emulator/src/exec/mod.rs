@@ -8,6 +8,7 @@ mod control;
 mod convert;
 mod env;
 mod float;
+mod fp8;
 mod global;
 mod integer;
 mod mbarrier;
@@ -111,6 +112,11 @@ impl Env<'_> {
             }
             Op::TestP(test, ty) => warp.test(i, test, ty, active),
             Op::ConvertPair { to, mode } => warp.convert_pair(i, to, mode, active),
+            Op::ConvertFp8 { to, from, mode } => {
+                self.convert_fp8(warp, i, (to, from), mode, active)
+            }
+            Op::PackSaturated { bits, signed } => warp.pack_saturated(i, bits, signed, active),
+            Op::Elect => self.elect(warp, i, active)?,
             Op::Pack { bits, class } => warp.pack(i, &kernel.lists, bits, class, active),
             Op::Unpack { bits, class } => {
                 warp.unpack(i, i.outs, &kernel.lists, bits, class, active)

@@ -97,6 +97,12 @@ pub enum Op {
     Convert { to: Ty, from: Ty, mode: Mode, integral: bool, wide_to: bool, wide_from: bool },
     /// `d = {convert(a), convert(b)}`: two f32 to a pair of halves, a in the upper half.
     ConvertPair { to: Ty, mode: Mode },
+    /// Two floats of 8 bits, to or from.
+    ConvertFp8 { to: Ty, from: Ty, mode: Mode },
+    /// `d = {c, saturated a, saturated b}`, of `bits` each for a and b.
+    PackSaturated { bits: u8, signed: bool },
+    /// `d = lowest lane`, `e` where that is this one, among the lanes of `b`.
+    Elect,
     /// Parts `ins` of the given bits to one register of class.
     Pack { bits: u8, class: Class },
     /// One register of class to parts `outs` (NONE: dropped).

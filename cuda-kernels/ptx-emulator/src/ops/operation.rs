@@ -55,6 +55,8 @@ pub enum Int {
     Bfind,
     BfindShift,
     Cnot,
+    MinRelu,
+    MaxRelu,
 }
 
 /// Integer operations of three or four operands.
@@ -67,6 +69,7 @@ pub enum Int3 {
     MadWide,
     Mad24Lo,
     Mad24Hi,
+    Mad24HiSat,
     Sad,
     Bfe,
     Bfi,
@@ -128,6 +131,8 @@ pub enum Float {
     MaxNan,
     MinXor,
     MaxXor,
+    MinNanXor,
+    MaxNanXor,
     Neg,
     Abs,
     CopySign,
@@ -144,11 +149,14 @@ pub struct Mode {
     pub sat: bool,
     /// Clamp below at 0, NaN stays (`.relu`)?
     pub relu: bool,
+    /// The largest finite number instead of infinity (`.satfinite`)?
+    pub finite: bool,
 }
 
 impl Mode {
     /// To nearest, without modifiers.
-    pub const PLAIN: Mode = Mode { round: Round::Nearest, ftz: false, sat: false, relu: false };
+    pub const PLAIN: Mode =
+        Mode { round: Round::Nearest, ftz: false, sat: false, relu: false, finite: false };
 }
 
 /// Comparisons.
@@ -260,15 +268,42 @@ pub enum Reduce {
     Popc,
 }
 
-/// The element type and depth of a matrix product `m16n8kK`.
+/// The element types and the shape `mMn8kK` of a matrix product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mma {
-    /// Type of A and B: bf16, f16 or tf32.
-    pub ty: Ty,
+    /// Type of A.
+    pub a: Ty,
+    /// Type of B.
+    pub b: Ty,
+    /// Type of C and D.
+    pub sum: Ty,
+    /// Rows M, 8 or 16.
+    pub m: u8,
     /// Depth K.
     pub k: u8,
-    /// Is the accumulator f16 instead of f32?
-    pub half: bool,
+    /// Do integer sums saturate?
+    pub saturates: bool,
+}
+
+impl Mma {
+    /// Elements of A and B in a register.
+    pub fn elements(&self) -> usize {
+        match self.a {
+            Ty::F64 | Ty::Tf32 => 1,
+            ty => 4 / ty.bytes(),
+        }
+    }
+
+    /// Registers of A and of B.
+    pub fn counts(&self) -> (usize, usize) {
+        let registers = |rows: u8| rows as usize * self.k as usize / 32 / self.elements();
+        (registers(self.m), registers(8))
+    }
+
+    /// Registers of C and of D.
+    pub fn sums(&self) -> usize {
+        self.m as usize / if self.sum == Ty::F16 { 8 } else { 4 }
+    }
 }
 
 /// The test of `testp`.

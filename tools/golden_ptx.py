@@ -1,7 +1,7 @@
 """Results of single PTX instructions, computed by NumPy and PyTorch from the ISA's definitions:
-writes cuda-kernels/ptx-emulator/tests/ops/golden.txt.
+writes cuda-kernels/ptx-emulator/tests/ops/golden.txt, and an array as NumPy saves it.
 
-    python tools/golden_ptx.py cuda-kernels/ptx-emulator/tests/ops/golden.txt
+    python tools/golden_ptx.py cuda-kernels/ptx-emulator/tests/ops/golden.txt fixtures/ptx/ramp.npy
 
 A case is a line `instruction; | type of the result | types of the operands`, followed by a line a
 row: the result's bits and the operands', in hexadecimal.
@@ -249,3 +249,4 @@ comparisons()
 products()
 with open(sys.argv[1], "w") as out:
     out.write("\n".join(CASES) + "\n")
+np.save(sys.argv[2], (np.arange(128, dtype=np.float32) / 4 - 7).reshape(2, 64))

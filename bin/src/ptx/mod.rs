@@ -2,6 +2,7 @@
 
 mod argument;
 mod array;
+mod roofline;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -20,6 +21,8 @@ use ptx_emulator::{
 
 use self::argument::{parameter, show};
 use self::array::Array;
+use self::roofline::Bounds;
+use crate::config_args::ConfigArgs;
 
 /// Source lines that a profile lists.
 const HOT_LINES: usize = 12;
@@ -34,6 +37,17 @@ pub enum PtxCommand {
     Profile(PtxArgs),
     /// Print what a warp does, instruction by instruction.
     Trace(TraceArgs),
+    /// Bound the time of a kernel, or of a training step, from below: exact counts against the
+    /// published limits of three cards.
+    Roofline(Box<RooflineArgs>),
+}
+
+#[derive(Args)]
+pub struct RooflineArgs {
+    /// One of carp's kernels; without one, a whole training step.
+    kernel: Option<String>,
+    #[command(flatten)]
+    step: ConfigArgs,
 }
 
 #[derive(Args)]
@@ -138,6 +152,23 @@ pub fn run(command: &PtxCommand) -> Result<ExitCode> {
             let run = start(args, Options { profile: true, ..Options::default() }, None)?;
             let text = describe(args, &run)?;
             crate::print::print(&(text + &profile(args, &run)));
+        }
+        PtxCommand::Roofline(args) => {
+            let RooflineArgs { kernel, step } = &**args;
+            let all = match kernel {
+                Some(kernel) => {
+                    let options = Options { profile: true, ..Options::default() };
+                    let mut bounds = Bounds::default();
+                    for Visit { grid, result, .. } in tour::visit(kernel, options, None)? {
+                        let report =
+                            result.map_err(|fault| tensor::Error::device(fault.to_string()))?;
+                        bounds.add(&report, grid);
+                    }
+                    BTreeMap::from([(kernel.clone(), bounds)])
+                }
+                None => roofline::step(step)?,
+            };
+            crate::print::print(&roofline::table(&all));
         }
         PtxCommand::Trace(TraceArgs { args, in_block, warp, limit }) => {
             let mut tracer = Tracer::new(*limit, *in_block, Some(*warp));

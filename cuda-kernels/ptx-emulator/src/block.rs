@@ -1,5 +1,7 @@
 //! A block: its warps take turns, and wait for each other at barriers.
 
+use tensor::cpu::isa::Isa;
+
 use super::cfg::is_collective;
 use super::error::{FaultKind, Place};
 use super::exec::{Env, Problem, Step, Trouble, guarded, trouble};
@@ -69,6 +71,7 @@ pub struct Block<'a, 'o> {
     variables: &'a [u64],
     geometry: Geometry,
     budget: u64,
+    isa: Isa,
     /// Instructions run, per thread and per warp.
     pub instructions: [u64; 2],
     /// Called before each instruction.
@@ -102,6 +105,7 @@ impl<'a> Block<'a, '_> {
             variables,
             geometry,
             budget,
+            isa: Isa::widest(),
             instructions: [0; 2],
             observer: None,
         }
@@ -175,7 +179,7 @@ impl<'a> Block<'a, '_> {
             let lane_bit = |lane: usize| 1u32 << lane;
             let row: [u32; LANES] = match preset {
                 Preset::Word(value) => [value; LANES],
-                Preset::Long(value) => {
+                Preset::Long(value) | Preset::Depot(value) => {
                     warp.longs[slot] = [value; LANES];
                     continue;
                 }
@@ -216,15 +220,23 @@ impl<'a> Block<'a, '_> {
 
     /// Lets a warp run until it waits, ends, or its turn is over.
     fn turn(&mut self, w: usize) -> Result<(), Trouble> {
+        // The rows of registers, 32 numbers each, in the widest vectors there are.
+        self.isa.run(|| self.turn_inlined(w))
+    }
+
+    #[inline(always)]
+    fn turn_inlined(&mut self, w: usize) -> Result<(), Trouble> {
         let kernel = self.env.kernel;
         self.env.warp = w as u16;
         self.env.polls = 0;
+        // Each instruction by itself.
+        let counts = self.env.profile.is_some() || self.observer.is_some();
         let end = self.warps[w].steps + if self.warps[w].spins { SPINNING_TURN } else { TURN };
         loop {
             let warp = &mut self.warps[w];
-            if warp.steps >= self.budget.min(end) || self.env.polls == MANY_POLLS {
+            if warp.steps >= self.budget.min(end) || self.env.polls >= MANY_POLLS {
                 if warp.steps < self.budget {
-                    warp.spins = self.env.polls == MANY_POLLS || warp.spins && self.env.polls > 0;
+                    warp.spins = self.env.polls >= MANY_POLLS || warp.spins && self.env.polls > 0;
                     if warp.spins {
                         warp.yield_to_another(&kernel.order);
                     }
@@ -235,6 +247,22 @@ impl<'a> Block<'a, '_> {
                 return Err(trouble(FaultKind::Budget, lane, detail));
             }
             let pc = warp.way.pc;
+            let straight = u64::from(kernel.straight[pc as usize]);
+            let left = self.budget.min(end) - warp.steps;
+            if straight > 1 && straight <= left && !counts {
+                let active = warp.way.mask;
+                let last = pc + straight as u32 - 1;
+                for (pc, i) in (pc..).zip(&kernel.code[pc as usize..=last as usize]) {
+                    self.env.pc = pc;
+                    self.env.compute(warp, i, active)?;
+                }
+                warp.way.pc = last;
+                warp.go(&kernel.order, last + 1);
+                warp.steps += straight;
+                self.instructions[0] += straight * u64::from(active.count_ones());
+                self.instructions[1] += straight;
+                continue;
+            }
             let i = &kernel.code[pc as usize];
             let active = guarded(warp, i);
             self.env.pc = pc;

@@ -1,6 +1,6 @@
 //! What a kernel's code says about its accesses, before registers share slots: see [`Hint`].
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::decode::Draft;
 use super::ops::{Address, Atomic, Hint, Instruction, Int, Kernel, Logic, NONE, Op, Preset, R};
@@ -33,7 +33,7 @@ impl Value {
 pub fn annotate(draft: &mut Draft) {
     let Draft { kernel, classes, presets } = draft;
     let roots = local_roots(kernel, presets);
-    let values = values(kernel, classes.len(), presets, &roots);
+    let values = values(kernel, classes.len(), presets);
     let mut used = vec![false; classes.len()];
     for i in &kernel.code {
         kernel.reads(i).for_each(|r| used[r as usize] = true);
@@ -107,17 +107,11 @@ fn polls(kernel: &Kernel, loops: &[(usize, usize)], load: usize) -> bool {
 /// one's address where each begins.
 fn local_roots(kernel: &Kernel, presets: &[(R, Preset)]) -> BTreeSet<u32> {
     let numbers: HashMap<R, u64> = numbers(presets).collect();
-    let depots: BTreeSet<R> = depots(kernel).collect();
-    let mut roots = BTreeSet::from([0]);
-    for i in &kernel.code {
-        if let Op::Int(Int::Add, _) = i.op
-            && depots.contains(&i.a)
-            && let Some(&offset) = numbers.get(&i.b)
-        {
-            roots.insert(offset as u32);
-        }
-    }
-    roots
+    let depots = depots(kernel, presets);
+    let starts = kernel.locals.iter().map(|&(start, _)| start);
+    let adds = kernel.code.iter().filter(|i| matches!(i.op, Op::Int(Int::Add, _)));
+    let inside = adds.filter_map(|i| Some(depots.get(&i.a)? + *numbers.get(&i.b)? as u32));
+    starts.chain(inside).collect()
 }
 
 fn numbers(presets: &[(R, Preset)]) -> impl Iterator<Item = (R, u64)> + '_ {
@@ -128,27 +122,27 @@ fn numbers(presets: &[(R, Preset)]) -> impl Iterator<Item = (R, u64)> + '_ {
     })
 }
 
-/// Registers with the address of a function's local memory, in its own space or generic.
-fn depots(kernel: &Kernel) -> impl Iterator<Item = R> + '_ {
-    kernel.code.iter().enumerate().filter_map(|(pc, i)| {
-        let generic = matches!(i.op, Op::ToGeneric(Space::Local, _));
-        let copied = matches!(i.op, Op::Logic(Logic::Mov, _))
-            && kernel.code.get(pc + 1).is_some_and(|next| {
-                matches!(next.op, Op::ToGeneric(Space::Local, _)) && next.a == i.d
-            });
-        (generic || copied).then_some(i.d)
-    })
+/// Registers with the address where all local variables of a function are, in local memory's own
+/// space or generic, and the address.
+fn depots(kernel: &Kernel, presets: &[(R, Preset)]) -> BTreeMap<R, u32> {
+    let own = presets.iter().filter_map(|&(r, preset)| match preset {
+        Preset::Depot(at) => Some((r, at as u32)),
+        _ => None,
+    });
+    let mut found: BTreeMap<R, u32> = own.collect();
+    for i in &kernel.code {
+        let copies = matches!(i.op, Op::Logic(Logic::Mov, _) | Op::ToGeneric(Space::Local, _));
+        if let Some(&at) = found.get(&i.a).filter(|_| copies) {
+            found.insert(i.d, at);
+        }
+    }
+    found
 }
 
 /// What each register holds, wherever it is written.
-fn values(
-    kernel: &Kernel,
-    registers: usize,
-    presets: &[(R, Preset)],
-    roots: &BTreeSet<u32>,
-) -> Vec<Value> {
+fn values(kernel: &Kernel, registers: usize, presets: &[(R, Preset)]) -> Vec<Value> {
     let numbers: HashMap<R, u64> = numbers(presets).collect();
-    let depots: BTreeSet<R> = depots(kernel).collect();
+    let depots = depots(kernel, presets);
     let mut values = vec![Value::Unknown; registers];
     for &(r, preset) in presets {
         values[r as usize] = match preset {
@@ -159,10 +153,10 @@ fn values(
     }
     let result = |values: &[Value], i: &Instruction| {
         let of = |r: R| values[r as usize];
-        let root = |r: R| numbers.get(&r).map(|&at| at as u32).filter(|at| roots.contains(at));
         match i.op {
-            Op::Int(Int::Add, _) if depots.contains(&i.a) => {
-                root(i.b).map_or(Value::Other, Value::Local)
+            Op::Int(Int::Add, _) if depots.contains_key(&i.a) => {
+                let root = numbers.get(&i.b).map(|&offset| depots[&i.a] + offset as u32);
+                root.map_or(Value::Other, Value::Local)
             }
             Op::Int(Int::Add, _) => match (of(i.a), of(i.b)) {
                 (Value::Local(root), _) | (_, Value::Local(root)) => Value::Local(root),

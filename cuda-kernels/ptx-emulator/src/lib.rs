@@ -15,7 +15,7 @@
 //! 4. `warp`: lanes, masks, ways; `exec`: what each instruction does, a file per
 //!    family, with `numeric` (rounding) and `approx` (the `.approx` functions);
 //! 5. `block`: turns and barriers; `worker`, `launch`: blocks on threads; `memory`;
-//! 6. `sanitizer`: races; `profiler`: transactions, conflicts, classes; `trace`.
+//! 6. `sanitizer`: races; `profiler`: transactions, conflicts, classes; `roofline`; `trace`.
 //!
 //! Anything unsupported is refused with its line: what is no PTX when the text is parsed, an unknown
 //! instruction when its kernel is asked for. Our kernels and their launches are in
@@ -41,6 +41,7 @@ mod observer;
 mod ops;
 mod parser;
 mod profiler;
+pub mod roofline;
 mod sanitizer;
 mod trace;
 mod types;

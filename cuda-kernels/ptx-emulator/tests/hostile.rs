@@ -116,7 +116,7 @@ fn what_is_not_known_is_refused_with_its_line() {
     );
     refused(kernel("lop3.b32 %r1, %r2, %r3, %r4, 300;"), 7, "not a lop3 table");
     refused(
-        kernel("mma.sync.aligned.m8n8k4.row.col.f64.f64.f64.f64 {%rd1}, {%rd1}, {%rd1}, {%rd1};"),
+        kernel("mma.sync.aligned.m8n8k4.row.col.f32.f64.f64.f32 {%f1}, {%rd1}, {%rd1}, {%f1};"),
         7,
         "not known",
     );

@@ -61,6 +61,8 @@ const MUTANTS: &[(&str, FaultKind)] = &[
     ("off_by_one", FaultKind::OutOfBounds),
     ("shared_out_of_bounds", FaultKind::OutOfBounds),
     ("local_out_of_bounds", FaultKind::OutOfBounds),
+    ("overrun_of_a_local", FaultKind::OutOfBounds),
+    ("uninitialised_local", FaultKind::UninitialisedLocal),
     ("misaligned_vector", FaultKind::Misaligned),
     ("misaligned_shared", FaultKind::Misaligned),
     ("uninitialised_shared", FaultKind::UninitialisedShared),
@@ -125,7 +127,8 @@ fn bounds_alignment_and_barriers_are_always_checked() {
         let always = matches!(
             kind,
             FaultKind::OutOfBounds | FaultKind::Misaligned | FaultKind::Budget | FaultKind::Trap
-        ) || name == "divergent_barrier";
+        ) && name != "overrun_of_a_local"
+            || name == "divergent_barrier";
         if always {
             let found = run(name, "mutant", Options { sanitize: false, ..options() });
             assert_eq!(found.unwrap_err().kind, kind, "{name}");

@@ -1,5 +1,5 @@
 //! Reductions, stencils, flags and queues with and without races, in the manner of HiRace (Jacobson,
-//! Burtscher, Gopalakrishnan: HiRace, SC 2024): of the kernels in `races/*.cu`, the race check
+//! Burtscher, Gopalakrishnan: HiRace, arXiv 2401.04701, 2024): of the kernels in `races/*.cu`, the race check
 //! stops each `racy_*` at a line marked "race", and no `clean_*`.
 //!
 //! The PTX beside them is NVRTC's (`tools/ptx.sh`).

@@ -83,8 +83,11 @@ pub fn parsed(module: &str) -> Result<&'static Module> {
 pub struct Emulator {
     memory: Memory,
     options: Options,
-    profile: Option<Profile>,
+    watcher: Option<Watcher>,
 }
+
+/// Called with each launch and its report.
+type Watcher = Box<dyn FnMut(&Launch, &Report) + Send>;
 
 impl Default for Emulator {
     fn default() -> Emulator {
@@ -106,12 +109,20 @@ impl Emulator {
 
     /// One that adds kernels' counts to `profile`.
     pub fn profiled(profile: Profile) -> Emulator {
-        let options = Options { profile: true, ..Options::default() };
-        Emulator::with(options, Some(profile))
+        Emulator::watched(move |launch, report| {
+            let mut profile = profile.lock().expect("no thread panics while it counts");
+            *profile.entry(launch.kernel).or_default() += Counts::from(report);
+        })
     }
 
-    fn with(options: Options, profile: Option<Profile>) -> Emulator {
-        Emulator { memory: Memory::new(), options, profile }
+    /// One that counts, and calls `watcher` with each launch and its report.
+    pub fn watched(watcher: impl FnMut(&Launch, &Report) + Send + 'static) -> Emulator {
+        let options = Options { profile: true, ..Options::default() };
+        Emulator::with(options, Some(Box::new(watcher)))
+    }
+
+    fn with(options: Options, watcher: Option<Watcher>) -> Emulator {
+        Emulator { memory: Memory::new(), options, watcher }
     }
 }
 
@@ -138,9 +149,8 @@ impl Driver for Emulator {
         let shape = shape(module, launch, &params)?;
         let report = ptx::launch(module, &mut self.memory, &shape, &self.options)
             .map_err(|fault| Error::device(format!("kernel {fault}")))?;
-        if let Some(profile) = &self.profile {
-            let mut profile = profile.lock().expect("no thread panics while it counts");
-            *profile.entry(launch.kernel).or_default() += Counts::from(&report);
+        if let Some(watcher) = &mut self.watcher {
+            watcher(launch, &report);
         }
         Ok(())
     }

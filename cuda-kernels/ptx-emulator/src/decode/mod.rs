@@ -87,6 +87,7 @@ impl<'a> Builder<'a> {
             hints: Vec::new(),
             lists: std::mem::take(&mut self.lists),
             tables: std::mem::take(&mut self.tables),
+            straight: Vec::new(),
             order: Order::default(),
             collective_ahead: Vec::new(),
             slots: [0; 3],

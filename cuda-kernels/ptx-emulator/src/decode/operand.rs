@@ -90,6 +90,12 @@ impl<'a> Builder<'a> {
             | Operand::Return(..)
             | Operand::Symbol(..) => {
                 let (spot, offset) = self.spot(frame, operand)?;
+                if let &Operand::Variable(index, 0) = operand
+                    && frame.function.variables[index as usize].name.starts_with("__local_depot")
+                    && ty.bits() == 64
+                {
+                    return self.preset(Preset::Depot(spot.at), Class::Long);
+                }
                 return self.address_of(spot, offset, ty);
             }
             Operand::Register(_) => return self.read(frame, operand, ty),

@@ -21,6 +21,7 @@ impl Warp {
     }
 
     /// Single precision, to nearest.
+    #[inline(always)]
     fn float32(&mut self, i: &Instruction, op: Float, active: u32) {
         let f = f32::from_bits;
         let bits = bits32;

@@ -40,6 +40,7 @@ impl Warp {
     }
 
     /// One or two operands.
+    #[inline(always)]
     pub fn integer(&mut self, i: &Instruction, op: Int, ty: Ty, active: u32) {
         let signed = ty.is_signed();
         match ty.bits() {
@@ -53,6 +54,7 @@ impl Warp {
         }
     }
 
+    #[inline(always)]
     fn integer32(&mut self, i: &Instruction, op: Int, signed: bool, active: u32) {
         let s = |x: u32| x as i32;
         match op {
@@ -119,6 +121,7 @@ impl Warp {
         });
     }
 
+    #[inline(always)]
     fn multiply_wide(&mut self, i: &Instruction, signed: bool, active: u32) {
         let (a, b) = (&self.words[i.a as usize], &self.words[i.b as usize]);
         let mut row = [0; LANES];
@@ -134,6 +137,7 @@ impl Warp {
         self.set_longs(i.d, active, row);
     }
 
+    #[inline(always)]
     fn integer64(&mut self, i: &Instruction, op: Int, signed: bool, active: u32) {
         let s = |x: u64| x as i64;
         match op {

@@ -88,6 +88,25 @@ pub(super) fn little_endian(bytes: &[u8]) -> u64 {
 }
 
 impl Env<'_> {
+    /// Loads words whose addresses are all right, where nobody watches; false: it did not.
+    #[inline(always)]
+    pub fn load_words(
+        &mut self,
+        warp: &mut Warp,
+        i: &Instruction,
+        access: Access,
+        active: u32,
+    ) -> bool {
+        if access.bytes != 4 || access.wide || self.watches() {
+            return false;
+        }
+        match access.space {
+            Space::Shared => self.load_shared_words(warp, i, access.address, active),
+            Space::Global => self.load_global_words(warp, i, access.address, active),
+            _ => false,
+        }
+    }
+
     /// `outs = [address]`.
     pub fn load(
         &mut self,

@@ -34,30 +34,6 @@ impl Env<'_> {
             return Ok(Step::On);
         }
         match i.op {
-            Op::Float(op, ty, mode) => warp.float(i, op, ty, mode, active),
-            Op::Int(op, ty) => warp.integer(i, op, ty, active),
-            Op::Logic(op, class) => warp.logic(i, op, class, active),
-            Op::Int3(op, ty) => {
-                let fourth = self.kernel.lists[i.ins.range()].first().copied();
-                warp.integer3(i, op, ty, fourth, active);
-            }
-            Op::Load { space, bytes, signed, wide, address, semantics } => {
-                if let (Space::Param, Address::Fixed) = (space, address)
-                    && self.load_uniform(warp, i, bytes.into(), signed, wide, active)
-                {
-                    // All lanes got the same value.
-                } else {
-                    let bytes = bytes as usize;
-                    self.polls += u32::from(semantics.is_strong());
-                    let access = Access { space, bytes, signed, wide, address, semantics };
-                    self.load(warp, i, access, active)?;
-                }
-            }
-            Op::Store { space, bytes, wide, address, semantics } => {
-                let bytes = bytes as usize;
-                let access = Access { space, bytes, signed: false, wide, address, semantics };
-                self.store(warp, i, access, active)?;
-            }
             Op::Branch => {
                 let goal = i.imm as u32;
                 if active == warp.way.mask {
@@ -68,13 +44,6 @@ impl Env<'_> {
                     self.part(warp, [Way { pc: goal, mask: active }, rest]);
                 }
                 return Ok(Step::On);
-            }
-            Op::SetP { compare, ty, combine, negated, ftz } => {
-                warp.set_predicate(i, (compare, ty, ftz), (combine, negated), active);
-            }
-            Op::Select(class) => warp.select(i, class, active),
-            Op::Convert { to, from, mode, integral, wide_to, wide_from } => {
-                warp.convert(i, (to, from), mode, integral, [wide_to, wide_from], active);
             }
             Op::Exit => {
                 self.copy_wait_exit(warp, active);
@@ -94,10 +63,57 @@ impl Env<'_> {
                 warp.go(&self.kernel.order, warp.way.pc + 1);
                 return Ok(Step::Barrier);
             }
-            _ => self.rare(warp, i, active)?,
+            _ => self.compute(warp, i, active)?,
         }
         warp.go(&self.kernel.order, warp.way.pc + 1);
         Ok(Step::On)
+    }
+
+    /// Runs an instruction after which the way goes on at the next one.
+    #[inline(always)]
+    pub fn compute(
+        &mut self,
+        warp: &mut Warp,
+        i: &Instruction,
+        active: u32,
+    ) -> Result<(), Trouble> {
+        match i.op {
+            Op::Float(op, ty, mode) => warp.float(i, op, ty, mode, active),
+            Op::Int(op, ty) => warp.integer(i, op, ty, active),
+            Op::Logic(op, class) => warp.logic(i, op, class, active),
+            Op::Int3(op, ty) => {
+                let fourth = self.kernel.lists[i.ins.range()].first().copied();
+                warp.integer3(i, op, ty, fourth, active);
+            }
+            Op::Load { space, bytes, signed, wide, address, semantics } => {
+                if let (Space::Param, Address::Fixed) = (space, address)
+                    && self.load_uniform(warp, i, bytes.into(), signed, wide, active)
+                {
+                    // All lanes got the same value.
+                } else {
+                    let bytes = bytes as usize;
+                    self.polls += u32::from(semantics.is_strong());
+                    let access = Access { space, bytes, signed, wide, address, semantics };
+                    if !self.load_words(warp, i, access, active) {
+                        self.load(warp, i, access, active)?;
+                    }
+                }
+            }
+            Op::Store { space, bytes, wide, address, semantics } => {
+                let bytes = bytes as usize;
+                let access = Access { space, bytes, signed: false, wide, address, semantics };
+                self.store(warp, i, access, active)?;
+            }
+            Op::SetP { compare, ty, combine, negated, ftz } => {
+                warp.set_predicate(i, (compare, ty, ftz), (combine, negated), active);
+            }
+            Op::Select(class) => warp.select(i, class, active),
+            Op::Convert { to, from, mode, integral, wide_to, wide_from } => {
+                warp.convert(i, (to, from), mode, integral, [wide_to, wide_from], active);
+            }
+            _ => self.rare(warp, i, active)?,
+        }
+        Ok(())
     }
 
     #[inline(never)]

@@ -5,7 +5,7 @@ use super::memory::{Access, get, set};
 use crate::error::FaultKind;
 use crate::ops::{Address, Instruction};
 use crate::sanitizer::{Kind, Sanitizer, Touch};
-use crate::warp::{Copy, FULL, LANES, Longs, Warp, lanes};
+use crate::warp::{Copy, LANES, Longs, Warp, lanes};
 
 impl Env<'_> {
     /// Checks that the lanes' bytes are in shared memory.
@@ -36,6 +36,45 @@ impl Env<'_> {
         Ok(())
     }
 
+    /// See [`Env::load_words`].
+    #[inline(always)]
+    pub(super) fn load_shared_words(
+        &mut self,
+        warp: &mut Warp,
+        i: &Instruction,
+        address: Address,
+        active: u32,
+    ) -> bool {
+        let registers = &self.kernel.lists[i.outs.range()];
+        let total = 4 * registers.len() as u32;
+        let mut at = [i.imm as u32; LANES];
+        match address {
+            Address::Word => {
+                for (at, base) in at.iter_mut().zip(&warp.words[i.a as usize]) {
+                    *at = at.wrapping_add(*base);
+                }
+            }
+            Address::Fixed => {}
+            Address::Long => return false,
+        }
+        let (mut most, mut bits) = (0, 0);
+        for (lane, at) in at.iter_mut().enumerate() {
+            // Lanes that are off read the first word.
+            *at &= 0u32.wrapping_sub(active >> lane & 1);
+            most = most.max(*at);
+            bits |= *at;
+        }
+        let (words, _) = self.shared.as_chunks::<4>();
+        if u64::from(most) + u64::from(total) > 4 * words.len() as u64 || bits & (total - 1) != 0 {
+            return false;
+        }
+        for (k, &register) in registers.iter().enumerate() {
+            let row = at.map(|at| u32::from_le_bytes(words[at as usize / 4 + k]));
+            warp.set_words(register, active, row);
+        }
+        true
+    }
+
     pub(super) fn load_shared(
         &mut self,
         warp: &mut Warp,
@@ -59,26 +98,6 @@ impl Env<'_> {
             self.profile_shared(at, active, total);
         }
         let shared = &self.shared[..];
-        if access.bytes == 4 && !access.wide {
-            for (k, &register) in registers.iter().enumerate() {
-                let row = &mut warp.words[register as usize];
-                let read = |at: u64| {
-                    let at = at as usize + 4 * k;
-                    let bytes = shared[at..at + 4].try_into();
-                    u32::from_le_bytes(bytes.unwrap_or_default())
-                };
-                if active == FULL {
-                    for (row, &at) in row.iter_mut().zip(at) {
-                        *row = read(at);
-                    }
-                } else {
-                    for lane in lanes(active) {
-                        row[lane] = read(at[lane]);
-                    }
-                }
-            }
-            return Ok(());
-        }
         for (k, &register) in registers.iter().enumerate() {
             for lane in lanes(active) {
                 let value = access.value(&shared[at[lane] as usize + k * access.bytes..]);

@@ -10,6 +10,8 @@ use crate::types::{Class, Ty};
 pub enum Preset {
     Word(u32),
     Long(u64),
+    /// Where a compiler has put all local variables of a function.
+    Depot(u64),
     Tid(u8),
     Ntid(u8),
     Ctaid(u8),
@@ -88,6 +90,9 @@ pub struct Kernel {
     pub lists: Vec<R>,
     /// Targets of `brx.idx`: each `imm` names a list here.
     pub tables: Vec<Vec<u32>>,
+    /// How many instructions from each on run one after the other, whatever happens: without guards,
+    /// jumps or meetings of lanes.
+    pub straight: Vec<u32>,
     /// Which of the lanes that parted run first.
     pub order: Order,
     /// Can a thread that stands here still come to a barrier or another collective?

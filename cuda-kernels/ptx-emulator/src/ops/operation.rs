@@ -294,6 +294,11 @@ impl Mma {
         }
     }
 
+    /// Multiplications and additions.
+    pub fn operations(&self) -> u64 {
+        2 * 8 * u64::from(self.m) * u64::from(self.k)
+    }
+
     /// Registers of A and of B.
     pub fn counts(&self) -> (usize, usize) {
         let registers = |rows: u8| rows as usize * self.k as usize / 32 / self.elements();

@@ -12,9 +12,10 @@ use rayon::prelude::*;
 use super::architecture::{
     Architecture, MAX_GRID, MAX_REGISTERS, MAX_THREADS, MAX_THREADS_Z, SHARED_WITHOUT_ASKING,
 };
-use super::block::{Block, Geometry, Located};
+use super::block::{Block, Located};
 use super::error::{Fault, FaultKind};
 use super::exec::Env;
+use super::geometry::Geometry;
 use super::memory::{FIRST, Memory};
 use super::module::Module;
 use super::observer::Observer;

@@ -31,6 +31,7 @@ mod dataflow;
 mod decode;
 mod error;
 mod exec;
+mod geometry;
 mod launch;
 mod lexer;
 mod loops;

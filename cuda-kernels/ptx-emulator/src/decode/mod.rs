@@ -4,10 +4,12 @@
 //! the warp then needs no call stack, and lanes that diverge inside a callee reconverge there.
 
 mod arithmetic;
+mod bits;
 mod builder;
 mod collective;
 mod compare;
 mod control;
+mod copy;
 mod dot;
 mod inline;
 mod mbarrier;

@@ -11,6 +11,7 @@ mod float;
 mod fp8;
 mod global;
 mod integer;
+mod integer16;
 mod mbarrier;
 pub mod memory;
 mod mma;

@@ -94,7 +94,7 @@ impl<'a> Block<'a, '_> {
             for w in 0..self.warps.len() {
                 if self.warps[w].state == State::Ready {
                     moved = true;
-                    self.turn(w).map_err(|problem| self.locate(w, problem))?;
+                    self.turn(w).map_err(|problem| self.locate(w, *problem))?;
                     spins &= self.warps[w].state == State::Ready && self.warps[w].spins;
                 }
             }
@@ -105,7 +105,7 @@ impl<'a> Block<'a, '_> {
                 let waits = |warp: &Warp| warp.state == State::Waiting;
                 let w = self.warps.iter().position(waits).unwrap_or(0);
                 let problem = self.deadlock(w);
-                return Err(self.locate(w, problem));
+                return Err(self.locate(w, *problem));
             }
             if spins {
                 return Ok(false);
@@ -113,13 +113,13 @@ impl<'a> Block<'a, '_> {
         }
     }
 
-    fn locate(&self, w: usize, problem: Trouble) -> Box<Located> {
+    fn locate(&self, w: usize, problem: Problem) -> Box<Located> {
         let thread = w * LANES + problem.lane;
         Box::new(Located {
             place: self.env.kernel.places.get(self.env.pc as usize).copied().unwrap_or_default(),
             block: self.geometry.ctaid(self.number()),
             thread: self.geometry.tid(thread.min(self.geometry.threads() - 1)),
-            problem: *problem,
+            problem,
         })
     }
 

@@ -184,9 +184,9 @@ impl<'a> Builder<'a> {
             _ => [self.fresh(Class::Pred)?, self.fresh(Class::Pred)?],
         };
         let mut tests = Vec::new();
-        for at in 0..2 {
+        for (a, b) in halves[0].into_iter().zip(halves[1]) {
             let mut i = Instruction::new(Op::SetP { compare, ty: half, combine, negated, ftz });
-            (i.a, i.b, i.c) = (halves[0][at], halves[1][at], c);
+            (i.a, i.b, i.c) = (a, b, c);
             // The second may need what the first would overwrite.
             i.d = self.fresh(Class::Pred)?;
             i.e = self.fresh(Class::Pred)?;

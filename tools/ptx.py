@@ -12,8 +12,8 @@ import nvidia.cuda_runtime
 
 CRATE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../cuda-kernels")
 KERNELS = os.path.join(CRATE, "kernels")
-# Kernels for the emulator's tests: with planted faults that it must find, and with lanes that part.
-TESTS = [os.path.join(CRATE, "ptx-emulator/tests", name) for name in ("mutants", "reconvergence")]
+# Kernels for the emulator's tests: with planted faults, races, and lanes that part.
+TESTS = [os.path.join(CRATE, "ptx-emulator/tests", name) for name in ("mutants", "races", "reconvergence")]
 # One baseline, compute_80: every card since Ampere (2020) runs it.
 OPTIONS = os.path.join(KERNELS, "nvrtc.options")
 

@@ -344,34 +344,3 @@ fn a_device_that_is_not_there_is_one_line_and_no_run_folder() {
     }
     assert!(!temp.path().join("runs").exists(), "a refused run left a folder");
 }
-
-#[test]
-fn one_kernel_is_run_checked_profiled_and_traced() {
-    let temp = TempDir::new().unwrap();
-    let profile = stdout(&carp(temp.path(), &["ptx", "profile", "add"]));
-    assert!(
-        profile.contains("DRAM bytes without a cache") && profile.contains("36000"),
-        "{profile}"
-    );
-    let trace = stdout(&carp(temp.path(), &["ptx", "trace", "add", "--limit", "5"]));
-    assert_eq!(trace.lines().filter(|line| line.starts_with("w0")).count(), 5, "{trace}");
-    assert!(stdout(&carp(temp.path(), &["ptx", "check", "softmax"])).contains("nothing found"));
-    fails(&carp(temp.path(), &["ptx", "run", "nothing"]), 2, &["no kernel nothing", "softmax"]);
-
-    let mutants =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../cuda-kernels/ptx-emulator/tests/mutants");
-    let text = std::fs::read(mutants.join("off_by_one.ptx")).unwrap();
-    std::fs::write(temp.path().join("k.ptx"), text).unwrap();
-    let launch =
-        ["--grid", "2", "--block", "64", "--arg", "u32:128", "--arg", "zeros:128", "--arg", "128"];
-    let run =
-        |command, kernel| carp(temp.path(), &[&["ptx", command, kernel][..], &launch].concat());
-    assert!(stdout(&run("run", "k.ptx:healthy")).contains("parameter 1: "));
-    fails(
-        &run("check", "k.ptx:mutant"),
-        1,
-        &["out of bounds", "off_by_one.cu:8", "thread (0,0,0)"],
-    );
-    fails(&run("run", "k.ptx:other"), 2, &["no kernel other", "healthy, mutant"]);
-    fails(&run("run", "none.ptx:other"), 1, &["none.ptx"]);
-}

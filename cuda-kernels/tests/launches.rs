@@ -2,18 +2,22 @@
 //! run: the driver only looks at what it is asked to launch.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use carp::config::Config;
 use carp::learner::{Learner, UpdateSettings};
 use cuda_kernels::device::OnDriver;
-use cuda_kernels::driver::{Arg, Driver, Launch};
-use cuda_kernels::drivers::emulator::parsed;
+use cuda_kernels::driver::{Driver, Launch};
+use cuda_kernels::drivers::emulator::{param, parsed};
 use cuda_kernels::drivers::shared_memory::must_ask;
+use ptx_emulator::{self as ptx, Architecture, Param};
 use tensor::Result;
 
 /// Bytes of shared memory that a block can have on sm_86 and sm_89, the least since Ampere.
 const LEAST: u32 = 101_376;
+/// What the kernels are launched on.
+const ARCHITECTURES: [&str; 4] = ["sm_80", "sm_86", "sm_90", "sm_120"];
 
 /// Checks each launch and remembers the most shared memory that each kernel was given.
 struct Strict(Arc<Mutex<BTreeMap<&'static str, u32>>>);
@@ -37,18 +41,17 @@ impl Driver for Strict {
     }
 
     fn launch(&mut self, launch: &Launch) -> Result<()> {
-        let kernel = parsed(launch.module)?.kernel(launch.kernel).unwrap();
-        let ([gx, gy, gz], [bx, by, bz]) = (launch.grid, launch.block);
-        assert!(gx <= i32::MAX as u32 && gy <= 65_535 && gz <= 65_535, "{launch:?}");
-        let threads = u64::from(bx * by * bz);
-        assert!(threads <= kernel.max_threads.unwrap_or(1024) && bz <= 64, "{launch:?}");
-        assert_eq!(launch.args.len(), kernel.params.len(), "{launch:?}");
-        for (arg, &(_, size, _)) in launch.args.iter().zip(&kernel.params) {
-            let bytes = if matches!(arg, Arg::Pointer(_)) { 8 } else { 4 };
-            assert_eq!(bytes, size, "{launch:?}");
+        let module = parsed(launch.module)?;
+        let fixed = module.kernel(launch.kernel).unwrap().shared_bytes as u32;
+        let params: Vec<Param> = launch.args.iter().map(|&arg| param(arg)).collect();
+        let Launch { kernel, grid, block, shared_bytes, .. } = *launch;
+        for name in ARCHITECTURES {
+            let card = Architecture::from_name(name).unwrap();
+            let shared_opt_in = must_ask(launch, fixed, card.shared_opt_in)?;
+            let shape =
+                ptx::Launch { kernel, grid, block, shared_bytes, shared_opt_in, params: &params };
+            ptx::check(module, &shape, &card).unwrap_or_else(|fault| panic!("{fault}"));
         }
-        let fixed = kernel.shared_bytes as u32;
-        must_ask(launch, fixed, LEAST)?;
         let mut most = self.0.lock().unwrap();
         let most = most.entry(launch.kernel).or_default();
         *most = (*most).max(fixed + launch.shared_bytes);
@@ -113,4 +116,23 @@ fn more_than_48_kib_in_all_must_be_asked_for() {
         assert!(line.contains(&words) && line.contains("at most 101376"), "{line}");
         assert_eq!(line.lines().count(), 1);
     }
+}
+
+/// A block has 65,536 registers. Each kernel's are in docs/cuda.md, as `ptxas` counts them.
+#[test]
+fn registers_fit_a_block() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/cuda.md");
+    let text = std::fs::read_to_string(docs).unwrap();
+    let table = text.split("<!-- ptxas -->").nth(1).unwrap();
+    let mut rows = 0;
+    for row in table.lines().filter(|row| row.contains(": ")) {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        let threads: u64 = cells[2].parse().unwrap();
+        for registers in cells[4].split(" / ") {
+            let registers = registers.parse::<u64>().unwrap().next_multiple_of(8);
+            assert!(registers * threads <= 65_536, "{row}");
+        }
+        rows += 1;
+    }
+    assert!(rows >= 40, "{rows} kernels");
 }

@@ -157,7 +157,11 @@ fn preset(bytes: &[u8]) {
 
 fn ptx(bytes: &[u8]) {
     if let Ok(text) = std::str::from_utf8(bytes) {
-        one_line(Module::parse("text", text));
+        let module = Module::parse("text", text);
+        for kernel in module.iter().flat_map(Module::kernels) {
+            one_line(module.as_ref().expect("it has kernels").kernel(kernel));
+        }
+        one_line(module);
     }
 }
 

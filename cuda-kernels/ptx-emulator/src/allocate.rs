@@ -7,7 +7,7 @@
 
 use super::cfg::Graph;
 use super::decode::Draft;
-use super::ops::{Instruction, Kernel, NONE, Op, R};
+use super::ops::{Kernel, NONE, Op, R};
 use super::types::Class;
 
 /// Largest bit matrix (blocks times registers) that liveness is computed for.
@@ -16,22 +16,6 @@ const MAX_BITS: usize = 1 << 27;
 const MAX_PASSES: usize = 64;
 /// Maximum slots per register file.
 const MAX_SLOTS: usize = 8192;
-
-fn reads<'a>(kernel: &'a Kernel, i: &'a Instruction) -> impl Iterator<Item = R> + 'a {
-    // A guarded write keeps the old value in the other lanes, so it also reads.
-    let kept = (i.guard != NONE).then(|| writes(kernel, i)).into_iter().flatten();
-    let ins = &kernel.lists[i.ins.range()];
-    [i.guard, i.a, i.b, i.c]
-        .into_iter()
-        .chain(ins.iter().copied())
-        .chain(kept)
-        .filter(|&r| r != NONE)
-}
-
-fn writes<'a>(kernel: &'a Kernel, i: &'a Instruction) -> impl Iterator<Item = R> + 'a {
-    let outs = &kernel.lists[i.outs.range()];
-    [i.d, i.e].into_iter().chain(outs.iter().copied()).filter(|&r| r != NONE)
-}
 
 /// First and last instruction at which each register is needed.
 fn intervals(kernel: &Kernel, graph: &Graph, registers: usize) -> Vec<(u32, u32)> {
@@ -48,13 +32,13 @@ fn intervals(kernel: &Kernel, graph: &Graph, registers: usize) -> Vec<(u32, u32)
         let row = block * words..(block + 1) * words;
         let (used, defined) = (&mut used[row.clone()], &mut defined[row]);
         for i in &kernel.code[pair[0] as usize..pair[1] as usize] {
-            for r in reads(kernel, i) {
+            for r in kernel.reads(i) {
                 let (at, bit) = (r as usize / 64, 1 << (r % 64));
                 if defined[at] & bit == 0 {
                     used[at] |= bit;
                 }
             }
-            for r in writes(kernel, i) {
+            for r in kernel.writes(i) {
                 defined[r as usize / 64] |= 1 << (r % 64);
             }
         }
@@ -95,7 +79,7 @@ fn intervals(kernel: &Kernel, graph: &Graph, registers: usize) -> Vec<(u32, u32)
         }
         for pc in pair[0]..pair[1] {
             let i = &kernel.code[pc as usize];
-            reads(kernel, i).chain(writes(kernel, i)).for_each(|r| touch(r.into(), pc));
+            kernel.reads(i).chain(kernel.writes(i)).for_each(|r| touch(r.into(), pc));
         }
     }
     spans
@@ -166,9 +150,13 @@ pub fn note_memory(kernel: &mut Kernel) {
     use super::types::Space;
     for i in &kernel.code {
         let (space, bytes) = match i.op {
-            Op::Load { space, bytes, .. } | Op::Store { space, bytes, .. } => {
+            Op::Load { space, bytes, semantics, .. } => {
+                // What a thread waits for is there at a time that depends on the others.
+                kernel.ordered |= semantics.is_strong();
                 (space, bytes as usize)
             }
+            Op::Store { space, bytes, .. } => (space, bytes as usize),
+            Op::CopyAsync { bytes, .. } => (Space::Generic, bytes as usize),
             Op::Atomic { op, space, ty, .. } => {
                 let order = i.e != NONE || ty.is_float() || ty.bytes() != 4;
                 let moves = matches!(

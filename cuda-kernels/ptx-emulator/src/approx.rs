@@ -37,6 +37,15 @@ const INVERSE_FACTORIALS: [f64; 12] = [
     1.0,
 ];
 
+/// `a / b`. Where b is so large that its reciprocal is subnormal, the ISA promises a zero.
+#[inline(always)]
+pub fn div(a: f32, b: f32) -> f32 {
+    const LARGE: f32 = f32::from_bits(0x7e80_0000); // 2^126
+    let quotient = a / b;
+    let scale = if b.abs() > LARGE && b.is_finite() { 0.0 } else { 1.0 };
+    quotient * scale
+}
+
 /// `log2 x`.
 pub fn lg2(x: f32) -> f32 {
     libm::log2(f64::from(x)) as f32

@@ -55,6 +55,8 @@ pub struct Function {
     pub line: u32,
     /// Maximum threads per block (`.maxntid`), product.
     pub max_threads: Option<u64>,
+    /// Registers of a thread (`.maxnreg`).
+    pub registers_each: Option<u32>,
     /// The only block shape allowed (`.reqntid`).
     pub required_threads: Option<[u32; 3]>,
 }
@@ -119,4 +121,6 @@ pub enum Operand {
     List(Vec<Operand>),
     /// `_`: nothing.
     Sink,
+    /// What is not known, with the reason: an instruction that has it is refused.
+    Unknown(String),
 }

@@ -1,7 +1,11 @@
 //! A block: its warps take turns, and wait for each other at barriers.
 
+use tensor::cpu::isa::Isa;
+
+use super::cfg::is_collective;
 use super::error::{FaultKind, Place};
 use super::exec::{Env, Problem, Step, Trouble, guarded, trouble};
+use super::geometry::Geometry;
 use super::observer::{Observer, Seen};
 use super::ops::{Instruction, NONE, Op, Preset, Reduce};
 use super::types::Class;
@@ -11,6 +15,10 @@ use super::warp::{LANES, State, Warp, lanes};
 const BARRIERS: usize = 16;
 /// Instructions per turn of a warp, so that no warp waits forever for another.
 const TURN: u64 = 16_384;
+/// The same if it seems to wait for others: it has polled memory as often as `MANY_POLLS` in a turn.
+const SPINNING_TURN: u64 = 64;
+/// See `SPINNING_TURN`.
+const MANY_POLLS: u32 = 256;
 
 /// A barrier that some warps have reached.
 #[derive(Debug, Default)]
@@ -21,36 +29,6 @@ struct Barrier {
     came: Vec<(usize, u32)>,
     /// Number of threads to wait for, if given.
     wanted: Option<u32>,
-}
-
-/// The shape of a launch.
-#[derive(Debug, Clone, Copy)]
-pub struct Geometry {
-    /// Blocks.
-    pub grid: [u32; 3],
-    /// Threads of a block.
-    pub block: [u32; 3],
-    /// Bytes of dynamic shared memory.
-    pub dynamic_shared: u32,
-}
-
-impl Geometry {
-    /// Threads of a block.
-    pub fn threads(&self) -> usize {
-        self.block.iter().map(|&side| side as usize).product()
-    }
-
-    /// `%tid` of a thread by its number in the block.
-    pub fn tid(&self, thread: usize) -> [u32; 3] {
-        let [x, y, _] = self.block.map(|side| side as usize);
-        [thread % x, thread / x % y, thread / (x * y)].map(|at| at as u32)
-    }
-
-    /// `%ctaid` of a block by its number in the grid.
-    pub fn ctaid(&self, block: u64) -> [u32; 3] {
-        let [x, y, _] = self.grid.map(u64::from);
-        [block % x, block / x % y, block / (x * y)].map(|at| at as u32)
-    }
 }
 
 /// A running block; reused for the next one.
@@ -64,6 +42,7 @@ pub struct Block<'a, 'o> {
     variables: &'a [u64],
     geometry: Geometry,
     budget: u64,
+    isa: Isa,
     /// Instructions run, per thread and per warp.
     pub instructions: [u64; 2],
     /// Called before each instruction.
@@ -87,7 +66,9 @@ impl<'a> Block<'a, '_> {
     pub fn new(env: Env<'a>, variables: &'a [u64], geometry: Geometry, budget: u64) -> Self {
         let kernel = env.kernel;
         let warps = geometry.threads().div_ceil(LANES);
-        let warps = (0..warps).map(|_| Warp::new(kernel.slots, kernel.local_bytes)).collect();
+        let watched = env.sanitizer.is_some();
+        let warp = || Warp::new(kernel.slots, kernel.local_bytes, watched);
+        let warps = std::iter::repeat_with(warp).take(warps).collect();
         Block {
             env,
             warps,
@@ -95,56 +76,62 @@ impl<'a> Block<'a, '_> {
             variables,
             geometry,
             budget,
+            isa: Isa::widest(),
             instructions: [0; 2],
             observer: None,
         }
     }
 
-    /// Runs the block with this number.
-    pub fn run(&mut self, number: u64) -> Result<(), Box<Located>> {
-        self.start(number);
-        let mut error = None;
-        'all: loop {
-            let mut moved = false;
+    /// Its number in the grid.
+    pub fn number(&self) -> u64 {
+        self.env.block.into()
+    }
+
+    /// Runs until the block has ended (true), or does nothing but wait for other blocks.
+    pub fn run(&mut self) -> Result<bool, Box<Located>> {
+        loop {
+            let (mut moved, mut spins) = (false, true);
             for w in 0..self.warps.len() {
-                if self.warps[w].state != State::Ready {
-                    continue;
-                }
-                moved = true;
-                if let Err(problem) = self.turn(w) {
-                    error = Some((w, problem));
-                    break 'all;
+                if self.warps[w].state == State::Ready {
+                    moved = true;
+                    self.turn(w).map_err(|problem| self.locate(w, *problem))?;
+                    spins &= self.warps[w].state == State::Ready && self.warps[w].spins;
                 }
             }
             if self.warps.iter().all(|warp| warp.state == State::Done) {
-                break;
+                return Ok(true);
             }
             if !moved {
-                let w =
-                    self.warps.iter().position(|warp| warp.state == State::Waiting).unwrap_or(0);
-                error = Some((w, self.deadlock(w)));
-                break;
+                let waits = |warp: &Warp| warp.state == State::Waiting;
+                let w = self.warps.iter().position(waits).unwrap_or(0);
+                let problem = self.deadlock(w);
+                return Err(self.locate(w, *problem));
+            }
+            if spins {
+                return Ok(false);
             }
         }
-        let Some((w, problem)) = error else { return Ok(()) };
-        let thread = w * LANES + problem.lane;
-        Err(Box::new(Located {
-            place: self.env.kernel.places.get(self.env.pc as usize).copied().unwrap_or_default(),
-            block: self.geometry.ctaid(number),
-            thread: self.geometry.tid(thread.min(self.geometry.threads() - 1)),
-            problem: *problem,
-        }))
     }
 
-    fn start(&mut self, number: u64) {
+    fn locate(&self, w: usize, problem: Problem) -> Box<Located> {
+        let thread = w * LANES + problem.lane;
+        Box::new(Located {
+            place: self.env.kernel.places.get(self.env.pc as usize).copied().unwrap_or_default(),
+            block: self.geometry.ctaid(self.number()),
+            thread: self.geometry.tid(thread.min(self.geometry.threads() - 1)),
+            problem,
+        })
+    }
+
+    /// Places the block in the grid, all its threads at their first instruction.
+    pub fn start(&mut self, number: u64) {
         let threads = self.geometry.threads();
         self.env.block = number as u32;
         self.env.shared.fill(0);
         self.barriers = Default::default();
         let count = self.warps.len();
         if let Some(sanitizer) = &mut self.env.sanitizer {
-            sanitizer.written.fill(false);
-            sanitizer.clocks.reset(count, 0);
+            sanitizer.reset(number as u32, count);
         }
         for w in 0..count {
             let here = (threads - w * LANES).min(LANES);
@@ -163,7 +150,7 @@ impl<'a> Block<'a, '_> {
             let lane_bit = |lane: usize| 1u32 << lane;
             let row: [u32; LANES] = match preset {
                 Preset::Word(value) => [value; LANES],
-                Preset::Long(value) => {
+                Preset::Long(value) | Preset::Depot(value) => {
                     warp.longs[slot] = [value; LANES];
                     continue;
                 }
@@ -204,13 +191,26 @@ impl<'a> Block<'a, '_> {
 
     /// Lets a warp run until it waits, ends, or its turn is over.
     fn turn(&mut self, w: usize) -> Result<(), Trouble> {
+        // The rows of registers, 32 numbers each, in the widest vectors there are.
+        self.isa.run(|| self.turn_inlined(w))
+    }
+
+    #[inline(always)]
+    fn turn_inlined(&mut self, w: usize) -> Result<(), Trouble> {
         let kernel = self.env.kernel;
         self.env.warp = w as u16;
-        let end = self.warps[w].steps + TURN;
+        self.env.polls = 0;
+        // Each instruction by itself.
+        let counts = self.env.profile.is_some() || self.observer.is_some();
+        let end = self.warps[w].steps + if self.warps[w].spins { SPINNING_TURN } else { TURN };
         loop {
             let warp = &mut self.warps[w];
-            if warp.steps >= self.budget.min(end) {
+            if warp.steps >= self.budget.min(end) || self.env.polls >= MANY_POLLS {
                 if warp.steps < self.budget {
+                    warp.spins = self.env.polls >= MANY_POLLS || warp.spins && self.env.polls > 0;
+                    if warp.spins {
+                        warp.yield_to_another(&kernel.order);
+                    }
                     return Ok(());
                 }
                 let lane = warp.way.mask.trailing_zeros() as usize & 31;
@@ -218,10 +218,29 @@ impl<'a> Block<'a, '_> {
                 return Err(trouble(FaultKind::Budget, lane, detail));
             }
             let pc = warp.way.pc;
+            let straight = u64::from(kernel.straight[pc as usize]);
+            let left = self.budget.min(end) - warp.steps;
+            if straight > 1 && straight <= left && !counts {
+                let active = warp.way.mask;
+                let last = pc + straight as u32 - 1;
+                for (pc, i) in (pc..).zip(&kernel.code[pc as usize..=last as usize]) {
+                    self.env.pc = pc;
+                    self.env.compute(warp, i, active)?;
+                }
+                warp.way.pc = last;
+                warp.go(&kernel.order, last + 1);
+                warp.steps += straight;
+                self.instructions[0] += straight * u64::from(active.count_ones());
+                self.instructions[1] += straight;
+                continue;
+            }
             let i = &kernel.code[pc as usize];
             let active = guarded(warp, i);
             self.env.pc = pc;
-            if !warp.aside.is_empty() && self.env.others_end_first(warp, i, active) {
+            if !warp.aside.is_empty()
+                && is_collective(i.op)
+                && (warp.back_in_order(&kernel.order) || self.env.others_end_first(warp, i, active))
+            {
                 continue;
             }
             warp.steps += 1;
@@ -263,26 +282,22 @@ impl<'a> Block<'a, '_> {
         }
         let waits = !matches!(i.op, Op::Barrier { arrive: true, .. });
         if let Some(&(other, its_pc, _)) = barrier.waiting.first() {
-            let place = self.env.kernel.places[its_pc as usize];
+            let place = self.env.show_place(its_pc);
             if barrier.wanted != wanted {
                 let detail = format!(
-                    "barrier {number} is waited for with another number of threads at line {}",
-                    place.line
+                    "barrier {number} is waited for with another number of threads at {place}"
                 );
                 return Err(trouble(FaultKind::BarrierDivergence, lane, detail));
             }
             // To the hardware two places in the text are one barrier, but hardly to the author.
             if self.env.sanitizer.is_some() && wanted.is_none() && its_pc != pc {
-                let detail = format!(
-                    "warp {other} waits at another barrier instruction, line {}",
-                    place.line
-                );
+                let detail = format!("warp {other} waits at another barrier instruction, {place}");
                 return Err(trouble(FaultKind::BarrierDivergence, lane, detail));
             }
         }
-        warp.clock += 1;
+        let time = self.env.sanitizer.as_mut().map_or(0, |s| s.clocks.advance(w));
         barrier.wanted = wanted;
-        barrier.came.push((w, warp.clock));
+        barrier.came.push((w, time));
         if waits {
             barrier.waiting.push((w, pc, active));
             if warp.state == State::Ready {
@@ -364,8 +379,8 @@ impl<'a> Block<'a, '_> {
                     lane = active.trailing_zeros() as usize;
                 }
                 if places.len() < 4 {
-                    let line = self.env.kernel.places[pc as usize].line;
-                    places.push(format!("warp {warp} at barrier {number}, line {line}"));
+                    let place = self.env.show_place(pc);
+                    places.push(format!("warp {warp} at barrier {number}, {place}"));
                 }
             }
         }

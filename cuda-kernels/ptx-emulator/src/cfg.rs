@@ -37,9 +37,11 @@ pub fn is_collective(op: Op) -> bool {
             | Op::MatchAny(_)
             | Op::MatchAll(_)
             | Op::Redux(..)
+            | Op::Elect
             | Op::Barrier { .. }
             | Op::BarrierReduce { .. }
             | Op::WarpBarrier
+            | Op::MoveMatrix
             | Op::Mma(_)
             | Op::LoadMatrix { .. }
             | Op::StoreMatrix { .. }
@@ -149,11 +151,27 @@ impl Graph {
         reaches.iter().zip(starts).map(|(&end, &pc)| !end || ends_at_once(pc)).collect()
     }
 
-    /// Fills the kernel's `order` and `collective_ahead`.
+    /// See [`Kernel::straight`].
+    fn straight(&self, kernel: &Kernel) -> Vec<u32> {
+        let mut lengths = vec![0; kernel.code.len()];
+        for pair in self.starts.windows(2) {
+            let mut length = 0;
+            for pc in (pair[0] as usize..pair[1] as usize).rev() {
+                let i = &kernel.code[pc];
+                let stops = jumps(i.op) || ends(i.op) || is_collective(i.op) || i.guard != NONE;
+                length = if stops { 0 } else { length + 1 };
+                lengths[pc] = length;
+            }
+        }
+        lengths
+    }
+
+    /// Fills the kernel's `order`, `straight` and `collective_ahead`.
     pub fn annotate(&self, kernel: &mut Kernel) -> Result<(), String> {
         let previous = self.previous();
         kernel.order = self.order(kernel, &previous)?;
         kernel.collective_ahead = vec![false; kernel.code.len()];
+        kernel.straight = self.straight(kernel);
         // Backwards from each block with a collective.
         let mut ahead = vec![false; self.next.len()];
         let mut work = Vec::new();

@@ -25,6 +25,8 @@ pub enum FaultKind {
     UninitialisedShared,
     /// A read of global memory not written since its allocation.
     UninitialisedGlobal,
+    /// A read of local memory that the thread never wrote.
+    UninitialisedLocal,
     /// Two threads of a block touch the same bytes, one writing, with no barrier between.
     Race,
     /// Two blocks of a launch touch the same bytes, one writing.
@@ -49,6 +51,7 @@ impl FaultKind {
             FaultKind::Misaligned => "misaligned access",
             FaultKind::UninitialisedShared => "uninitialised shared memory",
             FaultKind::UninitialisedGlobal => "uninitialised global memory",
+            FaultKind::UninitialisedLocal => "uninitialised local memory",
             FaultKind::Race => "race",
             FaultKind::RaceBetweenBlocks => "race between blocks",
             FaultKind::BarrierDivergence => "barrier divergence",

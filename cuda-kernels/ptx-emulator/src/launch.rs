@@ -9,22 +9,20 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use rayon::prelude::*;
 
-use super::block::{Block, Geometry, Located};
+use super::architecture::{
+    Architecture, MAX_GRID, MAX_REGISTERS, MAX_THREADS, MAX_THREADS_Z, SHARED_WITHOUT_ASKING,
+};
+use super::block::{Block, Located};
 use super::error::{Fault, FaultKind};
-use super::exec::{Env, Sanitizer};
+use super::exec::Env;
+use super::geometry::Geometry;
 use super::memory::{FIRST, Memory};
 use super::module::Module;
 use super::observer::Observer;
 use super::ops::Kernel;
 use super::profiler::{Profile, Report};
-use super::sanitizer::{Clocks, Shadow};
-
-/// Maximum threads per block.
-const MAX_THREADS: u64 = 1024;
-/// Bytes of shared memory, static and dynamic, that a block gets without asking.
-const SHARED_WITHOUT_ASKING: u64 = 48 << 10;
-/// Bytes that it gets if the host asks: those of sm_86 and sm_89, the least since Ampere.
-pub const SHARED_OPT_IN: u32 = 99 << 10;
+use super::sanitizer::{Sanitizer, Shadow};
+use super::worker::Worker;
 
 /// A parameter of a kernel.
 #[derive(Debug, Clone, PartialEq)]
@@ -69,12 +67,31 @@ pub struct Options {
     pub profile: bool,
     /// Maximum instructions per thread.
     pub budget: u64,
+    /// The card whose limits a launch must keep.
+    pub architecture: Architecture,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { sanitize: false, profile: false, budget: 100_000_000 }
+        Options {
+            sanitize: false,
+            profile: false,
+            budget: 100_000_000,
+            architecture: Architecture::LEAST,
+        }
     }
+}
+
+/// Would a launch start on a card of this architecture?
+///
+/// # Errors
+/// What does not fit: the kernel's own limits, the card's, or the parameters.
+pub fn check(
+    module: &Module,
+    launch: &Launch<'_>,
+    architecture: &Architecture,
+) -> Result<(), Fault> {
+    prepare(module, launch, architecture).map(|_| ())
 }
 
 /// Runs a kernel. Memory keeps its writes, even those before a fault.
@@ -105,22 +122,8 @@ fn run(
     options: &Options,
     observer: Option<Observer<'_>>,
 ) -> Result<Report, Fault> {
-    let refuse = |detail: String| Fault {
-        kind: FaultKind::Launch,
-        kernel: launch.kernel.to_owned(),
-        module: module.name().into(),
-        line: 0,
-        source: "".into(),
-        source_line: 0,
-        block: [0; 3],
-        thread: [0; 3],
-        detail,
-    };
-    let kernel = module
-        .kernel(launch.kernel)
-        .ok_or_else(|| refuse(format!("{} has no such kernel", module.name())))?;
-    check_geometry(kernel, launch).map_err(refuse)?;
-    let params = lay_out(kernel, launch.params).map_err(refuse)?;
+    let refuse = |detail| refusal(module, launch, detail);
+    let (kernel, params) = prepare(module, launch, &options.architecture)?;
     let variables = module.place_variables(memory);
     let memory = &*memory;
     let geometry =
@@ -131,16 +134,11 @@ fn run(
         bytes => kernel.dynamic_shared + bytes as usize,
     };
     let environment = || {
-        let sanitizer = options.sanitize.then(|| {
-            Box::new(Sanitizer {
-                shared: Shadow::new(kernel.shared_grain, false, 0),
-                global: Shadow::new(kernel.global_grain, true, FIRST),
-                clocks: Clocks::default(),
-                written: vec![false; shared_bytes],
-            })
-        });
+        let sanitizer =
+            options.sanitize.then(|| Box::new(Sanitizer::new(shared_bytes, kernel.shared_grain)));
         Env {
             kernel,
+            module,
             memory,
             params: &params,
             shared: vec![0; shared_bytes],
@@ -150,6 +148,7 @@ fn run(
             block: 0,
             warp: 0,
             pc: 0,
+            polls: 0,
             watched: memory.is_watched(),
         }
     };
@@ -162,23 +161,22 @@ fn run(
     let next = AtomicU64::new(0);
     let lowest = AtomicU64::new(u64::MAX);
     let fault: Mutex<Option<Box<Located>>> = Mutex::new(None);
+    let following = || {
+        let number = next.fetch_add(1, Relaxed);
+        (number < blocks && number < lowest.load(Relaxed)).then_some(number)
+    };
     let work = |observer: Option<Observer<'_>>| {
-        let mut block = Block::new(environment(), &variables, geometry, options.budget);
-        block.observer = observer;
-        loop {
-            let number = next.fetch_add(1, Relaxed);
-            if number >= blocks || number > lowest.load(Relaxed) {
-                break;
-            }
-            if let Err(located) = block.run(number) {
-                let mut fault = fault.lock().unwrap_or_else(|poison| poison.into_inner());
-                if number < lowest.load(Relaxed) {
-                    lowest.store(number, Relaxed);
-                    *fault = Some(located);
-                }
+        let make = || Block::new(environment(), &variables, geometry, options.budget);
+        let shadow = options.sanitize.then(|| Shadow::new(kernel.global_grain, FIRST));
+        let mut worker = Worker::new(shadow, observer);
+        if let Err((number, located)) = worker.run(following, make) {
+            let mut fault = fault.lock().unwrap_or_else(|poison| poison.into_inner());
+            if number < lowest.load(Relaxed) {
+                lowest.store(number, Relaxed);
+                *fault = Some(located);
             }
         }
-        (block.instructions, block.env.profile)
+        worker.counts()
     };
     let results: Vec<_> = match workers {
         1 => vec![work(observer)],
@@ -207,28 +205,67 @@ fn run(
     Ok(Report::new(kernel, instructions, profile.as_ref()))
 }
 
-fn check_geometry(kernel: &Kernel, launch: &Launch<'_>) -> Result<(), String> {
+/// A fault of the launch itself.
+fn refusal(module: &Module, launch: &Launch<'_>, detail: String) -> Fault {
+    Fault {
+        kind: FaultKind::Launch,
+        kernel: launch.kernel.to_owned(),
+        module: module.name().into(),
+        line: 0,
+        source: "".into(),
+        source_line: 0,
+        block: [0; 3],
+        thread: [0; 3],
+        detail,
+    }
+}
+
+/// The kernel and its parameters, if a card can start the launch.
+fn prepare<'a>(
+    module: &'a Module,
+    launch: &Launch<'_>,
+    architecture: &Architecture,
+) -> Result<(&'a Kernel, Vec<u8>), Fault> {
+    let refuse = |detail| refusal(module, launch, detail);
+    let kernel = module.kernel(launch.kernel).map_err(|error| refuse(error.to_string()))?;
+    check_limits(kernel, launch, architecture).map_err(refuse)?;
+    let params = lay_out(kernel, launch.params).map_err(refuse)?;
+    Ok((kernel, params))
+}
+
+fn check_limits(
+    kernel: &Kernel,
+    launch: &Launch<'_>,
+    architecture: &Architecture,
+) -> Result<(), String> {
     let Launch { grid, block, .. } = *launch;
     let threads = block.iter().fold(1u64, |all, &side| all.saturating_mul(side.into()));
-    if threads == 0 || threads > MAX_THREADS || block[2] > 64 {
-        return Err(format!("a block of {block:?} threads; 1 to {MAX_THREADS} are possible"));
+    if threads == 0 || threads > MAX_THREADS || block[2] > MAX_THREADS_Z {
+        return Err(format!(
+            "a block of {block:?} threads; 1 to {MAX_THREADS} are possible, {MAX_THREADS_Z} along z"
+        ));
     }
-    if grid.contains(&0) || grid[0] > i32::MAX as u32 || grid[1] > 65_535 || grid[2] > 65_535 {
-        return Err(format!("a grid of {grid:?} blocks"));
+    if grid.contains(&0) || grid.iter().zip(MAX_GRID).any(|(&side, most)| side > most) {
+        return Err(format!("a grid of {grid:?} blocks; at most {MAX_GRID:?} are possible"));
     }
     if kernel.max_threads.is_some_and(|most| threads > most) {
         let most = kernel.max_threads.unwrap_or_default();
         return Err(format!("{threads} threads; the kernel allows at most {most}"));
     }
-    if kernel.required_threads.is_some_and(|required| required != block) {
+    if let Some(required) = kernel.required_threads.filter(|&required| required != block) {
+        return Err(format!("a block of {block:?}; the kernel requires {required:?}"));
+    }
+    // Registers are given to whole warps, eight of a thread at a time.
+    let registers = kernel.registers.map_or(0, |count| u64::from(count).next_multiple_of(8));
+    if registers * threads.next_multiple_of(32) > MAX_REGISTERS {
         return Err(format!(
-            "a block of {block:?}; the kernel requires {:?}",
-            kernel.required_threads
+            "{threads} threads of {registers} registers; a block has at most {MAX_REGISTERS}"
         ));
     }
     let shared = kernel.dynamic_shared as u64 + u64::from(launch.shared_bytes);
-    if shared > SHARED_OPT_IN.into() {
-        return Err(format!("{shared} bytes of shared memory; at most {SHARED_OPT_IN}"));
+    let Architecture { name, shared_opt_in: most } = *architecture;
+    if shared > most.into() {
+        return Err(format!("{shared} bytes of shared memory; at most {most} on {name}"));
     }
     if shared > SHARED_WITHOUT_ASKING && !launch.shared_opt_in {
         return Err(format!(

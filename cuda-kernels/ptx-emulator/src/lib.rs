@@ -10,23 +10,28 @@
 //! Reading order:
 //! 1. `lexer`, `ast`, `parser`: text to functions made of statements;
 //! 2. `types`, `windows`, `ops`, `decode`: statements to dense instructions, calls inlined;
-//! 3. `cfg`, `loops`: in which order lanes run that parted; `allocate`: registers to slots;
+//! 3. `cfg`, `loops`: in which order lanes run that parted; `dataflow`: what registers hold;
+//!    `allocate`: registers to slots;
 //! 4. `warp`: lanes, masks, ways; `exec`: what each instruction does, a file per
 //!    family, with `numeric` (rounding) and `approx` (the `.approx` functions);
-//! 5. `block`: turns and barriers; `launch`: blocks on threads; `memory`;
-//! 6. `sanitizer`: races; `profiler`: transactions, conflicts, classes; `trace`.
+//! 5. `block`: turns and barriers; `worker`, `launch`: blocks on threads; `memory`;
+//! 6. `sanitizer`: races; `profiler`: transactions, conflicts, classes; `roofline`; `trace`.
 //!
-//! Anything unsupported is refused at parsing, with its line. Our kernels and their launches are in
+//! Anything unsupported is refused with its line: what is no PTX when the text is parsed, an unknown
+//! instruction when its kernel is asked for. Our kernels and their launches are in
 //! the crate `cuda-kernels`.
 
 mod allocate;
 mod approx;
+mod architecture;
 mod ast;
 mod block;
 mod cfg;
+mod dataflow;
 mod decode;
 mod error;
 mod exec;
+mod geometry;
 mod launch;
 mod lexer;
 mod loops;
@@ -37,15 +42,18 @@ mod observer;
 mod ops;
 mod parser;
 mod profiler;
+pub mod roofline;
 mod sanitizer;
 mod trace;
 mod types;
 mod warp;
 mod windows;
+mod worker;
 
+pub use architecture::Architecture;
 pub use block::show_lanes;
 pub use error::{Fault, FaultKind, Place, PtxError};
-pub use launch::{Launch, Options, Param, SHARED_OPT_IN, launch, trace};
+pub use launch::{Launch, Options, Param, check, launch, trace};
 pub use memory::{Memory, MemoryError};
 pub use module::Module;
 pub use observer::{Observer, Seen};

@@ -1,10 +1,12 @@
-//! A PTX text, parsed and decoded once.
+//! A PTX text and its kernels.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::allocate::{allocate, note_memory};
-use super::ast::Variable;
+use super::ast::{Ast, Function};
 use super::cfg::Graph;
+use super::dataflow;
 use super::decode::decode;
 use super::error::PtxError;
 use super::memory::Memory;
@@ -12,42 +14,41 @@ use super::ops::Kernel;
 use super::parser::parse;
 use super::types::Space;
 
-/// A PTX text, parsed and decoded once.
+/// A PTX text, parsed once; its kernels are decoded when they are first asked for.
 #[derive(Debug)]
 pub struct Module {
     name: String,
     /// Distinguishes modules with variables in the same memory.
     id: u64,
-    kernels: Vec<Kernel>,
-    variables: Vec<Variable>,
-    files: Vec<(u32, String)>,
+    ast: Ast,
+    kernels: Vec<Entry>,
+}
+
+/// A kernel, and its function in the text.
+#[derive(Debug)]
+struct Entry {
+    function: usize,
+    kernel: OnceLock<Result<Kernel, PtxError>>,
 }
 
 impl Module {
-    /// Parses a text; `name` identifies it in messages. An error names the offending line.
+    /// Parses a text; `name` identifies it in messages.
+    ///
+    /// # Errors
+    /// It is no PTX, or has what is not supported outside of functions; names the line.
     pub fn parse(name: &str, text: &str) -> Result<Module, PtxError> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let ast = parse(name, text)?;
-        let mut kernels = Vec::new();
-        for function in ast.functions.iter().filter(|function| function.entry) {
-            if function.body.is_none() {
-                continue;
-            }
-            let refuse = |message| PtxError { name: name.to_owned(), line: function.line, message };
-            let mut draft = decode(name, &ast, function)?;
-            let graph = Graph::new(&draft.kernel);
-            graph.annotate(&mut draft.kernel).map_err(refuse)?;
-            note_memory(&mut draft.kernel);
-            kernels.push(allocate(draft, &graph).map_err(refuse)?);
-        }
-        let variables = ast.variables;
-        let id = NEXT.fetch_add(1, Relaxed);
-        Ok(Module { name: name.to_owned(), id, kernels, variables, files: ast.files })
+        let functions = ast.functions.iter().enumerate();
+        let kernels = functions.filter(|(_, function)| function.entry && function.body.is_some());
+        let kernels = kernels.map(|(function, _)| Entry { function, kernel: OnceLock::new() });
+        let kernels = kernels.collect();
+        Ok(Module { name: name.to_owned(), id: NEXT.fetch_add(1, Relaxed), ast, kernels })
     }
 
     /// The names of its kernels, in text order.
     pub fn kernels(&self) -> impl Iterator<Item = &str> {
-        self.kernels.iter().map(|kernel| kernel.name.as_str())
+        self.kernels.iter().map(|entry| self.ast.functions[entry.function].name.as_str())
     }
 
     /// Its given name.
@@ -56,19 +57,41 @@ impl Module {
     }
 
     /// A kernel by its name.
-    pub fn kernel(&self, name: &str) -> Option<&Kernel> {
-        self.kernels.iter().find(|kernel| kernel.name == name)
+    ///
+    /// # Errors
+    /// There is none, or it has an instruction that is not known; names the line.
+    pub fn kernel(&self, name: &str) -> Result<&Kernel, PtxError> {
+        let Some(at) = self.kernels().position(|known| known == name) else {
+            let names: Vec<&str> = self.kernels().collect();
+            let message = format!("no kernel {name}; there are: {}", names.join(", "));
+            return Err(PtxError { name: self.name.clone(), line: 1, message });
+        };
+        let Entry { function, kernel } = &self.kernels[at];
+        kernel
+            .get_or_init(|| self.decode(&self.ast.functions[*function]))
+            .as_ref()
+            .map_err(Clone::clone)
+    }
+
+    fn decode(&self, function: &Function) -> Result<Kernel, PtxError> {
+        let refuse = |message| PtxError { name: self.name.clone(), line: function.line, message };
+        let mut draft = decode(&self.name, &self.ast, function)?;
+        let graph = Graph::new(&draft.kernel);
+        graph.annotate(&mut draft.kernel).map_err(refuse)?;
+        note_memory(&mut draft.kernel);
+        dataflow::annotate(&mut draft);
+        allocate(draft, &graph).map_err(refuse)
     }
 
     /// The source file with this index; empty if unknown.
     pub fn source(&self, file: u32) -> &str {
-        let found = self.files.iter().find(|&&(index, _)| index == file);
+        let found = self.ast.files.iter().find(|&&(index, _)| index == file);
         found.map_or("", |(_, path)| path)
     }
 
     /// Its source files: index and path.
     pub fn sources(&self) -> &[(u32, String)] {
-        &self.files
+        &self.ast.files
     }
 
     /// Addresses of its variables; the first launch on a memory allocates them there.
@@ -77,7 +100,7 @@ impl Module {
             return known.clone();
         }
         let mut places = Vec::new();
-        for variable in &self.variables {
+        for variable in &self.ast.variables {
             let at = match variable.space {
                 Space::Global | Space::Const => memory.alloc(variable.bytes),
                 _ => 0,

@@ -35,6 +35,12 @@ impl Format {
         ((1 << self.exponent) - 1) << self.fraction
     }
 
+    /// The bits of a number, those of the largest finite one instead of infinity.
+    pub fn finite(self, bits: u64) -> u64 {
+        let sign = 1 << (self.fraction + self.exponent);
+        bits & sign | (bits & !sign).min(self.infinity() - 1)
+    }
+
     /// Rounds `magnitude 2^exponent` with a sign to the format's bits.
     pub fn round(self, negative: bool, magnitude: u128, exponent: i32, round: Round) -> u64 {
         let sign = u64::from(negative) << (self.fraction + self.exponent);

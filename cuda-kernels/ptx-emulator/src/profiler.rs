@@ -123,7 +123,8 @@ impl InstructionClass {
                 Integer
             }
             Op::SetP { .. } | Op::Set { .. } | Op::TestP(..) => Compare,
-            Op::Convert { .. } | Op::ConvertPair { .. } => Convert,
+            Op::Convert { .. } | Op::ConvertPair { .. } | Op::ConvertFp8 { .. } => Convert,
+            Op::PackSaturated { .. } => Convert,
             Op::ToGeneric(..) | Op::FromGeneric(..) | Op::IsSpace(_) => Integer,
             Op::Load { space, .. } => match space {
                 Space::Shared => Shared,
@@ -139,11 +140,12 @@ impl InstructionClass {
             Op::Atomic { space: Space::Shared, .. } => SharedAtomic,
             Op::Atomic { .. } => GlobalAtomic,
             Op::CopyAsync { .. } => GlobalLoad,
-            Op::CopyCommit | Op::CopyWait | Op::Fence => Barrier,
+            Op::CopyCommit | Op::CopyWait | Op::Fence { .. } => Barrier,
             Op::Barrier { .. } | Op::BarrierReduce { .. } | Op::WarpBarrier => Barrier,
             Op::Shuffle(_) | Op::Vote(_) | Op::MatchAny(_) | Op::MatchAll(_) => WarpCollective,
-            Op::Redux(..) | Op::ActiveMask => WarpCollective,
-            Op::Mma(_) | Op::LoadMatrix { .. } | Op::StoreMatrix { .. } => Matrix,
+            Op::Redux(..) | Op::ActiveMask | Op::Elect => WarpCollective,
+            Op::MBarrier(..) => Barrier,
+            Op::MoveMatrix | Op::Mma(_) | Op::LoadMatrix { .. } | Op::StoreMatrix { .. } => Matrix,
             Op::Branch | Op::BranchIndex | Op::Exit | Op::Trap => Control,
             Op::Clock(_) | Op::Nop => Other,
         }
@@ -155,18 +157,23 @@ impl InstructionClass {
 pub struct Profile {
     /// One count per instruction.
     pub counts: Vec<Count>,
+    /// The sectors of global memory that were touched, 64 to an entry.
+    touched: HashMap<u64, u64>,
 }
 
 impl Profile {
     /// Nothing counted yet.
     pub fn new(kernel: &Kernel) -> Profile {
-        Profile { counts: vec![Count::default(); kernel.code.len()] }
+        Profile { counts: vec![Count::default(); kernel.code.len()], touched: HashMap::new() }
     }
 
     /// Adds another worker's counts.
     pub fn add(&mut self, other: &Profile) {
         for (count, other) in self.counts.iter_mut().zip(&other.counts) {
             count.add(other);
+        }
+        for (&at, &sectors) in &other.touched {
+            *self.touched.entry(at).or_default() |= sectors;
         }
     }
 
@@ -183,6 +190,11 @@ impl Profile {
         let sectors = &mut sectors[..used];
         sectors.sort_unstable();
         let distinct = 1 + sectors.windows(2).filter(|pair| pair[0] != pair[1]).count();
+        // Neighbours mostly share an entry.
+        for group in sectors.chunk_by(|a, b| a / 64 == b / 64) {
+            let bits = group.iter().fold(0, |bits, sector| bits | 1 << (sector % 64));
+            *self.touched.entry(group[0] / 64).or_default() |= bits;
+        }
         let count = &mut self.counts[pc];
         count.requests += 1;
         count.sectors += distinct as u64;
@@ -234,6 +246,10 @@ pub struct Report {
     pub load_bytes: u64,
     /// Bytes that threads stored.
     pub store_bytes: u64,
+    /// Transactions' worth of global memory that was touched at all.
+    pub distinct_sectors: u64,
+    /// Operations on tensor cores: tf32, f16 and bf16, 8 bits, f64.
+    pub matrix_work: [u64; 4],
     /// Warp accesses to shared memory.
     pub shared_requests: u64,
     /// Extra shared-memory cycles due to bank conflicts.
@@ -263,6 +279,15 @@ impl Report {
                 report.divergent_branches += count.divergent;
             }
             report.bank_conflicts += count.conflicts;
+            if let Op::Mma(mma) = i.op {
+                let kind = match mma.a {
+                    Ty::Tf32 => 0,
+                    Ty::F16 | Ty::Bf16 => 1,
+                    Ty::F64 => 3,
+                    _ => 2,
+                };
+                report.matrix_work[kind] += count.warps * mma.operations();
+            }
             if matches!(i.op, Op::Store { .. } | Op::Atomic { .. }) && count.sectors > 0 {
                 report.global_stores += count.requests;
                 report.store_sectors += count.sectors;
@@ -275,6 +300,8 @@ impl Report {
                 report.shared_requests += count.requests;
             }
         }
+        report.distinct_sectors =
+            profile.touched.values().map(|sectors| u64::from(sectors.count_ones())).sum();
         report.classes = classes.into_iter().filter(|&(_, count)| count > 0).collect();
         report.classes.sort_by_key(|&(class, count)| (std::cmp::Reverse(count), class));
         report

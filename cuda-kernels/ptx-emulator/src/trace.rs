@@ -52,7 +52,7 @@ impl Tracer {
         launch: &Launch<'_>,
         options: &Options,
     ) -> Result<Report, Fault> {
-        let places = module.kernel(launch.kernel).map_or(&[][..], |kernel| &kernel.places);
+        let places = module.kernel(launch.kernel).map_or(&[][..], |kernel| &kernel.places[..]);
         let mut observe = |seen: Seen| {
             let block = seen.block == self.block;
             let wanted = block && self.warp.is_none_or(|wanted| wanted == seen.warp);

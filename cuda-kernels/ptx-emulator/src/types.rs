@@ -17,6 +17,12 @@ pub enum Ty {
     S16,
     S32,
     S64,
+    U16x2,
+    S16x2,
+    E4m3,
+    E5m2,
+    E4m3x2,
+    E5m2x2,
     F16,
     F16x2,
     Bf16,
@@ -43,6 +49,12 @@ impl Ty {
             "s16" => Ty::S16,
             "s32" => Ty::S32,
             "s64" => Ty::S64,
+            "u16x2" => Ty::U16x2,
+            "s16x2" => Ty::S16x2,
+            "e4m3" => Ty::E4m3,
+            "e5m2" => Ty::E5m2,
+            "e4m3x2" => Ty::E4m3x2,
+            "e5m2x2" => Ty::E5m2x2,
             "f16" => Ty::F16,
             "f16x2" => Ty::F16x2,
             "bf16" => Ty::Bf16,
@@ -58,8 +70,9 @@ impl Ty {
     pub fn bytes(self) -> usize {
         match self {
             Ty::Pred => 0,
-            Ty::B8 | Ty::U8 | Ty::S8 => 1,
-            Ty::B16 | Ty::U16 | Ty::S16 | Ty::F16 | Ty::Bf16 => 2,
+            Ty::B8 | Ty::U8 | Ty::S8 | Ty::E4m3 | Ty::E5m2 => 1,
+            Ty::B16 | Ty::U16 | Ty::S16 | Ty::F16 | Ty::Bf16 | Ty::E4m3x2 | Ty::E5m2x2 => 2,
+            Ty::U16x2 | Ty::S16x2 => 4,
             Ty::B32 | Ty::U32 | Ty::S32 | Ty::F16x2 | Ty::Bf16x2 | Ty::Tf32 | Ty::F32 => 4,
             Ty::B64 | Ty::U64 | Ty::S64 | Ty::F64 => 8,
         }
@@ -72,13 +85,14 @@ impl Ty {
 
     /// Is it a signed integer?
     pub fn is_signed(self) -> bool {
-        matches!(self, Ty::S8 | Ty::S16 | Ty::S32 | Ty::S64)
+        matches!(self, Ty::S8 | Ty::S16 | Ty::S16x2 | Ty::S32 | Ty::S64)
     }
 
     /// Is it a floating-point type?
     pub fn is_float(self) -> bool {
         use Ty::*;
-        matches!(self, F16 | F16x2 | Bf16 | Bf16x2 | Tf32 | F32 | F64)
+        let eight = matches!(self, E4m3 | E5m2 | E4m3x2 | E5m2x2);
+        eight || matches!(self, F16 | F16x2 | Bf16 | Bf16x2 | Tf32 | F32 | F64)
     }
 
     /// Is it an integer (or untyped bits)?

@@ -43,12 +43,18 @@ pub enum State {
 pub struct Copy {
     /// Offset in shared memory.
     pub to: u32,
+    /// Address in global memory.
+    pub from: u64,
     /// The data, up to 16 bytes.
     pub data: [u8; 16],
     /// How many bytes.
     pub bytes: u8,
+    /// How many of them are read; the others are zeros.
+    pub read: u8,
     /// The lane.
     pub lane: u8,
+    /// The number of its group among the lane's.
+    pub group: u32,
 }
 
 /// A warp's state.
@@ -76,17 +82,25 @@ pub struct Warp {
     pub state: State,
     /// Instructions that it ran.
     pub steps: u64,
+    /// Does it seem to wait for others in a loop?
+    pub spins: bool,
+    /// Does a way run that is not the first in the order?
+    out_of_order: bool,
+    /// Ways that have run out of order.
+    turns: usize,
     /// Local memory, lane after lane.
     pub local: Vec<u8>,
-    /// Groups of asynchronous copies, oldest first; the last one is still open.
-    pub copies: std::collections::VecDeque<Vec<Copy>>,
-    /// Counts barriers and warp barriers: orders accesses for the race check.
-    pub clock: u32,
+    /// Which bytes of it were written; empty without the sanitizer.
+    pub local_written: Vec<bool>,
+    /// Asynchronous copies that were not waited for, oldest first.
+    pub copies: Vec<Copy>,
+    /// Each lane's groups of copies so far: the number of the one that is open.
+    pub groups: Words,
 }
 
 impl Warp {
-    /// A warp with these numbers of registers.
-    pub fn new(slots: [usize; 3], local_bytes: usize) -> Warp {
+    /// A warp with these numbers of registers; `watched`: does local memory track writes?
+    pub fn new(slots: [usize; 3], local_bytes: usize, watched: bool) -> Warp {
         Warp {
             words: vec![[0; LANES]; slots[0]],
             longs: vec![[0; LANES]; slots[1]],
@@ -99,9 +113,13 @@ impl Warp {
             threads: 0,
             state: State::Done,
             steps: 0,
+            spins: false,
+            out_of_order: false,
+            turns: 0,
             local: vec![0; local_bytes * LANES],
-            copies: Default::default(),
-            clock: 0,
+            local_written: vec![false; if watched { local_bytes * LANES } else { 0 }],
+            copies: Vec::new(),
+            groups: [0; LANES],
         }
     }
 
@@ -118,10 +136,13 @@ impl Warp {
         self.threads = threads;
         self.state = State::Ready;
         self.steps = 0;
-        self.clock = 0;
+        self.spins = false;
+        self.out_of_order = false;
+        self.turns = 0;
         self.local.fill(0);
+        self.local_written.fill(false);
         self.copies.clear();
-        self.copies.push_back(Vec::new());
+        self.groups = [0; LANES];
     }
 
     /// The way goes on at `pc`, or waits there for others that are to run first.
@@ -158,6 +179,7 @@ impl Warp {
 
     /// Runs the way that comes first in the order.
     fn next_way(&mut self) {
+        self.out_of_order = false;
         match self.aside.pop() {
             Some((_, way)) => self.way = way,
             None => {
@@ -174,6 +196,25 @@ impl Warp {
         let waiting = std::mem::replace(&mut self.way, way);
         self.wait(order.at[waiting.pc as usize], waiting);
         self.until = NEVER;
+    }
+
+    /// The way that runs waits for another one in a loop: lets the next one run, each in turn.
+    pub fn yield_to_another(&mut self, order: &Order) {
+        if !self.aside.is_empty() {
+            self.turns += 1;
+            self.prefer(order, self.turns % self.aside.len());
+            self.out_of_order = true;
+        }
+    }
+
+    /// A way that runs out of order comes to where it needs the others: true if it did.
+    pub fn back_in_order(&mut self, order: &Order) -> bool {
+        if self.out_of_order && !self.aside.is_empty() {
+            self.wait(order.at[self.way.pc as usize], self.way);
+            self.next_way();
+            return true;
+        }
+        false
     }
 
     /// These lanes, of the way that runs, are done.

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use ptx_emulator::{Fault, FaultKind, Launch, Memory, Module, Options, Param, PtxError, launch};
+use ptx_emulator::{FaultKind, Launch, Memory, Module, Options, Param, PtxError, launch};
 
 /// Name and text of the real kernels, sorted by name.
 fn kernels() -> Vec<(String, String)> {
@@ -25,9 +25,16 @@ fn kernels() -> Vec<(String, String)> {
 
 const HEADER: &str = ".version 8.0\n.target sm_80\n.address_size 64\n";
 
+/// Parses a text and decodes all its kernels.
+fn decode(name: &str, text: &str) -> Result<Module, PtxError> {
+    let module = Module::parse(name, text)?;
+    module.kernels().try_for_each(|kernel| module.kernel(kernel).map(|_| ()))?;
+    Ok(module)
+}
+
 fn parse(body: &str) -> Result<Module, PtxError> {
     let start = Instant::now();
-    let result = Module::parse("hostile.ptx", &format!("{HEADER}{body}"));
+    let result = decode("hostile.ptx", &format!("{HEADER}{body}"));
     assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
     result
 }
@@ -56,7 +63,7 @@ fn refused(result: Result<Module, PtxError>, line: u32, what: &str) {
 fn faults(body: &str, kind: FaultKind) {
     let module = kernel(body).unwrap_or_else(|error| panic!("{error}"));
     for sanitize in [false, true] {
-        let options = Options { sanitize, profile: true, budget: 10_000 };
+        let options = Options { sanitize, profile: true, budget: 10_000, ..Options::default() };
         let shape = Launch {
             kernel: "k",
             grid: [2, 1, 1],
@@ -107,7 +114,7 @@ fn what_is_not_known_is_refused_with_its_line() {
     );
     refused(kernel("lop3.b32 %r1, %r2, %r3, %r4, 300;"), 7, "not a lop3 table");
     refused(
-        kernel("mma.sync.aligned.m8n8k4.row.col.f64.f64.f64.f64 {%rd1}, {%rd1}, {%rd1}, {%rd1};"),
+        kernel("mma.sync.aligned.m8n8k4.row.col.f32.f64.f64.f32 {%f1}, {%rd1}, {%rd1}, {%f1};"),
         7,
         "not known",
     );
@@ -239,30 +246,20 @@ fn launches_that_do_not_fit() {
     }
 }
 
-/// Static shared memory counts: over 48 KiB in all, a launch must ask, and 99 KiB is the end.
+/// An instruction that is not known refuses the kernel that uses it, and only when it is asked for.
 #[test]
-fn shared_memory_must_be_asked_for() {
-    let text = ".extern .shared .align 16 .b8 memory[];\n\
-        .entry k() { .shared .b8 own[20000]; .reg .b64 %a; mov.u64 %a, memory; ret; }";
-    let module = parse(text).unwrap();
-    let try_it = |shared_bytes, shared_opt_in| {
-        let (grid, block) = ([1; 3], [32, 1, 1]);
-        let shape = Launch { kernel: "k", grid, block, shared_bytes, shared_opt_in, params: &[] };
-        launch(&module, &mut Memory::new(), &shape, &Options::default()).map(|_| ())
-    };
-    let refused = |result: Result<(), Fault>, words: &str| {
-        let fault = result.unwrap_err();
-        assert_eq!(fault.kind, FaultKind::Launch);
-        assert!(fault.to_string().contains(words), "{fault}");
-    };
-    assert_eq!(try_it(49_152 - 20_000, false), Ok(()));
-    refused(try_it(49_152 - 20_000 + 1, false), "49153 bytes of shared memory; more than 49152");
-    assert_eq!(try_it(49_152 - 20_000 + 1, true), Ok(()));
-    assert_eq!(try_it(101_376 - 20_000, true), Ok(()));
-    refused(try_it(101_376 - 20_000 + 1, true), "101377 bytes of shared memory; at most 101376");
-    // No card takes a kernel whose static memory alone is more.
-    assert!(parse(".entry k() { .shared .b8 s[49152]; ret; }").is_ok());
-    self::refused(parse(".entry k() { .shared .b8 s[49153]; ret; }"), 4, "at most 49152");
+fn an_unknown_instruction_refuses_one_kernel() {
+    let text = format!(
+        "{HEADER}.entry good() {{ ret; }}\n.entry bad() {{\n.reg .b32 %r<9>;\n\
+         frobnicate.u32 %r1, [%r2, {{%r3, %r4}}];\nret; }}"
+    );
+    let module = Module::parse("two.ptx", &text).unwrap();
+    assert_eq!(module.kernels().collect::<Vec<_>>(), ["good", "bad"]);
+    assert!(module.kernel("good").is_ok());
+    let error = module.kernel("bad").unwrap_err().to_string();
+    assert_eq!(error, "two.ptx:7: unknown instruction frobnicate.u32");
+    let error = module.kernel("neither").unwrap_err().to_string();
+    assert!(error.contains("no kernel neither; there are: good, bad"), "{error}");
 }
 
 /// Real texts, cut off anywhere or with a character changed, give an error or another kernel.
@@ -279,12 +276,12 @@ fn real_texts_truncated_and_corrupted() {
         let text = &text[..text.len().min(24_000)];
         for _ in 0..20 {
             let cut = next(text.len());
-            let _ = Module::parse(name, &text[..cut]);
+            let _ = decode(name, &text[..cut]);
             let at = next(text.len() - 1);
             let strange =
                 ["{", "}", ";", "%r1", "99999999999", ".", "[", "bra", "\"", "-"][next(10)];
             let end = (at + 1 + next(6)).min(text.len());
-            let _ = Module::parse(name, &format!("{}{strange}{}", &text[..at], &text[end..]));
+            let _ = decode(name, &format!("{}{strange}{}", &text[..at], &text[end..]));
         }
     }
 }
@@ -358,7 +355,12 @@ fn real_kernels_mutated_and_run() {
                     size => Param::Bytes(vec![1; size]),
                 })
                 .collect();
-            let options = Options { sanitize: next(2) == 0, profile: next(2) == 0, budget: 2000 };
+            let options = Options {
+                sanitize: next(2) == 0,
+                profile: next(2) == 0,
+                budget: 2000,
+                ..Options::default()
+            };
             let block = [[1, 33, 64, 256][next(4)], 1, 1];
             let shape = Launch {
                 kernel: name,

@@ -47,7 +47,7 @@ fn faulty_line(name: &str) -> u32 {
 }
 
 fn options() -> Options {
-    Options { sanitize: true, profile: false, budget: 20_000 }
+    Options { sanitize: true, budget: 20_000, ..Options::default() }
 }
 
 const MUTANTS: &[(&str, FaultKind)] = &[
@@ -61,10 +61,12 @@ const MUTANTS: &[(&str, FaultKind)] = &[
     ("off_by_one", FaultKind::OutOfBounds),
     ("shared_out_of_bounds", FaultKind::OutOfBounds),
     ("local_out_of_bounds", FaultKind::OutOfBounds),
+    ("overrun_of_a_local", FaultKind::OutOfBounds),
+    ("uninitialised_local", FaultKind::UninitialisedLocal),
     ("misaligned_vector", FaultKind::Misaligned),
     ("misaligned_shared", FaultKind::Misaligned),
     ("uninitialised_shared", FaultKind::UninitialisedShared),
-    ("missing_copy_wait", FaultKind::UninitialisedShared),
+    ("missing_copy_wait", FaultKind::Race),
     ("uninitialised_global", FaultKind::UninitialisedGlobal),
     ("wrong_shuffle_mask", FaultKind::WarpDivergence),
     ("shuffle_from_outside", FaultKind::WarpDivergence),
@@ -125,7 +127,8 @@ fn bounds_alignment_and_barriers_are_always_checked() {
         let always = matches!(
             kind,
             FaultKind::OutOfBounds | FaultKind::Misaligned | FaultKind::Budget | FaultKind::Trap
-        ) || name == "divergent_barrier";
+        ) && name != "overrun_of_a_local"
+            || name == "divergent_barrier";
         if always {
             let found = run(name, "mutant", Options { sanitize: false, ..options() });
             assert_eq!(found.unwrap_err().kind, kind, "{name}");

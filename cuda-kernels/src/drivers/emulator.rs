@@ -83,8 +83,11 @@ pub fn parsed(module: &str) -> Result<&'static Module> {
 pub struct Emulator {
     memory: Memory,
     options: Options,
-    profile: Option<Profile>,
+    watcher: Option<Watcher>,
 }
+
+/// Called with each launch and its report.
+type Watcher = Box<dyn FnMut(&Launch, &Report) + Send>;
 
 impl Default for Emulator {
     fn default() -> Emulator {
@@ -106,12 +109,20 @@ impl Emulator {
 
     /// One that adds kernels' counts to `profile`.
     pub fn profiled(profile: Profile) -> Emulator {
-        let options = Options { profile: true, ..Options::default() };
-        Emulator::with(options, Some(profile))
+        Emulator::watched(move |launch, report| {
+            let mut profile = profile.lock().expect("no thread panics while it counts");
+            *profile.entry(launch.kernel).or_default() += Counts::from(report);
+        })
     }
 
-    fn with(options: Options, profile: Option<Profile>) -> Emulator {
-        Emulator { memory: Memory::new(), options, profile }
+    /// One that counts, and calls `watcher` with each launch and its report.
+    pub fn watched(watcher: impl FnMut(&Launch, &Report) + Send + 'static) -> Emulator {
+        let options = Options { profile: true, ..Options::default() };
+        Emulator::with(options, Some(Box::new(watcher)))
+    }
+
+    fn with(options: Options, watcher: Option<Watcher>) -> Emulator {
+        Emulator { memory: Memory::new(), options, watcher }
     }
 }
 
@@ -138,9 +149,8 @@ impl Driver for Emulator {
         let shape = shape(module, launch, &params)?;
         let report = ptx::launch(module, &mut self.memory, &shape, &self.options)
             .map_err(|fault| Error::device(format!("kernel {fault}")))?;
-        if let Some(profile) = &self.profile {
-            let mut profile = profile.lock().expect("no thread panics while it counts");
-            *profile.entry(launch.kernel).or_default() += Counts::from(&report);
+        if let Some(watcher) = &mut self.watcher {
+            watcher(launch, &report);
         }
         Ok(())
     }
@@ -160,12 +170,14 @@ pub(crate) fn shape<'a>(
     params: &'a [Param],
 ) -> Result<ptx::Launch<'a>> {
     let Launch { kernel, grid, block, shared_bytes, .. } = *launch;
-    let fixed = module.kernel(kernel).map_or(0, |kernel| kernel.shared_bytes) as u32;
-    let shared_opt_in = must_ask(launch, fixed, ptx::SHARED_OPT_IN)?;
+    let known = module.kernel(kernel).map_err(|error| Error::device(error.to_string()))?;
+    let most = ptx::Architecture::LEAST.shared_opt_in;
+    let shared_opt_in = must_ask(launch, known.shared_bytes as u32, most)?;
     Ok(ptx::Launch { kernel, grid, block, shared_bytes, shared_opt_in, params })
 }
 
-pub(crate) fn param(arg: Arg) -> Param {
+/// An argument as the emulator takes it.
+pub fn param(arg: Arg) -> Param {
     match arg {
         Arg::Pointer(value) => Param::U64(value),
         Arg::U32(value) => Param::U32(value),

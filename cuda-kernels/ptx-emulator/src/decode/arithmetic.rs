@@ -93,7 +93,12 @@ impl<'a> Builder<'a> {
         let (hi, wide) = (op.flag("hi"), op.flag("wide"));
         let lo = op.flag("lo");
         let (sat, cc) = (op.flag("sat"), op.flag("cc"));
+        let relu = matches!(ty, Ty::S32 | Ty::S16x2) && op.flag("relu");
         op.done()?;
+        let pairs = matches!(ty, Ty::U16x2 | Ty::S16x2);
+        if pairs && (sat || cc || !matches!(op.name, "add" | "min" | "max")) {
+            return Err(format!("{} is not known", op.text));
+        }
         let carry_in = matches!(op.name, "addc" | "subc" | "madc");
         if cc || carry_in {
             let carry = match op.name {
@@ -153,6 +158,8 @@ impl<'a> Builder<'a> {
             "mul" => return Err(format!("{} without .lo, .hi or .wide", op.text)),
             "div" => Int::Div,
             "rem" => Int::Rem,
+            "min" if relu => Int::MinRelu,
+            "max" if relu => Int::MaxRelu,
             "min" => Int::Min,
             "max" => Int::Max,
             "neg" => Int::Neg,
@@ -175,118 +182,33 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    fn bits(
+    /// `min` or `max` of three, of their sizes if `abs` says so.
+    fn of_three(
         &mut self,
         frame: &mut Frame<'a>,
-        mut op: Opcode<'a>,
-        operands: &'a [Operand],
+        (float, mode): (Float, Mode),
+        abs: bool,
+        [d, a, b, c]: &[Operand; 4],
     ) -> Result<()> {
-        let mut i = Instruction::new(Op::Nop);
-        let ty = op.ty()?;
-        let shift = matches!(op.name, "shl" | "shr");
-        let hi = matches!(op.name, "mul24" | "mad24") && op.half()?;
-        let amount = op.name == "bfind" && op.flag("shiftamt");
-        match op.name {
-            "shl" | "shr" | "mul24" => {
-                let [d, a, b] = exactly(operands)?;
-                i.a = self.read(frame, a, ty)?;
-                // A shift amount has 32 bits, whatever is shifted.
-                i.b = self.read(frame, b, if shift { Ty::U32 } else { ty })?;
-                i.d = self.write(frame, d, ty)?;
-                let int = match op.name {
-                    "shl" => Int::Shl,
-                    "shr" => Int::Shr,
-                    _ if hi => Int::Mul24Hi,
-                    _ => Int::Mul24Lo,
-                };
-                i.op = Op::Int(int, ty);
+        let mut parts = Vec::new();
+        for part in [a, b, c] {
+            let mut part = self.read(frame, part, Ty::F32)?;
+            if abs {
+                let mut i = Instruction::new(Op::Float(Float::Abs, Ty::F32, Mode::PLAIN));
+                (i.a, i.b, i.c) = (part, part, part);
+                part = self.fresh(Class::Word)?;
+                i.d = part;
+                self.emit(i)?;
             }
-            "popc" | "clz" | "brev" | "bfind" | "cnot" => {
-                let [d, a] = exactly(operands)?;
-                i.a = self.read(frame, a, ty)?;
-                i.b = i.a;
-                let same = matches!(op.name, "brev" | "cnot");
-                i.d = self.write(frame, d, if same { ty } else { Ty::U32 })?;
-                let int = match op.name {
-                    "popc" => Int::Popc,
-                    "clz" => Int::Clz,
-                    "brev" => Int::Brev,
-                    "cnot" => Int::Cnot,
-                    _ if amount => Int::BfindShift,
-                    _ => Int::Bfind,
-                };
-                i.op = Op::Int(int, ty);
-            }
-            "bfe" | "bmsk" | "szext" => {
-                let int = match op.name {
-                    "bfe" => Int3::Bfe,
-                    "bmsk" => pick(&mut op, Int3::BmskWrap, Int3::Bmsk)?,
-                    _ => pick(&mut op, Int3::SzextWrap, Int3::Szext)?,
-                };
-                i.op = Op::Int3(int, ty);
-                i.a = self.read(frame, operands.get(1).ok_or("an operand is missing")?, ty)?;
-                i.b = self.read(frame, operands.get(2).ok_or("an operand is missing")?, Ty::U32)?;
-                i.c = i.b;
-                if op.name == "bfe" {
-                    let [_, _, _, c] = exactly(operands)?;
-                    i.c = self.read(frame, c, Ty::U32)?;
-                } else {
-                    exactly::<3>(operands)?;
-                }
-                i.d = self.write(frame, &operands[0], ty)?;
-            }
-            "bfi" => {
-                let [d, a, b, c, len] = exactly(operands)?;
-                i.op = Op::Int3(Int3::Bfi, ty);
-                i.a = self.read(frame, a, ty)?;
-                i.b = self.read(frame, b, ty)?;
-                i.c = self.read(frame, c, Ty::U32)?;
-                let len = self.read(frame, len, Ty::U32)?;
-                i.ins = self.list(&[len]);
-                i.d = self.write(frame, d, ty)?;
-            }
-            _ => {
-                let mut immediate = operands;
-                let int = match op.name {
-                    "mad24" if hi => Int3::Mad24Hi,
-                    "mad24" => Int3::Mad24Lo,
-                    "sad" => Int3::Sad,
-                    "fns" => Int3::Fns,
-                    "lop3" => {
-                        let [.., Operand::Int(table)] = operands else {
-                            return Err("lop3 needs its table as a number".to_owned());
-                        };
-                        if *table > 255 {
-                            return Err(format!("{table} is not a lop3 table"));
-                        }
-                        i.imm = *table as i32;
-                        immediate = &operands[..operands.len() - 1];
-                        Int3::Lop3
-                    }
-                    "shf" => {
-                        let left = op.flag("l");
-                        if !left && !op.flag("r") {
-                            return Err(format!("{} without .l or .r", op.text));
-                        }
-                        match (left, pick(&mut op, true, false)?) {
-                            (true, true) => Int3::ShfLeftWrap,
-                            (true, false) => Int3::ShfLeftClamp,
-                            (false, true) => Int3::ShfRightWrap,
-                            (false, false) => Int3::ShfRightClamp,
-                        }
-                    }
-                    "prmt" => op.find(prmt).unwrap_or(Int3::Prmt),
-                    _ => return Err(format!("{} lacks a suffix", op.text)),
-                };
-                let [d, a, b, c] = exactly(immediate)?;
-                i.op = Op::Int3(int, ty);
-                i.a = self.read(frame, a, ty)?;
-                i.b = self.read(frame, b, ty)?;
-                i.c = self.read(frame, c, ty)?;
-                i.d = self.write(frame, d, ty)?;
-            }
+            parts.push(part);
         }
-        op.done()?;
+        let mut i = Instruction::new(Op::Float(float, Ty::F32, mode));
+        (i.a, i.b, i.c) = (parts[0], parts[1], parts[1]);
+        i.d = self.fresh(Class::Word)?;
+        let first = i.d;
+        self.emit(i)?;
+        (i.a, i.b, i.c) = (first, parts[2], parts[2]);
+        i.d = self.write(frame, d, Ty::F32)?;
         self.emit(i)?;
         Ok(())
     }
@@ -299,12 +221,14 @@ impl<'a> Builder<'a> {
         operands: &[Operand],
     ) -> Result<()> {
         let (approx, full) = (op.flag("approx"), op.flag("full"));
-        let approx = approx || full;
         let rounds = op.round_stated();
         let mut mode = op.mode();
         mode.round = rounds.unwrap_or(Round::Nearest);
         let nan = op.flag("NaN");
-        let xor = op.flag("xorsign") && op.flag("abs");
+        let (xor, abs) = (op.flag("xorsign"), op.flag("abs"));
+        if xor && !abs {
+            return Err(format!("{} is not known", op.text));
+        }
         op.flag("noftz");
         op.done()?;
         let half = HALVES.contains(&ty);
@@ -314,6 +238,7 @@ impl<'a> Builder<'a> {
             "mul" => Float::Mul,
             "fma" => Float::Fma,
             "mad" if !half => Float::Fma,
+            "div" if full && ty == Ty::F32 => Float::Div,
             "div" if approx && ty == Ty::F32 => Float::DivApprox,
             "div" if !half && rounds.is_some() => Float::Div,
             "rcp" if approx && !half => Float::RcpApprox,
@@ -326,6 +251,8 @@ impl<'a> Builder<'a> {
             "lg2" if approx && ty == Ty::F32 => Float::Lg2,
             "sin" if approx && ty == Ty::F32 => Float::Sin,
             "cos" if approx && ty == Ty::F32 => Float::Cos,
+            "min" if xor && nan => Float::MinNanXor,
+            "max" if xor && nan => Float::MaxNanXor,
             "min" if xor => Float::MinXor,
             "max" if xor => Float::MaxXor,
             "min" if nan => Float::MinNan,
@@ -337,7 +264,17 @@ impl<'a> Builder<'a> {
             "copysign" if !half => Float::CopySign,
             _ => return Err(format!("{} is not known", op.text)),
         };
-        if ty == Ty::Tf32 || mode.round == Round::Away || xor && nan {
+        if ty == Ty::Tf32 || mode.round == Round::Away || mode.finite {
+            return Err(format!("{} is not known", op.text));
+        }
+        if let [_, _, _, _] = operands
+            && ty == Ty::F32
+            && !xor
+            && matches!(float, Float::Min | Float::Max | Float::MinNan | Float::MaxNan)
+        {
+            return self.of_three(frame, (float, mode), abs, exactly(operands)?);
+        }
+        if abs && !xor {
             return Err(format!("{} is not known", op.text));
         }
         let mut i = Instruction::new(Op::Float(float, ty, mode));
@@ -346,7 +283,8 @@ impl<'a> Builder<'a> {
             Float::Fma => 4,
             Float::Add | Float::Sub | Float::Mul | Float::Div | Float::DivApprox => 3,
             Float::Min | Float::Max | Float::MinNan | Float::MaxNan => 3,
-            Float::MinXor | Float::MaxXor | Float::CopySign => 3,
+            Float::MinXor | Float::MaxXor | Float::MinNanXor | Float::MaxNanXor => 3,
+            Float::CopySign => 3,
             _ => 2,
         };
         if count != wanted {
@@ -359,27 +297,4 @@ impl<'a> Builder<'a> {
         self.emit(i)?;
         Ok(())
     }
-}
-
-/// `.wrap` or `.clamp`.
-fn pick<T>(op: &mut Opcode<'_>, wrap: T, clamp: T) -> Result<T> {
-    if op.flag("wrap") {
-        Ok(wrap)
-    } else if op.flag("clamp") {
-        Ok(clamp)
-    } else {
-        Err(format!("{} without .wrap or .clamp", op.text))
-    }
-}
-
-fn prmt(name: &str) -> Option<Int3> {
-    Some(match name {
-        "f4e" => Int3::PrmtF4e,
-        "b4e" => Int3::PrmtB4e,
-        "rc8" => Int3::PrmtRc8,
-        "ecl" => Int3::PrmtEcl,
-        "ecr" => Int3::PrmtEcr,
-        "rc16" => Int3::PrmtRc16,
-        _ => return None,
-    })
 }

@@ -15,6 +15,8 @@ pub(super) const MAX_DEPTH: usize = 64;
 pub(super) const MAX_SHARED: usize = 48 << 10;
 /// Most local memory of a thread in bytes.
 pub(super) const MAX_LOCAL: usize = 64 << 10;
+/// Bytes between local variables, so that an access beyond the end of one is not one of the next.
+pub(super) const LOCAL_GAP: u64 = 16;
 /// Maximum bytes of parameters.
 pub(super) const MAX_PARAMS: usize = 32_764;
 
@@ -60,6 +62,8 @@ pub(super) struct Builder<'a> {
     /// Where launch-sized arrays begin.
     pub(super) dynamic: u64,
     pub(super) local_end: u64,
+    /// Where local variables begin and end.
+    pub(super) locals: Vec<(u32, u32)>,
     pub(super) place: Place,
     pub(super) guard: (R, bool),
     /// Functions that are being inlined, innermost last.

@@ -84,6 +84,15 @@ impl<'a> Builder<'a> {
                 i.d = self.write(frame, d, ty)?;
                 i.op = Op::Redux(reduce, ty);
             }
+            "elect" => {
+                self.sync(&mut op)?;
+                let [d, mask] = exactly(operands)?;
+                i.b = self.read(frame, mask, Ty::B32)?;
+                let (d, p) = pair(d);
+                i.d = self.write(frame, d, Ty::B32)?;
+                i.e = self.write(frame, p, Ty::Pred)?;
+                i.op = Op::Elect;
+            }
             "activemask" => {
                 op.ty()?;
                 let [d] = exactly(operands)?;
@@ -92,10 +101,23 @@ impl<'a> Builder<'a> {
             }
             "bar" | "barrier" => return self.barrier(frame, op, operands),
             "membar" | "fence" => {
+                let wide = !op.flag("cta");
                 op.ignore(&[
-                    "cta", "gl", "sys", "gpu", "cluster", "sc", "acq_rel", "proxy", "async",
+                    "gl",
+                    "sys",
+                    "gpu",
+                    "cluster",
+                    "sc",
+                    "acq_rel",
+                    "proxy",
+                    "async",
+                    "mbarrier_init",
+                    "release",
+                    "acquire",
+                    "alias",
+                    "shared::cta",
                 ]);
-                i.op = Op::Fence;
+                i.op = Op::Fence { wide };
             }
             "mma" => return self.mma(frame, op, operands),
             _ => return Ok(false),
@@ -110,7 +132,11 @@ impl<'a> Builder<'a> {
     }
 
     /// A predicate that may be negated: its register and 1 if so.
-    fn predicate(&mut self, frame: &mut Frame<'a>, operand: &Operand) -> Result<(R, i32)> {
+    pub(super) fn predicate(
+        &mut self,
+        frame: &mut Frame<'a>,
+        operand: &Operand,
+    ) -> Result<(R, i32)> {
         match operand {
             &Operand::Not(register) => Ok((self.register(frame, register)?, 1)),
             operand => Ok((self.read(frame, operand, Ty::Pred)?, 0)),
@@ -189,41 +215,43 @@ impl<'a> Builder<'a> {
         operands: &[Operand],
     ) -> Result<bool> {
         let unknown = format!("{} is not known", op.text);
-        let k = op.find(|s| s.strip_prefix("m16n8k")?.parse::<u8>().ok()).ok_or(&unknown)?;
+        let (m, k) = op.find(shape).ok_or(&unknown)?;
         if !(op.flag("sync") && op.flag("aligned") && op.flag("row") && op.flag("col")) {
             return Err(unknown);
         }
-        let (d_ty, a_ty, b_ty, c_ty) = (op.ty()?, op.ty()?, op.ty()?, op.ty()?);
+        let saturates = op.flag("satfinite");
+        let (sum, a_ty, b_ty, c_ty) = (op.ty()?, op.ty()?, op.ty()?, op.ty()?);
         op.done()?;
-        let half = d_ty == Ty::F16;
-        let known = a_ty == b_ty
-            && c_ty == d_ty
-            && match (a_ty, k) {
-                (Ty::Bf16, 8 | 16) | (Ty::Tf32, 4 | 8) => d_ty == Ty::F32,
-                (Ty::F16, 8 | 16) => matches!(d_ty, Ty::F16 | Ty::F32),
+        let bytes = |ty: Ty| matches!(ty, Ty::S8 | Ty::U8);
+        let known = c_ty == sum
+            && match (a_ty, m, k) {
+                (Ty::Bf16, 16, 8 | 16) | (Ty::Tf32, 16, 4 | 8) => a_ty == b_ty && sum == Ty::F32,
+                (Ty::F16, 16, 8 | 16) => a_ty == b_ty && matches!(sum, Ty::F16 | Ty::F32),
+                (Ty::E4m3 | Ty::E5m2, 16, 16 | 32) => {
+                    matches!(b_ty, Ty::E4m3 | Ty::E5m2) && matches!(sum, Ty::F16 | Ty::F32)
+                }
+                (Ty::F64, 8, 4) | (Ty::F64, 16, 4 | 8 | 16) => b_ty == Ty::F64 && sum == Ty::F64,
+                (_, 16, 16 | 32) | (_, 8, 16) => bytes(a_ty) && bytes(b_ty) && sum == Ty::S32,
                 _ => false,
             };
-        if !known {
+        if !known || saturates && sum != Ty::S32 {
             return Err(unknown);
         }
-        let per_register = if a_ty == Ty::Tf32 { 1 } else { 2 };
-        let a_count = 16 * k as usize / 32 / per_register;
-        let c_count = if half { 2 } else { 4 };
-        let c_ty = if half { Ty::B32 } else { Ty::F32 };
+        let mma = Mma { a: a_ty, b: b_ty, sum, m, k, saturates };
+        let (a_count, b_count) = mma.counts();
+        let ty = if sum == Ty::F64 { Ty::F64 } else { Ty::B32 };
         let [d, a, b, c] = exactly(operands)?;
         let mut ins = Vec::new();
-        for (operand, count, ty) in
-            [(a, a_count, Ty::B32), (b, a_count / 2, Ty::B32), (c, c_count, c_ty)]
-        {
+        for (operand, count) in [(a, a_count), (b, b_count), (c, mma.sums())] {
             for part in parts(operand, count)? {
                 ins.push(self.read(frame, part, ty)?);
             }
         }
         let mut outs = Vec::new();
-        for part in parts(d, c_count)? {
-            outs.push(self.write(frame, part, c_ty)?);
+        for part in parts(d, mma.sums())? {
+            outs.push(self.write(frame, part, ty)?);
         }
-        let mut i = Instruction::new(Op::Mma(Mma { ty: a_ty, k, half }));
+        let mut i = Instruction::new(Op::Mma(mma));
         i.ins = self.list(&ins);
         i.outs = self.list(&outs);
         self.emit(i)?;
@@ -240,6 +268,12 @@ fn parts(operand: &Operand, count: usize) -> Result<&[Operand]> {
         return Ok(parts);
     }
     Err(format!("{} registers where {count} are expected", parts.len()))
+}
+
+/// `m16n8k8`: M and K.
+fn shape(name: &str) -> Option<(u8, u8)> {
+    let (m, k) = name.strip_prefix('m')?.split_once("n8k")?;
+    Some((m.parse().ok()?, k.parse().ok()?))
 }
 
 fn pair(operand: &Operand) -> (&Operand, &Operand) {

@@ -51,8 +51,17 @@ impl<'a> Builder<'a> {
             "trap" | "brkpt" => {
                 self.emit(Instruction::new(Op::Trap))?;
             }
-            "nanosleep" | "pmevent" | "nop" => {
-                op.ignore(&["u32"]);
+            "nanosleep" | "pmevent" | "nop" | "griddepcontrol" | "setmaxnreg" => {
+                op.ignore(&[
+                    "u32",
+                    "mask",
+                    "wait",
+                    "launch_dependents",
+                    "inc",
+                    "dec",
+                    "sync",
+                    "aligned",
+                ]);
                 self.emit(Instruction::new(Op::Nop))?;
             }
             _ => return Ok(false),

@@ -93,18 +93,39 @@ impl<'a> Builder<'a> {
         opcode: Opcode<'a>,
         operands: &'a [Operand],
     ) -> Result<()> {
+        match (self.decode(frame, opcode.clone(), operands), operands) {
+            (Ok(false), _) => Err(refusal(opcode.text)),
+            (_, [Operand::Unknown(reason)]) => Err(reason.clone()),
+            (known, _) => known.map(|_| ()),
+        }
+    }
+
+    /// Decodes an instruction; false if it is not known.
+    fn decode(
+        &mut self,
+        frame: &mut Frame<'a>,
+        opcode: Opcode<'a>,
+        operands: &'a [Operand],
+    ) -> Result<bool> {
+        let begins = |start: &&str| opcode.text.starts_with(*start);
+        if ["cp.async.bulk", "cp.reduce", "barrier.cluster", "st.async", "red.async"]
+            .iter()
+            .any(begins)
+        {
+            return Ok(false);
+        }
         if opcode.name == "call" {
             let mut opcode = opcode;
             opcode.flag("uni");
             self.call(frame, operands)?;
-            return opcode.done();
+            return opcode.done().map(|()| true);
         }
-        let known = self.arithmetic(frame, opcode.clone(), operands)?
+        Ok(self.arithmetic(frame, opcode.clone(), operands)?
             || self.moves(frame, opcode.clone(), operands)?
             || self.memory(frame, opcode.clone(), operands)?
+            || self.mbarrier(frame, opcode.clone(), operands)?
             || self.collective(frame, opcode.clone(), operands)?
-            || self.control(frame, opcode.clone(), operands)?;
-        if known { Ok(()) } else { Err(format!("unknown instruction {}", opcode.text)) }
+            || self.control(frame, opcode, operands)?)
     }
 
     /// Replaces the call by the callee's body; its formal parameters are the caller's variables.
@@ -162,5 +183,43 @@ impl<'a> Builder<'a> {
             self.code[at].imm = self.code.len() as i32;
         }
         Ok(())
+    }
+}
+
+/// What is left out on purpose, by the beginning of the opcode.
+const LEFT_OUT: [(&str, &str); 23] = [
+    ("wgmma.", "matrix products of warp groups (wgmma) are not supported; mma.sync is"),
+    (
+        "tcgen05.",
+        "matrix products of the fifth generation (tcgen05) are not supported; mma.sync is",
+    ),
+    ("wmma.", "wmma is not supported; mma.sync is"),
+    ("cp.async.bulk", "bulk and tensor copies (TMA) are not supported; cp.async is"),
+    ("cp.reduce.async.bulk", "bulk and tensor copies (TMA) are not supported; cp.async is"),
+    ("tensormap.", "bulk and tensor copies (TMA) are not supported; cp.async is"),
+    ("tex.", "textures are not supported"),
+    ("tld4.", "textures are not supported"),
+    ("txq.", "textures are not supported"),
+    ("suld.", "surfaces are not supported"),
+    ("sust.", "surfaces are not supported"),
+    ("sured.", "surfaces are not supported"),
+    ("suq.", "surfaces are not supported"),
+    ("istypep.", "textures and surfaces are not supported"),
+    ("multimem.", "memory of several cards (multimem) is not supported"),
+    ("mapa.", "clusters of blocks are not supported"),
+    ("getctarank.", "clusters of blocks are not supported"),
+    ("barrier.cluster", "clusters of blocks are not supported"),
+    ("st.async.", "clusters of blocks are not supported"),
+    ("red.async.", "clusters of blocks are not supported"),
+    ("alloca.", "dynamic stacks are not supported"),
+    ("stacksave.", "dynamic stacks are not supported"),
+    ("stackrestore.", "dynamic stacks are not supported"),
+];
+
+/// Why an instruction is refused.
+fn refusal(text: &str) -> String {
+    match LEFT_OUT.iter().find(|(start, _)| text.starts_with(start)) {
+        Some((_, reason)) => format!("{text}: {reason}"),
+        None => format!("unknown instruction {text}"),
     }
 }

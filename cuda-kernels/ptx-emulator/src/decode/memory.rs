@@ -2,14 +2,14 @@
 
 use super::arithmetic::exactly;
 use super::builder::{Builder, Frame, Result, Spot};
+use super::copy::without_policy;
 use super::opcode::Opcode;
 use crate::ast::Operand;
 use crate::ops::*;
 use crate::types::{Class, Space, Ty};
 
-/// Scope and cache suffixes, ignored: there is one device and no cache.
-const HINTS: &[&str] =
-    &["cta", "cluster", "gpu", "sys", "ca", "cg", "cs", "lu", "cv", "wb", "wt", "nc", "noftz"];
+/// Suffixes for caches, ignored: there are none.
+const HINTS: &[&str] = &["ca", "cg", "cs", "lu", "cv", "wb", "wt", "noftz"];
 
 impl<'a> Builder<'a> {
     /// Decodes a memory instruction; false if it is another kind.
@@ -27,6 +27,27 @@ impl<'a> Builder<'a> {
                 self.emit(Instruction::new(Op::Nop))?;
             }
             "cp" => self.copy_async(frame, op, operands)?,
+            "movmatrix" => {
+                let flags = ["sync", "aligned", "m8n8", "trans", "b16"];
+                if !flags.iter().all(|flag| op.flag(flag)) {
+                    return Err(format!("{} is not known", op.text));
+                }
+                op.done()?;
+                let [d, a] = exactly(operands)?;
+                let mut i = Instruction::new(Op::MoveMatrix);
+                i.a = self.read(frame, a, Ty::B32)?;
+                i.d = self.write(frame, d, Ty::B32)?;
+                self.emit(i)?;
+            }
+            "createpolicy" => {
+                // A policy for caches that are not there.
+                let d = operands.first().ok_or("operands are missing")?;
+                let mut i = Instruction::new(Op::Logic(Logic::Mov, Class::Long));
+                i.a = self.preset(Preset::Long(0), Class::Long)?;
+                i.b = i.a;
+                i.d = self.write(frame, d, Ty::B64)?;
+                self.emit(i)?;
+            }
             "ldmatrix" | "stmatrix" => {
                 let load = op.name == "ldmatrix";
                 let count = op.need("count", |s| {
@@ -68,7 +89,7 @@ impl<'a> Builder<'a> {
     }
 
     /// `[base + offset]`: sets `a` and `imm` of the instruction, returns the space.
-    fn address(
+    pub(super) fn address(
         &mut self,
         frame: &mut Frame<'a>,
         operand: &Operand,
@@ -146,8 +167,8 @@ impl<'a> Builder<'a> {
         mut op: Opcode<'a>,
         operands: &[Operand],
     ) -> Result<()> {
-        let strong = op.flag("volatile") | op.flag("relaxed") | op.flag("acquire");
-        op.flag("weak");
+        let operands = without_policy(&op, operands)?;
+        let semantics = semantics(&mut op, MemoryOrder::Weak);
         op.ignore(HINTS);
         let space = op.find(Space::from_name).unwrap_or(Space::Generic);
         let count = op.find(count).unwrap_or(1);
@@ -164,7 +185,7 @@ impl<'a> Builder<'a> {
             signed: ty.is_signed(),
             wide,
             address,
-            weak: !strong,
+            semantics,
         };
         self.emit(i)?;
         Ok(())
@@ -176,8 +197,8 @@ impl<'a> Builder<'a> {
         mut op: Opcode<'a>,
         operands: &[Operand],
     ) -> Result<()> {
-        let strong = op.flag("volatile") | op.flag("relaxed") | op.flag("release");
-        op.flag("weak");
+        let operands = without_policy(&op, operands)?;
+        let semantics = semantics(&mut op, MemoryOrder::Weak);
         op.ignore(HINTS);
         let space = op.find(Space::from_name).unwrap_or(Space::Generic);
         let count = op.find(count).unwrap_or(1);
@@ -194,7 +215,7 @@ impl<'a> Builder<'a> {
         }
         let (registers, wide) = self.elements(frame, value, ty, count, false)?;
         i.ins = self.list(&registers);
-        i.op = Op::Store { space, bytes: ty.bytes() as u8, wide, address, weak: !strong };
+        i.op = Op::Store { space, bytes: ty.bytes() as u8, wide, address, semantics };
         self.emit(i)?;
         Ok(())
     }
@@ -241,15 +262,14 @@ impl<'a> Builder<'a> {
         Ok((registers, wide))
     }
 
-    fn atomic(
+    fn atomic<'o>(
         &mut self,
         frame: &mut Frame<'a>,
         mut op: Opcode<'a>,
-        operands: &[Operand],
+        operands: &'o [Operand],
     ) -> Result<()> {
-        for order in ["relaxed", "acquire", "release", "acq_rel"] {
-            op.flag(order);
-        }
+        let operands = without_policy(&op, operands)?;
+        let semantics = semantics(&mut op, MemoryOrder::Relaxed);
         op.ignore(HINTS);
         let space = op.find(Space::from_name).unwrap_or(Space::Generic);
         let atomic = op.need("operation", |name| {
@@ -267,6 +287,7 @@ impl<'a> Builder<'a> {
                 _ => return None,
             })
         })?;
+        let count = op.find(count).unwrap_or(1);
         let ty = op.ty()?;
         op.done()?;
         if !matches!(space, Space::Generic | Space::Global | Space::Shared) {
@@ -274,7 +295,15 @@ impl<'a> Builder<'a> {
         }
         let float_only =
             matches!(ty, Ty::F16 | Ty::F16x2 | Ty::Bf16 | Ty::Bf16x2 | Ty::F32 | Ty::F64);
-        if ty.bytes() < 2 || (float_only && atomic != Atomic::Add) || ty == Ty::Tf32 {
+        // Vectors of halves also have a minimum and a maximum.
+        let half = ty.is_float() && ty.bytes() <= 4 && ty != Ty::F32 && count > 1;
+        let extremes = half && matches!(atomic, Atomic::Min | Atomic::Max);
+        let vector = count == 1 || ty.is_float() && ty != Ty::F64 && count * ty.bytes() <= 16;
+        if ty.bytes() < 2
+            || (float_only && atomic != Atomic::Add && !extremes)
+            || ty == Ty::Tf32
+            || !vector
+        {
             return Err(format!("{} is not known", op.text));
         }
         if ty.bytes() == 2 && !float_only && atomic != Atomic::Cas {
@@ -293,77 +322,54 @@ impl<'a> Builder<'a> {
             _ => return Err(format!("{} operands of {}", operands.len(), op.text)),
         };
         let (space, address) = self.address(frame, a, space, &mut i)?;
-        i.b = self.read(frame, b, ty)?;
-        i.c = self.read(frame, c, ty)?;
-        // Without a result the order of integer operations does not matter: `e` marks that.
-        i.d = self.write(frame, d, ty)?;
-        i.e = if returns && *d != Operand::Sink { i.d } else { NONE };
-        i.op = Op::Atomic { op: atomic, space, ty, address };
-        self.emit(i)?;
+        i.op = Op::Atomic { op: atomic, space, ty, address, semantics };
+        // Of a vector each element is an atomic of its own.
+        for k in 0..count {
+            let part = |operand: &'o Operand| match operand {
+                Operand::Vector(parts) if parts.len() == count => Ok(&parts[k]),
+                Operand::Vector(parts) => {
+                    Err(format!("{} registers where {count} are expected", parts.len()))
+                }
+                operand if count == 1 || *operand == Operand::Sink => Ok(operand),
+                _ => Err(format!("{} needs vectors", op.text)),
+            };
+            let d = part(d)?;
+            i.b = self.read(frame, part(b)?, ty)?;
+            i.c = self.read(frame, part(c)?, ty)?;
+            // Without a result the order of integer operations does not matter: `e` marks that.
+            i.d = self.write(frame, d, ty)?;
+            i.e = if returns && *d != Operand::Sink { i.d } else { NONE };
+            self.emit(i)?;
+            i.imm += ty.bytes() as i32;
+        }
         Ok(())
     }
+}
 
-    fn copy_async(
-        &mut self,
-        frame: &mut Frame<'a>,
-        mut op: Opcode<'a>,
-        operands: &[Operand],
-    ) -> Result<()> {
-        if !op.flag("async") || op.flag("bulk") || op.flag("mbarrier") {
-            return Err(format!("{} is not known", op.text));
-        }
-        let mut i = Instruction::new(Op::CopyCommit);
-        if op.flag("commit_group") {
-            exactly::<0>(operands)?;
-        } else if op.flag("wait_all") {
-            exactly::<0>(operands)?;
-            i.op = Op::CopyWait;
-            i.imm = -1;
-        } else if op.flag("wait_group") {
-            let [Operand::Int(groups)] = operands else {
-                return Err("cp.async.wait_group needs a number".to_owned());
-            };
-            i.op = Op::CopyWait;
-            i.imm = i32::try_from(*groups).map_err(|_| format!("{groups} groups"))?;
-        } else {
-            let (ca, cg) = (op.flag("ca"), op.flag("cg"));
-            let spaces = (op.find(Space::from_name), op.find(Space::from_name));
-            if spaces != (Some(Space::Shared), Some(Space::Global)) || ca == cg {
-                return Err(format!("{} is not known", op.text));
-            }
-            op.ignore(&[]);
-            let [to, from, Operand::Int(bytes), rest @ ..] = operands else {
-                return Err("cp.async needs two addresses and a size".to_owned());
-            };
-            if !matches!(bytes, 4 | 8 | 16) || (cg && *bytes != 16) {
-                return Err(format!("{} of {bytes} bytes", op.text));
-            }
-            let mut source = Instruction::new(Op::Nop);
-            let (_, from) = self.address(frame, from, Space::Global, &mut source)?;
-            if from != Address::Long {
-                return Err("the source of cp.async needs a 64-bit address".to_owned());
-            }
-            i.b = source.a;
-            let offset = self.preset(Preset::Word(source.imm as u32), Class::Word)?;
-            i.ins = self.list(&[offset]);
-            i.c = match rest {
-                [] => self.preset(Preset::Word(*bytes as u32), Class::Word)?,
-                [size] => self.read(frame, size, Ty::B32)?,
-                _ => return Err("unsupported operands of cp.async".to_owned()),
-            };
-            let (_, address) = self.address(frame, to, Space::Shared, &mut i)?;
-            i.op = Op::CopyAsync { bytes: *bytes as u8, address };
-        }
-        op.done()?;
-        self.emit(i)?;
-        Ok(())
-    }
+/// Takes order and scope.
+fn semantics(op: &mut Opcode<'_>, default: MemoryOrder) -> Semantics {
+    let order = op.find(|suffix| {
+        Some(match suffix {
+            "weak" => MemoryOrder::Weak,
+            "nc" => MemoryOrder::ReadOnly,
+            "volatile" => MemoryOrder::Volatile,
+            "relaxed" => MemoryOrder::Relaxed,
+            "acquire" => MemoryOrder::Acquire,
+            "release" => MemoryOrder::Release,
+            "acq_rel" => MemoryOrder::AcquireRelease,
+            _ => return None,
+        })
+    });
+    let in_block = op.flag("cta");
+    ["cluster", "gpu", "sys"].into_iter().for_each(|scope| _ = op.flag(scope));
+    Semantics { order: order.unwrap_or(default), in_block }
 }
 
 fn count(name: &str) -> Option<usize> {
     match name {
         "v2" => Some(2),
         "v4" => Some(4),
+        "v8" => Some(8),
         _ => None,
     }
 }

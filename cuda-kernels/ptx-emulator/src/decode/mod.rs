@@ -4,12 +4,15 @@
 //! the warp then needs no call stack, and lanes that diverge inside a callee reconverge there.
 
 mod arithmetic;
+mod bits;
 mod builder;
 mod collective;
 mod compare;
 mod control;
+mod copy;
 mod dot;
 mod inline;
+mod mbarrier;
 mod memory;
 mod moves;
 mod opcode;
@@ -48,6 +51,7 @@ pub fn decode(name: &str, ast: &Ast, function: &Function) -> std::result::Result
         shared_end: 0,
         dynamic: 0,
         local_end: 0,
+        locals: Vec::new(),
         place: Place { line: function.line, ..Place::default() },
         guard: (NONE, false),
         inside: Vec::new(),
@@ -82,8 +86,10 @@ impl<'a> Builder<'a> {
             name: function.name.clone(),
             code: std::mem::take(&mut self.code),
             places: std::mem::take(&mut self.places),
+            hints: Vec::new(),
             lists: std::mem::take(&mut self.lists),
             tables: std::mem::take(&mut self.tables),
+            straight: Vec::new(),
             order: Order::default(),
             collective_ahead: Vec::new(),
             slots: [0; 3],
@@ -93,10 +99,12 @@ impl<'a> Builder<'a> {
             shared_bytes: self.shared_end as usize,
             dynamic_shared: self.dynamic as usize,
             local_bytes: self.local_end as usize,
+            locals: std::mem::take(&mut self.locals),
             shared_grain: 4,
             global_grain: 4,
             ordered: false,
             max_threads: function.max_threads,
+            registers: function.registers_each,
             required_threads: function.required_threads,
         };
         Ok(Draft { kernel, classes: std::mem::take(&mut self.classes), presets })

@@ -92,6 +92,9 @@ impl<'a> Builder<'a> {
         mut op: Opcode<'a>,
         operands: &[Operand],
     ) -> Result<()> {
+        if op.flag("pack") {
+            return self.pack_saturated(frame, op, operands);
+        }
         let (to, from) = (op.ty()?, op.ty()?);
         let integral = op.find(|suffix| {
             Some(match suffix {
@@ -106,6 +109,14 @@ impl<'a> Builder<'a> {
         let mut mode = op.mode();
         op.done()?;
         mode.round = integral.or(stated).unwrap_or(Round::Nearest);
+        let eighths = [Ty::E4m3x2, Ty::E5m2x2];
+        if eighths.contains(&to) || eighths.contains(&from) {
+            return self.convert_fp8(frame, (to, from), mode, operands);
+        }
+        let half = [Ty::F16, Ty::Bf16, Ty::F16x2, Ty::Bf16x2, Ty::Tf32].contains(&to);
+        if mode.finite && !(half && from == Ty::F32) {
+            return Err(format!("{} is not known", op.text));
+        }
         if let [d, a, b] = operands {
             if !matches!(to, Ty::F16x2 | Ty::Bf16x2) || from != Ty::F32 {
                 return Err(format!("{} with two operands", op.text));
@@ -136,6 +147,75 @@ impl<'a> Builder<'a> {
         let integral = integral.is_some();
         let op = Op::Convert { to, from, mode, integral, wide_to, wide_from };
         self.emit(Instruction { d, a, ..Instruction::new(op) })?;
+        Ok(())
+    }
+
+    fn convert_fp8(
+        &mut self,
+        frame: &mut Frame<'a>,
+        (to, from): (Ty, Ty),
+        mode: Mode,
+        operands: &[Operand],
+    ) -> Result<()> {
+        let mut i = Instruction::new(Op::ConvertFp8 { to, from, mode });
+        let known = match (to, from) {
+            (Ty::F16x2, _) => !mode.finite,
+            (_, Ty::F32 | Ty::F16x2) => mode.finite,
+            _ => false,
+        };
+        if !known || mode.round != Round::Nearest || mode.sat || mode.ftz {
+            return Err(format!("a conversion from {from:?} to {to:?} of this kind"));
+        }
+        let d = match operands {
+            [d, a, b] if from == Ty::F32 => {
+                i.a = self.read(frame, a, from)?;
+                i.b = self.read(frame, b, from)?;
+                d
+            }
+            [d, a] if from != Ty::F32 => {
+                i.a = self.read(frame, a, from)?;
+                d
+            }
+            _ => return Err(format!("{} operands of a conversion", operands.len())),
+        };
+        i.d = self.write(frame, d, to)?;
+        self.emit(i)?;
+        Ok(())
+    }
+
+    /// `cvt.pack.sat`: two integers, saturated, in front of what is left of a third.
+    fn pack_saturated(
+        &mut self,
+        frame: &mut Frame<'a>,
+        mut op: Opcode<'a>,
+        operands: &[Operand],
+    ) -> Result<()> {
+        let (sat, unknown) = (op.flag("sat"), format!("{} is not known", op.text));
+        let (to, from) = (op.ty()?, op.ty()?);
+        let third = op.find(Ty::from_name);
+        op.done()?;
+        let narrow = matches!(to, Ty::U8 | Ty::S8) && third == Some(Ty::B32);
+        let halves = matches!(to, Ty::U16 | Ty::S16) && third.is_none();
+        if !sat || from != Ty::S32 || !(narrow || halves) {
+            return Err(unknown);
+        }
+        let (bits, signed) = (to.bits() as u8, to.is_signed());
+        let mut i = Instruction::new(Op::PackSaturated { bits, signed });
+        let (d, a, b) = match operands {
+            [d, a, b] if halves => {
+                i.c = self.preset(Preset::Word(0), Class::Word)?;
+                (d, a, b)
+            }
+            [d, a, b, c] if narrow => {
+                i.c = self.read(frame, c, Ty::B32)?;
+                (d, a, b)
+            }
+            _ => return Err(unknown),
+        };
+        i.a = self.read(frame, a, Ty::S32)?;
+        i.b = self.read(frame, b, Ty::S32)?;
+        i.d = self.write(frame, d, Ty::B32)?;
+        self.emit(i)?;
         Ok(())
     }
 

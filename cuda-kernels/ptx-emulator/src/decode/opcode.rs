@@ -86,6 +86,7 @@ impl<'a> Opcode<'a> {
             ftz: self.flag("ftz"),
             sat: self.flag("sat"),
             relu: self.flag("relu"),
+            finite: self.flag("satfinite"),
         }
     }
 

@@ -84,11 +84,18 @@ impl<'a> Builder<'a> {
             Operand::F64(bits) if ty.bits() == 64 => bits,
             Operand::F64(bits) if ty == Ty::F32 => (f64::from_bits(bits) as f32).to_bits().into(),
             Operand::Special(ref name) => return self.special(name, ty),
+            Operand::Symbol(ref name, 0) if name == "WARP_SZ" => 32,
             Operand::Variable(..)
             | Operand::Parameter(..)
             | Operand::Return(..)
             | Operand::Symbol(..) => {
                 let (spot, offset) = self.spot(frame, operand)?;
+                if let &Operand::Variable(index, 0) = operand
+                    && frame.function.variables[index as usize].name.starts_with("__local_depot")
+                    && ty.bits() == 64
+                {
+                    return self.preset(Preset::Depot(spot.at), Class::Long);
+                }
                 return self.address_of(spot, offset, ty);
             }
             Operand::Register(_) => return self.read(frame, operand, ty),
@@ -134,9 +141,24 @@ impl<'a> Builder<'a> {
             "%lanemask_gt" => Preset::LanesGt,
             "%dynamic_smem_size" => Preset::DynamicShared,
             "%total_smem_size" => Preset::TotalShared,
+            // Every block is a cluster of its own.
+            "%clusterid.x" | "%clusterid.y" | "%clusterid.z" => {
+                Preset::Ctaid(axis(name).unwrap_or(0))
+            }
+            "%nclusterid.x" | "%nclusterid.y" | "%nclusterid.z" => {
+                Preset::Nctaid(axis(name).unwrap_or(0))
+            }
+            "%cluster_ctaid.x" | "%cluster_ctaid.y" | "%cluster_ctaid.z" => Preset::Word(0),
+            "%cluster_nctaid.x" | "%cluster_nctaid.y" | "%cluster_nctaid.z" => Preset::Word(1),
+            "%cluster_ctarank" => Preset::Word(0),
+            "%cluster_nctarank" => Preset::Word(1),
+            "%is_explicit_cluster" => return self.preset(Preset::False, Class::Pred),
+            "%aggr_smem_size" => Preset::TotalShared,
+            "%gridid" if ty.bits() == 64 => return self.preset(Preset::Long(0), Class::Long),
             "%smid" | "%gridid" => Preset::Word(0),
             "%nsmid" => Preset::Word(1),
-            "%clock" | "%clock_hi" | "%clock64" | "%globaltimer" => {
+            "%clock" | "%clock_hi" | "%clock64" | "%globaltimer" | "%globaltimer_lo"
+            | "%globaltimer_hi" => {
                 let class = ty.class();
                 let d = self.fresh(class)?;
                 self.emit(Instruction { d, ..Instruction::new(Op::Clock(class)) })?;

@@ -1,6 +1,6 @@
 //! Variable layout: shared memory is laid out first, local memory at first use.
 
-use super::builder::{Builder, Frame, MAX_LOCAL, MAX_SHARED, Result, Spot};
+use super::builder::{Builder, Frame, LOCAL_GAP, MAX_LOCAL, MAX_SHARED, Result, Spot};
 use crate::ast::{Function, Operand, Statement, StatementKind, Variable};
 use crate::types::Space;
 
@@ -23,7 +23,8 @@ impl<'a> Builder<'a> {
                     }
                     Space::Local | Space::Param => {
                         let align = variable.align.max(1) as u64;
-                        let at = self.local_end.next_multiple_of(align);
+                        let gap = if self.local_end == 0 { 0 } else { LOCAL_GAP };
+                        let at = (self.local_end + gap).next_multiple_of(align);
                         self.local_end = at + variable.bytes as u64;
                         if self.local_end > MAX_LOCAL as u64 {
                             return Err(format!(
@@ -31,6 +32,7 @@ impl<'a> Builder<'a> {
                                 frame.function.name, self.local_end
                             ));
                         }
+                        self.locals.push((at as u32, self.local_end as u32));
                         Spot { space: Space::Local, at }
                     }
                     _ => return Err(format!("{}: a global inside a function", variable.name)),

@@ -156,6 +156,24 @@ impl Env<'_> {
         Ok(())
     }
 
+    /// `elect.sync`: the lowest lane of the mask.
+    pub(super) fn elect(
+        &mut self,
+        warp: &mut Warp,
+        i: &Instruction,
+        active: u32,
+    ) -> Result<(), Trouble> {
+        let masks = warp.words[i.b as usize];
+        self.check_members(warp, active, &masks)?;
+        let leader = |lane: usize| (masks[lane] & active).trailing_zeros();
+        let row = std::array::from_fn(leader);
+        let elected = lanes(active).filter(|&lane| leader(lane) == lane as u32);
+        let bits = elected.fold(0, |bits, lane| bits | 1 << lane);
+        warp.set_words(i.d, active, row);
+        warp.set_pred(i.e, active, bits);
+        Ok(())
+    }
+
     pub(super) fn redux(
         &mut self,
         warp: &mut Warp,

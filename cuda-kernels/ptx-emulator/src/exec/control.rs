@@ -1,7 +1,6 @@
 //! Indexed jumps, ends, and participation in barriers.
 
 use super::env::{Env, Trouble, trouble};
-use crate::cfg::is_collective;
 use crate::error::FaultKind;
 use crate::ops::{Instruction, Kernel, NONE, Op};
 use crate::warp::{FULL, Warp, Way, lanes};
@@ -48,22 +47,23 @@ impl Env<'_> {
     }
 
     pub(super) fn copy_wait_exit(&mut self, warp: &mut Warp, active: u32) {
-        if warp.live & !active == 0 && warp.copies.iter().any(|group| !group.is_empty()) {
-            self.copy_wait(warp, -1);
+        if !warp.copies.is_empty() {
+            self.copy_wait(warp, -1, active);
         }
     }
 
     /// A collective waits for the lanes that it names until they come or end: lets those that can
-    /// only end do so first. The sanitizer leaves out those that would meet these lanes again: they
+    /// only end do so first. `i` is a collective. The sanitizer leaves out those that would meet these lanes again: they
     /// have not returned, so that it is a mistake to name them.
     pub fn others_end_first(&self, warp: &mut Warp, i: &Instruction, active: u32) -> bool {
-        if active == 0 || !is_collective(i.op) {
+        if active == 0 {
             return false;
         }
         let kernel = self.kernel;
         let register = match i.op {
             Op::Shuffle(_) => Some(kernel.lists[i.ins.start as usize]),
             Op::Vote(_) | Op::MatchAny(_) | Op::MatchAll(_) | Op::Redux(..) => Some(i.b),
+            Op::Elect => Some(i.b),
             Op::WarpBarrier => Some(i.a),
             _ => None,
         };

@@ -291,7 +291,8 @@ fn to_half(to: Ty, mode: Mode, value: f64) -> u32 {
         true => 0.0,
         false => value,
     };
-    format.round_f64(value, mode.round) as u32
+    let bits = format.round_f64(value, mode.round) as u32;
+    if mode.finite && !value.is_nan() { format.finite(bits.into()) as u32 } else { bits }
 }
 
 fn integer_bounds(ty: Ty) -> (i128, i128) {
@@ -369,7 +370,12 @@ fn convert_one(bits: u64, to: Ty, from: Ty, mode: Mode, integral: bool, wide_to:
         }
         Ty::Tf32 => {
             let value = if mode.relu && value < 0.0 { 0.0 } else { value };
-            if value.is_nan() { NAN32.into() } else { TF32.round_f64(value, mode.round) << 13 }
+            let bits = TF32.round_f64(value, mode.round);
+            match value.is_nan() {
+                true => NAN32.into(),
+                false if mode.finite => TF32.finite(bits) << 13,
+                false => bits << 13,
+            }
         }
         to => to_half(to, mode, value).into(),
     }

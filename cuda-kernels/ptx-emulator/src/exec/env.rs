@@ -2,9 +2,10 @@
 
 use crate::error::FaultKind;
 use crate::memory::Memory;
+use crate::module::Module;
 use crate::ops::{Instruction, Kernel, NONE};
 use crate::profiler::Profile;
-use crate::sanitizer::{Clocks, Shadow};
+use crate::sanitizer::Sanitizer;
 use crate::warp::{FULL, Warp};
 
 /// A fault, before the launch adds its location.
@@ -26,23 +27,12 @@ pub fn trouble(kind: FaultKind, lane: usize, detail: impl Into<String>) -> Troub
     Box::new(Problem { kind, lane, detail: detail.into() })
 }
 
-/// The sanitizer's state.
-#[derive(Debug)]
-pub struct Sanitizer {
-    /// Shadow of shared memory.
-    pub shared: Shadow,
-    /// Shadow of global memory.
-    pub global: Shadow,
-    /// Happens-before between warps.
-    pub clocks: Clocks,
-    /// Which bytes of shared memory this block wrote.
-    pub written: Vec<bool>,
-}
-
 /// A warp's environment, apart from its registers.
 pub struct Env<'a> {
     /// The kernel.
     pub kernel: &'a Kernel,
+    /// Its module, for messages.
+    pub module: &'a Module,
     /// Device memory.
     pub memory: &'a Memory,
     /// The parameters.
@@ -61,6 +51,8 @@ pub struct Env<'a> {
     pub warp: u16,
     /// The current instruction.
     pub pc: u32,
+    /// How often the warp has read memory, in its turn, as threads do that wait for others.
+    pub polls: u32,
     /// Does memory track writes?
     pub watched: bool,
 }

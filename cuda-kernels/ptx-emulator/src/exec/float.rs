@@ -21,6 +21,7 @@ impl Warp {
     }
 
     /// Single precision, to nearest.
+    #[inline(always)]
     fn float32(&mut self, i: &Instruction, op: Float, active: u32) {
         let f = f32::from_bits;
         let bits = bits32;
@@ -29,7 +30,8 @@ impl Warp {
             Float::Add => self.word2(i, active, |a, b| bits(f(a) + f(b))),
             Float::Sub => self.word2(i, active, |a, b| bits(f(a) - f(b))),
             Float::Mul => self.word2(i, active, |a, b| bits(f(a) * f(b))),
-            Float::Div | Float::DivApprox => self.word2(i, active, |a, b| bits(f(a) / f(b))),
+            Float::Div => self.word2(i, active, |a, b| bits(f(a) / f(b))),
+            Float::DivApprox => self.word2(i, active, |a, b| bits(approx::div(f(a), f(b)))),
             Float::Rcp | Float::RcpApprox => self.word1(i, active, |a| bits(1.0 / f(a))),
             Float::Sqrt | Float::SqrtApprox => self.word1(i, active, |a| bits(f(a).sqrt())),
             Float::RsqrtApprox => self.word1(i, active, |a| bits(approx::rsqrt(f(a)))),
@@ -118,7 +120,7 @@ fn single(op: Float, mode: Mode, a: f32, b: f32, c: f32) -> u32 {
         Float::Div => to(div_odd(wa, wb)),
         Float::Sqrt => to(sqrt_odd(wa)),
         Float::Rcp => to(div_odd(1.0, wa)),
-        Float::DivApprox => a / b,
+        Float::DivApprox => approx::div(a, b),
         Float::RcpApprox => 1.0 / a,
         Float::SqrtApprox => a.sqrt(),
         Float::RsqrtApprox => approx::rsqrt(a),
@@ -129,12 +131,17 @@ fn single(op: Float, mode: Mode, a: f32, b: f32, c: f32) -> u32 {
         Float::Tanh => approx::tanh(a),
         Float::Min => f32::from_bits(min32(a, b)),
         Float::Max => f32::from_bits(max32(a, b)),
-        Float::MinNan | Float::MaxNan if a.is_nan() || b.is_nan() => f32::NAN,
+        Float::MinNan | Float::MaxNan | Float::MinNanXor | Float::MaxNanXor
+            if a.is_nan() || b.is_nan() =>
+        {
+            f32::NAN
+        }
         Float::MinNan => f32::from_bits(min32(a, b)),
         Float::MaxNan => f32::from_bits(max32(a, b)),
-        Float::MinXor | Float::MaxXor => {
+        Float::MinXor | Float::MaxXor | Float::MinNanXor | Float::MaxNanXor => {
             let sign = (a.to_bits() ^ b.to_bits()) & 0x8000_0000;
-            let pick = if op == Float::MinXor { min32 } else { max32 };
+            let least = matches!(op, Float::MinXor | Float::MinNanXor);
+            let pick = if least { min32 } else { max32 };
             f32::from_bits(pick(a.abs(), b.abs()) | sign)
         }
         Float::Neg => -a,
@@ -223,7 +230,14 @@ fn half(format: Format, op: Float, mode: Mode, a: u32, b: u32, c: u32) -> u32 {
         Float::Fma => fma_odd(x, y, z, Round::Nearest),
         Float::Ex2 => f64::from(approx::ex2(x as f32)),
         Float::Tanh => f64::from(approx::tanh(x as f32)),
-        Float::Min | Float::MinNan | Float::MinXor | Float::Max | Float::MaxNan | Float::MaxXor => {
+        Float::MinNanXor
+        | Float::MaxNanXor
+        | Float::Min
+        | Float::MinNan
+        | Float::MinXor
+        | Float::Max
+        | Float::MaxNan
+        | Float::MaxXor => {
             f64::from(f32::from_bits(single(op, Mode::PLAIN, x as f32, y as f32, 0.0)))
         }
         _ => f64::NAN,

@@ -3,12 +3,8 @@
 use super::env::{Env, Trouble, trouble};
 use super::memory::{Access, cut, extend, get, set};
 use crate::error::FaultKind;
-use crate::ops::Instruction;
-use crate::sanitizer::Touch;
+use crate::ops::{Address, Instruction};
 use crate::warp::{FULL, LANES, Longs, Warp, lanes};
-
-/// What [`Env::places`] finds.
-type Places = (Option<(usize, Longs)>, [(usize, u64); LANES]);
 
 impl Env<'_> {
     /// The allocation that contains all lanes' bytes, its index and the lanes' offsets; `None` if
@@ -79,15 +75,26 @@ impl Env<'_> {
         Ok(places)
     }
 
-    /// The one allocation of all lanes, if there is one, and each lane's place.
+    /// See [`Env::load_words`].
     #[inline(always)]
-    fn places(&mut self, at: &Longs, active: u32, total: u64) -> Result<Places, Trouble> {
-        let found = self.one_allocation(at, active, total);
-        let places = match &found {
-            Some((index, offsets)) => offsets.map(|offset| (*index, offset)),
-            None => self.each_global(at, active, total)?,
-        };
-        Ok((found, places))
+    pub(super) fn load_global_words(
+        &mut self,
+        warp: &mut Warp,
+        i: &Instruction,
+        address: Address,
+        active: u32,
+    ) -> bool {
+        let registers = &self.kernel.lists[i.outs.range()];
+        let at = warp.addresses(i, address);
+        let found = self.one_allocation(&at, active, 4 * registers.len() as u64);
+        let Some((index, offsets)) = found else { return false };
+        let Some(allocation) = self.memory.allocation(index) else { return false };
+        for (k, &register) in registers.iter().enumerate() {
+            // Lanes that are off read the first word.
+            let row = offsets.map(|offset| allocation.word(offset / 4 + k as u64));
+            warp.set_words(register, active, row);
+        }
+        true
     }
 
     pub(super) fn load_global(
@@ -100,33 +107,19 @@ impl Env<'_> {
     ) -> Result<(), Trouble> {
         let outs = i.outs;
         let total = access.bytes as u64 * u64::from(outs.len);
-        let (found, places) = self.places(at, active, total)?;
-        let touch = if access.weak { Touch::Read } else { Touch::AtomicRead };
+        let places = self.each_global(at, active, total)?;
         if self.watches() {
             self.profile_global(at, active, total);
-            self.watch_global(warp, at, &places, active, total, touch)?;
+            let touch = self.load_touch(access.semantics);
+            for (first, count) in self.used(outs.len.into()) {
+                let (shift, part) = ((first * access.bytes) as u64, (count * access.bytes) as u64);
+                let at = at.map(|at| at.wrapping_add(shift));
+                let places = places.map(|(index, offset)| (index, offset + shift));
+                self.watch_global(&at, &places, active, part, touch)?;
+            }
         }
         let kernel = self.kernel;
         let registers = &kernel.lists[outs.range()];
-        if access.bytes == 4
-            && !access.wide
-            && let Some((index, offsets)) = &found
-            && let Some(allocation) = self.memory.allocation(*index)
-        {
-            for (k, &register) in registers.iter().enumerate() {
-                let row = &mut warp.words[register as usize];
-                if active == FULL {
-                    for (row, offset) in row.iter_mut().zip(offsets) {
-                        *row = allocation.word(offset / 4 + k as u64);
-                    }
-                } else {
-                    for lane in lanes(active) {
-                        row[lane] = allocation.word(offsets[lane] / 4 + k as u64);
-                    }
-                }
-            }
-            return Ok(());
-        }
         for (k, &register) in registers.iter().enumerate() {
             for lane in lanes(active) {
                 let (index, offset) = places[lane];
@@ -148,8 +141,6 @@ impl Env<'_> {
     ) -> Result<(), Trouble> {
         let ins = i.ins;
         let total = access.bytes as u64 * u64::from(ins.len);
-        let (found, places) = self.places(at, active, total)?;
-        let touch = if access.weak { Touch::Write } else { Touch::AtomicWrite };
         let kernel = self.kernel;
         let registers = &kernel.lists[ins.range()];
         let watches = self.watches();
@@ -159,8 +150,8 @@ impl Env<'_> {
         if !watches
             && access.bytes == 4
             && !access.wide
-            && let Some((index, offsets)) = &found
-            && let Some(allocation) = self.memory.allocation(*index)
+            && let Some((index, offsets)) = self.one_allocation(at, active, total)
+            && let Some(allocation) = self.memory.allocation(index)
         {
             for (k, &register) in registers.iter().enumerate() {
                 let row = &warp.words[register as usize];
@@ -176,6 +167,7 @@ impl Env<'_> {
             }
             return Ok(());
         }
+        let places = self.each_global(at, active, total)?;
         for lane in lanes(active) {
             let (index, offset) = places[lane];
             let memory = self.memory;
@@ -186,7 +178,8 @@ impl Env<'_> {
                     let value = get(warp, register, lane, access.wide);
                     allocation.load(at, access.bytes) == cut(value, access.bytes)
                 });
-                self.watch_lane(warp, at[lane], (index, offset), lane, total, touch, same)?;
+                let touch = self.store_touch(access.semantics, lane, same);
+                self.watch_lane(at[lane], (index, offset), lane, total, touch)?;
             } else {
                 allocation.mark(offset, total as usize);
             }

@@ -2,6 +2,7 @@
 //! a division by zero gives all ones, a remainder by zero the dividend.
 
 use super::bits::{bit_mask, extract, find_bit, find_nth_set, insert, join, permute};
+use super::integer16::{extend16, integer16};
 use crate::ops::{Instruction, Int, Int3, Logic};
 use crate::types::{Class, Ty};
 use crate::warp::{LANES, Warp};
@@ -40,15 +41,21 @@ impl Warp {
     }
 
     /// One or two operands.
+    #[inline(always)]
     pub fn integer(&mut self, i: &Instruction, op: Int, ty: Ty, active: u32) {
         let signed = ty.is_signed();
         match ty.bits() {
+            32 if matches!(ty, Ty::U16x2 | Ty::S16x2) => self.word2(i, active, |a, b| {
+                let half = |shift: u32| integer16(op, signed, a >> shift, b >> shift) << shift;
+                half(0) | half(16)
+            }),
             32 => self.integer32(i, op, signed, active),
             64 => self.integer64(i, op, signed, active),
             _ => self.word2(i, active, |a, b| integer16(op, signed, a, b)),
         }
     }
 
+    #[inline(always)]
     fn integer32(&mut self, i: &Instruction, op: Int, signed: bool, active: u32) {
         let s = |x: u32| x as i32;
         match op {
@@ -82,6 +89,8 @@ impl Warp {
             Int::Max if signed => self.word2(i, active, |a, b| s(a).max(s(b)) as u32),
             Int::Min => self.word2(i, active, u32::min),
             Int::Max => self.word2(i, active, u32::max),
+            Int::MinRelu => self.word2(i, active, |a, b| s(a).min(s(b)).max(0) as u32),
+            Int::MaxRelu => self.word2(i, active, |a, b| s(a).max(s(b)).max(0) as u32),
             Int::Neg => self.word1(i, active, u32::wrapping_neg),
             Int::Abs => self.word1(i, active, |a| s(a).wrapping_abs() as u32),
             Int::Shl => self.word2(i, active, |a, b| if b > 31 { 0 } else { a << (b & 31) }),
@@ -100,6 +109,20 @@ impl Warp {
         }
     }
 
+    /// `cvt.pack.sat`.
+    pub fn pack_saturated(&mut self, i: &Instruction, bits: u8, signed: bool, active: u32) {
+        let (least, most) = match signed {
+            true => (-(1 << (bits - 1)), (1 << (bits - 1)) - 1),
+            false => (0, (1 << bits) - 1),
+        };
+        let mask = (1u32 << bits) - 1;
+        self.word3(i, active, |a, b, c| {
+            let [a, b] = [a, b].map(|x| (x as i32).clamp(least, most) as u32 & mask);
+            c.checked_shl(2 * u32::from(bits)).unwrap_or(0) | a << bits | b
+        });
+    }
+
+    #[inline(always)]
     fn multiply_wide(&mut self, i: &Instruction, signed: bool, active: u32) {
         let (a, b) = (&self.words[i.a as usize], &self.words[i.b as usize]);
         let mut row = [0; LANES];
@@ -115,6 +138,7 @@ impl Warp {
         self.set_longs(i.d, active, row);
     }
 
+    #[inline(always)]
     fn integer64(&mut self, i: &Instruction, op: Int, signed: bool, active: u32) {
         let s = |x: u64| x as i64;
         match op {
@@ -144,6 +168,8 @@ impl Warp {
             Int::Max if signed => self.long2(i, active, |a, b| s(a).max(s(b)) as u64),
             Int::Min => self.long2(i, active, u64::min),
             Int::Max => self.long2(i, active, u64::max),
+            Int::MinRelu => self.long2(i, active, |a, b| s(a).min(s(b)).max(0) as u64),
+            Int::MaxRelu => self.long2(i, active, |a, b| s(a).max(s(b)).max(0) as u64),
             Int::Neg => self.long1(i, active, u64::wrapping_neg),
             Int::Abs => self.long1(i, active, |a| s(a).wrapping_abs() as u64),
             Int::Shl => self.long_word(i, active, |a, b| if b > 63 { 0 } else { a << (b & 63) }),
@@ -215,6 +241,10 @@ impl Warp {
             }
             (Int3::Mad24Hi, _) => self.word3(i, active, |a, b, c| {
                 ((product24(signed, a, b) >> 16) as u32).wrapping_add(c)
+            }),
+            (Int3::Mad24HiSat, _) => self.word3(i, active, |a, b, c| {
+                let high = (product24(signed, a, b) >> 16) as u32 as i32;
+                high.saturating_add(c as i32) as u32
             }),
             (Int3::Sad, 64) => self.long3(i, active, |a, b, c| {
                 let distance = if signed { (a as i64).abs_diff(b as i64) } else { a.abs_diff(b) };
@@ -340,43 +370,6 @@ fn high32(signed: bool, a: u32, b: u32) -> u32 {
         true => ((i64::from(a as i32) * i64::from(b as i32)) >> 32) as u32,
         false => ((u64::from(a) * u64::from(b)) >> 32) as u32,
     }
-}
-
-fn extend16(signed: bool, x: u32) -> i64 {
-    if signed { i64::from(x as u16 as i16) } else { i64::from(x as u16) }
-}
-
-/// 16-bit operations; `mul.wide` gives 32 bits.
-fn integer16(op: Int, signed: bool, a: u32, b: u32) -> u32 {
-    let amount = b;
-    let (a, b) = (extend16(signed, a), extend16(signed, b));
-    let bits = a as u16;
-    let result = match op {
-        Int::Add => a + b,
-        Int::Sub => a - b,
-        Int::AddSat => (a + b).clamp(-0x8000, 0x7fff),
-        Int::SubSat => (a - b).clamp(-0x8000, 0x7fff),
-        Int::MulLo => a * b,
-        Int::MulHi => (a * b) >> 16,
-        Int::MulWide => return (a * b) as u32,
-        Int::Mul24Lo | Int::Mul24Hi => 0,
-        Int::Div => a.checked_div(b).unwrap_or(-1),
-        Int::Rem => a.checked_rem(b).unwrap_or(a),
-        Int::Min => a.min(b),
-        Int::Max => a.max(b),
-        Int::Neg => -a,
-        Int::Abs => a.abs(),
-        Int::Shl => a << amount.min(16),
-        Int::Shr => a >> amount.min(16),
-        Int::Popc => bits.count_ones().into(),
-        Int::Clz => bits.leading_zeros().into(),
-        Int::Brev => bits.reverse_bits().into(),
-        Int::Cnot => i64::from(bits == 0),
-        Int::Bfind | Int::BfindShift => {
-            return find_bit(a as u64, 16, signed, op == Int::BfindShift);
-        }
-    };
-    result as u32 & 0xffff
 }
 
 /// The product of the low 24 bits: 48 bits.

@@ -2,7 +2,7 @@
 
 use super::env::{Env, Trouble, trouble};
 use crate::error::FaultKind;
-use crate::ops::{Address, Instruction};
+use crate::ops::{Address, Instruction, Semantics};
 use crate::types::Space;
 use crate::warp::{LANES, Longs, Warp, lanes};
 use crate::windows::{LOCAL_BASE, PARAM_BASE, SHARED_BASE, WINDOW};
@@ -20,8 +20,8 @@ pub struct Access {
     pub wide: bool,
     /// Address form.
     pub address: Address,
-    /// Is it a plain access, which races?
-    pub weak: bool,
+    /// How it orders memory.
+    pub semantics: Semantics,
 }
 
 impl Access {
@@ -88,6 +88,25 @@ pub(super) fn little_endian(bytes: &[u8]) -> u64 {
 }
 
 impl Env<'_> {
+    /// Loads words whose addresses are all right, where nobody watches; false: it did not.
+    #[inline(always)]
+    pub fn load_words(
+        &mut self,
+        warp: &mut Warp,
+        i: &Instruction,
+        access: Access,
+        active: u32,
+    ) -> bool {
+        if access.bytes != 4 || access.wide || self.watches() {
+            return false;
+        }
+        match access.space {
+            Space::Shared => self.load_shared_words(warp, i, access.address, active),
+            Space::Global => self.load_global_words(warp, i, access.address, active),
+            _ => false,
+        }
+    }
+
     /// `outs = [address]`.
     pub fn load(
         &mut self,
@@ -170,6 +189,9 @@ impl Env<'_> {
         for lane in lanes(active) {
             check_plain(name, at[lane], total, bytes, lane)?;
             let start = lane * stride + at[lane] as usize;
+            if access.space == Space::Local {
+                self.watch_local(warp, at[lane], lane, access.bytes, registers.len(), false)?;
+            }
             for (k, &register) in registers.iter().enumerate() {
                 let from = match access.space {
                     Space::Param => self.params,
@@ -195,6 +217,7 @@ impl Env<'_> {
         let total = access.bytes * registers.len();
         for lane in lanes(active) {
             check_plain("local memory", at[lane], total, kernel.local_bytes, lane)?;
+            self.watch_local(warp, at[lane], lane, access.bytes, registers.len(), true)?;
             let start = lane * kernel.local_bytes + at[lane] as usize;
             for (k, &register) in registers.iter().enumerate() {
                 let value = get(warp, register, lane, access.wide);

@@ -1,18 +1,23 @@
 //! Matrix products of fragments, and the loads and stores of fragments.
 //!
-//! `mma.sync.m16n8kK`: D `[16, 8]` = A `[16, K]` B `[K, 8]` + C. With `g = lane / 4` and `t = lane
-//! % 4`, a lane holds of C and D rows g and g + 8, columns 2t and 2t + 1; of A the same rows at
-//! depths 2t, 2t + 1 (and those plus 8), two to a register; of B column g at the same depths. tf32
-//! has one value to a register, at depths t and t + 4. Sums run in f32 over the depth in order; PTX
-//! promises at least that precision, but no order.
+//! `mma.sync.mMn8kK`: D `[M, 8]` = A `[M, K]` B `[K, 8]` + C, M 8 or 16. With `g = lane / 4` and `t =
+//! lane % 4`, a lane holds of C and D rows g and g + 8, columns 2t and 2t + 1; of A the same rows
+//! and of B column g, at depths n t to n t + n - 1 (and those plus 4n, 8n, ...), where a register
+//! holds n elements. Sums of floats run in f32 (f64) over the depth in order; PTX promises at least
+//! that precision, but no order.
 
 use super::env::{Env, Trouble, trouble};
+use super::fp8;
+use super::memory::{get, set};
 use crate::error::FaultKind;
 use crate::numeric::{F16, bits32, half_to_f32};
 use crate::ops::{Address, Instruction, Mma, Round};
 use crate::sanitizer::Touch;
 use crate::types::Ty;
-use crate::warp::{FULL, LANES, Warp, Words};
+use crate::warp::{FULL, LANES, Warp};
+
+/// The deepest product.
+const DEPTH: usize = 32;
 
 impl Env<'_> {
     fn whole_warp(&self, active: u32, what: &str) -> Result<(), Trouble> {
@@ -29,73 +34,69 @@ impl Env<'_> {
         &mut self,
         warp: &mut Warp,
         i: &Instruction,
-        Mma { ty, k, half }: Mma,
+        mma: Mma,
         active: u32,
     ) -> Result<(), Trouble> {
         self.whole_warp(active, "mma.sync")?;
-        let kernel = self.kernel;
-        let ins = &kernel.lists[i.ins.range()];
-        let outs = &kernel.lists[i.outs.range()];
-        let k = k as usize;
-        let per_register = if ty == Ty::Tf32 { 1 } else { 2 };
-        let a_count = 16 * k / LANES / per_register;
-        let value = |bits: u32, half: usize| match ty {
-            Ty::Bf16 => f32::from_bits(bits >> (16 * half) << 16),
-            Ty::F16 => half_to_f32((bits >> (16 * half)) as u16),
-            // The low 13 bits of a tf32 are ignored.
-            _ => f32::from_bits(bits & !0x1fff),
+        let fragments = Fragments {
+            ins: &self.kernel.lists[i.ins.range()],
+            outs: &self.kernel.lists[i.outs.range()],
+            mma,
         };
-        let (mut a, mut b) = ([[0f32; 16]; 16], [[0f32; 8]; 16]);
-        for lane in 0..LANES {
-            let (g, t) = (lane / 4, lane % 4);
-            for part in 0..a_count {
-                let bits = warp.words[ins[part] as usize][lane];
-                for half in 0..per_register {
-                    let depth = t * per_register + half + part / 2 * 4 * per_register;
-                    a[g + part % 2 * 8][depth] = value(bits, half);
-                }
-            }
-            for part in 0..a_count / 2 {
-                let bits = warp.words[ins[a_count + part] as usize][lane];
-                for half in 0..per_register {
-                    b[t * per_register + half + part * 4 * per_register][g] = value(bits, half);
-                }
-            }
+        match mma.sum {
+            Ty::F64 => fragments.product(
+                warp,
+                |_, bits, _| f64::from_bits(bits),
+                |a: f64, b, c| a.mul_add(b, c),
+                |bits, _| f64::from_bits(bits),
+                |sum, _| sum.to_bits(),
+            ),
+            Ty::S32 => fragments.product(
+                warp,
+                |ty, bits, at| {
+                    let byte = (bits >> (8 * at)) as u8;
+                    if ty == Ty::S8 { i64::from(byte as i8) } else { byte.into() }
+                },
+                |a, b, c| a * b + c,
+                |bits, _| i64::from(bits as u32 as i32),
+                |sum, _| match mma.saturates {
+                    true => sum.clamp(i32::MIN.into(), i32::MAX.into()) as u32 as u64,
+                    false => sum as u32 as u64,
+                },
+            ),
+            Ty::F16 => fragments.product(
+                warp,
+                element,
+                |a: f32, b, c| a.mul_add(b, c),
+                |bits, at| half_to_f32((bits >> (16 * at)) as u16),
+                |sum, at| F16.round_f64(sum.into(), Round::Nearest) << (16 * at),
+            ),
+            _ => fragments.product(
+                warp,
+                element,
+                |a: f32, b, c| a.mul_add(b, c),
+                |bits, _| f32::from_bits(bits as u32),
+                |sum, _| bits32(sum).into(),
+            ),
         }
-        let c = &ins[a_count + a_count / 2..];
-        let mut d = [[0f32; 8]; 16];
-        for lane in 0..LANES {
-            let (g, t) = (lane / 4, lane % 4);
-            for part in 0..4 {
-                let value = match half {
-                    false => f32::from_bits(warp.words[c[part] as usize][lane]),
-                    true => half_to_f32(
-                        (warp.words[c[part / 2] as usize][lane] >> (16 * (part % 2))) as u16,
-                    ),
-                };
-                d[g + part / 2 * 8][2 * t + part % 2] = value;
-            }
-        }
-        for (d, a) in d.iter_mut().zip(&a) {
-            for (a, b) in a[..k].iter().zip(&b) {
-                for (d, b) in d.iter_mut().zip(b) {
-                    *d = a.mul_add(*b, *d);
-                }
-            }
-        }
-        let at = |lane: usize, part: usize| d[lane / 4 + part / 2 * 8][2 * (lane % 4) + part % 2];
-        let to_half = |value: f32| F16.round_f64(value.into(), Round::Nearest) as u32;
-        let rows: [Words; 4] = std::array::from_fn(|part| {
-            std::array::from_fn(|lane| match half {
-                false => bits32(at(lane, part)),
-                // Two to a register: the upper two rows of results are not used.
-                true if part > 1 => 0,
-                true => to_half(at(lane, 2 * part + 1)) << 16 | to_half(at(lane, 2 * part)),
-            })
+        Ok(())
+    }
+
+    /// `movmatrix`: lane l has row l / 4, columns 2 (l % 4) and the next.
+    pub(super) fn move_matrix(
+        &mut self,
+        warp: &mut Warp,
+        i: &Instruction,
+        active: u32,
+    ) -> Result<(), Trouble> {
+        self.whole_warp(active, "movmatrix")?;
+        let a = &warp.words[i.a as usize];
+        let element = |r: usize, c: usize| a[4 * r + c / 2] >> (16 * (c % 2)) & 0xffff;
+        let row = std::array::from_fn(|lane| {
+            let (r, c) = (lane / 4, lane % 4 * 2);
+            element(c, r) | element(c + 1, r) << 16
         });
-        for (&out, row) in outs.iter().zip(rows) {
-            warp.set_words(out, active, row);
-        }
+        warp.set_words(i.d, active, row);
         Ok(())
     }
 
@@ -116,7 +117,7 @@ impl Env<'_> {
             let mut matrix = [[0u16; 8]; 8];
             for (r, row) in matrix.iter_mut().enumerate() {
                 let lane = 8 * m + r;
-                self.watch_shared(warp, at[lane], lane, 16, Touch::Read, false)?;
+                self.watch_shared(at[lane], lane, 16, Touch::READ)?;
                 let bytes = &self.shared[at[lane] as usize..][..16];
                 for (value, bytes) in row.iter_mut().zip(bytes.as_chunks::<2>().0) {
                     *value = u16::from_le_bytes(*bytes);
@@ -160,7 +161,7 @@ impl Env<'_> {
             }
             for (r, row) in matrix.iter().enumerate() {
                 let lane = 8 * m + r;
-                self.watch_shared(warp, at[lane], lane, 16, Touch::Write, false)?;
+                self.watch_shared(at[lane], lane, 16, Touch::WRITE)?;
                 for (c, value) in row.iter().enumerate() {
                     self.shared[at[lane] as usize + 2 * c..][..2]
                         .copy_from_slice(&value.to_le_bytes());
@@ -187,5 +188,81 @@ impl Env<'_> {
         self.check_shared(&at, mask, 16)?;
         self.profile_shared(&at, mask, 16);
         Ok(at)
+    }
+}
+
+/// An element of a register as a float.
+fn element(ty: Ty, bits: u64, at: usize) -> f32 {
+    match ty {
+        Ty::Bf16 => f32::from_bits(((bits as u32) >> (16 * at)) << 16),
+        Ty::F16 => half_to_f32((bits >> (16 * at)) as u16),
+        Ty::E4m3 | Ty::E5m2 => fp8::value(ty, (bits >> (8 * at)) as u8) as f32,
+        // The low 13 bits of a tf32 are ignored.
+        _ => f32::from_bits(bits as u32 & !0x1fff),
+    }
+}
+
+/// The registers of a matrix product.
+struct Fragments<'a> {
+    ins: &'a [u16],
+    outs: &'a [u16],
+    mma: Mma,
+}
+
+impl Fragments<'_> {
+    /// Multiplies; the functions tell what the elements of registers are.
+    fn product<T: Copy + Default>(
+        &self,
+        warp: &mut Warp,
+        element: impl Fn(Ty, u64, usize) -> T,
+        fma: impl Fn(T, T, T) -> T,
+        load: impl Fn(u64, usize) -> T,
+        store: impl Fn(T, usize) -> u64,
+    ) {
+        let Mma { a: ty_a, b: ty_b, sum, m, k, .. } = self.mma;
+        let (halves, k) = (m as usize / 8, k as usize);
+        let wide = sum == Ty::F64;
+        let (a_count, b_count) = self.mma.counts();
+        let per = self.mma.elements();
+        let (mut a, mut b) = ([[T::default(); DEPTH]; 16], [[T::default(); 8]; DEPTH]);
+        let mut d = [[T::default(); 8]; 16];
+        // A register of C or D holds two halves, or one of anything else.
+        let sums = if sum == Ty::F16 { 2 } else { 1 };
+        let place = |lane: usize, part: usize| (lane / 4 + part / 2 * 8, 2 * (lane % 4) + part % 2);
+        for lane in 0..LANES {
+            let (g, t) = (lane / 4, lane % 4);
+            let read = |at: usize| get(warp, self.ins[at], lane, wide);
+            for part in 0..a_count {
+                let (row, depth) = (g + part % halves * 8, part / halves * 4 * per + t * per);
+                for at in 0..per {
+                    a[row][depth + at] = element(ty_a, read(part), at);
+                }
+            }
+            for part in 0..b_count {
+                for at in 0..per {
+                    b[part * 4 * per + t * per + at][g] = element(ty_b, read(a_count + part), at);
+                }
+            }
+            for part in 0..2 * halves {
+                let (row, column) = place(lane, part);
+                d[row][column] = load(read(a_count + b_count + part / sums), part % sums);
+            }
+        }
+        for (d, a) in d.iter_mut().zip(&a) {
+            for (&a, b) in a[..k].iter().zip(&b) {
+                for (d, &b) in d.iter_mut().zip(b) {
+                    *d = fma(a, b, *d);
+                }
+            }
+        }
+        for (register, &out) in self.outs.iter().enumerate() {
+            for lane in 0..LANES {
+                let part = |at: usize| {
+                    let (row, column) = place(lane, register * sums + at);
+                    store(d[row][column], at)
+                };
+                set(warp, out, lane, (0..sums).fold(0, |bits, at| bits | part(at)), wide);
+            }
+        }
     }
 }

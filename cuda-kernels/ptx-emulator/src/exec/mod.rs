@@ -8,19 +8,22 @@ mod control;
 mod convert;
 mod env;
 mod float;
+mod fp8;
 mod global;
 mod integer;
+mod integer16;
+mod mbarrier;
 pub mod memory;
 mod mma;
 mod shared;
 mod watch;
 
-pub use self::env::{Env, Problem, Sanitizer, Step, Trouble, guarded, trouble};
+pub use self::env::{Env, Problem, Step, Trouble, guarded, trouble};
 use self::memory::Access;
 use super::error::FaultKind;
 use super::ops::{Address, Instruction, Op};
 use super::types::{Class, Space};
-use super::warp::{LANES, Warp, Way};
+use super::warp::{LANES, Warp, Way, lanes};
 use super::windows::{SHARED_BASE, WINDOW, base_of};
 
 impl Env<'_> {
@@ -32,29 +35,6 @@ impl Env<'_> {
             return Ok(Step::On);
         }
         match i.op {
-            Op::Float(op, ty, mode) => warp.float(i, op, ty, mode, active),
-            Op::Int(op, ty) => warp.integer(i, op, ty, active),
-            Op::Logic(op, class) => warp.logic(i, op, class, active),
-            Op::Int3(op, ty) => {
-                let fourth = self.kernel.lists[i.ins.range()].first().copied();
-                warp.integer3(i, op, ty, fourth, active);
-            }
-            Op::Load { space, bytes, signed, wide, address, weak } => {
-                if let (Space::Param, Address::Fixed) = (space, address)
-                    && self.load_uniform(warp, i, bytes.into(), signed, wide, active)
-                {
-                    // All lanes got the same value.
-                } else {
-                    let bytes = bytes as usize;
-                    let access = Access { space, bytes, signed, wide, address, weak };
-                    self.load(warp, i, access, active)?;
-                }
-            }
-            Op::Store { space, bytes, wide, address, weak } => {
-                let bytes = bytes as usize;
-                let access = Access { space, bytes, signed: false, wide, address, weak };
-                self.store(warp, i, access, active)?;
-            }
             Op::Branch => {
                 let goal = i.imm as u32;
                 if active == warp.way.mask {
@@ -65,13 +45,6 @@ impl Env<'_> {
                     self.part(warp, [Way { pc: goal, mask: active }, rest]);
                 }
                 return Ok(Step::On);
-            }
-            Op::SetP { compare, ty, combine, negated, ftz } => {
-                warp.set_predicate(i, (compare, ty, ftz), (combine, negated), active);
-            }
-            Op::Select(class) => warp.select(i, class, active),
-            Op::Convert { to, from, mode, integral, wide_to, wide_from } => {
-                warp.convert(i, (to, from), mode, integral, [wide_to, wide_from], active);
             }
             Op::Exit => {
                 self.copy_wait_exit(warp, active);
@@ -91,10 +64,57 @@ impl Env<'_> {
                 warp.go(&self.kernel.order, warp.way.pc + 1);
                 return Ok(Step::Barrier);
             }
-            _ => self.rare(warp, i, active)?,
+            _ => self.compute(warp, i, active)?,
         }
         warp.go(&self.kernel.order, warp.way.pc + 1);
         Ok(Step::On)
+    }
+
+    /// Runs an instruction after which the way goes on at the next one.
+    #[inline(always)]
+    pub fn compute(
+        &mut self,
+        warp: &mut Warp,
+        i: &Instruction,
+        active: u32,
+    ) -> Result<(), Trouble> {
+        match i.op {
+            Op::Float(op, ty, mode) => warp.float(i, op, ty, mode, active),
+            Op::Int(op, ty) => warp.integer(i, op, ty, active),
+            Op::Logic(op, class) => warp.logic(i, op, class, active),
+            Op::Int3(op, ty) => {
+                let fourth = self.kernel.lists[i.ins.range()].first().copied();
+                warp.integer3(i, op, ty, fourth, active);
+            }
+            Op::Load { space, bytes, signed, wide, address, semantics } => {
+                if let (Space::Param, Address::Fixed) = (space, address)
+                    && self.load_uniform(warp, i, bytes.into(), signed, wide, active)
+                {
+                    // All lanes got the same value.
+                } else {
+                    let bytes = bytes as usize;
+                    self.polls += u32::from(semantics.is_strong());
+                    let access = Access { space, bytes, signed, wide, address, semantics };
+                    if !self.load_words(warp, i, access, active) {
+                        self.load(warp, i, access, active)?;
+                    }
+                }
+            }
+            Op::Store { space, bytes, wide, address, semantics } => {
+                let bytes = bytes as usize;
+                let access = Access { space, bytes, signed: false, wide, address, semantics };
+                self.store(warp, i, access, active)?;
+            }
+            Op::SetP { compare, ty, combine, negated, ftz } => {
+                warp.set_predicate(i, (compare, ty, ftz), (combine, negated), active);
+            }
+            Op::Select(class) => warp.select(i, class, active),
+            Op::Convert { to, from, mode, integral, wide_to, wide_from } => {
+                warp.convert(i, (to, from), mode, integral, [wide_to, wide_from], active);
+            }
+            _ => self.rare(warp, i, active)?,
+        }
+        Ok(())
     }
 
     #[inline(never)]
@@ -109,6 +129,11 @@ impl Env<'_> {
             }
             Op::TestP(test, ty) => warp.test(i, test, ty, active),
             Op::ConvertPair { to, mode } => warp.convert_pair(i, to, mode, active),
+            Op::ConvertFp8 { to, from, mode } => {
+                self.convert_fp8(warp, i, (to, from), mode, active)
+            }
+            Op::PackSaturated { bits, signed } => warp.pack_saturated(i, bits, signed, active),
+            Op::Elect => self.elect(warp, i, active)?,
             Op::Pack { bits, class } => warp.pack(i, &kernel.lists, bits, class, active),
             Op::Unpack { bits, class } => {
                 warp.unpack(i, i.outs, &kernel.lists, bits, class, active)
@@ -116,12 +141,13 @@ impl Env<'_> {
             Op::Dot { ways, signed_a, signed_b, high } => {
                 warp.dot(i, ways, [signed_a, signed_b], high, active);
             }
-            Op::Atomic { op, space, ty, address } => {
-                self.atomic(warp, i, (op, ty), (space, address), active)?;
+            Op::Atomic { op, space, ty, address, semantics } => {
+                self.polls += 1;
+                self.atomic(warp, i, (op, ty), (space, address), semantics, active)?;
             }
             Op::CopyAsync { bytes, address } => self.copy_async(warp, i, bytes, address, active)?,
-            Op::CopyCommit => warp.copies.push_back(Vec::new()),
-            Op::CopyWait => self.copy_wait(warp, i.imm),
+            Op::CopyCommit => lanes(active).for_each(|lane| warp.groups[lane] += 1),
+            Op::CopyWait => self.copy_wait(warp, i.imm, active),
             Op::Shuffle(shuffle) => self.shuffle(warp, i, shuffle, active)?,
             Op::Vote(vote) => self.vote(warp, i, vote, active)?,
             Op::MatchAny(class) => self.match_any(warp, i, class, active)?,
@@ -131,8 +157,17 @@ impl Env<'_> {
             Op::WarpBarrier => {
                 let mask = warp.words[i.a as usize];
                 self.check_members(warp, active, &mask)?;
-                warp.clock += 1;
+                if let Some(sanitizer) = &mut self.sanitizer {
+                    sanitizer.clocks.meet_lanes(self.warp, active, warp.live, &mask);
+                }
             }
+            Op::Fence { wide } => {
+                if let Some(sanitizer) = &mut self.sanitizer {
+                    sanitizer.clocks.fence(self.warp, active, wide);
+                }
+            }
+            Op::MBarrier(op, address) => self.mbarrier(warp, i, op, address, active)?,
+            Op::MoveMatrix => self.move_matrix(warp, i, active)?,
             Op::Mma(mma) => self.matrix_product(warp, i, mma, active)?,
             Op::LoadMatrix { transposed, address } => {
                 self.load_matrix(warp, i, transposed, address, active)?;

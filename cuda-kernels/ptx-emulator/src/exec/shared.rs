@@ -4,8 +4,8 @@ use super::env::{Env, Trouble, trouble};
 use super::memory::{Access, get, set};
 use crate::error::FaultKind;
 use crate::ops::{Address, Instruction};
-use crate::sanitizer::Touch;
-use crate::warp::{Copy, FULL, LANES, Longs, Warp, lanes};
+use crate::sanitizer::{Kind, Sanitizer, Touch};
+use crate::warp::{Copy, LANES, Longs, Warp, lanes};
 
 impl Env<'_> {
     /// Checks that the lanes' bytes are in shared memory.
@@ -36,6 +36,45 @@ impl Env<'_> {
         Ok(())
     }
 
+    /// See [`Env::load_words`].
+    #[inline(always)]
+    pub(super) fn load_shared_words(
+        &mut self,
+        warp: &mut Warp,
+        i: &Instruction,
+        address: Address,
+        active: u32,
+    ) -> bool {
+        let registers = &self.kernel.lists[i.outs.range()];
+        let total = 4 * registers.len() as u32;
+        let mut at = [i.imm as u32; LANES];
+        match address {
+            Address::Word => {
+                for (at, base) in at.iter_mut().zip(&warp.words[i.a as usize]) {
+                    *at = at.wrapping_add(*base);
+                }
+            }
+            Address::Fixed => {}
+            Address::Long => return false,
+        }
+        let (mut most, mut bits) = (0, 0);
+        for (lane, at) in at.iter_mut().enumerate() {
+            // Lanes that are off read the first word.
+            *at &= 0u32.wrapping_sub(active >> lane & 1);
+            most = most.max(*at);
+            bits |= *at;
+        }
+        let (words, _) = self.shared.as_chunks::<4>();
+        if u64::from(most) + u64::from(total) > 4 * words.len() as u64 || bits & (total - 1) != 0 {
+            return false;
+        }
+        for (k, &register) in registers.iter().enumerate() {
+            let row = at.map(|at| u32::from_le_bytes(words[at as usize / 4 + k]));
+            warp.set_words(register, active, row);
+        }
+        true
+    }
+
     pub(super) fn load_shared(
         &mut self,
         warp: &mut Warp,
@@ -49,33 +88,16 @@ impl Env<'_> {
         let total = access.bytes * registers.len();
         self.check_shared(at, active, total as u64)?;
         if self.watches_shared() {
-            let touch = if access.weak { Touch::Read } else { Touch::AtomicRead };
-            for lane in lanes(active) {
-                self.watch_shared(warp, at[lane], lane, total, touch, false)?;
+            let touch = self.load_touch(access.semantics);
+            for (first, count) in self.used(registers.len()) {
+                for lane in lanes(active) {
+                    let at = at[lane] + (first * access.bytes) as u64;
+                    self.watch_shared(at, lane, count * access.bytes, touch)?;
+                }
             }
             self.profile_shared(at, active, total);
         }
         let shared = &self.shared[..];
-        if access.bytes == 4 && !access.wide {
-            for (k, &register) in registers.iter().enumerate() {
-                let row = &mut warp.words[register as usize];
-                let read = |at: u64| {
-                    let at = at as usize + 4 * k;
-                    let bytes = shared[at..at + 4].try_into();
-                    u32::from_le_bytes(bytes.unwrap_or_default())
-                };
-                if active == FULL {
-                    for (row, &at) in row.iter_mut().zip(at) {
-                        *row = read(at);
-                    }
-                } else {
-                    for lane in lanes(active) {
-                        row[lane] = read(at[lane]);
-                    }
-                }
-            }
-            return Ok(());
-        }
         for (k, &register) in registers.iter().enumerate() {
             for lane in lanes(active) {
                 let value = access.value(&shared[at[lane] as usize + k * access.bytes..]);
@@ -120,9 +142,9 @@ impl Env<'_> {
                     .copy_from_slice(&value.to_le_bytes()[..access.bytes]);
             }
             if watches {
-                let touch = if access.weak { Touch::Write } else { Touch::AtomicWrite };
                 let same = self.shared[start..start + total] == data[..total];
-                self.watch_shared(warp, at[lane], lane, total, touch, same)?;
+                let touch = self.store_touch(access.semantics, lane, same);
+                self.watch_shared(at[lane], lane, total, touch)?;
             }
             self.shared[start..start + total].copy_from_slice(&data[..total]);
         }
@@ -152,7 +174,8 @@ impl Env<'_> {
         let places = self.each_global(&from, reads, total)?;
         if self.watches() && reads != 0 {
             self.profile_global(&from, reads, total);
-            self.watch_global(warp, &from, &places, reads, total, Touch::Read)?;
+            let touch = Touch { kind: Kind::Copy, ..Touch::READ };
+            self.watch_global(&from, &places, reads, total, touch)?;
         }
         for lane in lanes(active) {
             let mut data = [0; 16];
@@ -164,33 +187,51 @@ impl Env<'_> {
                     *byte = allocation.load(places[lane].1 + at as u64, 1) as u8;
                 }
             }
-            if self.watches_shared() {
-                self.touch_shared(warp, to[lane], lane, bytes.into(), Touch::Write, false)?;
-            }
-            let copy = Copy { to: to[lane] as u32, data, bytes, lane: lane as u8 };
-            if let Some(group) = warp.copies.back_mut() {
-                group.push(copy);
-            }
+            let touch = Touch { kind: Kind::Copy, ..Touch::WRITE };
+            self.touch_shared(to[lane], lane, bytes.into(), touch)?;
+            warp.copies.push(Copy {
+                to: to[lane] as u32,
+                from: from[lane],
+                data,
+                bytes,
+                read: if reads >> lane & 1 == 1 { bytes } else { 0 },
+                lane: lane as u8,
+                group: warp.groups[lane],
+            });
         }
         Ok(())
     }
 
-    /// Completes copies until at most `groups` groups are pending; all for a negative number.
-    pub fn copy_wait(&mut self, warp: &mut Warp, groups: i32) {
-        // The last group is open: it counts only when waiting for all copies.
-        let keep = if groups < 0 { 0 } else { groups as usize + 1 };
-        while warp.copies.len() > keep {
-            for copy in warp.copies.pop_front().into_iter().flatten() {
-                let bytes = copy.bytes as usize;
-                let range = copy.to as usize..copy.to as usize + bytes;
-                self.shared[range.clone()].copy_from_slice(&copy.data[..bytes]);
-                if let Some(sanitizer) = &mut self.sanitizer {
-                    sanitizer.written[range].fill(true);
-                }
-            }
+    /// Completes the lanes' copies until at most `groups` of their groups are pending; all for a
+    /// negative number.
+    pub fn copy_wait(&mut self, warp: &mut Warp, groups: i32, active: u32) {
+        // All copies: those of the open group, too, which ends with it.
+        if groups < 0 {
+            lanes(active).for_each(|lane| warp.groups[lane] += 1);
         }
-        if warp.copies.is_empty() {
-            warp.copies.push_back(Vec::new());
+        let keep = groups.max(0) as u32;
+        let open = warp.groups;
+        let ended = |copy: &mut Copy| {
+            let lane = copy.lane as usize;
+            active >> lane & 1 == 1 && copy.group + keep < open[lane]
+        };
+        for copy in warp.copies.extract_if(.., ended) {
+            self.land(&copy);
+        }
+    }
+
+    /// A copy is complete.
+    fn land(&mut self, copy: &Copy) {
+        let bytes = copy.bytes as usize;
+        let range = copy.to as usize..copy.to as usize + bytes;
+        self.shared[range.clone()].copy_from_slice(&copy.data[..bytes]);
+        let actor = self.actor(copy.lane.into());
+        let Some(sanitizer) = &mut self.sanitizer else { return };
+        sanitizer.written[range].fill(true);
+        let Sanitizer { shared, global, clocks, .. } = &mut **sanitizer;
+        shared.land(clocks, &actor, copy.to.into(), bytes);
+        if let Some(global) = global.as_mut().filter(|_| copy.read > 0) {
+            global.land(clocks, &actor, copy.from, copy.read.into());
         }
     }
 }

@@ -1,9 +1,23 @@
 //! Reports memory accesses to the sanitizer and the profiler.
 
-use super::env::{Env, Sanitizer, Trouble, trouble};
-use crate::error::FaultKind;
-use crate::sanitizer::{Actor, Conflict, Touch};
+use super::env::{Env, Trouble, trouble};
+use crate::error::{FaultKind, Place};
+use crate::ops::{MemoryOrder, Semantics};
+use crate::sanitizer::{Actor, Conflict, Kind, Touch};
 use crate::warp::{LANES, Longs, Warp, lanes};
+
+/// How an atomic touches memory.
+pub(super) fn atomic_touch(semantics: Semantics) -> Touch {
+    let Semantics { order, in_block } = semantics;
+    let both = order == MemoryOrder::AcquireRelease;
+    Touch {
+        writes: true,
+        kind: if in_block { Kind::StrongInBlock } else { Kind::Strong },
+        acquires: both || order == MemoryOrder::Acquire,
+        releases: both || order == MemoryOrder::Release,
+        ..Touch::READ
+    }
+}
 
 impl Env<'_> {
     /// Must global accesses be reported?
@@ -30,20 +44,54 @@ impl Env<'_> {
         }
     }
 
-    fn actor(&self, warp: &Warp, lane: usize) -> Actor {
-        Actor {
-            block: self.block,
-            warp: self.warp,
-            lane: lane as u16,
-            pc: self.pc,
-            clock: warp.clock,
-        }
+    /// The thread that makes an access.
+    pub(super) fn actor(&self, lane: usize) -> Actor {
+        Actor { block: self.block, warp: self.warp, lane: lane as u16, pc: self.pc }
+    }
+
+    /// How a load touches memory.
+    pub(super) fn load_touch(&self, semantics: Semantics) -> Touch {
+        let Semantics { order, in_block } = semantics;
+        let kind = match order {
+            MemoryOrder::Weak if self.kernel.hints[self.pc as usize].checked => Kind::Strong,
+            MemoryOrder::Weak => Kind::Weak,
+            MemoryOrder::ReadOnly => Kind::ReadOnly,
+            _ if in_block => Kind::StrongInBlock,
+            _ if self.kernel.hints[self.pc as usize].polls => Kind::Poll,
+            _ => Kind::Strong,
+        };
+        Touch { kind, acquires: order == MemoryOrder::Acquire, ..Touch::READ }
+    }
+
+    /// How a store touches memory; `same`: the bytes have its value already.
+    pub(super) fn store_touch(&self, semantics: Semantics, lane: usize, same: bool) -> Touch {
+        let Semantics { order, in_block } = semantics;
+        let constant = self.kernel.hints[self.pc as usize].constant;
+        let fenced =
+            || self.sanitizer.as_ref().is_some_and(|s| s.clocks.has_fenced(self.warp, lane));
+        let kind = match order {
+            MemoryOrder::Weak if constant => Kind::Constant,
+            MemoryOrder::Weak => Kind::Weak,
+            MemoryOrder::Volatile if !constant && !fenced() => Kind::Volatile,
+            _ if in_block => Kind::StrongInBlock,
+            _ => Kind::Strong,
+        };
+        Touch { kind, releases: order == MemoryOrder::Release, same, ..Touch::WRITE }
+    }
+
+    /// The elements of a load that somebody uses: runs of them, first and count.
+    pub(super) fn used(&self, elements: usize) -> impl Iterator<Item = (usize, usize)> + use<> {
+        let unused = self.kernel.hints[self.pc as usize].unused;
+        let is_used = move |k: usize| k < elements && unused >> k & 1 == 0;
+        let starts = move |k: usize| is_used(k) && (k == 0 || !is_used(k - 1));
+        (0..elements)
+            .filter(move |&k| starts(k))
+            .map(move |first| (first, (first..).take_while(|&k| is_used(k)).count()))
     }
 
     /// Reports a warp's global access to the sanitizer.
     pub(super) fn watch_global(
         &mut self,
-        warp: &Warp,
         at: &Longs,
         places: &[(usize, u64); LANES],
         active: u32,
@@ -51,27 +99,24 @@ impl Env<'_> {
         touch: Touch,
     ) -> Result<(), Trouble> {
         for lane in lanes(active) {
-            self.watch_lane(warp, at[lane], places[lane], lane, bytes, touch, false)?;
+            self.watch_lane(at[lane], places[lane], lane, bytes, touch)?;
         }
         Ok(())
     }
 
-    #[allow(clippy::too_many_arguments)]
+    /// Reports a thread's global access to the sanitizer.
     pub(super) fn watch_lane(
         &mut self,
-        warp: &Warp,
         at: u64,
         (index, offset): (usize, u64),
         lane: usize,
         bytes: u64,
         touch: Touch,
-        same: bool,
     ) -> Result<(), Trouble> {
-        let actor = self.actor(warp, lane);
         if let Some(allocation) = self.memory.allocation(index)
             && allocation.is_watched()
         {
-            let checks = touch.reads() && self.sanitizer.is_some();
+            let checks = touch.reads && self.sanitizer.is_some();
             if checks && !allocation.is_written(offset, bytes as usize) {
                 let detail = format!(
                     "{bytes} bytes at {at:#x} of global memory, byte {offset} of an allocation of \
@@ -80,93 +125,164 @@ impl Env<'_> {
                 );
                 return Err(trouble(FaultKind::UninitialisedGlobal, lane, detail));
             }
-            if touch.writes() {
+            if touch.writes {
                 allocation.mark(offset, bytes as usize);
             }
         }
-        let Some(sanitizer) = &mut self.sanitizer else { return Ok(()) };
-        let Sanitizer { global, clocks, .. } = &mut **sanitizer;
-        global.touch(clocks, actor, at, bytes as usize, touch, same).map_err(|conflict| {
-            let kind = match conflict.block == actor.block {
-                true => FaultKind::Race,
-                false => FaultKind::RaceBetweenBlocks,
-            };
-            self.race(kind, "global", at, bytes, touch, lane, conflict)
-        })
+        self.touch(true, at, lane, bytes as usize, touch)
     }
 
     /// Reports a thread's shared access, effective now, to the sanitizer.
     pub(super) fn watch_shared(
         &mut self,
-        warp: &Warp,
         at: u64,
         lane: usize,
         bytes: usize,
         touch: Touch,
-        same: bool,
     ) -> Result<(), Trouble> {
+        // A copy on its way is the better explanation of bytes that are not there.
+        self.touch_shared(at, lane, bytes, touch)?;
         let Some(sanitizer) = &mut self.sanitizer else { return Ok(()) };
         let range = at as usize..at as usize + bytes;
-        if touch.reads() && !sanitizer.written[range.clone()].iter().all(|&written| written) {
+        if touch.reads && !sanitizer.written[range.clone()].iter().all(|&written| written) {
             let detail = format!(
                 "{bytes} bytes at byte {at} were not written by this block, or not yet: a barrier may be missing"
             );
             return Err(trouble(FaultKind::UninitialisedShared, lane, detail));
         }
-        if touch.writes() {
+        if touch.writes {
             sanitizer.written[range].fill(true);
         }
-        self.touch_shared(warp, at, lane, bytes, touch, same)
+        Ok(())
     }
 
-    /// The race check alone.
+    /// The race check of a shared access alone.
     pub(super) fn touch_shared(
         &mut self,
-        warp: &Warp,
         at: u64,
         lane: usize,
         bytes: usize,
         touch: Touch,
-        same: bool,
     ) -> Result<(), Trouble> {
-        let actor = self.actor(warp, lane);
-        let Some(sanitizer) = &mut self.sanitizer else { return Ok(()) };
-        let Sanitizer { shared, clocks, .. } = &mut **sanitizer;
-        shared.touch(clocks, actor, at, bytes, touch, same).map_err(|conflict| {
-            self.race(FaultKind::Race, "shared", at, bytes as u64, touch, lane, conflict)
-        })
+        self.touch(false, at, lane, bytes, touch)
     }
 
-    #[allow(clippy::too_many_arguments)]
+    fn touch(
+        &mut self,
+        global: bool,
+        at: u64,
+        lane: usize,
+        bytes: usize,
+        touch: Touch,
+    ) -> Result<(), Trouble> {
+        let actor = self.actor(lane);
+        let Some(sanitizer) = &mut self.sanitizer else { return Ok(()) };
+        sanitizer
+            .touch(global, &actor, at, bytes, touch)
+            .map_err(|conflict| self.race(global, at, bytes, touch, lane, conflict))
+    }
+
+    /// Reports a thread's access to its local memory, `count` elements, to the sanitizer.
+    pub(super) fn watch_local(
+        &self,
+        warp: &mut Warp,
+        at: u64,
+        lane: usize,
+        bytes: usize,
+        count: usize,
+        writes: bool,
+    ) -> Result<(), Trouble> {
+        if self.sanitizer.is_none() {
+            return Ok(());
+        }
+        let kernel = self.kernel;
+        let (first, last) = (at as u32, at as u32 + (bytes * count) as u32);
+        let inside = |&(start, end): &(u32, u32)| start <= first && last <= end;
+        let hint = kernel.hints[self.pc as usize];
+        if !kernel.locals.iter().any(inside) || !hint.object.iter().all(inside) {
+            let whole = hint
+                .object
+                .or_else(|| kernel.locals.iter().copied().rfind(|&(start, _)| start <= first));
+            let (start, end) = whole.unwrap_or_default();
+            let detail = format!(
+                "{} bytes at byte {} of a local variable of {} bytes",
+                bytes * count,
+                i64::from(first) - i64::from(start),
+                end - start
+            );
+            return Err(trouble(FaultKind::OutOfBounds, lane, detail));
+        }
+        let start = lane * kernel.local_bytes + at as usize;
+        if writes {
+            warp.local_written[start..start + bytes * count].fill(true);
+            return Ok(());
+        }
+        for (k, count) in self.used(count) {
+            let part = &warp.local_written[start + k * bytes..][..count * bytes];
+            if !part.iter().all(|&written| written) {
+                let detail = format!(
+                    "{} bytes at byte {} of local memory were never written",
+                    count * bytes,
+                    at as usize + k * bytes
+                );
+                return Err(trouble(FaultKind::UninitialisedLocal, lane, detail));
+            }
+        }
+        Ok(())
+    }
+
+    /// An instruction's place in words: the PTX's line and the source's.
+    pub fn show_place(&self, pc: u32) -> String {
+        let Place { line, file, source_line } = self.kernel.places[pc as usize];
+        let source = match source_line {
+            0 => String::new(),
+            line => format!(" ({}:{line})", self.module.source(file)),
+        };
+        format!("{}:{line}{source}", self.module.name())
+    }
+
     fn race(
         &self,
-        kind: FaultKind,
-        space: &str,
+        global: bool,
         at: u64,
-        bytes: u64,
+        bytes: usize,
         touch: Touch,
         lane: usize,
         conflict: Conflict,
     ) -> Trouble {
-        let verb = match touch {
-            Touch::Read | Touch::AtomicRead => "reads",
-            Touch::Write | Touch::AtomicWrite => "writes",
-            Touch::Atomic => "changes",
+        let kind = match conflict.block == self.block {
+            true => FaultKind::Race,
+            false => FaultKind::RaceBetweenBlocks,
         };
-        let other = if conflict.wrote { "wrote" } else { "read" };
-        let place = self.kernel.places[conflict.pc as usize];
+        let verb = match (touch.reads, touch.writes) {
+            (true, true) => "changes",
+            (false, true) => "writes",
+            _ => "reads",
+        };
+        let space = if global { "global" } else { "shared" };
         let whose = match kind {
             FaultKind::RaceBetweenBlocks => format!("block {} (in order), ", conflict.block),
             _ => String::new(),
         };
-        let source = match place.source_line {
-            0 => String::new(),
-            line => format!(" (source line {line})"),
+        let other = match (conflict.kind, conflict.wrote) {
+            (Kind::Copy, true) => "is still copying to",
+            (Kind::Copy, false) => "is still copying from",
+            (Kind::ReadOnly, _) => "reads through the read-only cache",
+            (_, true) => "wrote",
+            (_, false) => "read",
+        };
+        let end = match (conflict.kind, touch.kind) {
+            (Kind::Copy, _) => "cp.async was not waited for",
+            (Kind::ReadOnly, _) | (_, Kind::ReadOnly) => {
+                "ld.global.nc may not read what the kernel writes"
+            }
+            _ => "with no barrier between",
         };
         let detail = format!(
             "{verb} {bytes} bytes at {at:#x} of {space} memory that {whose}thread {} {other} at \
-             line {}{source} with no barrier between",
-            conflict.who, place.line
+             {}, {end}",
+            conflict.thread,
+            self.show_place(conflict.pc)
         );
         trouble(kind, lane, detail)
     }

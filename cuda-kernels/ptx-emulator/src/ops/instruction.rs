@@ -97,6 +97,12 @@ pub enum Op {
     Convert { to: Ty, from: Ty, mode: Mode, integral: bool, wide_to: bool, wide_from: bool },
     /// `d = {convert(a), convert(b)}`: two f32 to a pair of halves, a in the upper half.
     ConvertPair { to: Ty, mode: Mode },
+    /// Two floats of 8 bits, to or from.
+    ConvertFp8 { to: Ty, from: Ty, mode: Mode },
+    /// `d = {c, saturated a, saturated b}`, of `bits` each for a and b.
+    PackSaturated { bits: u8, signed: bool },
+    /// `d = lowest lane`, `e` where that is this one, among the lanes of `b`.
+    Elect,
     /// Parts `ins` of the given bits to one register of class.
     Pack { bits: u8, class: Class },
     /// One register of class to parts `outs` (NONE: dropped).
@@ -104,11 +110,18 @@ pub enum Op {
     /// dot products of bytes (`ways` 4) or of 16-bit halves with bytes (2).
     Dot { ways: u8, signed_a: bool, signed_b: bool, high: bool },
     /// `outs = [a + imm]`.
-    Load { space: Space, bytes: u8, signed: bool, wide: bool, address: Address, weak: bool },
+    Load {
+        space: Space,
+        bytes: u8,
+        signed: bool,
+        wide: bool,
+        address: Address,
+        semantics: Semantics,
+    },
     /// `[a + imm] = ins`.
-    Store { space: Space, bytes: u8, wide: bool, address: Address, weak: bool },
+    Store { space: Space, bytes: u8, wide: bool, address: Address, semantics: Semantics },
     /// `d = [a + imm]; [a + imm] = op(d, b, c)`.
-    Atomic { op: Atomic, space: Space, ty: Ty, address: Address },
+    Atomic { op: Atomic, space: Space, ty: Ty, address: Address, semantics: Semantics },
     /// Global to shared: `[a + imm] = [b + ins[0]]`, `c` bytes of `bytes`, the rest zeros.
     CopyAsync { bytes: u8, address: Address },
     /// Ends a group of asynchronous copies.
@@ -133,8 +146,12 @@ pub enum Op {
     BarrierReduce { reduce: Reduce, negated: bool },
     /// Warp barrier of the lanes in `a`.
     WarpBarrier,
-    /// Orders memory, no effect here.
-    Fence,
+    /// Orders memory for the block, or (`wide`) for the device.
+    Fence { wide: bool },
+    /// A barrier in shared memory, at `a`.
+    MBarrier(MBarrier, Address),
+    /// `d =` the 8x8 matrix of 16-bit elements in `a`, transposed.
+    MoveMatrix,
     /// Matrix product of fragments.
     Mma(Mma),
     /// 8x8 matrices of 16-bit elements from shared memory.

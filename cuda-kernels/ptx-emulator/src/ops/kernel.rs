@@ -1,6 +1,6 @@
 //! A kernel ready to run.
 
-use super::instruction::{Instruction, R};
+use super::instruction::{Instruction, NONE, R};
 use crate::error::Place;
 use crate::types::{Class, Ty};
 
@@ -10,6 +10,8 @@ use crate::types::{Class, Ty};
 pub enum Preset {
     Word(u32),
     Long(u64),
+    /// Where a compiler has put all local variables of a function.
+    Depot(u64),
     Tid(u8),
     Ntid(u8),
     Ctaid(u8),
@@ -31,7 +33,7 @@ pub enum Preset {
     False,
 }
 
-/// The order in which lanes that parted run: those at the lowest number.
+/// The order in which lanes that parted run: those at the lowest number come first.
 #[derive(Debug, Default)]
 pub struct Order {
     /// The number of each instruction.
@@ -58,6 +60,21 @@ impl Order {
     }
 }
 
+/// What the code as a whole says about one instruction.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Hint {
+    /// Does it store what is the same for all threads of a launch?
+    pub constant: bool,
+    /// Does it load what a compare-and-swap at the same address will check?
+    pub checked: bool,
+    /// Does it load what ends a loop around it?
+    pub polls: bool,
+    /// Elements of its vector that nobody uses, a bit each.
+    pub unused: u8,
+    /// The bytes of local memory that its address must stay in, where that is known.
+    pub object: Option<(u32, u32)>,
+}
+
 /// A kernel ready to run.
 #[derive(Debug)]
 pub struct Kernel {
@@ -67,10 +84,15 @@ pub struct Kernel {
     pub code: Vec<Instruction>,
     /// Where each instruction came from.
     pub places: Vec<Place>,
+    /// What the sanitizer knows of each instruction.
+    pub hints: Vec<Hint>,
     /// Longer operand lists.
     pub lists: Vec<R>,
     /// Targets of `brx.idx`: each `imm` names a list here.
     pub tables: Vec<Vec<u32>>,
+    /// How many instructions from each on run one after the other, whatever happens: without guards,
+    /// jumps or meetings of lanes.
+    pub straight: Vec<u32>,
     /// Which of the lanes that parted run first.
     pub order: Order,
     /// Can a thread that stands here still come to a barrier or another collective?
@@ -89,6 +111,8 @@ pub struct Kernel {
     pub dynamic_shared: usize,
     /// Bytes of local memory of a thread.
     pub local_bytes: usize,
+    /// Where each of its variables begins and ends.
+    pub locals: Vec<(u32, u32)>,
     /// Smallest shared access in bytes: the granularity of the race check.
     pub shared_grain: usize,
     /// The same for global memory.
@@ -97,6 +121,29 @@ pub struct Kernel {
     pub ordered: bool,
     /// Maximum threads per block.
     pub max_threads: Option<u64>,
+    /// Most registers of a thread (`.maxnreg`), where that is stated: then it has as many.
+    pub registers: Option<u32>,
     /// The only block shape allowed.
     pub required_threads: Option<[u32; 3]>,
+}
+
+impl Kernel {
+    /// The registers that an instruction reads.
+    pub fn reads<'a>(&'a self, i: &'a Instruction) -> impl Iterator<Item = R> + 'a {
+        // A guarded write keeps the old value in the other lanes, so it also reads.
+        let kept = (i.guard != NONE).then(|| self.writes(i)).into_iter().flatten();
+        [i.guard].into_iter().chain(self.operands(i)).chain(kept).filter(|&r| r != NONE)
+    }
+
+    /// Those whose values it uses.
+    pub fn operands<'a>(&'a self, i: &'a Instruction) -> impl Iterator<Item = R> + 'a {
+        let ins = self.lists[i.ins.range()].iter().copied();
+        [i.a, i.b, i.c].into_iter().chain(ins).filter(|&r| r != NONE)
+    }
+
+    /// The registers that an instruction writes.
+    pub fn writes<'a>(&'a self, i: &'a Instruction) -> impl Iterator<Item = R> + 'a {
+        let outs = self.lists[i.outs.range()].iter().copied();
+        [i.d, i.e].into_iter().chain(outs).filter(|&r| r != NONE)
+    }
 }

@@ -55,6 +55,8 @@ pub enum Int {
     Bfind,
     BfindShift,
     Cnot,
+    MinRelu,
+    MaxRelu,
 }
 
 /// Integer operations of three or four operands.
@@ -67,6 +69,7 @@ pub enum Int3 {
     MadWide,
     Mad24Lo,
     Mad24Hi,
+    Mad24HiSat,
     Sad,
     Bfe,
     Bfi,
@@ -128,6 +131,8 @@ pub enum Float {
     MaxNan,
     MinXor,
     MaxXor,
+    MinNanXor,
+    MaxNanXor,
     Neg,
     Abs,
     CopySign,
@@ -144,11 +149,14 @@ pub struct Mode {
     pub sat: bool,
     /// Clamp below at 0, NaN stays (`.relu`)?
     pub relu: bool,
+    /// The largest finite number instead of infinity (`.satfinite`)?
+    pub finite: bool,
 }
 
 impl Mode {
     /// To nearest, without modifiers.
-    pub const PLAIN: Mode = Mode { round: Round::Nearest, ftz: false, sat: false, relu: false };
+    pub const PLAIN: Mode =
+        Mode { round: Round::Nearest, ftz: false, sat: false, relu: false, finite: false };
 }
 
 /// Comparisons.
@@ -179,6 +187,36 @@ pub enum Combine {
     And,
     Or,
     Xor,
+}
+
+/// How an access orders memory: `.weak`, `.relaxed` and so on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum MemoryOrder {
+    Weak,
+    /// Through the read-only cache (`.nc`).
+    ReadOnly,
+    Volatile,
+    Relaxed,
+    Acquire,
+    Release,
+    AcquireRelease,
+}
+
+/// The memory semantics of an access.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Semantics {
+    /// Its order.
+    pub order: MemoryOrder,
+    /// Is its scope only the block (`.cta`)?
+    pub in_block: bool,
+}
+
+impl Semantics {
+    /// May it meet other accesses without a race, as far as its scope reaches?
+    pub fn is_strong(self) -> bool {
+        !matches!(self.order, MemoryOrder::Weak | MemoryOrder::ReadOnly)
+    }
 }
 
 /// The operation of an atomic.
@@ -230,15 +268,47 @@ pub enum Reduce {
     Popc,
 }
 
-/// The element type and depth of a matrix product `m16n8kK`.
+/// The element types and the shape `mMn8kK` of a matrix product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mma {
-    /// Type of A and B: bf16, f16 or tf32.
-    pub ty: Ty,
+    /// Type of A.
+    pub a: Ty,
+    /// Type of B.
+    pub b: Ty,
+    /// Type of C and D.
+    pub sum: Ty,
+    /// Rows M, 8 or 16.
+    pub m: u8,
     /// Depth K.
     pub k: u8,
-    /// Is the accumulator f16 instead of f32?
-    pub half: bool,
+    /// Do integer sums saturate?
+    pub saturates: bool,
+}
+
+impl Mma {
+    /// Elements of A and B in a register.
+    pub fn elements(&self) -> usize {
+        match self.a {
+            Ty::F64 | Ty::Tf32 => 1,
+            ty => 4 / ty.bytes(),
+        }
+    }
+
+    /// Multiplications and additions.
+    pub fn operations(&self) -> u64 {
+        2 * 8 * u64::from(self.m) * u64::from(self.k)
+    }
+
+    /// Registers of A and of B.
+    pub fn counts(&self) -> (usize, usize) {
+        let registers = |rows: u8| rows as usize * self.k as usize / 32 / self.elements();
+        (registers(self.m), registers(8))
+    }
+
+    /// Registers of C and of D.
+    pub fn sums(&self) -> usize {
+        self.m as usize / if self.sum == Ty::F16 { 8 } else { 4 }
+    }
 }
 
 /// The test of `testp`.
@@ -251,6 +321,25 @@ pub enum Test {
     NotANumber,
     Normal,
     Subnormal,
+}
+
+/// What an instruction does to a barrier in shared memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MBarrier {
+    /// Phases of `b` arrivals.
+    Init,
+    /// The memory is free again.
+    Invalidate,
+    /// `b` arrivals (`expects`: one, and `b` more bytes); `drops`: missing in later phases.
+    Arrive { drops: bool, expects: bool },
+    /// `b` more bytes are to come, or have come.
+    Transfer { adds: bool },
+    /// Has the phase of state or parity `b` ended?
+    TestWait { parity: bool },
+    /// How many arrivals a state waits for.
+    PendingCount,
+    /// Arrives (`counts`) once the thread's asynchronous copies are complete.
+    CopyArrive { counts: bool },
 }
 
 /// Address form.

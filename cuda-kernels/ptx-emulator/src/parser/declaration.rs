@@ -47,6 +47,8 @@ impl Parser<'_, '_> {
                 ".v2" => lanes = 2,
                 ".v4" => lanes = 4,
                 ".ptr" | ".global" | ".const" | ".shared" | ".local" => {}
+                // Handles: an instruction that uses one is refused.
+                ".texref" | ".samplerref" | ".surfref" => return Ok((Ty::B64, 8, 1)),
                 _ => match word.strip_prefix('.').and_then(Ty::from_name) {
                     Some(ty) if ty != Ty::Pred => {
                         // `.param .u64 .ptr .global .align 4 name`: attributes after the type.

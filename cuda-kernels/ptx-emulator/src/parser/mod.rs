@@ -119,6 +119,7 @@ impl<'a> Parser<'a, '_> {
             body: None,
             line,
             max_threads: None,
+            registers_each: None,
             required_threads: None,
         };
         loop {
@@ -143,10 +144,19 @@ impl<'a> Parser<'a, '_> {
                         shape.iter().fold(1u64, |all, &side| all.saturating_mul(side.into()));
                     function.max_threads = Some(product);
                 }
-                Kind::Word(".minnctapersm" | ".maxnreg") => {
+                Kind::Word(".maxnreg") => {
+                    function.registers_each = u32::try_from(self.int()?).ok();
+                }
+                Kind::Word(".minnctapersm" | ".maxnctapersm" | ".maxclusterrank") => {
                     self.int()?;
                 }
-                Kind::Word(".noreturn") => {}
+                Kind::Word(".reqnctapercluster") => {
+                    self.int()?;
+                    while self.take(b',') {
+                        self.int()?;
+                    }
+                }
+                Kind::Word(".noreturn" | ".explicitcluster" | ".blocksareclusters") => {}
                 Kind::Word(".pragma") => {
                     self.next()?;
                     self.expect(b';')?;

@@ -25,6 +25,29 @@ impl<'a> Parser<'a, '_> {
             }
         }
         let opcode = self.word()?.to_owned();
+        let start = self.at;
+        let operands = match self.operands(scopes, function) {
+            Ok(operands) => operands,
+            // The decoder refuses it if the kernel is wanted; the others may be fine.
+            Err(error) if error.line == self.tokens[start - 1].line => {
+                self.at = start;
+                while !self.take(b';') {
+                    if matches!(self.next()?, Kind::Sign(b'}')) && self.peek().is_none() {
+                        return Err(error);
+                    }
+                }
+                vec![Operand::Unknown(error.message)]
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(StatementKind::Instruction { guard, opcode, operands })
+    }
+
+    fn operands(
+        &mut self,
+        scopes: &mut [Scope<'a>],
+        function: &mut Function,
+    ) -> Result<Vec<Operand>> {
         let mut operands = Vec::new();
         if !self.take(b';') {
             loop {
@@ -35,7 +58,7 @@ impl<'a> Parser<'a, '_> {
                 self.expect(b',')?;
             }
         }
-        Ok(StatementKind::Instruction { guard, opcode, operands })
+        Ok(operands)
     }
 
     fn operand(

@@ -245,5 +245,8 @@ st.global.u32 [%o+8], %z;
 ret;
 }
 ";
-    assert_eq!(kernel(text, 2, &[1, 2, 3, 4, 6, 7, 8, 9], 6, true).unwrap(), [5, 2, 0, 5, 7, 0]);
+    let input = [1, 2, 3, 4, 6, 7, 8, 9];
+    assert_eq!(kernel(text, 2, &input, 6, false).unwrap(), [5, 2, 0, 5, 7, 0]);
+    let fault = kernel(text, 2, &input, 6, true).unwrap_err();
+    assert!(fault.contains("thread 0 is still copying to"), "{fault}");
 }

@@ -1,5 +1,9 @@
 //! `carp ptx`: one kernel on the emulator, run, checked, profiled or traced.
 
+mod argument;
+mod array;
+mod roofline;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -11,13 +15,17 @@ use clap::{Args, Subcommand};
 use cuda_kernels::drivers::emulator::parsed;
 use cuda_kernels::modules;
 use cuda_kernels::tour::{self, Visit};
-use ptx_emulator::{Count, Launch, Memory, Module, Options, Param, Report, SECTOR, Tracer, launch};
-use tensor::random::{Purpose, Stream};
+use ptx_emulator::{
+    Architecture, Count, Launch, Memory, Module, Options, Report, SECTOR, Tracer, launch,
+};
+
+use self::argument::{parameter, show};
+use self::array::Array;
+use self::roofline::Bounds;
+use crate::config_args::ConfigArgs;
 
 /// Source lines that a profile lists.
 const HOT_LINES: usize = 12;
-/// Values of a buffer that `run` prints.
-const SHOWN: usize = 8;
 
 #[derive(Subcommand)]
 pub enum PtxCommand {
@@ -29,6 +37,17 @@ pub enum PtxCommand {
     Profile(PtxArgs),
     /// Print what a warp does, instruction by instruction.
     Trace(TraceArgs),
+    /// Bound the time of a kernel, or of a training step, from below: exact counts against the
+    /// published limits of three cards.
+    Roofline(Box<RooflineArgs>),
+}
+
+#[derive(Args)]
+pub struct RooflineArgs {
+    /// One of carp's kernels; without one, a whole training step.
+    kernel: Option<String>,
+    #[command(flatten)]
+    step: ConfigArgs,
 }
 
 #[derive(Args)]
@@ -45,10 +64,21 @@ pub struct PtxArgs {
     /// Bytes of dynamic shared memory.
     #[arg(long, value_name = "BYTES", default_value_t = 0)]
     shared: u32,
-    /// Kernel argument, repeatable, in order: 7, 0.5, or a buffer such as f32:1000 (random),
-    /// u32:1000 (0, 1, 2, ...) or zeros:1000.
+    /// Kernel argument, repeatable, in order: 7, 0.5, or a buffer such as f32:1000 (random; f64,
+    /// f16 and bf16 likewise), u32:1000 (0, 1, 2, ...; likewise u8 to i64), zeros:1000, zeros:i32:1000,
+    /// empty:f32:1000 (nothing was written to it), FILE.npy or FILE.safetensors:TENSOR.
     #[arg(long = "arg", value_name = "VALUE")]
     params: Vec<String>,
+    /// Write a buffer afterwards, repeatable: 1=FILE.npy, or 1=FILE.safetensors (as tensor p1), for
+    /// the second argument, with the type and shape that it came with.
+    #[arg(long, value_name = "N=FILE", value_parser = save)]
+    save: Vec<(usize, PathBuf)>,
+    /// The card whose limits the launch must keep: sm_80, sm_86, sm_90, sm_120 and so on.
+    #[arg(long, value_name = "SM", default_value = Architecture::LEAST.name, value_parser = architecture)]
+    arch: Architecture,
+    /// Launch as a host does that has not asked for more shared memory than 48 KiB.
+    #[arg(long)]
+    without_opt_in: bool,
     /// Maximum instructions per thread.
     #[arg(long, value_name = "N", default_value_t = Options::default().budget)]
     budget: u64,
@@ -81,6 +111,21 @@ fn shape(text: &str) -> std::result::Result<[u32; 3], String> {
     Ok(sides)
 }
 
+fn architecture(text: &str) -> std::result::Result<Architecture, String> {
+    Architecture::from_name(text).ok_or_else(|| {
+        let names: Vec<&str> = Architecture::ALL.iter().map(|known| known.name).collect();
+        format!("should be one of {}", names.join(", "))
+    })
+}
+
+fn save(text: &str) -> std::result::Result<(usize, PathBuf), String> {
+    let wrong = || "should be N=FILE.npy or N=FILE.safetensors".to_owned();
+    let (number, path) = text.split_once('=').ok_or_else(wrong)?;
+    let known = path.ends_with(".npy") || path.ends_with(".safetensors");
+    let number = number.parse().ok().filter(|_| known).ok_or_else(wrong)?;
+    Ok((number, PathBuf::from(path)))
+}
+
 /// A kernel's launches and its PTX.
 struct Run {
     visits: Vec<Visit>,
@@ -108,6 +153,23 @@ pub fn run(command: &PtxCommand) -> Result<ExitCode> {
             let text = describe(args, &run)?;
             crate::print::print(&(text + &profile(args, &run)));
         }
+        PtxCommand::Roofline(args) => {
+            let RooflineArgs { kernel, step } = &**args;
+            let all = match kernel {
+                Some(kernel) => {
+                    let options = Options { profile: true, ..Options::default() };
+                    let mut bounds = Bounds::default();
+                    for Visit { grid, result, .. } in tour::visit(kernel, options, None)? {
+                        let report =
+                            result.map_err(|fault| tensor::Error::device(fault.to_string()))?;
+                        bounds.add(&report, grid);
+                    }
+                    BTreeMap::from([(kernel.clone(), bounds)])
+                }
+                None => roofline::step(step)?,
+            };
+            crate::print::print(&roofline::table(&all));
+        }
         PtxCommand::Trace(TraceArgs { args, in_block, warp, limit }) => {
             let mut tracer = Tracer::new(*limit, *in_block, Some(*warp));
             let run = start(args, Options::default(), Some(&mut tracer))?;
@@ -124,7 +186,7 @@ fn file_and_kernel(text: &str) -> Option<(&Path, &str)> {
 }
 
 fn start(args: &PtxArgs, options: Options, tracer: Option<&mut Tracer>) -> Result<Run> {
-    let options = Options { budget: args.budget, ..options };
+    let options = Options { budget: args.budget, architecture: args.arch, ..options };
     if let Some((file, kernel)) = file_and_kernel(&args.kernel) {
         return from_file(args, file, kernel, options, tracer);
     }
@@ -149,21 +211,26 @@ fn from_file(
     let ptx = std::fs::read_to_string(file).map_err(io)?;
     let module = Module::parse(&file.display().to_string(), &ptx)
         .map_err(|error| Error::Tensor(tensor::Error::device(error.to_string())))?;
-    let Some(sizes) = module.kernel(kernel).map(|kernel| kernel.params.clone()) else {
+    if !module.kernels().any(|known| known == kernel) {
         let names: Vec<&str> = module.kernels().collect();
         return Err(Error::usage(format!(
             "{} has no kernel {kernel}; it has {}",
             file.display(),
             names.join(", ")
         )));
-    };
+    }
+    let refused = |error: ptx_emulator::PtxError| tensor::Error::device(error.to_string());
+    let sizes = module.kernel(kernel).map_err(refused)?.params.clone();
     let mut memory = Memory::new();
+    if options.sanitize {
+        memory.watch_uninitialised();
+    }
     let mut params = Vec::new();
     let mut buffers = Vec::new();
     for (i, text) in args.params.iter().enumerate() {
         let size = sizes.get(i).map_or(0, |&(_, size, _)| size);
         let (param, buffer) = parameter(text, size, i as u64, &mut memory)?;
-        buffers.extend(buffer.map(|(at, len, floats)| (i, at, len, floats)));
+        buffers.extend(buffer.map(|buffer| (i, buffer)));
         params.push(param);
     }
     let shape = Launch {
@@ -171,7 +238,7 @@ fn from_file(
         grid: args.grid,
         block: args.block,
         shared_bytes: args.shared,
-        shared_opt_in: true,
+        shared_opt_in: !args.without_opt_in,
         params: &params,
     };
     let now = Instant::now();
@@ -180,54 +247,34 @@ fn from_file(
         None => launch(&module, &mut memory, &shape, &options),
     };
     let seconds = now.elapsed().as_secs_f64();
+    let mut arrays = BTreeMap::new();
     let mut shown = String::new();
-    for (i, at, len, floats) in buffers {
-        let mut bytes = vec![0; 4 * len.min(SHOWN)];
-        // The buffer was allocated above.
-        let _ = memory.read(at, &mut bytes);
-        let (words, _) = bytes.as_chunks::<4>();
-        let values = words.iter().map(|&word| match floats {
-            true => f32::from_le_bytes(word).to_string(),
-            false => u32::from_le_bytes(word).to_string(),
-        });
-        let values: Vec<String> = values.collect();
-        let more = if len > SHOWN { " ..." } else { "" };
-        let _ = writeln!(shown, "parameter {i}: {}{more}", values.join(" "));
+    for (i, buffer) in buffers {
+        let array = buffer.read(&memory);
+        let _ = writeln!(shown, "parameter {i}: {}", show(&array));
+        arrays.insert(i, array);
+    }
+    if result.is_ok() {
+        write_arrays(&args.save, &arrays)?;
     }
     let folder = file.parent().unwrap_or(Path::new("")).to_owned();
     let visits = vec![Visit { grid: args.grid, block: args.block, seconds, result }];
     Ok(Run { visits, ptx, folder, buffers: shown })
 }
 
-/// A parameter and its buffer: address, elements, whether they are floats.
-type Parameter = (Param, Option<(u64, usize, bool)>);
-
-fn parameter(text: &str, size: usize, index: u64, memory: &mut Memory) -> Result<Parameter> {
-    let wrong = || Error::usage(format!("--arg {text}: should be 7, 0.5, f32:N, u32:N or zeros:N"));
-    if let Some((kind, len)) = text.split_once(':') {
-        let len: u32 = len.parse().map_err(|_| wrong())?;
-        let mut stream = Stream::new(1, Purpose::Test, 0, index);
-        let words: Vec<u32> = match kind {
-            "f32" => (0..len).map(|_| stream.range(-1.0, 1.0).to_bits()).collect(),
-            "u32" => (0..len).collect(),
-            "zeros" => vec![0; len as usize],
-            _ => return Err(wrong()),
-        };
-        let at = memory.alloc(4 * words.len());
-        let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
-        // The buffer was allocated for these bytes.
-        let _ = memory.write(at, &bytes);
-        return Ok((Param::U64(at), Some((at, words.len(), kind != "u32"))));
+/// Writes the buffers that are to be saved, by their numbers.
+fn write_arrays(save: &[(usize, PathBuf)], arrays: &BTreeMap<usize, Array>) -> Result<()> {
+    let mut files: BTreeMap<&Path, BTreeMap<String, Array>> = BTreeMap::new();
+    for (number, path) in save {
+        let array = arrays.get(number).ok_or_else(|| {
+            Error::usage(format!(
+                "--save {number}={}: argument {number} is no buffer",
+                path.display()
+            ))
+        })?;
+        files.entry(path).or_default().insert(format!("p{number}"), array.clone());
     }
-    if let Ok(value) = text.parse::<i64>() {
-        let param = if size == 8 { Param::U64(value as u64) } else { Param::U32(value as u32) };
-        return Ok((param, None));
-    }
-    match text.parse::<f64>() {
-        Ok(value) if size == 8 => Ok((Param::F64(value), None)),
-        Ok(value) => Ok((Param::F32(value as f32), None)),
-        Err(_) => Err(wrong()),
-    }
+    files.into_iter().try_for_each(|(path, arrays)| array::write(path, &arrays))
 }
 
 /// One line per launch; the first fault is an error.

@@ -1,0 +1,94 @@
+//! `carp ptx`: kernels of carp's and from files, arrays, limits and bounds.
+
+mod common;
+
+use std::path::Path;
+
+use common::{carp, fails, stdout};
+use tempfile::TempDir;
+
+#[test]
+fn one_kernel_is_run_checked_profiled_and_traced() {
+    let temp = TempDir::new().unwrap();
+    let profile = stdout(&carp(temp.path(), &["ptx", "profile", "add"]));
+    assert!(
+        profile.contains("DRAM bytes without a cache") && profile.contains("36000"),
+        "{profile}"
+    );
+    let trace = stdout(&carp(temp.path(), &["ptx", "trace", "add", "--limit", "5"]));
+    assert_eq!(trace.lines().filter(|line| line.starts_with("w0")).count(), 5, "{trace}");
+    assert!(stdout(&carp(temp.path(), &["ptx", "check", "softmax"])).contains("nothing found"));
+    fails(&carp(temp.path(), &["ptx", "run", "nothing"]), 2, &["no kernel nothing", "softmax"]);
+
+    let mutants =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../cuda-kernels/ptx-emulator/tests/mutants");
+    let text = std::fs::read(mutants.join("off_by_one.ptx")).unwrap();
+    std::fs::write(temp.path().join("k.ptx"), text).unwrap();
+    let launch =
+        ["--grid", "2", "--block", "64", "--arg", "u32:128", "--arg", "zeros:128", "--arg", "128"];
+    let run =
+        |command, kernel| carp(temp.path(), &[&["ptx", command, kernel][..], &launch].concat());
+    assert!(stdout(&run("run", "k.ptx:healthy")).contains("parameter 1: "));
+    fails(
+        &run("check", "k.ptx:mutant"),
+        1,
+        &["out of bounds", "off_by_one.cu:8", "thread (0,0,0)"],
+    );
+    fails(&run("run", "k.ptx:other"), 2, &["no kernel other", "healthy, mutant"]);
+    fails(&run("run", "none.ptx:other"), 1, &["none.ptx"]);
+}
+
+/// `ramp.npy` is NumPy's (`tools/golden_ptx.py`).
+#[test]
+fn a_kernel_takes_and_gives_arrays() {
+    let temp = TempDir::new().unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let ramp = std::fs::read(root.join("fixtures/ptx/ramp.npy")).unwrap();
+    std::fs::write(temp.path().join("x.npy"), &ramp).unwrap();
+    let mutants = root.join("cuda-kernels/ptx-emulator/tests/mutants");
+    std::fs::copy(mutants.join("race_between_blocks.ptx"), temp.path().join("k.ptx")).unwrap();
+    let run = |command: &str, x: &str, more: &[&str]| {
+        let shape = ["--grid", "2", "--block", "64", "--arg", x, "--arg", "empty:f32:128"];
+        let start = ["ptx", command, "k.ptx:healthy"];
+        carp(temp.path(), &[&start[..], &shape, &["--arg", "128"], more].concat())
+    };
+    let read = |name: &str| std::fs::read(temp.path().join(name)).unwrap();
+
+    let save = ["--save", "0=again.npy", "--save", "1=y.npy", "--save", "1=y.safetensors"];
+    assert!(stdout(&run("run", "x.npy", &save)).contains("parameter 1: -7 -6.75 -6.5"));
+    assert_eq!(read("again.npy"), ramp, "not as NumPy writes it");
+    let (header, data) = ramp.split_at(128);
+    assert!(String::from_utf8_lossy(header).contains("(2, 64)"));
+    assert_eq!(&read("y.npy")[128..], data);
+    assert!(String::from_utf8_lossy(&read("y.npy")[..128]).contains("'shape': (128,)"));
+    let file = read("y.safetensors");
+    let tensors = safetensors::SafeTensors::deserialize(&file).unwrap();
+    let y = tensors.tensor("p1").unwrap();
+    assert_eq!((y.dtype(), y.shape(), y.data()), (safetensors::Dtype::F32, &[128][..], data));
+    assert!(stdout(&run("check", "y.safetensors:p1", &[])).contains("nothing found"));
+
+    fails(&run("run", "y.safetensors:p2", &[]), 1, &["no tensor p2", "p1"]);
+    fails(&run("run", "none.npy", &[]), 1, &["none.npy"]);
+    fails(&run("run", "x.npy", &["--save", "2=z.npy"]), 2, &["argument 2 is no buffer"]);
+    fails(&run("run", "x.npy", &["--arch", "sm_10"]), 2, &["sm_80"]);
+    fails(&run("run", "x.npy", &["--shared", "120000"]), 1, &["at most 101376 on sm_86"]);
+    assert!(run("run", "x.npy", &["--shared", "120000", "--arch", "sm_80"]).status.success());
+    fails(
+        &run("run", "x.npy", &["--shared", "60000", "--without-opt-in"]),
+        1,
+        &["60000 bytes", "must be asked for"],
+    );
+    // What nobody wrote must not be read.
+    fails(&run("check", "empty:f32:128", &[]), 1, &["uninitialised global memory"]);
+
+    std::fs::write(temp.path().join("bad.npy"), &ramp[..300]).unwrap();
+    fails(&run("run", "bad.npy", &[]), 1, &["bad.npy", "172 bytes of data"]);
+}
+
+#[test]
+fn a_roofline_bounds_a_kernel() {
+    let temp = TempDir::new().unwrap();
+    let text = stdout(&carp(temp.path(), &["ptx", "roofline", "gemm_64x64"]));
+    assert!(text.contains("H100 SXM") && text.contains("Bounds, not measurements"), "{text}");
+    assert_eq!(text.lines().filter(|line| line.starts_with("gemm_64x64 ")).count(), 1, "{text}");
+}

@@ -1,0 +1,187 @@
+//! What a kernel's code says about its accesses, before registers share slots: see [`Hint`].
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::decode::Draft;
+use super::ops::{Address, Atomic, Hint, Instruction, Int, Kernel, Logic, NONE, Op, Preset, R};
+use super::types::Space;
+
+/// What a register's definitions agree on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Value {
+    /// None was looked at yet.
+    Unknown,
+    /// The same for all threads of a launch.
+    Constant,
+    /// An address inside the local variable that begins at this byte.
+    Local(u32),
+    /// Something else.
+    Other,
+}
+
+impl Value {
+    fn meet(self, other: Value) -> Value {
+        match (self, other) {
+            (Value::Unknown, value) | (value, Value::Unknown) => value,
+            (one, other) if one == other => one,
+            _ => Value::Other,
+        }
+    }
+}
+
+/// Fills the kernel's hints.
+pub fn annotate(draft: &mut Draft) {
+    let Draft { kernel, classes, presets } = draft;
+    let roots = local_roots(kernel, presets);
+    let values = values(kernel, classes.len(), presets);
+    let mut used = vec![false; classes.len()];
+    for i in &kernel.code {
+        kernel.reads(i).for_each(|r| used[r as usize] = true);
+    }
+    let checked: BTreeSet<(R, i32)> = kernel
+        .code
+        .iter()
+        .filter(|i| matches!(i.op, Op::Atomic { op: Atomic::Cas, .. }))
+        .map(|i| (i.a, i.imm))
+        .collect();
+    let loops = loops(kernel);
+    let end = kernel.local_bytes as u32;
+    let object = |i: &Instruction, space: Space, address: Address| match address {
+        Address::Long | Address::Word if matches!(space, Space::Local | Space::Generic) => {
+            let Value::Local(root) = values[i.a as usize] else { return None };
+            Some((root, roots.range(root + 1..).next().copied().unwrap_or(end)))
+        }
+        _ => None,
+    };
+    let hint = |(pc, i): (usize, &Instruction)| {
+        let mut hint = Hint::default();
+        match i.op {
+            Op::Load { space, address, semantics, .. } => {
+                let outs = kernel.lists[i.outs.range()].iter().enumerate();
+                let unused = outs.filter(|&(_, &r)| r == NONE || !used[r as usize]);
+                hint.unused = unused.fold(0, |mask, (k, _)| mask | 1 << k);
+                hint.checked = checked.contains(&(i.a, i.imm));
+                hint.polls = semantics.is_strong() && polls(kernel, &loops, pc);
+                hint.object = object(i, space, address);
+            }
+            Op::Store { space, address, .. } => {
+                let mut ins = kernel.lists[i.ins.range()].iter();
+                hint.constant = ins.all(|&r| values[r as usize] == Value::Constant);
+                hint.object = object(i, space, address);
+            }
+            _ => {}
+        }
+        hint
+    };
+    kernel.hints = kernel.code.iter().enumerate().map(hint).collect();
+}
+
+/// The stretches of code that a jump back repeats, first and last instruction.
+fn loops(kernel: &Kernel) -> Vec<(usize, usize)> {
+    let jumps = kernel.code.iter().enumerate().filter(|(_, i)| matches!(i.op, Op::Branch));
+    jumps.map(|(pc, i)| (i.imm as usize, pc)).filter(|(goal, pc)| goal <= pc).collect()
+}
+
+/// Does what an instruction loads decide whether a loop around it goes on?
+fn polls(kernel: &Kernel, loops: &[(usize, usize)], load: usize) -> bool {
+    let around = |&&(first, last): &&(usize, usize)| (first..=last).contains(&load);
+    loops.iter().filter(around).any(|&(first, last)| {
+        let mut derived: BTreeSet<R> = kernel.writes(&kernel.code[load]).collect();
+        // In the order of the code: twice, for what comes around the loop.
+        let code = &kernel.code[first..=last];
+        for i in code.iter().chain(code) {
+            let jumps = matches!(i.op, Op::Branch) && derived.contains(&i.guard);
+            if jumps {
+                return true;
+            }
+            let passes = !matches!(i.op, Op::Load { .. } | Op::Atomic { .. });
+            if passes && kernel.operands(i).any(|r| derived.contains(&r)) {
+                derived.extend(kernel.writes(i));
+            }
+        }
+        false
+    })
+}
+
+/// Where local variables begin: a compiler puts all of a function's into one, and adds to that
+/// one's address where each begins.
+fn local_roots(kernel: &Kernel, presets: &[(R, Preset)]) -> BTreeSet<u32> {
+    let numbers: HashMap<R, u64> = numbers(presets).collect();
+    let depots = depots(kernel, presets);
+    let starts = kernel.locals.iter().map(|&(start, _)| start);
+    let adds = kernel.code.iter().filter(|i| matches!(i.op, Op::Int(Int::Add, _)));
+    let inside = adds.filter_map(|i| Some(depots.get(&i.a)? + *numbers.get(&i.b)? as u32));
+    starts.chain(inside).collect()
+}
+
+fn numbers(presets: &[(R, Preset)]) -> impl Iterator<Item = (R, u64)> + '_ {
+    presets.iter().filter_map(|&(r, preset)| match preset {
+        Preset::Long(value) => Some((r, value)),
+        Preset::Word(value) => Some((r, value.into())),
+        _ => None,
+    })
+}
+
+/// Registers with the address where all local variables of a function are, in local memory's own
+/// space or generic, and the address.
+fn depots(kernel: &Kernel, presets: &[(R, Preset)]) -> BTreeMap<R, u32> {
+    let own = presets.iter().filter_map(|&(r, preset)| match preset {
+        Preset::Depot(at) => Some((r, at as u32)),
+        _ => None,
+    });
+    let mut found: BTreeMap<R, u32> = own.collect();
+    for i in &kernel.code {
+        let copies = matches!(i.op, Op::Logic(Logic::Mov, _) | Op::ToGeneric(Space::Local, _));
+        if let Some(&at) = found.get(&i.a).filter(|_| copies) {
+            found.insert(i.d, at);
+        }
+    }
+    found
+}
+
+/// What each register holds, wherever it is written.
+fn values(kernel: &Kernel, registers: usize, presets: &[(R, Preset)]) -> Vec<Value> {
+    let numbers: HashMap<R, u64> = numbers(presets).collect();
+    let depots = depots(kernel, presets);
+    let mut values = vec![Value::Unknown; registers];
+    for &(r, preset) in presets {
+        values[r as usize] = match preset {
+            Preset::Word(_) | Preset::Long(_) | Preset::True | Preset::False => Value::Constant,
+            Preset::Global(..) | Preset::Ntid(_) | Preset::Nctaid(_) => Value::Constant,
+            _ => Value::Other,
+        };
+    }
+    let result = |values: &[Value], i: &Instruction| {
+        let of = |r: R| values[r as usize];
+        match i.op {
+            Op::Int(Int::Add, _) if depots.contains_key(&i.a) => {
+                let root = numbers.get(&i.b).map(|&offset| depots[&i.a] + offset as u32);
+                root.map_or(Value::Other, Value::Local)
+            }
+            Op::Int(Int::Add, _) => match (of(i.a), of(i.b)) {
+                (Value::Local(root), _) | (_, Value::Local(root)) => Value::Local(root),
+                (Value::Constant, Value::Constant) => Value::Constant,
+                (Value::Unknown, _) | (_, Value::Unknown) => Value::Unknown,
+                _ => Value::Other,
+            },
+            Op::Logic(Logic::Mov, _) | Op::ToGeneric(..) | Op::FromGeneric(..) => of(i.a),
+            Op::Convert { .. } if matches!(of(i.a), Value::Constant | Value::Unknown) => of(i.a),
+            Op::Load { space: Space::Param, address: Address::Fixed, .. } => Value::Constant,
+            _ => Value::Other,
+        }
+    };
+    // Values only ever get worse, so this ends.
+    let mut changed = true;
+    while changed {
+        changed = false;
+        for i in &kernel.code {
+            let new = result(&values, i);
+            for r in kernel.writes(i) {
+                let met = values[r as usize].meet(new);
+                changed |= met != values[r as usize];
+                values[r as usize] = met;
+            }
+        }
+    }
+    values
+}

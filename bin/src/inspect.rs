@@ -58,7 +58,7 @@ fn planned(config: &Config, device: &DeviceArgs) -> Result<(Graph, Plan)> {
 }
 
 /// The configured step; of a method that keeps something of each image, for the data's number.
-fn step(config: &Config) -> Result<StepConfig> {
+pub fn step(config: &Config) -> Result<StepConfig> {
     let is_known = config.method.is_per_image();
     let images = if is_known { config.data.open(config.seed)?.pretrain.len() } else { 0 };
     Ok(StepConfig { images, ..config.step() })

@@ -7,16 +7,16 @@ use tensor::{Backend, Device, Kernel, Numerics, Result};
 use crate::driver::Driver;
 use crate::{Gpu, launch};
 
-/// Any driver with exact numerics, opened by a function once per arena.
-pub struct OnDriver<F>(pub F);
+/// Any driver, opened by a function once per arena, and how exactly it computes.
+pub struct OnDriver<F>(pub F, pub Numerics);
 
 impl<F: Fn() -> Result<Box<dyn Driver>> + Send + Sync> Device for OnDriver<F> {
     fn workspace(&self, kernel: &Kernel) -> usize {
-        launch::workspace(kernel, Numerics::Exact)
+        launch::workspace(kernel, self.1)
     }
 
     fn open(&self, elements: usize) -> Result<Box<dyn Backend>> {
-        Ok(Box::new(Gpu::new(self.0()?, elements, Numerics::Exact)?))
+        Ok(Box::new(Gpu::new(self.0()?, elements, self.1)?))
     }
 }
 

@@ -68,7 +68,7 @@ fn a_fault_names_kernel_and_op_and_is_the_last_thing_that_runs() {
     let driver = Mutex::new(Some(driver));
     let open =
         || -> Result<Box<dyn Driver>> { Ok(Box::new(driver.lock().unwrap().take().unwrap())) };
-    let mut executor = Executor::new(graph, &OnDriver(open)).unwrap();
+    let mut executor = Executor::new(graph, &OnDriver(open, Numerics::Exact)).unwrap();
     executor.write(x, &[1.0; 40]);
     let error = executor.run_all().unwrap_err();
     let line = error.to_string();

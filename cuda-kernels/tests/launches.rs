@@ -12,7 +12,7 @@ use cuda_kernels::driver::{Driver, Launch};
 use cuda_kernels::drivers::emulator::{param, parsed};
 use cuda_kernels::drivers::shared_memory::must_ask;
 use ptx_emulator::{self as ptx, Architecture, Param};
-use tensor::Result;
+use tensor::{Numerics, Result};
 
 /// Bytes of shared memory that a block can have on sm_86 and sm_89, the least since Ampere.
 const LEAST: u32 = 101_376;
@@ -67,7 +67,8 @@ impl Driver for Strict {
 fn step_of(preset: &str) -> BTreeMap<&'static str, u32> {
     let most: Arc<Mutex<BTreeMap<_, _>>> = Arc::default();
     let seen = Arc::clone(&most);
-    let device = OnDriver(move || Ok(Box::new(Strict(Arc::clone(&seen))) as Box<dyn Driver>));
+    let open = move || Ok(Box::new(Strict(Arc::clone(&seen))) as Box<dyn Driver>);
+    let device = OnDriver(open, Numerics::Exact);
     let step = Config::load(preset, &[]).unwrap().step();
     let mut learner = Learner::new(&step, &device).unwrap();
     let order: Vec<u32> = (0..step.head.prototypes as u32).collect();

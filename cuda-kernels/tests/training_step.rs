@@ -14,7 +14,7 @@ use cuda_kernels::Driver;
 use cuda_kernels::device::OnDriver;
 use cuda_kernels::driver::{Arg, Graph, Launch};
 use tensor::random::{Purpose, Stream};
-use tensor::{Cpu, Device, Result};
+use tensor::{Cpu, Device, Numerics, Result};
 
 const STEPS: usize = 5;
 const PROTOTYPES: usize = 70;
@@ -185,12 +185,13 @@ fn watched(
     driver: fn() -> Box<dyn Driver>,
 ) -> impl Device {
     let counts = Arc::clone(counts);
-    OnDriver(move || {
+    let open = move || {
         let counts = Arc::clone(&counts);
         let driver = driver();
         let watched = Watched { driver, counts, records, recording: None, recorded: Vec::new() };
         Ok(Box::new(watched) as Box<dyn Driver>)
-    })
+    };
+    OnDriver(open, Numerics::Exact)
 }
 
 fn digest(mut tensors: Vec<NamedTensor>) -> String {

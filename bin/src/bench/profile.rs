@@ -11,6 +11,7 @@ use cuda_kernels::device::OnDriver;
 use cuda_kernels::driver::Driver;
 use cuda_kernels::drivers::emulator::{Counts, Emulator, Profile};
 use ptx_emulator::SECTOR;
+use tensor::Numerics;
 
 use super::contender::prepared;
 use super::race::mebibytes;
@@ -28,8 +29,8 @@ pub struct Profiled {
 pub fn profile(name: impl Into<String>, graph: Graph, results: &[Value]) -> Result<Profiled> {
     let profile = Profile::default();
     let counted = Arc::clone(&profile);
-    let device =
-        OnDriver(move || Ok(Box::new(Emulator::profiled(Arc::clone(&counted))) as Box<dyn Driver>));
+    let open = move || Ok(Box::new(Emulator::profiled(Arc::clone(&counted))) as Box<dyn Driver>);
+    let device = OnDriver(open, Numerics::Exact);
     let (mut executor, peak) = prepared(graph, results, &device)?;
     executor.run_all()?;
     executor.finish()?;

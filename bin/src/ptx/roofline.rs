@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
 
 use carp::error::Result;
-use carp::learner::{Learner, UpdateSettings};
+use carp::learner::Learner;
 use cuda_kernels::device::OnDriver;
 use cuda_kernels::driver::Driver;
 use cuda_kernels::drivers::emulator::Emulator;
@@ -13,6 +13,7 @@ use ptx_emulator::Report;
 use ptx_emulator::roofline::{Bound, CARDS};
 
 use crate::config_args::ConfigArgs;
+use crate::inspect;
 
 /// Bounds over the launches of a kernel, a card each.
 #[derive(Default)]
@@ -45,22 +46,17 @@ impl Bounds {
 pub fn step(args: &ConfigArgs) -> Result<BTreeMap<String, Bounds>> {
     let all: Arc<Mutex<BTreeMap<String, Bounds>>> = Arc::default();
     let seen = Arc::clone(&all);
-    let device = OnDriver(move || {
+    let open = move || {
         let seen = Arc::clone(&seen);
         Ok(Box::new(Emulator::watched(move |launch, report| {
             let mut all = seen.lock().expect("no thread panics while it counts");
             all.entry(launch.kernel.to_owned()).or_default().add(report, launch.grid);
         })) as Box<dyn Driver>)
-    });
-    let step = args.load()?.step();
-    let mut learner = Learner::new(&step, &device)?;
-    // What was launched so far made the weights.
-    all.lock().expect("no thread panics while it counts").clear();
-    let order: Vec<u32> = (0..step.head.prototypes as u32).collect();
-    learner.forward(0, &order)?;
-    learner.backward(0, true)?;
-    let settings = UpdateSettings { lr: 0.1, weight_decay: 1e-4, teacher_momentum: 0.9, number: 1 };
-    learner.update(settings)?;
+    };
+    let config = args.load()?;
+    let mut learner =
+        Learner::new(&inspect::step(&config)?, &OnDriver(open, config.train.numerics))?;
+    learner.executor_mut().run_all()?;
     learner.executor_mut().finish()?;
     let mut all = all.lock().expect("no thread panics while it counts");
     Ok(std::mem::take(&mut *all))

@@ -7,7 +7,7 @@
 use cuda_kernels::Driver;
 use cuda_kernels::device::OnDriver;
 use cuda_kernels::drivers::emulator::Emulator;
-use tensor::Device;
+use tensor::{Device, Numerics};
 
 /// Its driver.
 ///
@@ -40,10 +40,10 @@ fn card() -> Option<Box<dyn Driver>> {
 
 /// The device for executors and learners.
 pub fn device() -> impl Device {
-    OnDriver(|| Ok(driver()))
+    OnDriver(|| Ok(driver()), Numerics::Exact)
 }
 
 /// The same over `fast_driver`.
 pub fn fast_device() -> impl Device {
-    OnDriver(|| Ok(fast_driver()))
+    OnDriver(|| Ok(fast_driver()), Numerics::Exact)
 }

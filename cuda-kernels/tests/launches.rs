@@ -124,7 +124,8 @@ fn more_than_48_kib_in_all_must_be_asked_for() {
 fn registers_fit_a_block() {
     let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/cuda.md");
     let text = std::fs::read_to_string(docs).unwrap();
-    let table = text.split("<!-- ptxas -->").nth(1).unwrap();
+    let (_, table) = text.split_once("<!-- ptxas -->").unwrap();
+    let (table, _) = table.split_once("<!-- /ptxas -->").unwrap();
     let mut rows = 0;
     for row in table.lines().filter(|row| row.contains(": ")) {
         let cells: Vec<&str> = row.split('|').map(str::trim).collect();

@@ -1,6 +1,6 @@
 //! The command `carp`: trains, evaluates and inspects. Everything another program might call is in
-//! the libraries `carp`, `evaluations`, `comparison`, `datasets`, `weights` and `audit`; here are
-//! only the arguments and the output.
+//! the libraries `carp`, `evaluations`, `comparison`, `report`, `datasets`, `weights` and `audit`;
+//! here are only the arguments and the output.
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
@@ -22,6 +22,8 @@ mod network_args;
 mod one_of;
 mod print;
 mod ptx;
+mod report;
+mod shown_run;
 mod single_thread;
 mod spellings;
 mod stop;
@@ -57,6 +59,8 @@ enum Command {
     Ablate(compare::AblateArgs),
     /// Repeat a run, on any device, and compare every step with what it recorded.
     Verify(verify::VerifyArgs),
+    /// Show runs in a page: their charts, pictures, features and memory.
+    Report(report::ReportArgs),
     /// Evaluate a trained network.
     #[command(subcommand)]
     Eval(eval::EvalCommand),
@@ -103,6 +107,7 @@ fn run() -> ExitCode {
         Command::Compare(args) => compare::compare(&args),
         Command::Ablate(args) => compare::ablate(&args),
         Command::Verify(args) => verify::run(&args),
+        Command::Report(args) => report::run(&args),
         Command::Eval(command) => eval::run(&command),
         Command::Features(args) => features::run(&args),
         Command::Weights(command) => weights::run(&command),

@@ -16,6 +16,7 @@ use files::check_output_folder;
 use crate::config_args::ConfigArgs;
 use crate::device::DeviceArgs;
 use crate::print::say;
+use crate::shown_run::{ShownArgs, ShownRun};
 use crate::stop::{Ending, Stop};
 use crate::threads::on_threads;
 use crate::train_screen::TrainScreen;
@@ -33,6 +34,8 @@ pub struct TrainArgs {
     /// Resume the run in this folder, with its settings.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["preset", "method", "sets", "data", "strict", "loss_variant", "fuse", "conv", "numerics", "digest"])]
     resume: Option<PathBuf>,
+    #[command(flatten)]
+    shown: ShownArgs,
 }
 
 pub fn run(args: &TrainArgs) -> Result<ExitCode> {
@@ -61,6 +64,7 @@ pub fn run(args: &TrainArgs) -> Result<ExitCode> {
     stop.on_signals()?;
     let mut screen = TrainScreen::new(&stop);
     let mut path = PathBuf::new();
+    let mut shown = None;
     let outcome = on_threads(config.train.threads, || {
         let mut trainer = Trainer::planned(&config, device)?;
         let executor = trainer.learner().executor();
@@ -86,7 +90,13 @@ pub fn run(args: &TrainArgs) -> Result<ExitCode> {
         screen.resume_with(format!("carp train --resume {}", path.display()));
         screen.line(&format!("run folder: {}", path.display()));
         let monitor = knn.as_mut().map(|knn| knn as &mut dyn Monitor);
-        let show = &mut |event: TrainEvent| screen.show(event);
+        let shown = shown.insert(ShownRun::new(args.shown, path.clone(), device));
+        let show = &mut |event: TrainEvent| {
+            if let Err(error) = shown.record(&event) {
+                screen.line(&format!("warning: {error}"));
+            }
+            screen.show(event);
+        };
         train(trainer, monitor, folder, resume, &|| stop.is_asked(), show)
     });
     screen.finish();
@@ -96,6 +106,7 @@ pub fn run(args: &TrainArgs) -> Result<ExitCode> {
     match outcome? {
         Outcome::Finished(result) => {
             print_result(&result);
+            on_threads(config.train.threads, || shown.map_or(Ok(()), |shown| shown.finish()))?;
             Ok(ExitCode::SUCCESS)
         }
         Outcome::Stopped { step } => {

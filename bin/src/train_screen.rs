@@ -74,6 +74,7 @@ impl<'a> TrainScreen<'a> {
                     self.line(&format!("step {:>6}: {}", metrics.step, self.bar.message()));
                 }
             }
+            TrainEvent::Saved => {}
             TrainEvent::Warning(line) => self.line(&format!("warning: {line}")),
         }
     }

@@ -50,6 +50,8 @@ pub enum TrainEvent<'a> {
     },
     /// A step is done.
     Step(&'a Metrics),
+    /// A checkpoint was written.
+    Saved,
     /// A one-line warning.
     Warning(String),
 }
@@ -192,6 +194,7 @@ fn run(
             check_finite(trainer.learner(), progress.step)?;
             folder.save_checkpoint(config, &data, trainer.learner(), progress)?;
             saved = progress.step;
+            show(TrainEvent::Saved);
         }
         if saved == progress.step && stop() {
             return Ok(Outcome::Stopped { step: saved });

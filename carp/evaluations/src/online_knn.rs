@@ -80,7 +80,7 @@ fn measured(splits: &Splits) -> Option<[&Arc<dyn Dataset>; 2]> {
 }
 
 /// At most `most` images, or all if 0: evenly spaced, since folders are ordered by class.
-fn part(data: &Arc<dyn Dataset>, most: usize) -> Arc<dyn Dataset> {
+pub fn part(data: &Arc<dyn Dataset>, most: usize) -> Arc<dyn Dataset> {
     let len = data.len();
     if most == 0 || most >= len {
         return Arc::clone(data);

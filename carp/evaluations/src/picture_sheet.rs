@@ -104,12 +104,19 @@ pub fn check_ending(path: &Path) -> Result<()> {
 /// # Errors
 /// A file that cannot be written.
 pub fn draw(path: &Path, rows: &[Row]) -> Result<()> {
-    let sheet = sheet(rows);
+    Ok(write_atomically(path, &png(rows)?)?)
+}
+
+/// The sheet as a PNG in memory.
+///
+/// # Errors
+/// A sheet too large for the format.
+pub fn png(rows: &[Row]) -> Result<Vec<u8>> {
     let mut png = std::io::Cursor::new(Vec::new());
-    sheet
+    sheet(rows)
         .write_to(&mut png, ImageFormat::Png)
-        .map_err(|error| Error::data(path, format!("cannot be drawn: {error}")))?;
-    Ok(write_atomically(path, png.get_ref())?)
+        .map_err(|error| Error::usage(format!("a sheet of pictures cannot be drawn: {error}")))?;
+    Ok(png.into_inner())
 }
 
 fn sheet(rows: &[Row]) -> RgbImage {

@@ -1,0 +1,101 @@
+#!/usr/bin/env python3
+"""Opens pages in Chromium, checks them and takes screenshots.
+
+    pip install -r tools/requirements-look.txt; apt install chromium
+    tools/look.py report PAGE.html OUT.png       a report (carp report): charts, hover, both themes
+    tools/look.py playground OUT.png             docs/playground.html: both collapses, and none
+
+Screenshots of the report are OUT-light.png and OUT-dark.png. Exits with 1 at the first fault.
+"""
+
+import pathlib
+import sys
+import time
+
+from playwright.sync_api import sync_playwright
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+SECONDS = 2  # for a report to open
+
+
+def opened(browser, path, scheme="light"):
+    """A page, the seconds it took to open, and its list of faults."""
+    page = browser.new_page(color_scheme=scheme, viewport={"width": 1280, "height": 900})
+    faults = []
+    page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("request", lambda request: None if request.url.startswith(("file:", "data:")) else faults.append(request.url))
+    start = time.perf_counter()
+    page.goto(pathlib.Path(path).resolve().as_uri(), wait_until="load")
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    return page, time.perf_counter() - start, faults
+
+
+def check(holds, what):
+    print(("ok     " if holds else "FAULT  ") + what)
+    if not holds:
+        sys.exit(1)
+
+
+def report(browser, path, out):
+    stem = out.removesuffix(".png")
+    for scheme in ["light", "dark"]:
+        page, seconds, faults = opened(browser, path, scheme)
+        check(seconds < SECONDS, f"{scheme}: opened in {seconds:.2f} s, {pathlib.Path(path).stat().st_size} bytes")
+        charts = page.locator(".uplot")
+        check(charts.count() >= 5, f"{charts.count()} charts")
+        check(page.evaluate("document.documentElement.dataset.theme") == scheme, f"the theme is {scheme}")
+        charts.first.locator(".u-over").hover()
+        value = charts.first.locator(".u-value").nth(1).inner_text()
+        check(any(digit.isdigit() for digit in value), f"hover over the loss shows {value!r}")
+        for name, target in [("memory map", ".map rect >> nth=40"), ("feature map", ".points circle >> nth=5")]:
+            if page.locator(target).count():
+                page.locator(target).hover(force=True)
+                text = page.locator("#hover").inner_text()
+                check(page.locator("#hover").is_visible() and text, f"hover over the {name} shows {text!r}")
+        page.mouse.move(0, 0)
+        page.screenshot(path=f"{stem}-{scheme}.png", full_page=True)
+        page.locator("#theme").click()
+        check(page.evaluate("document.documentElement.dataset.theme") != scheme, "the switch changes the theme")
+        check(not faults, f"no errors, nothing from elsewhere {faults}")
+
+
+def playground(browser, out):
+    page, _, faults = opened(browser, ROOT / "docs/playground.html")
+    # docs/method.md, section 4.
+    terms = page.evaluate("""() => {
+        const w = [[.6, .8], [1, 0], [0, 1], [-.8, .6]];
+        const rows = (...all) => all.map((z) => [logits(z, w, 1)]);
+        const { consistency, entropy } = carpLoss(rows([1, 2], [2, 0]), rows([0, 1], [1, 1]), [[2, 0], [3, 1]]);
+        return [consistency.toFixed(4), entropy.toFixed(4)];
+    }""")
+    check(terms == ["0.7464", "0.0437"], f"the step by hand has C and H {terms}")
+    states = page.evaluate("""() => {
+        const plain = { entropy: true, block: 4, momentum: 0.9, temperature: 1, noise: 0.15 };
+        return [{}, { entropy: false }, { temperature: 1000 }].map((changed) => [1, 2, 3].map((seed) => {
+            const run = new Run(seed);
+            for (let i = 0; i < 600; i++) run.step({ ...plain, ...changed });
+            return [run.state(4).split(":")[0], run.history.at(-1)[0].toFixed(3)];
+        }));
+    }""")
+    for seeds, want in zip(states, ["", "one-hot collapse", "uniform collapse"]):
+        check(all(state == want for state, _ in seeds), f"{want or 'no collapse'}: {seeds} (ln 4 = 1.386)")
+    page.wait_for_timeout(2500)
+    page.screenshot(path=out, full_page=True)
+    page.locator("#entropy").uncheck()
+    page.locator("#restart").click()
+    page.wait_for_function("byId('state').textContent.startsWith('one-hot')", timeout=60_000)
+    check(True, "with the entropy term off, the page comes to a one-hot collapse")
+    check(not faults, f"no errors, nothing from elsewhere {faults}")
+
+
+def main():
+    what, *rest = sys.argv[1:]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        {"report": report, "playground": playground}[what](browser, *rest)
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()

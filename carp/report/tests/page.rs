@@ -56,7 +56,7 @@ fn lines(folder: &Path) -> Vec<Value> {
 fn every_number_is_that_of_the_files() {
     let temp = TempDir::new().unwrap();
     let folder = folder(&temp, "one", 10_000);
-    let (page, data) = made(&[folder.clone()]);
+    let (page, data) = made(std::slice::from_ref(&folder));
     let run = &data[0];
     let (knn, steps): (Vec<Value>, Vec<Value>) =
         lines(&folder).into_iter().partition(|line| line.get("knn").is_some());

@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use tensor::arena::ALIGN;
 use tensor::{Error, Kernel, Result, Shape};
 
+use crate::shards::Shards;
+
 /// A handle to a tensor of the graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Value(pub(crate) u32);
@@ -105,6 +107,9 @@ pub struct Graph {
     pub(crate) constants: Vec<(Value, Vec<u32>)>,
     /// Values that no gradient passes through.
     pub(crate) detached: Vec<Value>,
+    pub(crate) shards: Shards,
+    /// Inputs of which every shard has its own.
+    pub(crate) sharded: Vec<Value>,
     layer: String,
     phase: Option<Phase>,
 }

@@ -3,9 +3,8 @@
 use std::fmt::Write as _;
 
 use tensor::arena::ALIGN;
+use tensor::shards::Shards;
 use tensor::{Error, Kernel, Result, Shape};
-
-use crate::shards::Shards;
 
 /// A handle to a tensor of the graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -33,6 +33,6 @@ pub use ops::carp_loss::{LossInputs, LossTerms};
 pub use ops::cross_entropy::cross_entropy_index;
 pub use plan::Plan;
 pub use recorded_op::{Operand, RecordedOp};
-pub use shards::Shards;
+pub use tensor::shards::Shards;
 pub use tensor::{Error, Result, Shape};
 pub use transport::{Alone, Transport};

@@ -32,8 +32,10 @@ impl Executor {
     /// As [`Executor::record`], for each shard of this process if the op runs for every one.
     fn record_shards(&mut self, place: usize) -> Result<Vec<RecordedOp>> {
         let Node { kernel, inputs, outputs, layer, .. } = self.graph.nodes[place].clone();
-        let calls: Vec<_> =
-            self.calls[place].iter().map(|call| (call.inputs.clone(), call.outputs.clone())).collect();
+        let calls: Vec<_> = self.calls[place]
+            .iter()
+            .map(|call| (call.inputs.clone(), call.outputs.clone()))
+            .collect();
         let mut ops = Vec::new();
         for (reads, writes) in &calls {
             // A sum over shards has more slots than values.

@@ -136,7 +136,9 @@ fn place_persistent(graph: &Graph, slots: &mut [Slot]) -> [usize; 2] {
     let mut end = 0;
     let mut placed = vec![false; slots.len()];
     for (v, info) in graph.values.iter().enumerate() {
-        if matches!(info.kind, Kind::Temp | Kind::Span) || graph.sharded.iter().any(|x| x.index() == v) {
+        if matches!(info.kind, Kind::Temp | Kind::Span)
+            || graph.sharded.iter().any(|x| x.index() == v)
+        {
             continue;
         }
         // A tensor can be in two spans, such as all weights and all matrices: the longer one

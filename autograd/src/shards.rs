@@ -12,24 +12,10 @@
 //! sum over them, and the adjoint of the sum is handing the gradient to all of them.
 
 use tensor::geometry::BatchNorm;
+use tensor::shards::Shards;
 use tensor::{Kernel, Result};
 
 use crate::graph::{Graph, Kind, Node, Value};
-
-/// How many shards a batch has, both powers of two.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shards {
-    /// In all.
-    pub all: usize,
-    /// On this process.
-    pub local: usize,
-}
-
-impl Default for Shards {
-    fn default() -> Shards {
-        Shards { all: 1, local: 1 }
-    }
-}
 
 /// For each value, whether every shard has its own: what depends on the shard's images.
 #[derive(Default)]

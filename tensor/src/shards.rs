@@ -7,6 +7,21 @@
 use crate::arena::{ALIGN, Slot};
 use crate::kernel::{Io, Kernel};
 
+/// How many shards a batch has, both powers of two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shards {
+    /// In all.
+    pub all: usize,
+    /// On this process.
+    pub local: usize,
+}
+
+impl Default for Shards {
+    fn default() -> Shards {
+        Shards { all: 1, local: 1 }
+    }
+}
+
 /// Elements of scratch memory of [`sum`]: one partial sum per level of the tree but the lowest and
 /// the last.
 pub fn workspace(shards: usize, elements: usize) -> usize {
@@ -35,7 +50,10 @@ fn branch(parts: &[Slot], y: Slot, workspace: Slot, run: &mut dyn FnMut(&Kernel,
             let other = workspace.part(0, y.len);
             branch(first, y, workspace, run);
             branch(second, other, workspace.part(taken, workspace.len - taken), run);
-            run(&Kernel::Add, &Io { inputs: &[y, other], outputs: &[y], workspace: Slot::default() });
+            run(
+                &Kernel::Add,
+                &Io { inputs: &[y, other], outputs: &[y], workspace: Slot::default() },
+            );
         }
     }
 }
@@ -53,51 +71,5 @@ pub fn sum_ranks(parts: &mut [f32], ranks: usize) {
         sum_ranks(second, ranks / 2);
         let len = first.len() / (ranks / 2);
         first[..len].iter_mut().zip(second).for_each(|(sum, x)| *sum += *x);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::random::{Purpose, Stream};
-    use crate::{Cpu, Device};
-
-    const ELEMENTS: usize = 37;
-
-    /// The sum over shards of which each rank holds some.
-    fn summed(all: &[Vec<f32>], ranks: usize) -> Vec<u32> {
-        let shards = all.len() / ranks;
-        let kernel = Kernel::SumShards { shards, elements: ELEMENTS };
-        let mut parts = Vec::new();
-        for held in all.chunks(shards) {
-            let slot = |at: usize, len| Slot { offset: at * 64, len };
-            let inputs: Vec<Slot> = (0..shards).map(|at| slot(at, ELEMENTS)).collect();
-            let mut cpu = Cpu.open((shards + 1) * 64 + 512).unwrap();
-            inputs.iter().zip(held).for_each(|(slot, x)| cpu.write(*slot, x));
-            let outputs = [slot(shards, ELEMENTS)];
-            let workspace = slot(shards + 1, Cpu.workspace(&kernel));
-            cpu.run(&kernel, &Io { inputs: &inputs, outputs: &outputs, workspace });
-            let mut sum = vec![0.0; ELEMENTS];
-            cpu.read(outputs[0], &mut sum);
-            parts.extend(sum);
-        }
-        sum_ranks(&mut parts, ranks);
-        parts[..ELEMENTS].iter().map(|x| x.to_bits()).collect()
-    }
-
-    #[test]
-    fn the_sum_does_not_depend_on_the_ranks() {
-        let mut stream = Stream::new(5, Purpose::Test, 0, 0);
-        let mut shard = |_| (0..ELEMENTS).map(|_| stream.range(-1.0, 1.0)).collect();
-        let all: Vec<Vec<f32>> = (0..8).map(&mut shard).collect();
-        // ((0 + 1) + (2 + 3)) + ((4 + 5) + (6 + 7)), written out.
-        let tree = |at: usize| {
-            let x = |shard: usize| all[shard][at];
-            ((x(0) + x(1)) + (x(2) + x(3))) + ((x(4) + x(5)) + (x(6) + x(7)))
-        };
-        let want: Vec<u32> = (0..ELEMENTS).map(|at| tree(at).to_bits()).collect();
-        for ranks in [1, 2, 4, 8] {
-            assert!(summed(&all, ranks) == want, "{ranks} ranks");
-        }
     }
 }

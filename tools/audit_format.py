@@ -107,7 +107,8 @@ def check(path):
     method = header["settings"].pop("method", None) if kind == "method_loss" else None
     names = METHODS[method] if method else KINDS[kind]
     settings, inputs, outputs = (part.split() for part in names)
-    if set(header["settings"]) != set(settings):
+    optional = {"shards"} if kind == "carp_step" else set()
+    if set(header["settings"]) - optional != set(settings):
         raise ValueError(f"{path}: settings {sorted(header['settings'])}, not {sorted(settings)}")
     allowed = [rf"in\.{name}" for name in inputs] + [rf"out\.{name}" for name in outputs]
     for name, tensor in tensors.items():

@@ -431,6 +431,9 @@ def steps():
         prototypes=37,
     )
     yield training("sgd", tiny, 8, [16, 16, 12], 0.5, rel=NETWORK, seed=8)
+    # The batch's statistics, losses and gradients do not depend on how a program shares it out.
+    shards = training_settings(width=2, shards=4)
+    yield training("shards", shards, 8, [16, 16, 8], 0.5, rel=NETWORK, seed=21)
     count = 20
     curve = training_settings(
         in_channels=1,

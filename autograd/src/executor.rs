@@ -1,14 +1,22 @@
 //! Runs a graph repeatedly without allocating.
 
-use tensor::{Backend, Device, Error, Io, Result, Slot};
+use std::sync::Arc;
+
+use tensor::shards::sum_ranks;
+use tensor::{Backend, Device, Error, Io, Kernel, Result, Slot};
 
 use crate::graph::{Graph, Kind, Node, Phase, Value};
 use crate::plan::Plan;
+use crate::shards::PerShard;
+use crate::transport::{Alone, Transport};
 
-/// The slots of one node.
-struct Call {
-    inputs: Vec<Slot>,
-    outputs: Vec<Slot>,
+/// Most elements that the ranks exchange at once.
+const EXCHANGED: usize = 1 << 20;
+
+/// The slots of one node, or of one shard's.
+pub(crate) struct Call {
+    pub(crate) inputs: Vec<Slot>,
+    pub(crate) outputs: Vec<Slot>,
     workspace: Slot,
 }
 
@@ -22,8 +30,17 @@ impl Call {
 pub struct Executor {
     pub(crate) graph: Graph,
     pub(crate) plan: Plan,
-    calls: Vec<Call>,
+    /// For each node: one call, or one per shard.
+    pub(crate) calls: Vec<Vec<Call>>,
     pub(crate) backend: Box<dyn Backend>,
+    ranks: Ranks,
+}
+
+/// The ranks, and memory to exchange numbers with them.
+struct Ranks {
+    transport: Arc<dyn Transport>,
+    mine: Vec<f32>,
+    all: Vec<f32>,
 }
 
 impl Executor {
@@ -31,20 +48,65 @@ impl Executor {
     ///
     /// # Errors
     /// Those of `device`: missing, or out of memory.
+    ///
+    /// # Panics
+    /// If the graph leaves shards to other processes.
     pub fn new(graph: Graph, device: &dyn Device) -> Result<Executor> {
+        Executor::among(graph, device, Arc::new(Alone))
+    }
+
+    /// As [`Executor::new`], as one of the ranks that share the batch's shards.
+    ///
+    /// # Errors
+    /// As [`Executor::new`].
+    ///
+    /// # Panics
+    /// If the ranks do not have all shards together.
+    pub fn among(
+        graph: Graph,
+        device: &dyn Device,
+        transport: Arc<dyn Transport>,
+    ) -> Result<Executor> {
+        let shards = graph.shards();
+        assert_eq!(shards.local * transport.size(), shards.all, "shards of all ranks");
         let plan = Plan::new(&graph, device);
-        let slots = |values: &[Value]| values.iter().map(|v| plan.slots[v.index()]).collect();
-        let call = |(node, &workspace): (&Node, &Slot)| Call {
-            inputs: slots(&node.inputs),
-            outputs: slots(&node.outputs),
-            workspace,
+        let per_shard = PerShard::of(&graph);
+        let slots = |values: &[Value], shard: usize| {
+            let slot = |v: &Value| plan.slot(*v, if per_shard.has(*v) { shard } else { 0 });
+            values.iter().map(slot).collect()
         };
-        let calls = graph.nodes.iter().zip(&plan.workspaces).map(call).collect();
+        let calls = |(node, &workspace): (&Node, &Slot)| -> Vec<Call> {
+            if let Kernel::SumShards { .. } = node.kernel {
+                let inputs = (0..shards.local).map(|shard| plan.slot(node.inputs[0], shard));
+                let outputs = slots(&node.outputs, 0);
+                return vec![Call { inputs: inputs.collect(), outputs, workspace }];
+            }
+            let times = if per_shard.runs(node) { shards.local } else { 1 };
+            let call = |shard| Call {
+                inputs: slots(&node.inputs, shard),
+                outputs: slots(&node.outputs, shard),
+                workspace,
+            };
+            (0..times).map(call).collect()
+        };
+        let calls = graph.nodes.iter().zip(&plan.workspaces).map(calls).collect();
         let mut backend = device.open(plan.total)?;
         for (value, data) in &graph.constants {
             backend.write_u32(plan.slots[value.index()], data);
         }
-        Ok(Executor { graph, plan, calls, backend })
+        let elements = |node: &Node| match node.kernel {
+            Kernel::SumShards { elements, .. } if transport.size() > 1 => elements.min(EXCHANGED),
+            _ => 0,
+        };
+        let most = graph.nodes.iter().map(elements).max().unwrap_or(0);
+        let all = vec![0.0; most * transport.size()];
+        let ranks = Ranks { transport, mine: vec![0.0; most], all };
+        Ok(Executor { graph, plan, calls, backend, ranks })
+    }
+
+    /// The ranks that share the step.
+    pub fn transport(&self) -> &Arc<dyn Transport> {
+        &self.ranks.transport
     }
 
     /// The graph.
@@ -71,6 +133,15 @@ impl Executor {
     /// If they reach outside the value.
     pub fn write_part(&mut self, value: Value, start: usize, data: &[f32]) {
         self.backend.write(self.slot(value).part(start, data.len()), data);
+    }
+
+    /// Writes `data` to the elements from `start` on of a shard's own value.
+    ///
+    /// # Panics
+    /// If they reach outside the value, or the process does not hold the shard.
+    pub fn write_shard(&mut self, value: Value, shard: usize, start: usize, data: &[f32]) {
+        assert!(shard < self.graph.shards.local, "shard {shard} of this process");
+        self.backend.write(self.plan.slot(value, shard).part(start, data.len()), data);
     }
 
     /// Writes indices from the host.
@@ -122,21 +193,26 @@ impl Executor {
     /// # Errors
     /// A device fault, with the op at which it showed. A CPU has none.
     pub fn run(&mut self, phase: Phase) -> Result<()> {
-        if self.backend.begin_sequence(phase as usize) {
+        // What the ranks exchange passes through the host, and so cannot be recorded.
+        let is_recorded = self.ranks.transport.size() == 1;
+        if is_recorded && self.backend.begin_sequence(phase as usize) {
             return self.backend.check();
         }
-        for (node, call) in self.graph.nodes.iter().zip(&self.calls) {
+        for (node, calls) in self.graph.nodes.iter().zip(&self.calls) {
             if node.phase == phase {
-                run_node(node, call, &mut *self.backend)?;
+                run_node(node, calls, &mut *self.backend, &mut self.ranks)?;
             }
         }
-        self.backend.end_sequence();
+        if is_recorded {
+            self.backend.end_sequence();
+        }
         self.backend.check()
     }
 
     /// Runs the op at `place` of the graph.
     pub(crate) fn run_place(&mut self, place: usize) -> Result<()> {
-        run_node(&self.graph.nodes[place], &self.calls[place], &mut *self.backend)
+        let Executor { graph, calls, backend, ranks, .. } = self;
+        run_node(&graph.nodes[place], &calls[place], &mut **backend, ranks)
     }
 
     /// Runs all three phases.
@@ -160,11 +236,39 @@ impl Executor {
     }
 }
 
-/// Runs one op; a device fault names it.
-fn run_node(node: &Node, call: &Call, backend: &mut dyn Backend) -> Result<()> {
-    backend.run(&node.kernel, &call.io());
+/// Runs one op, for every shard if each has its own; a device fault names it.
+fn run_node(
+    node: &Node,
+    calls: &[Call],
+    backend: &mut dyn Backend,
+    ranks: &mut Ranks,
+) -> Result<()> {
+    calls.iter().for_each(|call| backend.run(&node.kernel, &call.io()));
     backend.check().map_err(|fault| {
         let layer = if node.layer.is_empty() { "no layer" } else { &node.layer };
         Error::device(format!("{fault} (op {} of {layer})", node.kernel.name()))
-    })
+    })?;
+    match node.kernel {
+        Kernel::SumShards { .. } => ranks.sum(backend, calls[0].outputs[0]),
+        _ => Ok(()),
+    }
+}
+
+impl Ranks {
+    /// Adds up what every rank has at `x`, for all of them.
+    fn sum(&mut self, backend: &mut dyn Backend, x: Slot) -> Result<()> {
+        let ranks = self.transport.size();
+        if ranks == 1 {
+            return Ok(());
+        }
+        for start in (0..x.len).step_by(EXCHANGED) {
+            let part = x.part(start, EXCHANGED.min(x.len - start));
+            let (mine, all) = (&mut self.mine[..part.len], &mut self.all[..ranks * part.len]);
+            backend.read(part, mine);
+            self.transport.all_gather(mine, all)?;
+            sum_ranks(all, ranks);
+            backend.write(part, &all[..part.len]);
+        }
+        Ok(())
+    }
 }

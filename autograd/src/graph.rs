@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use tensor::arena::ALIGN;
+use tensor::shards::Shards;
 use tensor::{Error, Kernel, Result, Shape};
 
 /// A handle to a tensor of the graph.
@@ -105,6 +106,9 @@ pub struct Graph {
     pub(crate) constants: Vec<(Value, Vec<u32>)>,
     /// Values that no gradient passes through.
     pub(crate) detached: Vec<Value>,
+    pub(crate) shards: Shards,
+    /// Inputs of which every shard has its own.
+    pub(crate) sharded: Vec<Value>,
     layer: String,
     phase: Option<Phase>,
 }

@@ -20,7 +20,9 @@ pub mod ops;
 pub mod plan;
 pub mod recompute;
 pub mod recorded_op;
+pub mod shards;
 pub mod trace;
+pub mod transport;
 
 pub use executor::Executor;
 pub use fuse::{FoldedNorm, Pass, Passes};
@@ -31,4 +33,6 @@ pub use ops::carp_loss::{LossInputs, LossTerms};
 pub use ops::cross_entropy::cross_entropy_index;
 pub use plan::Plan;
 pub use recorded_op::{Operand, RecordedOp};
+pub use tensor::shards::Shards;
 pub use tensor::{Error, Result, Shape};
+pub use transport::{Alone, Transport};

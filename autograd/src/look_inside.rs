@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use tensor::Result;
+use tensor::{Result, Slot};
 
 use crate::executor::Executor;
 use crate::graph::{DType, Kind, Node, Phase, Value, ValueInfo};
@@ -20,22 +20,42 @@ pub enum NonFinite {
 }
 
 impl Executor {
-    /// Runs the op at `place` of the graph, and records what it reads and writes.
+    /// Runs the op at `place` of the graph, and records what it reads and writes; of an op that runs
+    /// for every shard, the first one's.
     ///
     /// # Errors
     /// As [`Executor::run`].
     pub fn record(&mut self, place: usize) -> Result<RecordedOp> {
+        Ok(self.record_shards(place)?.swap_remove(0))
+    }
+
+    /// As [`Executor::record`], for each shard of this process if the op runs for every one.
+    fn record_shards(&mut self, place: usize) -> Result<Vec<RecordedOp>> {
         let Node { kernel, inputs, outputs, layer, .. } = self.graph.nodes[place].clone();
-        let inputs = inputs.iter().map(|&v| self.operand(v)).collect();
-        let before = outputs.iter().map(|&v| {
-            let is_updated = self.graph.info(v).kind != Kind::Temp;
-            is_updated.then(|| self.operand(v))
-        });
-        let before = before.collect();
+        let calls: Vec<_> = self.calls[place]
+            .iter()
+            .map(|call| (call.inputs.clone(), call.outputs.clone()))
+            .collect();
+        let mut ops = Vec::new();
+        for (reads, writes) in &calls {
+            // A sum over shards has more slots than values.
+            let reads = reads.iter().zip(inputs.iter().cycle());
+            let before = writes.iter().zip(&outputs).map(|(&slot, &v)| {
+                let is_updated = self.graph.info(v).kind != Kind::Temp;
+                is_updated.then(|| self.operand(v, slot))
+            });
+            let before = before.collect();
+            let inputs = reads.map(|(&slot, &v)| self.operand(v, slot)).collect();
+            let (layer, outputs) = (layer.clone(), Vec::new());
+            ops.push(RecordedOp { kernel, layer, place, inputs, before, outputs });
+        }
         self.run_place(place)?;
         self.backend.finish()?;
-        let outputs = outputs.iter().map(|&v| self.operand(v)).collect();
-        Ok(RecordedOp { kernel, layer, place, inputs, before, outputs })
+        for (op, (_, writes)) in ops.iter_mut().zip(&calls) {
+            let writes = writes.iter().zip(&outputs);
+            op.outputs = writes.map(|(&slot, &v)| self.operand(v, slot)).collect();
+        }
+        Ok(ops)
     }
 
     /// Runs the ops of these phases one by one, from the inputs that were written last; returns the
@@ -51,17 +71,22 @@ impl Executor {
                 Kind::Param => "parameter",
                 Kind::State | Kind::Constant | Kind::Temp | Kind::Span => continue,
             };
-            if info.dtype == DType::F32 && !self.backend.all_finite(self.plan.slots[value]) {
+            let value = Value(value as u32);
+            let is_sharded = self.graph.sharded.contains(&value);
+            let shards = if is_sharded { self.graph.shards.local } else { 1 };
+            let mut slots = (0..shards).map(|shard| self.plan.slot(value, shard));
+            if info.dtype == DType::F32 && !slots.all(|slot| self.backend.all_finite(slot)) {
                 return Ok(Some(NonFinite::Given(kind, info.name.clone())));
             }
         }
         for place in self.graph.places(phases) {
-            let op = self.record(place)?;
-            let mut outputs = self.graph.nodes[place].outputs.iter().zip(&op.outputs);
-            let found = outputs.find_map(|(v, output)| Some((v, output.first_non_finite()?.0)));
-            if let Some((&value, element)) = found {
-                let name = self.persistent_name(value, element);
-                return Ok(Some(NonFinite::Op(Box::new(op), name)));
+            for op in self.record_shards(place)? {
+                let mut outputs = self.graph.nodes[place].outputs.iter().zip(&op.outputs);
+                let found = outputs.find_map(|(v, output)| Some((v, output.first_non_finite()?.0)));
+                if let Some((&value, element)) = found {
+                    let name = self.persistent_name(value, element);
+                    return Ok(Some(NonFinite::Op(Box::new(op), name)));
+                }
             }
         }
         Ok(None)
@@ -141,9 +166,9 @@ impl Executor {
 
     /// The bits of a value that an op has just written or is about to read; zeros between the members
     /// of a span.
-    fn operand(&mut self, value: Value) -> Operand {
-        let mut data = vec![0.0; self.slot(value).len];
-        self.backend.read(self.slot(value), &mut data);
+    fn operand(&mut self, value: Value, slot: Slot) -> Operand {
+        let mut data = vec![0.0; slot.len];
+        self.backend.read(slot, &mut data);
         let mut bits: Vec<u32> = data.iter().map(|number| number.to_bits()).collect();
         if let Some(members) = self.graph.members(value) {
             let ranges = self.graph.ranges(members);

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use tensor::shards::Shards;
+
 use crate::graph::{Graph, Kind, Phase};
 use crate::plan::{Block, Plan};
 use crate::trace::{Recomputed, bytes};
@@ -22,6 +24,10 @@ pub fn report(graph: &Graph, plan: &Plan) -> String {
     line("parameters", persistent(graph, Kind::Param), "trained");
     line("state", persistent(graph, Kind::State), "teacher, optimizer, running statistics");
     line("temporaries", 4 * (plan.total - plan.persistent), "shared by values and workspaces");
+    let Shards { all, local } = graph.shards();
+    if all > 1 {
+        line("of which a shard", 4 * plan.shard, &format!("with its views; {local} of {all} here"));
+    }
     line("arena", plan.bytes(), "the one allocation of a step");
     let bound = format!(
         "most alive at a time; the arena is {:.3} of it",

@@ -5,11 +5,16 @@
 //! one that reads it or its span; a kernel's scratch memory lives only during that kernel. They share
 //! the rest of the arena: members of spans have fixed places; of the others, largest first, each goes
 //! into the smallest gap that is free during its whole life (greedy by size, best fit).
+//!
+//! Of a batch in shards, inputs of single shards stand behind the other persistent values. From there
+//! on the layout is the first shard's; that of each further shard follows, equal, and what the shards
+//! share is in the first one's.
 
 use tensor::arena::ALIGN;
 use tensor::{Device, Slot};
 
 use crate::graph::{Graph, Kind, Node, Span, Value};
+use crate::shards::PerShard;
 
 /// A layout of a graph's values, in elements of 4 bytes.
 pub struct Plan {
@@ -21,6 +26,8 @@ pub struct Plan {
     pub persistent: usize,
     /// Elements of the whole arena.
     pub total: usize,
+    /// Elements from a shard's values to the next shard's.
+    pub shard: usize,
     /// Most elements alive at a time: a lower bound for any layout.
     pub lower_bound: usize,
     /// The parts of the arena after `persistent`, for the memory map.
@@ -51,15 +58,19 @@ impl Plan {
         let nodes = &graph.nodes;
         assert!(nodes.is_sorted_by_key(|node| node.phase), "nodes are not in the order of phases");
         let mut slots = vec![Slot::default(); graph.values.len()];
-        let persistent = place_persistent(graph, &mut slots);
+        let [shared, persistent] = place_persistent(graph, &mut slots);
         let mut temps = Temps::new(graph);
+        let per_shard = PerShard::of(graph);
         let mut workspace_block = Vec::with_capacity(nodes.len());
         for (at, node) in nodes.iter().enumerate() {
             for (i, v) in node.outputs.iter().map(|v| v.index()).enumerate() {
                 if graph.values[v].kind == Kind::Temp {
                     let source = in_place(node).filter(|_| i == 0);
-                    let source = source.map(|place| node.inputs[place].index());
-                    temps.make(graph, at, v, source);
+                    let source = source.map(|place| node.inputs[place]);
+                    // What the shards share, others still read.
+                    let output = node.outputs[i];
+                    let source = source.filter(|&x| per_shard.has(x) == per_shard.has(output));
+                    temps.make(graph, at, v, source.map(|x| x.index()));
                 }
             }
             let len = device.workspace(&node.kernel);
@@ -71,7 +82,10 @@ impl Plan {
         assert!(!nodes.iter().any(orphan), "a node reads what no node makes");
         let kept = graph.values().find(|(v, info)| info.kept && !made(v));
         assert!(kept.is_none(), "{kept:?} is kept and no node makes it: keep it before fusing");
-        let total = temps.place(persistent);
+        let end = temps.place(persistent);
+        let local = graph.shards.local;
+        let shard = if graph.shards.all > 1 { aligned(end - shared) } else { 0 };
+        let total = end + (local - 1) * shard;
         for (v, info) in graph.values.iter().enumerate() {
             slots[v].len = info.shape.elements();
             if let Some(block) = temps.block_of[v] {
@@ -82,8 +96,16 @@ impl Plan {
         }
         let workspace = |b: &Option<usize>| b.map_or(Slot::default(), |b| temps.blocks[b].slot);
         let workspaces = workspace_block.iter().map(workspace).collect();
-        let lower_bound = persistent + most_alive(&temps.blocks, nodes.len());
-        Plan { slots, workspaces, persistent, total, lower_bound, blocks: temps.blocks }
+        let alive = persistent - shared + most_alive(&temps.blocks, nodes.len());
+        let lower_bound = shared + local * alive;
+        let blocks = temps.blocks;
+        Plan { slots, workspaces, persistent, total, shard, lower_bound, blocks }
+    }
+
+    /// Where a shard of this process has a value of which each has its own.
+    pub fn slot(&self, value: Value, shard: usize) -> Slot {
+        let Slot { offset, len } = self.slots[value.index()];
+        Slot { offset: offset + shard * self.shard, len }
     }
 
     /// Bytes of the whole arena.
@@ -109,12 +131,14 @@ fn is_temp(graph: &Graph, span: &Span) -> bool {
     graph.info(span.members[0]).kind == Kind::Temp
 }
 
-/// Gives every persistent value its slot; returns their end.
-fn place_persistent(graph: &Graph, slots: &mut [Slot]) -> usize {
+/// Gives every persistent value its slot; returns the end of those that the shards share, and of all.
+fn place_persistent(graph: &Graph, slots: &mut [Slot]) -> [usize; 2] {
     let mut end = 0;
     let mut placed = vec![false; slots.len()];
     for (v, info) in graph.values.iter().enumerate() {
-        if matches!(info.kind, Kind::Temp | Kind::Span) {
+        if matches!(info.kind, Kind::Temp | Kind::Span)
+            || graph.sharded.iter().any(|x| x.index() == v)
+        {
             continue;
         }
         // A tensor can be in two spans, such as all weights and all matrices: the longer one
@@ -139,7 +163,12 @@ fn place_persistent(graph: &Graph, slots: &mut [Slot]) -> usize {
         }
         slots[span.whole.index()] = Slot { offset: first, len: graph.shape(span.whole).elements() };
     }
-    end
+    let shared = end;
+    for v in &graph.sharded {
+        slots[v.index()] = Slot { offset: end, len: graph.shape(*v).elements() };
+        end += aligned(slots[v.index()].len);
+    }
+    [shared, end]
 }
 
 /// The memory blocks of temporaries, under construction.

@@ -52,6 +52,10 @@ pub struct ConfigArgs {
     /// --set train.memory_budget=SIZE; see docs/memory.md).
     #[arg(long, value_name = "SIZE")]
     memory_budget: Option<MemoryBudget>,
+    /// Equal parts of a batch, which decide the bits and which ranks can share (same as --set
+    /// train.shards=S; see docs/distributed.md).
+    #[arg(long, value_name = "S")]
+    shards: Option<usize>,
     /// Fail on an unreadable image instead of skipping it (same as --set data.strict=true).
     #[arg(long)]
     strict: bool,
@@ -89,7 +93,9 @@ impl ConfigArgs {
     /// As [`ConfigArgs::load`].
     pub fn load_with(&self, more: &[(String, String)]) -> Result<Config> {
         let method = self.method.map(|name| ("method.name".to_owned(), name.to_owned()));
-        let sets: Vec<_> = method.iter().chain(&self.sets).chain(more).cloned().collect();
+        let shards = self.shards.map(|shards| ("train.shards".to_owned(), shards.to_string()));
+        let own = method.iter().chain(&shards);
+        let sets: Vec<_> = own.chain(&self.sets).chain(more).cloned().collect();
         let mut config = Config::load(&self.preset, &sets)?;
         if let Some(path) = &self.data {
             config.data.path = Some(path.clone());

@@ -44,15 +44,18 @@ pub struct PlanArgs {
     config: ConfigArgs,
     #[command(flatten)]
     device: DeviceArgs,
+    /// Plan one of so many processes that share train.shards (docs/distributed.md).
+    #[arg(long, value_name = "R", default_value_t = 1)]
+    ranks: usize,
     /// Draw the memory map as an SVG file.
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
 }
 
-/// Builds and plans the configured step, without allocating its arena.
-fn planned(config: &Config, device: &DeviceArgs) -> Result<(Graph, Plan)> {
+/// Builds and plans the configured step of one of the ranks, without allocating its arena.
+fn planned(config: &Config, ranks: usize, device: &DeviceArgs) -> Result<(Graph, Plan)> {
     let device = device.name().with(config.train.numerics);
-    let (graph, _) = planned_step(&step(config)?, &device)?;
+    let (graph, _) = planned_step(&StepConfig { ranks, ..step(config)? }, &device)?;
     let plan = Plan::new(&graph, &device);
     Ok((graph, plan))
 }
@@ -68,7 +71,7 @@ pub fn trace(args: &TraceArgs) -> Result<ExitCode> {
     if let Some(steps) = args.measure {
         return measure(&args.config, &args.device, steps as usize);
     }
-    let (graph, plan) = planned(&args.config.load()?, &args.device)?;
+    let (graph, plan) = planned(&args.config.load()?, 1, &args.device)?;
     let text =
         if args.summary { table::summary(&graph, None) } else { table::table(&graph, &plan) };
     crate::print::print(&text);
@@ -94,11 +97,12 @@ fn measure(args: &ConfigArgs, device: &DeviceArgs, steps: usize) -> Result<ExitC
 pub fn plan(args: &PlanArgs) -> Result<ExitCode> {
     args.svg.as_deref().map_or(Ok(()), check_output)?;
     let config = args.config.load()?;
-    let (graph, plan) = planned(&config, &args.device)?;
+    let (graph, plan) = planned(&config, args.ranks, &args.device)?;
     crate::print::print(&memory_map::report(&graph, &plan));
     crate::print::print(&run_memory(
         &config,
         &plan,
+        args.ranks,
         &args.device.name().with(config.train.numerics),
     )?);
     if let Some(path) = &args.svg {
@@ -113,10 +117,10 @@ pub fn plan(args: &PlanArgs) -> Result<ExitCode> {
 const PROGRAM: usize = 3 << 20;
 
 /// What a run takes beside the step's arena, and all of it at its peak.
-fn run_memory(config: &Config, plan: &Plan, device: &dyn Device) -> Result<String> {
+fn run_memory(config: &Config, plan: &Plan, ranks: usize, device: &dyn Device) -> Result<String> {
     let Config { train, views, data, .. } = config;
-    let batches =
-        Pipeline::bytes(&views.views(), data.channels(), train.batch_size, train.prefetch);
+    let part = train.batch_size / ranks;
+    let batches = Pipeline::bytes(&views.views(), data.channels(), part, train.prefetch);
     let (images, knn) = match data.open(config.seed) {
         Ok(splits) => (images(&splits), KnnMemory::planned(config, &splits, device)?),
         Err(error) => return Ok(format!("beside it: unknown without the data ({error})\n")),

@@ -1,8 +1,9 @@
 //! Student, teacher and optimizer on a device, and the three parts of a step.
 
 use std::io;
+use std::sync::Arc;
 
-use autograd::{Executor, Graph, NonFinite, Phase, Value};
+use autograd::{Alone, Executor, Graph, NonFinite, Phase, Transport, Value};
 use tensor::random::Purpose;
 
 use crate::diversity::{self, Diversity};
@@ -78,8 +79,22 @@ impl Learner {
     /// Sizes that do not fit together, or a memory budget that is too small: see
     /// [`planned_step`]. Errors of `device`.
     pub fn new(config: &StepConfig, device: Device) -> Result<Learner> {
-        let (graph, step) = planned_step(config, device)?;
-        Ok(Learner { executor: Executor::new(graph, device)?, step, config: config.clone() })
+        Learner::among(config, device, Arc::new(Alone))
+    }
+
+    /// As [`Learner::new`], as one of the ranks that share the batch's shards.
+    ///
+    /// # Errors
+    /// As [`Learner::new`].
+    pub fn among(
+        config: &StepConfig,
+        device: Device,
+        transport: Arc<dyn Transport>,
+    ) -> Result<Learner> {
+        let config = StepConfig { ranks: transport.size(), ..config.clone() };
+        let (graph, step) = planned_step(&config, device)?;
+        let executor = Executor::among(graph, device, transport)?;
+        Ok(Learner { executor, step, config })
     }
 
     /// The same list of ops on another device, where it may exceed a memory budget; weights are 0.
@@ -87,7 +102,8 @@ impl Learner {
     /// # Errors
     /// Those of the device.
     pub fn on(&self, device: Device) -> Result<Learner> {
-        let executor = Executor::new(self.executor.graph().clone(), device)?;
+        let transport = Arc::clone(self.executor.transport());
+        let executor = Executor::among(self.executor.graph().clone(), device, transport)?;
         // The list made to fit a budget has the values of the one it was made from.
         let (_, step) = Step::new(&self.config)?;
         Ok(Learner { executor, step, config: self.config.clone() })
@@ -134,12 +150,20 @@ impl Learner {
         &self.step.views
     }
 
-    /// Writes the views of one group, `[count*B,S,S,C]`, view by view.
+    /// Writes the views of one group, `[count*B,S,S,C]`, view by view; of ranks, those of this one's
+    /// images.
     ///
     /// # Panics
     /// If there is no such group, or `pixels` has the wrong length.
     pub fn write_group(&mut self, group: usize, pixels: &[f32]) {
-        self.executor.write(self.step.views[group].images, pixels);
+        let ViewGroup { images, count, .. } = self.step.views[group];
+        let part = self.executor.graph().shape(images).elements() / count;
+        let shards = self.config.local_shards();
+        assert_eq!(pixels.len(), count * shards * part, "numbers of the group");
+        for (place, part) in pixels.chunks_exact(part).enumerate() {
+            let (view, shard) = (place / shards, place % shards);
+            self.executor.write_shard(images, shard, view * part.len(), part);
+        }
     }
 
     /// The method's work outside of the graph, and the executor that it works with.
@@ -184,7 +208,7 @@ impl Learner {
             let row = row as usize * dim;
             self.executor.read_part(partition.prototypes, row, &mut prototypes[end..]);
         }
-        let sizes = (2 * self.config.batch, dim, block);
+        let sizes = (2 * self.config.shard_batch(), dim, block);
         let diversity = Diversity::of(&features, &embeddings, &prototypes, sizes)?;
         Ok((terms, Some(diversity)))
     }

@@ -48,7 +48,7 @@ impl Pipeline {
             .build()
             .map_err(|error| Error::usage(format!("cannot start threads for views: {error}")))?;
         let groups = view_groups(&views, data.channels());
-        let images = config.batch.min(data.len());
+        let images = config.batch.min(data.len()) / config.ranks;
         let batch = || Batch {
             samples: Vec::with_capacity(images),
             groups: groups.iter().map(|group| vec![0.0; group.len(images)]).collect(),
@@ -158,6 +158,8 @@ mod tests {
         let config = PipelineConfig {
             seed: 0,
             batch: 8,
+            rank: 0,
+            ranks: 1,
             partial: false,
             first_step: 0,
             steps: 8,

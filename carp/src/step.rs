@@ -7,7 +7,7 @@
 //! updates the student. The layers append plain ops; fusion passes merge them into fewer, larger
 //! kernels.
 
-use autograd::{Error, Graph, Passes, Phase, Result, Value};
+use autograd::{Error, Graph, Passes, Phase, Result, Shards, Value};
 
 use crate::conv::ConvChoice;
 use crate::loss::LossVariant;
@@ -41,6 +41,10 @@ pub struct StepConfig {
     pub conv: ConvChoice,
     /// B, images in a micro-batch.
     pub batch: usize,
+    /// S, equal shards of a micro-batch: docs/distributed.md.
+    pub shards: usize,
+    /// Processes that hold them; not part of what is computed.
+    pub ranks: usize,
     /// Images of the data set, for methods that keep something of each; 0 if it is not open.
     pub images: usize,
     /// Side of each square view, in pixels; views 0 and 1 are the global ones.
@@ -99,6 +103,7 @@ impl Step {
             );
             return Err(Error::setting("carp_step", detail));
         }
+        config.check_shards()?;
         let mut builder = StepBuilder::new(config.sizes());
         let built = config.method.build(&mut builder)?;
         let StepBuilder { mut graph, student, teacher, state, .. } = builder;
@@ -119,6 +124,7 @@ impl Step {
             LossVariant::without_loss(&config.passes)
         };
         g.fuse(&passes);
+        g.split_batch_norm()?;
 
         let weights = trained(g, &student, &teacher);
         let share = 1.0 / config.accumulation as f32;
@@ -171,6 +177,39 @@ impl Step {
 }
 
 impl StepConfig {
+    /// Images of a micro-batch in one shard.
+    pub fn shard_batch(&self) -> usize {
+        self.batch / self.shards
+    }
+
+    /// Shards of one of the ranks.
+    pub fn local_shards(&self) -> usize {
+        self.shards / self.ranks
+    }
+
+    fn check_shards(&self) -> Result<()> {
+        let StepConfig { shards, ranks, batch, .. } = *self;
+        if !shards.is_power_of_two() || !batch.is_multiple_of(shards) {
+            let detail = format!(
+                "{shards}, should be a power of two that divides train.batch_size = {batch}"
+            );
+            return Err(Error::setting("train.shards", detail));
+        }
+        if ranks == 0 || !shards.is_multiple_of(ranks) {
+            let detail = format!("{ranks} cannot share train.shards = {shards} equally");
+            return Err(Error::setting("ranks", detail));
+        }
+        if shards > 1 && self.method != MethodConfig::Carp {
+            let detail = format!("{shards}, but only carp can train in shards");
+            return Err(Error::setting("train.shards", detail));
+        }
+        if shards > 1 && self.memory_budget.0.is_some() {
+            let detail = format!("{shards}, but train.memory_budget takes a batch in one shard");
+            return Err(Error::setting("train.shards", detail));
+        }
+        Ok(())
+    }
+
     fn sizes(&self) -> Sizes<'_> {
         Sizes {
             resnet: self.resnet,
@@ -178,7 +217,8 @@ impl StepConfig {
             partition_size: self.partition_size,
             fixed_partition: self.fixed_partition,
             entropy_term: self.entropy_term,
-            batch: self.batch,
+            batch: self.shard_batch(),
+            shards: Shards { all: self.shards, local: self.local_shards() },
             view_sizes: &self.view_sizes,
             epoch_images: self.images / self.batch.max(1) * self.batch,
             images: self.images,

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use autograd::{Error, Graph, Result, Value};
+use autograd::{Error, Graph, Result, Shards, Value};
 
 use crate::networks::{Network, ViewGroup};
 use crate::nn::{HeadConfig, Init, Mlp, MlpConfig, Params, ResNetConfig};
@@ -51,8 +51,10 @@ pub struct Sizes<'a> {
     pub fixed_partition: bool,
     /// Train CARP on C + H, not on C alone.
     pub entropy_term: bool,
-    /// B, images in a micro-batch.
+    /// Images of a micro-batch, of one of its shards.
     pub batch: usize,
+    /// The micro-batch's shards.
+    pub shards: Shards,
     /// Side of each view; views 0 and 1 are the global ones.
     pub view_sizes: &'a [usize],
     /// Images of an epoch: those of its whole batches. 0 if the data are not known.
@@ -88,7 +90,7 @@ pub struct StepBuilder<'a> {
 impl<'a> StepBuilder<'a> {
     /// Inputs, and nothing else yet.
     pub fn new(sizes: Sizes<'a>) -> StepBuilder<'a> {
-        let mut graph = Graph::new();
+        let mut graph = Graph::of_shards(sizes.shards);
         let views = view_inputs(&mut graph, &sizes);
         let scalars = Scalars {
             lr: graph.input("lr", [1]),
@@ -239,7 +241,7 @@ fn view_inputs(graph: &mut Graph, sizes: &Sizes) -> Vec<ViewGroup> {
     for run in sizes.view_sizes.chunk_by(|a, b| a == b) {
         let (count, size) = (run.len(), run[0]);
         let shape = [count * sizes.batch, size, size, sizes.resnet.in_channels];
-        let images = graph.input(&format!("views.{first}"), shape);
+        let images = graph.shard_input(&format!("views.{first}"), shape);
         groups.push(ViewGroup { images, first, count, size });
         first += count;
     }

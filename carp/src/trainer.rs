@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use autograd::Phase;
+use autograd::{Alone, Phase, Transport};
 use datasets::Splits;
 
 use crate::checkpoint::{Progress, weights_sha256};
@@ -69,6 +69,19 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// As [`Trainer::new`].
     pub fn planned(config: &'a Config, device: Device<'a>) -> Result<Trainer<'a>> {
+        Trainer::among(config, device, Arc::new(Alone))
+    }
+
+    /// As [`Trainer::planned`], as one of the ranks that share `train.shards`: it takes its part of
+    /// every batch, and has the same weights as the others after every step.
+    ///
+    /// # Errors
+    /// As [`Trainer::new`].
+    pub fn among(
+        config: &'a Config,
+        device: Device<'a>,
+        transport: Arc<dyn Transport>,
+    ) -> Result<Trainer<'a>> {
         let splits = config.data.open(config.seed)?;
         let step_config = StepConfig { images: splits.pretrain.len(), ..config.step() };
         let batch = step_config.batch;
@@ -80,7 +93,7 @@ impl<'a> Trainer<'a> {
                 splits.pretrain.len()
             )));
         }
-        let learner = Learner::new(&step_config, device)?;
+        let learner = Learner::among(&step_config, device, transport)?;
         let steps = match config.train.steps {
             0 => config.train.epochs * steps_per_epoch,
             steps => steps,
@@ -142,7 +155,8 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// Threads that cannot be started.
     pub fn pipeline(&self, first_step: usize) -> Result<Pipeline> {
-        batches(self.config, &self.splits, first_step..self.steps)
+        let transport = &**self.learner.executor().transport();
+        batches(self.config, &self.splits, first_step..self.steps, transport)
     }
 
     /// What the method does before the epoch that begins with this step, if one does: call it before
@@ -157,8 +171,9 @@ impl<'a> Trainer<'a> {
         let (at, device, transform) = (self.at(step), self.device, self.config.eval_transform());
         let epoch = step..step + self.steps_per_epoch;
         let Trainer { config, splits, learner, .. } = self;
-        let pipeline = &|| batches(config, splits, epoch.clone());
         let (hooks, executor) = learner.method();
+        let transport = Arc::clone(executor.transport());
+        let pipeline = &|| batches(config, splits, epoch.clone(), &*transport);
         let (data, transform) = (&splits.pretrain, &transform);
         let run = EpochStart { at, executor, device, data, transform, pipeline, progress };
         hooks.start_epoch(run)
@@ -293,14 +308,21 @@ impl<'a> Trainer<'a> {
     }
 }
 
-/// Batches for these steps.
-fn batches(config: &Config, splits: &Splits, steps: Range<usize>) -> Result<Pipeline> {
+/// Batches for these steps, or a rank's part of them.
+fn batches(
+    config: &Config,
+    splits: &Splits,
+    steps: Range<usize>,
+    transport: &dyn Transport,
+) -> Result<Pipeline> {
     Pipeline::start(
         Arc::clone(&splits.pretrain),
         config.views.views(),
         PipelineConfig {
             seed: config.seed,
             batch: config.train.batch_size,
+            rank: transport.rank(),
+            ranks: transport.size(),
             partial: false,
             first_step: steps.start,
             steps: steps.end,

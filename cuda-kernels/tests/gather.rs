@@ -42,14 +42,17 @@ fn columns_and_their_gradient() {
 }
 
 #[test]
-fn rows_side_by_side_and_cut_out() {
+fn rows_side_by_side_added_and_cut_out() {
     for (first, second, start, count) in [(1, 1, 0, 1), (31, 300, 20, 33), (600, 5, 0, 605)] {
         let mut case = Case::shifted(format!("{first} and {second}, {count} of them"), first % 2);
-        let [a, b] = [(1, first), (2, second)].map(|(index, len)| case.input(&uniform(index, len)));
+        let [a, b, c, d] = [(1, first), (2, second), (3, first), (4, first)]
+            .map(|(index, len)| case.input(&uniform(index, len)));
+        let sum = case.exact("sum", first);
         let all = case.exact("all", first + second);
         let part = case.exact("part", count);
         let back = case.exact("back", first + second);
         case.call(Kernel::ConcatRows, &[a, b], &[all]);
+        case.call(Kernel::SumShards { shards: 4, elements: first }, &[a, a, c, d], &[sum]);
         case.call(Kernel::SliceRows { start }, &[all], &[part]);
         case.call(Kernel::SliceRowsBackward { start }, &[part], &[back]);
         case.run();

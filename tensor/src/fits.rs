@@ -160,6 +160,12 @@ impl Kernel {
                 has_rows(whole, columns) && has_rows(part, rows) && part / rows <= index
             }
             (Kernel::ConcatRows, parts, &[y]) => parts.iter().sum::<usize>() == y,
+            (&Kernel::SumShards { shards, elements }, parts, &[y]) => {
+                shards.is_power_of_two()
+                    && parts.len() == shards
+                    && parts.iter().all(|&part| part == elements)
+                    && y == elements
+            }
             (&Kernel::SliceRows { start }, &[whole], &[part])
             | (&Kernel::SliceRowsBackward { start }, &[part], &[whole]) => {
                 start.checked_add(part)? <= whole

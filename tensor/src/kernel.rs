@@ -236,6 +236,15 @@ pub enum Kernel {
     },
     /// `x_1, x_2, .. -> y`: concatenation.
     ConcatRows,
+    /// `x_1, x_2, .. -> y`: y = x_1 + x_2 + .., as many as this process has shards, a power of two.
+    /// The first half of them, added in the same way, plus the second; the sums of several processes
+    /// are the next levels of the same tree, which [`crate::shards::sum_ranks`] adds.
+    SumShards {
+        /// Number of inputs.
+        shards: usize,
+        /// Elements of each.
+        elements: usize,
+    },
     /// `x -> y`: as many elements as y has, from element `start` on.
     SliceRows {
         /// First element.
@@ -327,6 +336,7 @@ impl Kernel {
             Kernel::GatherColumns { .. } => "gather_columns",
             Kernel::GatherColumnsBackward { .. } => "gather_columns_backward",
             Kernel::ConcatRows => "concat_rows",
+            Kernel::SumShards { .. } => "sum_shards",
             Kernel::SliceRows { .. } => "slice_rows",
             Kernel::SliceRowsBackward { .. } => "slice_rows_backward",
             Kernel::PartitionLoss(_) => "partition_loss",
@@ -348,6 +358,7 @@ impl Kernel {
             Kernel::GatherRows { .. } | Kernel::SumColumnsBackward { .. } => 0,
             Kernel::GatherColumns { .. } | Kernel::GatherColumnsBackward { .. } => 0,
             Kernel::ScatterAddRows { .. } => x,
+            &Kernel::SumShards { shards, elements } => ((shards - 1) * elements) as u64,
             Kernel::Sum(_) | Kernel::SumRows { .. } | Kernel::SumColumns { .. } => x,
             Kernel::GlobalAvgPool { .. } => x,
             Kernel::BiasGelu | Kernel::BiasGeluBackward => 2 * y,

@@ -20,6 +20,7 @@ pub mod order;
 pub mod random;
 pub mod reference;
 pub mod shape;
+pub mod shards;
 
 pub use arena::{Arena, Slot};
 pub use backend::{Backend, Device};

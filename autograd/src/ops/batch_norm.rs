@@ -13,7 +13,7 @@
 use tensor::geometry::BatchNorm;
 use tensor::{Error, Kernel, Result};
 
-use crate::graph::{DType, Gradients, Graph, Node, Value};
+use crate::graph::{DType, Gradients, Graph, Kind, Node, Value};
 
 /// The tensors of a batch norm layer, `[C]` each.
 #[derive(Clone, Copy, Debug)]
@@ -71,6 +71,29 @@ impl Graph {
 }
 
 pub(super) fn vjp(g: &mut Graph, node: &Node, norm: BatchNorm, dy: Value) -> Gradients {
+    let mut dxs = gradients(g, node, norm, dy)?;
+    // Statistics of a batch in shards, see `shards`: the kernel took them for constants, and what
+    // flows through them is missing, gamma inv_std (-dbeta/R - xhat dgamma/R) over all R rows. That is
+    // batch norm of x with other gamma and beta, and dx is its residual.
+    if g.info(node.outputs[3]).kind == Kind::Temp {
+        let (x, weight) = (node.inputs[0], node.inputs[1]);
+        let [_, mean, inv_std] = [0, 1, 2].map(|output| node.outputs[output]);
+        let [dx, dweight, dbias] = [0, 1, 2].map(|input| dxs[input].expect("the kernel's output"));
+        let [dweight, dbias] = [dweight, dbias].map(|local| g.sum_shards(local));
+        let share = -1.0 / (norm.rows * g.shards().all) as f32;
+        let scale = g.mul(weight, inv_std)?;
+        let scale = g.scale(scale, share);
+        let (gamma, beta) = (g.mul(scale, dweight)?, g.mul(scale, dbias)?);
+        let norm = BatchNorm { residual: true, relu: false, ..norm };
+        let inputs = [x, gamma, beta, mean, inv_std, dx];
+        let dx = g.apply(Kernel::BatchNormApply(norm), &inputs, g.shape(x));
+        dxs[..3].copy_from_slice(&[dx, dweight, dbias].map(Some));
+    }
+    Ok(dxs)
+}
+
+/// The gradients of the kernel.
+fn gradients(g: &mut Graph, node: &Node, norm: BatchNorm, dy: Value) -> Gradients {
     let (x, weight) = (node.inputs[0], node.inputs[1]);
     let (y, mean, inv_std) = (node.outputs[0], node.outputs[1], node.outputs[2]);
     // Without ReLU the kernel does not read y: passing x instead lets y die early.

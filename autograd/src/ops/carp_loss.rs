@@ -127,13 +127,16 @@ pub(crate) fn op_by_op(
     let d = clamp(g, d);
     let log = g.ln(d);
     let mean = g.mean(log);
-    let consistency = g.scale(mean, -1.0);
+    let shards = g.shards().all;
+    let mean = g.sum_shards(mean);
+    let consistency = g.scale(mean, -1.0 / shards as f32);
 
     // H: m = mean over all rows of student and teacher; mean over blocks of ln N_B + sum of m ln m.
     let all = g.concat_rows(&[p, q])?;
     let all = g.reshape(all, [sizes.rows(), used])?;
     let sum = g.sum_rows(all);
-    let m = g.scale(sum, 1.0 / sizes.rows() as f32);
+    let sum = g.sum_shards(sum);
+    let m = g.scale(sum, 1.0 / (shards * sizes.rows()) as f32);
     let m_clamped = clamp(g, m);
     let log = g.ln(m_clamped);
     let terms = g.mul(m, log)?;

@@ -64,6 +64,8 @@ pub(crate) fn vjp(g: &mut Graph, node: &Node, dy: Value, wanted: &[bool]) -> Gra
             gather::vjp(g, node, Kernel::GatherColumnsBackward { columns }, dy)
         }
         Kernel::ConcatRows => rows::concat_vjp(g, node, dy, wanted),
+        // The gradient of a sum over shards is each shard's: see `shards`.
+        Kernel::SumShards { .. } => Ok(vec![Some(dy)]),
         Kernel::SliceRows { start } => to_input(g, node, Kernel::SliceRowsBackward { start }, dy),
         Kernel::PartitionLoss(_) | Kernel::StreamingLoss(_) => carp_loss::vjp(g, node, dy, wanted),
         _ => Err(Error::setting(node.kernel.name(), "this op has no gradient")),

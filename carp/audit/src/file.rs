@@ -265,6 +265,14 @@ impl<'a> Inputs<'a> {
         value.map(|v| v as usize).ok_or_else(|| self.bad_setting(name, "a whole number"))
     }
 
+    /// A whole number of 0 or more; `default` if it is missing.
+    ///
+    /// # Errors
+    /// If it is something else.
+    pub fn count_or(&self, name: &str, default: usize) -> Result<usize> {
+        self.setting(name).map_or(Ok(default), |_| self.count(name))
+    }
+
     /// A number.
     ///
     /// # Errors

@@ -215,6 +215,8 @@ fn step_config(inputs: &Inputs) -> Result<StepConfig> {
         passes: Passes::all(),
         conv: ConvChoice::Auto,
         batch,
+        shards: inputs.count_or("shards", 1)?,
+        ranks: 1,
         images: 0,
         view_sizes,
         accumulation: 1,

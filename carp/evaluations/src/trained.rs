@@ -108,7 +108,8 @@ impl<'a> TrainedBackbone<'a> {
     /// Batches of such views.
     pub fn pipeline(&self, seed: u64, batch: usize, partial: bool, steps: usize) -> PipelineConfig {
         let threads = self.threads;
-        PipelineConfig { seed, batch, partial, first_step: 0, steps, ahead: 2, threads }
+        let (rank, ranks, first_step, ahead) = (0, 1, 0, 2);
+        PipelineConfig { seed, batch, rank, ranks, partial, first_step, steps, ahead, threads }
     }
 }
 

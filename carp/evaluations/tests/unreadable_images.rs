@@ -72,6 +72,8 @@ fn a_batch_tells_which_images_it_shows() {
     let config = PipelineConfig {
         seed: 3,
         batch: 4,
+        rank: 0,
+        ranks: 1,
         partial: false,
         first_step: 0,
         steps: 2,

@@ -75,6 +75,11 @@ pub fn check(config: &Config) -> Result<()> {
         count("train.epochs", train.epochs, EPOCHS),
         rule(train.steps <= IMAGES, "train.steps", format!("0 to {IMAGES}")),
         count("train.batch_size", train.batch_size, UNITS),
+        rule(
+            train.shards.is_power_of_two() && train.batch_size.is_multiple_of(train.shards),
+            "train.shards",
+            format!("a power of two that divides train.batch_size = {}", train.batch_size),
+        ),
         count("train.accumulation", train.accumulation, UNITS),
         count("knn.k", knn.k, IMAGES),
         positive("knn.temperature", knn.temperature.into()),

@@ -181,6 +181,9 @@ pub struct TrainConfig {
     pub steps: usize,
     /// B, images in a micro-batch.
     pub batch_size: usize,
+    /// S, equal parts of a micro-batch that processes share out among them; decides the bits, see
+    /// docs/distributed.md.
+    pub shards: usize,
     /// Micro-batches per update.
     pub accumulation: usize,
     /// Threads for the step, and the same number for views; 0 means one per core.
@@ -208,6 +211,7 @@ impl Default for TrainConfig {
             epochs: 100,
             steps: 0,
             batch_size: 32,
+            shards: 1,
             accumulation: 1,
             threads: 0,
             checkpoint_every_epochs: 1,
@@ -306,6 +310,8 @@ impl Config {
             passes: self.train.fuse.clone(),
             conv: self.train.conv,
             batch: self.train.batch_size,
+            shards: self.train.shards,
+            ranks: 1,
             images: 0,
             view_sizes: self.views.sizes(),
             accumulation: self.train.accumulation,

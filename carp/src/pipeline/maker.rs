@@ -20,6 +20,10 @@ pub struct PipelineConfig {
     pub seed: u64,
     /// B, images in a batch.
     pub batch: usize,
+    /// Which of how many equal parts of every batch to make: its first image is `rank * B / ranks`.
+    pub rank: usize,
+    /// Number of parts.
+    pub ranks: usize,
     /// Put the images of an epoch that do not fill a batch into a last, smaller one instead of
     /// leaving them out.
     pub partial: bool,
@@ -114,6 +118,9 @@ impl<'a> Maker<'a> {
             self.epoch = Some(epoch);
         }
         let samples = &self.order[place * size..self.order.len().min((place + 1) * size)];
+        let PipelineConfig { rank, ranks, .. } = *self.config;
+        let part = samples.len() / ranks;
+        let samples = &samples[rank * part..][..part];
         batch.samples.clear();
         batch.samples.extend_from_slice(samples);
 

@@ -14,7 +14,7 @@ pub mod winograd;
 
 use tensor::geometry::Pool2d;
 use tensor::kernel::AdamW;
-use tensor::{Io, Kernel, Numerics, Slot};
+use tensor::{Io, Kernel, Numerics, Slot, shards};
 
 use crate::Gpu;
 use crate::gpu::{BLOCK, Call, in_fours};
@@ -31,6 +31,7 @@ pub fn workspace(kernel: &Kernel, numerics: Numerics) -> usize {
         Kernel::PartitionLoss(sizes) => partition_loss::workspace(sizes),
         Kernel::StreamingLoss(sizes) => streaming_loss::workspace(sizes),
         Kernel::Lars { tensors, .. } => lars::workspace(tensors),
+        Kernel::SumShards { shards, elements } => shards::workspace(shards, elements),
         _ => 0,
     }
 }
@@ -155,6 +156,7 @@ pub fn run(gpu: &mut Gpu, kernel: &Kernel, io: &Io) {
                 start += x.len;
             }
         }
+        Kernel::SumShards { .. } => shards::sum(io, &mut |kernel, io| run(gpu, kernel, io)),
         Kernel::SliceRows { start } => copy(gpu, inputs[0].part(start, n), y),
         Kernel::SliceRowsBackward { start } => {
             run(gpu, &Kernel::Fill(0.0), &Io { inputs: &[], ..*io });

@@ -25,6 +25,7 @@ use crate::backend::{Backend, Device};
 use crate::cpu::isa::Isa;
 use crate::error::Result;
 use crate::kernel::{Io, Kernel};
+use crate::shards;
 
 /// This machine's processor.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +45,7 @@ impl Device for Cpu {
             Kernel::BatchNormApply(norm) => norm.channels,
             Kernel::PartitionLoss(sizes) => partition_loss::workspace(sizes),
             Kernel::StreamingLoss(sizes) => streaming_loss::workspace(sizes),
+            Kernel::SumShards { shards, elements } => shards::workspace(shards, elements),
             _ => 0,
         }
     }
@@ -251,6 +253,7 @@ impl Backend for CpuBackend {
                     start += x.len;
                 }
             }
+            Kernel::SumShards { .. } => shards::sum(io, &mut |kernel, io| self.run(kernel, io)),
             Kernel::SliceRows { start } => {
                 on(arena, io, |[x], [y], _| pointwise::copy(&x[start..start + y.len()], y));
             }

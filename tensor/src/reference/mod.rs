@@ -187,6 +187,12 @@ pub fn run(kernel: &Kernel, inputs: &[&[f64]], outputs: &mut [Vec<f64>]) {
             }
         }
         (Kernel::ConcatRows, parts, [y]) => *y = parts.concat(),
+        (Kernel::SumShards { .. }, parts, [y]) => {
+            y.fill(0.0);
+            for part in parts {
+                *y = map2(y, part, |sum, x| sum + x);
+            }
+        }
         (Kernel::SliceRows { start }, [x], [y]) => *y = x[start..start + y.len()].to_vec(),
         (Kernel::SliceRowsBackward { start }, [dy], [dx]) => {
             dx.fill(0.0);

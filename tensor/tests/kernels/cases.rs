@@ -330,6 +330,13 @@ pub fn gathers() -> Vec<Case> {
                 .reads(uniform(6, columns))
                 .reads(uniform(7, 3 * columns))
                 .writes(x.len() + 4 * columns, 0.0),
+            (1..=8).fold(
+                Case::new(Kernel::SumShards { shards: 8, elements: taken }).writes(taken, 1e-6),
+                |case, shard| case.reads(uniform(10 + shard, taken)),
+            ),
+            Case::new(Kernel::SumShards { shards: 1, elements: taken })
+                .reads(uniform(8, taken))
+                .writes(taken, 0.0),
             Case::new(Kernel::SliceRows { start }).reads(x.clone()).writes(taken, 0.0),
             Case::new(Kernel::SliceRowsBackward { start })
                 .reads(uniform(8, taken))

@@ -25,6 +25,6 @@ variants! {
     MaxPool2d MaxPool2dBackward AvgPool2d AvgPool2dBackward GlobalAvgPool GlobalAvgPoolBackward
     Softmax SoftmaxBackward LogSoftmax LogSoftmaxBackward L2Normalize L2NormalizeBackward
     GatherRows ScatterAddRows GatherColumns GatherColumnsBackward
-    ConcatRows SliceRows SliceRowsBackward
+    ConcatRows SumShards SliceRows SliceRowsBackward
     PartitionLoss StreamingLoss Ema Sgd Lars AdamW
 }

@@ -1,0 +1,181 @@
+//! A batch in shards: the same bits for any number of ranks and threads, after a stop, and with
+//! another number of ranks than before it; and what does not fit is refused.
+
+use std::sync::{Arc, Barrier, Mutex};
+
+use autograd::Transport;
+use carp::checkpoint::{Checkpoint, Progress, save};
+use carp::config::Config;
+use carp::fingerprint::Fingerprint;
+use carp::learner::NamedTensor;
+use carp::trainer::Trainer;
+use tensor::Cpu;
+
+/// Steps of the runs below; 2 are an epoch.
+const STEPS: usize = 5;
+/// Where one of them stops: within the second epoch.
+const STOP: usize = 3;
+
+/// Ranks as threads of this process.
+struct Threads {
+    rank: usize,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    /// What each rank has handed in.
+    parts: Vec<Mutex<Vec<f32>>>,
+    barrier: Barrier,
+}
+
+impl Transport for Threads {
+    fn rank(&self) -> usize {
+        self.rank
+    }
+
+    fn size(&self) -> usize {
+        self.shared.parts.len()
+    }
+
+    fn all_gather(&self, mine: &[f32], all: &mut [f32]) -> autograd::Result<()> {
+        let Shared { parts, barrier } = &*self.shared;
+        *parts[self.rank].lock().unwrap() = mine.to_vec();
+        barrier.wait();
+        for (part, all) in parts.iter().zip(all.chunks_exact_mut(mine.len())) {
+            all.copy_from_slice(&part.lock().unwrap());
+        }
+        barrier.wait();
+        Ok(())
+    }
+}
+
+fn config(more: &[(&str, &str)]) -> carp::Result<Config> {
+    let common = [
+        ("data.train_size", "25"),
+        ("data.test_size", "8"),
+        ("model.width", "2"),
+        ("model.hidden", "12"),
+        ("model.bottleneck", "6"),
+        ("model.prototypes", "8"),
+        ("model.partition_size", "4"),
+        ("train.batch_size", "8"),
+        ("train.shards", "4"),
+        ("train.epochs", "2"),
+    ];
+    let all = common.iter().chain(more);
+    let all: Vec<_> = all.map(|&(key, value)| (key.to_owned(), value.to_owned())).collect();
+    Config::load("shapes", &all)
+}
+
+/// Takes steps as one of the ranks, from a checkpoint if there is one; returns all that a checkpoint
+/// holds, and saves one where the first rank is told to.
+fn run(
+    config: &Config,
+    transport: Arc<dyn Transport>,
+    steps: std::ops::Range<usize>,
+    file: &std::path::Path,
+) -> Vec<NamedTensor> {
+    let rank = transport.rank();
+    let mut trainer = Trainer::among(config, &Cpu, transport).unwrap();
+    if steps.start == 0 {
+        trainer.initialize();
+    } else {
+        Checkpoint::load(file).unwrap().restore(trainer.learner()).unwrap();
+    }
+    let mut pipeline = trainer.pipeline(steps.start).unwrap();
+    for step in steps.clone() {
+        trainer.observed_step(step, pipeline.next_batch().unwrap()).unwrap();
+    }
+    if rank == 0 {
+        let progress = Progress { step: steps.end, seconds: 0.0 };
+        save(file, config, &Fingerprint::default(), trainer.learner(), progress).unwrap();
+    }
+    trainer.learner().copies()
+}
+
+/// The same as so many ranks, each with so many threads: they must agree.
+fn run_as(
+    config: &Config,
+    ranks: usize,
+    threads: usize,
+    steps: std::ops::Range<usize>,
+    file: &std::path::Path,
+) -> Vec<NamedTensor> {
+    let parts = (0..ranks).map(|_| Mutex::default()).collect();
+    let shared = Arc::new(Shared { parts, barrier: Barrier::new(ranks) });
+    let results: Vec<_> = std::thread::scope(|scope| {
+        let rank = |rank| {
+            let (shared, steps) = (Arc::clone(&shared), steps.clone());
+            scope.spawn(move || {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                let transport = Arc::new(Threads { rank, shared });
+                pool.install(|| run(config, transport, steps, file))
+            })
+        };
+        let ranks: Vec<_> = (0..ranks).map(rank).collect();
+        ranks.into_iter().map(|rank| rank.join().unwrap()).collect()
+    });
+    assert!(results.iter().all(|result| *result == results[0]), "{ranks} ranks agree");
+    results.into_iter().next().unwrap()
+}
+
+#[test]
+fn ranks_threads_and_stops_change_no_bit() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("checkpoint.safetensors");
+    for more in [&[][..], &[("train.accumulation", "2"), ("optimizer.name", "adamw")]] {
+        let config = config(more).unwrap();
+        let want = run_as(&config, 1, 1, 0..STEPS, &file);
+        assert!(want.iter().all(|(_, _, data)| data.iter().all(|x| x.is_finite())));
+        for (ranks, threads) in [(1, 3), (2, 1), (4, 1), (2, 2)] {
+            let got = run_as(&config, ranks, threads, 0..STEPS, &file);
+            assert!(got == want, "{ranks} ranks of {threads} threads");
+        }
+        for (before, after) in [(1, 1), (2, 4), (4, 1)] {
+            run_as(&config, before, 1, 0..STOP, &file);
+            let got = run_as(&config, after, 1, STOP..STEPS, &file);
+            assert!(got == want, "{before} ranks, then {after}");
+        }
+    }
+}
+
+#[test]
+fn the_number_of_shards_is_part_of_a_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("checkpoint.safetensors");
+    let run = |shards| {
+        let config = config(&[("train.shards", shards)]).unwrap();
+        run_as(&config, 1, 1, 0..STEPS, &file)
+    };
+    let (one, four) = (run("1"), run("4"));
+    assert!(one != four, "other sums, other bits");
+    for ((name, _, one), (_, _, four)) in one.iter().zip(&four) {
+        let most = one.iter().fold(1e-3f32, |most, x| most.max(x.abs()));
+        let error = one.iter().zip(four).fold(0.0f32, |most, (a, b)| most.max((a - b).abs()));
+        assert!(error < 1e-2 * most, "{name}: off by {error} of {most}");
+    }
+}
+
+#[test]
+fn shards_that_do_not_fit_are_one_line() {
+    let refused = |more: &[(&str, &str)], part: &str| {
+        let line = match config(more) {
+            Ok(config) => Trainer::planned(&config, &Cpu).err().expect(part).to_string(),
+            Err(error) => error.to_string(),
+        };
+        assert!(line.lines().count() == 1 && line.contains(part), "{line}");
+    };
+    let range = "should be a power of two that divides train.batch_size = 8";
+    for shards in ["0", "3", "16"] {
+        refused(&[("train.shards", shards)], range);
+    }
+    refused(&[("method.name", "dino")], "train.shards: 4, but only carp can train in shards");
+    refused(&[("train.memory_budget", "1MiB")], "takes a batch in one shard");
+    let shared = Arc::new(Shared {
+        parts: (0..8).map(|_| Mutex::default()).collect(),
+        barrier: Barrier::new(8),
+    });
+    let config = config(&[]).unwrap();
+    let error = Trainer::among(&config, &Cpu, Arc::new(Threads { rank: 0, shared })).err().unwrap();
+    assert_eq!(error.to_string(), "ranks: 8 cannot share train.shards = 4 equally");
+}

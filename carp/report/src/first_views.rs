@@ -28,9 +28,17 @@ pub fn first_views(config: &Config, splits: &Splits) -> Result<String> {
     };
     // Views follow from the seed, the epoch and the picture: those of a smaller batch are the same.
     let batch = PICTURES.min(config.train.batch_size).min(data.len());
-    let (seed, partial, first_step, steps, ahead) = (config.seed, false, 0, 1, 1);
-    let threads = config.threads();
-    let settings = PipelineConfig { seed, batch, partial, first_step, steps, ahead, threads };
+    let settings = PipelineConfig {
+        seed: config.seed,
+        batch,
+        rank: 0,
+        ranks: 1,
+        partial: false,
+        first_step: 0,
+        steps: 1,
+        ahead: 1,
+        threads: config.threads(),
+    };
     let mut pipeline = Pipeline::start(Arc::clone(data), views, settings)?;
     let batch = pipeline.next_batch()?;
     let mut rows = Vec::new();

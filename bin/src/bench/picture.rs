@@ -8,7 +8,7 @@ use carp::error::{Error, Result};
 use files::{check_output, write_atomically};
 use image::codecs::png::PngEncoder;
 use image::{ExtendedColorType, ImageEncoder};
-use plotters::coord::Shift;
+use plotters::coord::{CoordTranslate, Shift};
 use plotters::prelude::*;
 use plotters::style::register_font;
 
@@ -208,9 +208,17 @@ fn chart<B: DrawingBackend>(
             .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(2)));
         chart.draw_series(line().map(|point| Circle::new(point, 3, colour.filled())))?;
     }
+    draw_legend(&mut chart, SeriesLabelPosition::UpperLeft)
+}
+
+/// The names of a chart's series, in a corner of it.
+pub fn draw_legend<'a, D: DrawingBackend + 'a, C: CoordTranslate>(
+    chart: &mut ChartContext<'a, D, C>,
+    corner: SeriesLabelPosition,
+) -> std::result::Result<(), DrawingAreaErrorKind<D::ErrorType>> {
     chart
         .configure_series_labels()
-        .position(SeriesLabelPosition::UpperLeft)
+        .position(corner)
         .background_style(WHITE.mix(0.85))
         .border_style(RGBColor(208, 215, 222))
         .label_font(("sans-serif", 13))

@@ -5,7 +5,7 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 
 use super::breakdown::{Breakdown, KindRates, Limits};
-use super::picture::{COLOURS, Picture};
+use super::picture::{COLOURS, Picture, draw_legend};
 
 /// Kinds that take a smaller share of the time have no name in the picture.
 const NAMED: f64 = 0.01;
@@ -70,12 +70,6 @@ impl Picture for Breakdown {
                     .legend(move |at| Circle::new(at, 5, colour.mix(0.6).filled()));
             }
         }
-        chart
-            .configure_series_labels()
-            .position(SeriesLabelPosition::LowerRight)
-            .background_style(WHITE.mix(0.85))
-            .border_style(RGBColor(208, 215, 222))
-            .label_font(("sans-serif", 13))
-            .draw()
+        draw_legend(&mut chart, SeriesLabelPosition::LowerRight)
     }
 }

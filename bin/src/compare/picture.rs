@@ -7,7 +7,7 @@ use comparison::report::{Report, Row};
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
-use crate::bench::picture::{self, Bars, COLOURS, Picture, save};
+use crate::bench::picture::{self, Bars, COLOURS, Picture, draw_legend, save};
 
 /// k-NN accuracy against seconds of training, a line for each setting, to FILE.svg and FILE.png.
 ///
@@ -76,12 +76,6 @@ impl Picture for Curves<'_> {
                 });
             chart.draw_series(curve.iter().map(|&point| Circle::new(point, 3, colour.filled())))?;
         }
-        chart
-            .configure_series_labels()
-            .position(SeriesLabelPosition::LowerRight)
-            .background_style(WHITE.mix(0.85))
-            .border_style(RGBColor(208, 215, 222))
-            .label_font(("sans-serif", 13))
-            .draw()
+        draw_legend(&mut chart, SeriesLabelPosition::LowerRight)
     }
 }

@@ -56,13 +56,31 @@ fn each_group(
     });
 }
 
-/// Sum over the groups, given their numbers and pairs of sums, in f64.
-fn sum_groups(norm: BatchNorm, sums: &[f32], f: impl Fn(usize, &[f32]) -> f64) -> f64 {
-    let mut chains = [0.0; GROUP_CHAINS];
-    for (i, sums) in sums.chunks_exact(2 * norm.channels).enumerate() {
-        chains[i % GROUP_CHAINS] += f(i, sums);
+/// Channels whose groups are added side by side.
+const SIDE: usize = 8;
+
+/// Sums over the groups, in f64, for the channels from `first` on: of f, given a group's number, the
+/// channel's place among them and its pair of sums.
+fn sum_groups(
+    channels: usize,
+    sums: &[f32],
+    first: usize,
+    f: impl Fn(usize, usize, [f32; 2]) -> f64,
+) -> [f64; SIDE] {
+    let mut chains = [[0.0; SIDE]; GROUP_CHAINS];
+    for (i, sums) in sums.chunks_exact(2 * channels).enumerate() {
+        let (a, b) = sums.split_at(channels);
+        let pairs = a[first..].iter().zip(&b[first..]);
+        let chains = &mut chains[i % GROUP_CHAINS];
+        for (lane, (chain, (&a, &b))) in chains.iter_mut().zip(pairs).enumerate() {
+            *chain += f(i, lane, [a, b]);
+        }
     }
-    chains.iter().sum()
+    let mut total = [0.0; SIDE];
+    for chain in chains {
+        total.iter_mut().zip(chain).for_each(|(total, chain)| *total += chain);
+    }
+    total
 }
 
 /// Sum over the rows of `f(x, parameter)` per channel.
@@ -72,19 +90,31 @@ fn sum_channels(x: &[f32], parameter: &[f32], sums: &mut [f32], f: impl Fn(f32, 
     let width = parameter.len();
     if width == sums.len() {
         sums.fill(0.0);
-        for x in x.chunks_exact(width) {
-            for ((sum, &x), &p) in sums.iter_mut().zip(x).zip(parameter) {
-                *sum += f(x, p);
-            }
-        }
+        add_rows(x, parameter, sums, f);
     } else {
         let mut wide = [0.0; WIDE];
-        for x in x.chunks(width) {
-            for ((sum, &x), &p) in wide.iter_mut().zip(x).zip(parameter) {
-                *sum += f(x, p);
-            }
-        }
+        add_rows(x, parameter, &mut wide[..width], f);
         narrow(&wide[..width], sums);
+    }
+}
+
+/// Adds `f(x, parameter)` of rows as wide as `sums`, the last of which may be shorter. Four rows at a
+/// time, or it would wait for the sums to be stored and loaded again.
+fn add_rows(x: &[f32], parameter: &[f32], sums: &mut [f32], f: impl Fn(f32, f32) -> f32) {
+    let width = sums.len();
+    let mut fours = x.chunks_exact(4 * width);
+    for rows in &mut fours {
+        let (first, last) = rows.split_at(2 * width);
+        let ((a, b), (c, d)) = (first.split_at(width), last.split_at(width));
+        let rows = a.iter().zip(b).zip(c.iter().zip(d));
+        for ((sum, &p), ((&a, &b), (&c, &d))) in sums.iter_mut().zip(parameter).zip(rows) {
+            *sum = (((*sum + f(a, p)) + f(b, p)) + f(c, p)) + f(d, p);
+        }
+    }
+    for row in fours.remainder().chunks(width) {
+        for ((sum, &x), &p) in sums.iter_mut().zip(row).zip(parameter) {
+            *sum += f(x, p);
+        }
     }
 }
 
@@ -142,23 +172,30 @@ fn statistics(
         sum_channels(x, group_mean, squares, |x, mean| (x - mean) * (x - mean));
     });
 
-    let group = group_rows(channels);
+    let (group, n) = (group_rows(channels), rows as f64);
     let count = |i: usize| group.min(rows - i * group) as f64;
-    for c in 0..channels {
+    let outputs = mean.par_chunks_mut(SIDE).zip(inv_std.par_chunks_mut(SIDE));
+    let running = running_mean.par_chunks_mut(SIDE).zip(running_var.par_chunks_mut(SIDE));
+    outputs.zip(running).enumerate().with_min_len(8).for_each(|(i, (outputs, running))| {
         // n_i rows with mean m_i and squares s_i around it: m = sum n_i m_i / n, and the squares
         // around m are sum (s_i + n_i (m_i - m)^2).
-        let group_mean = |sums: &[f32]| f64::from(sums[c]);
-        let all_mean = sum_groups(norm, sums, |i, sums| count(i) * group_mean(sums)) / rows as f64;
-        let squares = sum_groups(norm, sums, |i, sums| {
-            let distance = group_mean(sums) - all_mean;
-            f64::from(sums[channels + c]) + count(i) * (distance * distance)
+        let first = i * SIDE;
+        let means = sum_groups(channels, sums, first, |i, _, [mean, _]| count(i) * f64::from(mean))
+            .map(|sum| sum / n);
+        let squares = sum_groups(channels, sums, first, |i, lane, [mean, squares]| {
+            let distance = f64::from(mean) - means[lane];
+            f64::from(squares) + count(i) * (distance * distance)
         });
-        mean[c] = all_mean as f32;
-        inv_std[c] = (1.0 / (squares / rows as f64 + f64::from(eps)).sqrt()) as f32;
-        let unbiased = (squares / (rows as f64 - 1.0)) as f32;
-        running_mean[c] += momentum * (mean[c] - running_mean[c]);
-        running_var[c] += momentum * (unbiased - running_var[c]);
-    }
+        let (mean, inv_std) = outputs;
+        for (lane, (mean, inv_std)) in mean.iter_mut().zip(inv_std).enumerate() {
+            *mean = means[lane] as f32;
+            *inv_std = (1.0 / (squares[lane] / n + f64::from(eps)).sqrt()) as f32;
+            let unbiased = (squares[lane] / (n - 1.0)) as f32;
+            let [running_mean, running_var] = [&mut running.0[lane], &mut running.1[lane]];
+            *running_mean += momentum * (*mean - *running_mean);
+            *running_var += momentum * (unbiased - *running_var);
+        }
+    });
 }
 
 /// y = (x - mean) scale + bias (+ residual), then ReLU if asked.
@@ -171,10 +208,12 @@ fn normalise(
     bias: &[f32],
     y: &mut [f32],
 ) {
-    // NaN compares false and so propagates.
-    let relu = |y: f32| if norm.relu && y < 0.0 { 0.0 } else { y };
     let len = group_rows(norm.channels) * norm.channels;
     y.par_chunks_mut(len).zip(x.par_chunks(len)).enumerate().for_each(|(i, (y, x))| {
+        // A copy: loops that read it from memory, which y could share, would not become vectors.
+        let is_relu = norm.relu;
+        // NaN compares false and so propagates.
+        let relu = |y: f32| if is_relu && y < 0.0 { 0.0 } else { y };
         let mut buffers = [[0.0; WIDE]; 3];
         let [a, b, c] = &mut buffers;
         let (mean, scale, bias) = (widened(mean, a), widened(scale, b), widened(bias, c));
@@ -242,12 +281,13 @@ fn sum_gradients(
         let mut buffer = [0.0; WIDE];
         let mean = widened(mean, &mut buffer);
         let width = mean.len();
+        let is_relu = norm.relu;
         let add = |sum_g: &mut [f32], sum_gx: &mut [f32]| {
             let rows = x.chunks(width).zip(y.chunks(width)).zip(dy.chunks(width));
             for ((x, y), dy) in rows {
                 let sums = sum_g.iter_mut().zip(sum_gx.iter_mut()).zip(mean);
                 for (((x, y), dy), ((sum_g, sum_gx), mean)) in x.iter().zip(y).zip(dy).zip(sums) {
-                    let g = if norm.relu && *y <= 0.0 { 0.0 } else { *dy };
+                    let g = if is_relu && *y <= 0.0 { 0.0 } else { *dy };
                     *sum_g += g;
                     *sum_gx = g.mul_add(x - mean, *sum_gx);
                 }
@@ -265,12 +305,18 @@ fn sum_gradients(
             narrow(&wide_gx[..width], sum_gx);
         }
     });
-    for c in 0..channels {
-        let g = sum_groups(norm, sums, |_, sums| f64::from(sums[c]));
-        let gx = sum_groups(norm, sums, |_, sums| f64::from(sums[channels + c]));
-        dbias[c] = g as f32;
-        dweight[c] = (gx * f64::from(inv_std[c])) as f32;
-    }
+    let outputs = dweight.par_chunks_mut(SIDE).zip(dbias.par_chunks_mut(SIDE));
+    outputs.zip(inv_std.par_chunks(SIDE)).enumerate().with_min_len(8).for_each(
+        |(i, ((dweight, dbias), inv_std))| {
+            let g = sum_groups(channels, sums, i * SIDE, |_, _, [g, _]| f64::from(g));
+            let gx = sum_groups(channels, sums, i * SIDE, |_, _, [_, gx]| f64::from(gx));
+            let lanes = dbias.iter_mut().zip(dweight).zip(inv_std);
+            for (((dbias, dweight), inv_std), (g, gx)) in lanes.zip(g.into_iter().zip(gx)) {
+                *dbias = g as f32;
+                *dweight = (gx * f64::from(*inv_std)) as f32;
+            }
+        },
+    );
 }
 
 /// dx = scale g + shift + slope (x - mean), and dresidual = g.
@@ -284,6 +330,7 @@ fn gradient(
 ) {
     let len = group_rows(norm.channels) * norm.channels;
     let group = |first: usize, dx: &mut [f32], mut dresidual: Option<&mut [f32]>| {
+        let is_relu = norm.relu;
         let inputs = first..first + dx.len();
         let (x, y, dy) = (&x[inputs.clone()], &y[inputs.clone()], &dy[inputs]);
         let mut buffers = [[0.0; WIDE]; 4];
@@ -298,14 +345,14 @@ fn gradient(
             for ((dx, ((x, y), dy)), ((mean, scale), (shift, slope))) in
                 dx.iter_mut().zip(inputs).zip(channels)
             {
-                let g = if norm.relu && *y <= 0.0 { 0.0 } else { *dy };
+                let g = if is_relu && *y <= 0.0 { 0.0 } else { *dy };
                 *dx = slope.mul_add(x - mean, scale.mul_add(g, *shift));
             }
             if let Some(dresidual) = &mut dresidual {
                 let first = row * width;
                 let dresidual = &mut dresidual[first..first + dx.len()];
                 for ((dresidual, y), dy) in dresidual.iter_mut().zip(y).zip(dy) {
-                    *dresidual = if norm.relu && *y <= 0.0 { 0.0 } else { *dy };
+                    *dresidual = if is_relu && *y <= 0.0 { 0.0 } else { *dy };
                 }
             }
         }

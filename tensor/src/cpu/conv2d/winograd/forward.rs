@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::places::{Places, TILE};
 use super::tiles::{Tile, padded};
-use super::transforms::{Transforms, Vector, both_sides};
+use super::transforms::{Panel, Transforms};
 use crate::cpu::conv2d::chunks::images_per_task;
 use crate::cpu::conv2d::filter::Filter;
 use crate::cpu::isa::Isa;
@@ -59,14 +59,16 @@ pub fn winograd<F: Transforms<M, T>, const M: usize, const T: usize>(
                 let count = BLOCK.min(tiles - first);
                 let tile = |i| Tile::of(conv, M, first + i);
                 isa.run(|| {
+                    let mut panel = Panel::new();
                     for i in 0..count {
-                        places.input(conv, x, tile(i), &mut v[i * TILE..]);
+                        places.input(&mut panel, conv, x, tile(i), &mut v[i * TILE..]);
                     }
                 });
                 products(isa, conv, &places, count, v, u, m);
                 isa.run(|| {
+                    let mut panel = Panel::new();
                     for i in 0..count {
-                        places.output(conv, &m[i * TILE..], tile(i), y);
+                        places.output(&mut panel, conv, &m[i * TILE..], tile(i), y);
                     }
                 });
             }
@@ -83,17 +85,18 @@ fn transform_filter<F: Transforms<M, T>, const M: usize, const T: usize>(
     u.par_chunks_mut(T * T * inputs * LANES).enumerate().for_each(|(panel, u)| {
         let (u, _) = u.as_chunks_mut::<LANES>();
         isa.run(|| {
+            let mut lanes = Panel::<T>::new();
             for input in 0..inputs {
-                both_sides(
-                    |r, s| {
-                        if input < filter.inputs {
-                            Vector(filter.lanes(panel * LANES, r * 3 + s, input))
+                lanes.both_sides(
+                    |r, s, lanes| {
+                        *lanes = if input < filter.inputs {
+                            filter.lanes(panel * LANES, r * 3 + s, input)
                         } else {
-                            Vector([0.0; LANES])
-                        }
+                            [0.0; LANES]
+                        };
                     },
                     F::filter,
-                    |i, j, lanes| u[(i * T + j) * inputs + input] = lanes.0,
+                    |i, j, lanes| u[(i * T + j) * inputs + input] = *lanes,
                 );
             }
         });

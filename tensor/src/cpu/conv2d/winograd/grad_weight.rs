@@ -9,9 +9,9 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::places::{L, Places, TILE};
+use super::places::{Places, TILE};
 use super::tiles::{Tile, padded};
-use super::transforms::{Transforms, Vector, both_sides};
+use super::transforms::{Panel, Transforms};
 use crate::cpu::isa::Isa;
 use crate::cpu::microkernel::{LANES, Walk, multiply};
 use crate::geometry::Conv2d;
@@ -75,15 +75,7 @@ pub fn winograd_grad_weight<F: Transforms<M, T>, const M: usize, const T: usize>
     );
     dweight.par_chunks_mut(conv.patch()).enumerate().for_each(|(o, dweight)| {
         let parts = sums.chunks_exact(sum_len);
-        let whole = conv.c / L * L;
-        isa.run(|| {
-            for channel in (0..whole).step_by(L) {
-                finish::<F, M, T, L>(conv, parts.clone(), o, channel, dweight);
-            }
-            for channel in whole..conv.c {
-                finish::<F, M, T, 1>(conv, parts.clone(), o, channel, dweight);
-            }
-        });
+        isa.run(|| finish::<F, M, T>(conv, parts, o, dweight));
     });
 }
 
@@ -111,10 +103,11 @@ fn transform<F: Transforms<M, T>, const M: usize, const T: usize>(
                 e.fill(0.0);
             }
             isa.run(|| {
+                let mut panel = Panel::new();
                 for i in 0..count {
                     let tile = Tile::of(conv, M, first + i);
-                    places.input(conv, x, tile, &mut v[i * TILE..]);
-                    places.output_backward(conv, dy, tile, &mut e[i * TILE..]);
+                    places.input(&mut panel, conv, x, tile, &mut v[i * TILE..]);
+                    places.output_backward(&mut panel, conv, dy, tile, &mut e[i * TILE..]);
                 }
             });
         });
@@ -149,25 +142,29 @@ fn add_products<F: Transforms<M, T>, const M: usize, const T: usize>(
     });
 }
 
-/// `G^T u G` of the sum u of all parts, for `L` input channels of output o, into `dweight[R,S,C]`.
+/// `G^T u G` of the sum u of all parts, for output o, into `dweight[R,S,C]`.
 #[inline(always)]
-fn finish<'a, F: Transforms<M, T>, const M: usize, const T: usize, const L: usize>(
+fn finish<'a, F: Transforms<M, T>, const M: usize, const T: usize>(
     conv: Conv2d,
     parts: impl Iterator<Item = &'a [f32]> + Clone,
     o: usize,
-    channel: usize,
     dweight: &mut [f32],
 ) {
-    both_sides(
-        |i, j| {
-            let at = ((i * T + j) * conv.o + o) * padded(conv.c) + channel;
-            let mut sum = Vector([0.0; L]);
-            for part in parts.clone() {
-                sum = sum + Vector::load(&part[at..]);
-            }
-            sum
-        },
-        F::filter_backward,
-        |r, s, lanes| lanes.store(&mut dweight[(r * conv.s + s) * conv.c + channel..]),
-    );
+    let mut panel = Panel::<T>::new();
+    for channel in (0..conv.c).step_by(LANES) {
+        panel.both_sides(
+            |i, j, sums| {
+                let at = ((i * T + j) * conv.o + o) * padded(conv.c) + channel;
+                *sums = [0.0; LANES];
+                for part in parts.clone() {
+                    sums.iter_mut().zip(&part[at..]).for_each(|(sum, part)| *sum += part);
+                }
+            },
+            F::filter_backward,
+            |r, s, lanes| {
+                let dweight = &mut dweight[(r * conv.s + s) * conv.c..][..conv.c];
+                dweight[channel..].iter_mut().zip(lanes).for_each(|(to, from)| *to = *from);
+            },
+        );
+    }
 }

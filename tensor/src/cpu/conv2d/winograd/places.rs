@@ -1,17 +1,12 @@
-//! From pixels to the TxT places of the transform and back, for all channels of a tile: `L` at a
-//! time, and the rest one by one.
+//! From pixels to the TxT places of the transform and back, for all channels of a tile.
 
 use std::marker::PhantomData;
 use std::ops::Range;
 
-use super::tiles::Tile;
-use super::transforms::{Transforms, Vector, both_sides};
+use super::tiles::{Pixels, Tile};
+use super::transforms::{Panel, Transforms};
 use crate::cpu::microkernel::LANES;
 use crate::geometry::Conv2d;
-
-/// Channels at a time: one vector of AVX2. 16 of them are a tile of F(2x2,3x3); with AVX-512's
-/// registers none has to leave them.
-pub const L: usize = 8;
 
 /// Elements from a tile to the next.
 pub const TILE: usize = LANES;
@@ -48,112 +43,81 @@ impl<F: Transforms<M, T>, const M: usize, const T: usize> Places<F, M, T> {
         channel / LANES * self.panel + channel % LANES
     }
 
-    /// All places of `L` channels of a tile.
+    /// All places of a panel of a tile, from its first channel on.
     #[inline(always)]
-    fn span<const L: usize>(&self, channel: usize) -> Range<usize> {
-        let first = self.lane(channel);
-        first..first + (Self::COUNT - 1) * self.place + L
+    fn span(&self, channel: usize) -> Range<usize> {
+        let first = channel / LANES * self.panel;
+        first..first + (Self::COUNT - 1) * self.place + LANES
     }
 
     /// `B^T d B` of a tile d of x `[N,H,W,C]`, into `v`, with zeros beyond the last channel.
     #[inline(always)]
-    pub fn input(&self, conv: Conv2d, x: &[f32], tile: Tile, v: &mut [f32]) {
-        let whole = conv.c / L * L;
-        for channel in (0..whole).step_by(L) {
-            self.input_lanes::<L>(conv, x, tile, channel, v);
-        }
-        for channel in whole..conv.c {
-            self.input_lanes::<1>(conv, x, tile, channel, v);
-        }
-        for channel in conv.c..conv.c.next_multiple_of(LANES) {
-            for place in 0..Self::COUNT {
-                v[self.lane(channel) + place * self.place] = 0.0;
-            }
-        }
+    pub fn input(&self, panel: &mut Panel<T>, conv: Conv2d, x: &[f32], tile: Tile, v: &mut [f32]) {
+        self.from_pixels(panel, F::input, (tile.input(conv), conv.c), x, v);
     }
 
+    /// `A dy A^T` of a tile of dy, zeros beyond the edge, into `e`, likewise.
     #[inline(always)]
-    fn input_lanes<const L: usize>(
+    pub fn output_backward(
         &self,
+        panel: &mut Panel<T>,
         conv: Conv2d,
-        x: &[f32],
+        dy: &[f32],
         tile: Tile,
-        channel: usize,
+        e: &mut [f32],
+    ) {
+        self.from_pixels(panel, F::output_backward, (tile.output(conv), conv.o), dy, e);
+    }
+
+    /// `f d f^T` of the pixels d of a tile in `images` of so many channels, into `v`.
+    #[inline(always)]
+    fn from_pixels<const N: usize>(
+        &self,
+        panel: &mut Panel<T>,
+        f: impl Fn([f32; N]) -> [f32; T] + Copy,
+        (pixels, channels): (Pixels, usize),
+        images: &[f32],
         v: &mut [f32],
     ) {
-        let v = &mut v[self.span::<L>(channel)];
-        both_sides(
-            |i, j| match tile.input(conv, i, j) {
-                Some(start) => Vector::load(&x[start + channel..]),
-                None => Vector([0.0; L]),
-            },
-            F::input,
-            |i, j, lanes| lanes.store(&mut v[(i * T + j) * self.place..]),
-        );
+        for channel in (0..channels).step_by(LANES) {
+            let v = &mut v[self.span(channel)];
+            panel.both_sides(
+                |i, j, lanes| {
+                    let pixel = pixels.at(i, j).map_or(&[][..], |start| {
+                        &images[start + channel..start + channels.min(channel + LANES)]
+                    });
+                    if let Some(whole) = pixel.first_chunk() {
+                        *lanes = *whole;
+                    } else {
+                        *lanes = [0.0; LANES];
+                        lanes[..pixel.len()].copy_from_slice(pixel);
+                    }
+                },
+                f,
+                |i, j, lanes| v[(i * T + j) * self.place..][..LANES].copy_from_slice(lanes),
+            );
+        }
     }
 
     /// `A^T m A` of a tile's products m, into its pixels of y.
     #[inline(always)]
-    pub fn output(&self, conv: Conv2d, m: &[f32], tile: Tile, y: &mut [f32]) {
-        let whole = conv.o / L * L;
-        for channel in (0..whole).step_by(L) {
-            self.output_lanes::<L>(conv, m, tile, channel, y);
+    pub fn output(&self, panel: &mut Panel<T>, conv: Conv2d, m: &[f32], tile: Tile, y: &mut [f32]) {
+        let pixels = tile.output(conv);
+        for channel in (0..conv.o).step_by(LANES) {
+            let m = &m[self.span(channel)];
+            panel.both_sides(
+                |i, j, lanes| lanes.copy_from_slice(&m[(i * T + j) * self.place..][..LANES]),
+                F::output,
+                |i, j, lanes| {
+                    if let Some(start) = pixels.at(i, j) {
+                        let pixel = &mut y[start + channel..start + conv.o.min(channel + LANES)];
+                        match pixel.first_chunk_mut() {
+                            Some(whole) => *whole = *lanes,
+                            None => pixel.copy_from_slice(&lanes[..pixel.len()]),
+                        }
+                    }
+                },
+            );
         }
-        for channel in whole..conv.o {
-            self.output_lanes::<1>(conv, m, tile, channel, y);
-        }
-    }
-
-    #[inline(always)]
-    fn output_lanes<const L: usize>(
-        &self,
-        conv: Conv2d,
-        m: &[f32],
-        tile: Tile,
-        channel: usize,
-        y: &mut [f32],
-    ) {
-        let m = &m[self.span::<L>(channel)];
-        both_sides(
-            |i, j| Vector::<L>::load(&m[(i * T + j) * self.place..]),
-            F::output,
-            |i, j, lanes| {
-                if let Some(start) = tile.output(conv, i, j) {
-                    lanes.store(&mut y[start + channel..]);
-                }
-            },
-        );
-    }
-
-    /// `A dy A^T` of a tile of dy, zeros beyond the edge, into `e`.
-    #[inline(always)]
-    pub fn output_backward(&self, conv: Conv2d, dy: &[f32], tile: Tile, e: &mut [f32]) {
-        let whole = conv.o / L * L;
-        for channel in (0..whole).step_by(L) {
-            self.output_backward_lanes::<L>(conv, dy, tile, channel, e);
-        }
-        for channel in whole..conv.o {
-            self.output_backward_lanes::<1>(conv, dy, tile, channel, e);
-        }
-    }
-
-    #[inline(always)]
-    fn output_backward_lanes<const L: usize>(
-        &self,
-        conv: Conv2d,
-        dy: &[f32],
-        tile: Tile,
-        channel: usize,
-        e: &mut [f32],
-    ) {
-        let e = &mut e[self.span::<L>(channel)];
-        both_sides(
-            |i, j| match tile.output(conv, i, j) {
-                Some(start) => Vector::load(&dy[start + channel..]),
-                None => Vector([0.0; L]),
-            },
-            F::output_backward,
-            |i, j, lanes| lanes.store(&mut e[(i * T + j) * self.place..]),
-        );
     }
 }

@@ -1,6 +1,8 @@
 //! Where tiles lie in images: each is MxM pixels of the output and the TxT of the input that they
 //! read, of which those beyond the edges are zero.
 
+use std::ops::Range;
+
 use crate::cpu::microkernel::LANES;
 use crate::geometry::Conv2d;
 
@@ -26,21 +28,51 @@ impl Tile {
         Tile { image: number / (rows * columns), row, column }
     }
 
-    /// Where the channels of pixel (i, j) of its input start in x `[N,H,W,C]`, if it is inside.
+    /// Its input in x `[N,H,W,C]`.
     #[inline(always)]
-    pub fn input(self, conv: Conv2d, i: usize, j: usize) -> Option<usize> {
-        let row = (self.row + i).wrapping_sub(conv.padding);
-        let column = (self.column + j).wrapping_sub(conv.padding);
-        let inside = row < conv.h && column < conv.w;
-        inside.then(|| ((self.image * conv.h + row) * conv.w + column) * conv.c)
+    pub fn input(self, conv: Conv2d) -> Pixels {
+        let [row, column] = [self.row, self.column].map(|at| at as isize - conv.padding as isize);
+        Pixels::of([conv.h, conv.w, conv.c], self.image, row, column)
     }
 
-    /// Where the channels of pixel (i, j) of its output start in y `[N,P,Q,O]`, if it is inside.
+    /// Its output in y `[N,P,Q,O]`.
     #[inline(always)]
-    pub fn output(self, conv: Conv2d, i: usize, j: usize) -> Option<usize> {
-        let (row, column) = (self.row + i, self.column + j);
-        let inside = row < conv.out_h() && column < conv.out_w();
-        inside.then(|| ((self.image * conv.out_h() + row) * conv.out_w() + column) * conv.o)
+    pub fn output(self, conv: Conv2d) -> Pixels {
+        let size = [conv.out_h(), conv.out_w(), conv.o];
+        Pixels::of(size, self.image, self.row as isize, self.column as isize)
+    }
+}
+
+/// The pixels of a tile in images, of which some may be outside.
+pub struct Pixels {
+    rows: Range<usize>,
+    columns: Range<usize>,
+    first: isize,
+    row: usize,
+    pixel: usize,
+}
+
+impl Pixels {
+    /// From that pixel on, of images of `[height, width, channels]`.
+    #[inline(always)]
+    fn of([h, w, c]: [usize; 3], image: usize, row: isize, column: isize) -> Pixels {
+        let inside = |first: isize, size: usize| {
+            (-first).max(0) as usize..(size as isize - first).max(0) as usize
+        };
+        Pixels {
+            rows: inside(row, h),
+            columns: inside(column, w),
+            first: (((image * h) as isize + row) * w as isize + column) * c as isize,
+            row: w * c,
+            pixel: c,
+        }
+    }
+
+    /// Where the channels of pixel (i, j) start, if it is inside.
+    #[inline(always)]
+    pub fn at(&self, i: usize, j: usize) -> Option<usize> {
+        let inside = self.rows.contains(&i) && self.columns.contains(&j);
+        inside.then(|| self.first.wrapping_add_unsigned(i * self.row + j * self.pixel) as usize)
     }
 }
 

@@ -24,24 +24,20 @@
 //! and 2 (Barabasz et al., *Error Analysis and Improving the Accuracy of Winograd Convolution for Deep
 //! Neural Networks*, 2020), and all numbers of A and B are exact in f32.
 
-use std::ops::{Add, Mul, Neg, Sub};
-
-/// `L` channels of a pixel, or of a place in the transform.
-#[derive(Clone, Copy)]
-pub struct Vector<const L: usize>(pub [f32; L]);
+use crate::cpu::microkernel::LANES;
 
 /// The matrices of F(MxM,3x3), whose tiles are TxT, each applied to a column.
 pub trait Transforms<const M: usize, const T: usize>: Sync {
     /// `B^T d`: the input.
-    fn input<const L: usize>(d: [Vector<L>; T]) -> [Vector<L>; T];
+    fn input(d: [f32; T]) -> [f32; T];
     /// `G g`: a filter.
-    fn filter<const L: usize>(g: [Vector<L>; 3]) -> [Vector<L>; T];
+    fn filter(g: [f32; 3]) -> [f32; T];
     /// `A^T m`: the output.
-    fn output<const L: usize>(m: [Vector<L>; T]) -> [Vector<L>; M];
+    fn output(m: [f32; T]) -> [f32; M];
     /// `A dy`: the gradient by the products, from that by the output.
-    fn output_backward<const L: usize>(dy: [Vector<L>; M]) -> [Vector<L>; T];
+    fn output_backward(dy: [f32; M]) -> [f32; T];
     /// `G^T du`: the gradient by a filter, from that by its transform.
-    fn filter_backward<const L: usize>(du: [Vector<L>; T]) -> [Vector<L>; 3];
+    fn filter_backward(du: [f32; T]) -> [f32; 3];
 }
 
 /// F(2x2,3x3).
@@ -49,28 +45,28 @@ pub struct F2;
 
 impl Transforms<2, 4> for F2 {
     #[inline(always)]
-    fn input<const L: usize>([d0, d1, d2, d3]: [Vector<L>; 4]) -> [Vector<L>; 4] {
+    fn input([d0, d1, d2, d3]: [f32; 4]) -> [f32; 4] {
         [d0 - d2, d1 + d2, d2 - d1, d1 - d3]
     }
 
     #[inline(always)]
-    fn filter<const L: usize>([g0, g1, g2]: [Vector<L>; 3]) -> [Vector<L>; 4] {
+    fn filter([g0, g1, g2]: [f32; 3]) -> [f32; 4] {
         let outer = g0 + g2;
         [g0, (outer + g1) * 0.5, (outer - g1) * 0.5, g2]
     }
 
     #[inline(always)]
-    fn output<const L: usize>([m0, m1, m2, m3]: [Vector<L>; 4]) -> [Vector<L>; 2] {
+    fn output([m0, m1, m2, m3]: [f32; 4]) -> [f32; 2] {
         [m0 + m1 + m2, m1 - m2 - m3]
     }
 
     #[inline(always)]
-    fn output_backward<const L: usize>([y0, y1]: [Vector<L>; 2]) -> [Vector<L>; 4] {
+    fn output_backward([y0, y1]: [f32; 2]) -> [f32; 4] {
         [y0, y0 + y1, y0 - y1, -y1]
     }
 
     #[inline(always)]
-    fn filter_backward<const L: usize>([u0, u1, u2, u3]: [Vector<L>; 4]) -> [Vector<L>; 3] {
+    fn filter_backward([u0, u1, u2, u3]: [f32; 4]) -> [f32; 3] {
         let sum = (u1 + u2) * 0.5;
         [u0 + sum, (u1 - u2) * 0.5, sum + u3]
     }
@@ -90,143 +86,134 @@ const SCALE_Q: f32 = (0.5 / (B as f64 * (B as f64 - A as f64))) as f32;
 
 impl Transforms<4, 6> for F4 {
     #[inline(always)]
-    fn input<const L: usize>([d0, d1, d2, d3, d4, d5]: [Vector<L>; 6]) -> [Vector<L>; 6] {
-        let (even_p, odd_p) = (d2.times_plus(-B, d4), d1.times_plus(-B, d3) * P);
-        let (even_q, odd_q) = (d2.times_plus(-A, d4), d1.times_plus(-A, d3) * Q);
+    fn input([d0, d1, d2, d3, d4, d5]: [f32; 6]) -> [f32; 6] {
+        let (even_p, odd_p) = (d2.mul_add(-B, d4), d1.mul_add(-B, d3) * P);
+        let (even_q, odd_q) = (d2.mul_add(-A, d4), d1.mul_add(-A, d3) * Q);
         [
-            d0.times_plus(A * B, d2.times_plus(-A - B, d4)),
+            d0.mul_add(A * B, d2.mul_add(-A - B, d4)),
             even_p + odd_p,
             even_p - odd_p,
             even_q + odd_q,
             even_q - odd_q,
-            d1.times_plus(A * B, d3.times_plus(-A - B, d5)),
+            d1.mul_add(A * B, d3.mul_add(-A - B, d5)),
         ]
     }
 
     #[inline(always)]
-    fn filter<const L: usize>([g0, g1, g2]: [Vector<L>; 3]) -> [Vector<L>; 6] {
-        let (even_p, odd_p) = (g2.times_plus(A, g0) * SCALE_P, g1 * (P * SCALE_P));
-        let (even_q, odd_q) = (g2.times_plus(B, g0) * SCALE_Q, g1 * (Q * SCALE_Q));
+    fn filter([g0, g1, g2]: [f32; 3]) -> [f32; 6] {
+        let (even_p, odd_p) = (g2.mul_add(A, g0) * SCALE_P, g1 * (P * SCALE_P));
+        let (even_q, odd_q) = (g2.mul_add(B, g0) * SCALE_Q, g1 * (Q * SCALE_Q));
         [g0 * SCALE_0, even_p + odd_p, even_p - odd_p, even_q + odd_q, even_q - odd_q, g2]
     }
 
     #[inline(always)]
-    fn output<const L: usize>([m0, m1, m2, m3, m4, m5]: [Vector<L>; 6]) -> [Vector<L>; 4] {
+    fn output([m0, m1, m2, m3, m4, m5]: [f32; 6]) -> [f32; 4] {
         let (even_p, odd_p) = (m1 + m2, (m1 - m2) * P);
         let (even_q, odd_q) = (m3 + m4, (m3 - m4) * Q);
         [
             m0 + even_p + even_q,
             odd_p + odd_q,
-            even_p.times_plus(A, even_q * B),
-            odd_p.times_plus(A, odd_q.times_plus(B, m5)),
+            even_p.mul_add(A, even_q * B),
+            odd_p.mul_add(A, odd_q.mul_add(B, m5)),
         ]
     }
 
     #[inline(always)]
-    fn output_backward<const L: usize>([y0, y1, y2, y3]: [Vector<L>; 4]) -> [Vector<L>; 6] {
-        let (even_p, odd_p) = (y2.times_plus(A, y0), y3.times_plus(A, y1) * P);
-        let (even_q, odd_q) = (y2.times_plus(B, y0), y3.times_plus(B, y1) * Q);
+    fn output_backward([y0, y1, y2, y3]: [f32; 4]) -> [f32; 6] {
+        let (even_p, odd_p) = (y2.mul_add(A, y0), y3.mul_add(A, y1) * P);
+        let (even_q, odd_q) = (y2.mul_add(B, y0), y3.mul_add(B, y1) * Q);
         [y0, even_p + odd_p, even_p - odd_p, even_q + odd_q, even_q - odd_q, y3]
     }
 
     #[inline(always)]
-    fn filter_backward<const L: usize>([u0, u1, u2, u3, u4, u5]: [Vector<L>; 6]) -> [Vector<L>; 3] {
+    fn filter_backward([u0, u1, u2, u3, u4, u5]: [f32; 6]) -> [f32; 3] {
         let (even_p, odd_p) = ((u1 + u2) * SCALE_P, (u1 - u2) * (P * SCALE_P));
         let (even_q, odd_q) = ((u3 + u4) * SCALE_Q, (u3 - u4) * (Q * SCALE_Q));
         [
-            u0.times_plus(SCALE_0, even_p + even_q),
+            u0.mul_add(SCALE_0, even_p + even_q),
             odd_p + odd_q,
-            even_p.times_plus(A, even_q.times_plus(B, u5)),
+            even_p.mul_add(A, even_q.mul_add(B, u5)),
         ]
     }
 }
 
-/// `F x F^T`, where f multiplies a column by F: element (i, j) of x from `load`, of the result to
-/// `store`.
+/// `F x F^T`, where f multiplies a column by F.
 #[inline(always)]
-pub fn both_sides<const L: usize, const N: usize, const M: usize>(
-    load: impl Fn(usize, usize) -> Vector<L>,
-    f: impl Fn([Vector<L>; N]) -> [Vector<L>; M],
-    mut store: impl FnMut(usize, usize, Vector<L>),
-) {
-    let zero = Vector([0.0; L]);
-    let mut half = [[zero; N]; M];
-    for column in 0..N {
-        let mut from = [zero; N];
-        for (row, from) in from.iter_mut().enumerate() {
-            *from = load(row, column);
+fn both_sides<const N: usize, const M: usize>(
+    x: [[f32; N]; N],
+    f: impl Fn([f32; N]) -> [f32; M] + Copy,
+) -> [[f32; M]; M] {
+    let mut half = [[0.0; N]; M];
+    unrolled::<N>(|column| {
+        let mut from = [0.0; N];
+        unrolled::<N>(|row| from[row] = x[row][column]);
+        let to = f(from);
+        unrolled::<M>(|row| half[row][column] = to[row]);
+    });
+    let mut y = [[0.0; M]; M];
+    unrolled::<M>(|row| y[row] = f(half[row]));
+    y
+}
+
+/// Calls f with 0 .. N-1, N being at most 6, without a loop, which the compiler would keep.
+#[inline(always)]
+fn unrolled<const N: usize>(mut f: impl FnMut(usize)) {
+    const { assert!(N <= 6) };
+    if N > 0 {
+        f(0);
+    }
+    if N > 1 {
+        f(1);
+    }
+    if N > 2 {
+        f(2);
+    }
+    if N > 3 {
+        f(3);
+    }
+    if N > 4 {
+        f(4);
+    }
+    if N > 5 {
+        f(5);
+    }
+}
+
+/// [`both_sides`] for the channels of a panel.
+pub struct Panel<const T: usize>([[[f32; LANES]; T]; T]);
+
+impl<const T: usize> Panel<T> {
+    /// Room for matrices of up to TxT.
+    #[inline(always)]
+    pub fn new() -> Self {
+        Panel([[[0.0; LANES]; T]; T])
+    }
+
+    /// `F x F^T`: `load` writes element (i, j) of x for all channels, `store` takes that of the result.
+    /// Channels are the innermost loop, which the compiler turns into vectors.
+    #[inline(always)]
+    pub fn both_sides<const N: usize, const M: usize>(
+        &mut self,
+        load: impl Fn(usize, usize, &mut [f32; LANES]),
+        f: impl Fn([f32; N]) -> [f32; M] + Copy,
+        mut store: impl FnMut(usize, usize, &[f32; LANES]),
+    ) {
+        let Panel(panel) = self;
+        for (i, row) in panel.iter_mut().take(N).enumerate() {
+            for (j, lanes) in row.iter_mut().take(N).enumerate() {
+                load(i, j, lanes);
+            }
         }
-        for (half, to) in half.iter_mut().zip(f(from)) {
-            half[column] = to;
+        for lane in 0..LANES {
+            let mut x = [[0.0; N]; N];
+            unrolled::<N>(|i| unrolled::<N>(|j| x[i][j] = panel[i][j][lane]));
+            let y = both_sides(x, f);
+            unrolled::<M>(|i| unrolled::<M>(|j| panel[i][j][lane] = y[i][j]));
         }
-    }
-    for (row, half) in half.into_iter().enumerate() {
-        for (column, to) in f(half).into_iter().enumerate() {
-            store(row, column, to);
+        for (i, row) in panel.iter().take(M).enumerate() {
+            for (j, lanes) in row.iter().take(M).enumerate() {
+                store(i, j, lanes);
+            }
         }
-    }
-}
-
-impl<const L: usize> Vector<L> {
-    /// The first numbers of x.
-    #[inline(always)]
-    pub fn load(x: &[f32]) -> Vector<L> {
-        Vector(*x.first_chunk().expect("as many channels"))
-    }
-
-    /// Writes them to the start of y.
-    #[inline(always)]
-    pub fn store(self, y: &mut [f32]) {
-        *y.first_chunk_mut().expect("as many channels") = self.0;
-    }
-
-    /// `self * factor + other`, rounded once.
-    #[inline(always)]
-    fn times_plus(self, factor: f32, other: Vector<L>) -> Vector<L> {
-        self.with(other, |a, b| a.mul_add(factor, b))
-    }
-
-    #[inline(always)]
-    fn with(mut self, other: Vector<L>, f: impl Fn(f32, f32) -> f32) -> Vector<L> {
-        for (a, b) in self.0.iter_mut().zip(other.0) {
-            *a = f(*a, b);
-        }
-        self
-    }
-}
-
-impl<const L: usize> Add for Vector<L> {
-    type Output = Vector<L>;
-
-    #[inline(always)]
-    fn add(self, other: Vector<L>) -> Vector<L> {
-        self.with(other, |a, b| a + b)
-    }
-}
-
-impl<const L: usize> Sub for Vector<L> {
-    type Output = Vector<L>;
-
-    #[inline(always)]
-    fn sub(self, other: Vector<L>) -> Vector<L> {
-        self.with(other, |a, b| a - b)
-    }
-}
-
-impl<const L: usize> Neg for Vector<L> {
-    type Output = Vector<L>;
-
-    #[inline(always)]
-    fn neg(self) -> Vector<L> {
-        self * -1.0
-    }
-}
-
-impl<const L: usize> Mul<f32> for Vector<L> {
-    type Output = Vector<L>;
-
-    #[inline(always)]
-    fn mul(self, factor: f32) -> Vector<L> {
-        self.with(Vector([factor; L]), |a, b| a * b)
     }
 }

@@ -101,16 +101,17 @@ pub fn direct_part_images(conv: Conv2d) -> usize {
     conv.n.div_ceil(most_parts(conv.o * conv.patch()))
 }
 
+const ELEMENTS: usize = 64 * 1024;
 /// Images, and output rows of each, of a chain of fused multiply-adds in such a part: some whole
 /// images, or some rows of one, as many as stay in a core's cache. The chains are a chain.
 pub fn direct_chain(conv: Conv2d, part_images: usize) -> (usize, usize) {
-    const ELEMENTS: usize = 64 * 1024;
+    let elements = ELEMENTS * if conv.o * conv.patch() > KEPT { 8 } else { 1 };
     let row = (conv.w + 2 * conv.padding) * conv.c;
     let image = (conv.h + 2 * conv.padding) * row;
-    if image <= ELEMENTS {
-        return ((ELEMENTS / image.max(1)).clamp(1, part_images), conv.out_h());
+    if image <= elements {
+        return ((elements / image.max(1)).clamp(1, part_images), conv.out_h());
     }
-    let rows = (ELEMENTS / row).saturating_sub(conv.r) / conv.stride + 1;
+    let rows = (elements / row).saturating_sub(conv.r) / conv.stride + 1;
     (1, rows.min(conv.out_h()))
 }
 

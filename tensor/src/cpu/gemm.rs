@@ -13,6 +13,8 @@ use crate::order::{PRODUCT_CHAIN, inner_part};
 
 /// Tiles per product, if it is large enough.
 const TILES: usize = 16;
+/// Rows of C in a tile: with fewer, it reads all of B for too little work.
+const TILE_ROWS: usize = 32;
 /// Products of fewer operations are not worth a second thread.
 const MIN_FLOPS: u64 = 1 << 19;
 
@@ -191,7 +193,7 @@ fn cut(g: Gemm) -> Cut {
     if g.flops() < MIN_FLOPS {
         return Cut::Rows(g.m.max(1));
     }
-    Cut::Rows(g.m.div_ceil(TILES).next_multiple_of(LANES))
+    Cut::Rows(g.m.div_ceil(TILES).next_multiple_of(TILE_ROWS))
 }
 
 /// Elements of scratch memory for [`gemm`]: panels of B, and of a transposed A, for one chain, or the

@@ -1,5 +1,7 @@
 //! The weights of a convolution, as they are or for the gradient by the input.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use crate::cpu::microkernel::LANES;
@@ -40,18 +42,40 @@ impl<'a> Filter<'a> {
         Filter { rotated: true, ..Filter::transposed(conv, weight) }
     }
 
-    /// The weights of [`LANES`] outputs from `first` on, at one place of the window and for one
-    /// input; zeros beyond the last output.
+    /// `lanes[i][j]`: the weight of output `first + j` at that place of the window for the i-th of
+    /// `inputs`; zeros beyond the last output.
     #[inline]
-    pub fn lanes(&self, first: usize, place: usize, input: usize) -> [f32; LANES] {
+    pub fn lanes(
+        &self,
+        first: usize,
+        place: usize,
+        inputs: Range<usize>,
+        lanes: &mut [[f32; LANES]],
+    ) {
         let place = if self.rotated { self.window - 1 - place } else { place };
-        let start = first * self.steps[0] + place * self.steps[1] + input * self.steps[2];
-        let mut lanes = [0.0; LANES];
-        let weights = self.weight[start..].iter().step_by(self.steps[0]);
-        for (lane, weight) in lanes.iter_mut().zip(weights).take(self.outputs - first) {
-            *lane = *weight;
+        let [output, window, input] = self.steps;
+        let weight = &self.weight[first * output + place * window..];
+        let count = LANES.min(self.outputs - first);
+        let lanes = &mut lanes[..inputs.len()];
+        if count < LANES {
+            lanes.fill([0.0; LANES]);
         }
-        lanes
+        if output == 1 {
+            for (i, lanes) in inputs.zip(lanes) {
+                let weight = &weight[i * input..];
+                match weight.first_chunk() {
+                    // A copy of known length is one instruction, not a call.
+                    Some(weight) if count == LANES => *lanes = *weight,
+                    _ => lanes[..count].copy_from_slice(&weight[..count]),
+                }
+            }
+            return;
+        }
+        // Outputs are far apart: from each, the inputs that follow each other.
+        for j in 0..count {
+            let weights = &weight[j * output + inputs.start * input..];
+            lanes.iter_mut().zip(weights).for_each(|(lanes, weight)| lanes[j] = *weight);
+        }
     }
 
     /// Elements of all places in panels.
@@ -66,8 +90,9 @@ impl<'a> Filter<'a> {
         panels.par_chunks_mut(panel).enumerate().for_each(|(panel, out)| {
             let (out, _) = out.as_chunks_mut::<LANES>();
             for (i, out) in out.chunks_exact_mut(self.inputs).enumerate() {
-                for (input, out) in out.iter_mut().enumerate() {
-                    *out = self.lanes(panel * LANES, place(i), input);
+                // So few that they stay in L1.
+                for (first, out) in (0..).step_by(LANES).zip(out.chunks_mut(LANES)) {
+                    self.lanes(panel * LANES, place(i), first..first + out.len(), out);
                 }
             }
         });

@@ -86,18 +86,19 @@ fn transform_filter<F: Transforms<M, T>, const M: usize, const T: usize>(
         let (u, _) = u.as_chunks_mut::<LANES>();
         isa.run(|| {
             let mut lanes = Panel::<T>::new();
-            for input in 0..inputs {
-                lanes.both_sides(
-                    |r, s, lanes| {
-                        *lanes = if input < filter.inputs {
-                            filter.lanes(panel * LANES, r * 3 + s, input)
-                        } else {
-                            [0.0; LANES]
-                        };
-                    },
-                    F::filter,
-                    |i, j, lanes| u[(i * T + j) * inputs + input] = *lanes,
-                );
+            for first in (0..inputs).step_by(LANES) {
+                let mut weights = [[[0.0; LANES]; LANES]; 9];
+                let present = first..filter.inputs.min(first + LANES);
+                for (place, weights) in weights.iter_mut().enumerate() {
+                    filter.lanes(panel * LANES, place, present.clone(), weights);
+                }
+                for input in 0..LANES {
+                    lanes.both_sides(
+                        |r, s, lanes| *lanes = weights[r * 3 + s][input],
+                        F::filter,
+                        |i, j, lanes| u[(i * T + j) * inputs + first + input] = *lanes,
+                    );
+                }
             }
         });
     });

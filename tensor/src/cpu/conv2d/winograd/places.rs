@@ -53,7 +53,7 @@ impl<F: Transforms<M, T>, const M: usize, const T: usize> Places<F, M, T> {
     /// `B^T d B` of a tile d of x `[N,H,W,C]`, into `v`, with zeros beyond the last channel.
     #[inline(always)]
     pub fn input(&self, panel: &mut Panel<T>, conv: Conv2d, x: &[f32], tile: Tile, v: &mut [f32]) {
-        self.from_pixels(panel, F::input, (tile.input(conv), conv.c), x, v);
+        self.transform_pixels(panel, F::input, (tile.input(conv), conv.c), x, v);
     }
 
     /// `A dy A^T` of a tile of dy, zeros beyond the edge, into `e`, likewise.
@@ -66,12 +66,12 @@ impl<F: Transforms<M, T>, const M: usize, const T: usize> Places<F, M, T> {
         tile: Tile,
         e: &mut [f32],
     ) {
-        self.from_pixels(panel, F::output_backward, (tile.output(conv), conv.o), dy, e);
+        self.transform_pixels(panel, F::output_backward, (tile.output(conv), conv.o), dy, e);
     }
 
     /// `f d f^T` of the pixels d of a tile in `images` of so many channels, into `v`.
     #[inline(always)]
-    fn from_pixels<const N: usize>(
+    fn transform_pixels<const N: usize>(
         &self,
         panel: &mut Panel<T>,
         f: impl Fn([f32; N]) -> [f32; T] + Copy,

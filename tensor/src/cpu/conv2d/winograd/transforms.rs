@@ -204,6 +204,7 @@ impl<const T: usize> Panel<T> {
                 load(i, j, lanes);
             }
         }
+        #[allow(clippy::needless_range_loop, reason = "a lane of every element")]
         for lane in 0..LANES {
             let mut x = [[0.0; N]; N];
             unrolled::<N>(|i| unrolled::<N>(|j| x[i][j] = panel[i][j][lane]));

@@ -1,0 +1,147 @@
+//! The learner's folder: the exercises' files, and what is known of them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use files::{Error, Result, write_atomically};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::catalogue::EXERCISES;
+use crate::check::check;
+use crate::exercise::Exercise;
+use crate::verdict::Verdict;
+
+/// In the learner's folder: what passed, hints shown, and compiled checks.
+const STATE: &str = ".learn";
+
+/// A folder of exercises.
+pub struct Folder {
+    root: PathBuf,
+    progress: Progress,
+}
+
+/// By the names of exercises.
+#[derive(Default, Serialize, Deserialize)]
+struct Progress {
+    /// SHA-256 of the text that passed.
+    passed: BTreeMap<String, String>,
+    /// How many hints were shown.
+    hints: BTreeMap<String, usize>,
+}
+
+/// How an exercise stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Its check has not passed yet.
+    Open,
+    /// Its check has passed.
+    Passed,
+    /// It passed, and was changed since.
+    Changed,
+}
+
+impl Folder {
+    /// Lays out all exercises; files that are there stay as they are. Returns how many were written.
+    ///
+    /// # Errors
+    /// I/O errors.
+    pub fn create(root: &Path) -> Result<(Folder, usize)> {
+        let state = root.join(STATE);
+        std::fs::create_dir_all(&state).map_err(|source| Error::io(&state, source))?;
+        let folder = Folder::open(root)?;
+        let mut written = 0;
+        for exercise in EXERCISES {
+            let path = folder.path(exercise);
+            if !path.exists() {
+                write_atomically(&path, exercise.text.as_bytes())?;
+                written += 1;
+            }
+        }
+        Ok((folder, written))
+    }
+
+    /// A folder that [`Folder::create`] made.
+    ///
+    /// # Errors
+    /// It is none, or its record of what passed cannot be read.
+    pub fn open(root: &Path) -> Result<Folder> {
+        if !root.join(STATE).is_dir() {
+            return Err(Error::Usage(format!(
+                "{}: no exercises here; `carp learn new DIR` lays them out, --dir DIR names the folder",
+                root.display()
+            )));
+        }
+        let path = root.join(STATE).join("progress.json");
+        let progress = match std::fs::read(&path) {
+            Ok(text) => serde_json::from_slice(&text)
+                .map_err(|error| Error::data(&path, error.to_string()))?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Progress::default(),
+            Err(source) => return Err(Error::io(path, source)),
+        };
+        Ok(Folder { root: root.to_owned(), progress })
+    }
+
+    /// The file of an exercise.
+    pub fn path(&self, exercise: &Exercise) -> PathBuf {
+        let place = EXERCISES.iter().position(|known| known.name == exercise.name);
+        self.root.join(exercise.file_name(place.expect("it is in the list")))
+    }
+
+    /// Checks an exercise, and remembers if it passed.
+    ///
+    /// # Errors
+    /// Those of [`check`].
+    pub fn check(&mut self, exercise: &Exercise) -> Result<Verdict> {
+        let path = self.path(exercise);
+        // Before the check: the file may be saved again meanwhile.
+        let digest = digest(&path)?;
+        let verdict = check(exercise, &path, &self.root, &self.root.join(STATE).join("build"))?;
+        if verdict.is_ok() {
+            self.progress.passed.insert(exercise.name.to_owned(), digest);
+        } else {
+            self.progress.passed.remove(exercise.name);
+        }
+        self.save()?;
+        Ok(verdict)
+    }
+
+    /// How an exercise stands.
+    pub fn state(&self, exercise: &Exercise) -> State {
+        match self.progress.passed.get(exercise.name) {
+            None => State::Open,
+            Some(passed) if digest(&self.path(exercise)).is_ok_and(|now| now == *passed) => {
+                State::Passed
+            }
+            Some(_) => State::Changed,
+        }
+    }
+
+    /// The first exercise that is not passed.
+    pub fn next(&self) -> Option<&'static Exercise> {
+        EXERCISES.iter().find(|exercise| self.state(exercise) != State::Passed)
+    }
+
+    /// The hints up to the next one that was not shown yet; and how many there are.
+    ///
+    /// # Errors
+    /// I/O errors.
+    pub fn next_hint(&mut self, exercise: &Exercise) -> Result<(Vec<&'static str>, usize)> {
+        let all: Vec<&str> = exercise.hints().collect();
+        let shown = self.progress.hints.entry(exercise.name.to_owned()).or_default();
+        *shown = (*shown + 1).min(all.len());
+        let hints = all[..*shown].to_vec();
+        self.save()?;
+        Ok((hints, all.len()))
+    }
+
+    fn save(&self) -> Result<()> {
+        let text = serde_json::to_vec_pretty(&self.progress).expect("plain data");
+        write_atomically(&self.root.join(STATE).join("progress.json"), &text)
+    }
+}
+
+fn digest(path: &Path) -> Result<String> {
+    let text = std::fs::read(path).map_err(|source| Error::io(path, source))?;
+    Ok(Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect())
+}

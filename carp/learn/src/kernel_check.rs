@@ -1,0 +1,134 @@
+//! Checks a kernel in the emulator: under the sanitizer, against f64 formulas, and its counters.
+
+use ptx_emulator::{Fault, FaultKind, Launch, Memory, Module, Options, Param, Report, launch};
+
+use crate::compare::close;
+use crate::kernel_case::{Argument, KernelCase, KernelLaunch, Limit};
+use crate::verdict::Verdict;
+
+/// What arrays hold that a kernel must write: a NaN that no instruction makes.
+const UNWRITTEN: u32 = 0x7fab_cdef;
+/// More than a kernel needs, and soon over in one that does not end.
+const MOST_INSTRUCTIONS: u64 = 100_000;
+/// What f32, and the `.approx` functions, may cost in accuracy.
+const TOLERANCE: f64 = 1e-5;
+
+/// Runs all launches of a check; `name` stands for the text in messages.
+pub fn check(case: &KernelCase, name: &str, text: &str) -> Verdict {
+    let module = Module::parse(name, text).map_err(|error| error.to_string())?;
+    case.launches.iter().try_for_each(|launch| check_launch(&module, case.kernel, launch))
+}
+
+fn check_launch(module: &Module, kernel: &str, case: &KernelLaunch) -> Verdict {
+    let mut memory = Memory::new();
+    let params: Vec<Param> =
+        case.arguments.iter().map(|argument| place(argument, &mut memory)).collect();
+    let report = run(module, kernel, case, &mut memory, &params)
+        .map_err(|fault| format!("{}: {fault}\n{}", case.what, advice(fault.kind)))?;
+    for (argument, param) in case.arguments.iter().zip(&params) {
+        let (Argument::Output(array, expected, mistakes), &Param::U64(at)) = (argument, param)
+        else {
+            continue;
+        };
+        let what = format!("{}: {array}", case.what);
+        let found = read(&memory, at, expected.len());
+        let is_unwritten = |x: &&f32| x.to_bits() == UNWRITTEN;
+        if let Some(first) = found.iter().position(|x| is_unwritten(&x)) {
+            let (missing, all) = (found.iter().filter(is_unwritten).count(), found.len());
+            return Err(format!(
+                "{what}, element {first}: no thread wrote it ({missing} of {all} were not written)"
+            ));
+        }
+        let found: Vec<f64> = found.into_iter().map(f64::from).collect();
+        close(&what, &found, expected, TOLERANCE, mistakes)?;
+    }
+    case.limits.iter().try_for_each(|limit| within(limit, &case.what, &report))
+}
+
+/// Puts an argument into memory.
+fn place(argument: &Argument, memory: &mut Memory) -> Param {
+    let words: Vec<u8> = match argument {
+        &Argument::Number(number) => return Param::U32(number),
+        Argument::Input(_, values) => {
+            values.iter().flat_map(|&x| (x as f32).to_le_bytes()).collect()
+        }
+        Argument::Output(_, expected, _) => {
+            expected.iter().flat_map(|_| UNWRITTEN.to_le_bytes()).collect()
+        }
+    };
+    let at = memory.alloc(words.len());
+    memory.write(at, &words).expect("it was allocated for them");
+    Param::U64(at)
+}
+
+fn read(memory: &Memory, at: u64, count: usize) -> Vec<f32> {
+    let mut bytes = vec![0; 4 * count];
+    memory.read(at, &mut bytes).expect("it was allocated for them");
+    bytes.as_chunks().0.iter().map(|&word| f32::from_le_bytes(word)).collect()
+}
+
+fn run(
+    module: &Module,
+    kernel: &str,
+    case: &KernelLaunch,
+    memory: &mut Memory,
+    params: &[Param],
+) -> Result<Report, Fault> {
+    let ([gx, gy], [bx, by]) = (case.grid, case.block);
+    let shape = Launch {
+        kernel,
+        grid: [gx, gy, 1],
+        block: [bx, by, 1],
+        shared_bytes: 0,
+        shared_opt_in: false,
+        params,
+    };
+    let options =
+        Options { sanitize: true, profile: true, budget: MOST_INSTRUCTIONS, ..Options::default() };
+    launch(module, memory, &shape, &options)
+}
+
+fn within(limit: &Limit, what: &str, report: &Report) -> Verdict {
+    let (count, needed) = (limit.counter.of(report), limit.needed);
+    if count <= needed {
+        return Ok(());
+    }
+    let times = match needed {
+        0 => "none is needed".to_owned(),
+        _ => format!("{:.1} times the {needed} that it needs", count as f64 / needed as f64),
+    };
+    let name = limit.counter.name();
+    Err(format!("{what}: right, but it takes {count} {name}, {times}\n{}", limit.advice))
+}
+
+/// What mostly helps against a fault.
+fn advice(kind: FaultKind) -> &'static str {
+    match kind {
+        FaultKind::OutOfBounds => {
+            "who has no element must not touch memory: look at the guard, and at the index; an address \
+             counts bytes, 4 per f32"
+        }
+        FaultKind::Misaligned => "an address counts bytes: an index must be multiplied by 4",
+        FaultKind::UninitialisedShared
+        | FaultKind::UninitialisedGlobal
+        | FaultKind::UninitialisedLocal => {
+            "what is read there must have been written: by whom, and is a barrier between?"
+        }
+        FaultKind::Race => {
+            "the two lines need an order: bar.sync 0 between them, passed by all threads of the block"
+        }
+        FaultKind::RaceBetweenBlocks => {
+            "blocks run in any order and cannot wait for each other: give each its own place"
+        }
+        FaultKind::BarrierDivergence => {
+            "all threads of a block must come to the same bar.sync: keep it out of branches that only \
+             some take"
+        }
+        FaultKind::WarpDivergence => {
+            "all lanes that the member mask names must come to the instruction together"
+        }
+        FaultKind::Budget => "a loop does not end: does its counter move, and is it compared?",
+        FaultKind::Trap => "the kernel stopped itself",
+        FaultKind::Launch => "keep the name and the parameters of the kernel as they were",
+    }
+}

@@ -1,0 +1,24 @@
+//! Exercises that build CARP up, from strides to a fused kernel, and the checks that correct them.
+//!
+//! An exercise is a folder of `exercises/`: a file with a gap, what fills it, hints, and for Rust its
+//! check. Rust exercises are compiled by `rustc` alone, together with their checks ([`rust_check`]);
+//! kernels are PTX and run in the emulator ([`kernel_check`]). The learner's folder is [`folder`].
+//!
+//! In reading order: [`exercise`], [`catalogue`], [`compare`], [`rust_check`], [`kernel_case`],
+//! [`kernel_check`], [`folder`].
+
+pub mod catalogue;
+pub mod check;
+pub mod compare;
+pub mod exercise;
+pub mod folder;
+#[path = "../exercises/golden.rs"]
+#[allow(missing_docs, dead_code, reason = "most of it is for the checks of Rust exercises")]
+mod golden;
+pub mod kernel_case;
+mod kernel_cases;
+pub mod kernel_check;
+pub mod rust_check;
+pub mod verdict;
+
+pub use verdict::Verdict;

@@ -1,6 +1,6 @@
 //! The command `carp`: trains, evaluates and inspects. Everything another program might call is in
-//! the libraries `carp`, `evaluations`, `comparison`, `report`, `datasets`, `weights` and `audit`;
-//! here are only the arguments and the output.
+//! the libraries `carp`, `evaluations`, `comparison`, `report`, `learn`, `datasets`, `weights` and
+//! `audit`; here are only the arguments and the output.
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
@@ -17,6 +17,7 @@ mod device;
 mod eval;
 mod features;
 mod inspect;
+mod learn;
 mod machine_memory;
 mod network_args;
 mod one_of;
@@ -82,6 +83,8 @@ enum Command {
     /// Run, check, profile or trace one GPU kernel on the emulator.
     #[command(subcommand)]
     Ptx(ptx::PtxCommand),
+    /// Learn by exercises that are checked: from strides to a fused GPU kernel.
+    Learn(learn::LearnArgs),
     /// Replay recorded computations and compare the results (docs/audit.md).
     Audit(audit::AuditArgs),
 }
@@ -116,6 +119,7 @@ fn run() -> ExitCode {
         Command::Plan(args) => inspect::plan(&args),
         Command::Bench(command) => bench::run(&command),
         Command::Ptx(command) => ptx::run(&command),
+        Command::Learn(args) => learn::run(&args),
         Command::Audit(args) => audit::run(&args),
     };
     result.unwrap_or_else(|error| {

@@ -25,11 +25,8 @@ pub fn close(
         (0..many).filter(|&i| !is_close(found[i], expected[i], tolerance)).collect();
     let Some(&first) = wrong.first() else { return Ok(()) };
     let place = if many == 1 { String::new() } else { format!(", element {first}") };
-    let mut line = format!(
-        "{what}{place}: {} came, {} was expected",
-        show(found[first]),
-        show(expected[first])
-    );
+    let (one, other) = show_both(found[first], expected[first]);
+    let mut line = format!("{what}{place}: {one} came, {other} was expected");
     if many > 1 {
         line += &format!(" ({} of {many} differ)", wrong.len());
     }
@@ -63,16 +60,14 @@ fn usual(found: &[f64], expected: &[f64], tolerance: f64) -> Option<String> {
         });
     }
     let factor = found[0] / expected[0];
-    if found.len() > 1
-        && factor.is_finite()
-        && agrees(expected.iter().map(|x| factor * x).collect())
-    {
-        return Some(match factor {
-            -1.0 => "only the sign is wrong".to_owned(),
-            factor => {
-                format!("all are {} times what they should be: a factor is missing", show(factor))
-            }
-        });
+    if agrees(expected.iter().map(|x| -x).collect()) {
+        return Some("only the sign is wrong".into());
+    }
+    if found.len() > 1 && agrees(expected.iter().map(|x| factor * x).collect()) {
+        return Some(format!(
+            "all are {} times what they should be: a factor is missing",
+            show(factor)
+        ));
     }
     let sorted = |values: &[f64]| {
         let mut values = values.to_vec();
@@ -84,7 +79,10 @@ fn usual(found: &[f64], expected: &[f64], tolerance: f64) -> Option<String> {
 }
 
 fn is_close(found: f64, expected: f64, tolerance: f64) -> bool {
-    (found - expected).abs() <= tolerance * expected.abs().max(1.0)
+    // Mistakes may give numbers that are not finite.
+    found == expected
+        || found.is_nan() && expected.is_nan()
+        || (found - expected).abs() <= tolerance * expected.abs().max(1.0)
 }
 
 fn all_close(found: &[f64], expected: &[f64], tolerance: f64) -> bool {
@@ -97,14 +95,27 @@ fn all_close(found: &[f64], expected: &[f64], tolerance: f64) -> bool {
 
 /// A number in few digits.
 pub fn show(x: f64) -> String {
-    match x {
-        _ if x == x.round() && x.abs() < 1e6 => format!("{x}"),
-        _ if (1e-3..1e6).contains(&x.abs()) => format!("{x:.5}"),
-        _ => format!("{x:.4e}"),
+    show_digits(x, 5)
+}
+
+fn show_digits(x: f64, digits: usize) -> String {
+    if x != 0.0 && x.is_finite() && !(1e-3..1e6).contains(&x.abs()) {
+        return format!("{x:.*e}", digits - 1);
+    }
+    let text = format!("{x:.digits$}");
+    match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        false => text,
     }
 }
 
-/// Numbers in few digits, such as `[1, 2.50000]`.
+/// Two numbers in so many digits that they differ.
+fn show_both(one: f64, other: f64) -> (String, String) {
+    let both = |digits| (show_digits(one, digits), show_digits(other, digits));
+    (5..17).map(both).find(|(one, other)| one != other).unwrap_or_else(|| both(17))
+}
+
+/// Numbers in few digits, such as `[1, 2.5]`.
 pub fn show_all(values: &[f64]) -> String {
     format!("[{}]", values.iter().map(|&x| show(x)).collect::<Vec<_>>().join(", "))
 }

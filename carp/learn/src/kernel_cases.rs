@@ -119,7 +119,7 @@ pub fn block_sum() -> KernelCase {
         let y = x.chunks(256).map(|x| formula(Kernel::Sum(1.0), &[x], 1)[0]).collect();
         let first = x.iter().copied().step_by(256).collect();
         KernelLaunch {
-            what: format!("{n} numbers in {blocks} blocks"),
+            what: format!("{n} numbers, 256 a block"),
             grid: [blocks as u32, 1],
             block: [256, 1],
             arguments: vec![
@@ -239,11 +239,20 @@ pub fn row_softmax() -> KernelCase {
         let y = formula(Kernel::Softmax { columns }, &[&x], rows * columns);
         let raw: Vec<f64> = x.iter().map(|x| x.exp()).collect();
         let base: Vec<f64> = x.iter().map(|x| x * std::f64::consts::LN_2).collect();
+        let exp: Vec<f32> = x.iter().map(|&x| (x as f32).exp()).collect();
+        let overflown = exp.chunks(columns).flat_map(|row| {
+            let sum: f32 = row.iter().sum();
+            row.iter().map(move |exp| f64::from(exp / sum))
+        });
         let mistakes = vec![
             ("these are the exponentials: divide them by their sum", raw),
             (
                 "these are powers of 2: multiply by log2 e before ex2",
                 formula(Kernel::Softmax { columns }, &[&base], rows * columns),
+            ),
+            (
+                "exp of more than 88 is infinite in f32: subtract the row's maximum first",
+                overflown.collect(),
             ),
         ];
         KernelLaunch {
@@ -257,10 +266,9 @@ pub fn row_softmax() -> KernelCase {
             ],
         }
     };
-    let large = "numbers up to 512 (exp of 89 is infinite in f32: subtract the maximum first)";
     KernelCase {
         kernel: "softmax",
-        launches: vec![launch("small numbers", 4.0), launch(large, 512.0)],
+        launches: vec![launch("small numbers", 4.0), launch("numbers up to 512", 512.0)],
     }
 }
 

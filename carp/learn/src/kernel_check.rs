@@ -16,15 +16,16 @@ const TOLERANCE: f64 = 1e-5;
 /// Runs all launches of a check; `name` stands for the text in messages.
 pub fn check(case: &KernelCase, name: &str, text: &str) -> Verdict {
     let module = Module::parse(name, text).map_err(|error| error.to_string())?;
-    case.launches.iter().try_for_each(|launch| check_launch(&module, case.kernel, launch))
+    module.kernel(case.kernel).map_err(|error| error.to_string())?;
+    case.launches.iter().try_for_each(|launch| check_launch(&module, case.kernel, launch, text))
 }
 
-fn check_launch(module: &Module, kernel: &str, case: &KernelLaunch) -> Verdict {
+fn check_launch(module: &Module, kernel: &str, case: &KernelLaunch, text: &str) -> Verdict {
     let mut memory = Memory::new();
     let params: Vec<Param> =
         case.arguments.iter().map(|argument| place(argument, &mut memory)).collect();
     let report = run(module, kernel, case, &mut memory, &params)
-        .map_err(|fault| format!("{}: {fault}\n{}", case.what, advice(fault.kind)))?;
+        .map_err(|fault| format!("{}: {}", case.what, explain(&fault, text)))?;
     for (argument, param) in case.arguments.iter().zip(&params) {
         let (Argument::Output(array, expected, mistakes), &Param::U64(at)) = (argument, param)
         else {
@@ -101,21 +102,34 @@ fn within(limit: &Limit, what: &str, report: &Report) -> Verdict {
     Err(format!("{what}: right, but it takes {count} {name}, {times}\n{}", limit.advice))
 }
 
+/// A fault in three lines: what happened, where, and what mostly helps.
+fn explain(fault: &Fault, text: &str) -> String {
+    let Fault { kind, line, block: [bx, by, _], thread: [tx, ty, _], ref detail, .. } = *fault;
+    let code = text.lines().nth((line as usize).wrapping_sub(1)).unwrap_or_default().trim();
+    let what = kind.name();
+    let place = match line {
+        0 => String::new(),
+        _ => format!("{}:{line}, block ({bx},{by}), thread ({tx},{ty}):  {code}\n", fault.module),
+    };
+    format!("{what}: {detail}\n{place}{}", advice(kind))
+}
+
 /// What mostly helps against a fault.
 fn advice(kind: FaultKind) -> &'static str {
     match kind {
         FaultKind::OutOfBounds => {
-            "who has no element must not touch memory: look at the guard, and at the index; an address \
-             counts bytes, 4 per f32"
+            "a thread without an element must not touch memory: look at the guard, the index and the ends \
+             of loops; an address counts bytes, 4 per f32"
         }
         FaultKind::Misaligned => "an address counts bytes: an index must be multiplied by 4",
-        FaultKind::UninitialisedShared
-        | FaultKind::UninitialisedGlobal
-        | FaultKind::UninitialisedLocal => {
-            "what is read there must have been written: by whom, and is a barrier between?"
+        FaultKind::UninitialisedShared => {
+            "if another thread writes it, bar.sync 0 must stand between, passed by all threads of the block"
+        }
+        FaultKind::UninitialisedGlobal | FaultKind::UninitialisedLocal => {
+            "what is read must have been written"
         }
         FaultKind::Race => {
-            "the two lines need an order: bar.sync 0 between them, passed by all threads of the block"
+            "bar.sync 0 must stand between the two lines, passed by all threads of the block"
         }
         FaultKind::RaceBetweenBlocks => {
             "blocks run in any order and cannot wait for each other: give each its own place"

@@ -5,7 +5,7 @@
 //! kernels are PTX and run in the emulator ([`kernel_check`]). The learner's folder is [`folder`].
 //!
 //! In reading order: [`exercise`], [`catalogue`], [`compare`], [`rust_check`], [`kernel_case`],
-//! [`kernel_check`], [`folder`].
+//! [`kernel_check`], [`check`], [`folder`], [`watch`].
 
 pub mod catalogue;
 pub mod check;
@@ -20,5 +20,6 @@ mod kernel_cases;
 pub mod kernel_check;
 pub mod rust_check;
 pub mod verdict;
+pub mod watch;
 
 pub use verdict::Verdict;

@@ -15,7 +15,7 @@ const MAIN: &str = include_str!("../exercises/main.rs");
 const COMPARE: &str = include_str!("compare.rs");
 const GOLDEN: &str = include_str!("../exercises/golden.rs");
 /// Longest time that a check may take; each takes milliseconds.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(5);
 /// Most output of a check that is read.
 const MOST_OUTPUT: u64 = 1 << 16;
 
@@ -117,7 +117,8 @@ impl Program {
             Some(_) => Err(output),
             None => {
                 let seconds = PATIENCE.as_secs();
-                Err(format!("{output}\nno end after {seconds} seconds: a loop that does not end?"))
+                let ending = format!("no end after {seconds} seconds: a loop that does not end?");
+                Err(if output.is_empty() { ending } else { format!("{output}\n{ending}") })
             }
         })
     }

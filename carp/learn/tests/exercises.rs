@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use learn::Verdict;
-use learn::catalogue::EXERCISES;
+use learn::catalogue::{EXERCISES, find};
 use learn::exercise::{Check, Exercise};
 use learn::kernel_check;
 use learn::rust_check::{Attempt, compile};
@@ -65,4 +65,162 @@ fn gaps_fail_and_solutions_pass() {
         assert!(!line.is_empty(), "{}: no word about what is missing", exercise.name);
         assert_eq!(solved, &Ok(()), "{}", exercise.name);
     }
+}
+
+/// Solutions with one part replaced, and what their verdicts must say.
+const MISTAKES: &[(&str, &str, &str, &str)] = &[
+    ("matmul", "b[l * n + j]", "b[j * k + l]", "as if it were transposed"),
+    (
+        "convolution",
+        "(out * r + dr) * s + ds",
+        "(out * r + r - 1 - dr) * s + s - 1 - ds",
+        "the window was turned around",
+    ),
+    ("derivatives", "vec![dy * y]", "vec![y]", "a factor dy is missing"),
+    ("derivatives", "dy * x[1], dy * x[0]", "dy * x[0], dy * x[1]", "has the other input"),
+    ("reverse", "d[input] += dx", "d[input] = dx", "gets two contributions"),
+    ("matmul-gradient", "da[i * k + l] +=", "da[i * k + l] -=", "only the sign is wrong"),
+    ("matmul-gradient", "b[l * n + j]", "b[l * n]", "da with m, n, k = 2, 3, 2"),
+    ("bias-gradient", "*sum += dy", "*sum = *dy", "dbias of 2 rows of 2, against central"),
+    ("lifetimes", "lives[input].1 = at;", "let _ = input;", "reading a value prolongs its life"),
+    ("planner", "gap >= blocks[block].len", "gap > 0", "share memory while both are alive"),
+    ("planner", "Some((gap, end))", "None", "no two blocks share memory"),
+    (
+        "planner",
+        "best.is_none_or(|(smallest, _)| gap < smallest)",
+        "best.is_none()",
+        "a larger one taken than the smallest",
+    ),
+    ("fusion", "\n            && reads(list, add.output) == 1", "", "v2 is read again later"),
+    ("softmax", "(x - max).exp()", "x.exp()", "subtract the row's maximum first"),
+    ("softmax", "exp / sum", "exp * 1.0", "all are 3 times what they should be"),
+    ("softmax-gradient", "y * (dy - mean)", "y * dy", "the inner product is missing"),
+    ("softmax-gradient", "y * (dy - mean)", "y * (1.0 - y) * dy", "the matrix's diagonal alone"),
+    ("partition", "chunks_exact", "chunks", "only whole blocks count"),
+    ("partition", "logits[prototype]).collect", "logits[prototype / 2 * 2]).collect", "came"),
+    ("consistency", ".filter(|&j| j != i)", "", "the pairs with i = j are in it"),
+    ("consistency", "d.clamp(EPS, 1.0 - EPS)", "d", "without the clamp, -ln 0 is infinite"),
+    ("consistency", " / ((2 * views - 2) * batch) as f64", "", "this is the sum"),
+    (
+        "consistency-gradient",
+        "ds[c] += p[c] * (1.0 - q[c] / d)",
+        "ds[c] -= q[c] / d",
+        "this is the gradient by p",
+    ),
+    ("consistency-gradient", "ds[c] +=", "ds[c] =", "their parts add up"),
+    (
+        "consistency-gradient",
+        "(EPS..=1.0 - EPS).contains(&d)",
+        "true",
+        "the clamp is constant there",
+    ),
+    ("entropy", "(size as f64).ln() + sum", "sum", "ln N is missing"),
+    ("entropy-gradient", "+ inside(m)", "+ 1.0", "no 1 in g there"),
+    ("online-softmax", "self.sum *= (self.max - max).exp();", "", "belongs to the old maximum"),
+    ("streaming-loss", "*dz += x", "*dz = x", "every block adds to dz"),
+    ("streaming-loss", "value / blocks", "value", "this is the sum over blocks"),
+    ("relu", "    @%outside bra DONE;\n", "", "1000 numbers: out of bounds"),
+    ("relu", "max.f32", "min.f32", "max, not min"),
+    ("relu", "max.f32 ", "mox.f32 ", "relu.ptx:"),
+    ("coalescing", "64", "65", "give each its own place"),
+    (
+        "warp-sum",
+        "    shfl.sync.down.b32 %other, %value, 1, 31, 0xffffffff;
+    add.f32 %value, %value, %other;
+",
+        "",
+        "with distance 1, is missing",
+    ),
+    (
+        "warp-sum",
+        "    shfl.sync.down.b32 %other, %value, 16, 31, 0xffffffff;\n    add.f32 %value, %value, %other;\n",
+        "",
+        "with distance 16, is missing",
+    ),
+    ("block-sum", "    bar.sync 0;\n", "", "bar.sync 0 must stand between"),
+    (
+        "block-sum",
+        "    bar.sync 0;\n    setp.ge.u32 %idle, %thread, %half;\n    @%idle bra NEXT;\n",
+        "    setp.ge.u32 %idle, %thread, %half;\n    @%idle bra NEXT;\n    bar.sync 0;\n",
+        "bar.sync 0 must stand between the two lines",
+    ),
+    ("block-sum", "st.shared.f32 [%mine]", "st.shared.f32 [%mine+2]", "misaligned"),
+    ("transpose", "    bar.sync 0;\n", "", "barrier"),
+    (
+        "transpose",
+        "%tx, 132, %tile;\n    mad.lo.u32 %place, %ty, 4",
+        "%ty, 132, %tile;\n    mad.lo.u32 %place, %tx, 4",
+        "but not turned",
+    ),
+    ("bank-conflicts", "132", "120", "race"),
+    ("tiled-matmul", "    bar.sync 0;\n    mov.u32", "    mov.u32", "barrier"),
+    ("tiled-matmul", "PRODUCT;\n    bar.sync 0;", "PRODUCT;", "race"),
+    ("tiled-matmul", "%l, 16;", "%l, 17;", "tiled-matmul.ptx:"),
+    ("row-softmax", "    mul.f32 %exp, %exp, 0f3FB8AA3B;\n", "", "multiply by log2 e before ex2"),
+    (
+        "row-softmax",
+        "sub.f32 %exp, %value, %m;",
+        "mov.f32 %exp, %value;",
+        "subtract the row's maximum first",
+    ),
+    ("fused-loss", "0fBF317218", "0f3F317218", "the sign is wrong"),
+    (
+        "fused-loss",
+        "    mul.f32 %value, %value, 0fBF317218;",
+        "    neg.f32 %value, %value;",
+        "multiply by ln 2",
+    ),
+];
+
+/// Answers of another kind than the solutions, and what their verdicts must say.
+const OTHERS: &[(&str, &str, &str)] = &[
+    (
+        "strides",
+        "let mut s = vec![1; shape.len()];
+         for axis in 1..shape.len() { s[axis] = s[axis - 1] * shape[axis - 1]; }
+         s",
+        "the last axis is the contiguous one",
+    ),
+    ("strides", "loop {}", "no end after"),
+    (
+        "planner",
+        "offsets[block] = placed.iter().map(|&at| blocks[at].len).sum();",
+        "no two blocks share",
+    ),
+    (
+        "transpose",
+        "mad.lo.u32 %i, %column, 64, %row;
+         mul.wide.u32 %offset, %i, 4;
+         add.u64 %y, %y, %offset;
+         st.global.f32 [%y], %value;",
+        "right, but it takes 6144 transactions of 32 bytes for its stores, 8.0 times the 768",
+    ),
+    ("warp-sum", "bra FOREVER;\nFOREVER:\nbra FOREVER;", "a loop does not end"),
+];
+
+#[test]
+fn mistakes_are_named() {
+    let mut attempts = Vec::new();
+    let mut expected = Vec::new();
+    for &(name, part, instead, words) in MISTAKES {
+        let exercise = find(name).unwrap();
+        assert!(exercise.solution.contains(part), "{name}: no {part:?} in its solution");
+        attempts.push((exercise, exercise.filled(&exercise.solution.replacen(part, instead, 1))));
+        expected.push(words);
+    }
+    for &(name, answer, words) in OTHERS {
+        let exercise = find(name).unwrap();
+        attempts.push((exercise, exercise.filled(answer)));
+        expected.push(words);
+    }
+    let mut wrong = String::new();
+    for (((exercise, _), verdict), words) in attempts.iter().zip(verdicts(&attempts)).zip(expected)
+    {
+        let found = verdict.err().unwrap_or_else(|| "passed".to_owned());
+        println!("{}: {found}", exercise.name);
+        if !found.contains(words) {
+            wrong += &format!("{}: {words:?} is not in: {found}\n", exercise.name);
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
 }

@@ -31,5 +31,11 @@ pub fn check() -> Result<(), String> {
     close(what, &found, &LOSS_DC, 1e-10, &mistakes)?;
     let (one, other) = ([1.0, 0.0, 0.0], [0.0, 0.5, 0.5]);
     let found = consistency_gradient(2, 1, 3, &[one, one].concat(), &[other, other].concat());
-    close("dC/ds where d = 0, below eps: the clamp is constant there", &found, &[0.0; 6], 1e-12, &[])
+    close(
+        "dC/ds where d = 0, below eps: the clamp is constant there",
+        &found,
+        &[0.0; 6],
+        1e-12,
+        &[],
+    )
 }

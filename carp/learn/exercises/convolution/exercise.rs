@@ -26,8 +26,7 @@ pub struct Sizes {
 /// y `[P,Q,O]` of x `[H,W,C]` and the windows `[O,R,S,C]`.
 pub fn convolution(sizes: Sizes, x: &[f64], windows: &[f64]) -> Vec<f64> {
     let Sizes { h, w, c, o, r, s, stride, padding } = sizes;
-    let (height, width) =
-        ((h + 2 * padding - r) / stride + 1, (w + 2 * padding - s) / stride + 1);
+    let (height, width) = ((h + 2 * padding - r) / stride + 1, (w + 2 * padding - s) / stride + 1);
     let mut y = vec![0.0; height * width * o];
     for p in 0..height {
         for q in 0..width {

@@ -3,8 +3,14 @@ use crate::compare::{central_differences, close, show_all};
 
 pub fn check() -> Result<(), String> {
     let dy = 3.0;
-    let cases =
-        [(Op::Add, &[0.5, 2.0][..]), (Op::Mul, &[0.5, 2.0]), (Op::Exp, &[0.7]), (Op::Ln, &[0.4]), (Op::Relu, &[1.5]), (Op::Relu, &[-1.5])];
+    let cases = [
+        (Op::Add, &[0.5, 2.0][..]),
+        (Op::Mul, &[0.5, 2.0]),
+        (Op::Exp, &[0.7]),
+        (Op::Ln, &[0.4]),
+        (Op::Relu, &[1.5]),
+        (Op::Relu, &[-1.5]),
+    ];
     for (op, x) in cases {
         let y = value(op, x);
         let slopes = central_differences(|x| value(op, x), x);

@@ -36,5 +36,11 @@ pub fn check() -> Result<(), String> {
     let found: Vec<f64> = entropy_gradient(3, &p).iter().map(|ds| 1e9 * ds).collect();
     let mistakes =
         [("m[2] is below eps, where the logarithm is a constant: no 1 in g there", with(1.0))];
-    close("dH/ds of one row [0.5, 0.5 - 1e-9, 1e-9], times 1e9", &found, &with(0.0), 1e-5, &mistakes)
+    close(
+        "dH/ds of one row [0.5, 0.5 - 1e-9, 1e-9], times 1e9",
+        &found,
+        &with(0.0),
+        1e-5,
+        &mistakes,
+    )
 }

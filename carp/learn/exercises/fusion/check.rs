@@ -35,14 +35,20 @@ pub fn check() -> Result<(), String> {
             vec![add(0, 1, 2), relu(1, 3), add(2, 3, 4)],
             "the Relu reads another value than the sum",
         ),
-        (vec![relu(0, 1), add(0, 1, 2)], vec![relu(0, 1), add(0, 1, 2)], "the list ends with an Add"),
+        (
+            vec![relu(0, 1), add(0, 1, 2)],
+            vec![relu(0, 1), add(0, 1, 2)],
+            "the list ends with an Add",
+        ),
     ];
     for (list, expected, why) in cases {
         let found = fuse(&list);
         if found != expected {
             return Err(format!(
                 "{}\nbecame        {}\nexpected was  {}\n{why}",
-                show(&list), show(&found), show(&expected)
+                show(&list),
+                show(&found),
+                show(&expected)
             ));
         }
     }

@@ -4,7 +4,11 @@ use crate::compare::close;
 pub fn check() -> Result<(), String> {
     let node = |inputs: &[usize], output| Node { inputs: inputs.to_vec(), output };
     let cases = [
-        ("a chain of three nodes", vec![node(&[], 0), node(&[0], 1), node(&[1], 2)], vec![(0, 1), (1, 2), (2, 2)]),
+        (
+            "a chain of three nodes",
+            vec![node(&[], 0), node(&[0], 1), node(&[1], 2)],
+            vec![(0, 1), (1, 2), (2, 2)],
+        ),
         (
             "a value that is read again much later (a skip connection)",
             vec![node(&[], 0), node(&[0], 1), node(&[1], 2), node(&[2, 0], 3)],
@@ -22,10 +26,22 @@ pub fn check() -> Result<(), String> {
             lives.iter().map(|life| of(life) as f64).collect()
         };
         let [first, last] = [|life: &(usize, usize)| life.0, |life: &(usize, usize)| life.1];
-        close(&format!("first of each value in {what}"), &parts(&found, first), &parts(&expected, first), 0.0, &[])?;
+        close(
+            &format!("first of each value in {what}"),
+            &parts(&found, first),
+            &parts(&expected, first),
+            0.0,
+            &[],
+        )?;
         let made = parts(&expected, first);
         let mistakes = [("reading a value prolongs its life", made)];
-        close(&format!("last of each value in {what}"), &parts(&found, last), &parts(&expected, last), 0.0, &mistakes)?;
+        close(
+            &format!("last of each value in {what}"),
+            &parts(&found, last),
+            &parts(&expected, last),
+            0.0,
+            &mistakes,
+        )?;
     }
     Ok(())
 }

@@ -10,7 +10,8 @@ pub fn check() -> Result<(), String> {
             (0..m * n).map(|at| dc[at] * c(at / n, at % n)).sum()
         };
         let (da, db) = matmul_gradient([m, n, k], &a, &b, &dc);
-        let what = |name| format!("{name} with m, n, k = {m}, {n}, {k}, against central differences");
+        let what =
+            |name| format!("{name} with m, n, k = {m}, {n}, {k}, against central differences");
         close(&what("da"), &da, &central_differences(|a| loss(a, &b), &a), 1e-6, &[])?;
         close(&what("db"), &db, &central_differences(|b| loss(&a, b), &b), 1e-6, &[])?;
     }

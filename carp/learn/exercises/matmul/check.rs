@@ -12,7 +12,8 @@ pub fn check() -> Result<(), String> {
         };
         let expected = product(&|l, j| l * n + j);
         let transposed = product(&|l, j| j * k + l);
-        let mistakes = [("b was read as if it were transposed: b[l,j] is at l * n + j", transposed)];
+        let mistakes =
+            [("b was read as if it were transposed: b[l,j] is at l * n + j", transposed)];
         let found = matmul(m, n, k, &a, &b);
         close(&format!("a [{m},{k}] times b [{k},{n}]"), &found, &expected, 1e-12, &mistakes)?;
     }

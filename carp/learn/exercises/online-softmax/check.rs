@@ -6,7 +6,12 @@ pub fn check() -> Result<(), String> {
     let rising: Vec<f64> = (0..64).map(|i| f64::from(i) / 4.0).collect();
     let huge: Vec<f64> = rising.iter().map(|x| 1000.0 * x).collect();
     let falling: Vec<f64> = rising.iter().rev().copied().collect();
-    let rows = [("small numbers", small), ("falling numbers", falling), ("rising numbers", rising), ("numbers up to 15,750", huge)];
+    let rows = [
+        ("small numbers", small),
+        ("falling numbers", falling),
+        ("rising numbers", rising),
+        ("numbers up to 15,750", huge),
+    ];
     for (what, x) in rows {
         let max = x.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let expected = max + x.iter().map(|x| (x - max).exp()).sum::<f64>().ln();
@@ -21,7 +26,10 @@ pub fn check() -> Result<(), String> {
             }
             let raw = x.iter().map(|x| x.exp()).sum::<f64>();
             let mistakes = [
-                ("the old sum belongs to the old maximum: multiply it by exp(max - max')", vec![max + stale.ln()]),
+                (
+                    "the old sum belongs to the old maximum: multiply it by exp(max - max')",
+                    vec![max + stale.ln()],
+                ),
                 ("the sum must be of exp(x - max)", vec![max + raw.ln()]),
             ];
             let what = format!("ln of the sum of exp of 64 {what}, in chunks of {size}");

@@ -42,8 +42,27 @@ pub fn check() -> Result<(), String> {
     let cases = [
         ("two blocks, one after the other", vec![block(10, 0, 1), block(10, 2, 3)]),
         ("two blocks at a time", vec![block(10, 0, 2), block(6, 1, 3)]),
-        ("a chain, each node reading the last one's output", (0..6).map(|at| block(8, at, at + 1)).collect()),
-        ("two gaps, of which the smaller one fits", vec![block(50, 0, 0), block(40, 0, 9), block(30, 0, 1), block(20, 0, 9), block(10, 2, 9), block(25, 1, 9)]),
+        (
+            "a chain, each node reading the last one's output",
+            (0..6).map(|at| block(8, at, at + 1)).collect(),
+        ),
+        (
+            "a gap that is too small",
+            vec![block(30, 0, 1), block(28, 0, 5), block(25, 2, 5), block(10, 2, 5)],
+        ),
+        (
+            "two gaps that hold a block, the smaller one behind the larger",
+            vec![
+                block(100, 0, 9),
+                block(20, 0, 1),
+                block(19, 0, 9),
+                block(14, 0, 1),
+                block(13, 0, 9),
+                block(12, 2, 9),
+                block(10, 2, 9),
+                block(10, 2, 9),
+            ],
+        ),
         ("30 random blocks", random),
     ];
     for (what, blocks) in cases {
@@ -63,7 +82,8 @@ pub fn check() -> Result<(), String> {
                 }
             }
         }
-        let total = blocks.iter().zip(&offsets).map(|(block, at)| at + block.len).max().unwrap_or(0);
+        let total =
+            blocks.iter().zip(&offsets).map(|(block, at)| at + block.len).max().unwrap_or(0);
         let (best, sum) = (best_fit(&blocks), blocks.iter().map(|block| block.len).sum::<usize>());
         if total > best {
             let why = match total == sum {

@@ -39,7 +39,9 @@ pub fn place(blocks: &[Block]) -> Vec<usize> {
             .collect();
         busy.sort();
         // YOUR CODE BEGINS
-        offsets[block] = todo!("the start of the smallest gap that holds blocks[block].len, or the end of all busy ones");
+        offsets[block] = todo!(
+            "the start of the smallest gap that holds blocks[block].len, or the end of all busy ones"
+        );
         // YOUR CODE ENDS
         placed.push(block);
     }

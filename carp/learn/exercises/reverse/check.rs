@@ -37,7 +37,16 @@ pub fn check() -> Result<(), String> {
     let node = |op, inputs: &[usize]| Node { op, inputs: inputs.to_vec() };
     let two = [node(Op::Input, &[]), node(Op::Input, &[])];
     let product = [&two[..], &[node(Op::Mul, &[0, 1])]].concat();
-    let twice = [&two[..], &[node(Op::Mul, &[0, 1]), node(Op::Exp, &[2]), node(Op::Mul, &[3, 0]), node(Op::Add, &[4, 2])]].concat();
+    let twice = [
+        &two[..],
+        &[
+            node(Op::Mul, &[0, 1]),
+            node(Op::Exp, &[2]),
+            node(Op::Mul, &[3, 0]),
+            node(Op::Add, &[4, 2]),
+        ],
+    ]
+    .concat();
     let square = [&two[..1], &[node(Op::Mul, &[0, 0]), node(Op::Add, &[1, 1])]].concat();
     let cases = [
         ("a * b", product, vec![0.5, -2.0]),

@@ -1,0 +1,149 @@
+//! `carp learn`: exercises, and the checks that correct them.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use carp::error::Result;
+use clap::{Args, Subcommand};
+use learn::catalogue::{EXERCISES, find};
+use learn::exercise::Exercise;
+use learn::folder::{Folder, State};
+use learn::watch::Watch;
+
+use crate::print::say;
+
+#[derive(Args)]
+pub struct LearnArgs {
+    #[command(subcommand)]
+    command: Option<LearnCommand>,
+    /// The folder that `carp learn new` made.
+    #[arg(long, global = true, value_name = "DIR", default_value = ".")]
+    dir: PathBuf,
+}
+
+#[derive(Subcommand)]
+enum LearnCommand {
+    /// Lay the exercises out in a folder; files that are there stay as they are.
+    New {
+        /// The folder.
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+    },
+    /// Check an exercise; without NAME, from the next one on until one fails.
+    Check {
+        /// Its name, number or file.
+        name: Option<String>,
+    },
+    /// Check an exercise whenever its file is saved, and go on to the next when it passes.
+    Watch,
+    /// Show a hint, and with each call one more.
+    Hint {
+        /// Its name, number or file; without it, the next one's.
+        name: Option<String>,
+    },
+    /// Print what fills the gap.
+    Solution {
+        /// Its name, number or file.
+        name: String,
+    },
+}
+
+pub fn run(args: &LearnArgs) -> Result<ExitCode> {
+    match &args.command {
+        None => list(&Folder::open(&args.dir)?),
+        Some(LearnCommand::New { folder }) => {
+            let (_, written) = Folder::create(folder)?;
+            let kept = EXERCISES.len() - written;
+            say!("{written} exercises in {}, {kept} were there already", folder.display());
+            say!("go there; `carp learn` lists them, `carp learn watch` checks what you save");
+        }
+        Some(LearnCommand::Check { name: Some(name) }) => {
+            let passed = check(&mut Folder::open(&args.dir)?, find(name)?)?;
+            return Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
+        Some(LearnCommand::Check { name: None }) => {
+            let mut folder = Folder::open(&args.dir)?;
+            while let Some(exercise) = folder.next() {
+                if !check(&mut folder, exercise)? {
+                    return Ok(ExitCode::FAILURE);
+                }
+            }
+            say!("all {} exercises passed", EXERCISES.len());
+        }
+        Some(LearnCommand::Watch) => watch(&mut Folder::open(&args.dir)?)?,
+        Some(LearnCommand::Hint { name }) => hint(&mut Folder::open(&args.dir)?, name.as_deref())?,
+        Some(LearnCommand::Solution { name }) => {
+            crate::print::print(find(name)?.solution);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// All exercises, and how they stand.
+fn list(folder: &Folder) {
+    let next = folder.next();
+    let mut passed = 0;
+    for exercise in EXERCISES {
+        let state = folder.state(exercise);
+        passed += usize::from(state == State::Passed);
+        let is_next = next.is_some_and(|next| next.name == exercise.name);
+        let mark = match state {
+            State::Passed => "passed",
+            State::Changed => "changed",
+            State::Open if is_next => "next",
+            State::Open => "",
+        };
+        say!("{mark:<8} {:<27} {}", file(folder, exercise), exercise.title());
+    }
+    say!("\n{passed} of {} passed", EXERCISES.len());
+    if let Some(next) = next {
+        say!("next: {}; `carp learn check` checks it, `carp learn hint` helps", file(folder, next));
+    }
+}
+
+fn file(folder: &Folder, exercise: &Exercise) -> String {
+    folder.path(exercise).file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// Checks an exercise and prints what comes of it; true if it passed.
+fn check(folder: &mut Folder, exercise: &Exercise) -> Result<bool> {
+    let verdict = folder.check(exercise)?;
+    match &verdict {
+        Ok(()) => say!("{}: passed", file(folder, exercise)),
+        Err(lines) => say!("{}: not yet\n\n{lines}\n", file(folder, exercise)),
+    }
+    Ok(verdict.is_ok())
+}
+
+/// Checks what is saved until all has passed.
+fn watch(folder: &mut Folder) -> Result<()> {
+    let mut watch = Watch::new(folder);
+    while let Some(mut exercise) = folder.next() {
+        while !check(folder, exercise)? {
+            exercise = watch.wait(folder);
+        }
+    }
+    say!("all {} exercises passed", EXERCISES.len());
+    Ok(())
+}
+
+fn hint(folder: &mut Folder, name: Option<&str>) -> Result<()> {
+    let exercise = match name {
+        Some(name) => find(name)?,
+        None => match folder.next() {
+            Some(next) => next,
+            None => {
+                say!("all {} exercises passed", EXERCISES.len());
+                return Ok(());
+            }
+        },
+    };
+    let (hints, all) = folder.next_hint(exercise)?;
+    for (number, hint) in hints.iter().enumerate() {
+        say!("{} of {all}: {hint}", number + 1);
+    }
+    if hints.len() == all {
+        say!("`carp learn solution {}` prints what fills the gap", exercise.name);
+    }
+    Ok(())
+}

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use carp::error::Result;
 use clap::{Args, Subcommand};
+use files::write_atomically;
 use learn::catalogue::{EXERCISES, find};
 use learn::exercise::Exercise;
 use learn::folder::{Folder, State};
@@ -46,6 +47,14 @@ enum LearnCommand {
         /// Its name, number or file.
         name: String,
     },
+    /// Draw which thread of a kernel touches which address, as SVG.
+    Picture {
+        /// Its name, number or file.
+        name: String,
+        /// The picture [default: NAME.svg].
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
 }
 
 pub fn run(args: &LearnArgs) -> Result<ExitCode> {
@@ -74,6 +83,14 @@ pub fn run(args: &LearnArgs) -> Result<ExitCode> {
         Some(LearnCommand::Hint { name }) => hint(&mut Folder::open(&args.dir)?, name.as_deref())?,
         Some(LearnCommand::Solution { name }) => {
             crate::print::print(find(name)?.solution);
+        }
+        Some(LearnCommand::Picture { name, output }) => {
+            let exercise = find(name)?;
+            let svg = Folder::open(&args.dir)?.picture(exercise)?;
+            let default = || PathBuf::from(format!("{}.svg", exercise.name));
+            let output = output.clone().unwrap_or_else(default);
+            write_atomically(&output, svg.as_bytes())?;
+            say!("{}", output.display());
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -9,7 +9,8 @@ use sha2::{Digest, Sha256};
 
 use crate::catalogue::EXERCISES;
 use crate::check::check;
-use crate::exercise::Exercise;
+use crate::exercise::{Check, Exercise};
+use crate::picture::picture;
 use crate::verdict::Verdict;
 
 /// In the learner's folder: what passed, hints shown, and compiled checks.
@@ -133,6 +134,21 @@ impl Folder {
         let hints = all[..*shown].to_vec();
         self.save()?;
         Ok((hints, all.len()))
+    }
+
+    /// Which thread of a kernel touches which address, as SVG.
+    ///
+    /// # Errors
+    /// It is no kernel; its file cannot be read, or not be run to its end.
+    pub fn picture(&self, exercise: &Exercise) -> Result<String> {
+        let Check::Kernel(case) = exercise.check else {
+            let name = exercise.name;
+            return Err(Error::Usage(format!("{name} is no kernel: there are no threads to draw")));
+        };
+        let path = self.path(exercise);
+        let text = std::fs::read_to_string(&path).map_err(|source| Error::io(&path, source))?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        picture(&case(), &name, &text).map_err(|problem| Error::data(&path, problem))
     }
 
     fn save(&self) -> Result<()> {

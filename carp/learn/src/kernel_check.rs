@@ -13,26 +13,37 @@ const MOST_INSTRUCTIONS: u64 = 100_000;
 /// What f32, and the `.approx` functions, may cost in accuracy.
 const TOLERANCE: f64 = 1e-5;
 
-/// Runs all launches of a check; `name` stands for the text in messages.
-pub fn check(case: &KernelCase, name: &str, text: &str) -> Verdict {
-    let module = Module::parse(name, text).map_err(|error| error.to_string())?;
-    module.kernel(case.kernel).map_err(|error| error.to_string())?;
-    case.launches.iter().try_for_each(|launch| check_launch(&module, case.kernel, launch, text))
+/// A launch whose arguments are in memory.
+pub struct Prepared<'a> {
+    module: Module,
+    kernel: &'a str,
+    case: &'a KernelLaunch,
+    memory: Memory,
+    params: Vec<Param>,
 }
 
-fn check_launch(module: &Module, kernel: &str, case: &KernelLaunch, text: &str) -> Verdict {
-    let mut memory = Memory::new();
-    let params: Vec<Param> =
-        case.arguments.iter().map(|argument| place(argument, &mut memory)).collect();
-    let report = run(module, kernel, case, &mut memory, &params)
+/// Runs all launches of a check; `name` stands for the text in messages.
+pub fn check(case: &KernelCase, name: &str, text: &str) -> Verdict {
+    let check = |launch| {
+        let prepared = Prepared::new(case.kernel, launch, name, text)?;
+        check_launch(prepared, text)
+    };
+    case.launches.iter().try_for_each(check)
+}
+
+fn check_launch(mut prepared: Prepared<'_>, text: &str) -> Verdict {
+    let options =
+        Options { sanitize: true, profile: true, budget: MOST_INSTRUCTIONS, ..Options::default() };
+    let case = prepared.case;
+    let report = prepared
+        .run(&options)
         .map_err(|fault| format!("{}: {}", case.what, explain(&fault, text)))?;
-    for (argument, param) in case.arguments.iter().zip(&params) {
-        let (Argument::Output(array, expected, mistakes), &Param::U64(at)) = (argument, param)
-        else {
+    for (argument, at) in case.arguments.iter().zip(prepared.addresses()) {
+        let (Argument::Output(array, expected, mistakes), Some(at)) = (argument, at) else {
             continue;
         };
         let what = format!("{}: {array}", case.what);
-        let found = read(&memory, at, expected.len());
+        let found = read(&prepared.memory, at, expected.len());
         let is_unwritten = |x: &&f32| x.to_bits() == UNWRITTEN;
         if let Some(first) = found.iter().position(|x| is_unwritten(&x)) {
             let (missing, all) = (found.iter().filter(is_unwritten).count(), found.len());
@@ -44,6 +55,51 @@ fn check_launch(module: &Module, kernel: &str, case: &KernelLaunch, text: &str) 
         close(&what, &found, expected, TOLERANCE, mistakes)?;
     }
     case.limits.iter().try_for_each(|limit| within(limit, &case.what, &report))
+}
+
+impl<'a> Prepared<'a> {
+    /// Parses the text and puts the arguments into memory.
+    ///
+    /// # Errors
+    /// What is wrong with the text, and its line.
+    pub fn new(
+        kernel: &'a str,
+        case: &'a KernelLaunch,
+        name: &str,
+        text: &str,
+    ) -> Result<Prepared<'a>, String> {
+        let module = Module::parse(name, text).map_err(|error| error.to_string())?;
+        module.kernel(kernel).map_err(|error| error.to_string())?;
+        let mut memory = Memory::new();
+        let params = case.arguments.iter().map(|argument| place(argument, &mut memory)).collect();
+        Ok(Prepared { module, kernel, case, memory, params })
+    }
+
+    /// Where the arguments are that are arrays.
+    pub fn addresses(&self) -> impl Iterator<Item = Option<u64>> + Clone {
+        self.params.iter().map(|param| match *param {
+            Param::U64(at) => Some(at),
+            _ => None,
+        })
+    }
+
+    /// Runs the kernel.
+    ///
+    /// # Errors
+    /// Its first fault.
+    pub fn run(&mut self, options: &Options) -> Result<Report, Fault> {
+        let ([gx, gy], [bx, by]) = (self.case.grid, self.case.block);
+        let shape = Launch {
+            kernel: self.kernel,
+            grid: [gx, gy, 1],
+            block: [bx, by, 1],
+            shared_bytes: 0,
+            shared_opt_in: false,
+            params: &self.params,
+        };
+        let options = Options { budget: MOST_INSTRUCTIONS, ..*options };
+        launch(&self.module, &mut self.memory, &shape, &options)
+    }
 }
 
 /// Puts an argument into memory.
@@ -66,27 +122,6 @@ fn read(memory: &Memory, at: u64, count: usize) -> Vec<f32> {
     let mut bytes = vec![0; 4 * count];
     memory.read(at, &mut bytes).expect("it was allocated for them");
     bytes.as_chunks().0.iter().map(|&word| f32::from_le_bytes(word)).collect()
-}
-
-fn run(
-    module: &Module,
-    kernel: &str,
-    case: &KernelLaunch,
-    memory: &mut Memory,
-    params: &[Param],
-) -> Result<Report, Fault> {
-    let ([gx, gy], [bx, by]) = (case.grid, case.block);
-    let shape = Launch {
-        kernel,
-        grid: [gx, gy, 1],
-        block: [bx, by, 1],
-        shared_bytes: 0,
-        shared_opt_in: false,
-        params,
-    };
-    let options =
-        Options { sanitize: true, profile: true, budget: MOST_INSTRUCTIONS, ..Options::default() };
-    launch(module, memory, &shape, &options)
 }
 
 fn within(limit: &Limit, what: &str, report: &Report) -> Verdict {

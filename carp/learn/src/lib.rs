@@ -5,7 +5,7 @@
 //! kernels are PTX and run in the emulator ([`kernel_check`]). The learner's folder is [`folder`].
 //!
 //! In reading order: [`exercise`], [`catalogue`], [`compare`], [`rust_check`], [`kernel_case`],
-//! [`kernel_check`], [`check`], [`folder`], [`watch`].
+//! [`kernel_check`], [`check`], [`folder`], [`watch`], [`picture`].
 
 pub mod catalogue;
 pub mod check;
@@ -18,6 +18,7 @@ mod golden;
 pub mod kernel_case;
 mod kernel_cases;
 pub mod kernel_check;
+pub mod picture;
 pub mod rust_check;
 pub mod verdict;
 pub mod watch;

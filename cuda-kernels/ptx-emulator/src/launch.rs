@@ -65,6 +65,8 @@ pub struct Options {
     pub sanitize: bool,
     /// Count transactions, conflicts and instructions by class.
     pub profile: bool,
+    /// With `profile`: how many accesses of the first block to keep.
+    pub accesses: usize,
     /// Maximum instructions per thread.
     pub budget: u64,
     /// The card whose limits a launch must keep.
@@ -76,6 +78,7 @@ impl Default for Options {
         Options {
             sanitize: false,
             profile: false,
+            accesses: 0,
             budget: 100_000_000,
             architecture: Architecture::LEAST,
         }
@@ -143,7 +146,7 @@ fn run(
             params: &params,
             shared: vec![0; shared_bytes],
             sanitizer,
-            profile: options.profile.then(|| Box::new(Profile::new(kernel))),
+            profile: options.profile.then(|| Box::new(Profile::new(kernel, options.accesses))),
             hint: 0,
             block: 0,
             warp: 0,
@@ -195,7 +198,7 @@ fn run(
         });
     }
     let mut instructions = [0; 2];
-    let mut profile: Option<Profile> = options.profile.then(|| Profile::new(kernel));
+    let mut profile: Option<Profile> = options.profile.then(|| Profile::new(kernel, 0));
     for (counts, part) in results {
         instructions = [instructions[0] + counts[0], instructions[1] + counts[1]];
         if let (Some(profile), Some(part)) = (&mut profile, part) {

@@ -58,6 +58,6 @@ pub use memory::{Memory, MemoryError};
 pub use module::Module;
 pub use observer::{Observer, Seen};
 pub use ops::Kernel;
-pub use profiler::{Count, InstructionClass, Report, SECTOR};
+pub use profiler::{Count, InstructionClass, Report, SECTOR, WarpAccess};
 pub use trace::{TraceStep, Tracer};
 pub use warp::Warp;

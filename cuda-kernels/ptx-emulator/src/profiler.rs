@@ -152,19 +152,48 @@ impl InstructionClass {
     }
 }
 
+/// A warp's access to memory: which lane touches which address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WarpAccess {
+    /// The instruction.
+    pub place: Place,
+    /// Number of the warp in the block.
+    pub warp: u16,
+    /// To shared memory, not global.
+    pub shared: bool,
+    /// Bytes of each lane.
+    pub bytes: usize,
+    /// Lanes that take part.
+    pub active: u32,
+    /// The lanes' addresses; those of shared memory count from its start.
+    pub at: [u64; LANES],
+}
+
 /// Counts while a launch runs.
 #[derive(Debug, Default)]
 pub struct Profile {
     /// One count per instruction.
     pub counts: Vec<Count>,
+    /// The first accesses of the first block.
+    accesses: Vec<WarpAccess>,
+    /// How many of them are kept.
+    most_accesses: usize,
     /// The sectors of global memory that were touched, 64 to an entry.
     touched: HashMap<u64, u64>,
 }
 
 impl Profile {
-    /// Nothing counted yet.
-    pub fn new(kernel: &Kernel) -> Profile {
-        Profile { counts: vec![Count::default(); kernel.code.len()], touched: HashMap::new() }
+    /// Nothing counted yet; keeps so many of the first block's accesses.
+    pub fn new(kernel: &Kernel, most_accesses: usize) -> Profile {
+        let counts = vec![Count::default(); kernel.code.len()];
+        Profile { counts, most_accesses, ..Profile::default() }
+    }
+
+    /// Keeps an access of the first block.
+    pub fn keep(&mut self, access: impl FnOnce() -> WarpAccess) {
+        if self.accesses.len() < self.most_accesses {
+            self.accesses.push(access());
+        }
     }
 
     /// Adds another worker's counts.
@@ -172,6 +201,7 @@ impl Profile {
         for (count, other) in self.counts.iter_mut().zip(&other.counts) {
             count.add(other);
         }
+        self.accesses.extend(&other.accesses);
         for (&at, &sectors) in &other.touched {
             *self.touched.entry(at).or_default() |= sectors;
         }
@@ -260,6 +290,8 @@ pub struct Report {
     pub divergent_branches: u64,
     /// Each instruction: where it came from, its class and its count.
     pub hot: Vec<(Place, InstructionClass, Count)>,
+    /// The first block's accesses, as many as were asked for.
+    pub accesses: Vec<WarpAccess>,
 }
 
 impl Report {
@@ -300,6 +332,7 @@ impl Report {
                 report.shared_requests += count.requests;
             }
         }
+        report.accesses.clone_from(&profile.accesses);
         report.distinct_sectors =
             profile.touched.values().map(|sectors| u64::from(sectors.count_ones())).sum();
         report.classes = classes.into_iter().filter(|&(_, count)| count > 0).collect();

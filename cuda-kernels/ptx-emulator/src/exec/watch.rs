@@ -3,6 +3,7 @@
 use super::env::{Env, Trouble, trouble};
 use crate::error::{FaultKind, Place};
 use crate::ops::{MemoryOrder, Semantics};
+use crate::profiler::WarpAccess;
 use crate::sanitizer::{Actor, Conflict, Kind, Touch};
 use crate::warp::{LANES, Longs, Warp, lanes};
 
@@ -35,12 +36,21 @@ impl Env<'_> {
     pub(super) fn profile_global(&mut self, at: &Longs, active: u32, bytes: u64) {
         if let Some(profile) = &mut self.profile {
             profile.global(self.pc as usize, at, active, bytes as usize);
+            self.keep_access(at, active, bytes as usize, false);
         }
     }
 
     pub(super) fn profile_shared(&mut self, at: &Longs, active: u32, bytes: usize) {
         if let Some(profile) = &mut self.profile {
             profile.shared(self.pc as usize, at, active, bytes);
+            self.keep_access(at, active, bytes, true);
+        }
+    }
+
+    fn keep_access(&mut self, at: &Longs, active: u32, bytes: usize, shared: bool) {
+        if let (Some(profile), 0) = (&mut self.profile, self.block) {
+            let place = self.kernel.places[self.pc as usize];
+            profile.keep(|| WarpAccess { place, warp: self.warp, shared, bytes, active, at: *at });
         }
     }
 

@@ -1,6 +1,6 @@
 """Writes the numbers that PyTorch computes for the exercises of `carp learn`, as Rust constants:
 
-    python tools/golden_learn.py carp/learn/exercises/golden.rs
+    python tools/golden_learn.py carp/learn/src/golden.rs
 
 The loss is CARP's as in docs/method.md, 1.4 and 1.5, in float64; gradients are autograd's.
 """

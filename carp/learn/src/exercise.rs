@@ -15,11 +15,11 @@ pub struct Exercise {
     pub solution: &'static str,
     /// One hint a line, from a nudge to all but the solution.
     pub hints: &'static str,
-    /// What its check is.
+    /// How it is checked.
     pub check: Check,
 }
 
-/// How an exercise is checked.
+/// A check.
 pub enum Check {
     /// By Rust code that is compiled together with the exercise: a module with
     /// `check() -> Result<(), String>`.

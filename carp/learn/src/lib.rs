@@ -12,7 +12,6 @@ pub mod check;
 pub mod compare;
 pub mod exercise;
 pub mod folder;
-#[path = "../exercises/golden.rs"]
 #[allow(missing_docs, dead_code, reason = "most of it is for the checks of Rust exercises")]
 mod golden;
 pub mod kernel_case;

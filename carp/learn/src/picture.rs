@@ -120,26 +120,29 @@ fn panel(
         let text = escape(&label(row * COLUMNS * WORD));
         let (x, base) = (MARGIN + LABEL - GAP, y + CELL - 7);
         let _ = writeln!(body, r#"<text x="{x}" y="{base}" class="label">{text}</text>"#);
-        for column in 0..COLUMNS {
-            let word = row * COLUMNS + column;
+        let x = |column: u64| {
             let gaps = if access.shared { 0 } else { column / (SECTOR / WORD) };
-            let x = MARGIN + LABEL + column * CELL + gaps * GAP;
-            let lanes = words.get(&word).map_or(&[][..], Vec::as_slice);
-            let fill = match lanes {
-                [lane, ..] => format!("hsl({},75%,72%)", lane * 11),
-                [] if !access.shared && sectors.contains(&(word * WORD / SECTOR)) => "#ddd".into(),
-                [] => "white".into(),
-            };
+            MARGIN + LABEL + column * CELL + gaps * GAP
+        };
+        for start in (0..COLUMNS).step_by((SECTOR / WORD) as usize) {
+            let sector = (row * COLUMNS + start) * WORD / SECTOR;
+            let is_wasted = !access.shared && sectors.contains(&sector);
+            let (x, width) = (x(start), CELL * SECTOR / WORD);
+            let fill = if is_wasted { "#ddd" } else { "none" };
             let _ = writeln!(
                 body,
-                r##"<rect x="{x}" y="{y}" width="{CELL}" height="{CELL}" fill="{fill}" stroke="#999"/>"##
+                r##"<rect x="{x}" y="{y}" width="{width}" height="{CELL}" fill="{fill}" stroke="#bbb"/>"##
             );
-            if let [lane, others @ ..] = lanes {
-                let more = if others.is_empty() { "" } else { "+" };
-                let x = x + CELL / 2;
-                let _ =
-                    writeln!(body, r#"<text x="{x}" y="{base}" class="lane">{lane}{more}</text>"#);
-            }
+        }
+        for (&word, lanes) in words.range(row * COLUMNS..(row + 1) * COLUMNS) {
+            let x = x(word % COLUMNS);
+            let (hue, middle) = (lanes[0] * 11, x + CELL / 2);
+            let more = if lanes.len() > 1 { "+" } else { "" };
+            let _ = writeln!(
+                body,
+                r##"<rect x="{x}" y="{y}" width="{CELL}" height="{CELL}" fill="hsl({hue},75%,72%)" stroke="#777"/><text x="{middle}" y="{base}" class="lane">{}{more}</text>"##,
+                lanes[0]
+            );
         }
         y += CELL;
     }

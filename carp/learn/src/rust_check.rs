@@ -13,7 +13,7 @@ use crate::verdict::Verdict;
 
 const MAIN: &str = include_str!("../exercises/main.rs");
 const COMPARE: &str = include_str!("compare.rs");
-const GOLDEN: &str = include_str!("../exercises/golden.rs");
+const GOLDEN: &str = include_str!("golden.rs");
 /// Longest time that a check may take; each takes milliseconds.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Most output of a check that is read.

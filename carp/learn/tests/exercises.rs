@@ -7,6 +7,7 @@ use learn::Verdict;
 use learn::catalogue::{EXERCISES, find};
 use learn::exercise::{Check, Exercise};
 use learn::kernel_check;
+use learn::picture::picture;
 use learn::rust_check::{Attempt, compile};
 use tempfile::TempDir;
 
@@ -223,4 +224,27 @@ fn mistakes_are_named() {
         }
     }
     assert!(wrong.is_empty(), "{wrong}");
+}
+
+#[test]
+fn the_docs_list_them() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/learn.md");
+    let docs = std::fs::read_to_string(docs).unwrap();
+    for (place, exercise) in EXERCISES.iter().enumerate() {
+        let row = format!("| {} | `{}` | {} |\n", place + 1, exercise.name, exercise.title());
+        assert!(docs.contains(&row), "docs/learn.md has no row {row}");
+    }
+}
+
+/// `carp learn picture` of an exercise draws the pictures in `docs/learn.md`.
+#[test]
+fn the_docs_pictures_are_drawn_so() {
+    let exercise = find("coalescing").unwrap();
+    let Check::Kernel(case) = exercise.check else { panic!("a kernel") };
+    let texts = [exercise.text.to_owned(), exercise.filled(exercise.solution)];
+    for (text, file) in texts.iter().zip(["learn-before.svg", "learn-after.svg"]) {
+        let drawn = picture(&case(), "21-coalescing.ptx", text).unwrap();
+        let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(file);
+        assert_eq!(std::fs::read_to_string(docs).unwrap(), drawn, "{file} is of another time");
+    }
 }

@@ -10,7 +10,7 @@
 //!
 //!     ln of the sum of exp(x) = max + ln(sum)
 //!
-//! FlashAttention rests on this, and carp's loss over 65,536 prototypes on a relative of it.
+//! FlashAttention rests on this.
 
 /// What is known of the numbers so far: sum is the sum of exp(x - max).
 #[derive(Clone, Copy, Debug)]

@@ -6,8 +6,8 @@
 //! CARP compares an image's embedding with K prototypes, which gives K logits. Each step shuffles
 //! the prototypes and cuts them into blocks of N; the softmax is taken *inside each block*. So the
 //! image answers K/N small questions, "which of these N is it most like?", and other ones in every
-//! step. With few prototypes in a block a batch can be certain and balanced at the same time, which
-//! prevents collapse (docs/method.md, 1.4).
+//! step. The smaller the blocks, the better can a batch be certain and balanced at the same time
+//! (docs/method.md, 1.4).
 //!
 //! What is left over when N does not divide K sits out this step.
 

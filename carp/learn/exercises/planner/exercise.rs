@@ -6,8 +6,8 @@
 //!
 //! Two blocks may share memory if their lives do not overlap. Lives include both ends: if one's last
 //! node is the other's first, both exist while that node runs, and they must not share. To find the
-//! best layout is NP-hard; this greedy one mostly comes within a few percent of the lower bound, the
-//! most that is alive at any one time.
+//! best layout is NP-hard; this greedy one mostly comes close to the lower bound, the most that is
+//! alive at any one time.
 //!
 //! It is autograd/src/plan.rs, and `carp plan --svg` draws what comes of it.
 

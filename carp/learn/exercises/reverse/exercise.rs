@@ -5,7 +5,7 @@
 //!
 //! A computation is a list of nodes; a node's inputs stand before it. Start with dL/dL = 1 at the
 //! loss. When the walk comes to a node, everything that reads it has been visited, so its d is
-//! complete and can be handed on. One walk gives the derivatives by *all* inputs, for about the
+//! complete and can be handed on. One walk gives the derivatives by *all* inputs, for about twice the
 //! price of computing the loss: that is why networks can be trained.
 //!
 //! A value that is read twice gets two contributions, and they add up.

@@ -1,12 +1,12 @@
 //! The gradient of softmax
 //!
-//!     dy[a]/dx[c] = y[a] * ([a = c] - y[c])
-//!     dx[c]       = y[c] * (dy[c] - sum over a of dy[a] * y[a])
+//!     J[a,c] = y[a] * ([a = c] - y[c])                           the derivative of y[a] by x[c]
+//!     dx[c]  = sum over a of dy[a] * J[a,c]
+//!            = y[c] * (dy[c] - sum over a of dy[a] * y[a])
 //!
 //! Every y depends on every x, since they share their sum: to raise one probability is to lower all
-//! others. The first line is the matrix of all derivatives ([a = c] is 1 on its diagonal); put it
-//! into sum over a of dy[a] * dy[a]/dx[c], and the second line comes out. It never builds the matrix:
-//! one inner product, then one multiplication each.
+//! others. J is the matrix of all derivatives; [a = c] is 1 on its diagonal, else 0. The last line
+//! never builds it: one inner product, then one multiplication each.
 //!
 //! All dx sum to 0, and a constant added to dy changes nothing: think why. Only y is needed, not x.
 

@@ -1,4 +1,4 @@
-//! Numbers that came against numbers that were expected, and what kind of mistake lies between.
+//! Compares numbers with those that were expected, and says which mistake explains the difference.
 //!
 //! Also compiled into the checks of Rust exercises, so it uses nothing but the standard library.
 
@@ -19,14 +19,14 @@ pub fn close(
 ) -> Result<(), String> {
     let (many, wanted) = (found.len(), expected.len());
     if many != wanted {
-        return Err(format!("{what}: {many} numbers came, {wanted} were expected"));
+        return Err(format!("{what}: got {many} numbers, expected {wanted}"));
     }
     let wrong: Vec<usize> =
         (0..many).filter(|&i| !is_close(found[i], expected[i], tolerance)).collect();
     let Some(&first) = wrong.first() else { return Ok(()) };
     let place = if many == 1 { String::new() } else { format!(", element {first}") };
     let (one, other) = show_both(found[first], expected[first]);
-    let mut line = format!("{what}{place}: {one} came, {other} was expected");
+    let mut line = format!("{what}{place}: got {one}, expected {other}");
     if many > 1 {
         line += &format!(" ({} of {many} differ)", wrong.len());
     }
@@ -44,13 +44,13 @@ fn usual(found: &[f64], expected: &[f64], tolerance: f64) -> Option<String> {
     let agrees = |values: Vec<f64>| all_close(found, &values, tolerance);
     if found.iter().any(|x| x.is_nan()) {
         return Some(
-            "NaN comes of 0/0, of infinity less infinity, or of ln of a negative number".into(),
+            "NaN comes from 0/0, from infinity less infinity, or from ln of a negative number"
+                .into(),
         );
     }
     if found.iter().any(|x| x.is_infinite()) {
         return Some(
-            "an infinite number comes of a division by 0, of ln 0, or of exp of more than 709"
-                .into(),
+            "infinity comes from a division by 0, from ln 0, or from exp of a large number".into(),
         );
     }
     if found.iter().all(|&x| x == 0.0) {
@@ -82,7 +82,9 @@ fn is_close(found: f64, expected: f64, tolerance: f64) -> bool {
     // Mistakes may give numbers that are not finite.
     found == expected
         || found.is_nan() && expected.is_nan()
-        || (found - expected).abs() <= tolerance * expected.abs().max(1.0)
+        || found.is_finite()
+            && expected.is_finite()
+            && (found - expected).abs() <= tolerance * expected.abs().max(1.0)
 }
 
 fn all_close(found: &[f64], expected: &[f64], tolerance: f64) -> bool {

@@ -73,14 +73,7 @@ impl Folder {
                 root.display()
             )));
         }
-        let path = root.join(STATE).join("progress.json");
-        let progress = match std::fs::read(&path) {
-            Ok(text) => serde_json::from_slice(&text)
-                .map_err(|error| Error::data(&path, error.to_string()))?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Progress::default(),
-            Err(source) => return Err(Error::io(path, source)),
-        };
-        Ok(Folder { root: root.to_owned(), progress })
+        Ok(Folder { root: root.to_owned(), progress: Progress::read(root)? })
     }
 
     /// The file of an exercise.
@@ -98,12 +91,10 @@ impl Folder {
         // Before the check: the file may be saved again meanwhile.
         let digest = digest(&path)?;
         let verdict = check(exercise, &path, &self.root, &self.root.join(STATE).join("build"))?;
-        if verdict.is_ok() {
-            self.progress.passed.insert(exercise.name.to_owned(), digest);
-        } else {
-            self.progress.passed.remove(exercise.name);
-        }
-        self.save()?;
+        self.update(|progress| match verdict {
+            Ok(()) => drop(progress.passed.insert(exercise.name.to_owned(), digest)),
+            Err(_) => drop(progress.passed.remove(exercise.name)),
+        })?;
         Ok(verdict)
     }
 
@@ -129,11 +120,13 @@ impl Folder {
     /// I/O errors.
     pub fn next_hint(&mut self, exercise: &Exercise) -> Result<(Vec<&'static str>, usize)> {
         let all: Vec<&str> = exercise.hints().collect();
-        let shown = self.progress.hints.entry(exercise.name.to_owned()).or_default();
-        *shown = (*shown + 1).min(all.len());
-        let hints = all[..*shown].to_vec();
-        self.save()?;
-        Ok((hints, all.len()))
+        let mut count = 0;
+        self.update(|progress| {
+            let shown = progress.hints.entry(exercise.name.to_owned()).or_default();
+            *shown = (*shown + 1).min(all.len());
+            count = *shown;
+        })?;
+        Ok((all[..count].to_vec(), all.len()))
     }
 
     /// Which thread of a kernel touches which address, as SVG.
@@ -151,9 +144,29 @@ impl Folder {
         picture(&case(), &name, &text).map_err(|problem| Error::data(&path, problem))
     }
 
-    fn save(&self) -> Result<()> {
+    /// Changes what is known, as it is now: `carp learn watch` may run beside another command.
+    fn update(&mut self, change: impl FnOnce(&mut Progress)) -> Result<()> {
+        self.progress = Progress::read(&self.root)?;
+        change(&mut self.progress);
         let text = serde_json::to_vec_pretty(&self.progress).expect("plain data");
-        write_atomically(&self.root.join(STATE).join("progress.json"), &text)
+        write_atomically(&Progress::path(&self.root), &text)
+    }
+}
+
+impl Progress {
+    fn path(root: &Path) -> PathBuf {
+        root.join(STATE).join("progress.json")
+    }
+
+    fn read(root: &Path) -> Result<Progress> {
+        let path = Progress::path(root);
+        match std::fs::read(&path) {
+            Ok(text) => {
+                serde_json::from_slice(&text).map_err(|error| Error::data(&path, error.to_string()))
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Progress::default()),
+            Err(source) => Err(Error::io(path, source)),
+        }
     }
 }
 

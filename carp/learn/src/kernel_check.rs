@@ -158,23 +158,23 @@ fn advice(kind: FaultKind) -> &'static str {
         }
         FaultKind::Misaligned => "an address counts bytes: an index must be multiplied by 4",
         FaultKind::UninitialisedShared => {
-            "if another thread writes it, bar.sync 0 must stand between, passed by all threads of the block"
+            "if another thread writes it, bar.sync 0 belongs between, where every thread of the block passes it"
         }
         FaultKind::UninitialisedGlobal | FaultKind::UninitialisedLocal => {
             "what is read must have been written"
         }
         FaultKind::Race => {
-            "bar.sync 0 must stand between the two lines, passed by all threads of the block"
+            "bar.sync 0 belongs between the two lines, where every thread of the block passes it"
         }
         FaultKind::RaceBetweenBlocks => {
             "blocks run in any order and cannot wait for each other: give each its own place"
         }
         FaultKind::BarrierDivergence => {
-            "all threads of a block must come to the same bar.sync: keep it out of branches that only \
+            "every thread of the block must reach the same bar.sync: keep it out of branches that only \
              some take"
         }
         FaultKind::WarpDivergence => {
-            "all lanes that the member mask names must come to the instruction together"
+            "all lanes that the member mask names must reach the instruction together"
         }
         FaultKind::Budget => "a loop does not end: does its counter move, and is it compared?",
         FaultKind::Trap => "the kernel stopped itself",

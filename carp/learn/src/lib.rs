@@ -13,6 +13,7 @@ pub mod compare;
 pub mod exercise;
 pub mod folder;
 #[allow(missing_docs, dead_code, reason = "most of it is for the checks of Rust exercises")]
+#[rustfmt::skip]
 mod golden;
 pub mod kernel_case;
 mod kernel_cases;

@@ -21,7 +21,10 @@ pub fn check() -> Result<(), String> {
     };
     let right = |p: f64, q: f64, d: f64| p * (1.0 - q / d);
     let mistakes = [
-        ("this is the gradient by p: send it through the softmax", of(&|_, q, d| -q / d, false)),
+        (
+            "this is the gradient with respect to p: send it through the softmax",
+            of(&|_, q, d| -q / d, false),
+        ),
         ("<p, h> is missing from the softmax's rule", of(&|p, q, d| -p * q / d, false)),
         ("a local view has two partners, and their parts add up (+=)", of(&right, true)),
         ("the 1/((2V-2) B) of the mean is missing", of(&|p, q, d| terms * right(p, q, d), false)),

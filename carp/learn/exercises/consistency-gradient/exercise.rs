@@ -2,10 +2,10 @@
 //!
 //!     dC/ds_i[n,c] = 1/((2V-2) B) * sum over j != i of A_ij * p_i[n,c] * (1 - q_j[n,c] / d_ij[n])
 //!
-//! s are the student's logits, p their softmax. It takes two steps. -ln d has the derivative
-//! -q[c] / d by p[c]. Call it h[c] and send it through the softmax: p[c] * (h[c] - <p, h>). Since
-//! <p, q> is d, <p, h> is -1, and the formula is there. A is 1 where d is inside [eps, 1 - eps]; where
-//! the clamp bites its result is constant, and A is 0.
+//! s are the student's logits, p their softmax. It takes two steps. With respect to p[c], -ln d has
+//! the derivative -q[c] / d. Call it h[c] and send it through the softmax: p[c] * (h[c] - <p, h>).
+//! Since <p, q> is d, <p, h> is -1, and there is the formula. A is 1 where d is in [eps, 1 - eps];
+//! where the clamp bites, its result is constant and A is 0.
 //!
 //! A step against the gradient raises the prototypes to which the teacher gives more than d, and
 //! lowers the others. The teacher gets no gradient: q counts as a constant.

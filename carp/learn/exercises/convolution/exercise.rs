@@ -3,12 +3,12 @@
 //!     y[p,q,o] = sum over r, s, c of x[p*stride + r - padding, q*stride + s - padding, c] * w[o,r,s,c]
 //!
 //! x is a picture `[H,W,C]`, channels last, w holds O windows `[O,R,S,C]`, and y is `[P,Q,O]`. Each
-//! y[p,q,o] is an inner product of a window with the part of the picture beneath it. Where the
-//! window hangs over the edge the picture counts as 0: padding. Nothing is turned around: it is a
-//! correlation, as in all frameworks.
+//! y[p,q,o] is the inner product of a window with the part of the picture beneath it. Where the
+//! window hangs over the edge, the picture counts as 0: padding. Nothing is flipped: strictly
+//! speaking it is a cross-correlation, as in all frameworks.
 //!
-//! In a ResNet nearly all is of this kind. Many fast forms exist (docs/convolution.md); all are
-//! tested against these loops.
+//! Most of a ResNet is of this kind. There are many fast forms (docs/convolution.md); all are tested
+//! against these loops.
 
 /// Sizes: a picture `[h,w,c]`, and `o` windows `[r,s,c]`.
 #[derive(Clone, Copy)]

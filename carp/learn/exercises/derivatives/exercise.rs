@@ -1,12 +1,13 @@
 //! Derivatives: each op knows its own, and no more
 //!
-//!     y = f(a, b)        da = dy * (derivative of f by a)        db = dy * (derivative of f by b)
+//!     y = f(a, b)        da = dy * df/da        db = dy * df/db
 //!
-//! Let L be the loss, and write dy for the derivative of L by y. The chain rule says that an op
-//! needs three things to hand it on: its inputs, its output, and dy. It need not know where its
-//! inputs came from, nor what became of y. This product with dy is called a vector-Jacobian product.
+//! Let L be the loss, and write dy for dL/dy. By the chain rule an op needs three things to pass the
+//! derivative on: its inputs, its output, and dy. It need not know where its inputs came from, or
+//! what became of y. The product of dy and an op's own derivatives is called a vector-Jacobian
+//! product.
 //!
-//! The output helps: the derivative of exp(a) is exp(a), which is y, already computed.
+//! The output often helps: the derivative of exp(a) is exp(a), which is y, already computed.
 //! In carp these rules are in autograd/src/ops, one file per family.
 
 /// An op on numbers.
@@ -35,7 +36,7 @@ pub fn value(op: Op, x: &[f64]) -> f64 {
     }
 }
 
-/// The loss's derivatives by the inputs `x`, given that by the output `y`.
+/// The derivatives of the loss with respect to the inputs `x`; `dy` is that with respect to `y`.
 pub fn derivatives(op: Op, x: &[f64], y: f64, dy: f64) -> Vec<f64> {
     // YOUR CODE BEGINS
     todo!("a match over the ops: one number for each input")

@@ -16,13 +16,16 @@ pub fn check() -> Result<(), String> {
         rows[..LOSS_P.len()].chunks(size).flat_map(row).collect()
     };
     let mistakes = [
-        ("this is the gradient by p: send it through the softmax", of(&|_, g, _| g / count)),
+        (
+            "this is the gradient with respect to p: send it through the softmax",
+            of(&|_, g, _| g / count),
+        ),
         ("<p, g> is missing from the softmax's rule", of(&|p, g, _| p * g / count)),
         ("the 1/R of the mean is missing", of(&|p, g, mean| p * (g - mean))),
     ];
     let found = entropy_gradient(size, &rows);
     if found.len() != rows.len() {
-        return Err(format!("dH/ds: {} numbers came, {} were expected", found.len(), rows.len()));
+        return Err(format!("dH/ds: got {} numbers, expected {}", found.len(), rows.len()));
     }
     let what = "dH/ds of the student's 6 rows, of 10 in all, against PyTorch";
     close(what, &found[..LOSS_P.len()], &LOSS_DH, 1e-10, &mistakes)?;

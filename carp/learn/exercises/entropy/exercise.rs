@@ -3,9 +3,9 @@
 //!     m[c] = mean over all rows of the probabilities of prototype c
 //!     H    = ln N + sum over c of m[c] * ln clamp(m[c])
 //!
-//! Consistency alone has an easy way out: every image chooses prototype 0, in all views, and C is 0.
-//! That is a collapse. H is the price of it: it is the divergence of m from the uniform distribution,
-//! 0 if all N prototypes of the block are used alike, and ln N if one takes all.
+//! Consistency alone has an easy way out: every image chooses prototype 0 in all its views, and C is
+//! 0. That is a collapse, and H is its price: the divergence of m from the uniform distribution, 0 if
+//! all N prototypes of the block are used alike, and ln N if one takes all.
 //!
 //! The rows are those of the student and of the teacher, R = (V + 2) B in all. Mean first, then the
 //! logarithm: single rows may and should be certain, only their mean is to be even. The loss is

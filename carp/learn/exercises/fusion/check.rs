@@ -45,7 +45,7 @@ pub fn check() -> Result<(), String> {
         let found = fuse(&list);
         if found != expected {
             return Err(format!(
-                "{}\nbecame        {}\nexpected was  {}\n{why}",
+                "of        {}\ngot       {}\nexpected  {}\n{why}",
                 show(&list),
                 show(&found),
                 show(&expected)

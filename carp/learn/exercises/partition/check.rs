@@ -19,7 +19,9 @@ pub fn check() -> Result<(), String> {
     ];
     let found = partition(&logits, &order, size);
     if found.len() == 10 {
-        return Err("10 logits in blocks of 3: 10 probabilities came, 9 were expected\nthe one left over sits out: only whole blocks count".into());
+        return Err("10 logits in blocks of 3: got 10 probabilities, expected 9\n\
+                    the one left over sits out: only whole blocks count"
+            .into());
     }
     close("10 logits in blocks of 3", &found, &expected, 1e-12, &mistakes)?;
     // The step by hand of docs/method.md, section 4.

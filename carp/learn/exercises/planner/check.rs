@@ -88,9 +88,9 @@ pub fn check() -> Result<(), String> {
         if total > best {
             let why = match total == sum {
                 true => "no two blocks share memory",
-                false => "is a gap left empty, or a larger one taken than the smallest that fits?",
+                false => "was a gap left empty, or a larger one taken than the smallest that fits?",
             };
-            return Err(format!("{what}: an arena of {total}, {best} was expected\n{why}"));
+            return Err(format!("{what}: got an arena of {total}, expected {best}\n{why}"));
         }
     }
     Ok(())

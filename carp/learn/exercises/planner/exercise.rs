@@ -5,7 +5,7 @@
 //!         put it into the smallest gap between these that holds it; if there is none, behind them
 //!
 //! Two blocks may share memory if their lives do not overlap. Lives include both ends: if one's last
-//! node is the other's first, both exist while that node runs, and they must not share. To find the
+//! node is the other's first, both exist while that node runs, and they must not share. Finding the
 //! best layout is NP-hard; this greedy one mostly comes close to the lower bound, the most that is
 //! alive at any one time.
 //!

@@ -62,7 +62,7 @@ pub fn check() -> Result<(), String> {
         let mut once = overwritten(&list, &values_now);
         once.truncate(count);
         let mistakes = [("a value that is read twice gets two contributions: add them (+=)", once)];
-        let what = format!("derivatives of {what} by its inputs, against central differences");
+        let what = format!("derivatives of {what}, against central differences");
         close(&what, &found[..count.min(found.len())], &expected, 1e-6, &mistakes)?;
     }
     Ok(())

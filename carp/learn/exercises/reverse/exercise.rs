@@ -1,12 +1,12 @@
 //! Reverse mode: the list is walked from its end
 //!
-//!     d[last] = 1        for each node, from the last to the first, and each of its inputs x:
-//!                        d[x] += d[node] * (derivative of the node by x)
+//!     d[last] = 1        for each node, from last to first, and each of its inputs x:
+//!                        d[x] += d[node] * dnode/dx
 //!
-//! A computation is a list of nodes; a node's inputs stand before it. Start with dL/dL = 1 at the
-//! loss. When the walk comes to a node, everything that reads it has been visited, so its d is
-//! complete and can be handed on. One walk gives the derivatives by *all* inputs, for about twice the
-//! price of computing the loss: that is why networks can be trained.
+//! A computation is a list of nodes; a node's inputs come before it. Start with dL/dL = 1 at the
+//! loss. When the walk reaches a node, everything that reads it has been visited, so its d is
+//! complete and can be passed on. One walk gives the derivatives with respect to *all* inputs, for
+//! about twice the cost of computing the loss: that is why networks can be trained at all.
 //!
 //! A value that is read twice gets two contributions, and they add up.
 //! carp's walk is autograd/src/backward.rs: it appends the gradient's kernels to the same list.
@@ -31,7 +31,7 @@ pub struct Node {
     pub inputs: Vec<usize>,
 }
 
-/// The loss's derivatives by the inputs of one op, given that by its output `y`.
+/// The derivatives of the loss with respect to one op's inputs; `dy` is that with respect to `y`.
 fn derivatives(op: Op, x: &[f64], y: f64, dy: f64) -> Vec<f64> {
     match op {
         Op::Input => vec![],
@@ -41,7 +41,7 @@ fn derivatives(op: Op, x: &[f64], y: f64, dy: f64) -> Vec<f64> {
     }
 }
 
-/// The derivative of the last node by every node; `values` are what the nodes computed.
+/// The derivative of the last node with respect to every node; `values` are what they computed.
 pub fn gradients(list: &[Node], values: &[f64]) -> Vec<f64> {
     let mut d = vec![0.0; list.len()];
     // YOUR CODE BEGINS

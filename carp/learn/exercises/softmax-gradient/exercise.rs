@@ -1,6 +1,6 @@
 //! The gradient of softmax
 //!
-//!     J[a,c] = y[a] * ([a = c] - y[c])                           the derivative of y[a] by x[c]
+//!     J[a,c] = y[a] * ([a = c] - y[c])        the derivative of y[a] with respect to x[c]
 //!     dx[c]  = sum over a of dy[a] * J[a,c]
 //!            = y[c] * (dy[c] - sum over a of dy[a] * y[a])
 //!

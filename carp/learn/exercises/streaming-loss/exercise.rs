@@ -5,10 +5,10 @@
 //!                       dz += ds w,  dw = ds^T z          each divided by the number of blocks
 //!
 //! Embeddings z `[V*B,D]` of the student and zt `[2*B,D]` of the teacher meet the prototypes
-//! `[K,D]`. With K = 65,536 and some hundred rows the logits alone would take 100 MB, as would their
-//! gradient. But softmax, C and H live inside one block, and the loss is the mean over blocks. So a
-//! block can be finished alone, from its logits to its share of the gradients, and its memory be used
-//! again by the next. Only dz is shared: every block adds to it.
+//! `[K,D]`. With K = 65,536 and a few hundred rows the logits alone would take 100 MB, and so would
+//! their gradient. But softmax, C and H live inside one block, and the loss is the mean over blocks.
+//! So a block can be finished alone, from its logits to its share of the gradients, and the next one
+//! reuses its memory. Only dz is shared: every block adds to it.
 //!
 //! The result is exact, not an approximation. It is tensor/src/cpu/streaming_loss.rs.
 
@@ -23,7 +23,7 @@ pub struct Sizes {
     pub size: usize,
 }
 
-/// C + H of a block and its gradient by the student's logits: s `[V*B,N]`, t `[2*B,N]`.
+/// C + H of a block and its gradient with respect to s `[V*B,N]`, the student's logits; t `[2*B,N]`.
 fn block_loss(sizes: Sizes, s: &[f64], t: &[f64]) -> (f64, Vec<f64>) {
     let Sizes { views, batch, size, .. } = sizes;
     let [p, q] = [s, t].map(|x| x.chunks(size).flat_map(softmax).collect::<Vec<f64>>());

@@ -16,8 +16,6 @@ const ACCESSES: usize = 10_000;
 const WORD: u64 = 4;
 /// Words of a row.
 const COLUMNS: u64 = 32;
-/// Rows of a panel; a warp can touch no more.
-const MOST_ROWS: usize = 32;
 
 /// Pixels.
 const CELL: u64 = 22;
@@ -112,7 +110,7 @@ fn panel(
     let _ = writeln!(body, r#"<text x="{MARGIN}" y="{y}">{summary}</text>"#);
     y += CELL / 2;
     let mut last = None;
-    for &row in rows.iter().take(MOST_ROWS) {
+    for row in rows {
         if last.is_some_and(|last| last + 1 != row) {
             y += GAP;
         }
@@ -126,9 +124,9 @@ fn panel(
         };
         for start in (0..COLUMNS).step_by((SECTOR / WORD) as usize) {
             let sector = (row * COLUMNS + start) * WORD / SECTOR;
-            let is_wasted = !access.shared && sectors.contains(&sector);
+            let is_moved = !access.shared && sectors.contains(&sector);
             let (x, width) = (x(start), CELL * SECTOR / WORD);
-            let fill = if is_wasted { "#ddd" } else { "none" };
+            let fill = if is_moved { "#ddd" } else { "none" };
             let _ = writeln!(
                 body,
                 r##"<rect x="{x}" y="{y}" width="{width}" height="{CELL}" fill="{fill}" stroke="#bbb"/>"##

@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use tensor::shards::sum_ranks;
 use tensor::{Backend, Device, Error, Io, Kernel, Result, Slot};
 
 use crate::graph::{Graph, Kind, Node, Phase, Value};
 use crate::plan::Plan;
 use crate::shards::PerShard;
+use crate::sum_ranks::sum_ranks;
 use crate::transport::{Alone, Transport};
 
 /// Most elements that the ranks exchange at once.
-const EXCHANGED: usize = 1 << 20;
+pub(crate) const EXCHANGED: usize = 1 << 20;
 
 /// The slots of one node, or of one shard's.
 pub(crate) struct Call {
@@ -40,7 +40,7 @@ pub struct Executor {
 struct Ranks {
     transport: Arc<dyn Transport>,
     mine: Vec<f32>,
-    all: Vec<f32>,
+    theirs: Vec<f32>,
 }
 
 impl Executor {
@@ -99,8 +99,8 @@ impl Executor {
             _ => 0,
         };
         let most = graph.nodes.iter().map(elements).max().unwrap_or(0);
-        let all = vec![0.0; most * transport.size()];
-        let ranks = Ranks { transport, mine: vec![0.0; most], all };
+        let [mine, theirs] = [(); 2].map(|()| vec![0.0; most]);
+        let ranks = Ranks { transport, mine, theirs };
         Ok(Executor { graph, plan, calls, backend, ranks })
     }
 
@@ -257,17 +257,15 @@ fn run_node(
 impl Ranks {
     /// Adds up what every rank has at `x`, for all of them.
     fn sum(&mut self, backend: &mut dyn Backend, x: Slot) -> Result<()> {
-        let ranks = self.transport.size();
-        if ranks == 1 {
+        if self.transport.size() == 1 {
             return Ok(());
         }
         for start in (0..x.len).step_by(EXCHANGED) {
             let part = x.part(start, EXCHANGED.min(x.len - start));
-            let (mine, all) = (&mut self.mine[..part.len], &mut self.all[..ranks * part.len]);
+            let (mine, theirs) = (&mut self.mine[..part.len], &mut self.theirs[..part.len]);
             backend.read(part, mine);
-            self.transport.all_gather(mine, all)?;
-            sum_ranks(all, ranks);
-            backend.write(part, &all[..part.len]);
+            sum_ranks(mine, theirs, &*self.transport)?;
+            backend.write(part, mine);
         }
         Ok(())
     }

@@ -16,11 +16,15 @@ pub mod gradcheck;
 pub mod graph;
 pub mod look_inside;
 pub mod memory_map;
+#[cfg(feature = "mpi")]
+pub mod mpi;
 pub mod ops;
 pub mod plan;
 pub mod recompute;
 pub mod recorded_op;
 pub mod shards;
+pub mod sum_ranks;
+pub mod threads;
 pub mod trace;
 pub mod transport;
 

@@ -1,11 +1,13 @@
 //! Looking inside a running step: what single ops read and write, whether it is finite, and how long
 //! they take.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytemuck::cast_slice_mut;
 use tensor::{Result, Slot};
 
-use crate::executor::Executor;
+use crate::executor::{EXCHANGED, Executor};
 use crate::graph::{DType, Kind, Node, Phase, Value, ValueInfo};
 use crate::recorded_op::{Operand, RecordedOp};
 
@@ -59,37 +61,53 @@ impl Executor {
     }
 
     /// Runs the ops of these phases one by one, from the inputs that were written last; returns the
-    /// first infinite or NaN number among inputs, parameters, and what the ops make. State is not
-    /// checked beforehand: a failed run has already changed it.
+    /// first infinite or NaN number among inputs, parameters, and what the ops make, to all ranks. State
+    /// is not checked beforehand: a failed run has already changed it.
     ///
     /// # Errors
     /// As [`Executor::run`].
     pub fn first_non_finite(&mut self, phases: &[Phase]) -> Result<Option<NonFinite>> {
-        for (value, info) in self.graph.values.iter().enumerate() {
-            let kind = match info.kind {
-                Kind::Input => "input",
-                Kind::Param => "parameter",
-                Kind::State | Kind::Constant | Kind::Temp | Kind::Span => continue,
-            };
-            let value = Value(value as u32);
-            let is_sharded = self.graph.sharded.contains(&value);
-            let shards = if is_sharded { self.graph.shards.local } else { 1 };
-            let mut slots = (0..shards).map(|shard| self.plan.slot(value, shard));
-            if info.dtype == DType::F32 && !slots.all(|slot| self.backend.all_finite(slot)) {
-                return Ok(Some(NonFinite::Given(kind, info.name.clone())));
-            }
+        let transport = Arc::clone(self.transport());
+        let values = self.graph.values.len();
+        let mine = (0..values).position(|value| !self.is_given_finite(Value(value as u32)));
+        let all = transport.gather(mine.unwrap_or(values) as f32)?;
+        let first = all.into_iter().fold(values, |first, value| first.min(value as usize));
+        if let Some(info) = self.graph.values.get(first) {
+            let kind = if info.kind == Kind::Input { "input" } else { "parameter" };
+            return Ok(Some(NonFinite::Given(kind, info.name.clone())));
         }
         for place in self.graph.places(phases) {
-            for op in self.record_shards(place)? {
+            let mut ops = self.record_shards(place)?;
+            let found = |op: &RecordedOp| {
                 let mut outputs = self.graph.nodes[place].outputs.iter().zip(&op.outputs);
-                let found = outputs.find_map(|(v, output)| Some((v, output.first_non_finite()?.0)));
-                if let Some((&value, element)) = found {
-                    let name = self.persistent_name(value, element);
-                    return Ok(Some(NonFinite::Op(Box::new(op), name)));
-                }
+                outputs.find_map(|(&v, output)| Some((v, output.first_non_finite()?.0)))
+            };
+            let mine = ops.iter().position(|op| found(op).is_some());
+            if let Some(rank) = transport.first(mine.is_some())? {
+                let mut op = ops.swap_remove(mine.unwrap_or(0));
+                op.all_bits().try_for_each(|bits| {
+                    bits.chunks_mut(EXCHANGED)
+                        .try_for_each(|bits| transport.broadcast(rank, cast_slice_mut(bits)))
+                })?;
+                let (value, element) = found(&op).expect("that rank's numbers");
+                let name = self.persistent_name(value, element);
+                return Ok(Some(NonFinite::Op(Box::new(op), name)));
             }
         }
         Ok(None)
+    }
+
+    /// Whether all numbers are finite that a step starts from in this value; true if it starts from
+    /// none.
+    fn is_given_finite(&mut self, value: Value) -> bool {
+        let info = self.graph.info(value);
+        if !matches!(info.kind, Kind::Input | Kind::Param) || info.dtype != DType::F32 {
+            return true;
+        }
+        let is_sharded = self.graph.sharded.contains(&value);
+        let shards = if is_sharded { self.graph.shards.local } else { 1 };
+        let mut slots = (0..shards).map(|shard| self.plan.slot(value, shard));
+        slots.all(|slot| self.backend.all_finite(slot))
     }
 
     /// The name of the persistent value that an element of `value` belongs to; empty for others.

@@ -47,6 +47,13 @@ impl RecordedOp {
         }
     }
 
+    /// The bits of all its operands.
+    pub(crate) fn all_bits(&mut self) -> impl Iterator<Item = &mut [u32]> {
+        let before = self.before.iter_mut().flatten();
+        let operands = self.inputs.iter_mut().chain(before).chain(&mut self.outputs);
+        operands.map(|operand| &mut operand.bits[..])
+    }
+
     /// Output, element and both values where the outputs first differ from those of `other`, if any
     /// bit does.
     pub fn first_difference(&self, other: &RecordedOp) -> Option<(usize, usize, [f32; 2])> {

@@ -2,7 +2,8 @@
 
 use tensor::Result;
 
-/// One of several processes, the ranks, that run the same list in step.
+/// One of several processes, the ranks, that run the same list in step. All of them call these methods
+/// in the same order; each with the lengths that the others expect.
 pub trait Transport: Send + Sync {
     /// Its number, from 0.
     fn rank(&self) -> usize;
@@ -10,12 +11,47 @@ pub trait Transport: Send + Sync {
     /// How many there are.
     fn size(&self) -> usize;
 
-    /// Fills `all` with every rank's `mine`, one behind the other in the order of the ranks. All ranks
-    /// call it in the same order with the same lengths.
+    /// Sends `mine` to the rank `with`, and fills `theirs` with what that one sends.
+    ///
+    /// # Errors
+    /// A rank that is gone.
+    fn exchange(&self, with: usize, mine: &[f32], theirs: &mut [f32]) -> Result<()>;
+
+    /// Fills `all` with every rank's `mine`, one behind the other in the order of the ranks.
     ///
     /// # Errors
     /// A rank that is gone.
     fn all_gather(&self, mine: &[f32], all: &mut [f32]) -> Result<()>;
+
+    /// Fills everyone's `bytes` with those of the rank `from`.
+    ///
+    /// # Errors
+    /// A rank that is gone.
+    fn broadcast(&self, from: usize, bytes: &mut [u8]) -> Result<()>;
+
+    /// Ends all ranks at once: the others may be waiting for this one. Needs no other's call.
+    fn abort(&self, exit_code: u8) -> !;
+
+    /// Everyone's number, in the order of the ranks.
+    ///
+    /// # Errors
+    /// A rank that is gone.
+    fn gather(&self, mine: f32) -> Result<Vec<f32>> {
+        let mut all = vec![0.0; self.size()];
+        self.all_gather(&[mine], &mut all)?;
+        Ok(all)
+    }
+
+    /// The first rank of those that say yes.
+    ///
+    /// # Errors
+    /// A rank that is gone.
+    fn first(&self, yes: bool) -> Result<Option<usize>> {
+        if self.size() == 1 {
+            return Ok(yes.then_some(0));
+        }
+        Ok(self.gather(f32::from(yes))?.iter().position(|&yes| yes == 1.0))
+    }
 }
 
 /// A process that holds all shards itself.
@@ -30,8 +66,21 @@ impl Transport for Alone {
         1
     }
 
+    fn exchange(&self, _with: usize, mine: &[f32], theirs: &mut [f32]) -> Result<()> {
+        theirs.copy_from_slice(mine);
+        Ok(())
+    }
+
     fn all_gather(&self, mine: &[f32], all: &mut [f32]) -> Result<()> {
         all.copy_from_slice(mine);
         Ok(())
+    }
+
+    fn broadcast(&self, _from: usize, _bytes: &mut [u8]) -> Result<()> {
+        Ok(())
+    }
+
+    fn abort(&self, exit_code: u8) -> ! {
+        std::process::exit(exit_code.into())
     }
 }

@@ -23,6 +23,7 @@ mod network_args;
 mod one_of;
 mod print;
 mod ptx;
+mod ranks;
 mod report;
 mod shown_run;
 mod single_thread;
@@ -37,9 +38,11 @@ mod weights;
 
 use std::process::ExitCode;
 
-use crate::print::{complain, print_error};
+use carp::error::Result;
 use clap::{CommandFactory, Parser, Subcommand};
 use tensor::cpu::isa::Isa;
+
+use crate::print::{complain, print_error};
 
 /// CARP: learns image features without labels, by consistent assignment of views over random
 /// partitions of prototypes.
@@ -105,7 +108,27 @@ fn main() -> ExitCode {
 #[inline(never)]
 fn run() -> ExitCode {
     let arguments = spellings::as_in_help(&Cli::command(), std::env::args_os());
-    let result = match Cli::parse_from(arguments).command {
+    let command = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli.command,
+        Err(error) if ranks::is_first() => error.exit(),
+        Err(_) => return ExitCode::SUCCESS,
+    };
+    let result = match command {
+        Command::Train(_) | Command::Bench(bench::BenchCommand::Ranks) => run_command(command),
+        _ => ranks::refuse_several().and_then(|()| run_command(command)),
+    };
+    result.unwrap_or_else(|error| {
+        if !ranks::is_first() {
+            // The first one tells it, and its exit code is that of all.
+            return ExitCode::SUCCESS;
+        }
+        complain!("error: {error}");
+        ExitCode::from(error.exit_code())
+    })
+}
+
+fn run_command(command: Command) -> Result<ExitCode> {
+    match command {
         Command::Train(args) => train::run(&args),
         Command::Compare(args) => compare::compare(&args),
         Command::Ablate(args) => compare::ablate(&args),
@@ -121,9 +144,5 @@ fn run() -> ExitCode {
         Command::Ptx(command) => ptx::run(&command),
         Command::Learn(args) => learn::run(&args),
         Command::Audit(args) => audit::run(&args),
-    };
-    result.unwrap_or_else(|error| {
-        complain!("error: {error}");
-        ExitCode::from(error.exit_code())
-    })
+    }
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use carp::error::{Error, Result};
 use indicatif::ProgressBar;
 #[cfg(unix)]
-use signal_hook::consts::SIGHUP;
+use signal_hook::consts::{SIGHUP, SIGUSR1};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -29,6 +29,8 @@ struct Shared {
     signal: AtomicUsize,
     ending: Mutex<Ending>,
     bar: Mutex<ProgressBar>,
+    /// Of ranks, only the first one answers.
+    is_silent: bool,
 }
 
 /// Whether a run was asked to stop.
@@ -38,22 +40,26 @@ pub struct Stop(Arc<Shared>);
 impl Stop {
     /// Nothing asks yet; `ending` holds at first.
     pub fn new(ending: Ending) -> Stop {
+        Stop::of_rank(0, ending)
+    }
+
+    /// As [`Stop::new`], for one of several processes.
+    pub fn of_rank(rank: usize, ending: Ending) -> Stop {
         let (ending, bar) = (Mutex::new(ending), Mutex::new(ProgressBar::hidden()));
-        Stop(Arc::new(Shared { signal: AtomicUsize::new(0), ending, bar }))
+        let (signal, is_silent) = (AtomicUsize::new(0), rank > 0);
+        Stop(Arc::new(Shared { signal, ending, bar, is_silent }))
     }
 
     /// From here on these signals do not end the process, but ask the run to stop: SIGINT (Ctrl-C),
-    /// SIGTERM (`kill`, job schedulers, containers) and SIGHUP (a closed terminal; not under
-    /// `nohup`). Each is answered at once; a second one ends the process.
+    /// SIGTERM (`kill`, job schedulers, containers), SIGHUP (a closed terminal; not under `nohup`), and
+    /// SIGUSR1, which `mpirun` passes on to all processes. Each is answered at once; a second one ends the process.
     ///
     /// # Errors
     /// What the system says.
     pub fn on_signals(&self) -> Result<()> {
         let mut signals = vec![SIGINT, SIGTERM];
         #[cfg(unix)]
-        if !is_ignored(SIGHUP) {
-            signals.push(SIGHUP);
-        }
+        signals.extend([SIGHUP, SIGUSR1].into_iter().filter(|&signal| !is_ignored(signal)));
         let mut signals = Signals::new(signals)
             .map_err(|error| Error::usage(format!("cannot listen for signals: {error}")))?;
         let stop = self.clone();
@@ -66,15 +72,17 @@ impl Stop {
         let is_first = self.ask(signal as usize);
         self.lock(&self.0.bar).suspend(|| match &*self.lock(&self.0.ending) {
             Ending::AtOnce { line, is_saved } => {
-                tell(line);
+                self.print(line);
                 exit(if *is_saved && signal == SIGINT { 0 } else { code });
             }
             Ending::After(_) if !is_first => {
-                complain!("ended at once: the steps since the last checkpoint are lost");
+                self.complain("ended at once: the steps since the last checkpoint are lost");
                 exit(code);
             }
             Ending::After(what) => {
-                complain!("stopping after {what}, then saving; once more ends it at once");
+                self.complain(&format!(
+                    "stopping after {what}, then saving; once more ends it at once"
+                ));
             }
         });
     }
@@ -106,12 +114,34 @@ impl Stop {
 
     /// Whether the run should stop.
     pub fn is_asked(&self) -> bool {
-        self.0.signal.load(Ordering::Relaxed) != 0
+        self.signal() != 0
+    }
+
+    /// The signal that asked; 0 if none did.
+    pub fn signal(&self) -> usize {
+        self.0.signal.load(Ordering::Relaxed)
+    }
+
+    /// Takes over a signal that another process got.
+    pub fn adopt(&self, signal: usize) {
+        self.ask(signal);
     }
 
     /// The last line of a run that stopped and saved.
     pub fn tell(&self, line: &str) {
-        if self.0.signal.load(Ordering::Relaxed) != SIGPIPE {
+        if self.signal() != SIGPIPE {
+            self.print(line);
+        }
+    }
+
+    fn complain(&self, line: &str) {
+        if !self.0.is_silent {
+            complain!("{line}");
+        }
+    }
+
+    fn print(&self, line: &str) {
+        if !self.0.is_silent {
             tell(line);
         }
     }
@@ -119,7 +149,7 @@ impl Stop {
     /// The exit code of a run that stopped and saved: 0 after Ctrl-C, otherwise what a shell reports
     /// for the signal, so that a script does not take the run for finished.
     pub fn exit_code(&self) -> ExitCode {
-        match self.0.signal.load(Ordering::Relaxed) {
+        match self.signal() {
             signal if signal == SIGINT as usize => ExitCode::SUCCESS,
             signal => ExitCode::from(128 + signal as u8),
         }

@@ -11,6 +11,8 @@ use crate::stop::{Ending, Stop};
 pub struct TrainScreen<'a> {
     bar: ProgressBar,
     stop: &'a Stop,
+    /// Of ranks, only the first one shows anything.
+    is_silent: bool,
     /// The command that goes on where a run was stopped.
     resume: String,
 }
@@ -18,7 +20,13 @@ pub struct TrainScreen<'a> {
 impl<'a> TrainScreen<'a> {
     /// Shows nothing yet.
     pub fn new(stop: &'a Stop) -> TrainScreen<'a> {
-        TrainScreen { bar: ProgressBar::hidden(), stop, resume: String::new() }
+        TrainScreen::of_rank(0, stop)
+    }
+
+    /// As [`TrainScreen::new`], for one of several processes.
+    pub fn of_rank(rank: usize, stop: &'a Stop) -> TrainScreen<'a> {
+        let (bar, resume) = (ProgressBar::hidden(), String::new());
+        TrainScreen { bar, stop, is_silent: rank > 0, resume }
     }
 
     /// The command to tell when the run is stopped.
@@ -39,6 +47,7 @@ impl<'a> TrainScreen<'a> {
     /// Shows an event.
     pub fn show(&mut self, event: TrainEvent) {
         match event {
+            TrainEvent::Start { .. } if self.is_silent => {}
             TrainEvent::Start { first_step, steps } => {
                 self.bar = message_bar(steps).with_position(first_step as u64);
                 self.bar.reset_eta();
@@ -81,6 +90,9 @@ impl<'a> TrainScreen<'a> {
 
     /// A line above the bar. Where nobody reads it any more the run stops, but saves first.
     pub fn line(&self, line: &str) {
+        if self.is_silent {
+            return;
+        }
         if !self.bar.is_hidden() {
             self.bar.println(line);
         } else if try_print(&format!("{line}\n")).is_err() {

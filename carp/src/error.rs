@@ -43,6 +43,9 @@ pub enum Error {
         /// Steps done.
         step: usize,
     },
+    /// Another rank has an error, and tells it.
+    #[error("rank {0} has failed")]
+    OtherRank(usize),
 }
 
 impl Error {
@@ -68,7 +71,8 @@ impl Error {
             Error::File(error) => error.exit_code(),
             Error::Tensor(tensor::Error::Device(_))
             | Error::NonFinite { .. }
-            | Error::NonFiniteWeight { .. } => 1,
+            | Error::NonFiniteWeight { .. }
+            | Error::OtherRank(_) => 1,
             Error::Tensor(_) => 2,
         }
     }

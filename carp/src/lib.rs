@@ -9,7 +9,7 @@
 //! takes one step after another, and [`train`] is the loop. [`schedule`] and [`config`] hold the
 //! settings; [`checkpoint`], with a [`fingerprint`] of the data, and [`run_folder`], with the
 //! [`run_result`] and the [`kept_checkpoints`], store the results. [`verify`] repeats a run and
-//! compares it with its [`run_record`].
+//! compares it with its [`run_record`]; [`ranks`] is what processes that share a run agree on.
 
 pub mod anomaly;
 pub mod checkpoint;
@@ -31,6 +31,7 @@ pub mod networks;
 pub mod nn;
 pub mod optimizer;
 pub mod pipeline;
+pub mod ranks;
 pub mod run_folder;
 pub mod run_record;
 pub mod run_result;

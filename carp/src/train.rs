@@ -4,6 +4,8 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::time::Instant;
 
+use autograd::Transport;
+
 use crate::anomaly::find_op;
 use crate::checkpoint::{Checkpoint, Progress};
 use crate::collapse::CollapseWatch;
@@ -11,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::fingerprint::Fingerprint;
 use crate::learner::Learner;
 use crate::metrics::Metrics;
+use crate::ranks::{restore, share_text};
 use crate::run_folder::RunFolder;
 use crate::run_result::{RunResult, peak_rss_bytes};
 use crate::step_digest::step_digest;
@@ -98,24 +101,27 @@ const OBSERVED_EVERY: usize = 100;
 /// that folder. Without labelled data there is no `monitor`. Once `stop` is true, the run ends after
 /// the current step, or before the last measurement.
 ///
+/// Of ranks, each calls this; the first has folder and checkpoint for all. They end after the same
+/// step, once one of them is to stop.
+///
 /// # Errors
 /// Invalid data or files. A number that is not finite: names the op that made the first one, even if
 /// it showed only later.
 pub fn train(
     mut trainer: Trainer,
     monitor: Option<&mut dyn Monitor>,
-    mut folder: RunFolder,
+    mut folder: Option<RunFolder>,
     resume: Option<Checkpoint>,
     stop: &dyn Fn() -> bool,
     show: &mut (dyn FnMut(TrainEvent) + Send),
 ) -> Result<Outcome> {
-    let outcome = run(&mut trainer, monitor, &mut folder, resume, stop, show);
+    let outcome = run(&mut trainer, monitor, folder.as_mut(), resume, stop, show);
     match outcome {
         Err(error @ (Error::NonFinite { op: None, .. } | Error::NonFiniteWeight { .. })) => {
             let line =
                 format!("{error}; repeats the steps since the last checkpoint to find the op");
             show(TrainEvent::Warning(line));
-            Err(find_op(&mut trainer, &folder, stop)?.unwrap_or(error))
+            Err(find_op(&mut trainer, folder.as_ref(), stop)?.unwrap_or(error))
         }
         outcome => outcome,
     }
@@ -124,13 +130,15 @@ pub fn train(
 fn run(
     trainer: &mut Trainer,
     mut monitor: Option<&mut dyn Monitor>,
-    folder: &mut RunFolder,
+    mut folder: Option<&mut RunFolder>,
     resume: Option<Checkpoint>,
     stop: &dyn Fn() -> bool,
     show: &mut (dyn FnMut(TrainEvent) + Send),
 ) -> Result<Outcome> {
-    let config = trainer.config();
+    let (config, ranks) = (trainer.config(), trainer.transport());
+    let is_asked_to_stop = || ranks.first(stop()).map(|rank| rank.is_some());
     let data = Fingerprint::of(trainer.splits())?;
+    check_same(&data, &*ranks)?;
     if let Some(line) =
         resume.as_ref().map_or(Ok(None), |checkpoint| checkpoint.check_data(&data))?
     {
@@ -142,11 +150,9 @@ fn run(
     };
     // The initial weights are a function of the seed: a resumed run measures them anew.
     let knn_before = measure(trainer.learner())?;
-    let mut progress = Progress::default();
-    if let Some(mut checkpoint) = resume {
-        progress = checkpoint.progress()?;
+    let mut progress = restore(trainer.learner(), resume)?;
+    if let (Some(folder), 1..) = (&mut folder, progress.step) {
         folder.rewind(progress)?;
-        checkpoint.restore(trainer.learner())?;
     }
     let (first_step, steps) = (progress.step, trainer.steps());
     let mut saved = first_step;
@@ -162,7 +168,9 @@ fn run(
         if step > 0 && trainer.is_due(config.knn.every_epochs, progress) {
             show(TrainEvent::Measure { step, is_saved: saved == step });
             if let Some(accuracy) = measure(trainer.learner())? {
-                folder.append_knn(step, accuracy)?;
+                if let Some(folder) = &mut folder {
+                    folder.append_knn(step, accuracy)?;
+                }
                 show(TrainEvent::Knn { step, accuracy });
             }
         }
@@ -185,42 +193,50 @@ fn run(
         }
         // First, since who sees the line in the file takes the step for done.
         show(TrainEvent::Step(&metrics));
-        folder.append(&metrics)?;
+        if let Some(folder) = &mut folder {
+            folder.append(&metrics)?;
+        }
         let lines = [watch.observe(terms), diversity.and_then(|diversity| watch.look(diversity))];
         lines.into_iter().flatten().for_each(|line| show(TrainEvent::Warning(line)));
 
         let is_due = trainer.is_due(config.train.checkpoint_every_epochs, progress);
-        if stop() || is_due || progress.step == steps {
+        if is_asked_to_stop()? || is_due || progress.step == steps {
             check_finite(trainer.learner(), progress.step)?;
-            folder.save_checkpoint(config, &data, trainer.learner(), progress)?;
+            if let Some(folder) = &mut folder {
+                folder.save_checkpoint(config, &data, trainer.learner(), progress)?;
+            }
             saved = progress.step;
             show(TrainEvent::Saved);
         }
-        if saved == progress.step && stop() {
+        if saved == progress.step && is_asked_to_stop()? {
             return Ok(Outcome::Stopped { step: saved });
         }
     }
     drop(pipeline);
 
     show(TrainEvent::Measure { step: steps, is_saved: true });
-    if stop() {
+    if is_asked_to_stop()? {
         return Ok(Outcome::Stopped { step: steps });
     }
     let knn_after = measure(trainer.learner())?;
     if let Some(accuracy) = knn_after {
-        folder.append_knn(steps, accuracy)?;
+        if let Some(folder) = &mut folder {
+            folder.append_knn(steps, accuracy)?;
+        }
         show(TrainEvent::Knn { step: steps, accuracy });
     }
     let mut knn_pixels = None;
     if let Some(monitor) = monitor {
         knn_pixels = Some(monitor.knn_of_pixels()?);
         // A result without its picture is worth more than none.
-        if let Err(error) = monitor.draw(folder.path()) {
+        if let Some(folder) = &folder
+            && let Err(error) = monitor.draw(folder.path())
+        {
             show(TrainEvent::Warning(format!("no picture of the neighbours: {error}")));
         }
     }
-    let skipped = trainer.splits().pretrain.skipped();
-    if skipped > 0 {
+    let skipped: f32 = ranks.gather(trainer.splits().pretrain.skipped() as f32)?.iter().sum();
+    if skipped > 0.0 {
         show(TrainEvent::Warning(format!("unreadable images skipped: {skipped}")));
     }
     let images = (steps * config.train.batch_size) as f64;
@@ -235,8 +251,23 @@ fn run(
         planned_peak_bytes: trainer.learner().executor().plan().bytes(),
         peak_rss_bytes: peak_rss_bytes(),
     };
-    folder.write_result(&result)?;
+    if let Some(folder) = folder {
+        folder.write_result(&result)?;
+    }
     Ok(Outcome::Finished(result))
+}
+
+/// Compares this rank's data with the first one's: they may be on different machines.
+///
+/// # Errors
+/// Other data.
+fn check_same(data: &Fingerprint, ranks: &dyn Transport) -> Result<()> {
+    let text = serde_json::to_string(data).expect("plain numbers and texts");
+    let first = share_text(ranks, text)?;
+    let first: Fingerprint = serde_json::from_str(&first).expect("what the first rank wrote");
+    first.difference(data).map_or(Ok(()), |difference| {
+        Err(Error::usage(format!("the data are not those of the first rank: {difference}")))
+    })
 }
 
 /// The method's work before an epoch, shown.

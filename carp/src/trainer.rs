@@ -145,6 +145,11 @@ impl<'a> Trainer<'a> {
         &mut self.learner
     }
 
+    /// The ranks that share the run.
+    pub fn transport(&self) -> Arc<dyn Transport> {
+        Arc::clone(self.learner.executor().transport())
+    }
+
     /// SHA-256 of the weights: see [`weights_sha256`].
     pub fn weights_sha256(&mut self) -> String {
         weights_sha256(&mut self.learner).expect("reading memory")

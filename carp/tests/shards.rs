@@ -1,9 +1,10 @@
 //! A batch in shards: the same bits for any number of ranks and threads, after a stop, and with
 //! another number of ranks than before it; and what does not fit is refused.
 
-use std::sync::{Arc, Barrier, Mutex};
+use std::sync::Arc;
 
 use autograd::Transport;
+use autograd::threads::Threads;
 use carp::checkpoint::{Checkpoint, Progress, save};
 use carp::config::Config;
 use carp::fingerprint::Fingerprint;
@@ -15,39 +16,6 @@ use tensor::Cpu;
 const STEPS: usize = 5;
 /// Where one of them stops: within the second epoch.
 const STOP: usize = 3;
-
-/// Ranks as threads of this process.
-struct Threads {
-    rank: usize,
-    shared: Arc<Shared>,
-}
-
-struct Shared {
-    /// What each rank has handed in.
-    parts: Vec<Mutex<Vec<f32>>>,
-    barrier: Barrier,
-}
-
-impl Transport for Threads {
-    fn rank(&self) -> usize {
-        self.rank
-    }
-
-    fn size(&self) -> usize {
-        self.shared.parts.len()
-    }
-
-    fn all_gather(&self, mine: &[f32], all: &mut [f32]) -> autograd::Result<()> {
-        let Shared { parts, barrier } = &*self.shared;
-        *parts[self.rank].lock().unwrap() = mine.to_vec();
-        barrier.wait();
-        for (part, all) in parts.iter().zip(all.chunks_exact_mut(mine.len())) {
-            all.copy_from_slice(&part.lock().unwrap());
-        }
-        barrier.wait();
-        Ok(())
-    }
-}
 
 fn config(more: &[(&str, &str)]) -> carp::Result<Config> {
     let common = [
@@ -101,18 +69,15 @@ fn run_as(
     steps: std::ops::Range<usize>,
     file: &std::path::Path,
 ) -> Vec<NamedTensor> {
-    let parts = (0..ranks).map(|_| Mutex::default()).collect();
-    let shared = Arc::new(Shared { parts, barrier: Barrier::new(ranks) });
     let results: Vec<_> = std::thread::scope(|scope| {
-        let rank = |rank| {
-            let (shared, steps) = (Arc::clone(&shared), steps.clone());
+        let rank = |transport| {
+            let steps = steps.clone();
             scope.spawn(move || {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-                let transport = Arc::new(Threads { rank, shared });
-                pool.install(|| run(config, transport, steps, file))
+                pool.install(|| run(config, Arc::new(transport), steps, file))
             })
         };
-        let ranks: Vec<_> = (0..ranks).map(rank).collect();
+        let ranks: Vec<_> = Threads::ranks(ranks).into_iter().map(rank).collect();
         ranks.into_iter().map(|rank| rank.join().unwrap()).collect()
     });
     assert!(results.iter().all(|result| *result == results[0]), "{ranks} ranks agree");
@@ -171,11 +136,8 @@ fn shards_that_do_not_fit_are_one_line() {
     }
     refused(&[("method.name", "dino")], "train.shards: 4, but only carp can train in shards");
     refused(&[("train.memory_budget", "1MiB")], "takes a batch in one shard");
-    let shared = Arc::new(Shared {
-        parts: (0..8).map(|_| Mutex::default()).collect(),
-        barrier: Barrier::new(8),
-    });
     let config = config(&[]).unwrap();
-    let error = Trainer::among(&config, &Cpu, Arc::new(Threads { rank: 0, shared })).err().unwrap();
+    let eighth = Threads::ranks(8).swap_remove(0);
+    let error = Trainer::among(&config, &Cpu, Arc::new(eighth)).err().unwrap();
     assert_eq!(error.to_string(), "ranks: 8 cannot share train.shards = 4 equally");
 }

@@ -122,7 +122,7 @@ fn a_run_of_so_many_steps_resumes_and_ends_with_a_look() {
         train(
             trainer,
             None,
-            run_folder,
+            Some(run_folder),
             resume,
             &|| done.load(Ordering::Relaxed) == until,
             &mut show,

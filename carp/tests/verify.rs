@@ -90,7 +90,7 @@ fn config(more: &[(&str, &str)]) -> Config {
 fn recorded(folder: &Path, config: &Config) -> RunRecord {
     let trainer = Trainer::new(config, &Cpu).unwrap();
     let run_folder = RunFolder::create(Some(folder), "x", config).unwrap();
-    train(trainer, None, run_folder, None, &|| false, &mut |_| ()).unwrap();
+    train(trainer, None, Some(run_folder), None, &|| false, &mut |_| ()).unwrap();
     RunRecord::read(folder).unwrap()
 }
 

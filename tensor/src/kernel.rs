@@ -238,7 +238,7 @@ pub enum Kernel {
     ConcatRows,
     /// `x_1, x_2, .. -> y`: y = x_1 + x_2 + .., as many as this process has shards, a power of two.
     /// The first half of them, added in the same way, plus the second; the sums of several processes
-    /// are the next levels of the same tree, which [`crate::shards::sum_ranks`] adds.
+    /// are the next levels of the same tree.
     SumShards {
         /// Number of inputs.
         shards: usize,

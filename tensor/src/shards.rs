@@ -57,19 +57,3 @@ fn branch(parts: &[Slot], y: Slot, workspace: Slot, run: &mut dyn FnMut(&Kernel,
         }
     }
 }
-
-/// The upper levels of the tree: adds up the sums of equally many ranks, one behind the other, into
-/// the first.
-///
-/// # Panics
-/// If they are not a power of two of equal parts.
-pub fn sum_ranks(parts: &mut [f32], ranks: usize) {
-    assert!(ranks.is_power_of_two() && parts.len().is_multiple_of(ranks), "{ranks} ranks");
-    if ranks > 1 {
-        let (first, second) = parts.split_at_mut(parts.len() / 2);
-        sum_ranks(first, ranks / 2);
-        sum_ranks(second, ranks / 2);
-        let len = first.len() / (ranks / 2);
-        first[..len].iter_mut().zip(second).for_each(|(sum, x)| *sum += *x);
-    }
-}

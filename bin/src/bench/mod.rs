@@ -15,6 +15,7 @@ mod peak;
 pub mod picture;
 mod profile;
 mod race;
+mod ranks;
 mod roofline;
 mod step;
 
@@ -45,6 +46,8 @@ pub enum BenchCommand {
     Augment(augment::AugmentArgs),
     /// Benchmark the training step unfused, with each fusion pass alone, and with all.
     Fuse(fuse::FuseArgs),
+    /// Benchmark a sum over the processes that mpirun starts (docs/distributed.md).
+    Ranks,
 }
 
 pub fn run(command: &BenchCommand) -> Result<ExitCode> {
@@ -58,5 +61,6 @@ pub fn run(command: &BenchCommand) -> Result<ExitCode> {
         BenchCommand::Inference(args) => inference::run(args),
         BenchCommand::Augment(args) => augment::run(args),
         BenchCommand::Fuse(args) => fuse::run(args),
+        BenchCommand::Ranks => ranks::run(),
     }
 }

@@ -171,7 +171,7 @@ fn result(
     };
     let monitor = knn.as_mut().map(|knn| knn as &mut dyn Monitor);
     let show = &mut |event: TrainEvent| show(Event::Train(event));
-    match train(trainer, monitor, folder, resume, stop, show)? {
+    match train(trainer, monitor, Some(folder), resume, stop, show)? {
         Outcome::Finished(result) => Ok(Some(result)),
         Outcome::Stopped { .. } => Ok(None),
     }

@@ -1,9 +1,12 @@
-//! k-NN accuracy of a backbone during and after training, on a held-out split.
+//! k-NN accuracy of a backbone during and after training, on a held-out split. Of ranks, each computes
+//! the features of its part of the images, and classifies its part of the queries.
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
+use autograd::{Alone, Transport};
 use carp::config::Config;
 use carp::error::Result;
 use carp::learner::Device;
@@ -19,6 +22,8 @@ use crate::picture_sheet::{Frame, Picture, Row, draw};
 const ROWS: usize = 10;
 /// Neighbours per row and network.
 const NEIGHBOURS: usize = 6;
+/// Features that a rank tells the others at once.
+const TOLD: usize = 1 << 20;
 
 /// A k-NN measurement of a backbone.
 struct Quality {
@@ -68,6 +73,7 @@ pub struct OnlineKnn {
     k: usize,
     temperature: f32,
     encoder: Encoder,
+    ranks: Arc<dyn Transport>,
     /// The first and the last measurement.
     first: Option<Quality>,
     last: Option<Quality>,
@@ -99,6 +105,19 @@ impl OnlineKnn {
     /// # Errors
     /// Images too small for the backbone; an image that cannot be read, if the data set skips none.
     pub fn new(config: &Config, splits: &Splits, device: Device) -> Result<Option<OnlineKnn>> {
+        OnlineKnn::among(config, splits, device, Arc::new(Alone))
+    }
+
+    /// As [`OnlineKnn::new`], as one of the ranks that share the work.
+    ///
+    /// # Errors
+    /// As [`OnlineKnn::new`].
+    pub fn among(
+        config: &Config,
+        splits: &Splits,
+        device: Device,
+        ranks: Arc<dyn Transport>,
+    ) -> Result<Option<OnlineKnn>> {
         let Some([train, test]) = measured(splits) else { return Ok(None) };
         let (resnet, knn) = (config.step().resnet, &config.knn);
         let transform = config.eval_transform();
@@ -109,6 +128,7 @@ impl OnlineKnn {
             k: knn.k,
             temperature: knn.temperature,
             encoder: Encoder::without_weights(&resnet, transform, POOLED, knn.batch_size, device)?,
+            ranks,
             first: None,
             last: None,
         }))
@@ -120,20 +140,62 @@ impl OnlineKnn {
     /// A missing weight, or an image that cannot be read.
     fn measure(&mut self, tensor: &mut dyn FnMut(&str) -> Option<Vec<f32>>) -> Result<Quality> {
         self.encoder.load_from(|name| tensor(name).map(Cow::from))?;
-        let bank = self.encoder.features(&*self.bank, |_| ())?.of_all(&*self.bank)?;
-        let queries = self.encoder.features(&*self.queries, |_| ())?.of_all(&*self.queries)?;
+        let (bank, queries) = (Arc::clone(&self.bank), Arc::clone(&self.queries));
+        let (bank, queries) = (self.features(bank)?, self.features(queries)?);
         let dim = self.encoder.dim();
         let accuracy = self.accuracy(&bank, &queries, dim)?;
         Ok(Quality { accuracy, bank, queries, dim })
     }
 
-    /// k-NN accuracy of features `[bank, dim]` and `[queries, dim]`.
+    /// Which of so many images or queries a rank takes.
+    fn part_of(&self, rank: usize, len: usize) -> Range<usize> {
+        let most = len.div_ceil(self.ranks.size());
+        (rank * most).min(len)..((rank + 1) * most).min(len)
+    }
+
+    /// Features of all images, of which each rank computes a part.
+    fn features(&mut self, data: Arc<dyn Dataset>) -> Result<Vec<f32>> {
+        let (len, ranks) = (data.len(), Arc::clone(&self.ranks));
+        if ranks.size() == 1 {
+            return self.encoder.features(&*data, |_| ())?.of_all(&*data);
+        }
+        let dim = self.encoder.dim();
+        let mut all = vec![0.0; len * dim];
+        let mine = self.part_of(ranks.rank(), len);
+        // Without any image, all say so.
+        if !mine.is_empty() || len == 0 {
+            let place = mine.start * dim..mine.end * dim;
+            let indices = mine.map(|index| index as u32).collect();
+            let part = Subset { data, indices };
+            let features = self.encoder.features(&part, |_| ())?.of_all(&part)?;
+            all[place].copy_from_slice(&features);
+        }
+        for rank in 0..ranks.size() {
+            let part = self.part_of(rank, len);
+            for told in all[part.start * dim..part.end * dim].chunks_mut(TOLD) {
+                ranks.broadcast(rank, bytemuck::cast_slice_mut(told))?;
+            }
+        }
+        Ok(all)
+    }
+
+    /// k-NN accuracy of features `[bank, dim]` and `[queries, dim]`, the same for all ranks.
     fn accuracy(&self, bank: &[f32], queries: &[f32], dim: usize) -> Result<f64> {
         let (bank_labels, query_labels) = (labels(&*self.bank), labels(&*self.queries));
         let bank = Labelled { features: bank, labels: &bank_labels };
-        let queries = Labelled { features: queries, labels: &query_labels };
-        let accuracies = knn(bank, queries, dim, self.classes, &[self.k], self.temperature)?;
-        Ok(accuracies[0].top1)
+        let all = query_labels.len();
+        let mine = self.part_of(self.ranks.rank(), all);
+        let mut right = 0.0;
+        if !mine.is_empty() {
+            let queries = Labelled {
+                features: &queries[mine.start * dim..mine.end * dim],
+                labels: &query_labels[mine.clone()],
+            };
+            let accuracies = knn(bank, queries, dim, self.classes, &[self.k], self.temperature)?;
+            right = (accuracies[0].top1 * mine.len() as f64).round();
+        }
+        let right = self.ranks.gather(right as f32)?;
+        Ok(right.into_iter().map(f64::from).sum::<f64>() / all as f64)
     }
 
     /// Rows for the image of a run: the first query of each class (at most `rows`), with its `most`

@@ -1,0 +1,85 @@
+//! The processes that share a run, where `mpirun` or the like has started several.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use autograd::Transport;
+use carp::error::{Error, Result};
+
+use crate::print::complain;
+
+/// What launchers tell a process: how many there are, and which one it is.
+const LAUNCHERS: [(&str, &str); 2] =
+    [("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"), ("PMI_SIZE", "PMI_RANK")];
+
+/// Number and rank that a launcher gave this process, if one did.
+fn launched() -> Option<(usize, usize)> {
+    let number = |name: &str| std::env::var(name).ok()?.parse().ok();
+    LAUNCHERS.into_iter().find_map(|(size, rank)| Some((number(size)?, number(rank)?)))
+}
+
+/// Whether to tell of mistakes that all processes make: only the first one does.
+pub fn is_first() -> bool {
+    launched().is_none_or(|(_, rank)| rank == 0)
+}
+
+/// Refuses work that would only be done several times over.
+///
+/// # Errors
+/// More than one process.
+pub fn refuse_several() -> Result<()> {
+    match launched() {
+        Some((size @ 2.., _)) => Err(Error::usage(format!(
+            "started as {size} processes, but only carp train shares its work: start one"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Joins the others, if there are any.
+///
+/// # Errors
+/// Others, in a program that was built without them; an MPI that does not suit.
+#[cfg(feature = "mpi")]
+pub fn join() -> Result<Arc<dyn Transport>> {
+    // Slurm may leave the number to PMIx.
+    if launched().is_some() || std::env::var_os("PMIX_RANK").is_some() {
+        return Ok(Arc::new(autograd::mpi::Mpi::join()?));
+    }
+    Ok(Arc::new(autograd::Alone))
+}
+
+/// Joins the others, if there are any.
+///
+/// # Errors
+/// Others, in a program that was built without them.
+#[cfg(not(feature = "mpi"))]
+pub fn join() -> Result<Arc<dyn Transport>> {
+    match launched() {
+        Some((size @ 2.., _)) => Err(Error::usage(format!(
+            "started as {size} processes, but built for one: build it with cargo build --release \
+             --features mpi (docs/distributed.md)"
+        ))),
+        _ => Ok(Arc::new(autograd::Alone)),
+    }
+}
+
+/// Ends a rank's part of a run. An error that only this rank has ends the others, too.
+pub fn end(ranks: &dyn Transport, result: Result<ExitCode>) -> Result<ExitCode> {
+    let (rank, error) = match result {
+        Err(error) if ranks.size() > 1 => (ranks.rank(), error),
+        alone => return alone,
+    };
+    match (&error, rank) {
+        (Error::OtherRank(_), _) => {}
+        // All ranks have found it.
+        (Error::NonFinite { .. } | Error::NonFiniteWeight { .. }, 0) => complain!("error: {error}"),
+        (Error::NonFinite { .. } | Error::NonFiniteWeight { .. }, _) => {}
+        _ => {
+            let who = if rank == 0 { String::new() } else { format!("rank {rank}: ") };
+            complain!("error: {who}{error}");
+            ranks.abort(error.exit_code());
+        }
+    }
+    Ok(ExitCode::from(error.exit_code()))
+}

@@ -24,9 +24,9 @@ cd "$folder"
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 ranks=(mpirun --quiet --oversubscribe --mca btl_vader_single_copy_mechanism none -n)
 
-settings=(--preset minimal --shards 4 --digest --set train.threads=1)
-# 40 steps of some milliseconds, a checkpoint after every fourth.
-long=(--set data.train_size=128 --set train.batch_size=32 --set train.epochs=10)
+settings=(--preset minimal --shards 4 --digest --set train.threads=1 --set model.width=4)
+# 16 short steps, a checkpoint after every second.
+long=(--set data.train_size=64 --set train.batch_size=32 --set train.epochs=8)
 
 fail() {
     echo "FAILED: $*"
@@ -71,7 +71,7 @@ done
 echo "1, 2 and 4 ranks: as one process, $(digest whole)"
 
 # One rank is asked to stop: all stop after the same step.
-for pair in "4 2 2" "2 4 1" "1 2 0" "4 1 3"; do
+for pair in "4 2 2" "2 4 1" "1 2 0"; do
     read -r before after asked <<<"$pair"
     run=from-$before-to-$after
     "${ranks[@]}" "$before" "$carp" train "${settings[@]}" "${long[@]}" --out "$run" >log 2>&1 &
@@ -88,7 +88,7 @@ done
 echo "stopped by a signal to one rank and resumed by another number of them: as one process"
 
 # A killed rank, at random moments.
-for number in 1 2 3 4 5; do
+for number in 1 2 3; do
     run=killed-$number
     "${ranks[@]}" 4 "$carp" train "${settings[@]}" "${long[@]}" --out "$run" >log 2>&1 &
     job=$!
@@ -113,7 +113,7 @@ echo "a rank killed: all end within seconds, and resume as one process"
 
 ends 2 "ranks: 3 cannot share train.shards = 4" 20 "${ranks[@]}" 3 "$carp" train "${settings[@]}" --out three
 [ "$(grep -c error log)" = 1 ] || fail "one line"
-ends 2 "but only carp train shares its work" 20 "${ranks[@]}" 2 "$carp" verify whole
+ends 2 "which only carp train can share" 20 "${ranks[@]}" 2 "$carp" verify whole
 ends 2 "no such setting\|unknown" 20 "${ranks[@]}" 4 "$carp" train --set no.such=1
 [ "$(grep -c error log)" = 1 ] || fail "one line"
 ends 2 "unexpected argument" 20 "${ranks[@]}" 4 "$carp" train --no-such

@@ -2,16 +2,14 @@
 
 use std::sync::Arc;
 
+use tensor::arena::ALIGN;
 use tensor::{Backend, Device, Error, Io, Kernel, Result, Slot};
 
 use crate::graph::{Graph, Kind, Node, Phase, Value};
 use crate::plan::Plan;
 use crate::shards::PerShard;
-use crate::sum_ranks::sum_ranks;
+use crate::sum_ranks::RankSums;
 use crate::transport::{Alone, Transport};
-
-/// Most elements that the ranks exchange at once.
-pub(crate) const EXCHANGED: usize = 1 << 20;
 
 /// The slots of one node, or of one shard's.
 pub(crate) struct Call {
@@ -33,14 +31,7 @@ pub struct Executor {
     /// For each node: one call, or one per shard.
     pub(crate) calls: Vec<Vec<Call>>,
     pub(crate) backend: Box<dyn Backend>,
-    ranks: Ranks,
-}
-
-/// The ranks, and memory to exchange numbers with them.
-struct Ranks {
-    transport: Arc<dyn Transport>,
-    mine: Vec<f32>,
-    theirs: Vec<f32>,
+    ranks: RankSums,
 }
 
 impl Executor {
@@ -90,23 +81,33 @@ impl Executor {
             (0..times).map(call).collect()
         };
         let calls = graph.nodes.iter().zip(&plan.workspaces).map(calls).collect();
-        let mut backend = device.open(plan.total)?;
-        for (value, data) in &graph.constants {
-            backend.write_u32(plan.slots[value.index()], data);
-        }
         let elements = |node: &Node| match node.kernel {
-            Kernel::SumShards { elements, .. } if transport.size() > 1 => elements.min(EXCHANGED),
+            Kernel::SumShards { elements, .. } => elements,
             _ => 0,
         };
         let most = graph.nodes.iter().map(elements).max().unwrap_or(0);
-        let [mine, theirs] = [(); 2].map(|()| vec![0.0; most]);
-        let ranks = Ranks { transport, mine, theirs };
+        let len = RankSums::scratch(&*transport, most);
+        let theirs = Slot { offset: plan.total.next_multiple_of(ALIGN), len };
+        let end = if len == 0 { plan.total } else { theirs.offset + len };
+        let mut backend = device.open(end)?;
+        for (value, data) in &graph.constants {
+            backend.write_u32(plan.slots[value.index()], data);
+        }
+        let ranks = RankSums::new(transport, theirs);
         Ok(Executor { graph, plan, calls, backend, ranks })
     }
 
     /// The ranks that share the step.
     pub fn transport(&self) -> &Arc<dyn Transport> {
-        &self.ranks.transport
+        self.ranks.transport()
+    }
+
+    /// Lets the ranks' devices exchange numbers without the host, if they can: all ranks call it.
+    ///
+    /// # Errors
+    /// Devices that do not find each other.
+    pub fn link(&mut self) -> Result<()> {
+        self.ranks.link(&mut *self.backend)
     }
 
     /// The graph.
@@ -194,7 +195,7 @@ impl Executor {
     /// A device fault, with the op at which it showed. A CPU has none.
     pub fn run(&mut self, phase: Phase) -> Result<()> {
         // What the ranks exchange passes through the host, and so cannot be recorded.
-        let is_recorded = self.ranks.transport.size() == 1;
+        let is_recorded = self.transport().size() == 1;
         if is_recorded && self.backend.begin_sequence(phase as usize) {
             return self.backend.check();
         }
@@ -241,7 +242,7 @@ fn run_node(
     node: &Node,
     calls: &[Call],
     backend: &mut dyn Backend,
-    ranks: &mut Ranks,
+    ranks: &mut RankSums,
 ) -> Result<()> {
     calls.iter().for_each(|call| backend.run(&node.kernel, &call.io()));
     backend.check().map_err(|fault| {
@@ -251,22 +252,5 @@ fn run_node(
     match node.kernel {
         Kernel::SumShards { .. } => ranks.sum(backend, calls[0].outputs[0]),
         _ => Ok(()),
-    }
-}
-
-impl Ranks {
-    /// Adds up what every rank has at `x`, for all of them.
-    fn sum(&mut self, backend: &mut dyn Backend, x: Slot) -> Result<()> {
-        if self.transport.size() == 1 {
-            return Ok(());
-        }
-        for start in (0..x.len).step_by(EXCHANGED) {
-            let part = x.part(start, EXCHANGED.min(x.len - start));
-            let (mine, theirs) = (&mut self.mine[..part.len], &mut self.theirs[..part.len]);
-            backend.read(part, mine);
-            sum_ranks(mine, theirs, &*self.transport)?;
-            backend.write(part, mine);
-        }
-        Ok(())
     }
 }

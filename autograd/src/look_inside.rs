@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use bytemuck::cast_slice_mut;
 use tensor::{Result, Slot};
 
-use crate::executor::{EXCHANGED, Executor};
+use crate::executor::Executor;
 use crate::graph::{DType, Kind, Node, Phase, Value, ValueInfo};
 use crate::recorded_op::{Operand, RecordedOp};
+use crate::sum_ranks::EXCHANGED;
 
 /// Where the first infinite or NaN number of a step is.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,22 +1,90 @@
-//! Sums over ranks: one tree, whatever the length.
+//! Sums over ranks: one tree, whatever the length, through the host and from device to device.
+
+use std::sync::Arc;
 
 use autograd::Transport;
-use autograd::sum_ranks::sum_ranks;
+use autograd::sum_ranks::RankSums;
 use autograd::threads::Threads;
 use tensor::random::{Purpose, Stream};
+use tensor::{Backend, Cpu, Device, Io, Kernel, Result, Slot};
+
+/// A device that exchanges numbers itself, once it is linked.
+struct Linked {
+    cpu: Box<dyn Backend>,
+    ranks: Arc<Threads>,
+    is_linked: bool,
+}
+
+impl Backend for Linked {
+    fn write(&mut self, to: Slot, data: &[f32]) {
+        self.cpu.write(to, data);
+    }
+
+    fn write_u32(&mut self, to: Slot, data: &[u32]) {
+        self.cpu.write_u32(to, data);
+    }
+
+    fn read(&mut self, from: Slot, data: &mut [f32]) {
+        self.cpu.read(from, data);
+    }
+
+    fn run(&mut self, kernel: &Kernel, io: &Io) {
+        self.cpu.run(kernel, io);
+    }
+
+    fn all_finite(&mut self, x: Slot) -> bool {
+        self.cpu.all_finite(x)
+    }
+
+    fn can_link(&self) -> bool {
+        true
+    }
+
+    fn link(
+        &mut self,
+        rank: usize,
+        ranks: usize,
+        share: &mut dyn FnMut(&mut [u8]) -> Result<()>,
+    ) -> Result<()> {
+        let mut id = [rank as u8; 2];
+        share(&mut id)?;
+        assert_eq!((id, ranks), ([0; 2], self.ranks.size()), "the first rank's");
+        self.is_linked = true;
+        Ok(())
+    }
+
+    fn exchange(&mut self, with: usize, mine: Slot, theirs: Slot) {
+        assert!(self.is_linked);
+        let (mut sent, mut received) = (vec![0.0; mine.len], vec![0.0; theirs.len]);
+        self.cpu.read(mine, &mut sent);
+        self.ranks.exchange(with, &sent, &mut received).unwrap();
+        self.cpu.write(theirs, &received);
+    }
+}
 
 /// Each rank's sum of all of `parts`.
-fn summed(parts: &[Vec<f32>]) -> Vec<Vec<u32>> {
+fn summed(parts: &[Vec<f32>], is_linked: bool) -> Vec<Vec<u32>> {
+    let sum = |ranks: Threads| {
+        let mut x = parts[ranks.rank()].clone();
+        let ranks = Arc::new(ranks);
+        let (slot, scratch) =
+            (Slot { offset: 0, len: x.len() }, RankSums::scratch(&*ranks, x.len()));
+        let theirs = Slot { offset: x.len().next_multiple_of(16), len: scratch };
+        let mut backend = Cpu.open(theirs.offset + scratch).unwrap();
+        if is_linked {
+            backend =
+                Box::new(Linked { cpu: backend, ranks: Arc::clone(&ranks), is_linked: false });
+        }
+        backend.write(slot, &x);
+        let mut sums = RankSums::new(ranks, theirs);
+        sums.link(&mut *backend).unwrap();
+        sums.sum(&mut *backend, slot).unwrap();
+        backend.read(slot, &mut x);
+        x.into_iter().map(f32::to_bits).collect()
+    };
     std::thread::scope(|scope| {
-        let rank = |ranks: Threads| {
-            let mut x = parts[ranks.rank()].clone();
-            scope.spawn(move || {
-                let mut theirs = vec![0.0; x.len()];
-                sum_ranks(&mut x, &mut theirs, &ranks).unwrap();
-                x.iter().map(|x| x.to_bits()).collect()
-            })
-        };
-        let ranks: Vec<_> = Threads::ranks(parts.len()).into_iter().map(rank).collect();
+        let ranks = Threads::ranks(parts.len()).into_iter();
+        let ranks: Vec<_> = ranks.map(|rank| scope.spawn(|| sum(rank))).collect();
         ranks.into_iter().map(|rank| rank.join().unwrap()).collect()
     })
 }
@@ -24,8 +92,8 @@ fn summed(parts: &[Vec<f32>]) -> Vec<Vec<u32>> {
 #[test]
 fn every_rank_has_the_sum_in_the_order_of_the_tree() {
     let mut stream = Stream::new(5, Purpose::Test, 0, 0);
-    // Whole, in halves, and in halves that are not equal.
-    for elements in [1, 37, 1 << 14, 1 << 15, 40_003] {
+    // Whole, in halves, in halves that are not equal, and in several parts.
+    for elements in [1, 37, 1 << 14, 1 << 15, 40_003, (1 << 20) + 17] {
         let mut part = |_| (0..elements).map(|_| stream.range(-1.0, 1.0)).collect();
         let parts: Vec<Vec<f32>> = (0..8).map(&mut part).collect();
         let x = |rank: usize, at: usize| parts[rank][at];
@@ -36,8 +104,10 @@ fn every_rank_has_the_sum_in_the_order_of_the_tree() {
             [(1, &x), (2, &two), (4, &four), (8, &eight)];
         for (ranks, tree) in trees {
             let want: Vec<u32> = (0..elements).map(|at| tree(0, at).to_bits()).collect();
-            let sums = summed(&parts[..ranks]);
-            assert!(sums.iter().all(|sum| *sum == want), "{ranks} ranks, {elements} elements");
+            for is_linked in [false, true] {
+                let sums = summed(&parts[..ranks], is_linked);
+                assert!(sums.iter().all(|sum| *sum == want), "{ranks} ranks, {elements} elements");
+            }
         }
     }
 }

@@ -139,6 +139,7 @@ fn run(
     let is_asked_to_stop = || ranks.first(stop()).map(|rank| rank.is_some());
     let data = Fingerprint::of(trainer.splits())?;
     check_same(&data, &*ranks)?;
+    trainer.learner().executor_mut().link()?;
     if let Some(line) =
         resume.as_ref().map_or(Ok(None), |checkpoint| checkpoint.check_data(&data))?
     {

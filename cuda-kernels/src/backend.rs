@@ -44,4 +44,21 @@ impl Backend for Gpu {
     fn end_sequence(&mut self) {
         self.end();
     }
+
+    fn can_link(&self) -> bool {
+        self.driver().can_link()
+    }
+
+    fn link(
+        &mut self,
+        rank: usize,
+        ranks: usize,
+        share: &mut dyn FnMut(&mut [u8]) -> Result<()>,
+    ) -> Result<()> {
+        self.driver_mut().link(rank, ranks, share)
+    }
+
+    fn exchange(&mut self, with: usize, mine: Slot, theirs: Slot) {
+        self.exchange_bytes(with, mine, theirs);
+    }
 }

@@ -68,4 +68,24 @@ pub trait Driver: Send {
     fn replay(&mut self, graph: Graph) -> Result<()> {
         unreachable!("{graph:?} was never recorded")
     }
+
+    /// Whether it can exchange memory with other processes' devices.
+    fn can_link(&self) -> bool {
+        false
+    }
+    /// Joins the others: see [`tensor::Backend::link`].
+    fn link(
+        &mut self,
+        rank: usize,
+        ranks: usize,
+        share: &mut dyn FnMut(&mut [u8]) -> Result<()>,
+    ) -> Result<()> {
+        let _ = (rank, ranks, share);
+        unreachable!("a device that cannot be linked")
+    }
+    /// Sends memory (address and bytes) to a linked device, and fills other memory of the same
+    /// allocation with what that one sends, after all earlier requests.
+    fn exchange(&mut self, with: usize, mine: (u64, usize), theirs: (u64, usize)) -> Result<()> {
+        unreachable!("{mine:?} and {theirs:?} with {with}: not linked")
+    }
 }

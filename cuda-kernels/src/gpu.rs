@@ -112,6 +112,23 @@ impl Gpu {
         }
     }
 
+    /// Exchanges a slot's bytes for those of another rank.
+    pub(crate) fn exchange_bytes(&mut self, with: usize, mine: Slot, theirs: Slot) {
+        let [from, to] = [mine, theirs].map(|slot| (self.address(slot), 4 * slot.len));
+        if self.fault.is_none() {
+            let result = self.driver.exchange(with, from, to);
+            self.keep(result);
+        }
+    }
+
+    pub(crate) fn driver(&self) -> &dyn Driver {
+        &*self.driver
+    }
+
+    pub(crate) fn driver_mut(&mut self) -> &mut dyn Driver {
+        &mut *self.driver
+    }
+
     /// Replays a recorded sequence; else runs it, and records its second run. Everything that
     /// changes from run to run is in device memory.
     pub(crate) fn begin(&mut self, id: usize) -> bool {

@@ -55,4 +55,28 @@ pub trait Backend: Send {
     }
     /// Ends the sequence.
     fn end_sequence(&mut self) {}
+
+    /// Whether it can exchange numbers with other processes' devices by itself.
+    fn can_link(&self) -> bool {
+        false
+    }
+    /// Joins the devices of `ranks` processes, all of which call it; this is the one of `rank`.
+    /// `share` fills everyone's bytes with the first rank's.
+    ///
+    /// # Errors
+    /// Devices that do not find each other.
+    fn link(
+        &mut self,
+        rank: usize,
+        ranks: usize,
+        share: &mut dyn FnMut(&mut [u8]) -> Result<()>,
+    ) -> Result<()> {
+        let _ = (rank, ranks, share);
+        unreachable!("a device that cannot be linked")
+    }
+    /// Sends `mine` to the linked device of the rank `with`, and fills `theirs` with what that one
+    /// sends, after all earlier calls. The slots do not overlap.
+    fn exchange(&mut self, with: usize, mine: Slot, theirs: Slot) {
+        unreachable!("{mine:?} and {theirs:?} with {with}: not linked")
+    }
 }

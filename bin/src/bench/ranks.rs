@@ -2,11 +2,14 @@
 //! over that time.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Instant;
 
 use autograd::Transport;
-use autograd::sum_ranks::sum_ranks;
+use autograd::sum_ranks::RankSums;
 use carp::error::{Error, Result};
+use tensor::arena::ALIGN;
+use tensor::{Cpu, Device, Slot};
 
 use crate::print::say;
 use crate::ranks;
@@ -18,11 +21,11 @@ const REPEATS: usize = 101;
 
 pub fn run() -> Result<ExitCode> {
     let ranks = ranks::join()?;
-    let result = bench(&*ranks);
+    let result = bench(&ranks);
     ranks::end(&*ranks, result)
 }
 
-fn bench(ranks: &dyn Transport) -> Result<ExitCode> {
+fn bench(ranks: &Arc<dyn Transport>) -> Result<ExitCode> {
     let number = ranks.size();
     if number == 1 || !number.is_power_of_two() {
         return Err(Error::usage(
@@ -41,13 +44,17 @@ fn bench(ranks: &dyn Transport) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn median_seconds(size: usize, ranks: &dyn Transport) -> Result<f64> {
-    let (mut x, mut theirs) = (vec![0.0; size], vec![0.0; size]);
+fn median_seconds(size: usize, ranks: &Arc<dyn Transport>) -> Result<f64> {
+    let x = Slot { offset: 0, len: size };
+    let len = RankSums::scratch(&**ranks, size);
+    let theirs = Slot { offset: size.next_multiple_of(ALIGN), len };
+    let mut cpu = Cpu.open(theirs.offset + len)?;
+    let mut sums = RankSums::new(Arc::clone(ranks), theirs);
     let mut times = Vec::new();
     for _ in 0..=REPEATS {
         ranks.gather(0.0)?;
         let start = Instant::now();
-        sum_ranks(&mut x, &mut theirs, ranks)?;
+        sums.sum(&mut *cpu, x)?;
         times.push(start.elapsed().as_secs_f64());
     }
     times.remove(0);

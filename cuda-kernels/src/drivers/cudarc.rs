@@ -17,6 +17,8 @@ use cudarc::driver::{
     CudaContext, CudaFunction, CudaGraph, CudaModule, CudaSlice, CudaStream, DevicePtr,
     DriverError, LaunchConfig, PushKernelArg,
 };
+use cudarc::nccl::result::{NcclError, group_end, group_start};
+use cudarc::nccl::{Comm, Id};
 use cudarc::nvrtc::Ptx;
 use tensor::{Error, Result};
 
@@ -43,11 +45,13 @@ pub struct Cudarc {
     functions: HashMap<&'static str, CudaFunction>,
     /// `None` for a phase without kernels.
     graphs: Vec<Option<CudaGraph>>,
+    /// The other ranks' cards, through NCCL.
+    ranks: Option<Comm>,
 }
 
-// SAFETY: the only member that is not Send is `CudaGraph`, because graphs must not be used by two
-// threads simultaneously; all use of it is through `&mut self`, and each call binds the context to
-// the calling thread first.
+// SAFETY: the only members that are not Send are `CudaGraph` and `Comm`, because they must not be used
+// by two threads simultaneously; all use of them is through `&mut self`, and each call binds the
+// context to the calling thread first.
 unsafe impl Send for Cudarc {}
 
 impl Cudarc {
@@ -87,6 +91,7 @@ impl Cudarc {
             modules: HashMap::new(),
             functions: HashMap::new(),
             graphs: Vec::new(),
+            ranks: None,
         })
     }
 
@@ -123,17 +128,6 @@ impl Cudarc {
         let advice = format!("or in a kernel before it, which {BLOCKING}=1 will name");
         Error::device(format!("{what}: {} there, {advice}", words(error)))
     }
-
-    /// The allocation with `len` bytes from `at` on, and their offset in it.
-    fn range(&mut self, at: u64, len: usize) -> Result<(&mut CudaSlice<u8>, usize)> {
-        self.memory
-            .iter_mut()
-            .find_map(|(base, slice)| {
-                let start = usize::try_from(at.checked_sub(*base)?).ok()?;
-                (start + len <= slice.len()).then_some((slice, start))
-            })
-            .ok_or_else(|| Error::device(format!("{len} bytes at {at:#x} are not allocated")))
-    }
 }
 
 impl Driver for Cudarc {
@@ -153,7 +147,7 @@ impl Driver for Cudarc {
     }
 
     fn write(&mut self, at: u64, data: &[u8]) -> Result<()> {
-        self.range(at, data.len())?;
+        range(&mut self.memory, at, data.len())?;
         self.staging
             .write(&self.stream, at, data)
             .map_err(|error| self.late_fault("copy to the device", error))
@@ -161,7 +155,7 @@ impl Driver for Cudarc {
 
     fn read(&mut self, at: u64, data: &mut [u8]) -> Result<()> {
         let stream = Arc::clone(&self.stream);
-        let (slice, start) = self.range(at, data.len())?;
+        let (slice, start) = range(&mut self.memory, at, data.len())?;
         let view = slice.slice(start..start + data.len());
         stream
             .memcpy_dtoh(&view, data)
@@ -230,6 +224,53 @@ impl Driver for Cudarc {
         let Some(graph) = &self.graphs[graph.0] else { return Ok(()) };
         graph.launch().map_err(|error| self.late_fault("replaying a phase", error))
     }
+
+    fn can_link(&self) -> bool {
+        // SAFETY: loads and unloads libnccl; its initialisers have no preconditions.
+        unsafe { cudarc::nccl::sys::is_culib_present() }
+    }
+
+    fn link(
+        &mut self,
+        rank: usize,
+        ranks: usize,
+        share: &mut dyn FnMut(&mut [u8]) -> Result<()>,
+    ) -> Result<()> {
+        let fault = |error: NcclError| {
+            Error::device(format!("{}: NCCL does not find the others: {:?}", self.name, error.0))
+        };
+        self.context.bind_to_thread().map_err(|error| self.late_fault("NCCL", error))?;
+        let mut id = [0; 128];
+        if rank == 0 {
+            id = *Id::new().map_err(fault)?.internal();
+        }
+        share(bytemuck::cast_slice_mut(&mut id))?;
+        let comm = Comm::from_rank(Arc::clone(&self.stream), rank, ranks, Id::uninit(id));
+        self.ranks = Some(comm.map_err(fault)?);
+        Ok(())
+    }
+
+    fn exchange(&mut self, with: usize, mine: (u64, usize), theirs: (u64, usize)) -> Result<()> {
+        let what = format!("{}: exchange with rank {with}", self.name);
+        self.context.bind_to_thread().map_err(|error| self.late_fault(&what, error))?;
+        let ranks = self.ranks.as_ref().expect("linked");
+        let is_mine_first = mine.0 < theirs.0;
+        let (low, high) = if is_mine_first { (mine, theirs) } else { (theirs, mine) };
+        let len = (high.0 - low.0) as usize + high.1;
+        let (slice, at) = range(&mut self.memory, low.0, len)?;
+        let mut both = slice.slice_mut(at..at + len);
+        let (mut first, mut second) = both.split_at_mut(len - high.1);
+        let mut first = first.slice_mut(..low.1);
+        let (sent, received) =
+            if is_mine_first { (&first, &mut second) } else { (&second, &mut first) };
+        // In a group, or each would wait for the other to receive.
+        let exchanged = group_start()
+            .and_then(|_| ranks.send(sent, with as i32))
+            .and_then(|()| ranks.recv(received, with as i32))
+            .and_then(|_| group_end());
+        exchanged.map_err(|error| Error::device(format!("{what}: {:?}", error.0)))?;
+        Ok(())
+    }
 }
 
 impl Drop for Cudarc {
@@ -237,6 +278,21 @@ impl Drop for Cudarc {
         // Nothing may still run when the memory is freed; any fault has been reported by now.
         let _ = self.stream.synchronize();
     }
+}
+
+/// The allocation with `len` bytes from `at` on, and their offset in it.
+fn range(
+    memory: &mut [(u64, CudaSlice<u8>)],
+    at: u64,
+    len: usize,
+) -> Result<(&mut CudaSlice<u8>, usize)> {
+    memory
+        .iter_mut()
+        .find_map(|(base, slice)| {
+            let start = usize::try_from(at.checked_sub(*base)?).ok()?;
+            (start + len <= slice.len()).then_some((slice, start))
+        })
+        .ok_or_else(|| Error::device(format!("{len} bytes at {at:#x} are not allocated")))
 }
 
 /// A count in the kernel's type; 0 for other arguments.

@@ -1,0 +1,144 @@
+//! The training loop among ranks: one folder, one end, and one error for all.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use autograd::threads::Threads;
+use autograd::{RecordedOp, Transport};
+use carp::checkpoint::Checkpoint;
+use carp::config::Config;
+use carp::error::{Error, Result};
+use carp::ranks::{agree, share_text};
+use carp::run_folder::RunFolder;
+use carp::train::{Outcome, TrainEvent, train};
+use carp::trainer::Trainer;
+use tensor::Cpu;
+
+fn config(more: &[(&str, &str)]) -> Config {
+    let common = [
+        ("data.train_size", "24"),
+        ("data.test_size", "8"),
+        ("model.width", "2"),
+        ("model.hidden", "12"),
+        ("model.bottleneck", "6"),
+        ("model.prototypes", "8"),
+        ("model.partition_size", "4"),
+        ("train.batch_size", "8"),
+        ("train.shards", "4"),
+        ("train.epochs", "3"),
+        ("train.digest", "true"),
+    ];
+    let all = common.iter().chain(more);
+    let all: Vec<_> = all.map(|&(key, value)| (key.to_owned(), value.to_owned())).collect();
+    Config::load("shapes", &all).unwrap()
+}
+
+/// Runs `work` as each of so many ranks; returns their results in order.
+fn as_ranks<T: Send>(number: usize, work: impl Fn(Arc<dyn Transport>) -> T + Sync) -> Vec<T> {
+    std::thread::scope(|scope| {
+        let rank = |transport: Threads| {
+            let work = &work;
+            scope.spawn(move || work(Arc::new(transport)))
+        };
+        let ranks: Vec<_> = Threads::ranks(number).into_iter().map(rank).collect();
+        ranks.into_iter().map(|rank| rank.join().unwrap()).collect()
+    })
+}
+
+/// Trains in the folder among ranks, from its checkpoint if it has one. The last rank is asked to stop
+/// when it has taken `stop` steps.
+fn run(config: &Config, ranks: usize, path: &Path, stop: usize) -> Vec<Result<Outcome>> {
+    as_ranks(ranks, |transport| {
+        let (rank, is_last) = (transport.rank(), transport.rank() + 1 == ranks);
+        let mut trainer = Trainer::among(config, &Cpu, transport)?;
+        trainer.initialize();
+        let (mut folder, mut resume) = (None, None);
+        if rank == 0 && path.join("checkpoint.safetensors").exists() {
+            let (opened, checkpoint, _) = RunFolder::open(path)?;
+            (folder, resume) = (Some(opened), Some(checkpoint));
+        } else if rank == 0 {
+            folder = Some(RunFolder::create(Some(path), "", config)?);
+        }
+        let steps = AtomicUsize::new(0);
+        let is_asked = || is_last && steps.load(Ordering::Relaxed) == stop;
+        train(trainer, None, folder, resume, &is_asked, &mut |event| {
+            if let TrainEvent::Step(metrics) = event {
+                steps.store(metrics.step, Ordering::Relaxed);
+            }
+        })
+    })
+}
+
+/// Steps and digests in a run's folder.
+fn digests(path: &Path) -> Vec<(u64, String)> {
+    let text = std::fs::read_to_string(path.join("metrics.jsonl")).unwrap();
+    let line = |line| serde_json::from_str::<serde_json::Value>(line).unwrap();
+    let lines = text.lines().map(line);
+    lines.map(|l| (l["step"].as_u64().unwrap(), l["digest"].as_str().unwrap().to_owned())).collect()
+}
+
+#[test]
+fn all_stop_after_one_step_and_any_number_goes_on() {
+    let temp = tempfile::tempdir().unwrap();
+    let (config, whole) = (config(&[]), temp.path().join("whole"));
+    run(&config, 1, &whole, usize::MAX).remove(0).unwrap();
+    let want = digests(&whole);
+    assert_eq!(want.len(), 9);
+    for (before, after) in [(4, 2), (2, 1), (1, 4)] {
+        let path = temp.path().join(format!("{before}-{after}"));
+        for outcome in run(&config, before, &path, 4) {
+            assert!(matches!(outcome.unwrap(), Outcome::Stopped { step: 4 }));
+        }
+        let checkpoint = Checkpoint::load(&path.join("checkpoint.safetensors")).unwrap();
+        assert_eq!(checkpoint.progress().unwrap().step, 4);
+        for outcome in run(&config, after, &path, usize::MAX) {
+            assert!(matches!(outcome.unwrap(), Outcome::Finished(_)));
+        }
+        assert_eq!(digests(&path), want, "{before} ranks, then {after}");
+    }
+}
+
+#[test]
+fn a_number_that_is_not_finite_is_the_same_error_for_all() {
+    let error = |ranks: usize| -> (String, RecordedOp) {
+        let temp = tempfile::tempdir().unwrap();
+        let config = config(&[("optimizer.base_lr", "1e30"), ("optimizer.warmup_epochs", "0")]);
+        let mut all = run(&config, ranks, temp.path(), usize::MAX).into_iter().map(|outcome| {
+            let error = outcome.unwrap_err();
+            let line = error.to_string();
+            let Error::NonFinite { op: Some(op), .. } = error else { panic!("{line}") };
+            (line, *op)
+        });
+        let first = all.next().unwrap();
+        assert!(all.all(|other| other == first), "{ranks} ranks agree");
+        first
+    };
+    let (line, op) = error(1);
+    for ranks in [2, 4] {
+        let (other_line, other_op) = error(ranks);
+        assert_eq!(other_line, line);
+        assert_eq!((other_op.name(), other_op.outputs), (op.name(), op.outputs.clone()));
+    }
+}
+
+#[test]
+fn the_first_rank_that_fails_tells() {
+    let lines = as_ranks(4, |ranks| {
+        let mine = match ranks.rank() {
+            1 | 2 => Err(Error::usage(format!("fault of {}", ranks.rank()))),
+            _ => Ok(()),
+        };
+        agree(&*ranks, mine).unwrap_err().to_string()
+    });
+    let other = "rank 1 has failed";
+    assert_eq!(lines, [other, "fault of 1", other, other]);
+    assert!(as_ranks(4, |ranks| agree(&*ranks, Ok(())).is_ok()).into_iter().all(|ok| ok));
+}
+
+#[test]
+fn all_get_the_first_ranks_text() {
+    let text = |rank| "x".repeat(3 * rank) + "ä";
+    let texts = as_ranks(4, |ranks| share_text(&*ranks, text(ranks.rank())).unwrap());
+    assert_eq!(texts, ["ä"; 4]);
+}

@@ -13,6 +13,7 @@ for program in mpirun mpicc pgrep; do
     fi
 done
 if [ -z "${CARP:-}" ]; then
+    cargo clippy -p bin -p autograd --features bin/mpi --all-targets --release -- -D warnings
     cargo build --release --features mpi
 fi
 carp=$(realpath "${CARP:-target/release/carp}")
@@ -113,7 +114,7 @@ echo "a rank killed: all end within seconds, and resume as one process"
 
 ends 2 "ranks: 3 cannot share train.shards = 4" 20 "${ranks[@]}" 3 "$carp" train "${settings[@]}" --out three
 [ "$(grep -c error log)" = 1 ] || fail "one line"
-ends 2 "which only carp train can share" 20 "${ranks[@]}" 2 "$carp" verify whole
+ends 2 "but only carp train shares its work" 20 "${ranks[@]}" 2 "$carp" verify whole
 ends 2 "no such setting\|unknown" 20 "${ranks[@]}" 4 "$carp" train --set no.such=1
 [ "$(grep -c error log)" = 1 ] || fail "one line"
 ends 2 "unexpected argument" 20 "${ranks[@]}" 4 "$carp" train --no-such

@@ -12,6 +12,7 @@ use crate::transport::Transport;
 /// A process that `mpirun` has started. Dropping it waits for the others to do the same; in a panic,
 /// which they do not know of, it ends them.
 pub struct Mpi {
+    local_rank: usize,
     _universe: Universe,
 }
 
@@ -22,28 +23,35 @@ impl Mpi {
     /// A library for single threads: the step runs on a pool's thread. A second call.
     pub fn join() -> Result<Mpi> {
         match initialize_with_threading(Threading::Serialized) {
-            Some((_universe, Threading::Serialized | Threading::Multiple)) => Ok(Mpi { _universe }),
+            Some((_universe, Threading::Serialized | Threading::Multiple)) => {
+                let local_rank = world().split_shared(0).rank() as usize;
+                Ok(Mpi { local_rank, _universe })
+            }
             Some(_) => Err(Error::device("this MPI takes calls from one thread only")),
             None => Err(Error::device("MPI is in use already")),
         }
     }
+}
 
-    fn world(&self) -> SimpleCommunicator {
-        SimpleCommunicator::world()
-    }
+fn world() -> SimpleCommunicator {
+    SimpleCommunicator::world()
 }
 
 impl Transport for Mpi {
     fn rank(&self) -> usize {
-        self.world().rank() as usize
+        world().rank() as usize
     }
 
     fn size(&self) -> usize {
-        self.world().size() as usize
+        world().size() as usize
+    }
+
+    fn local_rank(&self) -> usize {
+        self.local_rank
     }
 
     fn exchange(&self, with: usize, mine: &[f32], theirs: &mut [f32]) -> Result<()> {
-        let world = self.world();
+        let world = world();
         let with = world.process_at_rank(with as i32);
         send_receive_into(mine, &with, theirs, &with);
         Ok(())
@@ -51,17 +59,17 @@ impl Transport for Mpi {
 
     fn all_gather(&self, mine: &[f32], all: &mut [f32]) -> Result<()> {
         assert_eq!(all.len(), self.size() * mine.len(), "numbers of all ranks");
-        self.world().all_gather_into(mine, all);
+        world().all_gather_into(mine, all);
         Ok(())
     }
 
     fn broadcast(&self, from: usize, bytes: &mut [u8]) -> Result<()> {
-        self.world().process_at_rank(from as i32).broadcast_into(bytes);
+        world().process_at_rank(from as i32).broadcast_into(bytes);
         Ok(())
     }
 
     fn abort(&self, exit_code: u8) -> ! {
-        self.world().abort(exit_code.into())
+        world().abort(exit_code.into())
     }
 }
 

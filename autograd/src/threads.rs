@@ -49,6 +49,10 @@ impl Transport for Threads {
         self.shared.parts.len()
     }
 
+    fn local_rank(&self) -> usize {
+        self.rank
+    }
+
     fn exchange(&self, with: usize, mine: &[f32], theirs: &mut [f32]) -> Result<()> {
         let theirs = bytemuck::cast_slice_mut(theirs);
         self.meet(bytemuck::cast_slice(mine), |parts| copy(&parts[with], theirs));

@@ -11,6 +11,9 @@ pub trait Transport: Send + Sync {
     /// How many there are.
     fn size(&self) -> usize;
 
+    /// Its number among those on the same machine, from 0.
+    fn local_rank(&self) -> usize;
+
     /// Sends `mine` to the rank `with`, and fills `theirs` with what that one sends.
     ///
     /// # Errors
@@ -64,6 +67,10 @@ impl Transport for Alone {
 
     fn size(&self) -> usize {
         1
+    }
+
+    fn local_rank(&self) -> usize {
+        0
     }
 
     fn exchange(&self, _with: usize, mine: &[f32], theirs: &mut [f32]) -> Result<()> {

@@ -114,6 +114,15 @@ impl DeviceArgs {
         Ok(device.with(numerics))
     }
 
+    /// For a rank with this number on its machine: of cards, the one so many further on, so that each
+    /// has one of its own.
+    pub fn of_rank(self, local_rank: usize) -> DeviceArgs {
+        match self.device {
+            DeviceName::Cuda(first) => DeviceArgs { device: DeviceName::Cuda(first + local_rank) },
+            device => DeviceArgs { device },
+        }
+    }
+
     /// Which device; planning needs only its scratch sizes, so it need not be available.
     pub fn name(&self) -> DeviceName {
         self.device

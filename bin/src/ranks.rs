@@ -9,8 +9,11 @@ use carp::error::{Error, Result};
 use crate::print::complain;
 
 /// What launchers tell a process: how many there are, and which one it is.
-const LAUNCHERS: [(&str, &str); 2] =
-    [("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"), ("PMI_SIZE", "PMI_RANK")];
+const LAUNCHERS: [(&str, &str); 3] = [
+    ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"), // Open MPI
+    ("PMI_SIZE", "PMI_RANK"),                         // MPICH, Intel MPI, Slurm
+    ("SLURM_STEP_NUM_TASKS", "PMIX_RANK"),            // Slurm with --mpi=pmix
+];
 
 /// Number and rank that a launcher gave this process, if one did.
 fn launched() -> Option<(usize, usize)> {
@@ -42,11 +45,10 @@ pub fn refuse_several() -> Result<()> {
 /// Others, in a program that was built without them; an MPI that does not suit.
 #[cfg(feature = "mpi")]
 pub fn join() -> Result<Arc<dyn Transport>> {
-    // Slurm may leave the number to PMIx.
-    if launched().is_some() || std::env::var_os("PMIX_RANK").is_some() {
-        return Ok(Arc::new(autograd::mpi::Mpi::join()?));
+    match launched() {
+        Some(_) => Ok(Arc::new(autograd::mpi::Mpi::join()?)),
+        None => Ok(Arc::new(autograd::Alone)),
     }
-    Ok(Arc::new(autograd::Alone))
 }
 
 /// Joins the others, if there are any.

@@ -52,7 +52,8 @@ impl Stop {
 
     /// From here on these signals do not end the process, but ask the run to stop: SIGINT (Ctrl-C),
     /// SIGTERM (`kill`, job schedulers, containers), SIGHUP (a closed terminal; not under `nohup`), and
-    /// SIGUSR1, which `mpirun` passes on to all processes. Each is answered at once; a second one ends the process.
+    /// SIGUSR1, which `mpirun` passes on to all processes. Each is answered at once; a second one ends
+    /// the process.
     ///
     /// # Errors
     /// What the system says.

@@ -98,7 +98,8 @@ fn train_as(args: &TrainArgs, ranks: &Arc<dyn Transport>) -> Result<ExitCode> {
         Some(Start::New(config)) => (config, None),
         _ => (Config::parse(&settings, "the settings of the first rank")?, None),
     };
-    let device = &agree(&**ranks, args.device.open_with(config.train.numerics))?;
+    let device = args.device.of_rank(ranks.local_rank()).open_with(config.train.numerics);
+    let device = &agree(&**ranks, device)?;
     let stop = Stop::of_rank(
         ranks.rank(),
         Ending::AtOnce {

@@ -4,6 +4,7 @@ use std::process::{ExitCode, exit};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use autograd::{Alone, Transport};
 use carp::error::{Error, Result};
 use indicatif::ProgressBar;
 #[cfg(unix)]
@@ -29,8 +30,9 @@ struct Shared {
     signal: AtomicUsize,
     ending: Mutex<Ending>,
     bar: Mutex<ProgressBar>,
-    /// Of ranks, only the first one answers.
-    is_silent: bool,
+    /// Rank and number of the processes that share the run: only the first one answers.
+    rank: usize,
+    ranks: usize,
 }
 
 /// Whether a run was asked to stop.
@@ -40,14 +42,14 @@ pub struct Stop(Arc<Shared>);
 impl Stop {
     /// Nothing asks yet; `ending` holds at first.
     pub fn new(ending: Ending) -> Stop {
-        Stop::of_rank(0, ending)
+        Stop::among(&Alone, ending)
     }
 
-    /// As [`Stop::new`], for one of several processes.
-    pub fn of_rank(rank: usize, ending: Ending) -> Stop {
+    /// As [`Stop::new`], for one of the ranks that share a run.
+    pub fn among(ranks: &dyn Transport, ending: Ending) -> Stop {
         let (ending, bar) = (Mutex::new(ending), Mutex::new(ProgressBar::hidden()));
-        let (signal, is_silent) = (AtomicUsize::new(0), rank > 0);
-        Stop(Arc::new(Shared { signal, ending, bar, is_silent }))
+        let (rank, ranks) = (ranks.rank(), ranks.size());
+        Stop(Arc::new(Shared { signal: AtomicUsize::new(0), ending, bar, rank, ranks }))
     }
 
     /// From here on these signals do not end the process, but ask the run to stop: SIGINT (Ctrl-C),
@@ -81,8 +83,10 @@ impl Stop {
                 exit(code);
             }
             Ending::After(what) => {
+                // Then mpirun asks the others to stop.
+                let unless = if self.0.ranks > 1 { " unless a rank has died" } else { "" };
                 self.complain(&format!(
-                    "stopping after {what}, then saving; once more ends it at once"
+                    "stopping after {what}{unless}, then saving; once more ends it at once"
                 ));
             }
         });
@@ -136,13 +140,13 @@ impl Stop {
     }
 
     fn complain(&self, line: &str) {
-        if !self.0.is_silent {
+        if self.0.rank == 0 {
             complain!("{line}");
         }
     }
 
     fn print(&self, line: &str) {
-        if !self.0.is_silent {
+        if self.0.rank == 0 {
             tell(line);
         }
     }

@@ -100,13 +100,11 @@ fn train_as(args: &TrainArgs, ranks: &Arc<dyn Transport>) -> Result<ExitCode> {
     };
     let device = args.device.of_rank(ranks.local_rank()).open_with(config.train.numerics);
     let device = &agree(&**ranks, device)?;
-    let stop = Stop::of_rank(
-        ranks.rank(),
-        Ending::AtOnce {
-            line: "stopped before the first step: there is nothing to save".to_owned(),
-            is_saved: args.resume.is_some(),
-        },
-    );
+    let ending = Ending::AtOnce {
+        line: "stopped before the first step: there is nothing to save".to_owned(),
+        is_saved: args.resume.is_some(),
+    };
+    let stop = Stop::among(&**ranks, ending);
     stop.on_signals()?;
     let mut screen = TrainScreen::of_rank(ranks.rank(), &stop);
     let mut path = PathBuf::new();

@@ -23,14 +23,20 @@ done
 seconds() { sed -n 's/.*"seconds": \([0-9.]*\).*/\1/p' "$1/result.json"; }
 digest() { sed -n 's/.*"weights_sha256": "\(.*\)".*/\1/p' "$1/result.json"; }
 median() { sort -n "$1" | sed -n 3p; }
+train() {
+    local folder=$1
+    shift
+    "$@" --out "$folder" >log 2>&1 || { cat log; exit 1; }
+}
+ranks=(mpirun --quiet --use-hwthread-cpus --bind-to hwthread -n 2)
 for round in 1 2 3 4 5; do
-    "$carp" train "${settings[@]}" --set train.threads=2 --out "one-$round" >log 2>&1 || { cat log; exit 1; }
-    mpirun --quiet --use-hwthread-cpus --bind-to hwthread -n 2 \
-        "$carp" train "${settings[@]}" --set train.threads=1 --out "two-$round" >log 2>&1 || { cat log; exit 1; }
+    train "one-$round" "$carp" train "${settings[@]}" --set train.threads=2
+    train "two-$round" "${ranks[@]}" "$carp" train "${settings[@]}" --set train.threads=1
     [ "$(digest "one-$round")" = "$(digest "two-$round")" ] || { echo "FAILED: other weights"; exit 1; }
     seconds "one-$round" >>one
     seconds "two-$round" >>two
     echo "round $round: one process $(seconds "one-$round") s, two ranks $(seconds "two-$round") s"
 done
-awk -v one="$(median one)" -v two="$(median two)" \
-    'BEGIN { printf "medians: one process of two threads %.2f s, two ranks of one %.2f s, ratio %.3f\n", one, two, two / one }'
+one=$(median one) two=$(median two)
+echo "medians: one process of two threads $one s, two ranks of one thread $two s"
+awk "BEGIN { printf \"ratio %.3f\n\", $two / $one }"

@@ -62,6 +62,9 @@ impl Backend for Linked {
     }
 }
 
+/// The sum of some ranks, from the first of them on, of one element.
+type Tree<'a> = &'a dyn Fn(usize, usize) -> f32;
+
 /// Each rank's sum of all of `parts`.
 fn summed(parts: &[Vec<f32>], is_linked: bool) -> Vec<Vec<u32>> {
     let sum = |ranks: Threads| {
@@ -100,8 +103,7 @@ fn every_rank_has_the_sum_in_the_order_of_the_tree() {
         let two = |rank, at| x(rank, at) + x(rank + 1, at);
         let four = |rank, at| two(rank, at) + two(rank + 2, at);
         let eight = |rank, at| four(rank, at) + four(rank + 4, at);
-        let trees: [(usize, &dyn Fn(usize, usize) -> f32); 4] =
-            [(1, &x), (2, &two), (4, &four), (8, &eight)];
+        let trees: [(usize, Tree); 4] = [(1, &x), (2, &two), (4, &four), (8, &eight)];
         for (ranks, tree) in trees {
             let want: Vec<u32> = (0..elements).map(|at| tree(0, at).to_bits()).collect();
             for is_linked in [false, true] {

@@ -189,7 +189,7 @@ fn run(
         progress = Progress { step: step + 1, seconds: progress.seconds + elapsed.as_secs_f64() };
         let mut metrics = trainer.metrics(step, terms, elapsed, waited);
         metrics.diversity = diversity;
-        if config.train.digest {
+        if config.train.digest && folder.is_some() {
             metrics.digest = Some(step_digest(terms, &trainer.weights_sha256()));
         }
         // First, since who sees the line in the file takes the step for done.
@@ -236,7 +236,9 @@ fn run(
             show(TrainEvent::Warning(format!("no picture of the neighbours: {error}")));
         }
     }
-    let skipped: f32 = ranks.gather(trainer.splits().pretrain.skipped() as f32)?.iter().sum();
+    // In many epochs each rank meets most images.
+    let skipped = ranks.gather(trainer.splits().pretrain.skipped() as f32)?;
+    let skipped = skipped.into_iter().fold(0.0, f32::max);
     if skipped > 0.0 {
         show(TrainEvent::Warning(format!("unreadable images skipped: {skipped}")));
     }

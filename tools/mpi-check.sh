@@ -39,10 +39,11 @@ fail() {
 digest() { sed -n 's/.*"weights_sha256": "\(.*\)".*/\1/p' "$1/result.json"; }
 # The steps without their times.
 steps() { sed 's/"images_per_second":[^,}]*,"waiting":[^,}]*//' "$1/metrics.jsonl"; }
-# The run $1 must be as the run $2, in weights, recorded steps and checkpoint.
+# The run $1 must be as the run $2, in weights, recorded steps and k-NN accuracies.
 same() {
     [ -n "$(digest "$1")" ] && [ "$(digest "$1")" = "$(digest "$2")" ] || fail "weights of $1"
     cmp <(steps "$1") <(steps "$2") >log || fail "steps of $1"
+    cmp <(grep knn "$1/result.json") <(grep knn "$2/result.json") >log || fail "accuracies of $1"
 }
 # Waits until the run $1 has recorded a step.
 started() {

@@ -262,9 +262,46 @@ impl Monitor for OnlineKnn {
 
 #[cfg(test)]
 mod tests {
+    use autograd::threads::Threads;
+    use carp::trainer::Trainer;
     use datasets::MemoryDataset;
+    use tensor::Cpu;
 
     use super::*;
+
+    /// The accuracies of an untrained network and of pixels, and the network's features of the bank.
+    fn measured_as(ranks: Arc<dyn Transport>) -> (f64, f64, Vec<f32>) {
+        let sets = [
+            ("data.train_size", "21"),
+            ("data.test_size", "10"),
+            ("model.width", "2"),
+            ("knn.batch_size", "8"),
+            ("knn.k", "3"),
+            ("train.batch_size", "8"),
+        ];
+        let sets = sets.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let config = Config::load("shapes", &sets).unwrap();
+        let mut trainer = Trainer::new(&config, &Cpu).unwrap();
+        let knn = OnlineKnn::among(&config, trainer.splits(), &Cpu, ranks).unwrap();
+        let mut knn = knn.unwrap();
+        let accuracy = knn.knn(&mut |name| trainer.learner().backbone(name)).unwrap();
+        (accuracy, knn.knn_of_pixels().unwrap(), knn.first.unwrap().bank)
+    }
+
+    #[test]
+    fn ranks_measure_what_one_measures() {
+        let want = measured_as(Arc::new(Alone));
+        // Of twelve ranks, the last ones have no queries.
+        for number in [2, 5, 12] {
+            let all: Vec<_> = std::thread::scope(|scope| {
+                let ranks = Threads::ranks(number).into_iter();
+                let ranks: Vec<_> =
+                    ranks.map(|rank| scope.spawn(|| measured_as(Arc::new(rank)))).collect();
+                ranks.into_iter().map(|rank| rank.join().unwrap()).collect()
+            });
+            assert!(all.iter().all(|got| *got == want), "{number} ranks");
+        }
+    }
 
     #[test]
     fn a_part_of_the_data_has_all_classes() {

@@ -36,5 +36,5 @@ fn several_processes_are_refused_where_they_cannot_share() {
 fn one_process_of_a_launcher_is_as_without_it() {
     let temp = tempfile::tempdir().unwrap();
     let mut list = command(temp.path(), &["data", "list"]);
-    assert!(list.env("PMI_SIZE", "1").env("PMI_RANK", "0").status().unwrap().success());
+    assert!(list.env("PMI_SIZE", "1").env("PMI_RANK", "0").output().unwrap().status.success());
 }

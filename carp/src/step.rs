@@ -257,7 +257,7 @@ fn accumulated(
 }
 
 /// The optimizer's ops. Weight decay and LARS's scaling apply only to tensors with more than one
-/// dimension (docs/method.md, 1.8).
+/// dimension (docs/method.md, 1.8); LARC can be told otherwise.
 fn updates<'a>(
     graph: &mut Graph,
     config: &StepConfig,
@@ -271,8 +271,9 @@ fn updates<'a>(
     let mut state = Vec::new();
     for (&weight, &grad) in weights {
         let is_matrix = graph.shape(weight).len() > 1;
-        let (mut lr, mut weight_decay) =
-            if is_matrix { (lr, weight_decay) } else { (vector_lr, no_decay) };
+        let mut lr = if is_matrix { lr } else { vector_lr };
+        let decays = is_matrix || config.optimizer.decays_vectors();
+        let mut weight_decay = if decays { weight_decay } else { no_decay };
         let mut grad = grad;
         if config.clip_norm > 0.0 {
             grad = clipped(graph, grad, config.clip_norm)?;

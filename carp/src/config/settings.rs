@@ -97,6 +97,8 @@ impl Default for ModelConfig {
 pub enum OptimizerName {
     /// Layer-wise adaptive rate scaling.
     Lars,
+    /// Layer-wise adaptive rate control.
+    Larc,
     /// SGD with momentum.
     Sgd,
     /// Adam with decoupled weight decay.
@@ -107,7 +109,7 @@ pub enum OptimizerName {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OptimizerConfig {
-    /// lars, sgd or adamw.
+    /// lars, larc, sgd or adamw.
     pub name: OptimizerName,
     /// Learning rate for 256 images per update; scaled to their actual number.
     pub base_lr: f64,
@@ -117,9 +119,9 @@ pub struct OptimizerConfig {
     pub warmup_epochs: usize,
     /// Learning rate at the start of the warm-up.
     pub warmup_start_lr: f64,
-    /// Decay of the momentum buffer (lars, sgd).
+    /// Decay of the momentum buffer (lars, larc, sgd).
     pub momentum: f32,
-    /// Weight decay of tensors with more than one dimension.
+    /// Weight decay of tensors with more than one dimension; see `scale_vectors`.
     pub weight_decay: f64,
     /// Weight decay at the end of the cosine.
     pub final_weight_decay: f64,
@@ -127,8 +129,12 @@ pub struct OptimizerConfig {
     pub vector_lr: f32,
     /// Most norm of a tensor's gradient; 0 is no bound.
     pub clip_norm: f32,
-    /// Trust coefficient (lars).
+    /// Trust coefficient (lars, larc).
     pub eta: f32,
+    /// No step is longer than SGD's (larc).
+    pub clip_trust: bool,
+    /// Biases and batch norms are scaled and decay, too (larc).
+    pub scale_vectors: bool,
     /// Decay rates of the moments (adamw).
     pub betas: (f32, f32),
     /// Added to the root of the second moment (adamw).
@@ -149,6 +155,8 @@ impl Default for OptimizerConfig {
             vector_lr: 1.0,
             clip_norm: 0.0,
             eta: 0.001,
+            clip_trust: false,
+            scale_vectors: true,
             betas: (0.9, 0.999),
             eps: 1e-8,
         }
@@ -294,6 +302,7 @@ impl Config {
         let ModelConfig { arch, stem, width, zero_init_residual, .. } = self.model;
         let in_channels = self.data.channels();
         let OptimizerConfig { momentum, eta, betas, eps, .. } = self.optimizer;
+        let OptimizerConfig { clip_trust: clip, scale_vectors: vectors, .. } = self.optimizer;
         StepConfig {
             method: self.method.clone(),
             resnet: ResNetConfig { arch, stem, width, in_channels, zero_init_residual },
@@ -317,6 +326,7 @@ impl Config {
             accumulation: self.train.accumulation,
             optimizer: match self.optimizer.name {
                 OptimizerName::Lars => Optimizer::Lars { momentum, eta },
+                OptimizerName::Larc => Optimizer::Larc { momentum, eta, clip, vectors },
                 OptimizerName::Sgd => Optimizer::Sgd { momentum },
                 OptimizerName::AdamW => Optimizer::AdamW(AdamW { betas, eps }),
             },

@@ -45,9 +45,24 @@ impl Dino {
         teacher: Value,
         centre: Value,
     ) -> Result<Value> {
+        let sharpness = g.fill([1], 1.0 / self.teacher_temperature);
+        self.loss_at(g, student, teacher, (centre, sharpness))
+    }
+
+    /// The same with 1 / T_t, `[1]`, which may change from step to step.
+    ///
+    /// # Errors
+    /// As [`Dino::loss`].
+    pub fn loss_at(
+        &self,
+        g: &mut Graph,
+        student: Value,
+        teacher: Value,
+        (centre, sharpness): (Value, Value),
+    ) -> Result<Value> {
         let minus_centre = g.scale(centre, -1.0);
         let centred = g.add_bias(teacher, minus_centre)?;
-        let centred = g.scale(centred, 1.0 / self.teacher_temperature);
+        let centred = g.scale_by(sharpness, centred)?;
         let targets = g.softmax(centred);
         let logits = g.scale(student, 1.0 / self.student_temperature);
         cross_view_entropy(g, targets, logits)

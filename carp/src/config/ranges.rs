@@ -17,10 +17,17 @@ const THREADS: usize = 1 << 12;
 const EPOCHS: usize = 1 << 24;
 
 /// Settings of methods that something is divided by, or that must not be 0.
-const ABOVE_ZERO: [&str; 6] =
-    ["temperature", "student_temperature", "teacher_temperature", "epsilon", "inv_delta", "kappa"];
+const ABOVE_ZERO: [&str; 7] = [
+    "temperature",
+    "student_temperature",
+    "teacher_temperature",
+    "first_teacher_temperature",
+    "epsilon",
+    "inv_delta",
+    "kappa",
+];
 /// Numbers of things of which a method needs one.
-const AT_LEAST_ONE: [&str; 3] = ["heads", "iterations", "starts"];
+const AT_LEAST_ONE: [&str; 4] = ["heads", "iterations", "starts", "points_per_cluster"];
 
 /// Fails if a setting is out of range, naming the key, its value and its range.
 ///

@@ -7,15 +7,16 @@
 //! teacher <- m teacher + (1 - m) student             after the student has moved
 //! ```
 //!
-//! The prototypes do not move in the first epoch.
+//! The prototypes do not move in the first epoch. T_t may rise over the first epochs.
 
-use autograd::{Graph, Result, Value};
+use autograd::{Executor, Graph, Result, Value};
 use methods::Dino;
 use methods::unit::unit;
 use serde::{Deserialize, Serialize};
 
 use super::definition::{Built, Method};
 use super::frozen::Frozen;
+use super::hooks::{Hooks, Moment};
 use crate::networks::Network;
 use crate::nn::{Init, MlpConfig};
 use crate::step_builder::{StepBuilder, TeacherMoves};
@@ -26,6 +27,11 @@ pub struct DinoConfig {
     /// Of the loss.
     #[serde(flatten)]
     pub loss: Dino,
+    /// T_t in the first epoch, if it rises.
+    pub first_teacher_temperature: f32,
+    /// Epochs in which T_t rises linearly to `teacher_temperature`, which is that of the last of them;
+    /// 0 keeps it constant.
+    pub temperature_epochs: usize,
     /// Batch norm in the head.
     pub batch_norm: bool,
     /// Epochs in which the prototypes do not move.
@@ -34,7 +40,25 @@ pub struct DinoConfig {
 
 impl Default for DinoConfig {
     fn default() -> DinoConfig {
-        DinoConfig { loss: Dino::default(), batch_norm: false, frozen_epochs: 1 }
+        DinoConfig {
+            loss: Dino::default(),
+            first_teacher_temperature: 0.04,
+            temperature_epochs: 0,
+            batch_norm: false,
+            frozen_epochs: 1,
+        }
+    }
+}
+
+impl DinoConfig {
+    /// T_t in this epoch, from 0.
+    fn teacher_temperature(&self, epoch: usize) -> f32 {
+        let (first, last) = (self.first_teacher_temperature, self.loss.teacher_temperature);
+        if epoch >= self.temperature_epochs {
+            return last;
+        }
+        let span = (self.temperature_epochs - 1).max(1);
+        first + (last - first) * epoch as f32 / span as f32
     }
 }
 
@@ -52,10 +76,26 @@ impl Method for DinoConfig {
         let g = &mut step.graph;
         let t = logits(g, &teacher, &global)?;
         let s = logits(g, &student, &all)?;
-        let loss = g.scope("loss", |g| self.loss.loss(g, s, t, centre))?;
+        let sharpness = g.input("teacher_sharpness", [1]);
+        let loss = g.scope("loss", |g| self.loss.loss_at(g, s, t, (centre, sharpness)))?;
         let settings = self.loss;
         step.afterwards.push(Box::new(move |g| settings.update_centre(g, t, centre)));
-        Ok(Built { hooks: Box::new(frozen), ..Built::of(loss) })
+        let hooks = DinoHooks { frozen, sharpness, settings: *self };
+        Ok(Built { hooks: Box::new(hooks), ..Built::of(loss) })
+    }
+}
+
+struct DinoHooks {
+    frozen: Frozen,
+    /// Input: 1 / T_t.
+    sharpness: Value,
+    settings: DinoConfig,
+}
+
+impl Hooks for DinoHooks {
+    fn before_forward(&mut self, at: Moment, images: &[u32], executor: &mut Executor) {
+        self.frozen.before_forward(at, images, executor);
+        executor.write(self.sharpness, &[1.0 / self.settings.teacher_temperature(at.epoch())]);
     }
 }
 

@@ -49,6 +49,8 @@ pub struct StepConfig {
     pub images: usize,
     /// Side of each square view, in pixels; views 0 and 1 are the global ones.
     pub view_sizes: Vec<usize>,
+    /// How many of the views, the last ones, are patches of one crop.
+    pub patches: usize,
     /// Micro-batches per update.
     pub accumulation: usize,
     /// The optimizer.
@@ -220,6 +222,7 @@ impl StepConfig {
             batch: self.shard_batch(),
             shards: Shards { all: self.shards, local: self.local_shards() },
             view_sizes: &self.view_sizes,
+            patches: self.patches,
             epoch_images: self.images / self.batch.max(1) * self.batch,
             images: self.images,
         }

@@ -57,6 +57,8 @@ pub struct Sizes<'a> {
     pub shards: Shards,
     /// Side of each view; views 0 and 1 are the global ones.
     pub view_sizes: &'a [usize],
+    /// How many of them, the last ones, are patches of one crop.
+    pub patches: usize,
     /// Images of an epoch: those of its whole batches. 0 if the data are not known.
     pub epoch_images: usize,
     /// Images of the data set.

@@ -46,7 +46,7 @@ pub fn run(args: &AugmentArgs) -> Result<ExitCode> {
     }
     for (name, kind) in ["global1", "global2", "local"].into_iter().zip(&all.kinds) {
         let name = format!("{name}, {0} x {0}", kind.size);
-        let views = Views { kinds: vec![kind.clone()], ..all.clone() };
+        let views = Views { kinds: vec![kind.clone()], patches: None, ..all.clone() };
         let images = Arc::clone(&images);
         let mut make = maker(views, data.channels());
         contenders.push(contender(name, move || {
@@ -54,7 +54,7 @@ pub fn run(args: &AugmentArgs) -> Result<ExitCode> {
             Ok(())
         }));
     }
-    let name = format!("image to all {} views", all.kinds.len());
+    let name = format!("image to all {} views", all.sizes().len());
     let mut make = maker(all, data.channels());
     contenders.push(contender(name, move || {
         (0..count).try_for_each(|i| {

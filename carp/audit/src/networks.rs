@@ -219,6 +219,7 @@ fn step_config(inputs: &Inputs) -> Result<StepConfig> {
         ranks: 1,
         images: 0,
         view_sizes,
+        patches: 0,
         accumulation: 1,
         optimizer,
         vector_lr: 1.0,

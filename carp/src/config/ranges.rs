@@ -111,7 +111,28 @@ pub fn check(config: &Config) -> Result<()> {
             format!("as many numbers above 0 as the data has channels, {channels}"),
         ),
     ];
-    let kinds = [("global1", &views.global1), ("global2", &views.global2), ("local", &views.local)];
+    let cells = views.patch_grid.saturating_mul(views.patch_grid);
+    let inner = views.patch_crop.saturating_sub(views.patch.size);
+    rules.extend([
+        count("views.patch_grid", views.patch_grid, VIEWS),
+        count("views.patch_crop", views.patch_crop, SIDE),
+        rule(
+            views.patch_count <= cells,
+            "views.patch_count",
+            format!("0 to {cells}, one per cell of views.patch_grid = {}", views.patch_grid),
+        ),
+        rule(
+            views.patch_shift <= inner && (views.patch_count == 0 || inner > 0),
+            "views.patch_shift",
+            format!("0 to views.patch_crop less views.patch.size, {inner}"),
+        ),
+    ]);
+    let kinds = [
+        ("global1", &views.global1),
+        ("global2", &views.global2),
+        ("local", &views.local),
+        ("patch", &views.patch),
+    ];
     for (name, kind) in kinds {
         let key = |setting: &str| format!("views.{name}.{setting}");
         let (low, high) = kind.scale;

@@ -323,6 +323,7 @@ impl Config {
             ranks: 1,
             images: 0,
             view_sizes: self.views.sizes(),
+            patches: self.views.patch_count,
             accumulation: self.train.accumulation,
             optimizer: match self.optimizer.name {
                 OptimizerName::Lars => Optimizer::Lars { momentum, eta },

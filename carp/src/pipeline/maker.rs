@@ -124,7 +124,8 @@ impl<'a> Maker<'a> {
         batch.samples.clear();
         batch.samples.extend_from_slice(samples);
 
-        let (images, views) = (samples.len(), self.views.kinds.len());
+        let images = samples.len();
+        let views = self.groups.iter().map(|group| group.views).sum();
         let mut targets = emptied(std::mem::take(&mut self.targets));
         targets.resize_with(images * views, Default::default);
         let mut first = 0;

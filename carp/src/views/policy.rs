@@ -3,60 +3,11 @@
 
 use serde::{Deserialize, Serialize};
 
-/// One kind of view. Probabilities are 0 to 1.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ViewKind {
-    /// Side in pixels.
-    pub size: usize,
-    /// Smallest and largest area of the crop, as fractions of the image.
-    pub scale: (f32, f32),
-    /// Probability of a horizontal flip.
-    pub flip: f32,
-    /// Probability of a turn by 90, 180 or 270 degrees: not the authors', for images without an
-    /// upright orientation.
-    pub quarter_turn: f32,
-    /// Probability of colour jitter.
-    pub jitter: f32,
-    /// Brightness factor in 1 -+ this.
-    pub brightness: f32,
-    /// Contrast factor in 1 -+ this.
-    pub contrast: f32,
-    /// Saturation factor in 1 -+ this.
-    pub saturation: f32,
-    /// Hue shift in -+ this, in full circles.
-    pub hue: f32,
-    /// Probability of greyscale.
-    pub greyscale: f32,
-    /// Probability of blur.
-    pub blur: f32,
-    /// Smallest and largest standard deviation of the blur, in pixels.
-    pub blur_sigma: (f32, f32),
-    /// Probability of solarisation.
-    pub solarise: f32,
-}
+use super::patches::Patches;
+use super::view_kind::ViewKind;
 
-impl ViewKind {
-    pub(super) fn authors(size: usize, scale: (f32, f32), blur: f32, solarise: f32) -> ViewKind {
-        ViewKind {
-            size,
-            scale,
-            flip: 0.5,
-            quarter_turn: 0.0,
-            jitter: 0.8,
-            brightness: 0.4,
-            contrast: 0.4,
-            saturation: 0.2,
-            hue: 0.1,
-            greyscale: 0.2,
-            blur,
-            blur_sigma: (0.1, 2.0),
-            solarise,
-        }
-    }
-}
-
-/// The views of an image: two global ones, then the local ones.
+/// The views of an image: two global ones, the local ones, then patches: pieces of one more crop, cut
+/// out at the cells of a grid in random order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ViewPolicy {
@@ -70,8 +21,18 @@ pub struct ViewPolicy {
     pub global1: ViewKind,
     /// View 1.
     pub global2: ViewKind,
-    /// All others.
+    /// All others but the patches.
     pub local: ViewKind,
+    /// Number of patches, at most one per cell; 0 makes no such crop.
+    pub patch_count: usize,
+    /// Cells along a side of the grid.
+    pub patch_grid: usize,
+    /// Side of the crop that they are cut from, in pixels.
+    pub patch_crop: usize,
+    /// Most pixels, across and down, that a patch lies off its cell's corner.
+    pub patch_shift: usize,
+    /// Transformations of that crop; `size` is a patch's.
+    pub patch: ViewKind,
 }
 
 impl Default for ViewPolicy {
@@ -84,6 +45,11 @@ impl Default for ViewPolicy {
             global1: ViewKind::authors(224, (0.2, 1.0), 1.0, 0.0),
             global2: ViewKind::authors(224, (0.2, 1.0), 0.1, 0.2),
             local: ViewKind::authors(96, (0.05, 0.2), 0.5, 0.0),
+            patch_count: 0,
+            patch_grid: 3,
+            patch_crop: 255,
+            patch_shift: 21,
+            patch: ViewKind::authors(64, (0.6, 1.0), 0.0, 0.0),
         }
     }
 }
@@ -94,8 +60,20 @@ impl ViewPolicy {
         [&self.global1, &self.global2].into_iter().chain(locals)
     }
 
+    /// Patches, if there are any.
+    pub(super) fn patches(&self) -> Option<Patches> {
+        let ViewPolicy { patch_count, patch_grid, patch_crop, patch_shift, ref patch, .. } = *self;
+        (patch_count > 0).then(|| Patches {
+            count: patch_count,
+            grid: patch_grid,
+            shift: patch_shift,
+            size: patch.size,
+            crop: ViewKind { size: patch_crop, ..patch.clone() },
+        })
+    }
+
     /// Sides of all views in order.
     pub fn sizes(&self) -> Vec<usize> {
-        self.kinds().map(|kind| kind.size).collect()
+        self.views().sizes()
     }
 }

@@ -7,15 +7,18 @@ use super::blur::{gaussian_blur, scratch_len};
 use super::colour::{adjust_brightness, adjust_contrast, adjust_hue, adjust_saturation, solarise};
 use super::crop::random_resized_crop;
 use super::normalise::normalise;
-use super::policy::{ViewKind, ViewPolicy};
+use super::patches::Patches;
+use super::policy::ViewPolicy;
 use super::scratch::Scratch;
 use super::turn::{flip, quarter_turn};
+use super::view_kind::ViewKind;
 
 impl ViewPolicy {
     /// What [`crate::pipeline`] turns each image into.
     pub fn views(&self) -> Views {
         Views {
             kinds: self.kinds().cloned().collect(),
+            patches: self.patches(),
             filter: Filter::Bicubic,
             mean: self.mean.clone(),
             std: self.std.clone(),
@@ -26,8 +29,10 @@ impl ViewPolicy {
 /// Views to make of an image, in order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Views {
-    /// One per view.
+    /// One per view that is a crop of its own.
     pub kinds: Vec<ViewKind>,
+    /// The views after these.
+    pub patches: Option<Patches>,
     /// How crops are resized.
     pub filter: Filter,
     /// As in [`ViewPolicy`].
@@ -46,19 +51,22 @@ impl Views {
     ) -> Views {
         let kind =
             ViewKind { jitter: 0.0, greyscale: 0.0, ..ViewKind::authors(size, scale, 0.0, 0.0) };
-        Views { kinds: vec![kind], filter, mean: mean.to_vec(), std: std.to_vec() }
+        let (mean, std) = (mean.to_vec(), std.to_vec());
+        Views { kinds: vec![kind], patches: None, filter, mean, std }
     }
 
     /// Sides of all views in order.
     pub fn sizes(&self) -> Vec<usize> {
-        self.kinds.iter().map(|kind| kind.size).collect()
+        let patches = self.patches.iter().flat_map(|all| std::iter::repeat_n(all.size, all.count));
+        self.kinds.iter().map(|kind| kind.size).chain(patches).collect()
     }
 
     /// Scratch memory with room for any of the views; it grows with the size of images.
     pub fn scratch(&self) -> Scratch {
         let channels = self.mean.len();
-        let pixels = self.kinds.iter().map(|kind| kind.size * kind.size * channels).max();
-        let blurred = self.kinds.iter().filter(|kind| kind.blur > 0.0);
+        let crops = || self.kinds.iter().chain(self.patches.iter().map(|patches| &patches.crop));
+        let pixels = crops().map(|kind| kind.size * kind.size * channels).max();
+        let blurred = crops().filter(|kind| kind.blur > 0.0);
         let blur = blurred
             .map(|kind| scratch_len((kind.size, kind.size, channels), kind.blur_sigma.1))
             .max();
@@ -66,6 +74,10 @@ impl Views {
             resize: ResizeScratch::default(),
             pixels: Vec::with_capacity(pixels.unwrap_or(0)),
             blur: Vec::with_capacity(blur.unwrap_or(0)),
+            cells: Vec::with_capacity(self.patches.as_ref().map_or(0, |all| all.grid * all.grid)),
+            patch: Vec::with_capacity(
+                self.patches.as_ref().map_or(0, |all| all.size * all.size * channels),
+            ),
         }
     }
 
@@ -80,24 +92,36 @@ impl Views {
         views: &mut [&mut [f32]],
         scratch: &mut Scratch,
     ) {
-        assert_eq!(views.len(), self.kinds.len(), "one slice per view");
-        for (kind, view) in self.kinds.iter().zip(views) {
-            self.make_view(kind, image, stream, view, scratch);
+        let count = self.kinds.len() + self.patches.as_ref().map_or(0, |patches| patches.count);
+        assert_eq!(views.len(), count, "one slice per view");
+        let (crops, cut) = views.split_at_mut(self.kinds.len());
+        for (kind, view) in self.kinds.iter().zip(crops) {
+            self.draw_crop(kind, image, stream, scratch);
+            normalise(&scratch.pixels, &self.mean, &self.std, view);
+        }
+        let Some(patches) = &self.patches else { return };
+        self.draw_crop(&patches.crop, image, stream, scratch);
+        let Scratch { pixels, cells, patch, .. } = scratch;
+        patches.draw_cells(stream, cells);
+        for (&cell, view) in cells.iter().zip(cut) {
+            let corner = patches.draw_corner(cell, stream);
+            patches.cut((pixels, image.channels), corner, patch);
+            normalise(patch, &self.mean, &self.std, view);
         }
     }
 
-    fn make_view(
+    /// A random crop with its transformations, in `scratch.pixels`.
+    fn draw_crop(
         &self,
         kind: &ViewKind,
         image: &Image,
         stream: &mut Stream,
-        view: &mut [f32],
         scratch: &mut Scratch,
     ) {
         let Image { height, width, channels, .. } = *image;
         let source = (&image.pixels[..], width, channels);
         let crop = random_resized_crop(height, width, kind.scale, stream);
-        let Scratch { resize: resize_scratch, pixels, blur } = scratch;
+        let Scratch { resize: resize_scratch, pixels, blur, .. } = scratch;
         let size = (kind.size, kind.size);
         resize(self.filter, source, crop, size, resize_scratch, pixels);
         if stream.chance(kind.flip) {
@@ -121,7 +145,6 @@ impl Views {
         if stream.chance(kind.solarise) {
             solarise(pixels);
         }
-        normalise(pixels, &self.mean, &self.std, view);
     }
 }
 

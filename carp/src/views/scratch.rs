@@ -8,4 +8,6 @@ pub struct Scratch {
     pub(super) resize: ResizeScratch,
     pub(super) pixels: Vec<u8>,
     pub(super) blur: Vec<u8>,
+    pub(super) cells: Vec<u32>,
+    pub(super) patch: Vec<u8>,
 }

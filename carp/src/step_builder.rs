@@ -65,6 +65,12 @@ pub struct Sizes<'a> {
     pub images: usize,
 }
 
+/// Layers that only the student has.
+pub struct Predictor {
+    name: String,
+    layers: Mlp,
+}
+
 /// The graph of a step up to its loss.
 pub struct StepBuilder<'a> {
     /// The graph; ops that are appended now belong to the forward pass.
@@ -127,21 +133,22 @@ impl<'a> StepBuilder<'a> {
         Network::new(g, &mut self.teacher, "teacher", resnet, (layers, prototypes))
     }
 
-    /// Layers over rows of `inputs` that only the student has, named `student.predictor.*`; after the
+    /// Layers over rows of `inputs` that only the student has, named `student.NAME.*`; after the
     /// student.
-    pub fn predictor(&mut self, inputs: usize, layers: &MlpConfig) -> Mlp {
+    pub fn predictor(&mut self, name: &str, inputs: usize, layers: &MlpConfig) -> Predictor {
         let StepBuilder { graph, student, .. } = self;
         let build = |g: &mut Graph| Mlp::new(g, student, inputs, layers);
-        graph.scope("student", |g| g.scope("predictor", build))
+        let layers = graph.scope("student", |g| g.scope(name, build));
+        Predictor { name: name.to_owned(), layers }
     }
 
     /// The predictor's outputs of embeddings `[N,D]`.
     ///
     /// # Errors
     /// One row, if the predictor has batch norm.
-    pub fn predicted(&mut self, predictor: &Mlp, z: Value) -> Result<Value> {
-        let forward = |g: &mut Graph| predictor.forward(g, z, true);
-        self.graph.scope("student", |g| g.scope("predictor", forward))
+    pub fn predicted(&mut self, predictor: &Predictor, z: Value) -> Result<Value> {
+        let forward = |g: &mut Graph| predictor.layers.forward(g, z, true);
+        self.graph.scope("student", |g| g.scope(&predictor.name, forward))
     }
 
     /// Prototypes `[count,D]` that only the student has, named `student.NAME.weight`; they start as

@@ -26,7 +26,7 @@ impl Method for MocoV3 {
         let [view1, view2] = step.two_views()?;
         let student = step.student(&layers, None);
         let teacher = step.teacher(&layers, None);
-        let predictor = step.predictor(dim, &layers);
+        let predictor = step.predictor("predictor", dim, &layers);
 
         let z1 = projected(&mut step.graph, &student, view1)?;
         let q1 = step.predicted(&predictor, z1)?;

@@ -20,7 +20,7 @@ impl Method for Triplet {
         let [view1, view2] = step.two_views()?;
         let student = step.student(&layers, None);
         let teacher = step.teacher(&layers, None);
-        let predictor = step.predictor(dim, &layers);
+        let predictor = step.predictor("predictor", dim, &layers);
         step.teacher_moves = TeacherMoves::AfterOptimizer;
 
         let z1 = student.embed(&mut step.graph, &[view1])?;

@@ -11,6 +11,8 @@
 //! The columns c are the clusters of the batch's images, one each, and some that are no image's. The
 //! second term begins after some epochs.
 
+use std::borrow::Cow;
+
 use autograd::{Error, Executor, Graph, Result, Value};
 use methods::PclV2;
 use methods::pcl_v2::{Prototypes, densities, prototype_loss};
@@ -22,7 +24,7 @@ use super::definition::{Built, Method};
 use super::encoder::Encoder;
 use super::hooks::{EpochStart, Hooks, Moment};
 use super::queues::{push_afterwards, queue_of};
-use crate::kmeans::{KmeansOptions, Start, kmeans, scale_to_length_1};
+use crate::kmeans::{KmeansOptions, Start, kmeans, nearest_centroids, scale_to_length_1};
 use crate::nn::{Init, MlpConfig};
 use crate::step_builder::StepBuilder;
 
@@ -44,6 +46,8 @@ pub struct PclV2Config {
     pub iterations: usize,
     /// Starts of k-means, of which the best counts.
     pub starts: usize,
+    /// k-means moves its centroids by at most this many points per cluster, drawn at random from all.
+    pub points_per_cluster: usize,
 }
 
 impl Default for PclV2Config {
@@ -56,6 +60,7 @@ impl Default for PclV2Config {
             from_epoch: 20,
             iterations: 20,
             starts: 5,
+            points_per_cluster: 1000,
         }
     }
 }
@@ -152,6 +157,24 @@ impl Clustering {
     }
 }
 
+/// At most this many rows of `points`, without repetition.
+fn some_rows<'a>(
+    points: &'a [f32],
+    dim: usize,
+    most: usize,
+    stream: &mut Stream,
+) -> Cow<'a, [f32]> {
+    let all = points.len() / dim;
+    if all <= most {
+        return Cow::Borrowed(points);
+    }
+    let mut rows: Vec<u32> = (0..all as u32).collect();
+    stream.shuffle(&mut rows);
+    rows.truncate(most);
+    let row = |&row: &u32| &points[row as usize * dim..][..dim];
+    Cow::Owned(rows.iter().flat_map(row).copied().collect())
+}
+
 struct PclHooks {
     settings: PclV2Config,
     clusterings: Vec<Clustering>,
@@ -176,12 +199,18 @@ impl Hooks for PclHooks {
                 iterations: self.settings.iterations,
                 seed: place as u64,
             };
-            let mut found = kmeans(&points, self.dim, &options, run.progress)?;
+            let most = clustering.count * self.settings.points_per_cluster;
+            // Those of the steps draw columns.
+            let number = (self.clusterings.len() + place) as u64;
+            let mut stream = Stream::new(run.at.seed, Purpose::Sample, run.at.step as u64, number);
+            let drawn = some_rows(&points, self.dim, most, &mut stream);
+            let mut centroids = kmeans(&drawn, self.dim, &options, run.progress)?.centroids;
+            let labels = nearest_centroids(&points, self.dim, &centroids, false);
             let temperature = self.settings.loss.temperature;
-            let phi = densities(&points, self.dim, &found.labels, &found.centroids, temperature);
-            found.centroids.chunks_exact_mut(self.dim).for_each(scale_to_length_1);
-            let labels: Vec<f32> = found.labels.iter().map(|&label| label as f32).collect();
-            run.executor.write(clustering.centroids, &found.centroids);
+            let phi = densities(&points, self.dim, &labels, &centroids, temperature);
+            centroids.chunks_exact_mut(self.dim).for_each(scale_to_length_1);
+            let labels: Vec<f32> = labels.into_iter().map(|label| label as f32).collect();
+            run.executor.write(clustering.centroids, &centroids);
             run.executor.write(clustering.densities, &phi);
             run.executor.write(clustering.labels, &labels);
         }

@@ -67,13 +67,18 @@ impl Network {
         })
     }
 
-    /// Images `[N,H,W,C]` to the output of a stage of the backbone, such as `layer3`.
+    /// Images `[N,H,W,C]` to the outputs of stages of the backbone, such as `layer3`.
     ///
     /// # Errors
-    /// As [`Network::features`].
-    pub fn feature_map(&self, graph: &mut Graph, images: Value, layer: &str) -> Result<Value> {
+    /// As [`Network::features`]; a stage that it does not have.
+    pub fn feature_maps(
+        &self,
+        graph: &mut Graph,
+        images: Value,
+        layers: &[String],
+    ) -> Result<Vec<Value>> {
         graph.scope(self.role, |graph| {
-            graph.scope("backbone", |graph| self.backbone.forward_to(graph, images, layer, true))
+            graph.scope("backbone", |graph| self.backbone.maps(graph, images, layers, true))
         })
     }
 

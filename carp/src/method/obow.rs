@@ -1,14 +1,15 @@
 //! OBoW (Gidaris et al., 2021): predict from a crop which visual words the whole image holds.
 //!
 //! ```text
-//! W = l2(generator(l2(words)))                        a word's weights; words of before the step
+//! W_l = l2(generator_l(l2(words_l)))                  a word's weights; words of before the step
 //! f_v = backbone(crop v) of the student,  v = 1, 2, ..
 //! teacher <- m teacher + (1 - m) student
-//! maps = teacher's feature maps of view 0, the whole image;  bow = bag of its words
-//! L = sum over sizes of crops of mean KL(bow || softmax(kappa f_v W'));  then maps give new words
+//! maps_l = teacher's feature maps of view 0, the whole image;  bow_l = bag of its words
+//! L = sum over sizes of crops of mean KL(bow_l || softmax(kappa f_v W_l'));  then maps give new words
 //! ```
 //!
-//! View 0 is the teacher's alone: its kind should show the whole image.
+//! Levels l are stages of the backbone, each with words of its own. View 0 is the teacher's alone: its
+//! kind should show the whole image.
 
 use autograd::{Error, Executor, Result, Value};
 use methods::Obow;
@@ -30,21 +31,26 @@ pub struct ObowConfig {
     /// Of the loss.
     #[serde(flatten)]
     pub loss: Obow,
-    /// Words.
+    /// Words of each level.
     pub words: usize,
-    /// The teacher's stage that gives the words, such as layer4; its map must be at least 5x5.
-    pub layer: String,
+    /// The levels: the teacher's stages that give words, such as layer4; maps must be at least 5x5.
+    pub layers: Vec<String>,
 }
 
 impl Default for ObowConfig {
     fn default() -> ObowConfig {
-        ObowConfig { loss: Obow::default(), words: 8192, layer: "layer4".to_owned() }
+        let layers = ["layer3", "layer4"].map(str::to_owned).to_vec();
+        ObowConfig { loss: Obow::default(), words: 8192, layers }
     }
 }
 
 impl Method for ObowConfig {
     fn build(&self, step: &mut StepBuilder) -> Result<Built> {
-        let (batch, features) = (step.sizes.batch, step.sizes.resnet.features());
+        let batch = step.sizes.batch;
+        if self.layers.is_empty() {
+            let detail = "method.layers is empty, should be one stage or more".to_owned();
+            return Err(Error::setting("layers", detail));
+        }
         if self.words == 0 || !self.words.is_multiple_of(batch) {
             let detail = format!(
                 "method.words is {}, should be a multiple of train.batch_size = {batch}",
@@ -63,54 +69,84 @@ impl Method for ObowConfig {
             crop_features.push(student.features(&mut step.graph, &[crops], true)?);
         }
         step.move_teacher()?;
-        let maps = teacher.feature_map(&mut step.graph, whole, &self.layer)?;
-        let &[_, height, width, channels] = &step.graph.shape(maps)[..] else {
-            unreachable!("a stage gives maps")
-        };
-        let words = step.state("words", &[self.words, channels], Init::HalfNormal);
-        let mean_distance = step.state("mean_distance", &[1], Init::Constant(FIRST_DISTANCE));
-        let place = step.graph.input_u32("word_place", [batch]);
-        let generator = step.predictor(
-            channels,
-            &MlpConfig { biases: false, ..MlpConfig::relu(&[2 * features, features]) },
-        );
-        let directions = unit(&mut step.graph, words);
-        let weights = step.predicted(&generator, directions)?;
+        let maps = teacher.feature_maps(&mut step.graph, whole, &self.layers)?;
+        let mut levels = Vec::new();
+        for (number, &maps) in maps.iter().enumerate() {
+            levels.push(self.level(step, number, maps)?);
+        }
         let g = &mut step.graph;
-        let weights = unit(g, weights);
         let loss = g.scope("loss", |g| -> Result<Value> {
-            let bags = self.loss.bags(g, maps, words, mean_distance)?;
             let mut losses = Vec::new();
-            for features in crop_features {
-                let crops = g.shape(features).rows() / batch;
-                for crop in 0..crops {
-                    let of_crop = g.slice_rows(features, crop * batch, batch)?;
-                    let loss = self.loss.loss(g, of_crop, weights, bags)?;
-                    losses.push(g.scale(loss, 1.0 / crops as f32));
+            for level in &levels {
+                let bags = self.loss.bags(g, level.maps, level.words, level.mean_distance)?;
+                for &features in &crop_features {
+                    let crops = g.shape(features).rows() / batch;
+                    for crop in 0..crops {
+                        let of_crop = g.slice_rows(features, crop * batch, batch)?;
+                        let loss = self.loss.loss(g, of_crop, level.weights, bags)?;
+                        losses.push(g.scale(loss, 1.0 / (crops * levels.len()) as f32));
+                    }
                 }
             }
             let losses = g.concat_rows(&losses)?;
             Ok(g.sum(losses))
         })?;
-        let new_words = self.loss.new_words(g, maps, place)?;
-        step.afterwards.push(Box::new(move |g| methods::queue::push(g, words, new_words)));
-        // The border is cut off, and the rest averaged over 3x3.
-        let hooks = Places { place, of_image: ((height - 4) * (width - 4)) as u32 };
-        Ok(Built { hooks: Box::new(hooks), ..Built::of(loss) })
+        let mut places = Vec::new();
+        for Level { maps, words, place, .. } in levels {
+            let g = &mut step.graph;
+            let new_words = self.loss.new_words(g, maps, place)?;
+            let (height, width) = (g.shape(maps)[1], g.shape(maps)[2]);
+            step.afterwards.push(Box::new(move |g| methods::queue::push(g, words, new_words)));
+            // The border is cut off, and the rest averaged over 3x3.
+            places.push((place, ((height - 4) * (width - 4)) as u32));
+        }
+        Ok(Built { hooks: Box::new(Places(places)), ..Built::of(loss) })
     }
 }
 
-/// A random place of each image's map for its new word.
-struct Places {
-    place: Value,
-    of_image: u32,
+impl ObowConfig {
+    /// The words of one level, and their weights.
+    fn level(&self, step: &mut StepBuilder, number: usize, maps: Value) -> Result<Level> {
+        let (batch, features) = (step.sizes.batch, step.sizes.resnet.features());
+        let channels = step.graph.shape(maps).columns();
+        let name = |kind: &str| format!("{kind}.{number}");
+        let words = step.state(&name("words"), &[self.words, channels], Init::HalfNormal);
+        let first = Init::Constant(FIRST_DISTANCE);
+        let mean_distance = step.state(&name("mean_distance"), &[1], first);
+        let place = step.graph.input_u32(&name("word_place"), [batch]);
+        let layers = MlpConfig { biases: false, ..MlpConfig::relu(&[2 * features, features]) };
+        let generator = step.predictor(&name("predictor"), channels, &layers);
+        let directions = unit(&mut step.graph, words);
+        let weights = step.predicted(&generator, directions)?;
+        let weights = unit(&mut step.graph, weights);
+        Ok(Level { maps, words, mean_distance, weights, place })
+    }
 }
+
+/// The words from one stage of the backbone.
+struct Level {
+    /// The teacher's maps `[B,H,W,C]`.
+    maps: Value,
+    /// `[W,C]`.
+    words: Value,
+    /// To the nearest word, `[1]`.
+    mean_distance: Value,
+    /// `[W,F]`.
+    weights: Value,
+    /// Input: where each map has its new word, `[B]`.
+    place: Value,
+}
+
+/// For each level a random place of each image's map for its new word, out of so many.
+struct Places(Vec<(Value, u32)>);
 
 impl Hooks for Places {
     fn before_forward(&mut self, at: Moment, images: &[u32], executor: &mut Executor) {
-        let mut stream = Stream::new(at.seed, Purpose::Sample, at.step as u64, 0);
-        let places = (0..images.len() as u32)
-            .map(|image| image * self.of_image + stream.below(self.of_image));
-        executor.write_u32(self.place, &places.collect::<Vec<u32>>());
+        for (level, &(place, of_image)) in (0..).zip(&self.0) {
+            let mut stream = Stream::new(at.seed, Purpose::Sample, at.step as u64, level);
+            let places =
+                (0..images.len() as u32).map(|image| image * of_image + stream.below(of_image));
+            executor.write_u32(place, &places.collect::<Vec<u32>>());
+        }
     }
 }

@@ -214,19 +214,10 @@ impl ResNet {
         layer: &str,
         training: bool,
     ) -> Result<Value> {
-        let is_there = |name: &str| {
-            name == layer || name.rsplit_once('.').is_some_and(|(stage, _)| stage == layer)
+        let depth = match layer {
+            "conv1" | "maxpool" => 0,
+            _ => self.blocks_to(layer)?,
         };
-        let last = self.blocks.iter().rposition(|block| is_there(&block.name));
-        let depth =
-            match layer {
-                "conv1" | "maxpool" => 0,
-                _ => 1 + last.ok_or_else(|| {
-                    let known =
-                        "conv1, maxpool, layer1 to layer4, a block such as layer1.0, or avgpool";
-                    Error::setting("layer", format!("the network has no {layer}; it has {known}"))
-                })?,
-            };
         let mut x = self.stem.forward(graph, images, training)?;
         x = graph.relu(x);
         if self.max_pool && layer != "conv1" {
@@ -236,6 +227,39 @@ impl ResNet {
             x = block.forward(graph, x, training)?;
         }
         Ok(x)
+    }
+
+    /// Images `[N,H,W,C]` to the outputs of several stages or blocks, in one pass.
+    ///
+    /// # Errors
+    /// As [`ResNet::forward`]; no layer of a name.
+    pub fn maps(
+        &self,
+        graph: &mut Graph,
+        images: Value,
+        layers: &[String],
+        training: bool,
+    ) -> Result<Vec<Value>> {
+        let depths: Vec<usize> =
+            layers.iter().map(|layer| self.blocks_to(layer)).collect::<Result<_>>()?;
+        let mut outputs = vec![self.forward_to(graph, images, "maxpool", training)?];
+        for block in &self.blocks[..depths.iter().copied().max().unwrap_or(0)] {
+            let x = outputs[outputs.len() - 1];
+            outputs.push(block.forward(graph, x, training)?);
+        }
+        Ok(depths.into_iter().map(|depth| outputs[depth]).collect())
+    }
+
+    /// How many blocks there are up to the last one of this stage, or up to the block of this name.
+    fn blocks_to(&self, layer: &str) -> Result<usize> {
+        let is_there = |name: &str| {
+            name == layer || name.rsplit_once('.').is_some_and(|(stage, _)| stage == layer)
+        };
+        let last = self.blocks.iter().rposition(|block| is_there(&block.name));
+        last.map(|last| last + 1).ok_or_else(|| {
+            let known = "conv1, maxpool, layer1 to layer4, a block such as layer1.0, or avgpool";
+            Error::setting("layer", format!("the network has no {layer}; it has {known}"))
+        })
     }
 }
 

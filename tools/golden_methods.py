@@ -2,6 +2,8 @@
 
     python tools/golden_methods.py fixtures/methods.safetensors
 
+It also holds the densities that PCL's formula gives some clusters, by NumPy.
+
 Each method trains a tiny ResNet, in float64, from its definition: networks, which view passes
 through which, the loss, where the teacher moves, what is kept from step to step. Views, weights and
 random choices are numbers that the test makes, too (`noise`), so the file holds only settings, what
@@ -70,10 +72,39 @@ def info_nce(q, k, queue, temperature):
     return F.cross_entropy(logits, torch.zeros(len(q), dtype=torch.long))
 
 
+class Larc(torch.optim.SGD):
+    """NVIDIA Apex's LARC around SGD: gradient and decay, both scaled by the tensor's trust, which solo-learn
+    clips."""
+
+    def __init__(self, groups, lr, momentum, clip):
+        super().__init__(groups, lr=lr, momentum=momentum)
+        self.clip = clip
+
+    @torch.no_grad()
+    def step(self):
+        decays = [group["weight_decay"] for group in self.param_groups]
+        for group in self.param_groups:
+            decay, group["weight_decay"] = group["weight_decay"], 0.0
+            for w in group["params"]:
+                if w.grad is None:
+                    continue
+                length, of_grad = w.norm(), w.grad.norm()
+                if group["scaled"] and length != 0 and of_grad != 0:
+                    trust = ETA * length / (of_grad + length * decay + 1e-8)
+                    if self.clip:
+                        trust = min(trust / group["lr"], 1)
+                    w.grad = (w.grad + decay * w) * trust
+        super().step()
+        for group, decay in zip(self.param_groups, decays):
+            group["weight_decay"] = decay
+
+
 class Method:
     """A method: subclasses say what differs. Their settings are those of the Rust program."""
 
     settings = {}
+    fixture = None
+    """Its name in the file, if it is not the method's."""
     sides = 2 * [SIDE]
     optimizer = "sgd"
     lr = 0.01
@@ -122,11 +153,19 @@ class Method:
     def train(self):
         scale = self.settings.get("optimizer.vector_lr", 1.0)
         weights = list(self.student.parameters())
+        vectors = self.optimizer == "larc" and self.settings["optimizer.scale_vectors"] == "true"
         groups = [
             dict(params=[w for w in weights if w.ndim > 1], weight_decay=DECAY, lr=self.lr),
             dict(params=[w for w in weights if w.ndim <= 1], weight_decay=0.0, lr=scale * self.lr),
         ]
-        if self.optimizer == "lars":
+        if vectors:
+            groups[1]["weight_decay"] = DECAY
+        if self.optimizer == "larc":
+            for group, scaled in zip(groups, [True, vectors]):
+                group["scaled"] = scaled
+            clip = self.settings["optimizer.clip_trust"] == "true"
+            optimizer = Larc(groups, self.lr, MOMENTUM, clip)
+        elif self.optimizer == "lars":
             optimizer = reference.Lars(groups, self.lr, MOMENTUM, 0.0, ETA)
         else:
             optimizer = torch.optim.SGD(groups, lr=self.lr, momentum=MOMENTUM)
@@ -221,6 +260,7 @@ class Dino(Method):
     settings = {
         "method.name": "dino",
         "method.teacher_temperature": 0.07,
+        "method.temperature_epochs": 3,
         "optimizer.clip_norm": 0.05,
         "views.local_count": 1,
     }
@@ -241,7 +281,9 @@ class Dino(Method):
         with torch.no_grad():
             t = self.scores(self.teacher, views[:2])
         s = self.scores(self.student, views).unflatten(0, (3, BATCH))
-        q = ((t - self.kept["centre"]) / 0.07).softmax(dim=1).unflatten(0, (2, BATCH))
+        # In the first three epochs; the fifth step is in the third.
+        temperature = np.linspace(0.04, 0.07, 3)[step // STEPS_PER_EPOCH]
+        q = ((t - self.kept["centre"]) / temperature).softmax(dim=1).unflatten(0, (2, BATCH))
         pairs = [(i, v) for i in range(2) for v in range(3) if i != v]
         loss = sum(cross_entropy(q[i], s[v] / 0.1) for i, v in pairs) / len(pairs)
         self.kept["centre"] = 0.9 * self.kept["centre"] + 0.1 * t.mean(dim=0)
@@ -267,7 +309,11 @@ class WithPrototypes(Method):
 
 
 class Swav(WithPrototypes):
+    optimizer = "larc"
+    lr = 0.1
     settings = {
+        "optimizer.clip_trust": "false",
+        "optimizer.scale_vectors": "true",
         "method.name": "swav",
         "method.queue": 24,
         "method.queue_from_epoch": 0,
@@ -343,7 +389,15 @@ class Clustered(WithPrototypes):
 
 
 class DeepClusterV2(Clustered):
-    settings = {"method.name": "deepcluster-v2", "method.heads": 2, "views.local_count": 1}
+    optimizer = "larc"
+    lr = 0.002
+    settings = {
+        "method.name": "deepcluster-v2",
+        "method.heads": 2,
+        "optimizer.clip_trust": "true",
+        "optimizer.scale_vectors": "false",
+        "views.local_count": 1,
+    }
 
     def build(self):
         super().build()
@@ -396,6 +450,34 @@ class InfoMin(Contrast):
         return loss
 
 
+class Jigsaw(InfoMin):
+    settings = InfoMin.settings | {
+        "views.patch_count": 4,
+        "views.patch_grid": 2,
+        "views.patch_crop": 20,
+        "views.patch_shift": 0,
+        "views.patch.size": 10,
+    }
+    fixture = "infomin-jigsaw"
+    sides = [SIDE, SIDE] + 4 * [10]
+
+    def build(self):
+        super().build()
+        patch = mlp([self.features, HIDDEN, DIM], norm=False)
+        self.student["jigsaw"] = nn.ModuleDict({"patch": patch, "whole": mlp([4 * DIM, DIM])})
+
+    def loss(self, views, step):
+        q, k = self.query_and_key(views)
+        jigsaw = self.student["jigsaw"]
+        patches = torch.stack(views[2:], dim=1).flatten(0, 1)
+        z = jigsaw["patch"](self.student["backbone"](patches))
+        j = unit(jigsaw["whole"](z.reshape(BATCH, 4 * DIM)))
+        queue = self.kept["queue"]
+        loss = (info_nce(q, k, queue, 0.15) + info_nce(j, k, queue, 0.15)) / 2
+        self.push(k)
+        return loss
+
+
 class PclV2(Contrast):
     settings = {
         "method.name": "pcl-v2",
@@ -436,7 +518,7 @@ class Obow(Method):
     settings = {
         "method.name": "obow",
         "method.words": 24,
-        "method.layer": "layer2",
+        "method.layers": '["layer1", "layer2"]',
         "method.inv_delta": 15.0,
         "method.kappa": 8.0,
         "views.local_count": 2,
@@ -446,35 +528,43 @@ class Obow(Method):
     teacher_moves = "between"
 
     def build(self):
-        self.channels = 2 * WIDTH
-        widths = [self.channels, 2 * self.features, self.features]
-        self.student["predictor"] = mlp(widths, biases=False)
-        self.kept["words"] = F.relu(noise(2000, 24 * self.channels).reshape(24, -1))
-        self.kept["mean_distance"] = torch.tensor([0.5]).double()
+        self.student["predictor"] = nn.ModuleList()
+        for level, channels in enumerate([WIDTH, 2 * WIDTH]):
+            widths = [channels, 2 * self.features, self.features]
+            self.student["predictor"].append(mlp(widths, biases=False))
+            words = noise(2000 + level, 24 * channels).reshape(24, -1)
+            self.kept[f"words.{level}"] = F.relu(words)
+            self.kept[f"mean_distance.{level}"] = torch.tensor([0.5]).double()
 
     def loss(self, views, step):
-        words = self.kept["words"]
         f = [self.student["backbone"](views[1])]
         f += self.student["backbone"](torch.cat(views[2:])).split(BATCH)
         self.move_teacher()
         with torch.no_grad():
             b = self.teacher["backbone"]
-            maps = b.layer2(b.layer1(b.relu(b.bn1(b.conv1(views[0])))))[:, :, 1:-1, 1:-1]
+            first = b.layer1(b.relu(b.bn1(b.conv1(views[0]))))
+            levels = [first, b.layer2(first)]
+        losses = [self.level(level, maps, f, step) for level, maps in enumerate(levels)]
+        return sum(losses) / 2
+
+    def level(self, level, maps, f, step):
+        words = self.kept[f"words.{level}"]
+        with torch.no_grad():
+            maps = maps[:, :, 1:-1, 1:-1]
             x = maps.flatten(2).transpose(1, 2)
             d = (x[:, :, None] - words).square().sum(dim=-1)
-            mean = 0.99 * self.kept["mean_distance"] + 0.01 * d.min(dim=-1).values.mean()
+            mean = 0.99 * self.kept[f"mean_distance.{level}"] + 0.01 * d.min(dim=-1).values.mean()
             code = (-(15 / mean) * d).softmax(dim=-1)
             bow = code.max(dim=1).values
             bow = bow / bow.sum(dim=1, keepdim=True)
             averages = F.avg_pool2d(maps, 3, stride=1).flatten(2)
             places = [(row + 3 * step) % averages.shape[2] for row in range(BATCH)]
             new = averages[torch.arange(BATCH), :, places]
-        weights = unit(self.student["predictor"](unit(words)))
+        weights = unit(self.student["predictor"][level](unit(words)))
         kl = lambda f: F.kl_div((8 * f @ weights.T).log_softmax(dim=1), bow, reduction="batchmean")
-        loss = kl(f[0]) + (kl(f[1]) + kl(f[2])) / 2
-        self.kept["words"] = torch.cat([new, words])[:24]
-        self.kept["mean_distance"] = mean
-        return loss
+        self.kept[f"words.{level}"] = torch.cat([new, words])[:24]
+        self.kept[f"mean_distance.{level}"] = mean
+        return kl(f[0]) + (kl(f[1]) + kl(f[2])) / 2
 
 
 class Triplet(Method):
@@ -525,14 +615,36 @@ def sketch(network, role):
     return {role: torch.stack(numbers)}
 
 
+def densities():
+    """phi of clusters of noise, of which one has a single point and one has none: PCL's formula."""
+    points, dim, temperature = 60, 5, 0.2
+    x = noise(4000, points * dim).reshape(points, dim).numpy()
+    centroids = noise(4001, 7 * dim).reshape(7, dim).numpy() / 2
+    distances = np.square(x[:, None] - centroids).sum(axis=2)
+    distances[:, 5:] += 100
+    distances[3, 5] = 0
+    labels = distances.argmin(axis=1)
+    phi = np.zeros(7)
+    counts = np.bincount(labels, minlength=7)
+    for cluster in np.flatnonzero(counts > 1):
+        d = np.linalg.norm(x[labels == cluster] - centroids[cluster], axis=1)
+        phi[cluster] = d.mean() / np.log(len(d) + 10)
+    phi[counts <= 1] = phi.max()
+    phi = phi.clip(np.percentile(phi, 10), np.percentile(phi, 90))
+    phi = temperature * phi / phi.mean()
+    found = {"points": x, "centroids": centroids, "labels": labels, "phi": phi}
+    return {f"densities.{key}": torch.tensor(value) for key, value in found.items()}
+
+
 def main(path):
     tensors, metadata = {}, {}
-    for kind in Method.__subclasses__() + [Swav, DeepClusterV2, SelaV2, InfoMin, PclV2]:
+    more = [Swav, DeepClusterV2, SelaV2, InfoMin, Jigsaw, PclV2]
+    for kind in Method.__subclasses__() + more:
         if "method.name" not in kind.settings:
             continue
         torch.manual_seed(0)
         method = kind()
-        name = kind.settings["method.name"]
+        name = kind.fixture or kind.settings["method.name"]
         kept = {f"before.{key}": value.clone() for key, value in method.kept.items()}
         found = {"loss": method.train()}
         found |= kept | {f"after.{key}": value for key, value in method.kept.items()}
@@ -546,6 +658,7 @@ def main(path):
         metadata[name] = "\n".join(f"{key}={value}" for key, value in name_first)
         tensors |= {f"{name}.{key}": x.float().contiguous() for key, x in found.items()}
         print(name, found["loss"].tolist())
+    tensors |= {key: x.float() for key, x in densities().items()}
     save_file(tensors, path, metadata)
 
 

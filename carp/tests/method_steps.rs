@@ -1,13 +1,14 @@
 //! Five training steps of each compared method against PyTorch's (`tools/golden_methods.py`): losses,
 //! networks, and what the method keeps.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use carp::config::Config;
 use carp::layout;
 use carp::learner::{Learner, UpdateSettings};
 use carp::method::{MethodConfig, Moment};
 use carp::step::StepConfig;
+use methods::pcl_v2::densities;
 use safetensors::SafeTensors;
 use tensor::Cpu;
 
@@ -27,27 +28,40 @@ fn noise(key: u32, count: usize) -> impl Iterator<Item = f32> {
     })
 }
 
-struct Fixture {
-    settings: Vec<(String, String)>,
-    tensors: BTreeMap<String, Vec<f32>>,
+/// The fixture file.
+struct File(Vec<u8>);
+
+impl File {
+    fn open() -> File {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/methods.safetensors");
+        File(std::fs::read(path).unwrap())
+    }
+
+    /// Settings of each run, one a line, by its name.
+    fn runs(&self) -> BTreeMap<String, String> {
+        let (_, header) = SafeTensors::read_metadata(&self.0).unwrap();
+        header.metadata().clone().unwrap().into_iter().collect()
+    }
+
+    /// The tensors `NAME.*`.
+    fn tensors(&self, name: &str) -> BTreeMap<String, Vec<f32>> {
+        let file = SafeTensors::deserialize(&self.0).unwrap();
+        let tensors = file.iter().filter_map(|(tensor, view)| {
+            let key = tensor.strip_prefix(&format!("{name}."))?.to_owned();
+            let bytes = view.data().as_chunks().0.iter();
+            Some((key, bytes.map(|&bytes| f32::from_le_bytes(bytes)).collect()))
+        });
+        tensors.collect()
+    }
 }
 
-/// What the file holds of a method.
-fn fixture(method: &str) -> Fixture {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/methods.safetensors");
-    let bytes = std::fs::read(path).unwrap();
-    let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
-    let settings = header.metadata().as_ref().unwrap()[method].lines().map(|line| {
+/// `KEY=VALUE`, one a line.
+fn settings(text: &str) -> Vec<(String, String)> {
+    let setting = |line: &str| {
         let (key, value) = line.split_once('=').unwrap();
         (key.to_owned(), value.to_owned())
-    });
-    let file = SafeTensors::deserialize(&bytes).unwrap();
-    let tensors = file.iter().filter_map(|(name, tensor)| {
-        let name = name.strip_prefix(&format!("{method}."))?.to_owned();
-        let bytes = tensor.data().as_chunks().0.iter();
-        Some((name, bytes.map(|&bytes| f32::from_le_bytes(bytes)).collect()))
-    });
-    Fixture { settings: settings.collect(), tensors: tensors.collect() }
+    };
+    text.lines().map(setting).collect()
 }
 
 fn close(name: &str, got: &[f32], want: &[f32]) {
@@ -67,7 +81,7 @@ fn weights(learner: &mut Learner, role: &str) -> Vec<(String, Vec<usize>, Vec<f3
 }
 
 /// The script's initial weights and kept tensors.
-fn start(learner: &mut Learner, fixture: &Fixture) {
+fn start(learner: &mut Learner, tensors: &BTreeMap<String, Vec<f32>>) {
     learner.initialize(0);
     for (place, (name, shape, data)) in (1000..).zip(weights(learner, "student.")) {
         let scale = match shape.len() {
@@ -82,7 +96,7 @@ fn start(learner: &mut Learner, fixture: &Fixture) {
     learner.copy_student_to_teacher();
     for (name, shape, _) in learner.copies() {
         if let Some(kept) = name.strip_prefix("state.") {
-            let before = &fixture.tensors[&format!("before.{kept}")];
+            let before = &tensors[&format!("before.{kept}")];
             learner.set_tensor(&name, &shape, before).unwrap();
         }
     }
@@ -94,9 +108,10 @@ fn write_choices(learner: &mut Learner, step: usize, images: &[u32]) {
     let inputs: Vec<_> =
         executor.graph().values().map(|(value, info)| (value, info.name.clone())).collect();
     for (value, name) in inputs {
-        if name == "word_place" {
-            // layer2's map of 6x6 has 2x2 averages of its inner part.
-            let place = |row: u32| 4 * row + (row + 3 * step as u32) % 4;
+        if let Some(level) = name.strip_prefix("word_place.") {
+            // Maps of 12x12 and 6x6 have 8x8 and 2x2 averages of their inner part.
+            let places = if level == "0" { 64 } else { 4 };
+            let place = |row: u32| places * row + (row + 3 * step as u32) % places;
             executor.write_u32(value, &(0..images.len() as u32).map(place).collect::<Vec<_>>());
         }
         if let Some(number) = name.strip_prefix("columns.") {
@@ -107,13 +122,11 @@ fn write_choices(learner: &mut Learner, step: usize, images: &[u32]) {
     }
 }
 
-fn compare(method: &str) {
-    let fixture = fixture(method);
-    let config = Config::load("shapes", &fixture.settings).unwrap();
+fn compare(method: &str, config: &Config, tensors: &BTreeMap<String, Vec<f32>>) {
     let lr = config.optimizer.base_lr as f32;
     let config = StepConfig { images: IMAGES, ..config.step() };
     let mut learner = Learner::new(&config, &Cpu).unwrap();
-    start(&mut learner, &fixture);
+    start(&mut learner, tensors);
     let groups = learner.view_groups().to_vec();
     let mut losses = Vec::new();
     for step in 0..5 {
@@ -142,7 +155,7 @@ fn compare(method: &str) {
         let number = step + 1;
         learner.update(UpdateSettings { lr, weight_decay, teacher_momentum, number }).unwrap();
     }
-    close(&format!("{method}: losses"), &losses, &fixture.tensors["loss"]);
+    close(&format!("{method}: losses"), &losses, &tensors["loss"]);
     for role in ["student", "teacher"] {
         let mut sketch = Vec::new();
         for (place, (_, _, data)) in (3000..).zip(weights(&mut learner, &format!("{role}."))) {
@@ -151,12 +164,12 @@ fn compare(method: &str) {
             let along: f64 = along.map(|(&w, x)| f64::from(w) * f64::from(x)).sum();
             sketch.extend([square.sqrt() as f32, along as f32]);
         }
-        let want = fixture.tensors.get(role).cloned().unwrap_or_default();
+        let want = tensors.get(role).cloned().unwrap_or_default();
         close(&format!("{method}: {role}"), &sketch, &want);
     }
     for (name, _, data) in learner.copies() {
         if let Some(kept) = name.strip_prefix("state.") {
-            let want = &fixture.tensors[&format!("after.{kept}")];
+            let want = &tensors[&format!("after.{kept}")];
             close(&format!("{method}: {kept}"), &data, want);
         }
     }
@@ -165,7 +178,23 @@ fn compare(method: &str) {
 /// All but CARP, whose steps `carp audit` replays.
 #[test]
 fn five_steps_are_pytorchs() {
-    for method in MethodConfig::all().iter().skip(1) {
-        compare(method.name());
+    let file = File::open();
+    let mut methods = BTreeSet::from(["carp"]);
+    for (name, text) in file.runs() {
+        let config = Config::load("shapes", &settings(&text)).unwrap();
+        compare(&name, &config, &file.tensors(&name));
+        methods.insert(config.method.name());
     }
+    assert_eq!(methods, MethodConfig::all().iter().map(MethodConfig::name).collect());
+}
+
+#[test]
+fn densities_are_those_of_pcls_formula() {
+    let tensors = File::open().tensors("densities");
+    let labels: Vec<u32> = tensors["labels"].iter().map(|&label| label as u32).collect();
+    let phi = densities(&tensors["points"], 5, &labels, &tensors["centroids"], 0.2);
+    close("densities", &phi, &tensors["phi"]);
+    // The formula's special cases are there: a cluster of one point and one of none.
+    let of = |cluster| labels.iter().filter(|&&label| label == cluster).count();
+    assert_eq!([of(5), of(6)], [1, 0]);
 }

@@ -161,8 +161,10 @@ fn what_does_not_fit_is_one_line_before_training() {
     }
     let words = [("method.words", "25")];
     refused("obow", &words, "method.words is 25, should be a multiple of train.batch_size = 12");
-    let deep = [("method.layer", "layer3")];
+    let deep = [("method.layers", r#"["layer2", "layer3"]"#)];
     refused("obow", &deep, "maps of 4x4; new words need at least 5x5");
+    refused("obow", &[("method.layers", "[]")], "method.layers is empty");
+    refused("obow", &[("method.layers", r#"["layer5"]"#)], "the network has no layer5");
     for method in ["deepcluster-v2", "sela-v2"] {
         let many = [("model.prototypes", "25")];
         refused(method, &many, "24 images of an epoch cannot form model.prototypes = 25 clusters");
@@ -171,7 +173,13 @@ fn what_does_not_fit_is_one_line_before_training() {
     refused("pcl-v2", &clusters, "method.clusters has 26, should be at most the 25 images");
     let few = [("method.clusters", "[15]")];
     refused("pcl-v2", &few, "at least train.batch_size + method.negatives = 16");
-    for method in ["barlow-twins", "vicreg", "moco-v3", "pcl-v2", "infomin", "triplet"] {
+    let local = [("views.local_count", "1")];
+    refused("infomin", &local, "the method takes 2 views and patches, not 3");
+    let crowded = [("views.patch_count", "10")];
+    refused("infomin", &crowded, "views.patch_count is 10, should be 0 to 9, one per cell");
+    let wide = [("views.patch_count", "9"), ("views.patch_shift", "192")];
+    refused("infomin", &wide, "views.patch_shift is 192, should be 0 to views.patch_crop less");
+    for method in ["barlow-twins", "vicreg", "moco-v3", "pcl-v2", "triplet"] {
         let views = [("views.local_count", "1")];
         refused(method, &views, "the method takes 2 views, not 3: set views.local_count to 0");
     }

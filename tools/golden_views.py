@@ -12,7 +12,7 @@ import sys
 
 import numpy as np
 import torchvision.transforms.functional as F
-from PIL import Image, ImageFilter, ImageOps
+from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 from safetensors.numpy import save_file
 
 SIZES = [(32, 32, 3), (17, 23, 3), (28, 28, 1), (9, 40, 1)]
@@ -39,6 +39,28 @@ def to_pil(pixels):
 def to_numpy(image):
     pixels = np.asarray(image)
     return pixels[:, :, None] if pixels.ndim == 2 else pixels
+
+
+def rand_augment(image):
+    """What RandAugment may do to an image; N in a name is for the image's number."""
+    yield "autocontrast.N", ImageOps.autocontrast(image)
+    yield "equalize.N", ImageOps.equalize(image)
+    yield "invert.N", ImageOps.invert(image)
+    for bits in [1, 3, 4]:
+        yield f"posterize.N.{bits}", ImageOps.posterize(image, bits)
+    yield "solarisefrom.N.87", ImageOps.solarize(image, 87)
+    add = [min(255, value + 105) if value < 128 else value for value in range(256)]
+    yield "solariseadd.N.105", image.point(add * len(image.getbands()))
+    for factor in [0.1, 1.0, 1.83]:
+        yield f"sharpness.N.{factor}", ImageEnhance.Sharpness(image).enhance(factor)
+    fill = (124, 116, 104)[: len(image.getbands())]
+    for name, way in [("bilinear", Image.Resampling.BILINEAR), ("bicubic", Image.Resampling.BICUBIC)]:
+        for degrees in [-28.5, 17.0]:
+            result = image.rotate(degrees, way, fillcolor=fill)
+            yield f"rotate{name}.N.{degrees}", result
+        for matrix in [(1, 0.27, 0, 0, 1, 0), (1, 0, 0, -0.3, 1, 0), (1, 0, -7.35, 0, 1, 4.05)]:
+            result = image.transform(image.size, Image.AFFINE, matrix, way, fillcolor=fill)
+            yield f"affine{name}.N.{','.join(map(str, matrix))}", result
 
 
 def main(path):
@@ -68,6 +90,9 @@ def main(path):
         record(f"solarise.{number}", source, ImageOps.solarize(image))
         result = F.center_crop(F.resize(image, 20, F.InterpolationMode.BICUBIC), 15)
         record(f"evaluation.{number}.20.15", source, result)
+        if number % 2 == 1:
+            for name, result in rand_augment(image):
+                record(name.replace("N", str(number), 1), source, result)
     colours = np.indices((256, 256, 256), np.uint8).reshape(3, 4096, 4096).transpose(1, 2, 0)
     colours = Image.fromarray(np.ascontiguousarray(colours))
     changes = {

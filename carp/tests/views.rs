@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use carp::views::{
-    EvalTransform, Scratch, Views, adjust_brightness, adjust_contrast, adjust_hue,
-    adjust_saturation, gaussian_blur, random_resized_crop, solarise,
+    EvalTransform, Interpolation, Scratch, Views, adjust_brightness, adjust_contrast, adjust_hue,
+    adjust_saturation, adjust_sharpness, affine, autocontrast, equalize, gaussian_blur, invert,
+    posterize, random_resized_crop, rotation, solarise, solarise_add, solarise_from,
 };
 use datasets::{Crop, Filter, Image, ResizeScratch, greyscale, resize};
 use safetensors::SafeTensors;
@@ -22,6 +23,7 @@ fn apply(name: &str, image: &Image) -> Vec<u8> {
         let (a, b) = rest.split_once('.').unwrap();
         (a.parse::<usize>().unwrap(), b.parse::<usize>().unwrap())
     };
+    let size = (height, width, channels);
     let mut pixels = image.pixels.clone();
     match kind {
         "bilinear" | "bicubic" | "lanczos" => {
@@ -35,13 +37,33 @@ fn apply(name: &str, image: &Image) -> Vec<u8> {
             let mut scratch = ResizeScratch::default();
             resize(filter, source, whole, sizes(), &mut scratch, &mut pixels);
         }
-        "blur" => gaussian_blur(&mut pixels, (height, width, channels), factor(), &mut Vec::new()),
+        "blur" => gaussian_blur(&mut pixels, size, factor(), &mut Vec::new()),
         "brightness" => adjust_brightness(&mut pixels, factor()),
         "contrast" => adjust_contrast(&mut pixels, channels, factor()),
         "saturation" => adjust_saturation(&mut pixels, channels, factor()),
         "hue" => adjust_hue(&mut pixels, channels, factor()),
         "greyscale" => greyscale(&mut pixels, channels),
         "solarise" => solarise(&mut pixels),
+        "autocontrast" => autocontrast(&mut pixels, channels),
+        "equalize" => equalize(&mut pixels, channels),
+        "invert" => invert(&mut pixels),
+        "posterize" => posterize(&mut pixels, factor() as u32),
+        "solarisefrom" => solarise_from(&mut pixels, factor() as u32),
+        "solariseadd" => solarise_add(&mut pixels, factor() as u8),
+        "sharpness" => adjust_sharpness(&mut pixels, size, factor(), &mut Vec::new()),
+        "rotatebilinear" | "rotatebicubic" | "affinebilinear" | "affinebicubic" => {
+            let numbers: Vec<f64> = rest.split(',').map(|number| number.parse().unwrap()).collect();
+            let matrix = match numbers[..] {
+                [degrees] => rotation(degrees, height, width),
+                _ => numbers.try_into().unwrap(),
+            };
+            let interpolation = match kind.ends_with("cubic") {
+                true => Interpolation::Bicubic,
+                false => Interpolation::Bilinear,
+            };
+            let fill = (interpolation, &[124, 116, 104][..channels]);
+            affine(&mut pixels, size, matrix, fill, &mut Vec::new());
+        }
         "evaluation" => {
             let (resize, size) = sizes();
             let per_channel = vec![1.0; channels];
@@ -75,7 +97,7 @@ fn every_byte_is_pillows() {
         count += 1;
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
-    assert_eq!(count, 116);
+    assert_eq!(count, 158);
 }
 
 /// What is computed for several pixels at once, on all 2^24 colours.

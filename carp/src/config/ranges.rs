@@ -151,6 +151,7 @@ pub fn check(config: &Config) -> Result<()> {
             not_negative(&key("contrast"), kind.contrast.into()),
             not_negative(&key("saturation"), kind.saturation.into()),
             rule((0.0..=0.5).contains(&kind.hue), &key("hue"), "0 to 0.5".to_owned()),
+            rule(kind.rand_augment <= VIEWS, &key("rand_augment"), format!("0 to {VIEWS}")),
             share(&key("greyscale"), kind.greyscale.into()),
             share(&key("blur"), kind.blur.into()),
             rule(

@@ -5,7 +5,7 @@ use datasets::luma;
 
 /// `from + factor (to - from)`, clamped to 0..255 and rounded towards zero: Pillow's `Image.blend`.
 #[inline]
-fn blend(from: u8, to: u8, factor: f32) -> u8 {
+pub(super) fn blend(from: u8, to: u8, factor: f32) -> u8 {
     let (from, to) = (f32::from(from), f32::from(to));
     byte((from + factor * (to - from)).clamp(0.0, 255.0))
 }

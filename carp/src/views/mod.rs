@@ -5,6 +5,7 @@
 //! sees what it would see in the authors' code; `tools/golden_views.py` records Pillow's results to
 //! compare with.
 
+mod affine;
 mod blur;
 mod colour;
 mod crop;
@@ -12,11 +13,15 @@ mod eval_transform;
 mod normalise;
 mod patches;
 mod policy;
+mod rand_augment;
 mod random_views;
 mod scratch;
+mod sharpness;
+mod tone;
 mod turn;
 mod view_kind;
 
+pub use affine::{Interpolation, affine, rotation};
 pub use blur::gaussian_blur;
 pub use colour::{adjust_brightness, adjust_contrast, adjust_hue, adjust_saturation, solarise};
 pub use crop::random_resized_crop;
@@ -25,4 +30,6 @@ pub use patches::Patches;
 pub use policy::ViewPolicy;
 pub use random_views::Views;
 pub use scratch::Scratch;
+pub use sharpness::adjust_sharpness;
+pub use tone::{autocontrast, equalize, invert, posterize, solarise_add, solarise_from};
 pub use view_kind::ViewKind;

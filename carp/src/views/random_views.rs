@@ -9,6 +9,7 @@ use super::crop::random_resized_crop;
 use super::normalise::normalise;
 use super::patches::Patches;
 use super::policy::ViewPolicy;
+use super::rand_augment::rand_augment;
 use super::scratch::Scratch;
 use super::turn::{flip, quarter_turn};
 use super::view_kind::ViewKind;
@@ -66,6 +67,8 @@ impl Views {
         let channels = self.mean.len();
         let crops = || self.kinds.iter().chain(self.patches.iter().map(|patches| &patches.crop));
         let pixels = crops().map(|kind| kind.size * kind.size * channels).max();
+        let augmented = crops().filter(|kind| kind.rand_augment > 0);
+        let source = augmented.map(|kind| kind.size * kind.size * channels).max();
         let blurred = crops().filter(|kind| kind.blur > 0.0);
         let blur = blurred
             .map(|kind| scratch_len((kind.size, kind.size, channels), kind.blur_sigma.1))
@@ -74,6 +77,7 @@ impl Views {
             resize: ResizeScratch::default(),
             pixels: Vec::with_capacity(pixels.unwrap_or(0)),
             blur: Vec::with_capacity(blur.unwrap_or(0)),
+            source: Vec::with_capacity(source.unwrap_or(0)),
             cells: Vec::with_capacity(self.patches.as_ref().map_or(0, |all| all.grid * all.grid)),
             patch: Vec::with_capacity(
                 self.patches.as_ref().map_or(0, |all| all.size * all.size * channels),
@@ -121,7 +125,7 @@ impl Views {
         let Image { height, width, channels, .. } = *image;
         let source = (&image.pixels[..], width, channels);
         let crop = random_resized_crop(height, width, kind.scale, stream);
-        let Scratch { resize: resize_scratch, pixels, blur, .. } = scratch;
+        let Scratch { resize: resize_scratch, pixels, blur, source: copy, .. } = scratch;
         let size = (kind.size, kind.size);
         resize(self.filter, source, crop, size, resize_scratch, pixels);
         if stream.chance(kind.flip) {
@@ -134,6 +138,14 @@ impl Views {
         }
         if stream.chance(kind.jitter) {
             jitter(kind, pixels, channels, stream);
+        }
+        if kind.rand_augment > 0 {
+            let fill: [u8; 3] = std::array::from_fn(|channel| {
+                let mean = self.mean.get(channel).copied().unwrap_or(0.0);
+                (255.0 * mean).round() as u8
+            });
+            let chosen = (kind.rand_augment, &fill[..channels]);
+            rand_augment(pixels, (kind.size, kind.size, channels), chosen, stream, copy);
         }
         if stream.chance(kind.greyscale) {
             greyscale(pixels, channels);

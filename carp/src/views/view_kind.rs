@@ -26,6 +26,8 @@ pub struct ViewKind {
     pub saturation: f32,
     /// Hue shift in -+ this, in full circles.
     pub hue: f32,
+    /// Transformations that RandAugment draws of fifteen, each done with probability 1/2; 0 is none.
+    pub rand_augment: usize,
     /// Probability of greyscale.
     pub greyscale: f32,
     /// Probability of blur.
@@ -48,6 +50,7 @@ impl ViewKind {
             contrast: 0.4,
             saturation: 0.2,
             hue: 0.1,
+            rand_augment: 0,
             greyscale: 0.2,
             blur,
             blur_sigma: (0.1, 2.0),

@@ -74,6 +74,7 @@ impl ViewPolicy {
 
     /// Sides of all views in order.
     pub fn sizes(&self) -> Vec<usize> {
-        self.views().sizes()
+        let patches = std::iter::repeat_n(self.patch.size, self.patch_count);
+        self.kinds().map(|kind| kind.size).chain(patches).collect()
     }
 }

@@ -13,15 +13,17 @@ const KINDS: u32 = 15;
 /// Standard deviation of the strength, as a share of the full one, around which it is drawn.
 const DEVIATION: f32 = 0.05;
 
-/// Draws and applies `count` transformations; what they turn or move in has the colour `fill`.
+/// Draws and applies `count` transformations; what they turn or move in has the colour `mean`, 0 to 1.
 pub fn rand_augment(
     pixels: &mut [u8],
     (height, width, channels): (usize, usize, usize),
-    (count, fill): (usize, &[u8]),
+    (count, mean): (usize, &[f32]),
     stream: &mut Stream,
     scratch: &mut Vec<u8>,
 ) {
     let size = (height, width, channels);
+    let mut fill = [0; 3];
+    fill.iter_mut().zip(mean).for_each(|(fill, mean)| *fill = (255.0 * mean).round() as u8);
     for _ in 0..count {
         let kind = stream.below(KINDS);
         if !stream.chance(0.5) {
@@ -53,7 +55,7 @@ pub fn rand_augment(
                 let is_smooth = stream.chance(0.5);
                 let interpolation =
                     if is_smooth { Interpolation::Bicubic } else { Interpolation::Bilinear };
-                affine(pixels, size, matrix, (interpolation, fill), scratch);
+                affine(pixels, size, matrix, (interpolation, &fill[..channels]), scratch);
             }
         }
     }
@@ -72,7 +74,7 @@ mod tests {
         for index in 0..400 {
             let mut stream = Stream::new(0, Purpose::Test, 0, index);
             let mut pixels = image.clone();
-            rand_augment(&mut pixels, (16, 16, 3), (1, &[124; 3]), &mut stream, &mut Vec::new());
+            rand_augment(&mut pixels, (16, 16, 3), (1, &[0.5; 3]), &mut stream, &mut Vec::new());
             changed += usize::from(pixels != image);
         }
         // Solarising at full strength changes nothing, nor does stretching a full range.

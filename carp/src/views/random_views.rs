@@ -66,22 +66,18 @@ impl Views {
     pub fn scratch(&self) -> Scratch {
         let channels = self.mean.len();
         let crops = || self.kinds.iter().chain(self.patches.iter().map(|patches| &patches.crop));
-        let pixels = crops().map(|kind| kind.size * kind.size * channels).max();
-        let augmented = crops().filter(|kind| kind.rand_augment > 0);
-        let source = augmented.map(|kind| kind.size * kind.size * channels).max();
+        let pixels = crops().map(|kind| kind.size * kind.size * channels).max().unwrap_or(0);
         let blurred = crops().filter(|kind| kind.blur > 0.0);
         let blur = blurred
             .map(|kind| scratch_len((kind.size, kind.size, channels), kind.blur_sigma.1))
             .max();
         Scratch {
             resize: ResizeScratch::default(),
-            pixels: Vec::with_capacity(pixels.unwrap_or(0)),
+            pixels: Vec::with_capacity(pixels),
+            source: Vec::with_capacity(pixels),
             blur: Vec::with_capacity(blur.unwrap_or(0)),
-            source: Vec::with_capacity(source.unwrap_or(0)),
             cells: Vec::with_capacity(self.patches.as_ref().map_or(0, |all| all.grid * all.grid)),
-            patch: Vec::with_capacity(
-                self.patches.as_ref().map_or(0, |all| all.size * all.size * channels),
-            ),
+            patch: Vec::with_capacity(pixels),
         }
     }
 
@@ -139,20 +135,14 @@ impl Views {
         if stream.chance(kind.jitter) {
             jitter(kind, pixels, channels, stream);
         }
-        if kind.rand_augment > 0 {
-            let fill: [u8; 3] = std::array::from_fn(|channel| {
-                let mean = self.mean.get(channel).copied().unwrap_or(0.0);
-                (255.0 * mean).round() as u8
-            });
-            let chosen = (kind.rand_augment, &fill[..channels]);
-            rand_augment(pixels, (kind.size, kind.size, channels), chosen, stream, copy);
-        }
+        let square = (kind.size, kind.size, channels);
+        rand_augment(pixels, square, (kind.rand_augment, &self.mean), stream, copy);
         if stream.chance(kind.greyscale) {
             greyscale(pixels, channels);
         }
         if stream.chance(kind.blur) {
             let sigma = stream.range(kind.blur_sigma.0, kind.blur_sigma.1);
-            gaussian_blur(pixels, (kind.size, kind.size, channels), sigma, blur);
+            gaussian_blur(pixels, square, sigma, blur);
         }
         if stream.chance(kind.solarise) {
             solarise(pixels);

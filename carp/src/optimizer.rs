@@ -80,9 +80,9 @@ pub fn optimizer_step(
             graph.lars((momentum, eta), settings, grad, weight, momentum_buffer)
         }
         Optimizer::Larc { momentum, eta, clip, vectors } if vectors || shape.len() > 1 => {
-            let trust = larc_trust(graph, (eta, clip), settings, weight, grad)?;
-            let grad = graph.scale_by(trust, grad)?;
-            let weight_decay = graph.mul(trust, weight_decay)?;
+            let [of_grad, of_decay] = larc_trust(graph, (eta, clip), settings, weight, grad)?;
+            let grad = graph.scale_by(of_grad, grad)?;
+            let weight_decay = graph.mul(of_decay, weight_decay)?;
             let momentum_buffer = buffer(graph, "momentum");
             graph.sgd(momentum, (lr, weight_decay), grad, weight, momentum_buffer)
         }
@@ -112,15 +112,15 @@ pub fn clipped(graph: &mut Graph, grad: Value, most: f32) -> Result<Value> {
     graph.scale_by(factor, grad)
 }
 
-/// LARC's factor of gradient and decay, `t = eta |w| / (|g| + wd |w| + 1e-8)`; 1 where w or g is 0. The
-/// clipped one is `min(t / lr, 1)`, after which a step is no longer than SGD's.
+/// LARC's factors of gradient and decay: both `t = eta |w| / (|g| + wd |w| + 1e-8)`, but 1 and 0 where w
+/// or g is 0. The clipped one is `min(t / lr, 1)`, with which a step is no longer than SGD's.
 fn larc_trust(
     graph: &mut Graph,
     (eta, clip): (f32, bool),
     (lr, weight_decay): (Value, Value),
     weight: Value,
     grad: Value,
-) -> Result<Value> {
+) -> Result<[Value; 2]> {
     let [of_weight, of_grad] = [length(graph, weight)?, length(graph, grad)?];
     let decay = graph.mul(weight_decay, of_weight)?;
     let eps = graph.fill([1], 1e-8);
@@ -139,7 +139,7 @@ fn larc_trust(
     let trust = graph.mul(counts, trust)?;
     let (one, minus) = (graph.fill([1], 1.0), graph.scale(counts, -1.0));
     let plain = graph.add(one, minus)?;
-    graph.add(trust, plain)
+    Ok([graph.add(trust, plain)?, trust])
 }
 
 /// |x|, `[1]`, of a tensor of any shape.
@@ -148,4 +148,54 @@ fn length(graph: &mut Graph, x: Value) -> Result<Value> {
     let direction = graph.l2_normalize(row, f32::MIN_POSITIVE);
     let along = graph.mul(row, direction)?;
     Ok(graph.sum(along))
+}
+
+#[cfg(test)]
+mod tests {
+    use autograd::Executor;
+    use tensor::Cpu;
+
+    use super::*;
+
+    /// The weight after a step of this rate, with trust 0.02 and decay 0.1.
+    fn after_larc(weight: [f32; 2], grad: [f32; 2], (rate, clip): (f32, bool)) -> Vec<f32> {
+        let mut graph = Graph::new();
+        let w = graph.param("w", [2]);
+        let g = graph.input("g", [2]);
+        let [lr, weight_decay] = ["lr", "weight_decay"].map(|name| graph.input(name, [1]));
+        let correction = graph.input("correction", [2]);
+        let scalars = OptimizerScalars { lr, weight_decay, correction };
+        let larc = Optimizer::Larc { momentum: 0.9, eta: 0.02, clip, vectors: true };
+        optimizer_step(&mut graph, larc, scalars, w, g, &mut Vec::new()).unwrap();
+        let mut executor = Executor::new(graph, &Cpu).unwrap();
+        executor.write(w, &weight);
+        executor.write(g, &grad);
+        executor.write(lr, &[rate]);
+        executor.write(weight_decay, &[0.1]);
+        executor.run_all().unwrap();
+        executor.read(w)
+    }
+
+    /// As in Apex, which neither scales nor decays then.
+    #[test]
+    fn larc_is_plain_sgd_where_weight_or_gradient_is_0() {
+        assert_eq!(after_larc([0.0, 0.0], [3.0, -4.0], (0.5, false)), [-1.5, 2.0]);
+        assert_eq!(after_larc([3.0, -4.0], [0.0, 0.0], (0.5, false)), [3.0, -4.0]);
+    }
+
+    #[test]
+    fn clipped_larc_is_never_faster_than_sgd() {
+        let (weight, grad) = ([3.0, 4.0], [0.03, 0.04]);
+        let check = |rate: f32, clip: bool, factor: f32| {
+            let got = after_larc(weight, grad, (rate, clip));
+            let want = [0, 1].map(|i| weight[i] - rate * factor * (grad[i] + 0.1 * weight[i]));
+            assert!(got.iter().zip(want).all(|(a, b)| (a - b).abs() < 1e-6), "{got:?} {want:?}");
+        };
+        // |w| = 5, |g| = 0.05.
+        let trust = 0.02 * 5.0 / (0.05 + 0.1 * 5.0);
+        check(0.5, false, trust);
+        check(0.5, true, trust / 0.5);
+        check(0.1, false, trust);
+        check(0.1, true, 1.0);
+    }
 }

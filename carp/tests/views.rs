@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use carp::views::{
-    EvalTransform, Interpolation, Scratch, Views, adjust_brightness, adjust_contrast, adjust_hue,
-    adjust_saturation, adjust_sharpness, affine, autocontrast, equalize, gaussian_blur, invert,
-    posterize, random_resized_crop, rotation, solarise, solarise_add, solarise_from,
+    EvalTransform, Interpolation, Patches, Scratch, ViewKind, Views, adjust_brightness,
+    adjust_contrast, adjust_hue, adjust_saturation, adjust_sharpness, affine, autocontrast,
+    equalize, gaussian_blur, invert, posterize, random_resized_crop, rotation, solarise,
+    solarise_add, solarise_from,
 };
 use datasets::{Crop, Filter, Image, ResizeScratch, greyscale, resize};
 use safetensors::SafeTensors;
@@ -142,4 +143,41 @@ fn a_classifier_sees_a_crop_mirrored_half_of_the_time() {
         }
     }
     assert!((75..125).contains(&mirrored), "{mirrored}");
+}
+
+#[test]
+fn patches_are_pieces_of_one_crop_from_different_cells() {
+    let filter = Filter::Bilinear;
+    let one = Views::crop_and_flip(12, (0.3, 1.0), filter, (&[0.0; 3], &[1.0; 3]));
+    let crop = ViewKind { flip: 0.0, ..one.kinds[0].clone() };
+    let patches = Patches { count: 3, grid: 2, shift: 1, size: 5, crop };
+    let views = Views { kinds: Vec::new(), patches: Some(patches), ..one };
+    assert_eq!(views.sizes(), [5; 3]);
+    let pixels = (0..20 * 24 * 3).map(|i| (i * 7 % 251) as u8).collect();
+    let image = Image { height: 20, width: 24, channels: 3, pixels };
+    for index in 0..20 {
+        let stream = || Stream::new(0, Purpose::Views, 0, index);
+        let crop = random_resized_crop(20, 24, (0.3, 1.0), &mut stream());
+        let crop = image.cropped(crop).resized(filter, 12, 12);
+        let piece = |left: usize, top: usize| -> Vec<f32> {
+            let rows = crop.pixels.chunks_exact(12 * 3).skip(top).take(5);
+            let row = |row: &[u8]| row[left * 3..][..15].to_vec();
+            rows.flat_map(row).map(|x| f32::from(x) / 255.0).collect()
+        };
+        let mut made = vec![vec![0.0; 75]; 3];
+        let mut slices: Vec<&mut [f32]> = made.iter_mut().map(|view| &mut view[..]).collect();
+        views.make(&image, &mut stream(), &mut slices, &mut Scratch::default());
+        let cells: std::collections::BTreeSet<usize> = made
+            .iter()
+            .map(|view| {
+                let corners = (0..4).flat_map(|cell| (0..4).map(move |shift| (cell, shift)));
+                let found = corners.into_iter().find(|&(cell, shift)| {
+                    let (left, top) = (cell % 2 * 6 + shift % 2, cell / 2 * 6 + shift / 2);
+                    *view == piece(left, top)
+                });
+                found.expect("a piece of the crop").0
+            })
+            .collect();
+        assert_eq!(cells.len(), 3);
+    }
 }

@@ -59,7 +59,8 @@ impl WeightsFile {
         let data = |detail: String| Error::data(path, detail);
         let (format, mut contents) = if start.starts_with(b"PK\x03\x04") {
             (Format::TorchZip, torch_zip::contents(path, &mut file)?)
-        } else if start.first() == Some(&0x80) {
+        // The length of a safetensors header may begin with the byte of a pickle; the header is JSON.
+        } else if start.first() == Some(&0x80) && start.get(8) != Some(&b'{') {
             (Format::TorchLegacy, torch_legacy::contents(path, &std::fs::read(path).map_err(io)?)?)
         } else if start.get(257..262) == Some(b"ustar") {
             return Err(data(

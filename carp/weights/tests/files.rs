@@ -113,6 +113,17 @@ fn a_safetensors_type_that_is_not_known_is_no_fault_of_the_others() {
 }
 
 /// A torch.save file with this pickle and one storage of a number.
+/// The length of its header begins with the byte that a pickle begins with.
+#[test]
+fn a_safetensors_file_may_look_like_a_pickle() {
+    let header = format!("{:384}", r#"{"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#);
+    let written = safetensors(&header, 8);
+    assert_eq!(std::fs::read(written.path()).unwrap()[0], 0x80);
+    let mut file = WeightsFile::open(written.path()).unwrap();
+    assert_eq!(file.format(), Format::SafeTensors);
+    assert_eq!(file.read("x").unwrap().len(), 2);
+}
+
 fn torch_file(pickle: &[u8]) -> tempfile::NamedTempFile {
     torch_file_of(pickle, &[0, 0, 0x80, 0x3f])
 }

@@ -122,7 +122,8 @@ pub fn check(config: &Config) -> Result<()> {
             format!("0 to {cells}, one per cell of views.patch_grid = {}", views.patch_grid),
         ),
         rule(
-            views.patch_shift <= inner && (views.patch_count == 0 || inner > 0),
+            views.patch_count == 0
+                || views.patch.size.saturating_add(views.patch_shift) <= views.patch_crop,
             "views.patch_shift",
             format!("0 to views.patch_crop less views.patch.size, {inner}"),
         ),

@@ -259,6 +259,8 @@ class MocoV3(Method):
 class Dino(Method):
     settings = {
         "method.name": "dino",
+        "method.batch_norm": "false",
+        "method.frozen_epochs": 1,
         "method.teacher_temperature": 0.07,
         "method.temperature_epochs": 3,
         "optimizer.clip_norm": 0.05,

@@ -26,8 +26,8 @@ export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 ranks=(mpirun --quiet --oversubscribe --mca btl_vader_single_copy_mechanism none -n)
 
 settings=(--preset minimal --shards 4 --digest --set train.threads=1 --set model.width=4)
-# 16 short steps, a checkpoint after every second.
-long=(--set data.train_size=64 --set train.batch_size=32 --set train.epochs=8)
+# 200 short steps, a checkpoint after every second.
+long=(--set data.train_size=64 --set train.batch_size=32 --set train.epochs=100)
 
 fail() {
     echo "FAILED: $*"
@@ -103,6 +103,7 @@ for number in 1 2 3; do
     done
     ! kill -0 "$job" 2>/dev/null || fail "others outlive a killed rank by ten seconds"
     wait "$job" || true
+    [ ! -e "$run/result.json" ] || fail "$run ended before it was killed"
     if [ -e "$run/checkpoint.safetensors" ] || [ -e "$run/checkpoint-previous.safetensors" ]; then
         "${ranks[@]}" 2 "$carp" train --resume "$run" >log 2>&1 || fail "resume of $run"
     else

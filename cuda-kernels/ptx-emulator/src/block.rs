@@ -1,7 +1,5 @@
 //! A block: its warps take turns, and wait for each other at barriers.
 
-use tensor::cpu::isa::Isa;
-
 use super::cfg::is_collective;
 use super::error::{FaultKind, Place};
 use super::exec::{Env, Problem, Step, Trouble, guarded, trouble};
@@ -42,7 +40,6 @@ pub struct Block<'a, 'o> {
     variables: &'a [u64],
     geometry: Geometry,
     budget: u64,
-    isa: Isa,
     /// Instructions run, per thread and per warp.
     pub instructions: [u64; 2],
     /// Called before each instruction.
@@ -76,7 +73,6 @@ impl<'a> Block<'a, '_> {
             variables,
             geometry,
             budget,
-            isa: Isa::widest(),
             instructions: [0; 2],
             observer: None,
         }
@@ -191,12 +187,6 @@ impl<'a> Block<'a, '_> {
 
     /// Lets a warp run until it waits, ends, or its turn is over.
     fn turn(&mut self, w: usize) -> Result<(), Trouble> {
-        // The rows of registers, 32 numbers each, in the widest vectors there are.
-        self.isa.run(|| self.turn_inlined(w))
-    }
-
-    #[inline(always)]
-    fn turn_inlined(&mut self, w: usize) -> Result<(), Trouble> {
         let kernel = self.env.kernel;
         self.env.warp = w as u16;
         self.env.polls = 0;

@@ -112,6 +112,21 @@ impl Format {
     }
 }
 
+/// Rounds an f64 to single precision: [`Format::round_f64`], but faster.
+#[inline(always)]
+pub fn round32(value: f64, round: Round) -> f32 {
+    let nearest = value as f32;
+    match round {
+        Round::Down if f64::from(nearest) > value => nearest.next_down(),
+        Round::Up if f64::from(nearest) < value => nearest.next_up(),
+        Round::Zero if f64::from(nearest.abs()) > value.abs() => {
+            f32::from_bits(nearest.to_bits() - 1)
+        }
+        Round::Away => f32::from_bits(F32.round_f64(value, round) as u32),
+        _ => nearest,
+    }
+}
+
 /// `2^exponent` for exponents of normal numbers.
 pub fn power_of_two(exponent: i32) -> f64 {
     f64::from_bits(((exponent + 1023) as u64) << 52)
@@ -152,6 +167,7 @@ pub fn canonical32(bits: u32) -> u32 {
 }
 
 /// `hi + lo = a + b` exactly, hi the rounded sum.
+#[inline(always)]
 fn two_sum(a: f64, b: f64) -> (f64, f64) {
     let hi = a + b;
     let bb = hi - a;
@@ -159,6 +175,7 @@ fn two_sum(a: f64, b: f64) -> (f64, f64) {
 }
 
 /// `hi + lo` rounded to odd: truncated, the last bit set where something was cut off.
+#[inline(always)]
 fn to_odd(hi: f64, lo: f64) -> f64 {
     if lo == 0.0 || !hi.is_finite() || lo.is_nan() {
         return hi;
@@ -168,6 +185,7 @@ fn to_odd(hi: f64, lo: f64) -> f64 {
 }
 
 /// The sign of a sum that is exactly zero.
+#[inline(always)]
 fn zero_sum(a: f64, b: f64, round: Round) -> f64 {
     match (a.is_sign_negative(), b.is_sign_negative()) {
         (true, true) => -0.0,
@@ -179,6 +197,7 @@ fn zero_sum(a: f64, b: f64, round: Round) -> f64 {
 
 /// `a b + c` of numbers with at most 24 bits, in a state that rounds correctly to a narrower
 /// format.
+#[inline(always)]
 pub fn fma_odd(a: f64, b: f64, c: f64, round: Round) -> f64 {
     let product = a * b;
     let (hi, lo) = two_sum(product, c);
@@ -277,4 +296,26 @@ pub fn div64(a: f64, b: f64, round: Round) -> f64 {
 pub fn sqrt64(a: f64, round: Round) -> f64 {
     let root = a.sqrt();
     direct64(root, (-root).mul_add(root, a), round)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn round32_rounds_as_the_general_way_does() {
+        let mut values = vec![0.0, f64::INFINITY, f64::MAX, 3.5e38, f64::from(f32::MAX)];
+        // All magnitudes of single precision, beyond both ends, and what lies between neighbours.
+        for exponent in -160..140 {
+            for fraction in [0.0, 2e-9, 0.5f64.powi(25), 0.5f64.powi(24), 0.5f64.powi(23), 0.7] {
+                values.push(2f64.powi(exponent) * (1.0 + fraction));
+            }
+        }
+        for value in values.into_iter().flat_map(|value| [value, -value]) {
+            for round in [Round::Nearest, Round::Away, Round::Zero, Round::Down, Round::Up] {
+                let expected = F32.round_f64(value, round) as u32;
+                assert_eq!(round32(value, round).to_bits(), expected, "{value:e} {round:?}");
+            }
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! Comparisons, selections, packing and conversions.
 
-use crate::numeric::{BF16, F16, F32, F64, Format, NAN32, TF32, flush32};
+use crate::numeric::{BF16, F16, F32, F64, Format, NAN32, TF32, flush32, round32};
 use crate::ops::{Combine, Compare, Instruction, List, Mode, NONE, R, Round, Test};
 use crate::types::{Class, Ty};
 use crate::warp::{FULL, LANES, Longs, Warp, Words};
@@ -263,7 +263,14 @@ impl Warp {
                 _ => {}
             }
         }
+        let saturates = mode == Mode { sat: true, ..Mode::PLAIN };
         match (to, from, wide_to, wide_from) {
+            (Ty::F32, Ty::F32, false, false) if saturates && !integral => {
+                return self.word1(i, active, |a| {
+                    let value = f32::from_bits(a);
+                    if value > 0.0 { value.min(1.0).to_bits() } else { 0 }
+                });
+            }
             (Ty::S64 | Ty::U64, Ty::U32, true, false) => return self.widen(i, active, u64::from),
             (Ty::S64 | Ty::U64, Ty::S32, true, false) => {
                 return self.widen(i, active, |a| a as i32 as i64 as u64);
@@ -365,7 +372,7 @@ fn convert_one(bits: u64, to: Ty, from: Ty, mode: Mode, integral: bool, wide_to:
         Ty::F64 => value.to_bits(),
         Ty::F32 if value.is_nan() => NAN32.into(),
         Ty::F32 => {
-            let result = f32::from_bits(F32.round_f64(value, mode.round) as u32);
+            let result = round32(value, mode.round);
             (if mode.ftz { flush32(result) } else { result }).to_bits().into()
         }
         Ty::Tf32 => {

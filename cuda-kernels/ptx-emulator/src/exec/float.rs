@@ -3,8 +3,8 @@
 
 use crate::approx;
 use crate::numeric::{
-    self, BF16, F16, F32, Format, NAN32, add64, bits32, canonical32, div_odd, div64, flush32,
-    fma_odd, fma64, sqrt_odd, sqrt64,
+    self, BF16, F16, Format, NAN32, add64, bits32, canonical32, div_odd, div64, flush32, fma_odd,
+    fma64, round32, sqrt_odd, sqrt64,
 };
 use crate::ops::{Float, Instruction, Mode, Round};
 use crate::types::Ty;
@@ -52,6 +52,13 @@ impl Warp {
         match ty {
             Ty::F32 if mode == (Mode { ftz: true, ..Mode::PLAIN }) && op == Float::Ex2 => {
                 self.word1(i, active, |a| bits32(flush32(approx::ex2(flush32(f32::from_bits(a))))));
+            }
+            // Of `expf`.
+            Ty::F32 if mode == (Mode { round: Round::Down, ..Mode::PLAIN }) && op == Float::Fma => {
+                self.word3(i, active, |a, b, c| {
+                    let [a, b, c] = [a, b, c].map(|x| f64::from(f32::from_bits(x)));
+                    bits32(round32(fma_odd(a, b, c, Round::Down), Round::Down))
+                });
             }
             Ty::F32 => self.word3(i, active, |a, b, c| {
                 single(op, mode, f32::from_bits(a), f32::from_bits(b), f32::from_bits(c))
@@ -102,7 +109,7 @@ fn single(op: Float, mode: Mode, a: f32, b: f32, c: f32) -> u32 {
     let flush = |x: f32| if mode.ftz { flush32(x) } else { x };
     let (a, b, c) = (flush(a), flush(b), flush(c));
     let (wa, wb, wc) = (f64::from(a), f64::from(b), f64::from(c));
-    let to = |x: f64| f32::from_bits(F32.round_f64(x, mode.round) as u32);
+    let to = |x: f64| round32(x, mode.round);
     let nearest = mode.round == Round::Nearest;
     let result = match op {
         Float::Add if nearest => a + b,

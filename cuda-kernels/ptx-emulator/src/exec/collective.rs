@@ -4,7 +4,7 @@ use super::env::{Env, Trouble, trouble};
 use crate::error::FaultKind;
 use crate::ops::{Instruction, Reduce, Shuffle, Vote};
 use crate::types::{Class, Ty};
-use crate::warp::{LANES, Warp, Words, lanes};
+use crate::warp::{FULL, LANES, Warp, Words, lanes};
 
 impl Env<'_> {
     /// Do the lanes that are here fit their member masks? Each must be in its own, and all that
@@ -15,6 +15,9 @@ impl Env<'_> {
         active: u32,
         masks: &Words,
     ) -> Result<(), Trouble> {
+        if *masks == [FULL; LANES] && warp.live & !active == 0 {
+            return Ok(());
+        }
         for lane in lanes(active) {
             let mask = masks[lane];
             if mask >> lane & 1 == 0 {
@@ -46,31 +49,32 @@ impl Env<'_> {
         self.check_members(warp, active, &masks)?;
         let (a, b, c) =
             (warp.words[i.a as usize], warp.words[i.b as usize], warp.words[i.c as usize]);
-        let (mut row, mut inside) = ([0; LANES], 0);
-        for lane in 0..LANES {
-            let (segment, clamp) = (c[lane] >> 8 & 31, c[lane] & 31);
-            let (own, offset) = (lane as u32, b[lane] & 31);
-            let most = (own & segment) | (clamp & !segment);
-            let least = own & segment;
-            let (source, valid) = match shuffle {
-                Shuffle::Up => {
-                    (own.wrapping_sub(offset), own as i32 - offset as i32 >= most as i32)
-                }
-                Shuffle::Down => (own + offset, own + offset <= most),
-                Shuffle::Bfly => (own ^ offset, own ^ offset <= most),
-                Shuffle::Idx => {
-                    let source = least | (offset & !segment);
-                    (source, source <= most)
-                }
-            };
-            let source = if valid { source as usize } else { lane };
-            row[lane] = a[source];
-            inside |= u32::from(valid) << lane;
-            let takes_part = active >> lane & 1 == 1;
-            if takes_part && active >> source & 1 == 0 && self.sanitizer.is_some() {
+        let (sources, inside) = match shuffle {
+            Shuffle::Up => route(&b, &c, |own, offset, _, most| {
+                (own.wrapping_sub(offset), own as i32 - offset as i32 >= most as i32)
+            }),
+            Shuffle::Down => {
+                route(&b, &c, |own, offset, _, most| (own + offset, own + offset <= most))
+            }
+            Shuffle::Bfly => {
+                route(&b, &c, |own, offset, _, most| (own ^ offset, own ^ offset <= most))
+            }
+            Shuffle::Idx => route(&b, &c, |own, offset, segment, most| {
+                let source = own & segment | offset & !segment;
+                (source, source <= most)
+            }),
+        };
+        if self.sanitizer.is_some() {
+            let reads_other = |&lane: &usize| active >> sources[lane] & 1 == 0;
+            if let Some(lane) = lanes(active).find(reads_other) {
+                let source = sources[lane];
                 let detail = format!("lane {lane} reads lane {source}, which is not active");
                 return Err(trouble(FaultKind::WarpDivergence, lane, detail));
             }
+        }
+        let mut row = [0; LANES];
+        for (to, source) in row.iter_mut().zip(sources) {
+            *to = a[source as usize % LANES];
         }
         warp.set_words(i.d, active, row);
         warp.set_pred(i.e, active, inside);
@@ -201,4 +205,18 @@ impl Env<'_> {
         warp.set_words(i.d, active, row);
         Ok(())
     }
+}
+
+/// Where each lane of a shuffle reads, itself if it would leave its segment, and which would not:
+/// from `b` and `c` and a function of the lane, its offset, its segment's bits and its limit.
+#[inline(always)]
+fn route(b: &Words, c: &Words, from: impl Fn(u32, u32, u32, u32) -> (u32, bool)) -> (Words, u32) {
+    let (mut sources, mut inside) = ([0; LANES], 0);
+    for lane in 0..LANES {
+        let (own, segment, clamp) = (lane as u32, c[lane] >> 8 & 31, c[lane] & 31);
+        let (source, valid) = from(own, b[lane] & 31, segment, own & segment | clamp & !segment);
+        sources[lane] = if valid { source } else { own };
+        inside |= u32::from(valid) << lane;
+    }
+    (sources, inside)
 }

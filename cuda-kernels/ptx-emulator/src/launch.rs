@@ -147,7 +147,7 @@ fn run(
             shared: vec![0; shared_bytes],
             sanitizer,
             profile: options.profile.then(|| Box::new(Profile::new(kernel, options.accesses))),
-            hint: 0,
+            last_used: vec![0; kernel.code.len()],
             block: 0,
             warp: 0,
             pc: 0,

@@ -38,7 +38,8 @@ pub(super) struct Allocation {
     pub start: u64,
     /// Its size in bytes.
     pub bytes: u64,
-    words: Vec<AtomicU32>,
+    /// Its contents.
+    pub words: Vec<AtomicU32>,
     /// One bit per byte written; empty if not tracked.
     written: Vec<AtomicU32>,
 }

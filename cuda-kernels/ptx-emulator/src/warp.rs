@@ -5,6 +5,8 @@
 //! warp parts into ways. The one that comes first in the kernel's order (see [`super::cfg`]) runs
 //! until it has come to where another waits; there they go on together.
 
+use std::ops::{Index, IndexMut};
+
 use super::ops::{Instruction, Order, R};
 
 /// Lanes of a warp.
@@ -15,6 +17,49 @@ pub const FULL: u32 = u32::MAX;
 pub type Words = [u32; LANES];
 /// A row of 64-bit registers.
 pub type Longs = [u64; LANES];
+
+/// A row that fills whole cache lines.
+#[repr(align(64))]
+#[derive(Debug, Clone, Default)]
+pub struct Row<T>(pub [T; LANES]);
+
+/// The rows of a warp's registers of one width.
+#[derive(Debug)]
+pub struct Registers<T>(Vec<Row<T>>);
+
+impl<T: Clone + Default> Registers<T> {
+    fn new(count: usize) -> Registers<T> {
+        Registers(vec![Row::default(); count])
+    }
+
+    fn clear(&mut self) {
+        self.0.fill(Row::default());
+    }
+
+    /// Several rows; `None` if some are the same.
+    #[inline(always)]
+    pub fn disjoint<const N: usize>(&mut self, registers: [R; N]) -> Option<[&mut [T; LANES]; N]> {
+        let rows = self.0.get_disjoint_mut(registers.map(usize::from)).ok()?;
+        Some(rows.map(|row| &mut row.0))
+    }
+}
+
+impl<T> Index<usize> for Registers<T> {
+    type Output = [T; LANES];
+
+    #[inline(always)]
+    fn index(&self, register: usize) -> &[T; LANES] {
+        &self.0[register].0
+    }
+}
+
+impl<T> IndexMut<usize> for Registers<T> {
+    #[inline(always)]
+    fn index_mut(&mut self, register: usize) -> &mut [T; LANES] {
+        &mut self.0[register].0
+    }
+}
+
 /// Behind every number of an order.
 const NEVER: u32 = u32::MAX;
 
@@ -61,9 +106,9 @@ pub struct Copy {
 #[derive(Debug)]
 pub struct Warp {
     /// 32-bit registers.
-    pub words: Vec<Words>,
+    pub words: Registers<u32>,
     /// 64-bit registers.
-    pub longs: Vec<Longs>,
+    pub longs: Registers<u64>,
     /// Predicates, a bit per lane.
     pub preds: Vec<u32>,
     /// The carry flag, a bit per lane.
@@ -102,8 +147,8 @@ impl Warp {
     /// A warp with these numbers of registers; `watched`: does local memory track writes?
     pub fn new(slots: [usize; 3], local_bytes: usize, watched: bool) -> Warp {
         Warp {
-            words: vec![[0; LANES]; slots[0]],
-            longs: vec![[0; LANES]; slots[1]],
+            words: Registers::new(slots[0]),
+            longs: Registers::new(slots[1]),
             preds: vec![0; slots[2]],
             carry: 0,
             way: Way { pc: 0, mask: 0 },
@@ -125,8 +170,8 @@ impl Warp {
 
     /// Resets all lanes to the first instruction, registers zero.
     pub fn reset(&mut self, threads: u32) {
-        self.words.fill([0; LANES]);
-        self.longs.fill([0; LANES]);
+        self.words.clear();
+        self.longs.clear();
         self.preds.fill(0);
         self.carry = 0;
         self.way = Way { pc: 0, mask: threads };

@@ -43,8 +43,8 @@ pub struct Env<'a> {
     pub sanitizer: Option<Box<Sanitizer>>,
     /// Set if the launch is profiled.
     pub profile: Option<Box<Profile>>,
-    /// The allocation used last.
-    pub hint: usize,
+    /// The allocation that each instruction used last.
+    pub last_used: Vec<u32>,
     /// Number of the block in the grid.
     pub block: u32,
     /// Number of the warp in the block.

@@ -2,33 +2,39 @@
 
 use super::env::{Env, Trouble, trouble};
 use super::memory::{Access, cut, extend, get, set};
+use super::offsets::Offsets;
 use crate::error::FaultKind;
+use crate::memory::Allocation;
 use crate::ops::{Address, Instruction};
-use crate::warp::{FULL, LANES, Longs, Warp, lanes};
+use crate::warp::{LANES, Longs, Warp, lanes};
 
 impl Env<'_> {
-    /// The allocation that contains all lanes' bytes, its index and the lanes' offsets; `None` if
-    /// there is none or an address is misaligned.
+    /// The allocation that contains all lanes' bytes, and the lanes' offsets there; `None` if there
+    /// is none or an address is misaligned.
     #[inline(always)]
-    fn one_allocation(&mut self, at: &Longs, active: u32, total: u64) -> Option<(usize, Longs)> {
-        let first = at[active.trailing_zeros() as usize & 31];
-        let inside = |index: usize| {
-            let allocation = self.memory.allocation(index)?;
-            (first.wrapping_sub(allocation.start) < allocation.bytes).then_some(index)
+    pub(super) fn one_allocation(
+        &mut self,
+        warp: &Warp,
+        i: &Instruction,
+        address: Address,
+        active: u32,
+        total: u64,
+    ) -> Option<(&Allocation, Offsets)> {
+        let memory = self.memory;
+        let first = warp.address(i, address, active.trailing_zeros() as usize % LANES);
+        let last = &mut self.last_used[self.pc as usize];
+        let is_inside =
+            |allocation: &&Allocation| first.wrapping_sub(allocation.start) < allocation.bytes;
+        let allocation = match memory.allocation(*last as usize).filter(is_inside) {
+            Some(allocation) => allocation,
+            None => {
+                let index = memory.find(first)?;
+                *last = index as u32;
+                memory.allocation(index)?
+            }
         };
-        let index = inside(self.hint).or_else(|| self.memory.find(first))?;
-        self.hint = index;
-        let allocation = self.memory.allocation(index)?;
-        let limit = allocation.bytes.checked_sub(total)?;
-        let (mut offsets, mut bad) = ([0; LANES], 0u64);
-        for lane in 0..LANES {
-            let offset = at[lane].wrapping_sub(allocation.start);
-            let skip = u64::from(active >> lane & 1 == 0);
-            let offset = if skip == 1 { 0 } else { offset };
-            bad |= u64::from(offset > limit) | (offset & (total - 1));
-            offsets[lane] = offset;
-        }
-        (bad == 0).then_some((index, offsets))
+        let range = (allocation.start, allocation.bytes);
+        Some((allocation, warp.offsets(i, address, active, range, total)?))
     }
 
     /// The first invalid global access: lane and reason.
@@ -73,28 +79,6 @@ impl Env<'_> {
             places[lane] = (index, at[lane] - start);
         }
         Ok(places)
-    }
-
-    /// See [`Env::load_words`].
-    #[inline(always)]
-    pub(super) fn load_global_words(
-        &mut self,
-        warp: &mut Warp,
-        i: &Instruction,
-        address: Address,
-        active: u32,
-    ) -> bool {
-        let registers = &self.kernel.lists[i.outs.range()];
-        let at = warp.addresses(i, address);
-        let found = self.one_allocation(&at, active, 4 * registers.len() as u64);
-        let Some((index, offsets)) = found else { return false };
-        let Some(allocation) = self.memory.allocation(index) else { return false };
-        for (k, &register) in registers.iter().enumerate() {
-            // Lanes that are off read the first word.
-            let row = offsets.map(|offset| allocation.word(offset / 4 + k as u64));
-            warp.set_words(register, active, row);
-        }
-        true
     }
 
     pub(super) fn load_global(
@@ -143,30 +127,7 @@ impl Env<'_> {
         let total = access.bytes as u64 * u64::from(ins.len);
         let kernel = self.kernel;
         let registers = &kernel.lists[ins.range()];
-        let watches = self.watches();
-        if watches {
-            self.profile_global(at, active, total);
-        }
-        if !watches
-            && access.bytes == 4
-            && !access.wide
-            && let Some((index, offsets)) = self.one_allocation(at, active, total)
-            && let Some(allocation) = self.memory.allocation(index)
-        {
-            for (k, &register) in registers.iter().enumerate() {
-                let row = &warp.words[register as usize];
-                if active == FULL {
-                    for (row, offset) in row.iter().zip(offsets) {
-                        allocation.set_word(offset / 4 + k as u64, *row);
-                    }
-                } else {
-                    for lane in lanes(active) {
-                        allocation.set_word(offsets[lane] / 4 + k as u64, row[lane]);
-                    }
-                }
-            }
-            return Ok(());
-        }
+        self.profile_global(at, active, total);
         let places = self.each_global(at, active, total)?;
         for lane in lanes(active) {
             let (index, offset) = places[lane];

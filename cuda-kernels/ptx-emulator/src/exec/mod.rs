@@ -15,6 +15,7 @@ mod integer16;
 mod mbarrier;
 pub mod memory;
 mod mma;
+mod offsets;
 mod shared;
 mod watch;
 
@@ -95,7 +96,7 @@ impl Env<'_> {
                     let bytes = bytes as usize;
                     self.polls += u32::from(semantics.is_strong());
                     let access = Access { space, bytes, signed, wide, address, semantics };
-                    if !self.load_words(warp, i, access, active) {
+                    if !self.load_rows(warp, i, access, active) {
                         self.load(warp, i, access, active)?;
                     }
                 }
@@ -103,7 +104,9 @@ impl Env<'_> {
             Op::Store { space, bytes, wide, address, semantics } => {
                 let bytes = bytes as usize;
                 let access = Access { space, bytes, signed: false, wide, address, semantics };
-                self.store(warp, i, access, active)?;
+                if !self.store_rows(warp, i, access, active) {
+                    self.store(warp, i, access, active)?;
+                }
             }
             Op::SetP { compare, ty, combine, negated, ftz } => {
                 warp.set_predicate(i, (compare, ty, ftz), (combine, negated), active);

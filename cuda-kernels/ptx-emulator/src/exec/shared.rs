@@ -36,45 +36,6 @@ impl Env<'_> {
         Ok(())
     }
 
-    /// See [`Env::load_words`].
-    #[inline(always)]
-    pub(super) fn load_shared_words(
-        &mut self,
-        warp: &mut Warp,
-        i: &Instruction,
-        address: Address,
-        active: u32,
-    ) -> bool {
-        let registers = &self.kernel.lists[i.outs.range()];
-        let total = 4 * registers.len() as u32;
-        let mut at = [i.imm as u32; LANES];
-        match address {
-            Address::Word => {
-                for (at, base) in at.iter_mut().zip(&warp.words[i.a as usize]) {
-                    *at = at.wrapping_add(*base);
-                }
-            }
-            Address::Fixed => {}
-            Address::Long => return false,
-        }
-        let (mut most, mut bits) = (0, 0);
-        for (lane, at) in at.iter_mut().enumerate() {
-            // Lanes that are off read the first word.
-            *at &= 0u32.wrapping_sub(active >> lane & 1);
-            most = most.max(*at);
-            bits |= *at;
-        }
-        let (words, _) = self.shared.as_chunks::<4>();
-        if u64::from(most) + u64::from(total) > 4 * words.len() as u64 || bits & (total - 1) != 0 {
-            return false;
-        }
-        for (k, &register) in registers.iter().enumerate() {
-            let row = at.map(|at| u32::from_le_bytes(words[at as usize / 4 + k]));
-            warp.set_words(register, active, row);
-        }
-        true
-    }
-
     pub(super) fn load_shared(
         &mut self,
         warp: &mut Warp,
@@ -122,16 +83,6 @@ impl Env<'_> {
         let watches = self.watches_shared();
         if watches {
             self.profile_shared(at, active, total);
-        }
-        if !watches && access.bytes == 4 && !access.wide {
-            for (k, &register) in registers.iter().enumerate() {
-                let row = &warp.words[register as usize];
-                for lane in lanes(active) {
-                    let at = at[lane] as usize + 4 * k;
-                    self.shared[at..at + 4].copy_from_slice(&row[lane].to_le_bytes());
-                }
-            }
-            return Ok(());
         }
         for lane in lanes(active) {
             let start = at[lane] as usize;

@@ -81,6 +81,11 @@ impl Clocks {
         self.warps[warp as usize].now
     }
 
+    /// Is all that a warp's lanes know of others the same for all of them?
+    pub(super) fn know_whole_warps(&self, warp: u16) -> bool {
+        !self.informed && self.warps[warp as usize].pairs.is_none()
+    }
+
     /// Advances a warp's time: it comes to a barrier.
     pub fn advance(&mut self, warp: usize) -> u32 {
         self.warps[warp].now += 1;

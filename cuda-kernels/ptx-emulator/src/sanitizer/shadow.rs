@@ -24,8 +24,8 @@ pub struct Shadow {
     pages: Vec<Option<Box<[Unit]>>>,
     /// The lowest address.
     first: u64,
-    /// Bytes of a unit, a power of two.
-    grain: u64,
+    /// Bytes of a unit, as a power of two.
+    grain: u32,
     /// What was released at addresses.
     pub(super) released: HashMap<u64, Release>,
 }
@@ -33,7 +33,7 @@ pub struct Shadow {
 impl Shadow {
     /// An empty shadow of memory from the address `first` on.
     pub fn new(grain: usize, first: u64) -> Shadow {
-        Shadow { pages: Vec::new(), first, grain: grain as u64, released: HashMap::new() }
+        Shadow { pages: Vec::new(), first, grain: grain.ilog2(), released: HashMap::new() }
     }
 
     /// Forgets everything.
@@ -87,7 +87,7 @@ impl Shadow {
         mut act: impl FnMut(&mut Unit) -> Result<(), E>,
     ) -> Result<(), E> {
         let at = at - self.first;
-        let (mut unit, last) = (at / self.grain, (at + bytes as u64 - 1) / self.grain);
+        let (mut unit, last) = (at >> self.grain, (at + bytes as u64 - 1) >> self.grain);
         while unit <= last {
             let number = (unit / PAGE) as usize;
             if number >= self.pages.len() {
@@ -119,6 +119,16 @@ impl Unit {
             if known.lanes == 0 {
                 place.get_or_insert(at);
                 continue;
+            }
+            // Another lane of the warp has just read the same: nothing can be between the two.
+            if known.joins(&this)
+                && this.kind == Kind::Weak
+                && !this.writes
+                && known.lanes & !this.lanes != 0
+                && clocks.know_whole_warps(this.warp)
+            {
+                known.lanes |= this.lanes;
+                return Ok(());
             }
             let ordered = known.kind != Kind::Copy && clocks.ordered(known, actor);
             if known.excludes(&this) || !ordered && known.conflicts(&this, same) {

@@ -190,8 +190,7 @@ impl<'a> Block<'a, '_> {
         let kernel = self.env.kernel;
         self.env.warp = w as u16;
         self.env.polls = 0;
-        // Each instruction by itself.
-        let counts = self.env.profile.is_some() || self.observer.is_some();
+        let observed = self.observer.is_some();
         let end = self.warps[w].steps + if self.warps[w].spins { SPINNING_TURN } else { TURN };
         loop {
             let warp = &mut self.warps[w];
@@ -210,7 +209,7 @@ impl<'a> Block<'a, '_> {
             let pc = warp.way.pc;
             let straight = u64::from(kernel.straight[pc as usize]);
             let left = self.budget.min(end) - warp.steps;
-            if straight > 1 && straight <= left && !counts {
+            if straight > 1 && straight <= left && !observed {
                 let active = warp.way.mask;
                 let last = pc + straight as u32 - 1;
                 for (pc, i) in (pc..).zip(&kernel.code[pc as usize..=last as usize]) {
@@ -220,6 +219,9 @@ impl<'a> Block<'a, '_> {
                 warp.way.pc = last;
                 warp.go(&kernel.order, last + 1);
                 warp.steps += straight;
+                if let Some(profile) = &mut self.env.profile {
+                    profile.run(pc as usize..=last as usize, active);
+                }
                 self.instructions[0] += straight * u64::from(active.count_ones());
                 self.instructions[1] += straight;
                 continue;
@@ -238,8 +240,7 @@ impl<'a> Block<'a, '_> {
             self.instructions[0] += count;
             self.instructions[1] += 1;
             if let Some(profile) = &mut self.env.profile {
-                profile.counts[pc as usize].warps += 1;
-                profile.counts[pc as usize].threads += count;
+                profile.run(pc as usize..=pc as usize, active);
             }
             if let Some(observer) = &mut self.observer {
                 observer(Seen { block: self.env.block, warp: w, pc: pc as usize, active });

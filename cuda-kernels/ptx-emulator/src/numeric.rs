@@ -153,11 +153,10 @@ pub fn flush32(x: f32) -> f32 {
     f32::from_bits(if bits & 0x7f80_0000 == 0 { bits & 0x8000_0000 } else { bits })
 }
 
-/// The bits of a result: every NaN becomes single precision's only one. Compared as bits, because
-/// compilers may replace one NaN by another.
+/// The bits of a result: every NaN becomes single precision's only one.
 #[inline(always)]
 pub fn bits32(x: f32) -> u32 {
-    canonical32(x.to_bits())
+    if x.is_nan() { NAN32 } else { x.to_bits() }
 }
 
 /// The same of bits.

@@ -1,6 +1,7 @@
 //! Counts what a kernel does, instruction by instruction.
 
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 
 use super::error::Place;
 use super::ops::{Kernel, Op};
@@ -207,6 +208,14 @@ impl Profile {
         }
     }
 
+    /// A warp runs instructions one after the other, with the same lanes.
+    pub fn run(&mut self, code: RangeInclusive<usize>, active: u32) {
+        for count in &mut self.counts[code] {
+            count.warps += 1;
+            count.threads += u64::from(active.count_ones());
+        }
+    }
+
     /// A warp's access to global memory.
     pub fn global(&mut self, pc: usize, at: &[u64; LANES], active: u32, bytes: usize) {
         let (mut sectors, mut used) = ([0u64; LANES], 0);
@@ -238,14 +247,20 @@ impl Profile {
         for turn in 0..LANES / lanes_per_turn {
             let mask = if lanes_per_turn == LANES { u32::MAX } else { (1 << lanes_per_turn) - 1 };
             let mask = active & (mask << (turn * lanes_per_turn));
-            // Distinct words of this cycle, and how many each bank holds.
-            let mut words: Vec<u64> = lanes(mask)
-                .flat_map(|lane| at[lane] / 4..(at[lane] + bytes as u64).div_ceil(4))
-                .collect();
+            // The words of this cycle, and how many distinct ones each bank holds.
+            let (mut words, mut used) = ([0; LANES], 0);
+            for lane in lanes(mask) {
+                for word in at[lane] / 4..(at[lane] + bytes as u64).div_ceil(4) {
+                    words[used] = word;
+                    used += 1;
+                }
+            }
+            let words = &mut words[..used];
             words.sort_unstable();
-            words.dedup();
             let mut banks = [0u64; BANKS as usize];
-            words.iter().for_each(|word| banks[(word % BANKS) as usize] += 1);
+            for same in words.chunk_by(|a, b| a == b) {
+                banks[(same[0] % BANKS) as usize] += 1;
+            }
             conflicts += banks.into_iter().max().unwrap_or(0).saturating_sub(1);
         }
         let count = &mut self.counts[pc];

@@ -69,13 +69,28 @@ impl Env<'_> {
         active: u32,
         total: u64,
     ) -> Result<[(usize, u64); LANES], Trouble> {
+        let memory = self.memory;
+        let mut places = [(0, 0); LANES];
+        let last = self.last_used[self.pc as usize] as usize;
+        if let Some(allocation) = memory.allocation(last) {
+            let is_right = |lane: usize| {
+                let offset = at[lane].wrapping_sub(allocation.start);
+                offset < allocation.bytes
+                    && total <= allocation.bytes - offset
+                    && offset.is_multiple_of(total)
+            };
+            if lanes(active).all(is_right) {
+                lanes(active).for_each(|lane| places[lane] = (last, at[lane] - allocation.start));
+                return Ok(places);
+            }
+        }
         if let Some(found) = self.global_trouble(at, active, total) {
             return Err(found);
         }
-        let mut places = [(0, 0); LANES];
         for lane in lanes(active) {
-            let index = self.memory.find(at[lane]).unwrap_or_default();
-            let start = self.memory.allocation(index).map_or(0, |allocation| allocation.start);
+            let index = memory.find(at[lane]).unwrap_or_default();
+            self.last_used[self.pc as usize] = index as u32;
+            let start = memory.allocation(index).map_or(0, |allocation| allocation.start);
             places[lane] = (index, at[lane] - start);
         }
         Ok(places)

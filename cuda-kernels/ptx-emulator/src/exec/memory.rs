@@ -169,7 +169,8 @@ pub(super) fn little_endian(bytes: &[u8]) -> u64 {
 }
 
 impl Env<'_> {
-    /// Loads whole rows, where nobody watches and all addresses are right; false: it did not.
+    /// Loads whole rows, where nothing but the addresses is to be checked and all of them are right;
+    /// false: it did not.
     pub fn load_rows(
         &mut self,
         warp: &mut Warp,
@@ -179,10 +180,11 @@ impl Env<'_> {
     ) -> bool {
         let registers = &self.kernel.lists[i.outs.range()];
         let total = (access.bytes * registers.len()) as u64;
-        if self.watches() {
+        if self.checks() {
             return false;
         }
-        match access.space {
+        let at = self.profile.is_some().then(|| warp.addresses(i, access.address));
+        let done = match access.space {
             Space::Shared => {
                 let (words, _) = self.shared.as_chunks::<4>();
                 let range = (0, 4 * words.len() as u64);
@@ -200,11 +202,15 @@ impl Env<'_> {
                 })
             }
             _ => false,
+        };
+        if done && let Some(at) = at {
+            self.profile_rows(access.space, &at, active, total);
         }
+        done
     }
 
-    /// Stores whole rows of words, where nobody watches and all addresses are right; false: it did
-    /// not.
+    /// Stores whole rows of words, where nothing but the addresses is to be checked and all of them
+    /// are right; false: it did not.
     pub fn store_rows(
         &mut self,
         warp: &Warp,
@@ -214,10 +220,10 @@ impl Env<'_> {
     ) -> bool {
         let registers = &self.kernel.lists[i.ins.range()];
         let total = (access.bytes * registers.len()) as u64;
-        if access.bytes != 4 || access.wide || self.watches() {
+        if access.bytes != 4 || access.wide || self.checks() {
             return false;
         }
-        match access.space {
+        let done = match access.space {
             Space::Shared => {
                 let (words, _) = self.shared.as_chunks_mut::<4>();
                 let range = (0, 4 * words.len() as u64);
@@ -235,6 +241,18 @@ impl Env<'_> {
                 })
             }
             _ => false,
+        };
+        if done && self.profile.is_some() {
+            let at = warp.addresses(i, access.address);
+            self.profile_rows(access.space, &at, active, total);
+        }
+        done
+    }
+
+    fn profile_rows(&mut self, space: Space, at: &Longs, active: u32, total: u64) {
+        match space {
+            Space::Shared => self.profile_shared(at, active, total as usize),
+            _ => self.profile_global(at, active, total),
         }
     }
 

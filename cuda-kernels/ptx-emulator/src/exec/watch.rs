@@ -21,10 +21,15 @@ pub(super) fn atomic_touch(semantics: Semantics) -> Touch {
 }
 
 impl Env<'_> {
+    /// Is more to be checked of an access than its address?
+    pub(super) fn checks(&self) -> bool {
+        self.sanitizer.is_some() || self.watched
+    }
+
     /// Must global accesses be reported?
     #[inline(always)]
     pub(super) fn watches(&self) -> bool {
-        self.sanitizer.is_some() || self.profile.is_some() || self.watched
+        self.checks() || self.profile.is_some()
     }
 
     /// Must shared accesses be reported?

@@ -12,7 +12,7 @@
 //! 2. `types`, `windows`, `ops`, `decode`: statements to dense instructions, calls inlined;
 //! 3. `cfg`, `loops`: in which order lanes run that parted; `dataflow`: what registers hold;
 //!    `allocate`: registers to slots;
-//! 4. `warp`: lanes, masks, ways; `exec`: what each instruction does, a file per
+//! 4. `registers`, `warp`: lanes, masks, ways; `exec`: what each instruction does, a file per
 //!    family, with `numeric` (rounding) and `approx` (the `.approx` functions);
 //! 5. `block`: turns and barriers; `worker`, `launch`: blocks on threads; `memory`;
 //! 6. `sanitizer`: races; `profiler`: transactions, conflicts, classes; `roofline`; `trace`.
@@ -42,6 +42,7 @@ mod observer;
 mod ops;
 mod parser;
 mod profiler;
+mod registers;
 pub mod roofline;
 mod sanitizer;
 mod trace;

@@ -5,61 +5,12 @@
 //! warp parts into ways. The one that comes first in the kernel's order (see [`super::cfg`]) runs
 //! until it has come to where another waits; there they go on together.
 
-use std::ops::{Index, IndexMut};
-
 use super::ops::{Instruction, Order, R};
+use super::registers::Registers;
+pub use super::registers::{LANES, Longs, Words};
 
-/// Lanes of a warp.
-pub const LANES: usize = 32;
 /// The mask of all lanes.
 pub const FULL: u32 = u32::MAX;
-/// A row of 32-bit registers.
-pub type Words = [u32; LANES];
-/// A row of 64-bit registers.
-pub type Longs = [u64; LANES];
-
-/// A row that fills whole cache lines.
-#[repr(align(64))]
-#[derive(Debug, Clone, Default)]
-pub struct Row<T>(pub [T; LANES]);
-
-/// The rows of a warp's registers of one width.
-#[derive(Debug)]
-pub struct Registers<T>(Vec<Row<T>>);
-
-impl<T: Clone + Default> Registers<T> {
-    fn new(count: usize) -> Registers<T> {
-        Registers(vec![Row::default(); count])
-    }
-
-    fn clear(&mut self) {
-        self.0.fill(Row::default());
-    }
-
-    /// Several rows; `None` if some are the same.
-    #[inline(always)]
-    pub fn disjoint<const N: usize>(&mut self, registers: [R; N]) -> Option<[&mut [T; LANES]; N]> {
-        let rows = self.0.get_disjoint_mut(registers.map(usize::from)).ok()?;
-        Some(rows.map(|row| &mut row.0))
-    }
-}
-
-impl<T> Index<usize> for Registers<T> {
-    type Output = [T; LANES];
-
-    #[inline(always)]
-    fn index(&self, register: usize) -> &[T; LANES] {
-        &self.0[register].0
-    }
-}
-
-impl<T> IndexMut<usize> for Registers<T> {
-    #[inline(always)]
-    fn index_mut(&mut self, register: usize) -> &mut [T; LANES] {
-        &mut self.0[register].0
-    }
-}
-
 /// Behind every number of an order.
 const NEVER: u32 = u32::MAX;
 

@@ -16,6 +16,7 @@ mod mbarrier;
 pub mod memory;
 mod mma;
 mod offsets;
+mod rows;
 mod shared;
 mod watch;
 

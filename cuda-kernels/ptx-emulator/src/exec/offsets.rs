@@ -3,7 +3,8 @@
 use std::array::from_fn;
 
 use crate::ops::{Address, Instruction};
-use crate::warp::{FULL, LANES, Row, Warp, Words, lanes};
+use crate::registers::Row;
+use crate::warp::{FULL, LANES, Warp, Words, lanes};
 
 /// Lanes that are looked at together.
 const GROUP: usize = 8;

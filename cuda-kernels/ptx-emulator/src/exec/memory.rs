@@ -4,7 +4,7 @@ use super::env::{Env, Trouble, trouble};
 use crate::error::FaultKind;
 use crate::ops::{Address, Instruction, Semantics};
 use crate::types::Space;
-use crate::warp::{LANES, Longs, Warp, lanes};
+use crate::warp::{Longs, Warp, lanes};
 use crate::windows::{LOCAL_BASE, PARAM_BASE, SHARED_BASE, WINDOW};
 
 /// A decoded load or store.
@@ -32,24 +32,20 @@ impl Access {
 }
 
 impl Warp {
-    /// The lanes' addresses.
+    /// A lane's address.
     #[inline(always)]
-    pub fn addresses(&self, i: &Instruction, address: Address) -> Longs {
-        let mut row = [i.imm as i64 as u64; LANES];
+    pub fn address(&self, i: &Instruction, address: Address, lane: usize) -> u64 {
+        let offset = i.imm as i64 as u64;
         match address {
-            Address::Fixed => {}
-            Address::Long => {
-                for (row, base) in row.iter_mut().zip(&self.longs[i.a as usize]) {
-                    *row = row.wrapping_add(*base);
-                }
-            }
-            Address::Word => {
-                for (row, base) in row.iter_mut().zip(&self.words[i.a as usize]) {
-                    *row = u64::from(base.wrapping_add(i.imm as u32));
-                }
-            }
+            Address::Fixed => offset,
+            Address::Long => self.longs[i.a as usize][lane].wrapping_add(offset),
+            Address::Word => self.words[i.a as usize][lane].wrapping_add(i.imm as u32).into(),
         }
-        row
+    }
+
+    /// The lanes' addresses.
+    pub fn addresses(&self, i: &Instruction, address: Address) -> Longs {
+        std::array::from_fn(|lane| self.address(i, address, lane))
     }
 }
 

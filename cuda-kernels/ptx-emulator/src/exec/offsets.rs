@@ -14,17 +14,6 @@ const GROUP: usize = 8;
 pub(super) struct Offsets(Row<u32>);
 
 impl Warp {
-    /// A lane's address.
-    #[inline(always)]
-    pub fn address(&self, i: &Instruction, address: Address, lane: usize) -> u64 {
-        let offset = i.imm as i64 as u64;
-        match address {
-            Address::Fixed => offset,
-            Address::Long => self.longs[i.a as usize][lane].wrapping_add(offset),
-            Address::Word => self.words[i.a as usize][lane].wrapping_add(i.imm as u32).into(),
-        }
-    }
-
     /// The lanes' offsets in a memory of `size` bytes that begins at `start`, each of `total` bytes
     /// (a power of two). `None`: not all are inside and aligned, or some are beyond 4 GiB.
     #[inline(always)]
@@ -36,8 +25,9 @@ impl Warp {
         (start, size): (u64, u64),
         total: u64,
     ) -> Option<Offsets> {
-        let most = size.checked_sub(total).filter(|&most| most <= u32::MAX.into())?;
+        let most = size.checked_sub(total)?.min(u32::MAX.into());
         let at = |lane| self.address(i, address, lane).wrapping_sub(start);
+        // The form of address is known in each loop.
         let (offsets, all, outside) = match address {
             Address::Long => Offsets::of(active, most, at),
             Address::Word => Offsets::of(active, most, at),

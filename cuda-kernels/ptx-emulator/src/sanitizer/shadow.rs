@@ -24,8 +24,8 @@ pub struct Shadow {
     pages: Vec<Option<Box<[Unit]>>>,
     /// The lowest address.
     first: u64,
-    /// Bytes of a unit, as a power of two.
-    grain: u32,
+    /// The logarithm of a unit's bytes to base 2.
+    shift: u32,
     /// What was released at addresses.
     pub(super) released: HashMap<u64, Release>,
 }
@@ -33,7 +33,7 @@ pub struct Shadow {
 impl Shadow {
     /// An empty shadow of memory from the address `first` on.
     pub fn new(grain: usize, first: u64) -> Shadow {
-        Shadow { pages: Vec::new(), first, grain: grain.ilog2(), released: HashMap::new() }
+        Shadow { pages: Vec::new(), first, shift: grain.ilog2(), released: HashMap::new() }
     }
 
     /// Forgets everything.
@@ -87,7 +87,7 @@ impl Shadow {
         mut act: impl FnMut(&mut Unit) -> Result<(), E>,
     ) -> Result<(), E> {
         let at = at - self.first;
-        let (mut unit, last) = (at >> self.grain, (at + bytes as u64 - 1) >> self.grain);
+        let (mut unit, last) = (at >> self.shift, (at + bytes as u64 - 1) >> self.shift);
         while unit <= last {
             let number = (unit / PAGE) as usize;
             if number >= self.pages.len() {

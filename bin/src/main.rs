@@ -14,11 +14,13 @@ mod config_args;
 mod data;
 mod data_args;
 mod device;
+mod embed;
 mod eval;
 mod features;
 mod inspect;
 mod learn;
 mod machine_memory;
+mod map_picture;
 mod network_args;
 mod one_of;
 mod print;
@@ -65,6 +67,8 @@ enum Command {
     Verify(verify::VerifyArgs),
     /// Show runs in a page: their charts, pictures, features and memory.
     Report(report::ReportArgs),
+    /// Draw a map of a network's features, also for TensorBoard's projector.
+    Embed(embed::EmbedArgs),
     /// Evaluate a trained network.
     #[command(subcommand)]
     Eval(eval::EvalCommand),
@@ -134,6 +138,7 @@ fn run_command(command: Command) -> Result<ExitCode> {
         Command::Ablate(args) => compare::ablate(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Report(args) => report::run(&args),
+        Command::Embed(args) => embed::run(&args),
         Command::Eval(command) => eval::run(&command),
         Command::Features(args) => features::run(&args),
         Command::Weights(command) => weights::run(&command),

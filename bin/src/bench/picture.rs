@@ -19,7 +19,6 @@ pub struct Series {
     pub points: Vec<(usize, f64, f64)>,
 }
 
-const SIZE: (u32, u32) = (1000, 420);
 /// The first four of the lines, all of the roofline's circles.
 pub const COLOURS: [RGBColor; 8] = [
     RGBColor(207, 34, 46),
@@ -41,6 +40,9 @@ pub struct Bars {
 
 /// Something that can draw itself on any backend.
 pub trait Picture {
+    /// Width and height in pixels.
+    const SIZE: (u32, u32) = (1000, 420);
+
     fn draw<B: DrawingBackend>(
         &self,
         area: &DrawingArea<B, Shift>,
@@ -67,7 +69,7 @@ pub fn draw_bars(path: &Path, names: &[String], charts: &[Bars]) -> Result<()> {
 ///
 /// # Errors
 /// A file that cannot be written.
-pub fn save(path: &Path, picture: &impl Picture) -> Result<()> {
+pub fn save<P: Picture>(path: &Path, picture: &P) -> Result<()> {
     static FONT: Once = Once::new();
     FONT.call_once(|| {
         // Fonts differ between machines, and some have none: the plot brings its own.
@@ -77,15 +79,15 @@ pub fn save(path: &Path, picture: &impl Picture) -> Result<()> {
     let [svg, png] = files(path);
     let failed = |path: &Path, error: String| Error::io(path, std::io::Error::other(error));
     let mut text = String::new();
-    whole(&SVGBackend::with_string(&mut text, SIZE).into_drawing_area(), picture)
+    whole(&SVGBackend::with_string(&mut text, P::SIZE).into_drawing_area(), picture)
         .map_err(|error| failed(&svg, error))?;
     write_atomically(&svg, text.as_bytes())?;
-    let mut pixels = vec![0; (SIZE.0 * SIZE.1 * 3) as usize];
-    whole(&BitMapBackend::with_buffer(&mut pixels, SIZE).into_drawing_area(), picture)
+    let mut pixels = vec![0; (P::SIZE.0 * P::SIZE.1 * 3) as usize];
+    whole(&BitMapBackend::with_buffer(&mut pixels, P::SIZE).into_drawing_area(), picture)
         .map_err(|error| failed(&png, error))?;
     let mut encoded = Vec::new();
     PngEncoder::new(&mut encoded)
-        .write_image(&pixels, SIZE.0, SIZE.1, ExtendedColorType::Rgb8)
+        .write_image(&pixels, P::SIZE.0, P::SIZE.1, ExtendedColorType::Rgb8)
         .map_err(|error| failed(&png, error.to_string()))?;
     Ok(write_atomically(&png, &encoded)?)
 }
@@ -159,7 +161,7 @@ impl Picture for Lines<'_> {
         &self,
         area: &DrawingArea<B, Shift>,
     ) -> std::result::Result<(), DrawingAreaErrorKind<B::ErrorType>> {
-        let (left, right) = area.split_horizontally(SIZE.0 / 2);
+        let (left, right) = area.split_horizontally(Self::SIZE.0 / 2);
         chart(&left, "Time of loss and gradients", "ms", self.0, |p| p.1)?;
         chart(&right, "Memory besides inputs and gradients", "MiB", self.0, |p| p.2)
     }

@@ -48,7 +48,7 @@ def report(browser, path, out):
         charts.first.locator(".u-over").hover()
         value = charts.first.locator(".u-value").nth(1).inner_text()
         check(any(digit.isdigit() for digit in value), f"hover over the loss shows {value!r}")
-        for name, target in [("memory map", ".map rect >> nth=40"), ("feature map", ".points circle >> nth=5")]:
+        for name, target in [("memory map", ".map rect >> nth=40"), ("feature map", ".points circle >> nth=5"), ("prototypes", ".bars rect >> nth=0")]:
             if page.locator(target).count():
                 page.locator(target).hover(force=True)
                 text = page.locator("#hover").inner_text()

@@ -2,13 +2,58 @@
 
 mod common;
 
+use std::cmp::Reverse;
+use std::path::Path;
+
 use common::{carp, fails, result, stdout, train};
-use serde_json::Value;
+use evaluations::features::FeatureSet;
+use serde_json::{Value, json};
 use tempfile::TempDir;
+use weights::WeightsFile;
 
 fn data(page: &str) -> Value {
     let (_, data) = page.split_once("<script type=\"application/json\" id=\"data\">").unwrap();
     serde_json::from_str(data.split_once("</script>").unwrap().0).unwrap()
+}
+
+/// Prototypes that are nearest to any feature and to how many, by the head's formulas
+/// (docs/method.md, 1.2) in f64.
+fn fullest_first(checkpoint: &Path, features: &FeatureSet) -> Vec<(usize, usize)> {
+    let mut file = WeightsFile::open(checkpoint).unwrap();
+    let mut read = |name: &str| -> Vec<f64> {
+        let numbers = file.read(&format!("teacher.head.{name}")).unwrap();
+        numbers.into_iter().map(f64::from).collect()
+    };
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    let mut rows: Vec<Vec<f64>> = features
+        .features
+        .chunks_exact(features.dim)
+        .map(|row| row.iter().map(|&x| f64::from(x)).collect())
+        .collect();
+    for (linear, norm) in [(0, Some(1)), (3, Some(4)), (6, None)] {
+        let [weight, bias] = ["weight", "bias"].map(|name| read(&format!("mlp.{linear}.{name}")));
+        for row in &mut rows {
+            let outputs = weight.chunks_exact(row.len()).zip(&bias);
+            *row = outputs.map(|(weight, bias)| dot(weight, row) + bias).collect();
+        }
+        let Some(norm) = norm else { break };
+        let names = ["weight", "bias", "running_mean", "running_var"];
+        let [scale, shift, mean, var] = names.map(|name| read(&format!("mlp.{norm}.{name}")));
+        for (at, x) in rows.iter_mut().flat_map(|row| row.iter_mut().enumerate()) {
+            let y = scale[at] * (*x - mean[at]) / (var[at] + 1e-5).sqrt() + shift[at];
+            *x = 0.5 * y * (1.0 + libm::erf(y / 2f64.sqrt()));
+        }
+    }
+    let prototypes = read("last_layer.weight_v");
+    let mut counts = vec![0; prototypes.len() / rows[0].len()];
+    for row in &rows {
+        let cosine = |v: &[f64]| dot(row, v) / dot(v, v).sqrt();
+        let cosines = prototypes.chunks_exact(row.len()).map(cosine).enumerate();
+        counts[cosines.max_by(|a, b| a.1.total_cmp(&b.1)).unwrap().0] += 1;
+    }
+    let mut full: Vec<_> = counts.into_iter().enumerate().filter(|&(_, count)| count > 0).collect();
+    full.sort_by_key(|&(_, count)| Reverse(count));
+    full
 }
 
 #[test]
@@ -34,6 +79,16 @@ fn a_run_is_shown_whole_and_the_same_is_trained() {
     let network = &run["network"];
     assert_eq!(network["map"]["x"].as_array().unwrap().len(), 32);
     assert_eq!(network["confusion"]["accuracy"], want["knn_after"]);
+    let output =
+        carp(temp.path(), &["features", "shown", "--split", "test", "-o", "f.safetensors"]);
+    assert!(output.status.success(), "{output:?}");
+    let features = FeatureSet::load(&temp.path().join("f.safetensors")).unwrap();
+    let prototypes = &network["prototypes"];
+    let want = fullest_first(&shown.join("checkpoint.safetensors"), &features);
+    assert_eq!(
+        (&prototypes["fullest_first"], &prototypes["prototypes"]),
+        (&json!(want), &json!(40))
+    );
     let events = std::fs::read_dir(&shown).unwrap().filter(|file| {
         let name = file.as_ref().unwrap().file_name();
         name.to_str().unwrap().starts_with("events.out.tfevents.")

@@ -268,6 +268,28 @@ function drawConfusion(run) {
   return made;
 }
 
+function drawPrototypes(run) {
+  const view = run.network?.prototypes;
+  if (!view) return null;
+  const { prototypes, fullest_first, sheet } = view;
+  const pictures = fullest_first.reduce((sum, [, count]) => sum + count, 0);
+  const [width, height, most] = [640, 160, fullest_first[0][1]];
+  const step = width / prototypes;
+  const bars = fullest_first.map(([prototype, count], place) => svg("rect", {
+    x: (place * step).toFixed(2), y: (height * (1 - count / most)).toFixed(2),
+    width: Math.max(0.9 * step, 0.5).toFixed(2), height: (height * count / most).toFixed(2),
+    "data-text": `prototype ${prototype}: ${count} of ${pictures} pictures, ${percent(count / pictures)}`,
+    style: `fill: ${colour(0)}`,
+  }));
+  const chart = svg("svg", { viewBox: `0 0 ${width} ${height}`, class: "bars" }, ...bars);
+  tells(chart, "rect", (bar) => [bar.dataset.text]);
+  const made = document.createDocumentFragment();
+  made.append(chart, element("p", {
+    textContent: `${fullest_first.length} of ${prototypes} prototypes are nearest to some of ${pictures} pictures of ${run.network.data}; the fullest to ${percent(most / pictures)}.`,
+  }), picture("Pictures of the fullest prototypes", sheet));
+  return made;
+}
+
 const picture = (alt, address) => address && element("img", { src: address, alt });
 
 // ---- The step ----
@@ -314,6 +336,7 @@ drawCharts();
 cards("neighbours", "Neighbours", "Left a test picture, then its nearest neighbours by the untrained network and by the trained one; green: the same class.", (run) => picture("Neighbours before and after training", run.neighbours));
 cards("features", "Features", "The trained network's features of pictures, seen along their two principal components.", drawMap);
 cards("confusion", "Confusion", null, drawConfusion);
+cards("prototypes", "Prototypes", "The share of pictures that each of the teacher's prototypes is nearest to, by cosine, the fullest first. Below, a row for each of the eight fullest: those of its pictures that are nearest to it.", drawPrototypes);
 cards("views", "Views", "Some pictures of the first step, and their views as the network saw them: global ones, then local ones.", (run) => picture("Pictures and their views", run.views));
 cards("step", "Step", "The memory of a step: ops from left to right, the arena from bottom to top. Point at a block to see whose it is, and until when.", drawStep);
 cards("settings", "Settings", null, (run) => element("pre", { textContent: run.settings }));

@@ -2,8 +2,8 @@
 //!
 //! In reading order: [`columns`] are the numbers of a run, [`run`] is all that the page tells of it,
 //! with the ops and the memory of its step (`step_view`) and, where its weights are at hand, what
-//! its network makes of pictures (`network_view` with [`feature_map`] and `thumbnails`;
-//! `first_views`); [`page`] puts them into a file. Two are apart from them:
+//! its network makes of pictures (`network_view` with [`feature_map`], `thumbnails` and
+//! `prototypes_view`; `first_views`); [`page`] puts them into a file. Two are apart from them:
 //! [`event_file`] is written while a run goes on, and [`projector`] is the map of features for
 //! TensorBoard.
 
@@ -15,6 +15,7 @@ mod first_views;
 mod network_view;
 pub mod page;
 pub mod projector;
+mod prototypes_view;
 pub mod run;
 mod step_view;
 mod thumbnails;

@@ -1,5 +1,5 @@
-//! What a run's network makes of the data set's pictures: a map of their features, and which classes
-//! it takes for which.
+//! What a run's network makes of the data set's pictures: a map of their features, which classes it
+//! takes for which, and which prototypes they are near to.
 
 use std::io::Cursor;
 use std::path::Path;
@@ -7,6 +7,7 @@ use std::path::Path;
 use carp::config::Config;
 use carp::error::{Error, Result};
 use carp::learner::Device;
+use carp::method::MethodConfig;
 use datasets::{Dataset, Labels, Progress, Splits, Subset};
 use evaluations::features::{Encoder, FeatureSet, POOLED};
 use evaluations::knn::{KnnOptions, evaluate};
@@ -18,6 +19,7 @@ use serde::Serialize;
 
 use crate::data_uri::data_uri;
 use crate::feature_map::{FeatureMap, POINTS};
+use crate::prototypes_view::PrototypesView;
 use crate::thumbnails::{SIDE, thumbnails};
 
 /// Pictures in a row of their sheet.
@@ -35,6 +37,8 @@ pub struct NetworkView {
     map: MapView,
     /// By the run's own k-NN, where there are classes, and not too many.
     confusion: Option<ConfusionView>,
+    /// Of a run of CARP.
+    prototypes: Option<PrototypesView>,
 }
 
 /// The map, with its pictures.
@@ -88,8 +92,11 @@ impl NetworkView {
             }
             _ => None,
         };
+        let prototypes = (config.method == MethodConfig::Carp)
+            .then(|| PrototypesView::of(folder, config, &*shown, &features, device))
+            .transpose()?;
         let data = shown.name().to_owned();
-        Ok(NetworkView { data, map: map(&*shown, &features)?, confusion })
+        Ok(NetworkView { data, map: map(&*shown, &features)?, confusion, prototypes })
     }
 }
 

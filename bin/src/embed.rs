@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use carp::error::{Error, Result};
 use clap::Args;
 use datasets::Subset;
 use evaluations::features::{Encoder, POOLED};
-use evaluations::online_knn::part;
 use files::check_output_folder;
-use report::feature_map::{FeatureMap, POINTS};
+use report::feature_map::{FeatureMap, POINTS, spread};
 use report::projector;
 
 use crate::at_least_one::at_least_one;
@@ -32,7 +32,7 @@ pub struct EmbedArgs {
     /// Split: train, test, pretrain, or a split of one of the paper's data sets.
     #[arg(long, value_name = "NAME", default_value = "test")]
     split: String,
-    /// Images on the map, at most; evenly spaced ones of the split.
+    /// Images on the map, at most, from all over the split.
     #[arg(long, value_name = "N", default_value_t = POINTS)]
     images: usize,
     /// Output folder: map.png, map.svg, and for the projector vectors.tsv, metadata.tsv, sprite.png and
@@ -53,8 +53,10 @@ pub fn run(args: &EmbedArgs) -> Result<ExitCode> {
     check_output_folder(&args.out)?;
     let mut source = args.network.open(&args.checkpoint)?;
     let map = on_threads(args.threads, || {
-        let data = part(&args.data.open(&source, &args.split)?, args.images);
-        let data = watched(data.name(), |progress| Subset::readable(data.clone(), progress))?;
+        let data = args.data.open(&source, &args.split)?;
+        let indices = spread(data.len(), args.images).into_iter().map(|row| row as u32).collect();
+        let shown = Arc::new(Subset { data, indices });
+        let data = watched("pictures", |progress| Subset::readable(shown, progress))?;
         let (transform, batch) = (source.transform()?, batch_size(&source, None)?);
         let backbone = source.backbone(args.network.network)?;
         let device = args.network.device.open()?;

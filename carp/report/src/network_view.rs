@@ -13,12 +13,11 @@ use evaluations::features::{Encoder, FeatureSet, POOLED};
 use evaluations::knn::{KnnOptions, evaluate};
 use evaluations::network_file::{NetworkFile, NetworkName};
 use evaluations::online_knn::part;
-use evaluations::picture_sheet::evenly_spaced;
 use image::codecs::jpeg::JpegEncoder;
 use serde::Serialize;
 
 use crate::data_uri::data_uri;
-use crate::feature_map::{FeatureMap, POINTS};
+use crate::feature_map::{FeatureMap, POINTS, spread};
 use crate::prototypes_view::PrototypesView;
 use crate::thumbnails::{SIDE, thumbnails};
 
@@ -115,7 +114,7 @@ fn confusion(
 
 /// At most [`POINTS`] of the pictures on the map.
 fn map(data: &dyn Dataset, features: &FeatureSet) -> Result<MapView> {
-    let rows = evenly_spaced(features.rows(), POINTS);
+    let rows = spread(features.rows(), POINTS);
     Ok(MapView {
         map: FeatureMap::of(features, &rows),
         sheet: jpeg(data, &rows)?,

@@ -274,10 +274,10 @@ function drawPrototypes(run) {
   const { prototypes, fullest_first, sheet } = view;
   const pictures = fullest_first.reduce((sum, [, count]) => sum + count, 0);
   const [width, height, most] = [640, 160, fullest_first[0][1]];
-  const step = width / prototypes;
+  const step = Math.min(width / fullest_first.length, 24);
   const bars = fullest_first.map(([prototype, count], place) => svg("rect", {
     x: (place * step).toFixed(2), y: (height * (1 - count / most)).toFixed(2),
-    width: Math.max(0.9 * step, 0.5).toFixed(2), height: (height * count / most).toFixed(2),
+    width: (0.9 * step).toFixed(2), height: (height * count / most).toFixed(2),
     "data-text": `prototype ${prototype}: ${count} of ${pictures} pictures, ${percent(count / pictures)}`,
     style: `fill: ${colour(0)}`,
   }));

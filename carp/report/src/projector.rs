@@ -17,13 +17,12 @@ use crate::thumbnails::{SIDE, thumbnails};
 /// More pictures do not fit into the largest picture that the projector takes, of 8192 pixels a side.
 pub const MOST: usize = (8192 / SIDE) * (8192 / SIDE);
 
-/// The files that [`write`] writes.
-pub const FILES: [&str; 4] =
-    ["vectors.tsv", "metadata.tsv", "sprite.png", "projector_config.pbtxt"];
+/// Names of the files.
+const FILES: [&str; 4] = ["vectors.tsv", "metadata.tsv", "sprite.png", "projector_config.pbtxt"];
 
-/// Writes the [`FILES`] into a folder: the features of all images, each scaled to length 1, so that
-/// the projector's principal components are those of the map; the names of their classes, if there
-/// are any; the images.
+/// Writes `vectors.tsv`, the features of all images, each scaled to length 1, so that the projector's
+/// principal components are those of the map; `metadata.tsv`, the names of their classes, if there are
+/// any; `sprite.png`, the images; and `projector_config.pbtxt`.
 ///
 /// # Errors
 /// An image that cannot be read; a file that cannot be written.

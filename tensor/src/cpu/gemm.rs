@@ -7,7 +7,7 @@
 use rayon::prelude::*;
 
 use super::isa::Isa;
-use super::microkernel::{LANES, Walk, multiply};
+use super::microkernel::{LANES, Walk, copy_lanes, multiply};
 use crate::geometry::Gemm;
 use crate::order::{PRODUCT_CHAIN, inner_part};
 
@@ -161,12 +161,7 @@ fn pack(
         let b = &b[first * strides.column..];
         if strides.column == 1 {
             for (k, to) in panel.iter_mut().enumerate().take(inner) {
-                let b = &b[k * strides.row..];
-                match b.first_chunk() {
-                    // A copy of known length is one instruction, not a call.
-                    Some(b) if lanes == LANES => *to = *b,
-                    _ => to[..lanes].copy_from_slice(&b[..lanes]),
-                }
+                copy_lanes(&b[k * strides.row..], lanes, to);
             }
         } else {
             for lane in 0..lanes {

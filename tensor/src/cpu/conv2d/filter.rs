@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::cpu::microkernel::LANES;
+use crate::cpu::microkernel::{LANES, copy_lanes};
 use crate::geometry::Conv2d;
 
 /// The weights of a convolution with `outputs` x `window` x `inputs` numbers.
@@ -62,12 +62,7 @@ impl<'a> Filter<'a> {
         }
         if output == 1 {
             for (i, lanes) in inputs.zip(lanes) {
-                let weight = &weight[i * input..];
-                match weight.first_chunk() {
-                    // A copy of known length is one instruction, not a call.
-                    Some(weight) if count == LANES => *lanes = *weight,
-                    _ => lanes[..count].copy_from_slice(&weight[..count]),
-                }
+                copy_lanes(&weight[i * input..], count, lanes);
             }
             return;
         }

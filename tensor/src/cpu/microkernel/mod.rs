@@ -9,9 +9,11 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod lanes;
 mod multiply;
 mod plain;
 mod walk;
 
+pub use lanes::{LANES, copy_lanes};
 pub use multiply::multiply;
-pub use walk::{LANES, Walk};
+pub use walk::Walk;

@@ -1,6 +1,7 @@
 //! A tile in plain loops, compiled for what the program is compiled for and for AVX2 with FMA.
 
-use super::walk::{LANES, Walk};
+use super::lanes::LANES;
+use super::walk::Walk;
 
 /// Rows of a tile. 6 x 16 sums fill 12 of AVX2's 16 vector registers, leaving two for weights and
 /// one for a number of X.

@@ -1,7 +1,6 @@
 //! What a product reads and writes.
 
-/// Outputs in a panel of weights: one AVX-512 vector, two of AVX2.
-pub const LANES: usize = 16;
+use super::lanes::LANES;
 
 /// How a product walks over rows of X, panels of weights and rows of Y, in elements.
 ///

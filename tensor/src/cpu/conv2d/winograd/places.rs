@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::tiles::{Pixels, Tile};
 use super::transforms::{Panel, Transforms};
-use crate::cpu::microkernel::LANES;
+use crate::cpu::microkernel::{LANES, copy_lanes};
 use crate::geometry::Conv2d;
 
 /// Elements from a tile to the next.
@@ -86,12 +86,10 @@ impl<F: Transforms<M, T>, const M: usize, const T: usize> Places<F, M, T> {
                     let pixel = pixels.at(i, j).map_or(&[][..], |start| {
                         &images[start + channel..start + channels.min(channel + LANES)]
                     });
-                    if let Some(whole) = pixel.first_chunk() {
-                        *lanes = *whole;
-                    } else {
+                    if pixel.len() < LANES {
                         *lanes = [0.0; LANES];
-                        lanes[..pixel.len()].copy_from_slice(pixel);
                     }
+                    copy_lanes(pixel, pixel.len(), lanes);
                 },
                 f,
                 |i, j, lanes| v[(i * T + j) * self.place..][..LANES].copy_from_slice(lanes),

@@ -1,0 +1,14 @@
+//! Numbers side by side, as in a panel.
+
+/// Outputs in a panel of weights: one AVX-512 vector, two of AVX2.
+pub const LANES: usize = 16;
+
+/// Copies the first `count` numbers of x to as many lanes; the others stay.
+#[inline(always)]
+pub fn copy_lanes(x: &[f32], count: usize, lanes: &mut [f32; LANES]) {
+    match x.first_chunk() {
+        // A copy of known length is one instruction, not a call.
+        Some(x) if count == LANES => *lanes = *x,
+        _ => lanes[..count].copy_from_slice(&x[..count]),
+    }
+}

@@ -26,6 +26,19 @@ impl Threads {
         (0..number).map(|rank| Threads { rank, shared: Arc::clone(&shared) }).collect()
     }
 
+    /// Runs `work` as each of so many ranks; returns their results in order.
+    ///
+    /// # Panics
+    /// If one of them does.
+    pub fn run<T: Send>(number: usize, work: impl Fn(Threads) -> T + Sync) -> Vec<T> {
+        std::thread::scope(|scope| {
+            let work = &work;
+            let ranks = Threads::ranks(number).into_iter();
+            let ranks: Vec<_> = ranks.map(|rank| scope.spawn(move || work(rank))).collect();
+            ranks.into_iter().map(|rank| rank.join().expect("no rank panics")).collect()
+        })
+    }
+
     /// All ranks hand in something and take what they want.
     fn meet(&self, mine: &[u8], take: impl FnOnce(&[Mutex<Vec<u8>>])) {
         let Shared { parts, barrier } = &*self.shared;

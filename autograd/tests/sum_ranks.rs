@@ -85,11 +85,7 @@ fn summed(parts: &[Vec<f32>], is_linked: bool) -> Vec<Vec<u32>> {
         backend.read(slot, &mut x);
         x.into_iter().map(f32::to_bits).collect()
     };
-    std::thread::scope(|scope| {
-        let ranks = Threads::ranks(parts.len()).into_iter();
-        let ranks: Vec<_> = ranks.map(|rank| scope.spawn(|| sum(rank))).collect();
-        ranks.into_iter().map(|rank| rank.join().unwrap()).collect()
-    })
+    Threads::run(parts.len(), sum)
 }
 
 #[test]

@@ -1,5 +1,8 @@
 //! The training loop among ranks: one folder, one end, and one error for all.
 
+#[path = "common/shards.rs"]
+mod shards;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,35 +18,15 @@ use carp::train::{Outcome, TrainEvent, train};
 use carp::trainer::Trainer;
 use tensor::Cpu;
 
+/// Three epochs with a digest of each step.
 fn config(more: &[(&str, &str)]) -> Config {
-    let common = [
-        ("data.train_size", "24"),
-        ("data.test_size", "8"),
-        ("model.width", "2"),
-        ("model.hidden", "12"),
-        ("model.bottleneck", "6"),
-        ("model.prototypes", "8"),
-        ("model.partition_size", "4"),
-        ("train.batch_size", "8"),
-        ("train.shards", "4"),
-        ("train.epochs", "3"),
-        ("train.digest", "true"),
-    ];
-    let all = common.iter().chain(more);
-    let all: Vec<_> = all.map(|&(key, value)| (key.to_owned(), value.to_owned())).collect();
-    Config::load("shapes", &all).unwrap()
+    let own = [("data.train_size", "24"), ("train.epochs", "3"), ("train.digest", "true")];
+    shards::config(&[&own, more].concat()).unwrap()
 }
 
 /// Runs `work` as each of so many ranks; returns their results in order.
 fn as_ranks<T: Send>(number: usize, work: impl Fn(Arc<dyn Transport>) -> T + Sync) -> Vec<T> {
-    std::thread::scope(|scope| {
-        let rank = |transport: Threads| {
-            let work = &work;
-            scope.spawn(move || work(Arc::new(transport)))
-        };
-        let ranks: Vec<_> = Threads::ranks(number).into_iter().map(rank).collect();
-        ranks.into_iter().map(|rank| rank.join().unwrap()).collect()
-    })
+    Threads::run(number, |rank| work(Arc::new(rank)))
 }
 
 /// Trains in the folder among ranks, from its checkpoint if it has one. The last rank is asked to stop

@@ -1,6 +1,9 @@
 //! A batch in shards: the same bits for any number of ranks and threads, after a stop, and with
 //! another number of ranks than before it; and what does not fit is refused.
 
+#[path = "common/shards.rs"]
+mod shards;
+
 use std::sync::Arc;
 
 use autograd::Transport;
@@ -10,30 +13,13 @@ use carp::config::Config;
 use carp::fingerprint::Fingerprint;
 use carp::learner::NamedTensor;
 use carp::trainer::Trainer;
+use shards::config;
 use tensor::Cpu;
 
 /// Steps of the runs below; 2 are an epoch.
 const STEPS: usize = 5;
 /// Where one of them stops: within the second epoch.
 const STOP: usize = 3;
-
-fn config(more: &[(&str, &str)]) -> carp::Result<Config> {
-    let common = [
-        ("data.train_size", "25"),
-        ("data.test_size", "8"),
-        ("model.width", "2"),
-        ("model.hidden", "12"),
-        ("model.bottleneck", "6"),
-        ("model.prototypes", "8"),
-        ("model.partition_size", "4"),
-        ("train.batch_size", "8"),
-        ("train.shards", "4"),
-        ("train.epochs", "2"),
-    ];
-    let all = common.iter().chain(more);
-    let all: Vec<_> = all.map(|&(key, value)| (key.to_owned(), value.to_owned())).collect();
-    Config::load("shapes", &all)
-}
 
 /// Takes steps as one of the ranks, from a checkpoint if there is one; returns all that a checkpoint
 /// holds, and saves one where the first rank is told to.
@@ -69,16 +55,9 @@ fn run_as(
     steps: std::ops::Range<usize>,
     file: &std::path::Path,
 ) -> Vec<NamedTensor> {
-    let results: Vec<_> = std::thread::scope(|scope| {
-        let rank = |transport| {
-            let steps = steps.clone();
-            scope.spawn(move || {
-                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-                pool.install(|| run(config, Arc::new(transport), steps, file))
-            })
-        };
-        let ranks: Vec<_> = Threads::ranks(ranks).into_iter().map(rank).collect();
-        ranks.into_iter().map(|rank| rank.join().unwrap()).collect()
+    let results = Threads::run(ranks, |transport| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| run(config, Arc::new(transport), steps.clone(), file))
     });
     assert!(results.iter().all(|result| *result == results[0]), "{ranks} ranks agree");
     results.into_iter().next().unwrap()

@@ -293,12 +293,7 @@ mod tests {
         let want = measured_as(Arc::new(Alone));
         // Of twelve ranks, the last ones have no queries.
         for number in [2, 5, 12] {
-            let all: Vec<_> = std::thread::scope(|scope| {
-                let ranks = Threads::ranks(number).into_iter();
-                let ranks: Vec<_> =
-                    ranks.map(|rank| scope.spawn(|| measured_as(Arc::new(rank)))).collect();
-                ranks.into_iter().map(|rank| rank.join().unwrap()).collect()
-            });
+            let all = Threads::run(number, |rank| measured_as(Arc::new(rank)));
             assert!(all.iter().all(|got| *got == want), "{number} ranks");
         }
     }

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use datasets::{Dataset, Splits};
+use files::hex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -99,7 +100,7 @@ impl SplitFingerprint {
             name: data.name().to_owned(),
             images: data.len(),
             classes: data.classes().len(),
-            digest: digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect(),
+            digest: hex(&digest.finalize()),
         })
     }
 

@@ -1,6 +1,7 @@
 //! A step's result as one number: two runs of which all steps' digests are the same are the same to
 //! the bit.
 
+use files::hex;
 use sha2::{Digest, Sha256};
 
 use crate::learner::Terms;
@@ -15,7 +16,7 @@ pub fn step_digest(terms: Terms, weights: &str) -> String {
         digest.update(term.to_le_bytes());
     }
     digest.update(weights);
-    digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&digest.finalize())
 }
 
 #[cfg(test)]

@@ -259,8 +259,7 @@ mod tests {
         };
         let first = pixels(0, Part::Train, 20);
         let digest = Sha256::digest(&first);
-        let hex: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(hex, "e3967018d9e33e80");
+        assert_eq!(files::hex(&digest[..8]), "e3967018d9e33e80");
         // An image does not depend on how many are made.
         assert_eq!(pixels(0, Part::Train, 5), first[..5 * SIDE * SIDE * 3]);
         assert_ne!(pixels(0, Part::Test, 20), first);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use files::{Error, Result, write_atomically};
+use files::{Error, Result, hex, write_atomically};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -172,5 +172,5 @@ impl Progress {
 
 fn digest(path: &Path) -> Result<String> {
     let text = std::fs::read(path).map_err(|source| Error::io(path, source))?;
-    Ok(Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(&Sha256::digest(text)))
 }

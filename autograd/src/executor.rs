@@ -194,7 +194,7 @@ impl Executor {
     /// # Errors
     /// A device fault, with the op at which it showed. A CPU has none.
     pub fn run(&mut self, phase: Phase) -> Result<()> {
-        // What the ranks exchange passes through the host, and so cannot be recorded.
+        // What ranks exchange may pass through the host, and so is not recorded.
         let is_recorded = self.transport().size() == 1;
         if is_recorded && self.backend.begin_sequence(phase as usize) {
             return self.backend.check();

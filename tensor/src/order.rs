@@ -101,9 +101,12 @@ pub fn direct_part_images(conv: Conv2d) -> usize {
     conv.n.div_ceil(most_parts(conv.o * conv.patch()))
 }
 
+/// Elements of an input that stay in a core's cache.
 const ELEMENTS: usize = 64 * 1024;
+
 /// Images, and output rows of each, of a chain of fused multiply-adds in such a part: some whole
-/// images, or some rows of one, as many as stay in a core's cache. The chains are a chain.
+/// images, or some rows of one, as many as stay in a core's cache; more where the sums do not stay
+/// there, so that they are read and written less often. The chains are a chain.
 pub fn direct_chain(conv: Conv2d, part_images: usize) -> (usize, usize) {
     let elements = ELEMENTS * if conv.o * conv.patch() > KEPT { 8 } else { 1 };
     let row = (conv.w + 2 * conv.padding) * conv.c;

@@ -2,7 +2,7 @@
 //! much compressed files may hold, and digests as text.
 //!
 //! No formats and nothing of the method: crates that read files depend on this one and add the
-//! meaning. In reading order: [`error`], [`atomic`], [`lock`], [`unpacked`], [`hex`].
+//! meaning. In reading order: [`error`], [`atomic`], [`lock`], [`unpacked`], [`mod@hex`].
 
 pub mod atomic;
 pub mod error;

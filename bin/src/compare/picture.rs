@@ -67,14 +67,25 @@ impl Picture for Curves<'_> {
             .axis_desc_style(("sans-serif", 14))
             .light_line_style(RGBColor(238, 238, 240))
             .draw()?;
-        for ((row, curve), colour) in self.0.iter().zip(&curves).zip(COLOURS.into_iter().cycle()) {
+        for (i, (row, curve)) in self.0.iter().zip(&curves).enumerate() {
+            let colour = COLOURS[i % COLOURS.len()];
+            // Colours that come again have a thin line and rings, which white within makes visible.
+            let again = i >= COLOURS.len();
+            let line = colour.stroke_width(if again { 1 } else { 2 });
+            let points = if again { [colour, WHITE] } else { [colour; 2] };
             chart
-                .draw_series(LineSeries::new(curve.iter().copied(), colour.stroke_width(2)))?
+                .draw_series(LineSeries::new(curve.iter().copied(), line))?
                 .label(&row.setting.name)
                 .legend(move |(x, y)| {
-                    PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(2))
+                    EmptyElement::at((x, y))
+                        + PathElement::new([(0, 0), (18, 0)], line)
+                        + Circle::new((9, 0), 4, points[0].filled())
+                        + Circle::new((9, 0), 2, points[1].filled())
                 });
-            chart.draw_series(curve.iter().map(|&point| Circle::new(point, 3, colour.filled())))?;
+            for (radius, colour) in [4, 2].into_iter().zip(points) {
+                let circle = |&point| Circle::new(point, radius, colour.filled());
+                chart.draw_series(curve.iter().map(circle))?;
+            }
         }
         draw_legend(&mut chart, SeriesLabelPosition::LowerRight)
     }

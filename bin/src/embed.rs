@@ -2,14 +2,13 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use carp::error::{Error, Result};
 use clap::Args;
 use datasets::Subset;
 use evaluations::features::{Encoder, POOLED};
 use files::check_output_folder;
-use report::feature_map::{FeatureMap, POINTS, spread};
+use report::feature_map::{FeatureMap, POINTS};
 use report::projector;
 
 use crate::at_least_one::at_least_one;
@@ -54,8 +53,7 @@ pub fn run(args: &EmbedArgs) -> Result<ExitCode> {
     let mut source = args.network.open(&args.checkpoint)?;
     let map = on_threads(args.threads, || {
         let data = args.data.open(&source, &args.split)?;
-        let indices = spread(data.len(), args.images).into_iter().map(|row| row as u32).collect();
-        let shown = Arc::new(Subset { data, indices });
+        let shown = Subset::spread(data, args.images);
         let data = watched("pictures", |progress| Subset::readable(shown, progress))?;
         let (transform, batch) = (source.transform()?, batch_size(&source, None)?);
         let backbone = source.backbone(args.network.network)?;

@@ -43,4 +43,4 @@ pub use self::memory_dataset::MemoryDataset;
 pub use self::progress::{Progress, ProgressCounter};
 pub use self::resample::{Filter, ResizeScratch, resize, resize_part};
 pub use self::splits::Splits;
-pub use self::subset::Subset;
+pub use self::subset::{Subset, spread};

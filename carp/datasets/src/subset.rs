@@ -19,6 +19,15 @@ pub struct Subset {
 }
 
 impl Subset {
+    /// At most `most` images of `data`, from everywhere ([`spread`]).
+    pub fn spread(data: Arc<dyn Dataset>, most: usize) -> Arc<dyn Dataset> {
+        if most >= data.len() {
+            return data;
+        }
+        let indices = spread(data.len(), most).into_iter().map(|index| index as u32).collect();
+        Arc::new(Subset { data, indices })
+    }
+
     /// The images that can be read; decodes each once, and reports the images done.
     ///
     /// # Errors
@@ -90,5 +99,39 @@ impl Dataset for Subset {
 
     fn skipped(&self) -> usize {
         self.data.skipped()
+    }
+}
+
+/// `most` numbers below `len`, or all if there are fewer, in order and from everywhere: neither classes
+/// that follow each other, as in folders, nor classes that take turns are missed.
+pub fn spread(len: usize, most: usize) -> Vec<usize> {
+    // The fractions of multiples of the golden ratio are spread evenly (Weyl), also those of any
+    // stretch of them, and of every tenth.
+    let golden = (5_f64.sqrt() - 1.0) / 2.0;
+    let fraction = |number: usize| (number as f64 * golden).fract();
+    let mut numbers: Vec<usize> = (0..len).collect();
+    numbers.sort_by(|&a, &b| fraction(a).total_cmp(&fraction(b)));
+    numbers.truncate(most);
+    numbers.sort_unstable();
+    numbers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::spread;
+
+    #[test]
+    fn classes_that_take_turns_or_follow_each_other_are_all_there() {
+        for (len, most) in [(2000, 1000), (5000, 1000), (10_000, 1000), (1001, 1000)] {
+            let rows = spread(len, most);
+            assert!(rows.len() == most && rows.is_sorted_by(|a, b| a < b) && rows[most - 1] < len);
+            for class in 0..10 {
+                let takes_turns = rows.iter().filter(|&row| row % 10 == class).count();
+                let follows = rows.iter().filter(|&row| row * 10 / len == class).count();
+                assert!((90..=110).contains(&takes_turns), "{takes_turns} of {class}, {len}");
+                assert!((90..=110).contains(&follows), "{follows} of {class}, {len}");
+            }
+        }
+        assert_eq!((spread(3, 5), spread(0, 5)), (vec![0, 1, 2], vec![]));
     }
 }

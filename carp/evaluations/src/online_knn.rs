@@ -85,14 +85,10 @@ fn measured(splits: &Splits) -> Option<[&Arc<dyn Dataset>; 2]> {
     both.iter().all(|data| !data.is_empty()).then_some(both)
 }
 
-/// At most `most` images, or all if 0: evenly spaced, since folders are ordered by class.
+/// At most `most` images, from everywhere, or all if 0.
 pub fn part(data: &Arc<dyn Dataset>, most: usize) -> Arc<dyn Dataset> {
-    let len = data.len();
-    if most == 0 || most >= len {
-        return Arc::clone(data);
-    }
-    let indices = (0..most).map(|number| (number * len / most) as u32).collect();
-    Arc::new(Subset { data: Arc::clone(data), indices })
+    let most = if most == 0 { data.len() } else { most };
+    Subset::spread(Arc::clone(data), most)
 }
 
 fn labels(data: &dyn Dataset) -> Vec<u32> {
@@ -300,21 +296,26 @@ mod tests {
 
     #[test]
     fn a_part_of_the_data_has_all_classes() {
-        // Ten images each of three classes, class by class as in folders.
-        let data: Arc<dyn Dataset> = Arc::new(MemoryDataset::new(
-            "test".to_owned(),
-            (1, 1, 1),
-            &Vec::from_iter(0..30),
-            (0..30).map(|i| i / 10).collect(),
-            ["a", "b", "c"].map(str::to_owned).to_vec(),
-        ));
-        assert_eq!(labels(&*part(&data, 6)), [0, 0, 1, 1, 2, 2]);
-        assert_eq!(labels(&*part(&data, 4)), [0, 0, 1, 2]);
-        for all in [0, 30, 31] {
-            assert_eq!(part(&data, all).len(), 30);
+        // Ten images each of three classes, class by class as in folders, and in turns.
+        for class in [|i| i / 10, |i| i % 3] {
+            let data: Arc<dyn Dataset> = Arc::new(MemoryDataset::new(
+                "test".to_owned(),
+                (1, 1, 1),
+                &Vec::from_iter(0..30),
+                (0..30).map(class).collect(),
+                ["a", "b", "c"].map(str::to_owned).to_vec(),
+            ));
+            let some = part(&data, 6);
+            assert_eq!(some.len(), 6);
+            let labels = labels(&*some);
+            for (index, label) in labels.iter().enumerate() {
+                let place = some.image(index).unwrap().pixels[0];
+                assert_eq!(*label, class(u32::from(place)));
+            }
+            assert!((0..3).all(|class| labels.contains(&class)), "{labels:?}");
+            for all in [0, 30, 31] {
+                assert_eq!(part(&data, all).len(), 30);
+            }
         }
-        let some = part(&data, 6);
-        let pixels = |number| some.image(number).unwrap().pixels.clone();
-        assert_eq!((pixels(1), pixels(5)), (vec![5], vec![25]));
     }
 }

@@ -64,20 +64,6 @@ impl FeatureMap {
     }
 }
 
-/// `most` numbers below `len`, or all if there are fewer, from everywhere: neither classes that follow
-/// each other nor classes that take turns are missed.
-pub fn spread(len: usize, most: usize) -> Vec<usize> {
-    // The fractions of multiples of the golden ratio are spread evenly (Weyl), also those of any
-    // stretch of them, and of every tenth.
-    let golden = (5_f64.sqrt() - 1.0) / 2.0;
-    let fraction = |number: usize| (number as f64 * golden).fract();
-    let mut numbers: Vec<usize> = (0..len).collect();
-    numbers.sort_by(|&a, &b| fraction(a).total_cmp(&fraction(b)));
-    numbers.truncate(most);
-    numbers.sort_unstable();
-    numbers
-}
-
 /// A feature scaled to length 1.
 pub fn unit(feature: &[f32]) -> impl Iterator<Item = f32> {
     let length = feature.iter().map(|x| x * x).sum::<f32>().sqrt().max(1e-12);
@@ -93,25 +79,5 @@ fn centre(features: &mut [f32], dim: usize) {
     }
     for row in features.chunks_exact_mut(dim) {
         row.iter_mut().zip(&mean).for_each(|(x, &mean)| *x -= mean as f32);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn classes_that_take_turns_or_follow_each_other_are_all_on_the_map() {
-        for (len, most) in [(2000, 1000), (5000, 1000), (10_000, 1000), (1001, 1000)] {
-            let rows = spread(len, most);
-            assert!(rows.len() == most && rows.is_sorted_by(|a, b| a < b) && rows[most - 1] < len);
-            for class in 0..10 {
-                let takes_turns = rows.iter().filter(|&row| row % 10 == class).count();
-                let follows = rows.iter().filter(|&row| row * 10 / len == class).count();
-                assert!((90..=110).contains(&takes_turns), "{takes_turns} of {class}, {len}");
-                assert!((90..=110).contains(&follows), "{follows} of {class}, {len}");
-            }
-        }
-        assert_eq!((spread(3, 5), spread(0, 5)), (vec![0, 1, 2], vec![]));
     }
 }

@@ -8,7 +8,7 @@ use carp::config::Config;
 use carp::error::{Error, Result};
 use carp::learner::Device;
 use carp::method::MethodConfig;
-use datasets::{Dataset, Labels, Progress, Splits, Subset};
+use datasets::{Dataset, Labels, Progress, Splits, Subset, spread};
 use evaluations::features::{Encoder, FeatureSet, POOLED};
 use evaluations::knn::{KnnOptions, evaluate};
 use evaluations::network_file::{NetworkFile, NetworkName};
@@ -17,7 +17,7 @@ use image::codecs::jpeg::JpegEncoder;
 use serde::Serialize;
 
 use crate::data_uri::data_uri;
-use crate::feature_map::{FeatureMap, POINTS, spread};
+use crate::feature_map::{FeatureMap, POINTS};
 use crate::prototypes_view::PrototypesView;
 use crate::thumbnails::{SIDE, thumbnails};
 

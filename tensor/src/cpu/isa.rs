@@ -92,21 +92,20 @@ impl Isa {
         true
     }
 
-    /// Calls `f`, which the compiler inlines and vectorises for this instruction set.
+    /// Does the work with this instruction set.
     ///
     /// # Panics
     /// If the processor lacks it.
-    #[inline(always)]
-    pub fn run<T>(self, f: impl FnOnce() -> T) -> T {
+    pub fn run(self, work: impl Vectorised) {
         assert!(self.is_available(), "this processor has no {self:?}");
         match self {
             // SAFETY: the assert above.
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => unsafe { run_avx512(f) },
+            Isa::Avx512 => unsafe { run_avx512(work) },
             // SAFETY: the assert above.
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => unsafe { run_avx2(f) },
-            _ => f(),
+            Isa::Avx2 => unsafe { run_avx2(work) },
+            _ => work.run(),
         }
     }
 
@@ -119,16 +118,23 @@ impl Isa {
     }
 }
 
+/// Work that the compiler vectorises anew for each instruction set. (Of a closure it would make one
+/// function for all of them.)
+pub trait Vectorised {
+    /// Does it; `#[inline(always)]`, as are all functions with loops that it calls.
+    fn run(self);
+}
+
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512vl")]
-fn run_avx512<T>(f: impl FnOnce() -> T) -> T {
-    f()
+fn run_avx512(work: impl Vectorised) {
+    work.run();
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
-fn run_avx2<T>(f: impl FnOnce() -> T) -> T {
-    f()
+fn run_avx2(work: impl Vectorised) {
+    work.run();
 }
 
 #[cfg(test)]

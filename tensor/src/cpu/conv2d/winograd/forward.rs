@@ -1,13 +1,15 @@
 //! Forward pass and gradient by the input, which differ in the filter.
 
+use std::marker::PhantomData;
+
 use rayon::prelude::*;
 
-use super::places::{Places, TILE};
+use super::places::{Inputs, Outputs, Places, TILE};
 use super::tiles::{Tile, padded};
 use super::transforms::{Panel, Transforms};
 use crate::cpu::conv2d::chunks::images_per_task;
 use crate::cpu::conv2d::filter::Filter;
-use crate::cpu::isa::Isa;
+use crate::cpu::isa::{Isa, Vectorised};
 use crate::cpu::microkernel::{LANES, Walk, multiply};
 use crate::geometry::Conv2d;
 
@@ -56,21 +58,10 @@ pub fn winograd<F: Transforms<M, T>, const M: usize, const T: usize>(
             let (v, m) = scratch.split_at_mut(v_len);
             let tiles = y.len() / image_out * Tile::per_image(conv, M);
             for first in (0..tiles).step_by(BLOCK) {
-                let count = BLOCK.min(tiles - first);
-                let tile = |i| Tile::of(conv, M, first + i);
-                isa.run(|| {
-                    let mut panel = Panel::new();
-                    for i in 0..count {
-                        places.input(&mut panel, conv, x, tile(i), &mut v[i * TILE..]);
-                    }
-                });
-                products(isa, conv, &places, count, v, u, m);
-                isa.run(|| {
-                    let mut panel = Panel::new();
-                    for i in 0..count {
-                        places.output(&mut panel, conv, &m[i * TILE..], tile(i), y);
-                    }
-                });
+                let tiles = first..tiles.min(first + BLOCK);
+                isa.run(Inputs { places: &places, conv, tiles: tiles.clone(), x, v });
+                products(isa, conv, &places, tiles.len(), v, u, m);
+                isa.run(Outputs { places: &places, conv, tiles, m, y });
             }
         });
 }
@@ -81,27 +72,41 @@ fn transform_filter<F: Transforms<M, T>, const M: usize, const T: usize>(
     filter: Filter,
     u: &mut [f32],
 ) {
-    let inputs = padded(filter.inputs);
-    u.par_chunks_mut(T * T * inputs * LANES).enumerate().for_each(|(panel, u)| {
-        let (u, _) = u.as_chunks_mut::<LANES>();
-        isa.run(|| {
-            let mut lanes = Panel::<T>::new();
-            for first in (0..inputs).step_by(LANES) {
-                let mut weights = [[[0.0; LANES]; LANES]; 9];
-                let present = first..filter.inputs.min(first + LANES);
-                for (place, weights) in weights.iter_mut().enumerate() {
-                    filter.lanes(panel * LANES, place, present.clone(), weights);
-                }
-                for input in 0..LANES {
-                    lanes.both_sides(
-                        |r, s, lanes| *lanes = weights[r * 3 + s][input],
-                        F::filter,
-                        |i, j, lanes| u[(i * T + j) * inputs + first + input] = *lanes,
-                    );
-                }
-            }
-        });
+    u.par_chunks_mut(T * T * padded(filter.inputs) * LANES).enumerate().for_each(|(panel, u)| {
+        isa.run(FilterPanel::<F, M, T> { filter, panel, u, transforms: PhantomData });
     });
+}
+
+/// The same of a panel of 16 outputs.
+struct FilterPanel<'a, F, const M: usize, const T: usize> {
+    filter: Filter<'a>,
+    panel: usize,
+    u: &'a mut [f32],
+    transforms: PhantomData<F>,
+}
+
+impl<F: Transforms<M, T>, const M: usize, const T: usize> Vectorised for FilterPanel<'_, F, M, T> {
+    #[inline(always)]
+    fn run(self) {
+        let FilterPanel { filter, panel, u, .. } = self;
+        let (u, _) = u.as_chunks_mut::<LANES>();
+        let inputs = padded(filter.inputs);
+        let mut lanes = Panel::<T>::new();
+        for first in (0..inputs).step_by(LANES) {
+            let mut weights = [[[0.0; LANES]; LANES]; 9];
+            let present = first..filter.inputs.min(first + LANES);
+            for (place, weights) in weights.iter_mut().enumerate() {
+                filter.lanes(panel * LANES, place, present.clone(), weights);
+            }
+            for input in 0..LANES {
+                lanes.both_sides(
+                    |r, s, lanes| *lanes = weights[r * 3 + s][input],
+                    F::filter,
+                    |i, j, lanes| u[(i * T + j) * inputs + first + input] = *lanes,
+                );
+            }
+        }
+    }
 }
 
 /// `m[place] = v[place] u[place]`

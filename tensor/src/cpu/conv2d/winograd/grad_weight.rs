@@ -5,14 +5,15 @@
 //! Images are dealt to parts, whose sums are added in order. A part takes a group of tiles at a time:
 //! transforms them, then multiplies place by place; both are shared by idle threads.
 
+use std::marker::PhantomData;
 use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::places::{Places, TILE};
+use super::places::{Inputs, OutputGradients, Places, TILE};
 use super::tiles::{Tile, padded};
 use super::transforms::{Panel, Transforms};
-use crate::cpu::isa::Isa;
+use crate::cpu::isa::{Isa, Vectorised};
 use crate::cpu::microkernel::{LANES, Walk, multiply};
 use crate::geometry::Conv2d;
 use crate::order::{winograd_chain_tiles, winograd_part_images};
@@ -74,8 +75,7 @@ pub fn winograd_grad_weight<F: Transforms<M, T>, const M: usize, const T: usize>
         },
     );
     dweight.par_chunks_mut(conv.patch()).enumerate().for_each(|(o, dweight)| {
-        let parts = sums.chunks_exact(sum_len);
-        isa.run(|| finish::<F, M, T>(conv, parts, o, dweight));
+        isa.run(Finish::<F, M, T> { conv, sums, o, dweight, transforms: PhantomData });
     });
 }
 
@@ -102,14 +102,9 @@ fn transform<F: Transforms<M, T>, const M: usize, const T: usize>(
                 v.fill(0.0);
                 e.fill(0.0);
             }
-            isa.run(|| {
-                let mut panel = Panel::new();
-                for i in 0..count {
-                    let tile = Tile::of(conv, M, first + i);
-                    places.input(&mut panel, conv, x, tile, &mut v[i * TILE..]);
-                    places.output_backward(&mut panel, conv, dy, tile, &mut e[i * TILE..]);
-                }
-            });
+            let tiles = first..first + count;
+            isa.run(Inputs { places, conv, tiles: tiles.clone(), x, v });
+            isa.run(OutputGradients { places, conv, tiles, dy, e });
         });
 }
 
@@ -142,29 +137,35 @@ fn add_products<F: Transforms<M, T>, const M: usize, const T: usize>(
     });
 }
 
-/// `G^T u G` of the sum u of all parts, for output o, into `dweight[R,S,C]`.
-#[inline(always)]
-fn finish<'a, F: Transforms<M, T>, const M: usize, const T: usize>(
+/// `G^T u G` of the sum u of all parts' `sums`, for output o, into `dweight[R,S,C]`.
+struct Finish<'a, F, const M: usize, const T: usize> {
     conv: Conv2d,
-    parts: impl Iterator<Item = &'a [f32]> + Clone,
+    sums: &'a [f32],
     o: usize,
-    dweight: &mut [f32],
-) {
-    let mut panel = Panel::<T>::new();
-    for channel in (0..conv.c).step_by(LANES) {
-        panel.both_sides(
-            |i, j, sums| {
-                let at = ((i * T + j) * conv.o + o) * padded(conv.c) + channel;
-                *sums = [0.0; LANES];
-                for part in parts.clone() {
-                    sums.iter_mut().zip(&part[at..]).for_each(|(sum, part)| *sum += part);
-                }
-            },
-            F::filter_backward,
-            |r, s, lanes| {
-                let dweight = &mut dweight[(r * conv.s + s) * conv.c..][..conv.c];
-                dweight[channel..].iter_mut().zip(lanes).for_each(|(to, from)| *to = *from);
-            },
-        );
+    dweight: &'a mut [f32],
+    transforms: PhantomData<F>,
+}
+
+impl<F: Transforms<M, T>, const M: usize, const T: usize> Vectorised for Finish<'_, F, M, T> {
+    #[inline(always)]
+    fn run(self) {
+        let Finish { conv, sums, o, dweight, .. } = self;
+        let mut panel = Panel::<T>::new();
+        for channel in (0..conv.c).step_by(LANES) {
+            panel.both_sides(
+                |i, j, total| {
+                    let at = ((i * T + j) * conv.o + o) * padded(conv.c) + channel;
+                    *total = [0.0; LANES];
+                    for part in sums.chunks_exact(sum_elements(conv, T * T)) {
+                        total.iter_mut().zip(&part[at..]).for_each(|(sum, part)| *sum += part);
+                    }
+                },
+                F::filter_backward,
+                |r, s, lanes| {
+                    let dweight = &mut dweight[(r * conv.s + s) * conv.c..][..conv.c];
+                    dweight[channel..].iter_mut().zip(lanes).for_each(|(to, from)| *to = *from);
+                },
+            );
+        }
     }
 }

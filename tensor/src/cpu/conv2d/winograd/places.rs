@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::tiles::{Pixels, Tile};
 use super::transforms::{Panel, Transforms};
+use crate::cpu::isa::Vectorised;
 use crate::cpu::microkernel::{LANES, copy_lanes};
 use crate::geometry::Conv2d;
 
@@ -50,28 +51,10 @@ impl<F: Transforms<M, T>, const M: usize, const T: usize> Places<F, M, T> {
         first..first + (Self::COUNT - 1) * self.place + LANES
     }
 
-    /// `B^T d B` of a tile d of x `[N,H,W,C]`, into `v`, with zeros beyond the last channel.
+    /// `f d f^T` of the pixels d of a tile in `images` of so many channels, into `v`, zeros beyond the
+    /// last channel.
     #[inline(always)]
-    pub fn input(&self, panel: &mut Panel<T>, conv: Conv2d, x: &[f32], tile: Tile, v: &mut [f32]) {
-        self.transform_pixels(panel, F::input, (tile.input(conv), conv.c), x, v);
-    }
-
-    /// `A dy A^T` of a tile of dy, zeros beyond the edge, into `e`, likewise.
-    #[inline(always)]
-    pub fn output_backward(
-        &self,
-        panel: &mut Panel<T>,
-        conv: Conv2d,
-        dy: &[f32],
-        tile: Tile,
-        e: &mut [f32],
-    ) {
-        self.transform_pixels(panel, F::output_backward, (tile.output(conv), conv.o), dy, e);
-    }
-
-    /// `f d f^T` of the pixels d of a tile in `images` of so many channels, into `v`.
-    #[inline(always)]
-    fn transform_pixels<const N: usize>(
+    fn transform<const N: usize>(
         &self,
         panel: &mut Panel<T>,
         f: impl Fn([f32; N]) -> [f32; T] + Copy,
@@ -96,26 +79,88 @@ impl<F: Transforms<M, T>, const M: usize, const T: usize> Places<F, M, T> {
             );
         }
     }
+}
 
-    /// `A^T m A` of a tile's products m, into its pixels of y.
+/// `B^T d B` of the pixels d of tiles of x `[N,H,W,C]`, into `v`, with zeros beyond the last channel.
+pub struct Inputs<'a, F, const M: usize, const T: usize> {
+    pub places: &'a Places<F, M, T>,
+    pub conv: Conv2d,
+    /// Numbers of the tiles.
+    pub tiles: Range<usize>,
+    pub x: &'a [f32],
+    pub v: &'a mut [f32],
+}
+
+impl<F: Transforms<M, T>, const M: usize, const T: usize> Vectorised for Inputs<'_, F, M, T> {
     #[inline(always)]
-    pub fn output(&self, panel: &mut Panel<T>, conv: Conv2d, m: &[f32], tile: Tile, y: &mut [f32]) {
-        let pixels = tile.output(conv);
-        for channel in (0..conv.o).step_by(LANES) {
-            let m = &m[self.span(channel)];
-            panel.both_sides(
-                |i, j, lanes| lanes.copy_from_slice(&m[(i * T + j) * self.place..][..LANES]),
-                F::output,
-                |i, j, lanes| {
-                    if let Some(start) = pixels.at(i, j) {
-                        let pixel = &mut y[start + channel..start + conv.o.min(channel + LANES)];
-                        match pixel.first_chunk_mut() {
-                            Some(whole) => *whole = *lanes,
-                            None => pixel.copy_from_slice(&lanes[..pixel.len()]),
+    fn run(self) {
+        let Inputs { places, conv, tiles, x, v } = self;
+        let mut panel = Panel::new();
+        for (i, tile) in tiles.enumerate() {
+            let pixels = Tile::of(conv, M, tile).input(conv);
+            places.transform(&mut panel, F::input, (pixels, conv.c), x, &mut v[i * TILE..]);
+        }
+    }
+}
+
+/// `A dy A^T` of tiles of dy `[N,P,Q,O]`, zeros beyond the edge, into `e`, likewise.
+pub struct OutputGradients<'a, F, const M: usize, const T: usize> {
+    pub places: &'a Places<F, M, T>,
+    pub conv: Conv2d,
+    /// Numbers of the tiles.
+    pub tiles: Range<usize>,
+    pub dy: &'a [f32],
+    pub e: &'a mut [f32],
+}
+
+impl<F: Transforms<M, T>, const M: usize, const T: usize> Vectorised
+    for OutputGradients<'_, F, M, T>
+{
+    #[inline(always)]
+    fn run(self) {
+        let OutputGradients { places, conv, tiles, dy, e } = self;
+        let (mut panel, backward) = (Panel::new(), F::output_backward);
+        for (i, tile) in tiles.enumerate() {
+            let pixels = Tile::of(conv, M, tile).output(conv);
+            places.transform(&mut panel, backward, (pixels, conv.o), dy, &mut e[i * TILE..]);
+        }
+    }
+}
+
+/// `A^T m A` of tiles' products m, into their pixels of y `[N,P,Q,O]`.
+pub struct Outputs<'a, F, const M: usize, const T: usize> {
+    pub places: &'a Places<F, M, T>,
+    pub conv: Conv2d,
+    /// Numbers of the tiles.
+    pub tiles: Range<usize>,
+    pub m: &'a [f32],
+    pub y: &'a mut [f32],
+}
+
+impl<F: Transforms<M, T>, const M: usize, const T: usize> Vectorised for Outputs<'_, F, M, T> {
+    #[inline(always)]
+    fn run(self) {
+        let Outputs { places, conv, tiles, m, y } = self;
+        let mut panel = Panel::<T>::new();
+        for (i, tile) in tiles.enumerate() {
+            let pixels = Tile::of(conv, M, tile).output(conv);
+            for channel in (0..conv.o).step_by(LANES) {
+                let m = &m[i * TILE..][places.span(channel)];
+                panel.both_sides(
+                    |i, j, lanes| lanes.copy_from_slice(&m[(i * T + j) * places.place..][..LANES]),
+                    F::output,
+                    |i, j, lanes| {
+                        if let Some(start) = pixels.at(i, j) {
+                            let pixel =
+                                &mut y[start + channel..start + conv.o.min(channel + LANES)];
+                            match pixel.first_chunk_mut() {
+                                Some(whole) => *whole = *lanes,
+                                None => pixel.copy_from_slice(&lanes[..pixel.len()]),
+                            }
                         }
-                    }
-                },
-            );
+                    },
+                );
+            }
         }
     }
 }

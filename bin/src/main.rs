@@ -96,6 +96,9 @@ enum Command {
     Audit(audit::AuditArgs),
 }
 
+const SLOW_BUILD: &str = "warning: carp was built without AVX2 and FMA and is several times slower than it \
+    could be: cargo reads the project's .cargo/config.toml only in its folder, and not with RUSTFLAGS set";
+
 const OTHER_PROCESSOR: &str = "error: this processor lacks AVX2 or FMA, which carp was built for; to \
     run it slowly, build it with RUSTFLAGS=\"-C target-cpu=native\"\n";
 
@@ -117,6 +120,9 @@ fn run() -> ExitCode {
         Err(error) if ranks::is_first() => error.exit(),
         Err(_) => return ExitCode::SUCCESS,
     };
+    if Isa::program_is_slow() && ranks::is_first() {
+        complain!("{SLOW_BUILD}");
+    }
     let result = match command {
         Command::Train(_) | Command::Bench(bench::BenchCommand::Ranks) => run_command(command),
         _ => ranks::refuse_several().and_then(|()| run_command(command)),

@@ -92,6 +92,12 @@ impl Isa {
         true
     }
 
+    /// The program was compiled without AVX2 and FMA, which this processor has: loops outside the
+    /// microkernel take several times as long, for the same bits.
+    pub fn program_is_slow() -> bool {
+        cfg!(all(target_arch = "x86_64", not(target_feature = "fma"))) && Isa::Avx2.is_available()
+    }
+
     /// Does the work with this instruction set.
     ///
     /// # Panics

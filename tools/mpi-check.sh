@@ -6,9 +6,9 @@
 #   tools/mpi-check.sh           CARP=FILE chooses a program built with --features mpi
 set -euo pipefail
 cd "$(dirname "$0")/.."
-for program in mpirun mpicc pgrep; do
+for program in mpirun mpicc pgrep prlimit; do
     if ! command -v "$program" >/dev/null; then
-        echo "no $program: on Debian, apt install libopenmpi-dev openmpi-bin libclang-dev procps"
+        echo "no $program: on Debian, apt install libopenmpi-dev openmpi-bin libclang-dev procps util-linux"
         exit 2
     fi
 done
@@ -113,6 +113,24 @@ for number in 1 2 3; do
     same "$run" whole
 done
 echo "a rank killed: all end within seconds, and resume as one process"
+
+# A rank that can write no more, by a limit that it gets while it runs: an error of this rank only.
+run=full
+"${ranks[@]}" 4 bash -c 'trap "" XFSZ; exec "$@"' - "$carp" train "${settings[@]}" "${long[@]}" --out "$run" >log 2>&1 &
+job=$!
+started "$run"
+until [ -e "$run/checkpoint.safetensors" ]; do sleep 0.1; done
+prlimit --pid "$(pgrep -P "$job" | head -n 1)" --fsize=1024
+for _ in $(seq 100); do
+    kill -0 "$job" 2>/dev/null || break
+    sleep 0.1
+done
+! kill -0 "$job" 2>/dev/null || fail "others outlive an error by ten seconds"
+wait "$job" && fail "an error ends with exit code 0"
+[ "$(grep -c '^error: ' log)" = 1 ] || fail "one line"
+"${ranks[@]}" 2 "$carp" train --resume "$run" >log 2>&1 || fail "resume of $run"
+same "$run" whole
+echo "a rank that cannot write: one line, all end within seconds, and resume as one process"
 
 ends 2 "ranks: 3 cannot share train.shards = 4" 20 "${ranks[@]}" 3 "$carp" train "${settings[@]}" --out three
 [ "$(grep -c error log)" = 1 ] || fail "one line"

@@ -103,7 +103,7 @@ impl Graph {
     }
 
     /// For each value, the place of the first node that reads it.
-    fn first_readers(&self) -> Vec<Option<usize>> {
+    pub(crate) fn first_readers(&self) -> Vec<Option<usize>> {
         let mut first = vec![None; self.values.len()];
         for (at, node) in self.nodes.iter().enumerate().rev() {
             node.inputs.iter().for_each(|v| first[v.index()] = Some(at));

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use tensor::arena::ALIGN;
 use tensor::{Backend, Device, Error, Io, Kernel, Result, Slot};
 
+use crate::buckets::summed;
+use crate::exchange::Exchange;
 use crate::graph::{Graph, Kind, Node, Phase, Value};
 use crate::plan::Plan;
 use crate::shards::PerShard;
-use crate::sum_ranks::RankSums;
 use crate::transport::{Alone, Transport};
 
 /// The slots of one node, or of one shard's.
@@ -31,7 +31,7 @@ pub struct Executor {
     /// For each node: one call, or one per shard.
     pub(crate) calls: Vec<Vec<Call>>,
     pub(crate) backend: Box<dyn Backend>,
-    ranks: RankSums,
+    exchange: Exchange,
 }
 
 impl Executor {
@@ -81,25 +81,18 @@ impl Executor {
             (0..times).map(call).collect()
         };
         let calls = graph.nodes.iter().zip(&plan.workspaces).map(calls).collect();
-        let elements = |node: &Node| match node.kernel {
-            Kernel::SumShards { elements, .. } => elements,
-            _ => 0,
-        };
-        let most = graph.nodes.iter().map(elements).max().unwrap_or(0);
-        let len = RankSums::scratch(&*transport, most);
-        let theirs = Slot { offset: plan.total.next_multiple_of(ALIGN), len };
-        let end = if len == 0 { plan.total } else { theirs.offset + len };
-        let mut backend = device.open(end)?;
+        let mut backend = device.open(plan.total)?;
         for (value, data) in &graph.constants {
             backend.write_u32(plan.slots[value.index()], data);
         }
-        let ranks = RankSums::new(transport, theirs);
-        Ok(Executor { graph, plan, calls, backend, ranks })
+        let result = |place: usize| plan.slot(graph.nodes[place].outputs[0], 0);
+        let exchange = Exchange::new(transport, &graph, result);
+        Ok(Executor { graph, plan, calls, backend, exchange })
     }
 
     /// The ranks that share the step.
     pub fn transport(&self) -> &Arc<dyn Transport> {
-        self.ranks.transport()
+        self.exchange.transport()
     }
 
     /// Lets the ranks' devices exchange numbers without the host, if they can: all ranks call it.
@@ -107,7 +100,7 @@ impl Executor {
     /// # Errors
     /// Devices that do not find each other.
     pub fn link(&mut self) -> Result<()> {
-        self.ranks.link(&mut *self.backend)
+        self.exchange.link(&mut *self.backend)
     }
 
     /// The graph.
@@ -199,11 +192,18 @@ impl Executor {
         if is_recorded && self.backend.begin_sequence(phase as usize) {
             return self.backend.check();
         }
-        for (node, calls) in self.graph.nodes.iter().zip(&self.calls) {
+        let Executor { graph, calls, backend, exchange, .. } = self;
+        let end = graph.nodes.len();
+        for (place, (node, calls)) in graph.nodes.iter().zip(calls).enumerate() {
             if node.phase == phase {
-                run_node(node, calls, &mut *self.backend, &mut self.ranks)?;
+                exchange.wait(&mut **backend, place)?;
+                run_node(node, calls, &mut **backend)?;
+                if let Some((sum, scratch)) = sum_of_ranks(node, calls) {
+                    exchange.sum_in_time(&mut **backend, place, sum, scratch)?;
+                }
             }
         }
+        exchange.wait(&mut **backend, end)?;
         if is_recorded {
             self.backend.end_sequence();
         }
@@ -212,8 +212,13 @@ impl Executor {
 
     /// Runs the op at `place` of the graph.
     pub(crate) fn run_place(&mut self, place: usize) -> Result<()> {
-        let Executor { graph, calls, backend, ranks, .. } = self;
-        run_node(&graph.nodes[place], &calls[place], &mut **backend, ranks)
+        let Executor { graph, calls, backend, exchange, .. } = self;
+        let (node, calls) = (&graph.nodes[place], &calls[place]);
+        run_node(node, calls, &mut **backend)?;
+        match sum_of_ranks(node, calls) {
+            Some((sum, scratch)) => exchange.sum(&mut **backend, sum, scratch),
+            None => Ok(()),
+        }
     }
 
     /// Runs all three phases.
@@ -238,19 +243,15 @@ impl Executor {
 }
 
 /// Runs one op, for every shard if each has its own; a device fault names it.
-fn run_node(
-    node: &Node,
-    calls: &[Call],
-    backend: &mut dyn Backend,
-    ranks: &mut RankSums,
-) -> Result<()> {
+fn run_node(node: &Node, calls: &[Call], backend: &mut dyn Backend) -> Result<()> {
     calls.iter().for_each(|call| backend.run(&node.kernel, &call.io()));
     backend.check().map_err(|fault| {
         let layer = if node.layer.is_empty() { "no layer" } else { &node.layer };
         Error::device(format!("{fault} (op {} of {layer})", node.kernel.name()))
-    })?;
-    match node.kernel {
-        Kernel::SumShards { .. } => ranks.sum(backend, calls[0].outputs[0]),
-        _ => Ok(()),
-    }
+    })
+}
+
+/// What an op leaves to sum over the ranks, and scratch memory for that.
+fn sum_of_ranks(node: &Node, calls: &[Call]) -> Option<(Slot, Slot)> {
+    summed(node).map(|_| (calls[0].outputs[0], calls[0].workspace))
 }

@@ -10,6 +10,8 @@
 //! [`memory_map`] draws its arena, and [`look_inside`] records what single ops read and write.
 
 mod backward;
+pub mod buckets;
+pub mod exchange;
 pub mod executor;
 pub mod fuse;
 pub mod gradcheck;
@@ -39,4 +41,4 @@ pub use plan::Plan;
 pub use recorded_op::{Operand, RecordedOp};
 pub use tensor::shards::Shards;
 pub use tensor::{Error, Result, Shape};
-pub use transport::{Alone, Transport};
+pub use transport::{AbortOnPanic, Alone, Lane, Transport};

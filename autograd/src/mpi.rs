@@ -1,17 +1,17 @@
 //! Ranks as processes of MPI. Its errors end all processes, so none is returned.
 
 use mpi::environment::Universe;
-use mpi::point_to_point::send_receive_into;
+use mpi::point_to_point::send_receive_into_with_tags;
 use mpi::topology::SimpleCommunicator;
 use mpi::traits::{Communicator, CommunicatorCollectives, Root};
 use mpi::{Threading, initialize_with_threading};
 use tensor::{Error, Result};
 
-use crate::transport::Transport;
+use crate::transport::{Lane, Transport};
 
-/// A process that `mpirun` has started. Dropping it waits for the others to do the same; in a panic,
-/// which they do not know of, it ends them.
+/// A process that `mpirun` has started. Dropping it waits for the others to do the same.
 pub struct Mpi {
+    has_two_lanes: bool,
     local_rank: usize,
     _universe: Universe,
 }
@@ -22,14 +22,15 @@ impl Mpi {
     /// # Errors
     /// A library for single threads: the step runs on a pool's thread. A second call.
     pub fn join() -> Result<Mpi> {
-        match initialize_with_threading(Threading::Serialized) {
-            Some((_universe, Threading::Serialized | Threading::Multiple)) => {
-                let local_rank = world().split_shared(0).rank() as usize;
-                Ok(Mpi { local_rank, _universe })
-            }
-            Some(_) => Err(Error::device("this MPI takes calls from one thread only")),
-            None => Err(Error::device("MPI is in use already")),
+        let Some((_universe, threading)) = initialize_with_threading(Threading::Multiple) else {
+            return Err(Error::device("MPI is in use already"));
+        };
+        if threading < Threading::Serialized {
+            return Err(Error::device("this MPI takes calls from one thread only"));
         }
+        let local_rank = world().split_shared(0).rank() as usize;
+        let has_two_lanes = threading == Threading::Multiple;
+        Ok(Mpi { has_two_lanes, local_rank, _universe })
     }
 }
 
@@ -50,10 +51,14 @@ impl Transport for Mpi {
         self.local_rank
     }
 
-    fn exchange(&self, with: usize, mine: &[f32], theirs: &mut [f32]) -> Result<()> {
-        let world = world();
+    fn has_two_lanes(&self) -> bool {
+        self.has_two_lanes
+    }
+
+    fn exchange(&self, lane: Lane, with: usize, mine: &[f32], theirs: &mut [f32]) -> Result<()> {
+        let (world, tag) = (world(), lane as i32);
         let with = world.process_at_rank(with as i32);
-        send_receive_into(mine, &with, theirs, &with);
+        send_receive_into_with_tags(mine, &with, tag, theirs, &with, tag);
         Ok(())
     }
 
@@ -68,16 +73,7 @@ impl Transport for Mpi {
         Ok(())
     }
 
-    fn abort(&self, exit_code: u8) -> ! {
-        world().abort(exit_code.into())
-    }
-}
-
-impl Drop for Mpi {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            // What a Rust program returns after a panic.
-            self.abort(101);
-        }
+    fn abort(&self, exit_code: u8) {
+        world().abort(exit_code.into());
     }
 }

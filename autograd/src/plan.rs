@@ -13,8 +13,10 @@
 use tensor::arena::ALIGN;
 use tensor::{Device, Slot};
 
+use crate::buckets::summed;
 use crate::graph::{Graph, Kind, Node, Span, Value};
 use crate::shards::PerShard;
+use crate::sum_ranks::scratch;
 
 /// A layout of a graph's values, in elements of 4 bytes.
 pub struct Plan {
@@ -73,7 +75,9 @@ impl Plan {
                     temps.make(graph, at, v, source.map(|x| x.index()));
                 }
             }
-            let len = device.workspace(&node.kernel);
+            // Of other ranks' shards, devices receive the sums.
+            let received = summed(node).filter(|_| graph.shards.local < graph.shards.all);
+            let len = device.workspace(&node.kernel).max(received.map_or(0, scratch));
             workspace_block.push((len > 0).then(|| temps.block(len, at, at, true)));
         }
         let made =

@@ -6,131 +6,137 @@
 //! doubling: Thakur, Rabenseifner and Gropp, "Optimization of Collective Communication Operations in
 //! MPICH", 2005). Then a rank sends 2 (R - 1) / R of its numbers, as in a ring, in 2 log2 R messages.
 
-use std::sync::Arc;
-
 use tensor::arena::ALIGN;
 use tensor::{Backend, Io, Kernel, Result, Slot};
 
-use crate::transport::Transport;
+use crate::transport::{Lane, Transport};
 
 /// Most elements that are sent whole, in log2 R messages: that many cost less than the halves' messages.
 const WHOLE: usize = 1 << 14;
 /// Most elements that are summed at once.
 pub(crate) const EXCHANGED: usize = 1 << 20;
 
-/// The ranks, and memory to exchange numbers with them.
-pub struct RankSums {
-    transport: Arc<dyn Transport>,
-    /// The device exchanges numbers itself.
-    is_linked: bool,
-    /// Scratch memory on the device for what the others send.
-    theirs: Slot,
-    /// On the host: what is sent and what is received, for a device that is not linked.
-    host: [Vec<f32>; 2],
+/// Elements of scratch memory that a sum of so many takes, for what the others send.
+pub fn scratch(elements: usize) -> usize {
+    elements.min(EXCHANGED)
 }
 
-impl RankSums {
-    /// Elements of scratch memory that sums of up to `most` elements take on the device.
-    pub fn scratch(transport: &dyn Transport, most: usize) -> usize {
-        if transport.size() == 1 { 0 } else { most.min(EXCHANGED) }
+/// Replaces `x` by the sum of all ranks' `x`; `theirs` is scratch memory.
+///
+/// # Errors
+/// A rank that is gone.
+pub fn sum(transport: &dyn Transport, lane: Lane, x: &mut [f32], theirs: &mut [f32]) -> Result<()> {
+    let whole = Slot { offset: 0, len: x.len() };
+    Tree::of(transport, &mut OnHost { transport, lane, x, theirs }).sum(whole)
+}
+
+/// As [`sum`], on devices that exchange numbers themselves.
+///
+/// # Errors
+/// None: a fault shows later, as those of kernels do.
+pub fn sum_linked(
+    transport: &dyn Transport,
+    backend: &mut dyn Backend,
+    x: Slot,
+    theirs: Slot,
+) -> Result<()> {
+    Tree::of(transport, &mut Linked { backend, theirs }).sum(x)
+}
+
+/// A vector in whose parts ranks exchange and add.
+trait Vector {
+    /// Sends a part, and receives another.
+    fn exchange(&mut self, with: usize, mine: Slot, theirs: Slot) -> Result<()>;
+
+    /// Sends a part, and adds to `x` what comes.
+    fn exchange_and_add(&mut self, with: usize, sent: Slot, x: Slot) -> Result<()>;
+}
+
+struct OnHost<'a> {
+    transport: &'a dyn Transport,
+    lane: Lane,
+    x: &'a mut [f32],
+    theirs: &'a mut [f32],
+}
+
+impl Vector for OnHost<'_> {
+    fn exchange(&mut self, with: usize, mine: Slot, theirs: Slot) -> Result<()> {
+        let parts = self.x.get_disjoint_mut([range(mine), range(theirs)]);
+        let [mine, theirs] = parts.expect("parts that do not overlap");
+        self.transport.exchange(self.lane, with, mine, theirs)
     }
 
-    /// The ranks, with such scratch memory.
-    pub fn new(transport: Arc<dyn Transport>, theirs: Slot) -> RankSums {
-        let host = [(); 2].map(|()| vec![0.0; theirs.len]);
-        RankSums { transport, is_linked: false, theirs, host }
+    fn exchange_and_add(&mut self, with: usize, sent: Slot, x: Slot) -> Result<()> {
+        let theirs = &mut self.theirs[..x.len];
+        self.transport.exchange(self.lane, with, &self.x[range(sent)], theirs)?;
+        self.x[range(x)].iter_mut().zip(theirs).for_each(|(x, theirs)| *x += *theirs);
+        Ok(())
     }
+}
 
-    /// The ranks.
-    pub fn transport(&self) -> &Arc<dyn Transport> {
-        &self.transport
-    }
+fn range(part: Slot) -> std::ops::Range<usize> {
+    part.offset..part.offset + part.len
+}
 
-    /// Lets the ranks' devices exchange numbers themselves, if all of them can. All ranks call it.
-    ///
-    /// # Errors
-    /// Devices that do not find each other.
-    pub fn link(&mut self, backend: &mut dyn Backend) -> Result<()> {
-        let transport = &*self.transport;
-        if transport.size() > 1 && transport.first(!backend.can_link())?.is_none() {
-            let share = &mut |bytes: &mut [u8]| transport.broadcast(0, bytes);
-            backend.link(transport.rank(), transport.size(), share)?;
-            self.is_linked = true;
-        }
+struct Linked<'a> {
+    backend: &'a mut dyn Backend,
+    theirs: Slot,
+}
+
+impl Vector for Linked<'_> {
+    fn exchange(&mut self, with: usize, mine: Slot, theirs: Slot) -> Result<()> {
+        self.backend.exchange(with, mine, theirs);
         Ok(())
     }
 
-    /// Replaces `x` by the sum of all ranks' `x`.
-    ///
-    /// # Errors
-    /// A rank that is gone.
-    pub fn sum(&mut self, backend: &mut dyn Backend, x: Slot) -> Result<()> {
-        if self.transport.size() == 1 {
-            return Ok(());
-        }
+    fn exchange_and_add(&mut self, with: usize, sent: Slot, x: Slot) -> Result<()> {
+        let theirs = self.theirs.part(0, x.len);
+        self.backend.exchange(with, sent, theirs);
+        let io = Io { inputs: &[x, theirs], outputs: &[x], workspace: Slot::default() };
+        self.backend.run(&Kernel::Add, &io);
+        Ok(())
+    }
+}
+
+/// One rank's part of the tree.
+struct Tree<'a> {
+    rank: usize,
+    ranks: usize,
+    vector: &'a mut dyn Vector,
+}
+
+impl<'a> Tree<'a> {
+    fn of(transport: &dyn Transport, vector: &'a mut dyn Vector) -> Tree<'a> {
+        Tree { rank: transport.rank(), ranks: transport.size(), vector }
+    }
+
+    fn sum(mut self, x: Slot) -> Result<()> {
         for start in (0..x.len).step_by(EXCHANGED) {
             let part = x.part(start, EXCHANGED.min(x.len - start));
             if part.len > WHOLE {
-                self.by_halves(backend, part, 0)?;
+                self.by_halves(part, 0)?;
             } else {
-                self.whole(backend, part)?;
+                self.whole(part)?;
             }
         }
         Ok(())
     }
 
-    fn whole(&mut self, backend: &mut dyn Backend, x: Slot) -> Result<()> {
-        for level in 0..self.transport.size().ilog2() {
-            self.exchange_and_add(backend, self.transport.rank() ^ 1 << level, x, x)?;
-        }
-        Ok(())
+    fn whole(&mut self, x: Slot) -> Result<()> {
+        let levels = 0..self.ranks.ilog2();
+        levels.into_iter().try_for_each(|l| self.vector.exchange_and_add(self.rank ^ 1 << l, x, x))
     }
 
-    fn by_halves(&mut self, backend: &mut dyn Backend, x: Slot, level: usize) -> Result<()> {
-        if 1 << level == self.transport.size() {
+    fn by_halves(&mut self, x: Slot, level: usize) -> Result<()> {
+        if 1 << level == self.ranks {
             return Ok(());
         }
-        let rank = self.transport.rank();
-        let with = rank ^ 1 << level;
+        let with = self.rank ^ 1 << level;
         let middle = (x.len / 2).next_multiple_of(ALIGN).min(x.len);
         let (first, second) = (x.part(0, middle), x.part(middle, x.len - middle));
-        let (mine, other) = if rank < with { (first, second) } else { (second, first) };
-        self.exchange_and_add(backend, with, other, mine)?;
-        self.by_halves(backend, mine, level + 1)?;
-        self.exchange(backend, with, mine, other)
-    }
-
-    /// Sends `sent`, and adds to `x` what comes.
-    fn exchange_and_add(
-        &mut self,
-        backend: &mut dyn Backend,
-        with: usize,
-        sent: Slot,
-        x: Slot,
-    ) -> Result<()> {
-        let theirs = self.theirs.part(0, x.len);
-        self.exchange(backend, with, sent, theirs)?;
-        let workspace = Slot::default();
-        backend.run(&Kernel::Add, &Io { inputs: &[x, theirs], outputs: &[x], workspace });
-        Ok(())
-    }
-
-    fn exchange(
-        &mut self,
-        backend: &mut dyn Backend,
-        with: usize,
-        mine: Slot,
-        theirs: Slot,
-    ) -> Result<()> {
-        if self.is_linked {
-            backend.exchange(with, mine, theirs);
-            return Ok(());
-        }
-        let [sent, received] = &mut self.host;
-        let (sent, received) = (&mut sent[..mine.len], &mut received[..theirs.len]);
-        backend.read(mine, sent);
-        self.transport.exchange(with, sent, received)?;
-        backend.write(theirs, received);
-        Ok(())
+        let (mine, other) = if self.rank < with { (first, second) } else { (second, first) };
+        self.vector.exchange_and_add(with, other, mine)?;
+        self.by_halves(mine, level + 1)?;
+        self.vector.exchange(with, mine, other)
     }
 }

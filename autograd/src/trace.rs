@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::time::Duration;
 
+use crate::buckets::Bucket;
 use crate::graph::{Graph, Node, Phase};
 use crate::plan::Plan;
 
@@ -75,7 +76,7 @@ impl fmt::Display for Recomputed {
 }
 
 /// One line per op: number, phase, op, layer, shape of the result, FLOPs, bytes read and written,
-/// offset of the result in the arena (in bytes). Totals at the end.
+/// offset of the result in the arena (in bytes). Totals at the end, and what ranks exchange in buckets.
 pub fn table(graph: &Graph, plan: &Plan) -> String {
     let layers = graph.nodes().iter().map(|node| node.layer.len()).max().unwrap_or(5).max(5);
     let mut text = String::new();
@@ -103,7 +104,23 @@ pub fn table(graph: &Graph, plan: &Plan) -> String {
             &offset.to_string(),
         ]);
     }
-    text + &totals(graph)
+    text + &totals(graph) + &buckets(graph)
+}
+
+/// The sums over shards that ranks exchange together; nothing without any.
+fn buckets(graph: &Graph) -> String {
+    let mut text = String::new();
+    for (number, bucket) in Bucket::all(graph).into_iter().enumerate() {
+        let (sums, wait) = (bucket.sums.len(), bucket.wait);
+        let (first, last) = (bucket.sums[0], bucket.sums[sums - 1]);
+        let _ = writeln!(
+            text,
+            "bucket {number:>3}  {sums:>3} sums  {:>11}  of ops {first} to {last}; ranks exchange it \
+             before op {wait}",
+            bytes(4 * bucket.elements)
+        );
+    }
+    text
 }
 
 /// FLOPs and bytes of each phase and of the whole step.

@@ -2,8 +2,18 @@
 
 use tensor::Result;
 
+/// Which thread of a rank exchanges: what one of them sends, the same one of another rank receives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lane {
+    /// The one that runs the ops.
+    Ops,
+    /// The one beside it, for sums that need not be there at once: [`crate::buckets`].
+    Buckets,
+}
+
 /// One of several processes, the ranks, that run the same list in step. All of them call these methods
-/// in the same order; each with the lengths that the others expect.
+/// in the same order, that of [`Transport::exchange`] per lane; each with the lengths that the others
+/// expect.
 pub trait Transport: Send + Sync {
     /// Its number, from 0.
     fn rank(&self) -> usize;
@@ -14,11 +24,14 @@ pub trait Transport: Send + Sync {
     /// Its number among those on the same machine, from 0.
     fn local_rank(&self) -> usize;
 
+    /// Whether two threads may exchange at the same time.
+    fn has_two_lanes(&self) -> bool;
+
     /// Sends `mine` to the rank `with`, and fills `theirs` with what that one sends.
     ///
     /// # Errors
     /// A rank that is gone.
-    fn exchange(&self, with: usize, mine: &[f32], theirs: &mut [f32]) -> Result<()>;
+    fn exchange(&self, lane: Lane, with: usize, mine: &[f32], theirs: &mut [f32]) -> Result<()>;
 
     /// Fills `all` with every rank's `mine`, one behind the other in the order of the ranks.
     ///
@@ -32,8 +45,8 @@ pub trait Transport: Send + Sync {
     /// A rank that is gone.
     fn broadcast(&self, from: usize, bytes: &mut [u8]) -> Result<()>;
 
-    /// Ends all ranks at once: the others may be waiting for this one. Needs no other's call.
-    fn abort(&self, exit_code: u8) -> !;
+    /// Ends the other ranks at once, which may be waiting for this one; a process ends with them.
+    fn abort(&self, exit_code: u8);
 
     /// Everyone's number, in the order of the ranks.
     ///
@@ -57,6 +70,18 @@ pub trait Transport: Send + Sync {
     }
 }
 
+/// Ends the other ranks if it is dropped in a panic: they would wait for this one.
+pub struct AbortOnPanic<'a>(pub &'a dyn Transport);
+
+impl Drop for AbortOnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            // What a Rust program returns after a panic.
+            self.0.abort(101);
+        }
+    }
+}
+
 /// A process that holds all shards itself.
 pub struct Alone;
 
@@ -73,7 +98,11 @@ impl Transport for Alone {
         0
     }
 
-    fn exchange(&self, _with: usize, mine: &[f32], theirs: &mut [f32]) -> Result<()> {
+    fn has_two_lanes(&self) -> bool {
+        false
+    }
+
+    fn exchange(&self, _: Lane, _with: usize, mine: &[f32], theirs: &mut [f32]) -> Result<()> {
         theirs.copy_from_slice(mine);
         Ok(())
     }
@@ -87,7 +116,5 @@ impl Transport for Alone {
         Ok(())
     }
 
-    fn abort(&self, exit_code: u8) -> ! {
-        std::process::exit(exit_code.into())
-    }
+    fn abort(&self, _exit_code: u8) {}
 }

@@ -1,91 +1,41 @@
 //! Sums over ranks: one tree, whatever the length, through the host and from device to device.
 
+#[path = "common/linked.rs"]
+mod linked;
+
 use std::sync::Arc;
 
-use autograd::Transport;
-use autograd::sum_ranks::RankSums;
+use autograd::sum_ranks::{scratch, sum, sum_linked};
 use autograd::threads::Threads;
+use autograd::{Lane, Transport};
+use linked::LinkedCpu;
 use tensor::random::{Purpose, Stream};
-use tensor::{Backend, Cpu, Device, Io, Kernel, Result, Slot};
-
-/// A device that exchanges numbers itself, once it is linked.
-struct Linked {
-    cpu: Box<dyn Backend>,
-    ranks: Arc<Threads>,
-    is_linked: bool,
-}
-
-impl Backend for Linked {
-    fn write(&mut self, to: Slot, data: &[f32]) {
-        self.cpu.write(to, data);
-    }
-
-    fn write_u32(&mut self, to: Slot, data: &[u32]) {
-        self.cpu.write_u32(to, data);
-    }
-
-    fn read(&mut self, from: Slot, data: &mut [f32]) {
-        self.cpu.read(from, data);
-    }
-
-    fn run(&mut self, kernel: &Kernel, io: &Io) {
-        self.cpu.run(kernel, io);
-    }
-
-    fn all_finite(&mut self, x: Slot) -> bool {
-        self.cpu.all_finite(x)
-    }
-
-    fn can_link(&self) -> bool {
-        true
-    }
-
-    fn link(
-        &mut self,
-        rank: usize,
-        ranks: usize,
-        share: &mut dyn FnMut(&mut [u8]) -> Result<()>,
-    ) -> Result<()> {
-        let mut id = [rank as u8; 2];
-        share(&mut id)?;
-        assert_eq!((id, ranks), ([0; 2], self.ranks.size()), "the first rank's");
-        self.is_linked = true;
-        Ok(())
-    }
-
-    fn exchange(&mut self, with: usize, mine: Slot, theirs: Slot) {
-        assert!(self.is_linked);
-        let (mut sent, mut received) = (vec![0.0; mine.len], vec![0.0; theirs.len]);
-        self.cpu.read(mine, &mut sent);
-        self.ranks.exchange(with, &sent, &mut received).unwrap();
-        self.cpu.write(theirs, &received);
-    }
-}
+use tensor::{Device, Slot};
 
 /// The sum of some ranks, from the first of them on, of one element.
 type Tree<'a> = &'a dyn Fn(usize, usize) -> f32;
 
 /// Each rank's sum of all of `parts`.
 fn summed(parts: &[Vec<f32>], is_linked: bool) -> Vec<Vec<u32>> {
-    let sum = |ranks: Threads| {
+    let summed = |ranks: Threads| {
         let mut x = parts[ranks.rank()].clone();
-        let ranks = Arc::new(ranks);
-        let (slot, scratch) =
-            (Slot { offset: 0, len: x.len() }, RankSums::scratch(&*ranks, x.len()));
-        let theirs = Slot { offset: x.len().next_multiple_of(16), len: scratch };
-        let mut backend = Cpu.open(theirs.offset + scratch).unwrap();
+        let len = scratch(x.len());
         if is_linked {
-            backend =
-                Box::new(Linked { cpu: backend, ranks: Arc::clone(&ranks), is_linked: false });
+            let ranks = Arc::new(ranks);
+            let slot = Slot { offset: 0, len: x.len() };
+            let theirs = Slot { offset: x.len().next_multiple_of(16), len };
+            let mut backend = LinkedCpu(Arc::clone(&ranks)).open(theirs.offset + len).unwrap();
+            let share = &mut |bytes: &mut [u8]| ranks.broadcast(0, bytes);
+            backend.link(ranks.rank(), ranks.size(), share).unwrap();
+            backend.write(slot, &x);
+            sum_linked(&*ranks, &mut *backend, slot, theirs).unwrap();
+            backend.read(slot, &mut x);
+        } else {
+            sum(&ranks, Lane::Ops, &mut x, &mut vec![0.0; len]).unwrap();
         }
-        backend.write(slot, &x);
-        let mut sums = RankSums::new(ranks, theirs);
-        sums.link(&mut *backend).unwrap();
-        sums.sum(&mut *backend, slot).unwrap();
-        backend.read(slot, &mut x);
         x.into_iter().map(f32::to_bits).collect()
     };
-    Threads::run(parts.len(), sum)
+    Threads::run(parts.len(), summed)
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use autograd::exchange::HostMemory;
 use autograd::trace::bytes;
 use autograd::{Graph, Plan, memory_map, trace as table};
 use carp::config::Config;
@@ -99,12 +100,9 @@ pub fn plan(args: &PlanArgs) -> Result<ExitCode> {
     let config = args.config.load()?;
     let (graph, plan) = planned(&config, args.ranks, &args.device)?;
     crate::print::print(&memory_map::report(&graph, &plan));
-    crate::print::print(&run_memory(
-        &config,
-        &plan,
-        args.ranks,
-        &args.device.name().with(config.train.numerics),
-    )?);
+    let arena = (plan.bytes(), HostMemory::of(&graph).bytes());
+    let device = args.device.name().with(config.train.numerics);
+    crate::print::print(&run_memory(&config, arena, args.ranks, &device)?);
     if let Some(path) = &args.svg {
         write_atomically(path, memory_map::svg(&graph, &plan).as_bytes())?;
         say!("memory map: {}", path.display());
@@ -117,7 +115,12 @@ pub fn plan(args: &PlanArgs) -> Result<ExitCode> {
 const PROGRAM: usize = 3 << 20;
 
 /// What a run takes beside the step's arena, and all of it at its peak.
-fn run_memory(config: &Config, plan: &Plan, ranks: usize, device: &dyn Device) -> Result<String> {
+fn run_memory(
+    config: &Config,
+    (arena, exchanged): (usize, usize),
+    ranks: usize,
+    device: &dyn Device,
+) -> Result<String> {
     let Config { train, views, data, .. } = config;
     let part = train.batch_size / ranks;
     let batches = Pipeline::bytes(&views.views(), data.channels(), part, train.prefetch);
@@ -128,10 +131,11 @@ fn run_memory(config: &Config, plan: &Plan, ranks: usize, device: &dyn Device) -
     // The batches are gone when the last features and the pixels are compared.
     let during = batches + knn.features;
     let end = 2 * knn.features + knn.pixels;
-    let peak = plan.bytes() + images + knn.network + during.max(end) + PROGRAM;
+    let peak = arena + exchanged + images + knn.network + during.max(end) + PROGRAM;
     let mut text = "beside the arena, in a run:\n".to_owned();
     for (name, size, note) in [
         ("batches of views", batches, "train.prefetch, one being made, one in use"),
+        ("exchange buffers", exchanged, "on the host: gradients on their way to other ranks"),
         ("images", images, "in memory; of image files at most data.cache_mib"),
         ("k-NN network", knn.network, "its arena and a batch of images"),
         ("k-NN features", knn.features, "bank and queries; twice at the end"),
@@ -139,6 +143,9 @@ fn run_memory(config: &Config, plan: &Plan, ranks: usize, device: &dyn Device) -
         ("program", PROGRAM, "graph, scratch of views, picture of neighbours; about"),
         ("peak of a run", peak, "without code and stacks, 10 to 15 MiB"),
     ] {
+        if name == "exchange buffers" && size == 0 {
+            continue;
+        }
         let _ = writeln!(text, "{name:<28} {:>11} {size:>14} B  {note}", bytes(size));
     }
     Ok(text)

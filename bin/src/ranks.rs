@@ -3,8 +3,9 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use autograd::Transport;
+use autograd::{AbortOnPanic, Transport};
 use carp::error::{Error, Result};
+use carp::ranks::is_shared;
 
 use crate::print::complain;
 
@@ -66,22 +67,28 @@ pub fn join() -> Result<Arc<dyn Transport>> {
     }
 }
 
-/// Ends a rank's part of a run. An error that only this rank has ends the others, too.
-pub fn end(ranks: &dyn Transport, result: Result<ExitCode>) -> Result<ExitCode> {
-    let (rank, error) = match result {
-        Err(error) if ranks.size() > 1 => (ranks.rank(), error),
-        alone => return alone,
+/// Does a rank's part of a run. An error that only this rank has ends the others, too, as does a panic.
+///
+/// # Errors
+/// Those of `work`, of a process without others; those of others are told here.
+pub fn run_as(
+    ranks: &Arc<dyn Transport>,
+    work: impl FnOnce(&Arc<dyn Transport>) -> Result<ExitCode>,
+) -> Result<ExitCode> {
+    let _guard = AbortOnPanic(&**ranks);
+    let result = work(ranks);
+    let error = match result {
+        Err(error) if ranks.size() > 1 => error,
+        result => return result,
     };
-    match (&error, rank) {
-        (Error::OtherRank(_), _) => {}
-        // All ranks have found it.
-        (Error::NonFinite { .. } | Error::NonFiniteWeight { .. }, 0) => complain!("error: {error}"),
-        (Error::NonFinite { .. } | Error::NonFiniteWeight { .. }, _) => {}
-        _ => {
-            let who = if rank == 0 { String::new() } else { format!("rank {rank}: ") };
-            complain!("error: {who}{error}");
-            ranks.abort(error.exit_code());
-        }
+    let is_told = is_shared(&error) && (ranks.rank() > 0 || matches!(error, Error::OtherRank(_)));
+    if !is_told {
+        let who =
+            if ranks.rank() == 0 { String::new() } else { format!("rank {}: ", ranks.rank()) };
+        complain!("error: {who}{error}");
+    }
+    if !is_shared(&error) {
+        ranks.abort(error.exit_code());
     }
     Ok(ExitCode::from(error.exit_code()))
 }

@@ -79,9 +79,7 @@ impl Start {
 }
 
 pub fn run(args: &TrainArgs) -> Result<ExitCode> {
-    let ranks = ranks::join()?;
-    let result = train_as(args, &ranks);
-    ranks::end(&*ranks, result)
+    ranks::run_as(&ranks::join()?, |ranks| train_as(args, ranks))
 }
 
 /// Trains as one of the ranks. The first one has the run's folder, and shows the run.

@@ -21,6 +21,12 @@ pub fn agree<T>(ranks: &dyn Transport, mine: Result<T>) -> Result<T> {
     }
 }
 
+/// Whether all ranks end with this error, or one of them tells of it: then none needs to end the others.
+pub fn is_shared(error: &Error) -> bool {
+    use Error::{NonFinite, NonFiniteWeight, OtherRank};
+    matches!(error, OtherRank(_) | NonFinite { .. } | NonFiniteWeight { .. })
+}
+
 /// The first rank's text; what the others give does not matter.
 ///
 /// # Errors

@@ -3,20 +3,22 @@
 #[path = "common/shards.rs"]
 mod shards;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use autograd::threads::Threads;
-use autograd::{RecordedOp, Transport};
+use autograd::{AbortOnPanic, RecordedOp, Transport};
 use carp::checkpoint::Checkpoint;
 use carp::config::Config;
 use carp::error::{Error, Result};
-use carp::ranks::{agree, share_text};
+use carp::ranks::{agree, is_shared, share_text};
 use carp::run_folder::RunFolder;
 use carp::train::{Outcome, TrainEvent, train};
 use carp::trainer::Trainer;
-use tensor::Cpu;
+use tensor::{Backend, Cpu, Device, Io, Kernel, Slot};
 
 /// Three epochs with a digest of each step.
 fn config(more: &[(&str, &str)]) -> Config {
@@ -24,28 +26,100 @@ fn config(more: &[(&str, &str)]) -> Config {
     shards::config(&[&own, more].concat()).unwrap()
 }
 
+/// How a device fails.
+#[derive(Clone, Copy, Debug)]
+enum Fault {
+    Error,
+    Panic,
+}
+
+/// The CPU, which fails at an op of the step that follows a first checkpoint.
+#[derive(Clone)]
+struct Failing {
+    fault: Fault,
+    is_due: Arc<AtomicBool>,
+}
+
+impl Device for Failing {
+    fn workspace(&self, kernel: &Kernel) -> usize {
+        Cpu.workspace(kernel)
+    }
+
+    fn open(&self, elements: usize) -> tensor::Result<Box<dyn Backend>> {
+        Ok(Box::new(FailingBackend { cpu: Cpu.open(elements)?, device: self.clone() }))
+    }
+}
+
+struct FailingBackend {
+    cpu: Box<dyn Backend>,
+    device: Failing,
+}
+
+impl Backend for FailingBackend {
+    fn write(&mut self, to: Slot, data: &[f32]) {
+        self.cpu.write(to, data);
+    }
+
+    fn write_u32(&mut self, to: Slot, data: &[u32]) {
+        self.cpu.write_u32(to, data);
+    }
+
+    fn read(&mut self, from: Slot, data: &mut [f32]) {
+        self.cpu.read(from, data);
+    }
+
+    fn run(&mut self, kernel: &Kernel, io: &Io) {
+        self.cpu.run(kernel, io);
+    }
+
+    fn all_finite(&mut self, x: Slot) -> bool {
+        self.cpu.all_finite(x)
+    }
+
+    fn check(&mut self) -> tensor::Result<()> {
+        let Failing { fault, is_due } = &self.device;
+        match fault {
+            _ if !is_due.load(Ordering::Relaxed) => Ok(()),
+            Fault::Error => Err(tensor::Error::device("a fault of this device")),
+            Fault::Panic => panic!("a fault of this program"),
+        }
+    }
+}
+
 /// Runs `work` as each of so many ranks; returns their results in order.
 fn as_ranks<T: Send>(number: usize, work: impl Fn(Arc<dyn Transport>) -> T + Sync) -> Vec<T> {
     Threads::run(number, |rank| work(Arc::new(rank)))
 }
 
-/// Trains in the folder among ranks, from its checkpoint if it has one. The last rank is asked to stop
-/// when it has taken `stop` steps.
+/// Trains in the folder as one of the ranks, from its checkpoint if it has one.
+fn train_as(
+    config: &Config,
+    device: &dyn Device,
+    transport: Arc<dyn Transport>,
+    path: &Path,
+    is_asked: &dyn Fn() -> bool,
+    show: &mut (dyn FnMut(TrainEvent) + Send),
+) -> Result<Outcome> {
+    let rank = transport.rank();
+    let mut trainer = Trainer::among(config, device, transport)?;
+    trainer.initialize();
+    let (mut folder, mut resume) = (None, None);
+    if rank == 0 && path.join("checkpoint.safetensors").exists() {
+        let (opened, checkpoint, _) = RunFolder::open(path)?;
+        (folder, resume) = (Some(opened), Some(checkpoint));
+    } else if rank == 0 {
+        folder = Some(RunFolder::create(Some(path), "", config)?);
+    }
+    train(trainer, None, folder, resume, is_asked, show)
+}
+
+/// Trains among ranks. The last one is asked to stop when it has taken `stop` steps.
 fn run(config: &Config, ranks: usize, path: &Path, stop: usize) -> Vec<Result<Outcome>> {
     as_ranks(ranks, |transport| {
-        let (rank, is_last) = (transport.rank(), transport.rank() + 1 == ranks);
-        let mut trainer = Trainer::among(config, &Cpu, transport)?;
-        trainer.initialize();
-        let (mut folder, mut resume) = (None, None);
-        if rank == 0 && path.join("checkpoint.safetensors").exists() {
-            let (opened, checkpoint, _) = RunFolder::open(path)?;
-            (folder, resume) = (Some(opened), Some(checkpoint));
-        } else if rank == 0 {
-            folder = Some(RunFolder::create(Some(path), "", config)?);
-        }
+        let is_last = transport.rank() + 1 == ranks;
         let steps = AtomicUsize::new(0);
         let is_asked = || is_last && steps.load(Ordering::Relaxed) == stop;
-        train(trainer, None, folder, resume, &is_asked, &mut |event| {
+        train_as(config, &Cpu, transport, path, &is_asked, &mut |event| {
             if let TrainEvent::Step(metrics) = event {
                 steps.store(metrics.step, Ordering::Relaxed);
             }
@@ -102,6 +176,56 @@ fn a_number_that_is_not_finite_is_the_same_error_for_all() {
         let (other_line, other_op) = error(ranks);
         assert_eq!(other_line, line);
         assert_eq!((other_op.name(), other_op.outputs), (op.name(), op.outputs.clone()));
+    }
+}
+
+#[test]
+fn a_rank_that_fails_ends_the_others_and_the_checkpoint_stays() {
+    let temp = tempfile::tempdir().unwrap();
+    let config = config(&[("train.checkpoint_every_epochs", "1")]);
+    let whole = temp.path().join("whole");
+    run(&config, 1, &whole, usize::MAX).remove(0).unwrap();
+    for (fault, failing) in [(Fault::Error, 1), (Fault::Panic, 2), (Fault::Panic, 0)] {
+        let path = temp.path().join(format!("{fault:?}-{failing}"));
+        let failed = Mutex::new(None);
+        let lines = as_ranks(4, |transport| {
+            let rank = transport.rank();
+            let is_due = Arc::new(AtomicBool::new(false));
+            let device = Failing { fault, is_due: Arc::clone(&is_due) };
+            // As the command does its work.
+            let work = || {
+                let _guard = AbortOnPanic(&*transport);
+                let show = &mut |event: TrainEvent| {
+                    if matches!(event, TrainEvent::Saved) && rank == failing {
+                        *failed.lock().unwrap() = Some(Instant::now());
+                        is_due.store(true, Ordering::Relaxed);
+                    }
+                };
+                let outcome =
+                    train_as(&config, &device, Arc::clone(&transport), &path, &|| false, show);
+                let error = outcome.unwrap_err();
+                if !is_shared(&error) {
+                    transport.abort(1);
+                }
+                error.to_string()
+            };
+            catch_unwind(AssertUnwindSafe(work)).unwrap_or("panicked".to_owned())
+        });
+        let seconds = failed.lock().unwrap().unwrap().elapsed().as_secs_f64();
+        assert!(seconds < 10.0, "{seconds} s until all have ended");
+        for (rank, line) in lines.iter().enumerate() {
+            match fault {
+                _ if rank != failing => {
+                    assert_eq!(*line, format!("rank {failing} has ended all"));
+                }
+                Fault::Error => assert!(line.contains("a fault of this device"), "{line}"),
+                Fault::Panic => assert_eq!(line, "panicked"),
+            }
+        }
+        let checkpoint = Checkpoint::load(&path.join("checkpoint.safetensors")).unwrap();
+        assert_eq!(checkpoint.progress().unwrap().step, 3);
+        run(&config, 2, &path, usize::MAX).into_iter().for_each(|outcome| drop(outcome.unwrap()));
+        assert_eq!(digests(&path), digests(&whole), "{fault:?} of rank {failing}, then resumed");
     }
 }
 

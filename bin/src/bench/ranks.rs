@@ -5,11 +5,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
-use autograd::Transport;
-use autograd::sum_ranks::RankSums;
+use autograd::sum_ranks::{scratch, sum};
+use autograd::{Lane, Transport};
 use carp::error::{Error, Result};
-use tensor::arena::ALIGN;
-use tensor::{Cpu, Device, Slot};
 
 use crate::print::say;
 use crate::ranks;
@@ -20,9 +18,7 @@ const SIZES: [usize; 6] = [1, 1 << 8, 1 << 12, 1 << 14, 1 << 17, 1 << 20];
 const REPEATS: usize = 101;
 
 pub fn run() -> Result<ExitCode> {
-    let ranks = ranks::join()?;
-    let result = bench(&ranks);
-    ranks::end(&*ranks, result)
+    ranks::run_as(&ranks::join()?, bench)
 }
 
 fn bench(ranks: &Arc<dyn Transport>) -> Result<ExitCode> {
@@ -45,16 +41,12 @@ fn bench(ranks: &Arc<dyn Transport>) -> Result<ExitCode> {
 }
 
 fn median_seconds(size: usize, ranks: &Arc<dyn Transport>) -> Result<f64> {
-    let x = Slot { offset: 0, len: size };
-    let len = RankSums::scratch(&**ranks, size);
-    let theirs = Slot { offset: size.next_multiple_of(ALIGN), len };
-    let mut cpu = Cpu.open(theirs.offset + len)?;
-    let mut sums = RankSums::new(Arc::clone(ranks), theirs);
+    let (mut x, mut theirs) = (vec![0.0; size], vec![0.0; scratch(size)]);
     let mut times = Vec::new();
     for _ in 0..=REPEATS {
         ranks.gather(0.0)?;
         let start = Instant::now();
-        sums.sum(&mut *cpu, x)?;
+        sum(&**ranks, Lane::Ops, &mut x, &mut theirs)?;
         times.push(start.elapsed().as_secs_f64());
     }
     times.remove(0);

@@ -35,7 +35,7 @@ impl Bucket {
         for phase in nodes.chunk_by(|a, b| a.phase == b.phase) {
             let end = start + phase.len();
             let sums = (start..end).filter_map(|at| Some((at, summed(&nodes[at])?)));
-            let last_sum = sums.clone().last().map_or(start, |(at, _)| at);
+            let last_sum = sums.clone().next_back().map_or(start, |(at, _)| at);
             let empty = Bucket { wait: end, ..Bucket::default() };
             let mut bucket = empty.clone();
             for (at, elements) in sums {

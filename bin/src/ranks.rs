@@ -76,16 +76,15 @@ pub fn run_as(
     work: impl FnOnce(&Arc<dyn Transport>) -> Result<ExitCode>,
 ) -> Result<ExitCode> {
     let _guard = AbortOnPanic(&**ranks);
-    let result = work(ranks);
-    let error = match result {
-        Err(error) if ranks.size() > 1 => error,
+    let (rank, error) = match work(ranks) {
+        Err(error) if ranks.size() > 1 => (ranks.rank(), error),
         result => return result,
     };
-    let is_told = is_shared(&error) && (ranks.rank() > 0 || matches!(error, Error::OtherRank(_)));
-    if !is_told {
-        let who =
-            if ranks.rank() == 0 { String::new() } else { format!("rank {}: ", ranks.rank()) };
-        complain!("error: {who}{error}");
+    match (&error, rank) {
+        (Error::OtherRank(_), _) => {}
+        (error, 0) => complain!("error: {error}"),
+        (error, _) if is_shared(error) => {}
+        (error, rank) => complain!("error: rank {rank}: {error}"),
     }
     if !is_shared(&error) {
         ranks.abort(error.exit_code());

@@ -5,7 +5,8 @@ Usage: python tools/golden_weights.py OUT_FOLDER
 Each file holds one small ResNet under the names and in the nesting of some method. What PyTorch
 computes with it is in expected.safetensors: `FILE.images` [N,H,W,C] and for each layer
 `FILE.LAYER`, its output for those images averaged over the pixels, in float64 rounded to float32
-(with the weights as the file's type rounds them), and `FILE.multi_scale`. hostile.pth tries to run a program.
+(with the weights as the file's type rounds them), and `FILE.multi_scale`. patches.safetensors has
+images, and means over the features of their patches. hostile.pth tries to run a program.
 beside.pth and beside_legacy.pth hold a few numbers of every type and layout beside objects of all
 sorts; beside_deflated.pth is the former, zipped again.
 """
@@ -22,6 +23,8 @@ import zipfile
 import numpy as np
 import torch
 import torch.nn.functional as F
+import torchvision.transforms.functional as vision
+from PIL import Image
 from safetensors.torch import save_file
 
 from reference import ResNet
@@ -74,6 +77,39 @@ def multi_scale(net, images):
                 smaller = F.interpolate(images, scale_factor=scale, mode="bilinear")
             features = features + net(smaller.double()) / 3
         return F.normalize(features).float()
+
+
+def patches(net):
+    """Images `image.N` [H,W,3], and for G x G patches of a share of the short side the mean of their
+    features, `features.N.G.SHARE`."""
+    rng = np.random.default_rng(14)
+    results = {}
+    for number, (height, width) in enumerate([(40, 57), (90, 71)]):
+        pixels = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+        results[f"image.{number}"] = torch.from_numpy(pixels)
+        for count, share in [(1, 1.0), (1, 0.8), (2, 0.5), (3, 0.4), (4, 0.75)]:
+            crops = patches_of(Image.fromarray(pixels), count, share)
+            with torch.no_grad():
+                features = net(torch.stack(crops).double()).mean(0).float()
+            results[f"features.{number}.{count}.{share}"] = features
+    return results
+
+
+def patches_of(image, count, share, size=32):
+    """Crops of the resized image, evenly spaced from edge to edge; a single one in the middle."""
+    image = vision.resize(image, round(size / share), vision.InterpolationMode.BICUBIC)
+
+    def first(length):
+        room = length - size
+        return [room / 2] if count == 1 else np.linspace(0, room, count)
+
+    crops = []
+    for top in np.rint(first(image.height)).astype(int):
+        for left in np.rint(first(image.width)).astype(int):
+            crop = image.crop((left, top, left + size, top + size))
+            mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+            crops.append(vision.normalize(vision.to_tensor(crop), mean, std))
+    return crops
 
 
 def state(net, dtype, prefix=""):
@@ -239,6 +275,8 @@ def main(folder):
         net = network(SEEDS[name], arch, stem, width, in_channels, dtype)
         for key, value in expected(net, in_channels).items():
             results[f"{name}.{key}"] = value
+        if name == "torchvision.pth":
+            save_file(patches(net), folder / "patches.safetensors")
         write(net, folder / name)
     save_file(results, folder / "expected.safetensors")
     weights = {"conv1.weight": torch.zeros(2)}

@@ -6,7 +6,7 @@ use carp::error::{Error, Result};
 use carp::learner::Device;
 use carp::pipeline::PipelineConfig;
 use carp::views::{EvalTransform, Views};
-use datasets::{Dataset, Filter, Progress, Splits, Subset};
+use datasets::{Crop, Dataset, Filter, Progress, Splits, Subset};
 
 use crate::backbone::Backbone;
 use crate::features::{ClassIds, Encoder, FeatureExtractor, POOLED, network_features};
@@ -72,7 +72,8 @@ impl<'a> TrainedBackbone<'a> {
         extractor: &mut FeatureExtractor,
         data: &Arc<dyn Dataset>,
     ) -> Result<Vec<f32>> {
-        network_features(extractor, &self.transform, &**data, |_| ())?.of_all(&**data)
+        let views = (&self.transform, &[Crop::MIDDLE][..]);
+        network_features(extractor, views, &**data, |_| ())?.of_all(&**data)
     }
 
     /// The training view of a classifier: a random crop with this area fraction, resized (bilinear,

@@ -8,7 +8,9 @@ use carp::views::EvalTransform;
 use datasets::{Filter, MemoryDataset};
 use evaluations::backbone::{Backbone, Candidate, candidates, choose, compare, read};
 use evaluations::export::export;
-use evaluations::features::{AnySize, Encoder, FeatureExtractor, FeatureSet, POOLED, SCALES};
+use evaluations::features::{
+    AnySize, Encoder, FeatureExtractor, FeatureSet, POOLED, PatchGrid, SCALES,
+};
 use evaluations::network_role::Role;
 use safetensors::SafeTensors;
 use tensor::Cpu;
@@ -89,6 +91,74 @@ fn features_are_pytorchs() {
     assert!(compared > 660, "{compared}");
     let size = FeatureExtractor::of_layer(&backbone("carp.pth").config, 1, (8, 8), "fc", &Cpu);
     assert!(size.err().unwrap().to_string().contains("the network has no fc"));
+}
+
+/// Pictures `image.N`, as data sets of one.
+fn pictures(tensors: &SafeTensors) -> Vec<MemoryDataset> {
+    let picture = |number: usize| {
+        let image = tensors.tensor(&format!("image.{number}")).unwrap();
+        let &[height, width, channels] = image.shape() else { panic!("3 sizes") };
+        let size = (height, width, channels);
+        MemoryDataset::new(format!("{height} x {width}"), size, image.data(), vec![0], vec![])
+    };
+    [0, 1].map(picture).into()
+}
+
+/// An encoder for images of 32 x 32 pixels.
+fn encoder(resize: usize) -> Encoder {
+    let transform =
+        EvalTransform { resize, size: 32, ..EvalTransform::imagenet(Filter::Bicubic, 3) };
+    Encoder::new(&backbone("torchvision.pth"), transform, POOLED, 2, &Cpu).unwrap()
+}
+
+#[test]
+fn features_over_patches_are_pytorchs() {
+    let bytes = std::fs::read(fixture("patches.safetensors")).unwrap();
+    let expected = SafeTensors::deserialize(&bytes).unwrap();
+    for (number, data) in pictures(&expected).iter().enumerate() {
+        for (count, share) in [(1, "1.0"), (1, "0.8"), (2, "0.5"), (3, "0.4"), (4, "0.75")] {
+            let grid = PatchGrid::new(count, share.parse().unwrap()).unwrap();
+            let mut encoder = encoder(36).over_patches(&grid).unwrap();
+            let got = encoder.feature_set(data, |_| ()).unwrap().features;
+            let name = format!("features.{number}.{count}.{share}");
+            let want = expected.tensor(&name).unwrap();
+            let want = want.data().as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes));
+            assert_eq!((got.len(), want.len()), (32, 32));
+            for (got, want) in got.iter().zip(want) {
+                let error = (got - want).abs() / want.abs().max(1.0);
+                assert!(error < 1e-5, "{name}: {got} instead of {want}");
+            }
+        }
+    }
+}
+
+#[test]
+fn one_patch_as_large_as_the_crop_is_the_image() {
+    let bytes = std::fs::read(fixture("patches.safetensors")).unwrap();
+    for data in pictures(&SafeTensors::deserialize(&bytes).unwrap()) {
+        for (resize, share) in [(32, 1.0), (40, 0.8)] {
+            let whole = encoder(resize).feature_set(&data, |_| ()).unwrap();
+            let grid = PatchGrid::new(1, share).unwrap();
+            let mut patch = encoder(36).over_patches(&grid).unwrap();
+            assert_eq!(patch.feature_set(&data, |_| ()).unwrap(), whole);
+        }
+    }
+}
+
+#[test]
+fn patches_out_of_range_or_of_pixels_are_refused() {
+    let line = |count, share| PatchGrid::new(count, share).unwrap_err().to_string();
+    for count in [0, 101] {
+        let want = format!("patches {count}: choose 1 to 100, for as many in each row");
+        assert_eq!(line(count, 0.5), want);
+    }
+    for share in [0.0, -0.5, 1.001, f64::NAN, f64::INFINITY] {
+        let want = format!("patch share {share}: choose 0.01 to 1, of the image's short side");
+        assert_eq!(line(2, share), want);
+    }
+    let pixels = Encoder::of_pixels(EvalTransform::imagenet(Filter::Bicubic, 3));
+    let refused = pixels.over_patches(&PatchGrid::new(2, 0.5).unwrap());
+    assert!(refused.err().unwrap().to_string().starts_with("patches need a network"));
 }
 
 #[test]

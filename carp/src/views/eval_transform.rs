@@ -43,11 +43,16 @@ impl EvalTransform {
         format!("mean {}, deviation {}", list(&self.mean), list(&self.std))
     }
 
+    /// Resizing in words.
+    pub fn resizing(&self) -> String {
+        let EvalTransform { resize, filter, .. } = self;
+        format!("short side {resize} ({})", format!("{filter:?}").to_lowercase())
+    }
+
     /// Resizing and cropping in words.
     pub fn crop(&self) -> String {
-        let EvalTransform { resize, size, filter, .. } = self;
-        let filter = format!("{filter:?}").to_lowercase();
-        format!("short side {resize} ({filter}), middle {size} x {size}")
+        let size = self.size;
+        format!("{}, middle {size} x {size}", self.resizing())
     }
 
     /// Elements of the result: size x size x channels.
@@ -57,7 +62,18 @@ impl EvalTransform {
 
     /// Writes the preprocessed image, `[size,size,C]`.
     pub fn apply(&self, image: &Image, view: &mut [f32], scratch: &mut Scratch) {
-        normalise(self.pixels(image, scratch), &self.mean, &self.std, view);
+        self.apply_at(Crop::MIDDLE, image, view, scratch);
+    }
+
+    /// The same with the crop at another place ([`Crop::at`]) of the resized image.
+    pub fn apply_at(
+        &self,
+        place: (f64, f64),
+        image: &Image,
+        view: &mut [f32],
+        scratch: &mut Scratch,
+    ) {
+        normalise(self.pixels_at(place, image, scratch), &self.mean, &self.std, view);
     }
 
     /// A whole image of any size, normalised: `[H,W,C]`.
@@ -70,6 +86,16 @@ impl EvalTransform {
 
     /// The 8-bit pixels before normalisation.
     pub fn pixels<'a>(&self, image: &Image, scratch: &'a mut Scratch) -> &'a [u8] {
+        self.pixels_at(Crop::MIDDLE, image, scratch)
+    }
+
+    /// Those of the crop at a place.
+    fn pixels_at<'a>(
+        &self,
+        place: (f64, f64),
+        image: &Image,
+        scratch: &'a mut Scratch,
+    ) -> &'a [u8] {
         let image = image.with_channels(self.mean.len());
         let Image { height, width, channels, .. } = *image;
         let short = height.min(width);
@@ -79,7 +105,7 @@ impl EvalTransform {
         let source = (&image.pixels[..], width, channels);
         let whole = Crop::whole(height, width);
         // Of an image of 1 x 8000 the resized whole is 8000 times the crop.
-        let crop = Crop::centre(tall, wide, (self.size, self.size));
+        let crop = Crop::at(place, (tall, wide), (self.size, self.size));
         resize_part(self.filter, source, whole, (tall, wide), crop, resize, pixels);
         pixels
     }

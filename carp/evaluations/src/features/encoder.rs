@@ -2,17 +2,18 @@
 
 use std::borrow::Cow;
 
-use carp::error::Result;
+use carp::error::{Error, Result};
 use carp::learner::Device;
 use carp::nn::ResNetConfig;
 use carp::views::{EvalTransform, Scratch};
-use datasets::Dataset;
+use datasets::{Crop, Dataset};
 use rayon::prelude::*;
 
 use super::extractor::FeatureExtractor;
 use super::feature_set::FeatureSet;
 use super::finite::check_finite;
 use super::image_features::{ImageFeatures, Unreadable};
+use super::patch_grid::PatchGrid;
 use crate::backbone::Backbone;
 
 /// Images per batch of raw pixels.
@@ -22,6 +23,8 @@ const PIXEL_ROWS: usize = 1024;
 pub struct Encoder {
     extractor: Option<FeatureExtractor>,
     transform: EvalTransform,
+    /// Of the crops of an image whose features are averaged.
+    places: Vec<(f64, f64)>,
 }
 
 impl Encoder {
@@ -57,12 +60,24 @@ impl Encoder {
     ) -> Result<Encoder> {
         let size = (transform.size, transform.size);
         let extractor = FeatureExtractor::of_layer(config, batch, size, layer, device)?;
-        Ok(Encoder { extractor: Some(extractor), transform })
+        Ok(Encoder { extractor: Some(extractor), transform, places: vec![Crop::MIDDLE] })
     }
 
     /// Raw pixels as features.
     pub fn of_pixels(transform: EvalTransform) -> Encoder {
-        Encoder { extractor: None, transform }
+        Encoder { extractor: None, transform, places: vec![Crop::MIDDLE] }
+    }
+
+    /// The same network with the mean of the features of an image's patches.
+    ///
+    /// # Errors
+    /// Raw pixels.
+    pub fn over_patches(self, grid: &PatchGrid) -> Result<Encoder> {
+        if self.extractor.is_none() {
+            let detail = "patches need a network: the mean of their pixels is no feature";
+            return Err(Error::usage(detail.to_owned()));
+        }
+        Ok(Encoder { transform: grid.transform(&self.transform), places: grid.places(), ..self })
     }
 
     /// Replaces the network's weights, if there is a network: see [`FeatureExtractor::load_from`].
@@ -79,6 +94,17 @@ impl Encoder {
     /// The image preprocessing.
     pub fn transform(&self) -> &EvalTransform {
         &self.transform
+    }
+
+    /// Resizing and cropping in words.
+    pub fn crop(&self) -> String {
+        match self.places.len() {
+            1 => self.transform.crop(),
+            count => {
+                let size = self.transform.size;
+                format!("{}, {count} squares of {size} x {size}", self.transform.resizing())
+            }
+        }
     }
 
     /// The length of a feature vector.
@@ -101,7 +127,9 @@ impl Encoder {
         progress: impl FnMut(usize),
     ) -> Result<ImageFeatures> {
         match &mut self.extractor {
-            Some(extractor) => network_features(extractor, &self.transform, data, progress),
+            Some(extractor) => {
+                network_features(extractor, (&self.transform, &self.places), data, progress)
+            }
             None => pixels(&self.transform, data, progress),
         }
     }
@@ -119,34 +147,43 @@ impl Encoder {
     }
 }
 
-/// Features of the images that can be read, by the extractor's network; calls `progress` before each
-/// batch with the number done.
+/// Features of the images that can be read, by the extractor's network, as means over the crops of an
+/// image at these places ([`Crop::at`]); calls `progress` before each batch with the number done.
 ///
 /// # Errors
 /// An image that cannot be read, if the data set skips none; no image that can; a feature that is
 /// not finite.
 pub fn network_features(
     extractor: &mut FeatureExtractor,
-    transform: &EvalTransform,
+    (transform, places): (&EvalTransform, &[(f64, f64)]),
     data: &dyn Dataset,
     mut progress: impl FnMut(usize),
 ) -> Result<ImageFeatures> {
+    let (images, count) = (data.len(), places.len());
     let unreadable = Unreadable::default();
-    let features = extractor.extract(data.len(), |first, batch| {
-        progress(first);
-        batch.par_chunks_mut(transform.values()).enumerate().try_for_each_init(
-            Scratch::default,
-            |scratch, (index, pixels)| {
-                let row = first + index;
-                match data.readable(row)? {
-                    Some(image) => transform.apply(&image, pixels, scratch),
-                    None => unreadable.note(row),
-                }
-                Ok(())
-            },
-        )
-    })?;
-    let made = ImageFeatures::without(features, unreadable, data)?;
+    // A pass over the images for each place: memory does not grow with their number.
+    let mut passes = places.iter().enumerate().map(|(pass, &place)| {
+        extractor.extract(images, |first, batch| {
+            progress((pass * images + first) / count);
+            batch.par_chunks_mut(transform.values()).enumerate().try_for_each_init(
+                Scratch::default,
+                |scratch, (index, pixels)| {
+                    let row = first + index;
+                    match data.readable(row)? {
+                        Some(image) => transform.apply_at(place, &image, pixels, scratch),
+                        None => unreadable.note(row),
+                    }
+                    Ok(())
+                },
+            )
+        })
+    });
+    let mut mean = passes.next().expect("at least one place")?;
+    for features in passes {
+        mean.iter_mut().zip(features?).for_each(|(mean, feature)| *mean += feature);
+    }
+    mean.iter_mut().for_each(|mean| *mean /= count as f32);
+    let made = ImageFeatures::without(mean, unreadable, data)?;
     check_finite(data.name().as_ref(), &made.features, extractor.dim())?;
     Ok(made)
 }

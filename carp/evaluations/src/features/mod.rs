@@ -10,6 +10,7 @@ mod feature_set;
 mod finite;
 mod image_features;
 mod labelled;
+mod patch_grid;
 
 pub use self::any_size::{AnySize, SCALES};
 pub use self::class_ids::ClassIds;
@@ -19,3 +20,4 @@ pub use self::feature_set::FeatureSet;
 pub use self::finite::check_finite;
 pub use self::image_features::ImageFeatures;
 pub use self::labelled::Labelled;
+pub use self::patch_grid::PatchGrid;

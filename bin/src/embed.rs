@@ -58,7 +58,8 @@ pub fn run(args: &EmbedArgs) -> Result<ExitCode> {
         let (transform, batch) = (source.transform()?, batch_size(&source, None)?);
         let backbone = source.backbone(args.network.network)?;
         let device = args.network.device.open()?;
-        let mut encoder = Encoder::new(&backbone, transform, POOLED, batch, device)?;
+        let encoder = Encoder::new(&backbone, transform, POOLED, batch, device)?;
+        let mut encoder = args.network.patches.over(encoder)?;
         let bar = ImageBar::new("features", data.len());
         let features = encoder.feature_set(&*data, |done| bar.set(done))?;
         bar.finish(features.rows());

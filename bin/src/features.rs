@@ -36,7 +36,7 @@ pub struct FeaturesArgs {
     #[arg(long, value_name = "NAME", value_enum, default_value = "run")]
     transform: TransformName,
     /// Length to which the short side is resized.
-    #[arg(long, value_name = "PIXELS")]
+    #[arg(long, value_name = "PIXELS", conflicts_with = "patches")]
     resize: Option<usize>,
     /// Side of the centre crop.
     #[arg(long, value_name = "PIXELS")]
@@ -57,11 +57,11 @@ pub struct FeaturesArgs {
     #[arg(short, long, value_name = "FILE")]
     out: PathBuf,
     /// Do not crop; average the features at scales 1, 1/sqrt(2) and 1/2, normalised to length 1.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "patches")]
     multi_scale: bool,
     /// Do not crop; shrink images so that neither side exceeds this (Lanczos); features are
     /// normalised to length 1.
-    #[arg(long, value_name = "PIXELS", conflicts_with = "stretch")]
+    #[arg(long, value_name = "PIXELS", conflicts_with_all = ["stretch", "patches"])]
     fit: Option<usize>,
     /// Crop retrieval queries to their boxes, as the benchmark does and the authors do not.
     #[arg(long)]

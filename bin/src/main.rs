@@ -23,6 +23,7 @@ mod machine_memory;
 mod map_picture;
 mod network_args;
 mod one_of;
+mod patch_args;
 mod print;
 mod ptx;
 mod ranks;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use carp::error::Result;
+use carp::error::{Error, Result};
 use carp::views::EvalTransform;
 use clap::Args;
 use clap::builder::TypedValueParser;
@@ -14,6 +14,7 @@ use evaluations::trained::TrainedBackbone;
 use crate::at_least_one::at_least_one;
 use crate::device::DeviceArgs;
 use crate::one_of::one_of;
+use crate::patch_args::PatchArgs;
 use crate::print::say;
 
 /// A network in a checkpoint, and where it runs.
@@ -25,6 +26,8 @@ pub struct NetworkArgs {
     /// Prefix of torchvision's names, if it is not detected.
     #[arg(long, value_name = "PREFIX")]
     pub prefix: Option<String>,
+    #[command(flatten)]
+    pub patches: PatchArgs,
     #[command(flatten)]
     pub device: DeviceArgs,
 }
@@ -38,17 +41,18 @@ impl NetworkArgs {
     /// Opens a checkpoint, and prints which network in it is taken.
     ///
     /// # Errors
-    /// Those of [`NetworkFile::open`] and [`NetworkFile::find`].
+    /// Patches out of range, and those of [`NetworkFile::open`] and [`NetworkFile::find`].
     pub fn open(&self, checkpoint: &Path) -> Result<NetworkFile> {
+        self.patches.grid()?;
         let file = NetworkFile::open(checkpoint, self.prefix.as_deref())?;
         tell(&file, self.network, network_option)?;
         Ok(file)
     }
 
-    /// The network up to a layer, or the pixels, ready to take images.
+    /// The network up to a layer, or the pixels, ready to take images or their patches.
     ///
     /// # Errors
-    /// A network that cannot be read, or a device that is not there.
+    /// A network that cannot be read, a device that is not there, or patches of pixels.
     pub fn encoder(
         &self,
         file: &mut NetworkFile,
@@ -56,22 +60,29 @@ impl NetworkArgs {
         layer: &str,
         batch: usize,
     ) -> Result<Encoder> {
-        if self.network == NetworkName::Pixels {
-            return Ok(Encoder::of_pixels(transform));
-        }
-        let backbone = file.backbone(self.network)?;
-        Encoder::new(&backbone, transform, layer, batch, self.device.open()?)
+        let encoder = if self.network == NetworkName::Pixels {
+            Encoder::of_pixels(transform)
+        } else {
+            let backbone = file.backbone(self.network)?;
+            Encoder::new(&backbone, transform, layer, batch, self.device.open()?)?
+        };
+        self.patches.over(encoder)
     }
 
     /// The network, for protocols that make its features themselves.
     ///
     /// # Errors
-    /// Raw pixels; a network that cannot be read, or a device that is not there.
+    /// Raw pixels or patches; a network that cannot be read, or a device that is not there.
     pub fn trained(
         &self,
         file: &mut NetworkFile,
         transform: EvalTransform,
     ) -> Result<TrainedBackbone<'_>> {
+        if self.patches.patches.is_some() {
+            let detail = "--patches is for features that are made once: this protocol shows the \
+                          network images of its own";
+            return Err(Error::usage(detail.to_owned()));
+        }
         let batch = batch_size(file, None)?;
         TrainedBackbone::new(file, self.network, transform, batch, self.device.open()?)
     }

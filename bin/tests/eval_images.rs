@@ -251,6 +251,50 @@ fn a_data_set_with_faults_gives_what_its_readable_images_give() {
 }
 
 #[test]
+fn patches_are_averaged_where_features_are_made_once() {
+    let root = faulty();
+    let folder = root.path();
+    let data = "WEIGHTS --dataset gtsrb --data gtsrb";
+    let grid = "--patches 2 --patch-share 0.6";
+    let knn = measured(folder, &format!("knn {data} -k 1 {grid}"));
+    assert_eq!((&knn["bank"], &knn["queries"]), (&12.into(), &8.into()));
+    let named = "2 x 2, with 0.6 of the short side each; mean of features";
+    assert_eq!(knn["source"]["patches"], named);
+    let images = knn["source"]["images"].as_str().unwrap();
+    assert!(images.starts_with("short side 373 (bicubic), 4 squares of 224 x 224"), "{images}");
+
+    // The same numbers by way of files.
+    for split in ["train", "test"] {
+        succeeds(folder, &format!("features {data} {grid} --split {split} -o {split}"));
+    }
+    let sgd = "--optimizer sgd --lr 0.3 --epochs 3";
+    let linear = measured(folder, &format!("linear {data} {grid} {sgd}"));
+    let files = measured(folder, &format!("linear --features train --test-features test {sgd}"));
+    assert_eq!(files["heads"], linear["heads"]);
+
+    let refused = |words: &str, parts: &[&str]| fails(&run(folder, words), 2, parts);
+    refused(&format!("eval knn {data} --patches 0"), &["patches 0", "1 to 100"]);
+    refused(&format!("eval kmeans {data} --patches 2 --patch-share 1.5"), &["share 1.5", "to 1"]);
+    refused(&format!("eval knn {data} --patches 2 --network pixels"), &["need a network"]);
+    refused(&format!("features {data} --patches 2 --network pixels -o o"), &["need a network"]);
+    refused(&format!("eval semi {data} --patches 2"), &["--patches is for features"]);
+    let landmarks = "WEIGHTS --dataset roxford5k --data roxford5k --patches 2";
+    refused(&format!("eval retrieval {landmarks}"), &["--patches is for features"]);
+    for words in [
+        "features WEIGHTS --patches 2 --fit 40 -o o",
+        "features WEIGHTS --patches 2 --multi-scale -o o",
+        "features WEIGHTS --patches 2 --resize 40 -o o",
+        "eval knn WEIGHTS --patch-share 0.5",
+        "eval linear WEIGHTS --patches 2 --crop-scale 0.1,1",
+        "eval knn --features train --test-features test --patches 2",
+    ] {
+        let output = run(folder, words);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(2) && error.contains("--patches"), "{words}: {error}");
+    }
+}
+
+#[test]
 fn retrieval_needs_every_image_and_copies_leave_a_row_out() {
     let root = faulty();
     let folder = root.path();

@@ -53,6 +53,7 @@ impl ImageSource {
         if self.network.network != NetworkName::Pixels {
             source.push(("backbone", file.described(self.network.network)?));
         }
+        source.extend(self.network.patches.grid()?.map(|grid| ("patches", grid.to_string())));
         Ok((file, source))
     }
 
@@ -71,10 +72,10 @@ impl ImageSource {
         let (mut file, mut source) = self.open(checkpoint)?;
         let (data, _) = self.data.config(&file)?;
         let transform = self.transform(&file, protocol, data.kind)?;
-        let scaling = self.network.network.scaling(&transform);
-        let images = format!("{}, {scaling}", transform.crop());
         let batch = batch_size(&file, None)?;
         let mut encoder = self.network.encoder(&mut file, transform, POOLED, batch)?;
+        let scaling = self.network.network.scaling(encoder.transform());
+        let images = format!("{}, {scaling}", encoder.crop());
         let mut features = |data: &dyn Dataset, what| -> Result<(FeatureSet, Vec<u32>)> {
             source.push((what, data.name().to_owned()));
             let bar = ImageBar::new(data.name(), data.len());

@@ -65,12 +65,12 @@ pub struct LinearArgs {
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
     /// Preprocess training images like test images, once, instead of cropping anew in every epoch
-    /// (always so with features from files, and with `--network pixels`).
+    /// (always so with features from files, `--network pixels` and `--patches`).
     #[arg(long, conflicts_with = "crop_scale")]
     no_augment: bool,
     /// Area of a random crop, as a fraction of the image [default: 0.08,1].
     #[arg(long, value_name = "LOW,HIGH", value_parser = super::classifier::low_high)]
-    #[arg(conflicts_with = "features")]
+    #[arg(conflicts_with_all = ["features", "patches"])]
     crop_scale: Option<(f32, f32)>,
     #[command(flatten)]
     classes: ClassArgs,
@@ -163,9 +163,8 @@ fn measure(
 ) -> Result<(Source, LinearResult)> {
     let show = &mut |event: ClassifierEvent| screen.show(event);
     let network = &args.source.images.network;
-    if let (Some(checkpoint), true) =
-        (args.source.checkpoint()?, network.network != NetworkName::Pixels)
-    {
+    let is_cropped = network.network != NetworkName::Pixels && network.patches.patches.is_none();
+    if let (Some(checkpoint), true) = (args.source.checkpoint()?, is_cropped) {
         let Labelled { backbone, splits, mut source } =
             args.source.images.labelled(checkpoint, Protocol::Linear)?;
         let crop_scale = (!args.no_augment).then_some(args.crop_scale.unwrap_or((0.08, 1.0)));

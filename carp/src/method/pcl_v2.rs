@@ -157,6 +157,14 @@ impl Clustering {
     }
 }
 
+/// What draws the points of a clustering: others in every epoch, where faiss with its fixed seed draws
+/// the same images.
+fn points_stream(at: Moment, place: usize, clusterings: usize) -> Stream {
+    // Those of the steps draw columns.
+    let number = (clusterings + place) as u64;
+    Stream::new(at.seed, Purpose::Sample, at.step as u64, number)
+}
+
 /// At most this many rows of `points`, without repetition.
 fn some_rows<'a>(
     points: &'a [f32],
@@ -200,9 +208,7 @@ impl Hooks for PclHooks {
                 seed: place as u64,
             };
             let most = clustering.count * self.settings.points_per_cluster;
-            // Those of the steps draw columns.
-            let number = (self.clusterings.len() + place) as u64;
-            let mut stream = Stream::new(run.at.seed, Purpose::Sample, run.at.step as u64, number);
+            let mut stream = points_stream(run.at, place, self.clusterings.len());
             let drawn = some_rows(&points, self.dim, most, &mut stream);
             let mut centroids = kmeans(&drawn, self.dim, &options, run.progress)?.centroids;
             let labels = nearest_centroids(&points, self.dim, &centroids, false);
@@ -231,5 +237,59 @@ impl Hooks for PclHooks {
             let columns = clustering.draw(&positives, self.settings.negatives, &mut stream);
             executor.write_u32(clustering.columns, &columns);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The rows that the clustering `place` of two draws of 40, in the epoch that begins with `step`.
+    fn drawn(most: usize, step: usize, place: usize) -> Vec<usize> {
+        let points: Vec<f32> = (0..80).map(|number| number as f32).collect();
+        let at = Moment { seed: 3, step, steps_per_epoch: 5 };
+        let rows = some_rows(&points, 2, most, &mut points_stream(at, place, 2)).into_owned();
+        rows.chunks_exact(2)
+            .map(|row| {
+                assert_eq!(row[1], row[0] + 1.0, "half a row");
+                row[0] as usize / 2
+            })
+            .collect()
+    }
+
+    #[test]
+    fn points_above_the_cap_are_drawn_once_each() {
+        let mut times = [0; 40];
+        for epoch in 0..200 {
+            let mut rows = drawn(10, 5 * epoch, 0);
+            rows.sort_unstable();
+            rows.dedup();
+            assert_eq!(rows.len(), 10, "{rows:?}");
+            rows.iter().for_each(|&row| times[row] += 1);
+        }
+        // 50 times each; five standard deviations of a binomial are 31.
+        assert!(times.iter().all(|count| (19..=81).contains(count)), "{times:?}");
+    }
+
+    #[test]
+    fn a_draw_repeats_but_epochs_and_clusterings_have_their_own() {
+        let first = drawn(10, 5, 0);
+        assert_eq!(drawn(10, 5, 0), first);
+        assert_ne!(drawn(10, 10, 0), first);
+        assert_ne!(drawn(10, 5, 1), first);
+    }
+
+    #[test]
+    fn up_to_the_cap_all_points_stay_in_order() {
+        let points = [1.0, 2.0, 3.0, 4.0];
+        for most in [2, 3] {
+            let stream = &mut Stream::new(0, Purpose::Test, 0, 0);
+            assert!(
+                matches!(some_rows(&points, 2, most, stream), Cow::Borrowed(all) if all == points)
+            );
+            // Nothing was taken from the stream either.
+            assert_eq!(stream.next_u32(), Stream::new(0, Purpose::Test, 0, 0).next_u32());
+        }
+        assert_eq!(drawn(39, 5, 0).len(), 39);
     }
 }

@@ -272,6 +272,10 @@ fn patches_are_averaged_where_features_are_made_once() {
     let files = measured(folder, &format!("linear --features train --test-features test {sgd}"));
     assert_eq!(files["heads"], linear["heads"]);
 
+    let copies = "WEIGHTS --dataset copydays --data copydays --stretch 32";
+    let copies = measured(folder, &format!("copy-detection {copies} {grid}"));
+    assert_eq!((&copies["source"]["patches"], &copies["strong"]), (&named.into(), &1.0.into()));
+
     let refused = |words: &str, parts: &[&str]| fails(&run(folder, words), 2, parts);
     refused(&format!("eval knn {data} --patches 0"), &["patches 0", "1 to 100"]);
     refused(&format!("eval kmeans {data} --patches 2 --patch-share 1.5"), &["share 1.5", "to 1"]);

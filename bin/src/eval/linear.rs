@@ -163,8 +163,8 @@ fn measure(
 ) -> Result<(Source, LinearResult)> {
     let show = &mut |event: ClassifierEvent| screen.show(event);
     let network = &args.source.images.network;
-    let is_cropped = network.network != NetworkName::Pixels && network.patches.patches.is_none();
-    if let (Some(checkpoint), true) = (args.source.checkpoint()?, is_cropped) {
+    let of_backbone = network.network != NetworkName::Pixels && network.patches.patches.is_none();
+    if let (Some(checkpoint), true) = (args.source.checkpoint()?, of_backbone) {
         let Labelled { backbone, splits, mut source } =
             args.source.images.labelled(checkpoint, Protocol::Linear)?;
         let crop_scale = (!args.no_augment).then_some(args.crop_scale.unwrap_or((0.08, 1.0)));

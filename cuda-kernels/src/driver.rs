@@ -14,8 +14,6 @@ pub enum Arg {
     U32(u32),
     /// `float`.
     F32(f32),
-    /// A number of elements: `unsigned`; more than 32 bits is a launch fault.
-    Count(usize),
 }
 
 /// A kernel with its geometry and arguments.

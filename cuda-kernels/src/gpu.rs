@@ -12,6 +12,12 @@ pub const WARP: usize = 32;
 /// Elements of scratch memory after the arena, for sums without a workspace. Kernels run in
 /// sequence, so all share it.
 const SCRATCH: usize = 4096;
+/// Most elements that a kernel counts: its `unsigned` indices still hold the end of the last tile, and
+/// the step of a loop beyond it.
+const MOST: usize = u32::MAX as usize - (1 << 20);
+/// Most where a kernel divides by multiplication, adds the length of a part to an index, or has rows
+/// `FAR` outside an image (`kernels/windows.cuh`).
+const MOST_DIVIDED: usize = 1 << 29;
 /// Most blocks of a grid along x, y and z, on every card.
 const GRID: [u32; 3] = [i32::MAX as u32, 65_535, 65_535];
 
@@ -57,7 +63,7 @@ impl Gpu {
 
     /// Begins a launch of `kernel` of `module`.
     pub fn kernel(&mut self, module: &'static str, kernel: &'static str) -> Call<'_> {
-        Call { gpu: self, module, kernel, args: Vec::new(), longest: 0, shared_bytes: 0 }
+        Call { gpu: self, module, kernel, args: Vec::new(), beyond: None, shared_bytes: 0 }
     }
 
     /// The scratch memory shared by all kernels; the next kernel overwrites it.
@@ -65,20 +71,15 @@ impl Gpu {
         Slot { offset: self.len.next_multiple_of(ALIGN), len: SCRATCH }
     }
 
-    /// Launches a kernel on slots of at most `longest` elements; an empty grid is no work. A fault
+    /// Launches a kernel unless it has numbers `beyond` its indices; an empty grid is no work. A fault
     /// is kept for later.
-    fn launch(&mut self, launch: Launch, longest: usize) {
+    fn launch(&mut self, launch: Launch, beyond: Option<Beyond>) {
         if self.fault.is_some() || launch.grid.contains(&0) {
             return;
         }
-        let counts = launch.args.iter().filter_map(|arg| match arg {
-            Arg::Count(count) => Some(*count),
-            _ => None,
-        });
-        let most = counts.fold(longest, usize::max);
         let Launch { kernel, grid, .. } = launch;
-        let result = if u32::try_from(most).is_err() {
-            let detail = format!("{most} elements are more than its 32-bit counters hold");
+        let result = if let Some(Beyond { elements, most }) = beyond {
+            let detail = format!("{elements} elements; its 32-bit indices take at most {most}");
             Err(Error::device(format!("kernel {kernel}: {detail}")))
         } else if grid.iter().zip(GRID).any(|(&side, most)| side > most) {
             let detail = format!("a grid of {grid:?} blocks; a card takes at most {GRID:?}");
@@ -200,12 +201,26 @@ pub struct Call<'a> {
     module: &'static str,
     kernel: &'static str,
     args: Vec<Arg>,
-    /// Elements of the longest slot.
-    longest: usize,
+    beyond: Option<Beyond>,
     shared_bytes: u32,
 }
 
+/// More elements than a kernel's indices reach.
+#[derive(Clone, Copy)]
+struct Beyond {
+    elements: usize,
+    most: usize,
+}
+
 impl Call<'_> {
+    /// Remembers the first of these numbers of elements that is more than `most`. Every number from
+    /// which a kernel makes an index passes here.
+    fn reaches(mut self, elements: impl IntoIterator<Item = usize>, most: usize) -> Self {
+        let beyond = elements.into_iter().find(|&elements| elements > most);
+        self.beyond = self.beyond.or(beyond.map(|elements| Beyond { elements, most }));
+        self
+    }
+
     /// Pointers.
     ///
     /// # Panics
@@ -213,8 +228,7 @@ impl Call<'_> {
     pub fn slots(mut self, slots: &[Slot]) -> Self {
         let gpu = &*self.gpu;
         self.args.extend(slots.iter().map(|&slot| Arg::Pointer(gpu.address(slot))));
-        self.longest = slots.iter().fold(self.longest, |longest, slot| longest.max(slot.len));
-        self
+        self.reaches(slots.iter().map(|slot| slot.len), MOST)
     }
 
     /// A pointer, null without a slot.
@@ -223,13 +237,19 @@ impl Call<'_> {
     /// If the slot is outside the arena.
     pub fn optional(mut self, slot: Option<Slot>) -> Self {
         self.args.push(Arg::Pointer(slot.map_or(0, |slot| self.gpu.address(slot))));
-        self
+        self.reaches(slot.map(|slot| slot.len), MOST)
     }
 
     /// Numbers of elements, as `unsigned`.
     pub fn counts(mut self, counts: &[usize]) -> Self {
-        self.args.extend(counts.iter().map(|&count| Arg::Count(count)));
-        self
+        self.args.extend(counts.iter().map(|&count| Arg::U32(count as u32)));
+        self.reaches(counts.iter().copied(), MOST)
+    }
+
+    /// The same, of numbers up to which the kernel divides by multiplication (`Divisor` in
+    /// `kernels/windows.cuh`) or goes part by part.
+    pub fn divided(self, counts: &[usize]) -> Self {
+        self.counts(counts).reaches(counts.iter().copied(), MOST_DIVIDED)
     }
 
     /// `unsigned` words: bits, flags.
@@ -252,15 +272,15 @@ impl Call<'_> {
 
     /// Launches it on a grid of blocks.
     pub fn launch(self, grid: [u32; 3], block: [u32; 3]) {
-        let Call { gpu, module, kernel, ref args, longest, shared_bytes } = self;
-        gpu.launch(Launch { module, kernel, grid, block, shared_bytes, args }, longest);
+        let Call { gpu, module, kernel, ref args, beyond, shared_bytes } = self;
+        gpu.launch(Launch { module, kernel, grid, block, shared_bytes, args }, beyond);
     }
 
     /// Launches it with one thread for each of `elements` elements (rounded up to whole blocks: the
     /// kernel checks the bound), which its 32-bit index must reach.
-    pub fn each_element(mut self, elements: usize) {
-        self.longest = self.longest.max(elements);
-        self.launch([blocks(elements, BLOCK as usize), 1, 1], [BLOCK, 1, 1]);
+    pub fn each_element(self, elements: usize) {
+        let grid = [blocks(elements, BLOCK as usize), 1, 1];
+        self.reaches([elements], MOST).launch(grid, [BLOCK, 1, 1]);
     }
 
     /// Launches it with one warp for each of `rows` rows (rounded up to whole blocks: the kernel

@@ -95,7 +95,10 @@ fn too_large_is_refused_before_anything_runs() {
     let y = Slot { offset: 0, len: 16 };
     gpu.kernel("pointwise", "fill").counts(&[1 << 33]).slots(&[y]).each_element(16);
     let error = gpu.check().unwrap_err().to_string();
-    assert!(error.contains("kernel fill: 8589934592 elements"), "{error}");
+    assert!(
+        error.contains("kernel fill: 8589934592 elements; its 32-bit indices take at most"),
+        "{error}"
+    );
     assert!(launched.lock().unwrap().is_empty());
 }
 
@@ -113,7 +116,7 @@ fn a_launch_beyond_every_card_is_refused_in_words() {
     };
     refused(
         &|gpu| gpu.kernel("pointwise", "fill").each_element(1 << 32),
-        "kernel fill: 4294967296 elements",
+        "kernel fill: 4294967296 elements; its 32-bit indices",
     );
     refused(
         &|gpu| gpu.kernel("gemm", "gemm_64x64").launch([1, 65_536, 1], [256, 1, 1]),

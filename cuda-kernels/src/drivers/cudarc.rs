@@ -173,14 +173,12 @@ impl Driver for Cudarc {
                 .set_attribute(key, launch.shared_bytes.cast_signed())
                 .map_err(|error| fault(&kernel, error))?;
         }
-        let counts: Vec<u32> = launch.args.iter().map(|&arg| count(arg)).collect();
         let mut builder = self.stream.launch_builder(&function);
-        for (arg, count) in launch.args.iter().zip(&counts) {
+        for arg in launch.args {
             match arg {
                 Arg::Pointer(value) => builder.arg(value),
                 Arg::U32(value) => builder.arg(value),
                 Arg::F32(value) => builder.arg(value),
-                Arg::Count(_) => builder.arg(count),
             };
         }
         let config = LaunchConfig {
@@ -293,14 +291,6 @@ fn range(
             (start + len <= slice.len()).then_some((slice, start))
         })
         .ok_or_else(|| Error::device(format!("{len} bytes at {at:#x} are not allocated")))
-}
-
-/// A count in the kernel's type; 0 for other arguments.
-fn count(arg: Arg) -> u32 {
-    match arg {
-        Arg::Count(count) => u32::try_from(count).unwrap_or(u32::MAX),
-        _ => 0,
-    }
 }
 
 fn fault(what: &str, error: DriverError) -> Error {

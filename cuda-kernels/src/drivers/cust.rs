@@ -181,7 +181,6 @@ fn bits(arg: Arg) -> u64 {
         Arg::Pointer(value) => value,
         Arg::U32(value) => u64::from(value),
         Arg::F32(value) => u64::from(value.to_bits()),
-        Arg::Count(value) => u64::from(u32::try_from(value).unwrap_or(u32::MAX)),
     }
 }
 

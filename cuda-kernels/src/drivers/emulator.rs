@@ -182,6 +182,5 @@ pub fn param(arg: Arg) -> Param {
         Arg::Pointer(value) => Param::U64(value),
         Arg::U32(value) => Param::U32(value),
         Arg::F32(value) => Param::F32(value),
-        Arg::Count(value) => Param::U32(u32::try_from(value).unwrap_or(u32::MAX)),
     }
 }

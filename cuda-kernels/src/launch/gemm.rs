@@ -115,7 +115,7 @@ pub fn gemm_parts(
     c: Slot,
 ) {
     let Gemm { m, n, k, .. } = gemm;
-    let call = gpu.kernel(MODULE, tile.kernel()).counts(&[m, n, k, part, PRODUCT_CHAIN]);
+    let call = gpu.kernel(MODULE, tile.kernel()).divided(&[m, n, k, part, PRODUCT_CHAIN]);
     let call = call.counts(&steps(gemm));
     let call = call.slots(&factors).optional(bias).slots(&[c]);
     call.launch(tile.grid(m, n, parts(k, part)), [tile.threads(), 1, 1]);

@@ -33,7 +33,7 @@ impl Windows {
 
     /// Adds them to the arguments of a launch.
     pub fn put<'a>(&self, call: Call<'a>) -> Call<'a> {
-        let call = call.counts(&[self.pixels, self.taps, self.height, self.width, self.stride]);
+        let call = call.divided(&[self.pixels, self.taps, self.height, self.width, self.stride]);
         let call = call.words(&self.shift.map(i32::cast_unsigned));
         self.divisors.iter().fold(call, |call, &d| call.words(&divisor(d)))
     }

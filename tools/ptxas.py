@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import nvidia.cuda_nvcc
+import sass
 
 KERNELS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../cuda-kernels/kernels")
 PTXAS = os.path.join(list(nvidia.cuda_nvcc.__path__)[0], "bin/ptxas")
@@ -16,9 +17,8 @@ PTXAS = os.path.join(list(nvidia.cuda_nvcc.__path__)[0], "bin/ptxas")
 SHARED = {"sm_80": 167936, "sm_90": 233472}
 DEFAULT_THREADS = 256
 
-# Where the table stands in the documentation.
+# Where the tables stand in the documentation.
 PAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../docs/cuda.md")
-BEGIN, END = "<!-- ptxas -->", "<!-- /ptxas -->"
 
 
 def occupancy(arch, registers, shared, threads):
@@ -57,18 +57,22 @@ def report(path, arch):
     return found
 
 
+def paths():
+    return sorted(glob.glob(os.path.join(KERNELS, "*.ptx")))
+
+
 def table():
-    """The table, and the kernels that spill."""
+    """The table, and the kernels that spill, also on sm_120."""
     lines = [
         "| kernel | threads | shared, bytes | registers | spills, bytes | occupancy |",
         "|---|---|---|---|---|---|",
         "| | | | sm_80 / sm_90 | sm_80 / sm_90 | sm_80 / sm_90 |",
     ]
     spilling = []
-    for path in sorted(glob.glob(os.path.join(KERNELS, "*.ptx"))):
+    for path in paths():
         with open(path) as file:
             ptx = file.read()
-        old, new = report(path, "sm_80"), report(path, "sm_90")
+        old, new, newest = (report(path, arch) for arch in ("sm_80", "sm_90", "sm_120"))
         family = os.path.splitext(os.path.basename(path))[0]
         for kernel in sorted(old):
             threads, shared = threads_of(ptx, kernel), old[kernel][1]
@@ -82,27 +86,35 @@ def table():
                 f"| {old[kernel][0]} / {new[kernel][0]} | {spills[0]} / {spills[1]} "
                 f"| {share[0]} / {share[1]} |"
             )
-            if any(spills):
+            if any(spills) or newest[kernel][2]:
                 spilling.append(kernel)
     return lines, spilling
 
 
+def put(text, name, lines):
+    """The page with the lines between its two marks of that name."""
+    begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+    inside = "\n".join([begin, *lines, end])
+    text, places = re.subn(f"(?s){begin}.*?{end}", lambda _: inside, text)
+    if places != 1:
+        sys.exit(f"docs/cuda.md has {places} places between {begin} and {end}; should have one")
+    return text
+
+
 def main():
     lines, spilling = table()
+    loops = sass.table(PTXAS, paths(), ["sm_80", "sm_90"])
     if sys.argv[1:]:
         with open(PAGE) as file:
             old = file.read()
-        inside = "\n".join([BEGIN, *lines, END])
-        new, places = re.subn(f"(?s){BEGIN}.*?{END}", lambda _: inside, old)
-        if places != 1:
-            sys.exit(f"docs/cuda.md has {places} places between {BEGIN} and {END}; should have one")
+        new = put(put(old, "ptxas", lines), "sass", loops)
         if sys.argv[1] == "--write":
             with open(PAGE, "w") as file:
                 file.write(new)
         elif old != new:
-            sys.exit("the table in docs/cuda.md is not that of the PTX; run tools/ptxas.sh --write")
+            sys.exit("the tables in docs/cuda.md are not those of the PTX; run tools/ptxas.sh --write")
     else:
-        print("\n".join(lines))
+        print("\n".join([*lines, "", *loops]))
     if spilling:
         sys.exit(f"registers are spilled by {', '.join(spilling)}")
 

@@ -3,15 +3,18 @@
 #pragma once
 #include "common.cuh"
 
-// Copies 16 or 4 bytes to shared memory, or writes zeros there.
-template <u32 FLOATS> __device__ inline void copy_async(float* to, const float* from, bool copies) {
-    u32 address = (u32)__cvta_generic_to_shared(to);
+// The address of an element of shared memory there.
+__device__ inline u32 shared_address(const void* at) { return (u32)__cvta_generic_to_shared(at); }
+
+// Copies 16 or 4 bytes to an address in shared memory, or writes zeros there.
+template <u32 FLOATS>
+__device__ inline void copy_async(u32 to, const void* from, bool copies) {
     if (FLOATS == 4) {
-        asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(address), "l"(from),
+        asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from),
                      "r"(copies ? 16 : 0)
                      : "memory");
     } else {
-        asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(address), "l"(from),
+        asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(to), "l"(from),
                      "r"(copies ? 4 : 0)
                      : "memory");
     }

@@ -67,7 +67,7 @@ extern "C" __global__ void __launch_bounds__(WIDE)
     Walk w = walk(rows, channels, rows_per_group);
     float* own = kept + threadIdx.y * blockDim.x + threadIdx.x;
     u32 step = blockDim.y * blockDim.x;
-    for (u32 k = 0; k < w.count; ++k) copy_async<1>(own + k * step, x + w.i + k * w.step, true);
+    for (u32 k = 0; k < w.count; ++k) copy_async<1>(shared_address(own + k * step), x + w.i + k * w.step, true);
     commit();
     wait_for_all_but<0>();
     float sum = 0.0f;

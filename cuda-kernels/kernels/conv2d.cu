@@ -188,7 +188,7 @@ extern "C" __global__ void __launch_bounds__(64)
     grad_weight<16, 64>(windows, outputs, part, segment, chain, dy, dw);
 }
 
-extern "C" __global__ void __launch_bounds__(256)
+extern "C" __global__ void __launch_bounds__(256, 3)
     conv2d_grad_input_64x64(u32 pixels, u32 taps, u32 height, u32 width, u32 stride, u32 shift_h,
         u32 shift_w, u32 pq, u32 pq_magic, u32 pq_shift, u32 q, u32 q_magic, u32 q_shift, u32 c,
         u32 c_magic, u32 c_shift, u32 s, u32 s_magic, u32 s_shift, u32 x_height,

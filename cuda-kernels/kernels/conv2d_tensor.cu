@@ -9,27 +9,44 @@
 // table in shared memory, or in another lane's registers. An element outside the image has a place,
 // too, but nothing is read there.
 //
-// Kernels by tile, and by how many neighbours are copied at once: 4 if channels and outputs are
-// multiples of 4, else single words.
+// Kernels by tile, and by how patches are copied: slabs within one tap of 32 channels each, or any taps,
+// 4 neighbours or single words at a time.
 #include "tensor_core.cuh"
 #include "windows.cuh"
 
-extern __shared__ __align__(16) float shared[];
+extern __shared__ __align__(128) float shared[];
 
-// Panels of which neighbours along p are neighbours in memory: row i has 32 floats, in 8 chunks of 16
-// bytes, chunk c at place c ^ (i % 8). So the 8 rows that ldmatrix reads at once, and the 8 chunks of
-// a row that are written at once, lie in different banks.
-constexpr u32 ROW_DEPTH = 32, ROW_STAGES = 3;
+// Panels of which neighbours along p are neighbours in memory: row i has 32 numbers, in 8 chunks of 16
+// bytes, chunk c at place c ^ (i % 8); bf16 have 4 chunks, c at c ^ (i / 2 % 4). So the 8 rows that
+// ldmatrix reads at once, and the 8 chunks that are written at once, lie in different banks.
+constexpr u32 ROW_DEPTH = 32, CHUNK = 16;
 
-__device__ inline u32 swizzled(u32 i, u32 p) {
-    return i * ROW_DEPTH + ((p / 4) ^ (i % 8)) * 4 + p % 4;
+template <u32 CHUNKS> __device__ inline u32 chunk_at(u32 i, u32 chunk) {
+    u32 turn = CHUNKS == 8 ? i % 8 : i / 2 % 4;
+    return (i * CHUNKS + (chunk ^ turn)) * CHUNK;
 }
 
-// Where a row of patches begins: the place in x, and the pixel; and its row of the result.
-struct __align__(16) Row {
+// How the weights lie in memory: a slab of 32 taps after the other, in it a row for each column, rounded
+// and padded with zeros to whole stages and tiles. Pairs of bf16 are depths t and t + 4. STAGES times
+// SLABS are under way or in use at a time.
+template <Precision PRECISION> struct Packed;
+template <> struct Packed<TF32> {
+    using Number = u32;
+    static constexpr u32 CHUNKS = 8, SLABS = 1, STAGES = 3;
+    __device__ static u32 rounded(float x) { return to_tf32(__float_as_uint(x)); }
+    __device__ static u32 depth(u32 place) { return place; }
+};
+template <> struct Packed<BF16> {
+    using Number = unsigned short;
+    static constexpr u32 CHUNKS = 4, SLABS = 2, STAGES = 2;
+    __device__ static Number rounded(float x) { return to_bf16x2(__float_as_uint(x), 0); }
+    __device__ static u32 depth(u32 place) { return place & ~7 | place % 2 * 4 | place / 2 % 4; }
+};
+
+// Where a row of patches begins: the place in x, and the pixel.
+struct Row {
     u32 place;
     int h, w;
-    u32 result;
 };
 
 // The places in x are sums of one of a pixel and one of a tap; below 0 they wrap.
@@ -51,83 +68,222 @@ struct Results {
     }
 };
 
-// Y = patches B^T, B [columns, taps].
+// x + i: the compiler would add up the parts of an address anew for each row.
+__device__ inline const float* further(const float* x, int i) {
+    const float* at;
+    asm("mad.wide.s32 %0, %1, 4, %2;" : "=l"(at) : "r"(i), "l"(x));
+    return at;
+}
+
+// x, kept in a register: ptxas computes what it can anew in each round of a loop, but no shuffle.
+__device__ inline u32 kept(u32 x) { return __shfl_sync(FULL, x, threadIdx.x % WARP); }
+
+// Copies stages of M patches' rows where each is SLABS times 32 channels of one tap, and taps are 32 at
+// most. A thread has the same chunk of COUNT rows: where they begin, and which of their taps are inside.
+// What all rows of a stage share is in a table: where its tap lies, seen from a row's pixel, and its bit.
+constexpr u32 MOST_STAGES = 256;
+
+template <u32 M, u32 SLABS, u32 FLOATS> struct WholeSlabs {
+    static constexpr u32 COUNT = M * 8 / THREADS;
+    struct Stage {
+        int place;
+        u32 bit;
+    };
+    const float* x;  // this thread's channels of the tile's first image
+    const Stage* stages;
+    int places[COUNT];
+    u32 inside[COUNT], to;
+
+    __device__ WholeSlabs(const Windows& windows, u32 first) {
+        __shared__ Stage table[MOST_STAGES];
+        constexpr u32 DEPTH = SLABS * ROW_DEPTH;
+        for (u32 i = threadIdx.x; i < windows.taps / DEPTH; i += THREADS) {
+            u32 c = i * DEPTH, tap = windows.c.split(c);
+            table[i] = {(int)place_of(windows, windows.tap(i * DEPTH)), 1u << tap};
+        }
+        __syncthreads();
+        stages = table;
+        u32 taps_across = windows.s.d, taps_down = windows.taps / windows.c.d / taps_across;
+        u32 chunk = threadIdx.x % 8, down = threadIdx.x / 8;
+        u32 image = windows.pixel(first).image;
+        x = windows.x + image + 4 * chunk;
+        to = kept(chunk_at<8>(down, chunk));
+        for (u32 n = 0; n < COUNT; ++n) {
+            u32 i = first + down + n * (M / COUNT);
+            Pixel pixel = windows.pixel(i);
+            places[n] = i < windows.pixels ? (int)(place_of(windows, pixel) - image) : 0;
+            u32 columns = 0;
+            for (u32 s = 0; s < taps_across; ++s) {
+                columns |= (u32)((u32)(pixel.w + (int)s) < windows.width) << s;
+            }
+            inside[n] = 0;
+            for (u32 r = 0; r < taps_down; ++r) {
+                bool row = (u32)(pixel.h + (int)r) < windows.height;
+                inside[n] |= row ? columns << r * taps_across : 0;
+            }
+        }
+    }
+
+    __device__ void fetch(u32 stage, u32 panel) {
+        Stage tap = stages[stage];
+        const float* from = further(x, tap.place);
+#pragma unroll
+        for (u32 n = 0; n < COUNT; ++n) {
+            const float* row = further(from, places[n]);
+#pragma unroll
+            for (u32 slab = 0; slab < SLABS; ++slab) {
+                copy_async<4>(panel + to + (slab * M * 8 + n * THREADS) * CHUNK,
+                              row + slab * ROW_DEPTH, inside[n] & tap.bit);
+            }
+        }
+    }
+};
+
+// The same of any taps, FLOATS neighbours at a time. What belongs to a row is in shared memory.
+template <u32 M, u32 SLABS, u32 FLOATS> struct AnySlabs {
+    static constexpr u32 ACROSS = ROW_DEPTH / FLOATS, PASS = THREADS / ACROSS;
+    const Windows& windows;
+    Row* rows;
+
+    __device__ AnySlabs(const Windows& windows, u32 first) : windows(windows) {
+        __shared__ Row table[M];
+        rows = table;
+        for (u32 i = threadIdx.x; i < M; i += THREADS) {
+            Pixel pixel = windows.pixel(first + i);
+            rows[i] = {place_of(windows, pixel), pixel.h, pixel.w};
+        }
+        __syncthreads();
+    }
+
+    __device__ void fetch(u32 stage, u32 panel) {
+        u32 across = threadIdx.x % ACROSS * FLOATS, down = threadIdx.x / ACROSS;
+        for (u32 slab = 0; slab < SLABS; ++slab, panel += M * 8 * CHUNK) {
+            Tap tap = windows.tap((stage * SLABS + slab) * ROW_DEPTH + across);
+            u32 place = place_of(windows, tap);
+#pragma unroll 8
+            for (u32 n = 0; n < M / PASS; ++n) {
+                Row row = rows[down + n * PASS];
+                u32 h = row.h + tap.h, w = row.w + tap.w;  // below 0 wraps to a large number
+                bool inside = h < windows.height && w < windows.width;
+                u32 to = panel + chunk_at<8>(down + n * PASS, across / 4) + across % 4 * 4;
+                copy_async<FLOATS>(to, windows.x + (row.place + place), inside);
+            }
+        }
+    }
+};
+
+// Copies slabs of N columns of packed weights, of which each warp has a part in a row.
+template <u32 N, Precision PRECISION> struct Weights {
+    static constexpr u32 CHUNKS = Packed<PRECISION>::CHUNKS, COUNT = N * CHUNKS / THREADS;
+    const uint4* b;  // this thread's middle chunk of the next slab
+    u32 slab_chunks, to;
+
+    __device__ Weights(const void* packed, u32 first_column, u32 padded) {
+        u32 i = threadIdx.x / WARP * COUNT * WARP + threadIdx.x % WARP;
+        b = (const uint4*)packed + first_column * CHUNKS + i + COUNT / 2 * WARP;
+        slab_chunks = padded * CHUNKS;
+        to = kept(chunk_at<CHUNKS>(i / CHUNKS, i % CHUNKS));
+    }
+
+    __device__ void fetch(u32 panel) {
+#pragma unroll
+        for (u32 n = 0; n < COUNT; ++n) {
+            // A warp's rows turn by 4 chunks from one copy to the next, or by none.
+            u32 turn = CHUNKS == 8 ? n % 2 * 4 * CHUNK : 0;
+            copy_async<4>(panel + (to ^ turn) + n * WARP * CHUNK, b + (int)((n - COUNT / 2) * WARP), true);
+        }
+        b += slab_chunks;
+    }
+};
+
+// Y = patches B^T with B packed, [columns, taps]. Each of the 4 warps has a quarter of the rows and all
+// columns: patches, which are rounded when they are read, are read once.
 //
 // Launch: a block of 128 threads for each M x N tile of Y: grid (ceil(pixels / M), ceil(columns / N)),
-// with ROW_STAGES (M + N) rows of 128 bytes of shared memory.
-template <u32 M, u32 N, u32 FLOATS, Precision PRECISION>
-__device__ void convolve(const Windows& windows, const float* b, const Results& results) {
-    constexpr u32 ROWS = M / 32, COLUMNS = N / 16;
-    // A pass of all threads copies PASS rows.
-    constexpr u32 ACROSS = ROW_DEPTH / FLOATS, PASS = THREADS / ACROSS;
-    __shared__ Row rows[M];
-    float* panel_a = shared;
-    float* panel_b = shared + ROW_STAGES * M * ROW_DEPTH;
-    u32 first_row = blockIdx.x * M, first_column = blockIdx.y * N, taps = windows.taps;
-    for (u32 i = threadIdx.x; i < M; i += THREADS) {
-        Pixel pixel = windows.pixel(first_row + i);
-        u32 result = results.row(windows, first_row + i);
-        rows[i] = {place_of(windows, pixel), pixel.h, pixel.w, result};
-    }
-    __syncthreads();
-
-    u32 across = threadIdx.x % ACROSS * FLOATS, down = threadIdx.x / ACROSS;
-    auto fetch = [&](u32 slab, u32 stage) {
-        u32 p = slab * ROW_DEPTH + across;
-        Tap tap = windows.tap(p);
-        u32 place = place_of(windows, tap);
-        float* to = panel_a + stage * M * ROW_DEPTH;
-#pragma unroll 8
-        for (u32 n = 0; n < M / PASS; ++n) {
-            Row row = rows[down + n * PASS];
-            u32 h = row.h + tap.h, w = row.w + tap.w;  // below 0 wraps to a large number
-            bool inside = h < windows.height && w < windows.width;
-            copy_async<FLOATS>(to + swizzled(down + n * PASS, across),
-                               windows.x + (row.place + place), inside);
-        }
-        to = panel_b + stage * N * ROW_DEPTH;
-        u32 left = p < taps ? results.columns - first_column : 0;
-#pragma unroll 8
-        for (u32 n = 0; n < N / PASS; ++n) {
-            u32 j = down + n * PASS;
-            copy_async<FLOATS>(to + swizzled(j, across), b + ((first_column + j) * taps + p),
-                               j < left);
+// with STAGES times SLABS times M rows of 128 bytes and N of 16 CHUNKS bytes of shared memory. B has
+// `padded` columns, a multiple of N.
+template <u32 M, u32 N, u32 FLOATS, Precision PRECISION, template <u32, u32, u32> class Patches>
+__device__ void convolve(const Windows& windows, const void* packed, u32 padded,
+                         const Results& results) {
+    using Format = Packed<PRECISION>;
+    constexpr u32 ROWS = M / 64, COLUMNS = N / 8, CHUNKS = Format::CHUNKS, SLABS = Format::SLABS;
+    constexpr u32 ROW_BYTES = 8 * CHUNK, COLUMN_BYTES = CHUNKS * CHUNK;
+    constexpr u32 COLUMNS_AT = SLABS * M * ROW_BYTES;
+    constexpr u32 STAGE_BYTES = COLUMNS_AT + SLABS * N * COLUMN_BYTES;
+    u32 panels = shared_address(shared), lane = threadIdx.x % WARP;
+    u32 first_row = blockIdx.x * M, first_column = blockIdx.y * N;
+    Patches<M, SLABS, FLOATS> patches(windows, first_row);
+    Weights<N, PRECISION> weights(packed, first_column, padded);
+    auto fetch = [&](u32 i, u32 stage) {
+        patches.fetch(i, panels + stage);
+#pragma unroll
+        for (u32 slab = 0; slab < SLABS; ++slab) {
+            weights.fetch(panels + stage + COLUMNS_AT + slab * N * COLUMN_BYTES);
         }
     };
 
-    Place<M, N> place;
-    u32 lane = threadIdx.x % WARP;
+    // Rows 0-7 and 8-15 in one chunk, then both in the next; columns 0-7 in two chunks, then 8-15.
+    u32 warp_row = threadIdx.x / WARP * (M / 4);
+    u32 left[4], right[CHUNKS / 2];
+    for (u32 step = 0; step < 4; ++step) {
+        left[step] = kept(panels + chunk_at<8>(warp_row + lane % 16, 2 * step + lane / 16));
+    }
+    for (u32 step = 0; step < CHUNKS / 2; ++step) {
+        u32 chunk = 2 * step + lane / 8 % 2;
+        right[step] = kept(panels + COLUMNS_AT + chunk_at<CHUNKS>(lane / 16 * 8 + lane % 8, chunk));
+    }
     Sums<ROWS, COLUMNS> sums;
-    auto multiply = [&](u32 stage) {
-        const float* left = panel_a + stage * M * ROW_DEPTH;
-        const float* right = panel_b + stage * N * ROW_DEPTH;
-        auto load = [&](u32 depth, u32(&a)[ROWS][4], u32(&b)[COLUMNS][2]) {
+    auto multiply_slab = [&](u32 rows_at, u32 columns_at) {
+        auto load_rows = [&](u32 step, u32(&a)[ROWS][4]) {
 #pragma unroll
             for (u32 u = 0; u < ROWS; ++u) {
-                // Rows 0-7 and 8-15 at depths 0-3, then both at depths 4-7.
-                u32 i = place.row + 16 * u + lane % 16;
-                load_blocks(a[u], left + swizzled(i, depth + lane / 16 * 4));
+                load_blocks(a[u], left[step] + rows_at + u * 16 * ROW_BYTES);
             }
+        };
+        auto load_columns = [&](u32 step, u32(&b)[COLUMNS][2]) {
 #pragma unroll
             for (u32 v = 0; v < COLUMNS; v += 2) {
-                // Columns 0-7 at depths 0-3 and 4-7, then columns 8-15.
-                u32 j = place.column + 8 * v + lane / 16 * 8 + lane % 8;
                 u32 block[4];
-                load_blocks(block, right + swizzled(j, depth + lane / 8 % 2 * 4));
+                load_blocks(block, right[step] + columns_at + v * 8 * COLUMN_BYTES);
                 for (u32 e = 0; e < 4; ++e) b[v + e / 2][e % 2] = block[e];
             }
         };
-        multiply_slab<PRECISION, ROW_DEPTH>(sums, load);
+#pragma unroll
+        for (u32 step = 0; step < CHUNKS / 2; ++step) {
+            u32 a[ROWS][4], b[COLUMNS][2];
+            load_columns(step, b);
+            if (PRECISION == TF32) {
+                load_rows(step, a);
+                cut_rows(a);
+                sums.add_tf32(a, b);
+            } else {
+                u32 halves[2][ROWS][4];
+                load_rows(2 * step, halves[0]);
+                load_rows(2 * step + 1, halves[1]);
+                pair_rows(a, halves);
+                sums.add_bf16(a, b);
+            }
+        }
     };
-    pipeline<ROW_STAGES>((taps + ROW_DEPTH - 1) / ROW_DEPTH, fetch, multiply);
+    auto multiply = [&](u32 stage) {
+#pragma unroll
+        for (u32 slab = 0; slab < SLABS; ++slab) {
+            multiply_slab(stage + slab * M * ROW_BYTES, stage + slab * N * COLUMN_BYTES);
+        }
+    };
+    constexpr u32 DEPTH = SLABS * ROW_DEPTH;
+    pipeline<Format::STAGES, STAGE_BYTES>((windows.taps + DEPTH - 1) / DEPTH, fetch, multiply);
 
+#pragma unroll
     for (u32 u = 0; u < ROWS; ++u) {
+#pragma unroll
         for (u32 e = 0; e < 4; e += 2) {
-            u32 i = place.row + 16 * u + place.g + e / 2 * 8;
-            if (first_row + i >= windows.pixels) continue;
-            float* y = results.y + (size_t)rows[i].result * results.columns;
+            u32 i = first_row + warp_row + 16 * u + lane / 4 + e / 2 * 8;
+            if (i >= windows.pixels) continue;
+            float* y = results.y + (size_t)results.row(windows, i) * results.columns;
+#pragma unroll
             for (u32 v = 0; v < COLUMNS; ++v) {
-                u32 j = first_column + place.column + 8 * v + 2 * place.t;
+                u32 j = first_column + 8 * v + 2 * (lane % 4);
                 store2<FLOATS>(y + j, sums.d[u][v][e], sums.d[u][v][e + 1],
                                results.columns > j ? results.columns - j : 0);
             }
@@ -164,14 +320,14 @@ __device__ void grad_weight(const Windows& windows, u32 outputs, u32 part, const
     bool has_outputs = first_output + i < outputs;
     auto fetch = [&](u32 slab, u32 stage) {
         u32 p = first + slab * COLUMN_DEPTH, left = has_outputs ? end - p : 0;
-        float* to = panel_a + stage * COLUMN_DEPTH * PITCH_A + i;
+        u32 to = shared_address(panel_a + stage * COLUMN_DEPTH * PITCH_A + i);
 #pragma unroll 4
         for (u32 n = 0; n < COLUMN_DEPTH / PASS_A; ++n) {
             u32 k = threadIdx.x / ACROSS_A + n * PASS_A;
-            copy_async<FLOATS>(to + k * PITCH_A, dy + ((p + k) * outputs + first_output + i),
+            copy_async<FLOATS>(to + k * PITCH_A * 4, dy + ((p + k) * outputs + first_output + i),
                                k < left);
         }
-        to = panel_b + stage * COLUMN_DEPTH * PITCH_B + j;
+        to = shared_address(panel_b + stage * COLUMN_DEPTH * PITCH_B + j);
         // Lane k has the slab's pixel k.
         u32 own = p + threadIdx.x % COLUMN_DEPTH;
         Pixel pixel = windows.pixel(own < end ? own : windows.pixels);
@@ -182,90 +338,154 @@ __device__ void grad_weight(const Windows& windows, u32 outputs, u32 part, const
             u32 h = __shfl_sync(FULL, pixel.h, k) + tap.h, w = __shfl_sync(FULL, pixel.w, k) + tap.w;
             bool inside = h < windows.height && w < windows.width;
             const float* from = windows.x + (__shfl_sync(FULL, place, k) + place_of_tap);
-            copy_async<FLOATS>(to + k * PITCH_B, from, inside);
+            copy_async<FLOATS>(to + k * PITCH_B * 4, from, inside);
         }
     };
 
-    Place<M, N> place;
+    // A lane reads four neighbours at once, so row g of the instruction's 8, of u and of a half, is row
+    // 4 g and the next three, then 32 further on; likewise the columns.
+    u32 warp = threadIdx.x / WARP, g = threadIdx.x % WARP / 4, t = threadIdx.x % 4;
+    u32 warp_row = warp / 2 * (M / 2), warp_column = warp % 2 * (N / 2);
     Sums<ROWS, COLUMNS> sums;
     auto multiply = [&](u32 stage) {
-        const float* left = panel_a + stage * COLUMN_DEPTH * PITCH_A + place.row + place.g;
-        const float* right = panel_b + stage * COLUMN_DEPTH * PITCH_B + place.column + place.g;
+        const float* left = panel_a + stage * COLUMN_DEPTH * PITCH_A + warp_row + 4 * g;
+        const float* right = panel_b + stage * COLUMN_DEPTH * PITCH_B + warp_column + 4 * g;
         auto load = [&](u32 depth, u32(&a)[ROWS][4], u32(&b)[COLUMNS][2]) {
 #pragma unroll
-            for (u32 e = 0; e < 4; ++e) {
-                const float* from = left + (depth + place.t + e / 2 * 4) * PITCH_A + e % 2 * 8;
-#pragma unroll
-                for (u32 u = 0; u < ROWS; ++u) a[u][e] = __float_as_uint(from[16 * u]);
-            }
-#pragma unroll
             for (u32 e = 0; e < 2; ++e) {
-                const float* from = right + (depth + place.t + e * 4) * PITCH_B;
+                u32 p = depth + t + e * 4;
 #pragma unroll
-                for (u32 v = 0; v < COLUMNS; ++v) b[v][e] = __float_as_uint(from[8 * v]);
+                for (u32 u = 0; u < ROWS; u += 2) {
+                    uint4 four = *(const uint4*)(left + p * PITCH_A + 16 * u);
+                    a[u][2 * e] = four.x, a[u][2 * e + 1] = four.y;
+                    a[u + 1][2 * e] = four.z, a[u + 1][2 * e + 1] = four.w;
+                }
+#pragma unroll
+                for (u32 v = 0; v < COLUMNS; v += 4) {
+                    uint4 four = *(const uint4*)(right + p * PITCH_B + 8 * v);
+                    b[v][e] = four.x, b[v + 1][e] = four.y;
+                    b[v + 2][e] = four.z, b[v + 3][e] = four.w;
+                }
             }
         };
-        multiply_slab<PRECISION, COLUMN_DEPTH>(sums, load);
+        if (PRECISION == TF32) {
+#pragma unroll
+            for (u32 depth = 0; depth < COLUMN_DEPTH; depth += 8) {
+                u32 a[ROWS][4], b[COLUMNS][2];
+                load(depth, a, b);
+                cut_rows(a);
+                for (u32 v = 0; v < COLUMNS; ++v) {
+                    for (u32 e = 0; e < 2; ++e) b[v][e] = to_cut(b[v][e]);
+                }
+                sums.add_tf32(a, b);
+            }
+        } else {
+            u32 a[2][ROWS][4], b[2][COLUMNS][2], rows[ROWS][4], columns[COLUMNS][2];
+            load(0, a[0], b[0]);
+            load(8, a[1], b[1]);
+            pair_rows(rows, a);
+            for (u32 v = 0; v < COLUMNS; ++v) {
+                for (u32 e = 0; e < 2; ++e) columns[v][e] = to_bf16x2(b[e][v][0], b[e][v][1]);
+            }
+            sums.add_bf16(rows, columns);
+        }
     };
     u32 slabs = first < end ? (end - first + COLUMN_DEPTH - 1) / COLUMN_DEPTH : 0;
-    pipeline<COLUMN_STAGES>(slabs, fetch, multiply);
+    pipeline<COLUMN_STAGES, 1>(slabs, fetch, multiply);
 
     dw += (size_t)blockIdx.z * outputs * taps;
-    for (u32 u = 0; u < ROWS; ++u) {
-        for (u32 e = 0; e < 4; e += 2) {
-            u32 o = first_output + place.row + 16 * u + place.g + e / 2 * 8;
-            if (o >= outputs) continue;
-            for (u32 v = 0; v < COLUMNS; ++v) {
-                u32 j = first_tap + place.column + 8 * v + 2 * place.t;
-                store2<FLOATS>(dw + (size_t)o * taps + j, sums.d[u][v][e], sums.d[u][v][e + 1],
-                               taps > j ? taps - j : 0);
+#pragma unroll
+    for (u32 row = 0; row < 2 * ROWS; ++row) {
+        u32 o = first_output + warp_row + row / 4 * 32 + 4 * g + row % 4;
+        if (o >= outputs) continue;
+#pragma unroll
+        for (u32 e = 0; e < 2; ++e) {
+#pragma unroll
+            for (u32 v = 0; v < COLUMNS; v += 4) {
+                u32 j = first_tap + warp_column + 8 * v + 4 * (2 * t + e);
+                float four[4];
+                for (u32 k = 0; k < 4; ++k) four[k] = sums.d[row / 2][v + k][row % 2 * 2 + e];
+                float* at = dw + (size_t)o * taps + j;
+                u32 left = taps > j ? taps - j : 0;
+                store2<FLOATS>(at, four[0], four[1], left);
+                store2<FLOATS>(at + 2, four[2], four[3], left > 2 ? left - 2 : 0);
             }
         }
     }
 }
 
-// W' [C, R' S' O] for a phase of the gradient by input (conv2d.cu): row c has w[o, r, s, c] at (r', s',
-// o), with r = last_r - stride r' and s = last_s - stride s'.
+// Packs W [columns, taps].
 //
-// Launch: a block of 32 x 8 threads for each 32 x 32 tile of O and C and each (r', s'): grid (ceil(O /
-// 32), ceil(C / 32), R' S'). Traffic: 8 bytes per element; the tile is turned in shared memory, so both
-// sides are read and written along neighbours.
-extern "C" __global__ void turn_weights(u32 outputs, u32 channels, u32 taps_across, u32 taps,
-                                        u32 kernel_w, u32 last_tap, u32 stride, u32 per_output,
-                                        const float* weight, float* turned) {
-    __shared__ float tile[WARP][WARP + 1];
-    u32 first_o = blockIdx.x * WARP, first_c = blockIdx.y * WARP;
-    u32 r = blockIdx.z / taps_across, s = blockIdx.z % taps_across;
-    u32 tap = last_tap - stride * (r * kernel_w + s);
+// Launch: a block of 32 x 8 threads for each slab and 32 columns: grid (ceil(taps / 32), padded / 32).
+// Traffic: 8 bytes per element, 6 as bf16.
+template <Precision PRECISION>
+__device__ void pack_weights(u32 taps, u32 columns, u32 padded, const float* weight, void* packed) {
+    using Format = Packed<PRECISION>;
+    u32 p = blockIdx.x * WARP + Format::depth(threadIdx.x);
     for (u32 i = threadIdx.y; i < WARP; i += blockDim.y) {
-        u32 o = first_o + i, c = first_c + threadIdx.x;
-        if (o < outputs && c < channels) {
-            tile[i][threadIdx.x] = weight[(size_t)o * per_output + tap * channels + c];
-        }
+        u32 j = blockIdx.y * WARP + i;
+        float x = p < taps && j < columns ? weight[(size_t)j * taps + p] : 0.0f;
+        size_t at = ((size_t)blockIdx.x * padded + j) * WARP + threadIdx.x;
+        ((typename Format::Number*)packed)[at] = Format::rounded(x);
+    }
+}
+
+// Packs W' [C, R' S' O] for a phase of the gradient by input (conv2d.cu): row c has w[o, r, s, c] at
+// (r', s', o), with r = last_r - stride r' and s = last_s - stride s'.
+//
+// Launch: likewise: grid (ceil(taps / 32), padded / 32). The tile is turned in shared memory, so both
+// sides are read and written along neighbours.
+template <Precision PRECISION>
+__device__ void turn_weights(u32 outputs, u32 channels, u32 taps_across, u32 taps, u32 kernel_w,
+                             u32 last_tap, u32 stride, u32 per_output, u32 padded,
+                             const float* weight, void* packed) {
+    using Format = Packed<PRECISION>;
+    __shared__ float tile[WARP][WARP + 1];
+    for (u32 i = threadIdx.y; i < WARP; i += blockDim.y) {
+        u32 p = blockIdx.x * WARP + i, c = blockIdx.y * WARP + threadIdx.x;
+        u32 o = p % outputs, r = p / outputs / taps_across, s = p / outputs % taps_across;
+        u32 tap = last_tap - stride * (r * kernel_w + s);
+        bool inside = p < taps && c < channels;
+        tile[i][threadIdx.x] = inside ? weight[(size_t)o * per_output + tap * channels + c] : 0.0f;
     }
     __syncthreads();
     for (u32 i = threadIdx.y; i < WARP; i += blockDim.y) {
-        u32 o = first_o + threadIdx.x, c = first_c + i;
-        if (o < outputs && c < channels) {
-            turned[((size_t)c * taps + blockIdx.z) * outputs + o] = tile[threadIdx.x][i];
-        }
+        u32 j = blockIdx.y * WARP + i;
+        size_t at = ((size_t)blockIdx.x * padded + j) * WARP + threadIdx.x;
+        float x = tile[Format::depth(threadIdx.x)][i];
+        ((typename Format::Number*)packed)[at] = Format::rounded(x);
     }
 }
 
-// The kernels by tile, neighbours copied at once, and precision.
+#define WEIGHTS(PRECISION, SUFFIX)                                                                 \
+    extern "C" __global__ void pack_weights_##SUFFIX(u32 taps, u32 columns, u32 padded,            \
+                                                     const float* weight, void* packed) {          \
+        pack_weights<PRECISION>(taps, columns, padded, weight, packed);                            \
+    }                                                                                              \
+    extern "C" __global__ void turn_weights_##SUFFIX(                                              \
+        u32 outputs, u32 channels, u32 taps_across, u32 taps, u32 kernel_w, u32 last_tap,          \
+        u32 stride, u32 per_output, u32 padded, const float* weight, void* packed) {               \
+        turn_weights<PRECISION>(outputs, channels, taps_across, taps, kernel_w, last_tap, stride,  \
+                                per_output, padded, weight, packed);                               \
+    }
 
-#define CONVOLVE(NAME, M, N, FLOATS, PRECISION)                                                    \
+WEIGHTS(TF32, tf32)
+WEIGHTS(BF16, bf16)
+
+// The kernels by tile, how they copy patches, and precision.
+
+#define CONVOLVE(NAME, M, N, FLOATS, PRECISION, PATCHES)                                                   \
     extern "C" __global__ void __launch_bounds__(THREADS, 2)                                       \
         NAME(u32 pixels, u32 taps, u32 height, u32 width, u32 stride, u32 shift_h, u32 shift_w,    \
              u32 pq, u32 pq_magic, u32 pq_shift, u32 q, u32 q_magic, u32 q_shift, u32 c,           \
              u32 c_magic, u32 c_shift, u32 s, u32 s_magic, u32 s_shift, u32 columns,               \
-             u32 y_height, u32 y_width, u32 step, u32 phase_h, u32 phase_w, const float* x,        \
-             const float* b, float* y) {                                                           \
+             u32 padded, u32 y_height, u32 y_width, u32 step, u32 phase_h, u32 phase_w,            \
+             const float* x, const void* packed, float* y) {                                       \
         Windows windows{x, pixels, taps, height, width, (int)stride, (int)shift_h, (int)shift_w,   \
                         {pq, pq_magic, pq_shift}, {q, q_magic, q_shift},                           \
                         {c, c_magic, c_shift}, {s, s_magic, s_shift}};                             \
-        convolve<M, N, FLOATS, PRECISION>(                                                         \
-            windows, b, {y, columns, y_height, y_width, step, phase_h, phase_w});                  \
+        convolve<M, N, FLOATS, PRECISION, PATCHES>(                                                \
+            windows, packed, padded, {y, columns, y_height, y_width, step, phase_h, phase_w});     \
     }
 
 #define GRAD_WEIGHT(NAME, M, N, FLOATS, PRECISION)                                                 \
@@ -280,12 +500,15 @@ extern "C" __global__ void turn_weights(u32 outputs, u32 channels, u32 taps_acro
         grad_weight<M, N, FLOATS, PRECISION>(windows, outputs, part, dy, dw);                      \
     }
 
-CONVOLVE(conv2d_tf32_128x128, 128, 128, 4, TF32)
-CONVOLVE(conv2d_tf32_128x64, 128, 64, 4, TF32)
-CONVOLVE(conv2d_tf32_words, 128, 64, 1, TF32)
-CONVOLVE(conv2d_bf16_128x128, 128, 128, 4, BF16)
-CONVOLVE(conv2d_bf16_128x64, 128, 64, 4, BF16)
-CONVOLVE(conv2d_bf16_words, 128, 64, 1, BF16)
+
+CONVOLVE(conv2d_tf32_128x128, 128, 128, 4, TF32, WholeSlabs)
+CONVOLVE(conv2d_tf32_128x64, 128, 64, 4, TF32, WholeSlabs)
+CONVOLVE(conv2d_tf32_fours, 128, 64, 4, TF32, AnySlabs)
+CONVOLVE(conv2d_tf32_words, 128, 64, 1, TF32, AnySlabs)
+CONVOLVE(conv2d_bf16_128x128, 128, 128, 4, BF16, WholeSlabs)
+CONVOLVE(conv2d_bf16_128x64, 128, 64, 4, BF16, WholeSlabs)
+CONVOLVE(conv2d_bf16_fours, 128, 64, 4, BF16, AnySlabs)
+CONVOLVE(conv2d_bf16_words, 128, 64, 1, BF16, AnySlabs)
 
 GRAD_WEIGHT(conv2d_grad_weight_tf32_128x128, 128, 128, 4, TF32)
 GRAD_WEIGHT(conv2d_grad_weight_tf32_64x128, 64, 128, 4, TF32)

@@ -23,6 +23,22 @@ fn rounded(x: &[f32], bits: u32, ties_to_even: bool) -> Vec<f32> {
     x.iter().map(round).collect()
 }
 
+/// Cut to tf32 without bias: see `to_cut` in the kernel's source.
+fn cut(x: &[f32]) -> Vec<f32> {
+    let share = 0.721_347_5 / 2048.0_f32;
+    x.iter().map(|x| f32::from_bits(x.mul_add(share, *x).to_bits() >> 13 << 13)).collect()
+}
+
+/// The operands as the kernel rounds them: bf16 to nearest even; of tf32 the weights to the nearest, ties
+/// away from zero, and images cut.
+fn operands(kernel: &Kernel, is_bf16: bool, inputs: [&[f32]; 2]) -> [Vec<f32>; 2] {
+    match kernel {
+        _ if is_bf16 => inputs.map(|x| rounded(x, 16, true)),
+        Kernel::Conv2dGradWeight(_) => inputs.map(cut),
+        _ => [cut(inputs[0]), rounded(inputs[1], 13, false)],
+    }
+}
+
 /// What a kernel makes of two inputs, in slots `shift` elements after a multiple of 64 bytes.
 fn on(
     mut open: impl FnMut(usize) -> Box<dyn Backend>,
@@ -69,7 +85,7 @@ fn check(x: [usize; 4], [o, r, s]: [usize; 3], stride: usize, padding: usize, sh
             let workspace = launch::workspace(kernel, numerics);
             let open = |len| Box::new(rounding_gpu(len, numerics)) as Box<dyn Backend>;
             let got = on(open, kernel, workspace, *inputs, *len, shift);
-            let rounded = inputs.map(|x| rounded(x, if is_bf16 { 16 } else { 13 }, is_bf16));
+            let rounded = operands(kernel, is_bf16, *inputs);
             let on_cpu = |inputs: [&[f32]; 2]| {
                 on(|len| Cpu.open(len).unwrap(), kernel, Cpu.workspace(kernel), inputs, *len, 0)
             };
@@ -97,6 +113,17 @@ fn neighbours_in_fours() {
     check([2, 16, 16, 8], [64, 3, 3], 1, 1, 0);
 }
 
+/// Each stage of taps within one filter tap: whole rows of images, padding on all sides, several stages
+/// of a tap, and more filter taps than fit a mask.
+#[test]
+fn whole_slabs() {
+    check([2, 9, 11, 64], [64, 3, 3], 1, 1, 0);
+    check([3, 9, 8, 128], [68, 1, 1], 1, 0, 0);
+    check([2, 8, 9, 64], [128, 3, 3], 2, 1, 0);
+    check([1, 9, 9, 32], [64, 5, 2], 1, 2, 0);
+    check([1, 7, 7, 64], [4, 6, 6], 1, 3, 0);
+}
+
 #[test]
 fn neighbours_one_by_one() {
     check([2, 5, 7, 3], [5, 3, 3], 1, 1, 0);
@@ -115,5 +142,5 @@ fn large_tiles_and_parts() {
 /// Forward as well: only where there are enough of them.
 #[test]
 fn many_large_tiles() {
-    check([132, 16, 16, 8], [68, 1, 1], 1, 0, 0);
+    check([132, 16, 16, 64], [68, 1, 1], 1, 0, 0);
 }

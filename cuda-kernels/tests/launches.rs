@@ -64,11 +64,11 @@ impl Driver for Strict {
 }
 
 /// The most shared memory of each kernel that a step of this preset launches.
-fn step_of(preset: &str) -> BTreeMap<&'static str, u32> {
+fn step_of(preset: &str, numerics: Numerics) -> BTreeMap<&'static str, u32> {
     let most: Arc<Mutex<BTreeMap<_, _>>> = Arc::default();
     let seen = Arc::clone(&most);
     let open = move || Ok(Box::new(Strict(Arc::clone(&seen))) as Box<dyn Driver>);
-    let device = OnDriver(open, Numerics::Exact);
+    let device = OnDriver(open, numerics);
     let step = Config::load(preset, &[]).unwrap().step();
     let mut learner = Learner::new(&step, &device).unwrap();
     let order: Vec<u32> = (0..step.head.prototypes as u32).collect();
@@ -85,8 +85,10 @@ fn step_of(preset: &str) -> BTreeMap<&'static str, u32> {
 #[test]
 fn the_presets_fit() {
     for preset in ["shapes", "fashion-mnist", "cifar10", "stl10", "folder", "imagenet"] {
-        let most = step_of(preset);
-        assert!(most.len() > 20, "{preset}: {most:?}");
+        for numerics in [Numerics::Exact, Numerics::Tf32, Numerics::Bf16] {
+            let most = step_of(preset, numerics);
+            assert!(most.len() > 20, "{preset}, {numerics:?}: {most:?}");
+        }
     }
 }
 

@@ -16,7 +16,7 @@ const MODULE: &str = "conv2d";
 /// Elements of scratch memory for [`forward`].
 pub fn forward_workspace(conv: Conv2d, numerics: Numerics) -> usize {
     if numerics != Numerics::Exact {
-        return 0;
+        return conv2d_tensor::forward_workspace(conv, numerics);
     }
     if let Some([product, ..]) = conv.as_gemms() {
         return gemm::workspace(product);
@@ -27,7 +27,7 @@ pub fn forward_workspace(conv: Conv2d, numerics: Numerics) -> usize {
 /// y.
 pub fn forward(gpu: &mut Gpu, conv: Conv2d, [x, weight]: [Slot; 2], y: Slot, workspace: Slot) {
     if gpu.numerics() != Numerics::Exact {
-        return conv2d_tensor::forward(gpu, conv, [x, weight], y);
+        return conv2d_tensor::forward(gpu, conv, [x, weight], y, workspace);
     }
     if let Some([product, ..]) = conv.as_gemms() {
         return gemm::gemm(gpu, product, [x, weight], None, y, workspace);
@@ -61,7 +61,7 @@ fn direct(gpu: &mut Gpu, conv: Conv2d, [x, weight]: [Slot; 2], y: Slot) {
 /// Elements of scratch memory for [`grad_input`].
 pub fn grad_input_workspace(conv: Conv2d, numerics: Numerics) -> usize {
     if numerics != Numerics::Exact {
-        return conv2d_tensor::grad_input_workspace(conv);
+        return conv2d_tensor::grad_input_workspace(conv, numerics);
     }
     if let Some([_, product, _]) = conv.as_gemms() {
         return gemm::workspace(product);

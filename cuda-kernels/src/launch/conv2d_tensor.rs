@@ -13,59 +13,135 @@ const THREADS: u32 = 128;
 /// Blocks that keep a GPU busy: two for each of an H100's 132 multiprocessors.
 const BUSY: usize = 264;
 
-/// A block's tile of the result.
-#[derive(Clone, Copy)]
-enum Tile {
-    /// 128 x 128.
-    Large,
-    /// 128 x 64; of the gradient by the weight 64 x 128.
-    Narrow,
-    /// The same, where neighbours must be copied one by one.
-    Words,
+/// Taps of a slab, columns to whose multiple weights are padded, and threads of a warp.
+const SLAB: usize = 32;
+const PADDED: usize = 128;
+/// Most stages, and taps down and across, of the kernels for whole slabs.
+const MOST_STAGES: usize = 256;
+const MOST_TAPS: usize = 32;
+
+/// The kernels of a precision, and how they copy panels: `Packed` in the source.
+struct Precision {
+    pack: &'static str,
+    turn: &'static str,
+    large: &'static str,
+    narrow: &'static str,
+    fours: &'static str,
+    words: &'static str,
+    /// Slabs of a stage, stages in shared memory, and bytes of a column in a slab.
+    slabs: usize,
+    stages: usize,
+    column_bytes: usize,
 }
 
-impl Tile {
-    /// The tile for a result of `[m,n]`, narrow if it is or if there would be too few.
-    fn of(m: usize, n: usize, in_fours: bool) -> Tile {
-        match in_fours {
-            false => Tile::Words,
-            true if m.min(n) > 64 && m.div_ceil(128) * n.div_ceil(128) >= BUSY => Tile::Large,
-            true => Tile::Narrow,
-        }
+const TF32: Precision = Precision {
+    pack: "pack_weights_tf32",
+    turn: "turn_weights_tf32",
+    large: "conv2d_tf32_128x128",
+    narrow: "conv2d_tf32_128x64",
+    fours: "conv2d_tf32_fours",
+    words: "conv2d_tf32_words",
+    slabs: 1,
+    stages: 3,
+    column_bytes: 4 * SLAB,
+};
+
+const BF16: Precision = Precision {
+    pack: "pack_weights_bf16",
+    turn: "turn_weights_bf16",
+    large: "conv2d_bf16_128x128",
+    narrow: "conv2d_bf16_128x64",
+    fours: "conv2d_bf16_fours",
+    words: "conv2d_bf16_words",
+    slabs: 2,
+    stages: 2,
+    column_bytes: 2 * SLAB,
+};
+
+/// The kernels for what is not exact.
+fn precision(numerics: Numerics) -> &'static Precision {
+    if numerics == Numerics::Bf16 { &BF16 } else { &TF32 }
+}
+
+impl Precision {
+    /// Taps of a stage.
+    fn depth(&self) -> usize {
+        self.slabs * SLAB
     }
 
-    /// Longer and shorter side.
-    fn sides(self) -> (usize, usize) {
-        match self {
-            Tile::Large => (128, 128),
-            Tile::Narrow | Tile::Words => (128, 64),
+    /// Slabs of packed weights: those of whole stages.
+    fn slabs_of(&self, taps: usize) -> usize {
+        taps.div_ceil(self.depth()) * self.slabs
+    }
+
+    /// Elements (of 4 bytes) of packed weights.
+    fn packed(&self, taps: usize, columns: usize) -> usize {
+        self.slabs_of(taps) * columns.next_multiple_of(PADDED) * self.column_bytes / 4
+    }
+
+    /// Blocks that pack weights.
+    fn packing_grid(&self, taps: usize, columns: usize) -> [u32; 3] {
+        [blocks(self.slabs_of(taps), 1), blocks(columns.next_multiple_of(PADDED), SLAB), 1]
+    }
+
+    /// The kernel for a result of so many columns, and its tile.
+    fn kernel(
+        &self,
+        windows: &Windows,
+        columns: usize,
+        in_fours: bool,
+    ) -> (&'static str, [usize; 2]) {
+        let channels = windows.divisors[2];
+        let whole = channels.is_multiple_of(self.depth())
+            && windows.taps / channels.max(1) <= MOST_TAPS
+            && windows.taps / self.depth() <= MOST_STAGES;
+        let tiles = windows.pixels.div_ceil(128) * columns.div_ceil(128);
+        match (in_fours, whole) {
+            (false, _) => (self.words, [128, 64]),
+            (true, false) => (self.fours, [128, 64]),
+            (true, true) if columns > 64 && tiles >= BUSY => (self.large, [128, 128]),
+            (true, true) => (self.narrow, [128, 64]),
         }
     }
+}
+
+/// Threads of a block that packs weights.
+const PACKERS: [u32; 3] = [SLAB as u32, 8, 1];
+
+/// Elements of scratch memory for [`forward`]: the weights, packed.
+pub fn forward_workspace(conv: Conv2d, numerics: Numerics) -> usize {
+    precision(numerics).packed(conv.patch(), conv.o)
 }
 
 /// y.
-pub fn forward(gpu: &mut Gpu, conv: Conv2d, [x, weight]: [Slot; 2], y: Slot) {
-    let in_fours = in_fours(&[conv.c, conv.o], &[x, weight, y]);
+pub fn forward(gpu: &mut Gpu, conv: Conv2d, [x, weight]: [Slot; 2], y: Slot, workspace: Slot) {
+    let precision = precision(gpu.numerics());
+    let counts = [conv.patch(), conv.o, conv.o.next_multiple_of(PADDED)];
+    let call = gpu.kernel(MODULE, precision.pack).counts(&counts).slots(&[weight, workspace]);
+    call.launch(precision.packing_grid(conv.patch(), conv.o), PACKERS);
+
+    let in_fours = in_fours(&[conv.c, conv.o], &[x, y]);
     let pixels = [conv.out_h(), conv.out_w(), 1, 0, 0];
-    convolve(gpu, &Windows::of_x(conv), in_fours, conv.o, pixels, [x, weight, y]);
+    convolve(gpu, &Windows::of_x(conv), in_fours, conv.o, pixels, [x, workspace, y]);
 }
 
 /// Elements of scratch memory for [`grad_input`]: the weights of a phase, turned.
-pub fn grad_input_workspace(conv: Conv2d) -> usize {
-    input_phases(conv).map(|phase| conv.c * phase.windows.taps).max().unwrap_or(0)
+pub fn grad_input_workspace(conv: Conv2d, numerics: Numerics) -> usize {
+    let packed = |phase: InputPhase| precision(numerics).packed(phase.windows.taps, conv.c);
+    input_phases(conv).map(packed).max().unwrap_or(0)
 }
 
 /// dx.
 pub fn grad_input(gpu: &mut Gpu, conv: Conv2d, [dy, weight]: [Slot; 2], dx: Slot, workspace: Slot) {
-    const SIDE: usize = 32;
-    let in_fours = in_fours(&[conv.c, conv.o], &[dy, workspace, dx]);
+    let in_fours = in_fours(&[conv.c, conv.o], &[dy, dx]);
+    let precision = precision(gpu.numerics());
     for InputPhase { windows, phase, last_tap } in input_phases(conv) {
         let [.., across] = windows.divisors;
-        let taps = windows.taps / conv.o;
-        let counts = [conv.o, conv.c, across, taps, conv.s, last_tap, conv.stride, conv.patch()];
-        let call = gpu.kernel(MODULE, "turn_weights").counts(&counts).slots(&[weight, workspace]);
-        let grid = [blocks(conv.o, SIDE), blocks(conv.c, SIDE), blocks(taps, 1)];
-        call.launch(grid, [SIDE as u32, 8, 1]);
+        let counts = [conv.o, conv.c, across, windows.taps, conv.s, last_tap, conv.stride];
+        let call = gpu.kernel(MODULE, precision.turn).counts(&counts);
+        let call = call.counts(&[conv.patch(), conv.c.next_multiple_of(PADDED)]);
+        let call = call.slots(&[weight, workspace]);
+        call.launch(precision.packing_grid(windows.taps, conv.c), PACKERS);
 
         let [phase_h, phase_w] = phase;
         let pixels = [conv.h, conv.w, conv.stride, phase_h, phase_w];
@@ -73,8 +149,8 @@ pub fn grad_input(gpu: &mut Gpu, conv: Conv2d, [dy, weight]: [Slot; 2], dx: Slot
     }
 }
 
-/// y `[pixels, columns]` = patches b^T; `pixels` says where the pixels lie in y (`Results` in the
-/// source).
+/// y `[pixels, columns]` = patches b^T with b packed; `pixels` says where the pixels lie in y (`Results`
+/// in the source).
 fn convolve(
     gpu: &mut Gpu,
     windows: &Windows,
@@ -83,21 +159,35 @@ fn convolve(
     pixels: [usize; 5],
     slots: [Slot; 3],
 ) {
-    const STAGES: usize = 3;
-    const ROW_BYTES: usize = 128;
-    let tile = Tile::of(windows.pixels, columns, in_fours);
-    let kernel = match (gpu.numerics(), tile) {
-        (Numerics::Bf16, Tile::Large) => "conv2d_bf16_128x128",
-        (Numerics::Bf16, Tile::Narrow) => "conv2d_bf16_128x64",
-        (Numerics::Bf16, Tile::Words) => "conv2d_bf16_words",
-        (_, Tile::Large) => "conv2d_tf32_128x128",
-        (_, Tile::Narrow) => "conv2d_tf32_128x64",
-        (_, Tile::Words) => "conv2d_tf32_words",
-    };
-    let (m, n) = tile.sides();
-    let call = windows.put(gpu.kernel(MODULE, kernel)).counts(&[columns]).counts(&pixels);
-    let call = call.slots(&slots).shared((STAGES * (m + n) * ROW_BYTES) as u32);
+    const ROW_BYTES: usize = 4 * SLAB;
+    let precision = precision(gpu.numerics());
+    let (kernel, [m, n]) = precision.kernel(windows, columns, in_fours);
+    let slab_bytes = m * ROW_BYTES + n * precision.column_bytes;
+    let call = windows.put(gpu.kernel(MODULE, kernel));
+    let call = call.counts(&[columns, columns.next_multiple_of(PADDED)]).counts(&pixels);
+    let call = call.slots(&slots).shared((precision.stages * precision.slabs * slab_bytes) as u32);
     call.launch([blocks(windows.pixels, m), blocks(columns, n), 1], [THREADS, 1, 1]);
+}
+
+/// A tile of a gradient by the weight.
+#[derive(Clone, Copy)]
+enum Tile {
+    /// 128 x 128.
+    Large,
+    /// 64 x 128.
+    Narrow,
+    /// The same, where neighbours must be copied one by one.
+    Words,
+}
+
+impl Tile {
+    /// Longer and shorter side.
+    fn sides(self) -> (usize, usize) {
+        match self {
+            Tile::Large => (128, 128),
+            Tile::Narrow | Tile::Words => (128, 64),
+        }
+    }
 }
 
 /// Tile of a gradient by the weight, and pixels of a part of its sum: as many parts as keep a GPU busy,

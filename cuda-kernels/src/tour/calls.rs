@@ -35,10 +35,11 @@ pub fn of_module(module: &str, large: bool) -> Vec<Call> {
             .flat_map(|(training, channels)| batch_norm(training, channels))
             .collect(),
         "conv2d" => [8, 48].into_iter().flat_map(|c| conv2d(c, 2, ConvAlgorithm::Direct)).collect(),
-        "conv2d_tensor" if large => pointwise_conv2d().into(),
-        // Neighbours in fours, and one by one.
+        "conv2d_tensor" if large => pointwise_conv2d(66).into(),
+        // Neighbours in fours, one by one, and whole slabs.
         "conv2d_tensor" => {
-            [8, 6].into_iter().flat_map(|c| conv2d(c, 2, ConvAlgorithm::Direct)).collect()
+            let windows = [8, 6].into_iter().flat_map(|c| conv2d(c, 2, ConvAlgorithm::Direct));
+            windows.chain(pointwise_conv2d(1)).collect()
         }
         "gather" => gather(),
         // Many large tiles.
@@ -84,9 +85,9 @@ fn conv2d(channels: usize, stride: usize, algorithm: ConvAlgorithm) -> [Call; 3]
     convolutions(Conv2d { n: 2, h: 9, w: 11, c, o, r: 3, s: 3, stride, padding: 1, algorithm })
 }
 
-/// Many large tiles.
-fn pointwise_conv2d() -> [Call; 3] {
-    let (n, c, o, algorithm) = (66, 8, 68, ConvAlgorithm::Direct);
+/// Slabs of whole taps; with 66 images many large tiles.
+fn pointwise_conv2d(n: usize) -> [Call; 3] {
+    let (c, o, algorithm) = (64, 68, ConvAlgorithm::Direct);
     convolutions(Conv2d { n, h: 32, w: 16, c, o, r: 1, s: 1, stride: 1, padding: 0, algorithm })
 }
 

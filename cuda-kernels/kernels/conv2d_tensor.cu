@@ -4,58 +4,15 @@
 //   gradient by input   dX[NHW, C] = patches of dY[NHW, RSO] W'[RSO, C]: forward, W' made before
 //   gradient by weight  dW[O, RSC] = dY^T[O, NPQ] patches[NPQ, RSC]
 //
-// An element's place in the image takes divisions by Q, P Q, C and S. A thread copies the same tap of
-// several pixels, so it divides once per slab and not per element: what belongs to a pixel is in a
-// table in shared memory, or in another lane's registers. An element outside the image has a place,
-// too, but nothing is read there.
+// An element's place in the image takes divisions by Q, P Q, C and S (patch_slabs.cuh says how they are
+// saved). An element outside the image has a place, too, but nothing is read there.
 //
 // Kernels by tile, and by how patches are copied: slabs within one tap of 32 channels each, or any taps,
 // 4 neighbours or single words at a time.
-#include "tensor_core.cuh"
-#include "windows.cuh"
+#include "packed_weights.cuh"
+#include "patch_slabs.cuh"
 
 extern __shared__ __align__(128) float shared[];
-
-// Panels of which neighbours along p are neighbours in memory: row i has 32 numbers, in 8 chunks of 16
-// bytes, chunk c at place c ^ (i % 8); bf16 have 4 chunks, c at c ^ (i / 2 % 4). So the 8 rows that
-// ldmatrix reads at once, and the 8 chunks that are written at once, lie in different banks.
-constexpr u32 ROW_DEPTH = 32, CHUNK = 16;
-
-template <u32 CHUNKS> __device__ inline u32 chunk_at(u32 i, u32 chunk) {
-    u32 turn = CHUNKS == 8 ? i % 8 : i / 2 % 4;
-    return (i * CHUNKS + (chunk ^ turn)) * CHUNK;
-}
-
-// How the weights lie in memory: a slab of 32 taps after the other, in it a row for each column, rounded
-// and padded with zeros to whole stages and tiles. Pairs of bf16 are depths t and t + 4. STAGES times
-// SLABS are under way or in use at a time.
-template <Precision PRECISION> struct Packed;
-template <> struct Packed<TF32> {
-    using Number = u32;
-    static constexpr u32 CHUNKS = 8, SLABS = 1, STAGES = 3;
-    __device__ static u32 rounded(float x) { return to_tf32(__float_as_uint(x)); }
-    __device__ static u32 depth(u32 place) { return place; }
-};
-template <> struct Packed<BF16> {
-    using Number = unsigned short;
-    static constexpr u32 CHUNKS = 4, SLABS = 2, STAGES = 2;
-    __device__ static Number rounded(float x) { return to_bf16x2(__float_as_uint(x), 0); }
-    __device__ static u32 depth(u32 place) { return place & ~7 | place % 2 * 4 | place / 2 % 4; }
-};
-
-// Where a row of patches begins: the place in x, and the pixel.
-struct Row {
-    u32 place;
-    int h, w;
-};
-
-// The places in x are sums of one of a pixel and one of a tap; below 0 they wrap.
-__device__ inline u32 place_of(const Windows& windows, const Pixel& pixel) {
-    return pixel.image + (pixel.h * (int)windows.width + pixel.w) * (int)windows.c.d;
-}
-__device__ inline u32 place_of(const Windows& windows, const Tap& tap) {
-    return (tap.h * (int)windows.width + tap.w) * (int)windows.c.d + tap.c;
-}
 
 // Results lie at every step-th pixel of an image, from (phase_h, phase_w) on.
 struct Results {
@@ -65,134 +22,6 @@ struct Results {
     __device__ u32 row(const Windows& windows, u32 i) const {
         u32 w = i, n = windows.pq.split(w), h = windows.q.split(w);
         return (n * height + phase_h + step * h) * width + phase_w + step * w;
-    }
-};
-
-// x + i: the compiler would add up the parts of an address anew for each row.
-__device__ inline const float* further(const float* x, int i) {
-    const float* at;
-    asm("mad.wide.s32 %0, %1, 4, %2;" : "=l"(at) : "r"(i), "l"(x));
-    return at;
-}
-
-// x, kept in a register: ptxas computes what it can anew in each round of a loop, but no shuffle.
-__device__ inline u32 kept(u32 x) { return __shfl_sync(FULL, x, threadIdx.x % WARP); }
-
-// Copies stages of M patches' rows where each is SLABS times 32 channels of one tap, and taps are 32 at
-// most. A thread has the same chunk of COUNT rows: where they begin, and which of their taps are inside.
-// What all rows of a stage share is in a table: where its tap lies, seen from a row's pixel, and its bit.
-constexpr u32 MOST_STAGES = 256;
-
-template <u32 M, u32 SLABS, u32 FLOATS> struct WholeSlabs {
-    static constexpr u32 COUNT = M * 8 / THREADS;
-    struct Stage {
-        int place;
-        u32 bit;
-    };
-    const float* x;  // this thread's channels of the tile's first image
-    const Stage* stages;
-    int places[COUNT];
-    u32 inside[COUNT], to;
-
-    __device__ WholeSlabs(const Windows& windows, u32 first) {
-        __shared__ Stage table[MOST_STAGES];
-        constexpr u32 DEPTH = SLABS * ROW_DEPTH;
-        for (u32 i = threadIdx.x; i < windows.taps / DEPTH; i += THREADS) {
-            u32 c = i * DEPTH, tap = windows.c.split(c);
-            table[i] = {(int)place_of(windows, windows.tap(i * DEPTH)), 1u << tap};
-        }
-        __syncthreads();
-        stages = table;
-        u32 taps_across = windows.s.d, taps_down = windows.taps / windows.c.d / taps_across;
-        u32 chunk = threadIdx.x % 8, down = threadIdx.x / 8;
-        u32 image = windows.pixel(first).image;
-        x = windows.x + image + 4 * chunk;
-        to = kept(chunk_at<8>(down, chunk));
-        for (u32 n = 0; n < COUNT; ++n) {
-            u32 i = first + down + n * (M / COUNT);
-            Pixel pixel = windows.pixel(i);
-            places[n] = i < windows.pixels ? (int)(place_of(windows, pixel) - image) : 0;
-            u32 columns = 0;
-            for (u32 s = 0; s < taps_across; ++s) {
-                columns |= (u32)((u32)(pixel.w + (int)s) < windows.width) << s;
-            }
-            inside[n] = 0;
-            for (u32 r = 0; r < taps_down; ++r) {
-                bool row = (u32)(pixel.h + (int)r) < windows.height;
-                inside[n] |= row ? columns << r * taps_across : 0;
-            }
-        }
-    }
-
-    __device__ void fetch(u32 stage, u32 panel) {
-        Stage tap = stages[stage];
-        const float* from = further(x, tap.place);
-#pragma unroll
-        for (u32 n = 0; n < COUNT; ++n) {
-            const float* row = further(from, places[n]);
-#pragma unroll
-            for (u32 slab = 0; slab < SLABS; ++slab) {
-                copy_async<4>(panel + to + (slab * M * 8 + n * THREADS) * CHUNK,
-                              row + slab * ROW_DEPTH, inside[n] & tap.bit);
-            }
-        }
-    }
-};
-
-// The same of any taps, FLOATS neighbours at a time. What belongs to a row is in shared memory.
-template <u32 M, u32 SLABS, u32 FLOATS> struct AnySlabs {
-    static constexpr u32 ACROSS = ROW_DEPTH / FLOATS, PASS = THREADS / ACROSS;
-    const Windows& windows;
-    Row* rows;
-
-    __device__ AnySlabs(const Windows& windows, u32 first) : windows(windows) {
-        __shared__ Row table[M];
-        rows = table;
-        for (u32 i = threadIdx.x; i < M; i += THREADS) {
-            Pixel pixel = windows.pixel(first + i);
-            rows[i] = {place_of(windows, pixel), pixel.h, pixel.w};
-        }
-        __syncthreads();
-    }
-
-    __device__ void fetch(u32 stage, u32 panel) {
-        u32 across = threadIdx.x % ACROSS * FLOATS, down = threadIdx.x / ACROSS;
-        for (u32 slab = 0; slab < SLABS; ++slab, panel += M * 8 * CHUNK) {
-            Tap tap = windows.tap((stage * SLABS + slab) * ROW_DEPTH + across);
-            u32 place = place_of(windows, tap);
-#pragma unroll 8
-            for (u32 n = 0; n < M / PASS; ++n) {
-                Row row = rows[down + n * PASS];
-                u32 h = row.h + tap.h, w = row.w + tap.w;  // below 0 wraps to a large number
-                bool inside = h < windows.height && w < windows.width;
-                u32 to = panel + chunk_at<8>(down + n * PASS, across / 4) + across % 4 * 4;
-                copy_async<FLOATS>(to, windows.x + (row.place + place), inside);
-            }
-        }
-    }
-};
-
-// Copies slabs of N columns of packed weights, of which each warp has a part in a row.
-template <u32 N, Precision PRECISION> struct Weights {
-    static constexpr u32 CHUNKS = Packed<PRECISION>::CHUNKS, COUNT = N * CHUNKS / THREADS;
-    const uint4* b;  // this thread's middle chunk of the next slab
-    u32 slab_chunks, to;
-
-    __device__ Weights(const void* packed, u32 first_column, u32 padded) {
-        u32 i = threadIdx.x / WARP * COUNT * WARP + threadIdx.x % WARP;
-        b = (const uint4*)packed + first_column * CHUNKS + i + COUNT / 2 * WARP;
-        slab_chunks = padded * CHUNKS;
-        to = kept(chunk_at<CHUNKS>(i / CHUNKS, i % CHUNKS));
-    }
-
-    __device__ void fetch(u32 panel) {
-#pragma unroll
-        for (u32 n = 0; n < COUNT; ++n) {
-            // A warp's rows turn by 4 chunks from one copy to the next, or by none.
-            u32 turn = CHUNKS == 8 ? n % 2 * 4 * CHUNK : 0;
-            copy_async<4>(panel + (to ^ turn) + n * WARP * CHUNK, b + (int)((n - COUNT / 2) * WARP), true);
-        }
-        b += slab_chunks;
     }
 };
 
@@ -411,49 +240,6 @@ __device__ void grad_weight(const Windows& windows, u32 outputs, u32 part, const
                 store2<FLOATS>(at + 2, four[2], four[3], left > 2 ? left - 2 : 0);
             }
         }
-    }
-}
-
-// Packs W [columns, taps].
-//
-// Launch: a block of 32 x 8 threads for each slab and 32 columns: grid (ceil(taps / 32), padded / 32).
-// Traffic: 8 bytes per element, 6 as bf16.
-template <Precision PRECISION>
-__device__ void pack_weights(u32 taps, u32 columns, u32 padded, const float* weight, void* packed) {
-    using Format = Packed<PRECISION>;
-    u32 p = blockIdx.x * WARP + Format::depth(threadIdx.x);
-    for (u32 i = threadIdx.y; i < WARP; i += blockDim.y) {
-        u32 j = blockIdx.y * WARP + i;
-        float x = p < taps && j < columns ? weight[(size_t)j * taps + p] : 0.0f;
-        size_t at = ((size_t)blockIdx.x * padded + j) * WARP + threadIdx.x;
-        ((typename Format::Number*)packed)[at] = Format::rounded(x);
-    }
-}
-
-// Packs W' [C, R' S' O] for a phase of the gradient by input (conv2d.cu): row c has w[o, r, s, c] at
-// (r', s', o), with r = last_r - stride r' and s = last_s - stride s'.
-//
-// Launch: likewise: grid (ceil(taps / 32), padded / 32). The tile is turned in shared memory, so both
-// sides are read and written along neighbours.
-template <Precision PRECISION>
-__device__ void turn_weights(u32 outputs, u32 channels, u32 taps_across, u32 taps, u32 kernel_w,
-                             u32 last_tap, u32 stride, u32 per_output, u32 padded,
-                             const float* weight, void* packed) {
-    using Format = Packed<PRECISION>;
-    __shared__ float tile[WARP][WARP + 1];
-    for (u32 i = threadIdx.y; i < WARP; i += blockDim.y) {
-        u32 p = blockIdx.x * WARP + i, c = blockIdx.y * WARP + threadIdx.x;
-        u32 o = p % outputs, r = p / outputs / taps_across, s = p / outputs % taps_across;
-        u32 tap = last_tap - stride * (r * kernel_w + s);
-        bool inside = p < taps && c < channels;
-        tile[i][threadIdx.x] = inside ? weight[(size_t)o * per_output + tap * channels + c] : 0.0f;
-    }
-    __syncthreads();
-    for (u32 i = threadIdx.y; i < WARP; i += blockDim.y) {
-        u32 j = blockIdx.y * WARP + i;
-        size_t at = ((size_t)blockIdx.x * padded + j) * WARP + threadIdx.x;
-        float x = tile[Format::depth(threadIdx.x)][i];
-        ((typename Format::Number*)packed)[at] = Format::rounded(x);
     }
 }
 

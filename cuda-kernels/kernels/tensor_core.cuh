@@ -26,8 +26,6 @@
 
 enum Precision { TF32, BF16 };
 
-constexpr u32 THREADS = 128;
-
 // Four blocks of 8 rows of 16 bytes: lane l gives the address of row l % 8 of block l / 8, and receives
 // word l % 4 of row l / 4 of each block.
 __device__ inline void load_blocks(u32 (&block)[4], u32 row) {

@@ -37,6 +37,7 @@ pub fn is_collective(op: Op) -> bool {
             | Op::MatchAny(_)
             | Op::MatchAll(_)
             | Op::Redux(..)
+            | Op::ReduxFloat { .. }
             | Op::Elect
             | Op::Barrier { .. }
             | Op::BarrierReduce { .. }

@@ -144,7 +144,7 @@ impl InstructionClass {
             Op::CopyCommit | Op::CopyWait | Op::Fence { .. } => Barrier,
             Op::Barrier { .. } | Op::BarrierReduce { .. } | Op::WarpBarrier => Barrier,
             Op::Shuffle(_) | Op::Vote(_) | Op::MatchAny(_) | Op::MatchAll(_) => WarpCollective,
-            Op::Redux(..) | Op::ActiveMask | Op::Elect => WarpCollective,
+            Op::Redux(..) | Op::ReduxFloat { .. } | Op::ActiveMask | Op::Elect => WarpCollective,
             Op::MBarrier(..) => Barrier,
             Op::MoveMatrix | Op::Mma(_) | Op::LoadMatrix { .. } | Op::StoreMatrix { .. } => Matrix,
             Op::Branch | Op::BranchIndex | Op::Exit | Op::Trap => Control,

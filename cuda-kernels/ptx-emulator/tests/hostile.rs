@@ -125,6 +125,13 @@ fn what_is_not_known_is_refused_with_its_line() {
     refused(kernel("mul24.s32 %r6, %r0, %r4;"), 7, "wants .lo or .hi");
     refused(kernel("shl.hi.b32 %r6, %r0, %r4;"), 7, ".hi");
     refused(kernel("popc.shiftamt.b32 %r6, %r0;"), 7, ".shiftamt");
+    refused(kernel("vadd.s32.s32.s32 %r1, %r2, %r3;"), 7, "vadd.s32.s32.s32: video instructions");
+    refused(kernel("vmax2.s32.s32.s32 %r1, %r2, %r3, %r4;"), 7, "video instructions");
+    refused(kernel("alloca.u64 %rd1, 16;"), 7, "alloca.u64: dynamic stacks");
+    refused(kernel("ld.global.b128 %rd1, [%rd2];"), 7, "ld.global.b128: numbers of 128 bits");
+    refused(kernel("mov.b128 %rd1, {%rd2, %rd3};"), 7, "numbers of 128 bits");
+    refused(kernel(".reg .b128 %q<2>;"), 7, ".b128 is not supported");
+    refused(kernel("redux.sync.add.f32 %r1, %r2, 0xffffffff;"), 7, "is not known");
     refused(kernel("call missing, ();"), 7, "missing is not declared");
     refused(kernel("{ {"), 8, "ends");
     refused(kernel("brx.idx %r1, TABLE;"), 7, "no such list");

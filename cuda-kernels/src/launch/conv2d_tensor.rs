@@ -13,7 +13,7 @@ const THREADS: u32 = 128;
 /// Blocks that keep a GPU busy: two for each of an H100's 132 multiprocessors.
 const BUSY: usize = 264;
 
-/// Taps of a slab, columns to whose multiple weights are padded, and threads of a warp.
+/// Taps of a slab, and columns to whose multiple weights are padded.
 const SLAB: usize = 32;
 const PADDED: usize = 128;
 /// Most stages, and taps down and across, of the kernels for whole slabs.

@@ -75,14 +75,20 @@ impl<'a> Builder<'a> {
                 self.sync(&mut op)?;
                 let reduce = op.need("operation", reduce)?;
                 let ty = op.ty()?;
-                if ty.bits() != 32 || ty.is_float() || reduce == Reduce::Popc {
-                    return Err(format!("{} is not known", op.text));
-                }
+                i.op = match (ty, reduce) {
+                    (Ty::F32, Reduce::Min | Reduce::Max) => {
+                        let (largest, abs) = (reduce == Reduce::Max, op.flag("abs"));
+                        Op::ReduxFloat { largest, abs, nan: op.flag("NaN") }
+                    }
+                    _ if ty.bits() == 32 && !ty.is_float() && reduce != Reduce::Popc => {
+                        Op::Redux(reduce, ty)
+                    }
+                    _ => return Err(format!("{} is not known", op.text)),
+                };
                 let [d, a, mask] = exactly(operands)?;
                 i.a = self.read(frame, a, ty)?;
                 i.b = self.read(frame, mask, Ty::B32)?;
                 i.d = self.write(frame, d, ty)?;
-                i.op = Op::Redux(reduce, ty);
             }
             "elect" => {
                 self.sync(&mut op)?;

@@ -216,10 +216,18 @@ const LEFT_OUT: [(&str, &str); 23] = [
     ("stackrestore.", "dynamic stacks are not supported"),
 ];
 
+/// Instructions of video processing, which cards since Maxwell (2014) mostly emulate.
+const VIDEO: [&str; 10] =
+    ["vadd", "vsub", "vabsdiff", "vavrg", "vmin", "vmax", "vshl", "vshr", "vmad", "vset"];
+
 /// Why an instruction is refused.
 fn refusal(text: &str) -> String {
-    match LEFT_OUT.iter().find(|(start, _)| text.starts_with(start)) {
+    let left_out = LEFT_OUT.iter().find(|(start, _)| text.starts_with(start));
+    match left_out {
         Some((_, reason)) => format!("{text}: {reason}"),
+        None if VIDEO.iter().any(|start| text.starts_with(start)) => {
+            format!("{text}: video instructions are not supported")
+        }
         None => format!("unknown instruction {text}"),
     }
 }

@@ -4,6 +4,9 @@ use super::builder::Result;
 use crate::ops::{Mode, Round};
 use crate::types::Ty;
 
+/// Why registers and accesses of `.b128` are refused.
+const WIDE: &str = "numbers of 128 bits are not supported; vectors of two of 64 bits are";
+
 /// `fma.rn.ftz.f32` as its name and the suffixes not yet taken.
 #[derive(Clone)]
 pub struct Opcode<'a> {
@@ -57,6 +60,9 @@ impl<'a> Opcode<'a> {
 
     /// Takes the first type.
     pub fn ty(&mut self) -> Result<Ty> {
+        if self.suffixes.contains(&"b128") {
+            return Err(format!("{}: {WIDE}", self.text));
+        }
         self.need("type", Ty::from_name)
     }
 

@@ -1,7 +1,9 @@
 //! Collective operations of lanes: shuffles, votes, matches, reductions.
 
 use super::env::{Env, Trouble, trouble};
+use super::float::{max32, min32};
 use crate::error::FaultKind;
+use crate::numeric::{NAN32, canonical32};
 use crate::ops::{Instruction, Reduce, Shuffle, Vote};
 use crate::types::{Class, Ty};
 use crate::warp::{FULL, LANES, Warp, Words, lanes};
@@ -201,6 +203,34 @@ impl Env<'_> {
         };
         let row = std::array::from_fn(|lane| {
             lanes(masks[lane] & active).map(|other| values[other]).reduce(two).unwrap_or(0)
+        });
+        warp.set_words(i.d, active, row);
+        Ok(())
+    }
+
+    /// The smallest or largest f32, or of their absolute values; a NaN loses, or with `nan` wins.
+    pub(super) fn redux_float(
+        &mut self,
+        warp: &mut Warp,
+        i: &Instruction,
+        active: u32,
+        largest: bool,
+        (abs, nan): (bool, bool),
+    ) -> Result<(), Trouble> {
+        let masks = warp.words[i.b as usize];
+        self.check_members(warp, active, &masks)?;
+        let values = warp.words[i.a as usize].map(|bits| {
+            let x = f32::from_bits(bits);
+            if abs { x.abs() } else { x }
+        });
+        let two = |a: f32, b: f32| match largest {
+            _ if nan && (a.is_nan() || b.is_nan()) => f32::from_bits(NAN32),
+            true => f32::from_bits(max32(a, b)),
+            false => f32::from_bits(min32(a, b)),
+        };
+        let row = std::array::from_fn(|lane| {
+            let members = lanes(masks[lane] & active).map(|other| values[other]);
+            members.reduce(two).map_or(0, |x| canonical32(x.to_bits()))
         });
         warp.set_words(i.d, active, row);
         Ok(())

@@ -62,7 +62,11 @@ impl Env<'_> {
         let kernel = self.kernel;
         let register = match i.op {
             Op::Shuffle(_) => Some(kernel.lists[i.ins.start as usize]),
-            Op::Vote(_) | Op::MatchAny(_) | Op::MatchAll(_) | Op::Redux(..) => Some(i.b),
+            Op::Vote(_)
+            | Op::MatchAny(_)
+            | Op::MatchAll(_)
+            | Op::Redux(..)
+            | Op::ReduxFloat { .. } => Some(i.b),
             Op::Elect => Some(i.b),
             Op::WarpBarrier => Some(i.a),
             _ => None,

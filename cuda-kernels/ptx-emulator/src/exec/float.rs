@@ -86,7 +86,7 @@ impl Warp {
 
 /// The smaller one; a NaN loses, -0 is smaller than +0.
 #[inline(always)]
-fn min32(a: f32, b: f32) -> u32 {
+pub(super) fn min32(a: f32, b: f32) -> u32 {
     let (ab, bb) = (a.to_bits(), b.to_bits());
     let smaller = if a < b { ab } else { bb };
     let smaller = if a == b { ab | bb } else { smaller };
@@ -96,7 +96,7 @@ fn min32(a: f32, b: f32) -> u32 {
 
 /// The larger one; a NaN loses, -0 is smaller than +0.
 #[inline(always)]
-fn max32(a: f32, b: f32) -> u32 {
+pub(super) fn max32(a: f32, b: f32) -> u32 {
     let (ab, bb) = (a.to_bits(), b.to_bits());
     let larger = if a > b { ab } else { bb };
     let larger = if a == b { ab & bb } else { larger };

@@ -157,6 +157,9 @@ impl Env<'_> {
             Op::MatchAny(class) => self.match_any(warp, i, class, active)?,
             Op::MatchAll(class) => self.match_all(warp, i, class, active)?,
             Op::Redux(reduce, ty) => self.redux(warp, i, reduce, ty, active)?,
+            Op::ReduxFloat { largest, abs, nan } => {
+                self.redux_float(warp, i, active, largest, (abs, nan))?;
+            }
             Op::ActiveMask => warp.set_words(i.d, active, [active; LANES]),
             Op::WarpBarrier => {
                 let mask = warp.words[i.a as usize];

@@ -138,6 +138,8 @@ pub enum Op {
     MatchAll(Class),
     /// Reduction over lanes.
     Redux(Reduce, Ty),
+    /// The same of floats: the largest or smallest; of absolute values, and NaN if there is one.
+    ReduxFloat { largest: bool, abs: bool, nan: bool },
     /// `d = active lanes`.
     ActiveMask,
     /// Block barrier `a`, `b` threads (NONE: all).

@@ -281,7 +281,8 @@ impl<'a> Parser<'a, '_> {
         let word = self.word()?;
         let Some(ty) = word.strip_prefix('.').and_then(Ty::from_name) else {
             self.at -= 1;
-            return self.error(format!("{word} is not a register type"));
+            let why = if word == ".b128" { "not supported" } else { "not a register type" };
+            return self.error(format!("{word} is {why}"));
         };
         let mut found = Vec::new();
         loop {

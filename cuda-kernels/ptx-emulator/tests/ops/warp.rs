@@ -125,6 +125,29 @@ fn reductions() {
     check("redux.sync.xor.b32 %d, %v, 0xffffffff;", &input, |_| input.iter().fold(0, |x, y| x ^ y));
 }
 
+/// PTX ISA 8.6: +0 is larger than -0; a NaN only counts with .NaN, or if there is nothing else.
+#[test]
+fn reductions_of_floats() {
+    let bits = |x: f32| x.to_bits();
+    let nan = 0x7fff_ffff;
+    let input: Vec<u32> = (0..32u8).map(|lane| bits(f32::from(lane) - 20.5)).collect();
+    check("redux.sync.min.f32 %d, %v, 0xffffffff;", &input, |_| bits(-20.5));
+    check("redux.sync.max.f32 %d, %v, 0xffffffff;", &input, |_| bits(10.5));
+    check("redux.sync.min.abs.f32 %d, %v, 0xffffffff;", &input, |_| bits(0.5));
+    check("redux.sync.max.abs.f32 %d, %v, 0xffffffff;", &input, |_| bits(20.5));
+    check("redux.sync.max.NaN.f32 %d, %v, 0xffffffff;", &input, |_| bits(10.5));
+    let mut faulty = input;
+    faulty[7] = 0xffc0_1234;
+    check("redux.sync.min.f32 %d, %v, 0xffffffff;", &faulty, |_| bits(-20.5));
+    check("redux.sync.min.NaN.f32 %d, %v, 0xffffffff;", &faulty, |_| nan);
+    check("redux.sync.max.abs.NaN.f32 %d, %v, 0xffffffff;", &faulty, |_| nan);
+    check("redux.sync.max.f32 %d, %v, 0xffffffff;", &[0x7fc0_0001; 32], |_| nan);
+    let zeros: Vec<u32> = (0..32).map(|lane| if lane == 3 { bits(-0.0) } else { 0 }).collect();
+    check("redux.sync.min.f32 %d, %v, 0xffffffff;", &zeros, |_| bits(-0.0));
+    check("redux.sync.max.f32 %d, %v, 0xffffffff;", &zeros, |_| 0);
+    check("redux.sync.min.abs.f32 %d, %v, 0xffffffff;", &zeros, |_| 0);
+}
+
 /// Lanes diverge at the jump and reconverge after it: both masks are observed.
 #[test]
 fn lanes_part_and_meet_again() {

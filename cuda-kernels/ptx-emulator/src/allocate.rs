@@ -87,7 +87,7 @@ fn intervals(kernel: &Kernel, graph: &Graph, registers: usize) -> Vec<(u32, u32)
 
 /// Assigns every register a slot and rewrites the kernel.
 pub fn allocate(draft: Draft, graph: &Graph) -> Result<Kernel, String> {
-    let Draft { mut kernel, classes, presets } = draft;
+    let Draft { mut kernel, classes, presets, .. } = draft;
     let mut spans = intervals(&kernel, graph, classes.len());
     for &(register, _) in &presets {
         spans[register as usize] = (0, u32::MAX);

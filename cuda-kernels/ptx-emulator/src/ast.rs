@@ -49,6 +49,8 @@ pub struct Function {
     pub variables: Vec<Variable>,
     /// The types of its registers; operands hold indices into this.
     pub registers: Vec<Ty>,
+    /// And their names.
+    pub register_names: Vec<String>,
     /// `None` if only declared.
     pub body: Option<Vec<Statement>>,
     /// The line of its name.

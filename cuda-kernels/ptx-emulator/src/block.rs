@@ -243,7 +243,8 @@ impl<'a> Block<'a, '_> {
                 profile.run(pc as usize..=pc as usize, active);
             }
             if let Some(observer) = &mut self.observer {
-                observer(Seen { block: self.env.block, warp: w, pc: pc as usize, active });
+                let Env { block, ref shared, .. } = self.env;
+                observer(Seen { block, warp: w, pc: pc as usize, active, state: warp, shared });
             }
             match self.env.step(warp, i, active)? {
                 Step::On => {}

@@ -31,7 +31,7 @@ impl Value {
 
 /// Fills the kernel's hints.
 pub fn annotate(draft: &mut Draft) {
-    let Draft { kernel, classes, presets } = draft;
+    let Draft { kernel, classes, presets, .. } = draft;
     let roots = local_roots(kernel, presets);
     let values = values(kernel, classes.len(), presets);
     let mut used = vec![false; classes.len()];

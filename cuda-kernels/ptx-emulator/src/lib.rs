@@ -15,7 +15,8 @@
 //! 4. `registers`, `warp`: lanes, masks, ways; `exec`: what each instruction does, a file per
 //!    family, with `numeric` (rounding) and `approx` (the `.approx` functions);
 //! 5. `block`: turns and barriers; `worker`, `launch`: blocks on threads; `memory`;
-//! 6. `sanitizer`: races; `profiler`: transactions, conflicts, classes; `roofline`; `trace`.
+//! 6. `sanitizer`: races; `profiler`: transactions, conflicts, classes; `roofline`; `observer` with
+//!    `trace`, `recording` and `recorder`: watching a warp.
 //!
 //! Anything unsupported is refused with its line: what is no PTX when the text is parsed, an unknown
 //! instruction when its kernel is asked for. Our kernels and their launches are in
@@ -42,6 +43,8 @@ mod observer;
 mod ops;
 mod parser;
 mod profiler;
+mod recorder;
+mod recording;
 mod registers;
 pub mod roofline;
 mod sanitizer;
@@ -60,5 +63,9 @@ pub use module::Module;
 pub use observer::{Observer, Seen};
 pub use ops::Kernel;
 pub use profiler::{Count, InstructionClass, Report, SECTOR, WarpAccess};
+pub use recorder::Recorder;
+pub use recording::{
+    NamedRegister, RecordedAccess, RecordedInstruction, RecordedStep, Recording, SharedWrite,
+};
 pub use trace::{TraceStep, Tracer};
 pub use warp::Warp;

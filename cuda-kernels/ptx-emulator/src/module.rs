@@ -7,7 +7,7 @@ use super::allocate::{allocate, note_memory};
 use super::ast::{Ast, Function};
 use super::cfg::Graph;
 use super::dataflow;
-use super::decode::decode;
+use super::decode::{Draft, decode};
 use super::error::PtxError;
 use super::memory::Memory;
 use super::ops::Kernel;
@@ -71,6 +71,15 @@ impl Module {
             .get_or_init(|| self.decode(&self.ast.functions[*function]))
             .as_ref()
             .map_err(Clone::clone)
+    }
+
+    /// A kernel before its registers share slots, with their names. Its instructions are those of
+    /// [`Module::kernel`], at the same places.
+    pub(super) fn draft(&self, name: &str) -> Result<Draft, PtxError> {
+        self.kernel(name)?;
+        let named = |function: &&Function| function.name == name;
+        let function = self.ast.functions.iter().find(named).expect("a kernel that was decoded");
+        decode(&self.name, &self.ast, function)
     }
 
     fn decode(&self, function: &Function) -> Result<Kernel, PtxError> {

@@ -218,17 +218,8 @@ impl Profile {
 
     /// A warp's access to global memory.
     pub fn global(&mut self, pc: usize, at: &[u64; LANES], active: u32, bytes: usize) {
-        let (mut sectors, mut used) = ([0u64; LANES], 0);
-        for lane in lanes(active) {
-            let sector = at[lane] / SECTOR;
-            if used == 0 || sectors[used - 1] != sector {
-                sectors[used] = sector;
-                used += 1;
-            }
-        }
-        let sectors = &mut sectors[..used];
-        sectors.sort_unstable();
-        let distinct = 1 + sectors.windows(2).filter(|pair| pair[0] != pair[1]).count();
+        let (sectors, used) = sectors(at, active);
+        let sectors = &sectors[..used];
         // Neighbours mostly share an entry.
         for group in sectors.chunk_by(|a, b| a / 64 == b / 64) {
             let bits = group.iter().fold(0, |bits, sector| bits | 1 << (sector % 64));
@@ -236,38 +227,69 @@ impl Profile {
         }
         let count = &mut self.counts[pc];
         count.requests += 1;
-        count.sectors += distinct as u64;
+        count.sectors += distinct(sectors);
         count.bytes += u64::from(active.count_ones()) * bytes as u64;
     }
 
-    /// A warp's access to shared memory: 128 bytes per cycle, one word per bank.
+    /// A warp's access to shared memory.
     pub fn shared(&mut self, pc: usize, at: &[u64; LANES], active: u32, bytes: usize) {
-        let lanes_per_turn = (128 / bytes.max(4)).min(LANES);
-        let mut conflicts = 0;
-        for turn in 0..LANES / lanes_per_turn {
-            let mask = if lanes_per_turn == LANES { u32::MAX } else { (1 << lanes_per_turn) - 1 };
-            let mask = active & (mask << (turn * lanes_per_turn));
-            // The words of this cycle, and how many distinct ones each bank holds.
-            let (mut words, mut used) = ([0; LANES], 0);
-            for lane in lanes(mask) {
-                for word in at[lane] / 4..(at[lane] + bytes as u64).div_ceil(4) {
-                    words[used] = word;
-                    used += 1;
-                }
-            }
-            let words = &mut words[..used];
-            words.sort_unstable();
-            let mut banks = [0u64; BANKS as usize];
-            for same in words.chunk_by(|a, b| a == b) {
-                banks[(same[0] % BANKS) as usize] += 1;
-            }
-            conflicts += banks.into_iter().max().unwrap_or(0).saturating_sub(1);
-        }
         let count = &mut self.counts[pc];
         count.requests += 1;
-        count.conflicts += conflicts;
+        count.conflicts += bank_conflicts(at, active, bytes);
         count.bytes += u64::from(active.count_ones()) * bytes as u64;
     }
+}
+
+/// The sectors that a warp's access to global memory touches, in order, and how many are set; some
+/// come more than once.
+fn sectors(at: &[u64; LANES], active: u32) -> ([u64; LANES], usize) {
+    let (mut sectors, mut used) = ([0u64; LANES], 0);
+    for lane in lanes(active) {
+        let sector = at[lane] / SECTOR;
+        if used == 0 || sectors[used - 1] != sector {
+            sectors[used] = sector;
+            used += 1;
+        }
+    }
+    sectors[..used].sort_unstable();
+    (sectors, used)
+}
+
+/// How many there are in a sorted list.
+fn distinct(sectors: &[u64]) -> u64 {
+    1 + sectors.windows(2).filter(|pair| pair[0] != pair[1]).count() as u64
+}
+
+/// Transactions of 32 bytes that a warp's access to global memory takes; some lane must take part.
+pub fn transactions(at: &[u64; LANES], active: u32) -> u64 {
+    let (sectors, used) = sectors(at, active);
+    distinct(&sectors[..used])
+}
+
+/// Extra cycles that a warp's access to shared memory takes: 128 bytes per cycle, one word per bank.
+pub fn bank_conflicts(at: &[u64; LANES], active: u32, bytes: usize) -> u64 {
+    let lanes_per_turn = (128 / bytes.max(4)).min(LANES);
+    let mut conflicts = 0;
+    for turn in 0..LANES / lanes_per_turn {
+        let mask = if lanes_per_turn == LANES { u32::MAX } else { (1 << lanes_per_turn) - 1 };
+        let mask = active & (mask << (turn * lanes_per_turn));
+        // The words of this cycle, and how many distinct ones each bank holds.
+        let (mut words, mut used) = ([0; LANES], 0);
+        for lane in lanes(mask) {
+            for word in at[lane] / 4..(at[lane] + bytes as u64).div_ceil(4) {
+                words[used] = word;
+                used += 1;
+            }
+        }
+        let words = &mut words[..used];
+        words.sort_unstable();
+        let mut banks = [0u64; BANKS as usize];
+        for same in words.chunk_by(|a, b| a == b) {
+            banks[(same[0] % BANKS) as usize] += 1;
+        }
+        conflicts += banks.into_iter().max().unwrap_or(0).saturating_sub(1);
+    }
+    conflicts
 }
 
 /// Counts for a launch.

@@ -53,7 +53,7 @@ impl Tracer {
         options: &Options,
     ) -> Result<Report, Fault> {
         let places = module.kernel(launch.kernel).map_or(&[][..], |kernel| &kernel.places[..]);
-        let mut observe = |seen: Seen| {
+        let mut observe = |seen: Seen<'_>| {
             let block = seen.block == self.block;
             let wanted = block && self.warp.is_none_or(|wanted| wanted == seen.warp);
             if wanted && self.steps.len() < self.limit {

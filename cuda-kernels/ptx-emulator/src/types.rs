@@ -66,6 +66,11 @@ impl Ty {
         })
     }
 
+    /// Its suffix, without the dot.
+    pub fn name(self) -> String {
+        format!("{self:?}").to_lowercase()
+    }
+
     /// Bytes in memory; a predicate has none.
     pub fn bytes(self) -> usize {
         match self {

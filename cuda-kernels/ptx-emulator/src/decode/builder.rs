@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::ast::{Ast, Function};
 use crate::error::Place;
 use crate::ops::{Instruction, List, NONE, Preset, R};
-use crate::types::{Class, Space};
+use crate::types::{Class, Space, Ty};
 
 /// Maximum instructions of a kernel with its calls inlined.
 pub(super) const MAX_CODE: usize = 1 << 18;
@@ -48,6 +48,16 @@ pub(super) struct Frame<'a> {
     pub(super) ends: Vec<usize>,
 }
 
+/// A register that the text names.
+pub struct Named {
+    /// The kernel's number of it.
+    pub register: R,
+    /// Its name in the text; one of a function that is called begins with the function's.
+    pub name: String,
+    /// Its type.
+    pub ty: Ty,
+}
+
 /// Decodes one kernel.
 pub(super) struct Builder<'a> {
     pub(super) ast: &'a Ast,
@@ -56,6 +66,8 @@ pub(super) struct Builder<'a> {
     pub(super) lists: Vec<R>,
     pub(super) tables: Vec<Vec<u32>>,
     pub(super) classes: Vec<Class>,
+    /// The registers that the text names.
+    pub(super) named: Vec<Named>,
     pub(super) presets: HashMap<Preset, R>,
     pub(super) shared: HashMap<String, u64>,
     pub(super) shared_end: u64,

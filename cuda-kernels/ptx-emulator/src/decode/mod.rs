@@ -21,6 +21,7 @@ mod variable;
 
 use std::collections::HashMap;
 
+pub use self::builder::Named;
 use self::builder::{Builder, MAX_PARAMS, Result, Spot};
 use super::ast::{Ast, Function};
 use super::error::{Place, PtxError};
@@ -35,6 +36,8 @@ pub struct Draft {
     pub classes: Vec<Class>,
     /// Registers with initial values.
     pub presets: Vec<(R, Preset)>,
+    /// Registers that the text names.
+    pub named: Vec<Named>,
 }
 
 /// Decodes the kernel `function` of a text.
@@ -46,6 +49,7 @@ pub fn decode(name: &str, ast: &Ast, function: &Function) -> std::result::Result
         lists: Vec::new(),
         tables: Vec::new(),
         classes: Vec::new(),
+        named: Vec::new(),
         presets: HashMap::new(),
         shared: HashMap::new(),
         shared_end: 0,
@@ -107,6 +111,7 @@ impl<'a> Builder<'a> {
             registers: function.registers_each,
             required_threads: function.required_threads,
         };
-        Ok(Draft { kernel, classes: std::mem::take(&mut self.classes), presets })
+        let classes = std::mem::take(&mut self.classes);
+        Ok(Draft { kernel, classes, presets, named: std::mem::take(&mut self.named) })
     }
 }

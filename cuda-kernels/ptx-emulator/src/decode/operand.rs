@@ -1,6 +1,6 @@
 //! Operands to registers: immediates, special registers and addresses are registers, too.
 
-use super::builder::{Builder, Frame, Result, Spot};
+use super::builder::{Builder, Frame, Named, Result, Spot};
 use crate::ast::Operand;
 use crate::ops::{Instruction, NONE, Op, Preset, R};
 use crate::types::{Class, Space, Ty};
@@ -12,8 +12,15 @@ impl<'a> Builder<'a> {
         if known != NONE {
             return Ok(known);
         }
-        let new = self.fresh(frame.function.registers[register as usize].class())?;
+        let ty = frame.function.registers[register as usize];
+        let new = self.fresh(ty.class())?;
         frame.registers[register as usize] = new;
+        let name = &frame.function.register_names[register as usize];
+        let name = match self.inside.len() {
+            1 => name.clone(),
+            _ => format!("{} {name}", frame.function.name),
+        };
+        self.named.push(Named { register: new, name, ty });
         Ok(new)
     }
 

@@ -116,6 +116,7 @@ impl<'a> Parser<'a, '_> {
             returns,
             variables: Vec::new(),
             registers: Vec::new(),
+            register_names: Vec::new(),
             body: None,
             line,
             max_threads: None,

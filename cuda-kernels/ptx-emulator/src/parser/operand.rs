@@ -181,6 +181,7 @@ impl<'a> Parser<'a, '_> {
             }
             let register = function.registers.len() as u32;
             function.registers.push(ty);
+            function.register_names.push(name.to_owned());
             scope.registers.insert(name, register);
             return Ok(Operand::Register(register));
         }

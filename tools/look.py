@@ -3,9 +3,10 @@
 
     pip install -r tools/requirements-look.txt; apt install chromium
     tools/look.py report PAGE.html OUT.png       a report (carp report): charts, hover, both themes
+    tools/look.py view PAGE.html OUT.png         a warp (carp ptx view): steps, lanes, registers, both themes
     tools/look.py playground OUT.png             docs/playground.html: both collapses, and none
 
-Screenshots of the report are OUT-light.png and OUT-dark.png. Exits with 1 at the first fault.
+Screenshots of the first two are OUT-light.png and OUT-dark.png. Exits with 1 at the first fault.
 """
 
 import pathlib
@@ -60,6 +61,68 @@ def report(browser, path, out):
         check(not faults, f"no errors, nothing from elsewhere {faults}")
 
 
+def view(browser, path, out):
+    stem = out.removesuffix(".png")
+    for scheme in ["light", "dark"]:
+        page, seconds, faults = opened(browser, path, scheme)
+        check(seconds < SECONDS, f"{scheme}: opened in {seconds:.2f} s, {pathlib.Path(path).stat().st_size} bytes")
+        steps = page.evaluate("steps")
+        code = page.evaluate("code")
+        at = lambda: int(page.locator("#slider").input_value())
+        lanes = lambda: [page.locator(f"#lanes button >> nth={lane}").get_attribute("class").split()[0] for lane in range(32)]
+
+        def matches(step):
+            """Do lanes, PTX and registers show the step?"""
+            bit = lambda name, lane: steps[step][name] >> lane & 1
+            want = ["runs" if bit("active", i) else "guarded" if bit("here", i) else "waits" if bit("live", i) else "ended" for i in range(32)]
+            line = page.locator("#ptx .current b").inner_text()
+            written = page.locator("#registers .written").count()
+            return lanes() == want and int(line) == code[steps[step]["pc"]]["line"] and written == len(steps[step].get("results", []))
+
+        def walk(keys, want):
+            for key in keys:
+                page.keyboard.press(key)
+            check(at() == want and matches(want), f"{' '.join(keys)}: step {at() + 1}, {lanes().count('runs')} lanes run it")
+
+        last = len(steps) - 1
+        check(matches(0), f"step 1 of {len(steps)}")
+        walk(["ArrowRight"], min(1, last))
+        walk(["ArrowRight"] * 4 + ["ArrowLeft"], min(4, last))
+        walk(["End"], last)
+        walk(["Home"], 0)
+        page.locator("#slider").fill(str(last // 2))
+        check(matches(last // 2), f"the slider: step {last // 2 + 1}")
+        page.locator("[data-to=on]").click()
+        check(at() == last // 2 + 1 and matches(at()), f"a button: step {at() + 1}")
+        for name, key, holds in [
+            ("divergence", "d", lambda step: code[step["pc"]]["jumps"] and 0 != step["active"] != step["here"]),
+            ("barrier", "b", lambda step: code[step["pc"]]["isBarrier"]),
+        ]:
+            page.keyboard.press("Home")
+            for want in [i for i, step in enumerate(steps) if holds(step) and i > 0][:3]:
+                walk([key], want)
+                print(f"       a {name}: {page.locator('#now p').inner_text()}")
+        page.locator("#slider").fill(str(next((i for i, step in enumerate(steps) if step.get("access", {}).get("shared") and i > last // 3), last // 2)))
+        page.locator("#lanes button >> nth=5").hover()
+        check("thread" in page.locator("#hover").inner_text(), f"hover over lane 5 shows {page.locator('#hover').inner_text()!r}")
+        page.locator("#lanes button >> nth=5").click()
+        check(page.locator("#registers th >> nth=2").inner_text() == "lane 5", "a click keeps the lane")
+        page.locator("#registers tr >> nth=1").hover()
+        check("written in step" in page.locator("#hover").inner_text(), "hover over a register shows all lanes")
+        if page.locator("#shared canvas").count():
+            page.locator("#shared canvas").hover(position={"x": 80, "y": 27})
+            check("bank 0" in page.locator("#hover").inner_text() or "bank 1" in page.locator("#hover").inner_text(), f"hover over shared memory shows {page.locator('#hover').inner_text()!r}")
+        page.mouse.move(0, 0)
+        page.screenshot(path=f"{stem}-{scheme}.png", full_page=True)
+        page.set_viewport_size({"width": 480, "height": 900})
+        wide = page.evaluate("document.documentElement.scrollWidth")
+        check(wide <= 480, f"480 pixels are enough ({wide})")
+        page.screenshot(path=f"{stem}-{scheme}-narrow.png", full_page=True)
+        page.locator("#theme").click()
+        check(page.evaluate("document.documentElement.dataset.theme") != scheme, "the switch changes the theme")
+        check(not faults, f"no errors, nothing from elsewhere {faults}")
+
+
 def playground(browser, out):
     page, _, faults = opened(browser, ROOT / "docs/playground.html")
     # docs/method.md, section 4.
@@ -93,7 +156,7 @@ def main():
     what, *rest = sys.argv[1:]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
-        {"report": report, "playground": playground}[what](browser, *rest)
+        {"report": report, "view": view, "playground": playground}[what](browser, *rest)
         browser.close()
 
 

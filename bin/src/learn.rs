@@ -1,6 +1,6 @@
 //! `carp learn`: exercises, and the checks that correct them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use carp::error::Result;
@@ -9,6 +9,10 @@ use files::write_atomically;
 use learn::catalogue::{EXERCISES, find};
 use learn::exercise::Exercise;
 use learn::folder::{Folder, State};
+use learn::kernel_case::KernelCase;
+use learn::kernel_check::Program;
+use learn::picture::picture;
+use learn::view::view;
 use learn::watch::Watch;
 
 use crate::print::say;
@@ -47,6 +51,14 @@ enum LearnCommand {
         /// Its name, number or file.
         name: String,
     },
+    /// Write a page to step through a warp of a kernel; the one that a finding is in, if there is one.
+    View {
+        /// Its name, number or file.
+        name: String,
+        /// The page [default: NAME.html].
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
     /// Draw which thread of a kernel touches which address, as SVG.
     Picture {
         /// Its name, number or file.
@@ -67,13 +79,16 @@ pub fn run(args: &LearnArgs) -> Result<ExitCode> {
             say!("go there; `carp learn` lists them, `carp learn watch` checks what you save");
         }
         Some(LearnCommand::Check { name: Some(name) }) => {
-            let passed = check(&mut Folder::open(&args.dir)?, find(name)?)?;
+            let mut folder = Folder::open(&args.dir)?;
+            let (exercise, file) = folder.named(name)?;
+            let passed = check(&mut folder, exercise, &file)?;
             return Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         Some(LearnCommand::Check { name: None }) => {
             let mut folder = Folder::open(&args.dir)?;
             while let Some(exercise) = folder.next() {
-                if !check(&mut folder, exercise)? {
+                let file = folder.attempt(exercise);
+                if !check(&mut folder, exercise, &file)? {
                     return Ok(ExitCode::FAILURE);
                 }
             }
@@ -82,18 +97,29 @@ pub fn run(args: &LearnArgs) -> Result<ExitCode> {
         Some(LearnCommand::Watch) => watch(&mut Folder::open(&args.dir)?)?,
         Some(LearnCommand::Hint { name }) => hint(&mut Folder::open(&args.dir)?, name.as_deref())?,
         Some(LearnCommand::Solution { name }) => {
-            crate::print::print(find(name)?.solution);
+            crate::print::print(find(name)?.solution_for(name.ends_with(".cu")));
         }
-        Some(LearnCommand::Picture { name, output }) => {
-            let exercise = find(name)?;
-            let svg = Folder::open(&args.dir)?.picture(exercise)?;
-            let default = || PathBuf::from(format!("{}.svg", exercise.name));
-            let output = output.clone().unwrap_or_else(default);
-            write_atomically(&output, svg.as_bytes())?;
-            say!("{}", output.display());
-        }
+        Some(LearnCommand::View { name, output }) => show(args, name, output, view, "html")?,
+        Some(LearnCommand::Picture { name, output }) => show(args, name, output, picture, "svg")?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Writes what shows a kernel.
+fn show(
+    args: &LearnArgs,
+    name: &str,
+    output: &Option<PathBuf>,
+    by: fn(&KernelCase, Program<'_>) -> std::result::Result<String, String>,
+    extension: &str,
+) -> Result<()> {
+    let folder = Folder::open(&args.dir)?;
+    let (exercise, file) = folder.named(name)?;
+    let default = || PathBuf::from(format!("{}.{extension}", exercise.name));
+    let output = output.clone().unwrap_or_else(default);
+    write_atomically(&output, folder.show(exercise, &file, by)?.as_bytes())?;
+    say!("{}", output.display());
+    Ok(())
 }
 
 /// All exercises, and how they stand.
@@ -110,24 +136,27 @@ fn list(folder: &Folder) {
             State::Open if is_next => "next",
             State::Open => "",
         };
-        say!("{mark:<8} {:<27} {}", file(folder, exercise), exercise.title());
+        say!("{mark:<8} {:<27} {}", name(&folder.path(exercise)), exercise.title());
     }
     say!("\n{passed} of {} passed", EXERCISES.len());
     if let Some(next) = next {
-        say!("next: {}; `carp learn check` checks it, `carp learn hint` helps", file(folder, next));
+        say!(
+            "next: {}; `carp learn check` checks it, `carp learn hint` helps",
+            name(&folder.path(next))
+        );
     }
 }
 
-fn file(folder: &Folder, exercise: &Exercise) -> String {
-    folder.path(exercise).file_name().unwrap_or_default().to_string_lossy().into_owned()
+fn name(file: &Path) -> String {
+    file.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// Checks an exercise and prints what comes of it; true if it passed.
-fn check(folder: &mut Folder, exercise: &Exercise) -> Result<bool> {
-    let verdict = folder.check(exercise)?;
+/// Checks a file of an exercise and prints what comes of it; true if it passed.
+fn check(folder: &mut Folder, exercise: &Exercise, file: &Path) -> Result<bool> {
+    let verdict = folder.check(exercise, file)?;
     match &verdict {
-        Ok(()) => say!("{}: passed", file(folder, exercise)),
-        Err(lines) => say!("{}: not yet\n\n{lines}\n", file(folder, exercise)),
+        Ok(()) => say!("{}: passed", name(file)),
+        Err(lines) => say!("{}: not yet\n\n{lines}\n", name(file)),
     }
     Ok(verdict.is_ok())
 }
@@ -136,8 +165,9 @@ fn check(folder: &mut Folder, exercise: &Exercise) -> Result<bool> {
 fn watch(folder: &mut Folder) -> Result<()> {
     let mut watch = Watch::new(folder);
     while let Some(mut exercise) = folder.next() {
-        while !check(folder, exercise)? {
-            exercise = watch.wait(folder);
+        let mut file = folder.attempt(exercise);
+        while !check(folder, exercise, &file)? {
+            (exercise, file) = watch.wait();
         }
     }
     say!("all {} exercises passed", EXERCISES.len());

@@ -88,7 +88,7 @@ enum Command {
     /// Benchmark variants of a computation: time, memory, share of the GEMM peak.
     #[command(subcommand)]
     Bench(bench::BenchCommand),
-    /// Run, check, profile or trace one GPU kernel on the emulator.
+    /// Run, check, profile, trace or view one GPU kernel on the emulator.
     #[command(subcommand)]
     Ptx(ptx::PtxCommand),
     /// Learn by exercises that are checked: from strides to a fused GPU kernel.

@@ -59,6 +59,9 @@ fn exercises_are_laid_out_checked_and_listed() {
         fs::read_to_string(folder.join("coalescing.svg")).unwrap()
     };
     assert!(drawn().contains("32 transactions of 32 bytes; 128 of their 1024 bytes are used"));
+    assert_eq!(stdout(&learn(&["view", "coalescing"])), "coalescing.html\n");
+    let page = fs::read_to_string(folder.join("coalescing.html")).unwrap();
+    assert!(page.contains("\"kernel\":\"twice\"") && page.contains("\"finding\":null"));
     solve(&folder, "21-coalescing.ptx", "21");
     assert_eq!(stdout(&learn(&["check", "21"])), "21-coalescing.ptx: passed\n");
     assert!(drawn().contains("4 transactions of 32 bytes; 128 of their 128 bytes are used"));
@@ -68,6 +71,11 @@ fn exercises_are_laid_out_checked_and_listed() {
 
     fails(&learn(&["check", "stride"]), 2, &["no exercise stride", "`carp learn` lists all 28"]);
     fails(&learn(&["picture", "strides"]), 2, &["strides is no kernel"]);
+    // A kernel's exercise in CUDA C++ has its own answer; without the compiler, a line says what to do.
+    assert!(stdout(&learn(&["solution", "relu.cu"])).contains("fmaxf(x[i], 0.0f)"));
+    let mut check = command(&folder, &["learn", "check", "20-relu.cu"]);
+    let output = check.env("NVRTC_VENV", "nowhere").output().unwrap();
+    fails(&output, 2, &["20-relu.cu", "pip install nvidia-cuda-nvrtc-cu12", "of the .ptx file"]);
     fs::remove_file(folder.join("05-reverse.rs")).unwrap();
     fails(&learn(&["check", "reverse"]), 1, &["05-reverse.rs"]);
 }

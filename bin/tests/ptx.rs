@@ -38,6 +38,39 @@ fn one_kernel_is_run_checked_profiled_and_traced() {
     fails(&run("run", "none.ptx:other"), 1, &["none.ptx"]);
 }
 
+#[test]
+fn a_warp_is_viewed() {
+    let temp = TempDir::new().unwrap();
+    assert_eq!(stdout(&carp(temp.path(), &["ptx", "view", "softmax"])), "view: softmax.html\n");
+    let read = |name: &str| std::fs::read_to_string(temp.path().join(name)).unwrap();
+    let text = read("softmax.html");
+    assert!(text.contains("\"kernel\":\"softmax\"") && text.len() < 1_000_000, "{}", text.len());
+
+    let mutants =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../cuda-kernels/ptx-emulator/tests/mutants");
+    for extension in ["ptx", "cu"] {
+        let name = format!("missing_barrier.{extension}");
+        std::fs::copy(mutants.join(&name), temp.path().join(&name)).unwrap();
+    }
+    let view = |kernel: &str, more: &[&str]| {
+        let start = ["ptx", "view", kernel, "-o", "k.html", "--grid", "2", "--block", "64"];
+        let arrays = ["--arg", "f32:128", "--arg", "zeros:128", "--arg", "128"];
+        carp(temp.path(), &[&start[..], &arrays, more].concat())
+    };
+    assert_eq!(stdout(&view("missing_barrier.ptx:healthy", &["--warp", "1"])), "view: k.html\n");
+    let text = read("k.html");
+    // The source is beside the PTX; the launch had nothing to find.
+    assert!(text.contains("\"warp\":1") && text.contains("\"finding\":null"), "{text}");
+    assert!(text.contains("\"name\":\"missing_barrier.cu\""), "{text}");
+    let found = stdout(&view("missing_barrier.ptx:mutant", &[]));
+    assert!(found.starts_with("found: mutant: ") && found.contains("missing_barrier.cu:"), "{found}");
+    let text = read("k.html");
+    assert!(text.contains("\"kind\":\"race\"") && text.contains("\"warp\":1"), "{text}");
+    fails(&view("missing_barrier.ptx:healthy", &["--warp", "2"]), 2, &["--warp 2", "warps 0 to 1"]);
+    fails(&view("missing_barrier.ptx:healthy", &["--in-block", "2"]), 2, &["blocks 0 to 1"]);
+    fails(&view("missing_barrier.ptx:none", &[]), 2, &["no kernel none"]);
+}
+
 /// `ramp.npy` is NumPy's (`tools/golden_ptx.py`).
 #[test]
 fn a_kernel_takes_and_gives_arrays() {

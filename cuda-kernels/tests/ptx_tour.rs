@@ -1,6 +1,8 @@
 //! Every kernel, launched as the backend launches it: the sanitizer finds nothing, the profiler
 //! counts, a trace begins where the kernel begins.
 
+use std::sync::{Arc, Mutex};
+
 use cuda_kernels::tour;
 use ptx_emulator::{InstructionClass, Launch, Memory, Module, Options, Param, Tracer, launch};
 
@@ -12,7 +14,8 @@ fn every_kernel_is_visited_and_clean() {
         // Large tiles need large products, which the other tests check.
         let sanitize = !kernel.ends_with("128x128");
         let options = Options { sanitize, ..Options::default() };
-        let visits = tour::visit(kernel, options, None).unwrap_or_else(|e| panic!("{kernel}: {e}"));
+        let visits =
+            tour::visit(kernel, options, launch).unwrap_or_else(|e| panic!("{kernel}: {e}"));
         assert!(!visits.is_empty(), "{kernel} is never launched");
         for visit in visits {
             let report = visit.result.unwrap_or_else(|fault| panic!("{fault}"));
@@ -24,7 +27,7 @@ fn every_kernel_is_visited_and_clean() {
 #[test]
 fn a_profile_counts() {
     let options = Options { profile: true, ..Options::default() };
-    let visits = tour::visit("mul", options, None).unwrap();
+    let visits = tour::visit("mul", options, launch).unwrap();
     let report = visits[0].result.as_ref().unwrap();
     // y = a b of 3000 elements: 2 loads and 1 store of 375 transactions each, all used.
     assert_eq!((report.load_sectors, report.store_sectors), (750, 375));
@@ -39,8 +42,13 @@ fn a_profile_counts() {
 
 #[test]
 fn a_trace_follows_one_warp() {
-    let mut tracer = Tracer::new(15, 0, Some(0));
-    tour::visit("relu", Options::default(), Some(&mut tracer)).unwrap();
+    let tracer = Arc::new(Mutex::new(Tracer::new(15, 0, Some(0))));
+    let watch = Arc::clone(&tracer);
+    tour::visit("relu", Options::default(), move |module, memory, launch, options| {
+        watch.lock().unwrap().launch(module, memory, launch, options)
+    })
+    .unwrap();
+    let tracer = tracer.lock().unwrap();
     assert_eq!(tracer.steps.len(), 15);
     assert!(tracer.steps.iter().all(|step| step.warp == 0));
     let text = tracer.show(cuda_kernels::modules::ptx("pointwise").unwrap(), &[]);
@@ -50,7 +58,7 @@ fn a_trace_follows_one_warp() {
 
 #[test]
 fn an_unknown_kernel_is_named() {
-    let error = tour::visit("nothing", Options::default(), None).unwrap_err().to_string();
+    let error = tour::visit("nothing", Options::default(), launch).unwrap_err().to_string();
     assert!(error.contains("no kernel nothing") && error.contains("softmax"), "{error}");
 }
 

@@ -9,7 +9,7 @@ use ptx_emulator::roofline::CARDS;
 #[test]
 fn a_small_sum_is_bound_by_its_blocks() {
     let options = Options { profile: true, ..Options::default() };
-    let visits = tour::visit("add", options, None).unwrap();
+    let visits = tour::visit("add", options, ptx_emulator::launch).unwrap();
     let report = visits[0].result.as_ref().unwrap();
     // Three arrays of 12,000 bytes, 375 sectors each; one operand and the result may be one array.
     assert!([750, 1125].contains(&report.distinct_sectors), "{}", report.distinct_sectors);

@@ -1,13 +1,15 @@
-//! `carp ptx`: one kernel on the emulator, run, checked, profiled or traced.
+//! `carp ptx`: one kernel on the emulator, run, checked, profiled, traced or viewed.
 
 mod argument;
 mod array;
 mod roofline;
+mod view;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use carp::error::{Error, Result};
@@ -16,12 +18,13 @@ use cuda_kernels::drivers::emulator::parsed;
 use cuda_kernels::modules;
 use cuda_kernels::tour::{self, Visit};
 use ptx_emulator::{
-    Architecture, Count, Launch, Memory, Module, Options, Report, SECTOR, Tracer, launch,
+    Architecture, Count, Fault, Launch, Memory, Module, Options, Report, SECTOR, Tracer, launch,
 };
 
 use self::argument::{parameter, show};
 use self::array::Array;
 use self::roofline::Bounds;
+use self::view::ViewArgs;
 use crate::config_args::ConfigArgs;
 
 /// Source lines that a profile lists.
@@ -37,6 +40,9 @@ pub enum PtxCommand {
     Profile(PtxArgs),
     /// Print what a warp does, instruction by instruction.
     Trace(TraceArgs),
+    /// Write a page to step through a warp: source and PTX, lanes, registers, shared memory and its
+    /// banks, what the sanitizer finds.
+    View(ViewArgs),
     /// Bound the time of a kernel, or of a training step, from below: exact counts against the
     /// published limits of three cards.
     Roofline(Box<RooflineArgs>),
@@ -139,17 +145,17 @@ struct Run {
 pub fn run(command: &PtxCommand) -> Result<ExitCode> {
     match command {
         PtxCommand::Run(args) => {
-            let run = start(args, Options::default(), None)?;
+            let run = start(args, Options::default(), launch)?;
             let text = describe(args, &run)? + &run.buffers;
             crate::print::print(&text);
         }
         PtxCommand::Check(args) => {
-            let run = start(args, Options { sanitize: true, ..Options::default() }, None)?;
+            let run = start(args, Options { sanitize: true, ..Options::default() }, launch)?;
             let text = describe(args, &run)?;
             crate::print::print(&format!("{text}nothing found\n"));
         }
         PtxCommand::Profile(args) => {
-            let run = start(args, Options { profile: true, ..Options::default() }, None)?;
+            let run = start(args, Options { profile: true, ..Options::default() }, launch)?;
             let text = describe(args, &run)?;
             crate::print::print(&(text + &profile(args, &run)));
         }
@@ -159,7 +165,7 @@ pub fn run(command: &PtxCommand) -> Result<ExitCode> {
                 Some(kernel) => {
                     let options = Options { profile: true, ..Options::default() };
                     let mut bounds = Bounds::default();
-                    for Visit { grid, result, .. } in tour::visit(kernel, options, None)? {
+                    for Visit { grid, result, .. } in tour::visit(kernel, options, launch)? {
                         let report =
                             result.map_err(|fault| tensor::Error::device(fault.to_string()))?;
                         bounds.add(&report, grid);
@@ -171,10 +177,16 @@ pub fn run(command: &PtxCommand) -> Result<ExitCode> {
             crate::print::print(&roofline::table(&all));
         }
         PtxCommand::Trace(TraceArgs { args, in_block, warp, limit }) => {
-            let mut tracer = Tracer::new(*limit, *in_block, Some(*warp));
-            let run = start(args, Options::default(), Some(&mut tracer))?;
+            let tracer = Arc::new(Mutex::new(Tracer::new(*limit, *in_block, Some(*warp))));
+            let watch = Arc::clone(&tracer);
+            let run = start(args, Options::default(), move |module, memory, shape, options| {
+                let mut tracer = watch.lock().expect("no thread panics while it traces");
+                tracer.launch(module, memory, shape, options)
+            })?;
+            let tracer = tracer.lock().expect("no thread panics while it traces");
             crate::print::print(&tracer.show(&run.ptx, &sources(args, &run)));
         }
+        PtxCommand::View(args) => view::view(args)?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -185,12 +197,18 @@ fn file_and_kernel(text: &str) -> Option<(&Path, &str)> {
     file.ends_with(".ptx").then_some((Path::new(file), kernel))
 }
 
-fn start(args: &PtxArgs, options: Options, tracer: Option<&mut Tracer>) -> Result<Run> {
+/// Runs a kernel by `run`: the emulator's `launch`, or what watches it.
+fn start<R>(args: &PtxArgs, options: Options, run: R) -> Result<Run>
+where
+    R: FnMut(&Module, &mut Memory, &Launch<'_>, &Options) -> std::result::Result<Report, Fault>
+        + Send
+        + 'static,
+{
     let options = Options { budget: args.budget, architecture: args.arch, ..options };
     if let Some((file, kernel)) = file_and_kernel(&args.kernel) {
-        return from_file(args, file, kernel, options, tracer);
+        return from_file(args, file, kernel, options, run);
     }
-    let visits = tour::visit(&args.kernel, options, tracer)?;
+    let visits = tour::visit(&args.kernel, options, run)?;
     let module = tour::module_of(&args.kernel).unwrap_or_default();
     Ok(Run {
         visits,
@@ -205,7 +223,12 @@ fn from_file(
     file: &Path,
     kernel: &str,
     options: Options,
-    tracer: Option<&mut Tracer>,
+    mut run: impl FnMut(
+        &Module,
+        &mut Memory,
+        &Launch<'_>,
+        &Options,
+    ) -> std::result::Result<Report, Fault>,
 ) -> Result<Run> {
     let io = |source| Error::io(file, source);
     let ptx = std::fs::read_to_string(file).map_err(io)?;
@@ -242,10 +265,7 @@ fn from_file(
         params: &params,
     };
     let now = Instant::now();
-    let result = match tracer {
-        Some(tracer) => tracer.launch(&module, &mut memory, &shape, &options),
-        None => launch(&module, &mut memory, &shape, &options),
-    };
+    let result = run(&module, &mut memory, &shape, &options);
     let seconds = now.elapsed().as_secs_f64();
     let mut arrays = BTreeMap::new();
     let mut shown = String::new();

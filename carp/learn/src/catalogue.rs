@@ -2,7 +2,7 @@
 
 use files::{Error, Result};
 
-use crate::exercise::{Check, Exercise};
+use crate::exercise::{Check, Cuda, Exercise};
 use crate::kernel_cases;
 
 macro_rules! part {
@@ -19,6 +19,7 @@ macro_rules! rust {
             solution: part!($name, "solution.rs"),
             hints: part!($name, "hints.txt"),
             check: Check::Rust(part!($name, "check.rs")),
+            cuda: None,
         }
     };
 }
@@ -31,6 +32,11 @@ macro_rules! kernel {
             solution: part!($name, "solution.ptx"),
             hints: part!($name, "hints.txt"),
             check: Check::Kernel(kernel_cases::$case),
+            cuda: Some(Cuda {
+                text: part!($name, "exercise.cu"),
+                solution: part!($name, "solution.cu"),
+                hints: part!($name, "hints_cuda.txt"),
+            }),
         }
     };
 }
@@ -73,16 +79,19 @@ pub static EXERCISES: &[Exercise] = &[
     kernel!("fused-loss", fused_loss),
 ];
 
-/// The exercise of that name, number or file name.
+/// The exercise of that name, number or file name; in CUDA C++ also `relu.cu`.
 ///
 /// # Errors
-/// There is none; names the nearest.
+/// There is none.
 pub fn find(name: &str) -> Result<&'static Exercise> {
     let numbered = || EXERCISES.get(name.parse::<usize>().ok()?.checked_sub(1)?);
-    let named = EXERCISES
-        .iter()
-        .enumerate()
-        .find(|(number, exercise)| exercise.name == name || exercise.file_name(*number) == name);
+    let is_named = |&(place, exercise): &(usize, &Exercise)| {
+        let in_cuda = exercise.cuda_file_name(place);
+        exercise.name == name
+            || exercise.file_name(place) == name
+            || in_cuda.is_some_and(|file| file == name || file[3..] == *name)
+    };
+    let named = EXERCISES.iter().enumerate().find(is_named);
     named.map(|(_, exercise)| exercise).or_else(numbered).ok_or_else(|| {
         Error::Usage(format!("no exercise {name}: `carp learn` lists all {}", EXERCISES.len()))
     })

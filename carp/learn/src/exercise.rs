@@ -17,6 +17,18 @@ pub struct Exercise {
     pub hints: &'static str,
     /// How it is checked.
     pub check: Check,
+    /// The same in CUDA C++, of a kernel: a learner fills either gap.
+    pub cuda: Option<Cuda>,
+}
+
+/// A kernel's exercise in CUDA C++.
+pub struct Cuda {
+    /// The file with the gap.
+    pub text: &'static str,
+    /// What fills the gap.
+    pub solution: &'static str,
+    /// One hint a line.
+    pub hints: &'static str,
 }
 
 /// A check.
@@ -42,33 +54,43 @@ impl Exercise {
         format!("{:02}-{}.{}", place + 1, self.name, self.extension())
     }
 
+    /// The name of its file in CUDA C++.
+    pub fn cuda_file_name(&self, place: usize) -> Option<String> {
+        self.cuda.as_ref().map(|_| format!("{:02}-{}.cu", place + 1, self.name))
+    }
+
     /// What it is about: the first line of its file.
     pub fn title(&self) -> &'static str {
         self.text.lines().next().unwrap_or_default().trim_start_matches(['/', '!', ' '])
     }
 
-    /// The hints, in order.
-    pub fn hints(&self) -> impl Iterator<Item = &'static str> {
-        self.hints.lines()
+    /// What fills the gap of its file, or of that in CUDA C++.
+    pub fn solution_for(&self, in_cuda: bool) -> &'static str {
+        self.cuda.as_ref().filter(|_| in_cuda).map_or(self.solution, |cuda| cuda.solution)
     }
 
-    /// The file with its gap filled.
-    pub fn filled(&self, answer: &str) -> String {
-        let mut text = String::new();
-        let mut in_gap = false;
-        for line in self.text.lines() {
-            let ends = line.contains(GAP[1]);
-            if ends {
-                text += answer.trim_end_matches('\n');
-                text.push('\n');
-            }
-            in_gap &= !ends;
-            if !in_gap {
-                text += line;
-                text.push('\n');
-            }
-            in_gap |= line.contains(GAP[0]);
-        }
-        text
+    /// The hints, in order.
+    pub fn hints(&self, in_cuda: bool) -> impl Iterator<Item = &'static str> {
+        self.cuda.as_ref().filter(|_| in_cuda).map_or(self.hints, |cuda| cuda.hints).lines()
     }
+}
+
+/// A file with its gap filled.
+pub fn fill(text: &str, answer: &str) -> String {
+    let mut filled = String::new();
+    let mut in_gap = false;
+    for line in text.lines() {
+        let ends = line.contains(GAP[1]);
+        if ends {
+            filled += answer.trim_end_matches('\n');
+            filled.push('\n');
+        }
+        in_gap &= !ends;
+        if !in_gap {
+            filled += line;
+            filled.push('\n');
+        }
+        in_gap |= line.contains(GAP[0]);
+    }
+    filled
 }

@@ -7,10 +7,11 @@ use files::{Error, Result, hex, write_atomically};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::catalogue::EXERCISES;
-use crate::check::check;
+use crate::catalogue::{EXERCISES, find};
+use crate::check::{check, is_cuda, read};
 use crate::exercise::{Check, Exercise};
-use crate::picture::picture;
+use crate::kernel_case::KernelCase;
+use crate::kernel_check::Program;
 use crate::verdict::Verdict;
 
 /// In the learner's folder: what passed, hints shown, and compiled checks.
@@ -53,10 +54,11 @@ impl Folder {
         let folder = Folder::open(root)?;
         let mut written = 0;
         for exercise in EXERCISES {
-            let path = folder.path(exercise);
-            if !path.exists() {
-                write_atomically(&path, exercise.text.as_bytes())?;
-                written += 1;
+            for (path, text) in folder.files(exercise) {
+                if !path.exists() {
+                    write_atomically(&path, text.as_bytes())?;
+                    written += usize::from(path == folder.path(exercise));
+                }
             }
         }
         Ok((folder, written))
@@ -78,19 +80,49 @@ impl Folder {
 
     /// The file of an exercise.
     pub fn path(&self, exercise: &Exercise) -> PathBuf {
-        let place = EXERCISES.iter().position(|known| known.name == exercise.name);
-        self.root.join(exercise.file_name(place.expect("it is in the list")))
+        self.root.join(exercise.file_name(place(exercise)))
     }
 
-    /// Checks an exercise, and remembers if it passed.
+    /// Its files, that in CUDA C++ last, with what they hold when they are laid out.
+    pub fn files(&self, exercise: &Exercise) -> Vec<(PathBuf, &'static str)> {
+        let in_cuda = exercise.cuda_file_name(place(exercise)).zip(exercise.cuda.as_ref());
+        let in_cuda = in_cuda.map(|(name, cuda)| (self.root.join(name), cuda.text));
+        [(self.path(exercise), exercise.text)].into_iter().chain(in_cuda).collect()
+    }
+
+    /// Of its files, the one that the learner works on: that which was changed last.
+    pub fn attempt(&self, exercise: &Exercise) -> PathBuf {
+        let changed = |&(ref path, text): &(PathBuf, &str)| {
+            std::fs::read(path).is_ok_and(|now| now != text.as_bytes())
+        };
+        let time = |path: &PathBuf| path.metadata().and_then(|data| data.modified()).ok();
+        let tried = self.files(exercise).into_iter().filter(changed).map(|(path, _)| path);
+        tried.max_by_key(time).unwrap_or_else(|| self.path(exercise))
+    }
+
+    /// The exercise of that name, and its file: the one named, or [`Folder::attempt`].
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn named(&self, name: &str) -> Result<(&'static Exercise, PathBuf)> {
+        let exercise = find(name)?;
+        let in_cuda = self.files(exercise).into_iter().find(|(path, _)| is_cuda(path));
+        let file = match in_cuda {
+            Some((path, _)) if name.ends_with(".cu") => path,
+            _ if name.ends_with(".ptx") => self.path(exercise),
+            _ => self.attempt(exercise),
+        };
+        Ok((exercise, file))
+    }
+
+    /// Checks a file of an exercise, and remembers if it passed.
     ///
     /// # Errors
     /// Those of [`check`].
-    pub fn check(&mut self, exercise: &Exercise) -> Result<Verdict> {
-        let path = self.path(exercise);
+    pub fn check(&mut self, exercise: &Exercise, path: &Path) -> Result<Verdict> {
         // Before the check: the file may be saved again meanwhile.
-        let digest = digest(&path)?;
-        let verdict = check(exercise, &path, &self.root, &self.root.join(STATE).join("build"))?;
+        let digest = digest(path)?;
+        let verdict = check(exercise, path, &self.root, &self.root.join(STATE).join("build"))?;
         self.update(|progress| match verdict {
             Ok(()) => drop(progress.passed.insert(exercise.name.to_owned(), digest)),
             Err(_) => drop(progress.passed.remove(exercise.name)),
@@ -100,12 +132,11 @@ impl Folder {
 
     /// How an exercise stands.
     pub fn state(&self, exercise: &Exercise) -> State {
-        match self.progress.passed.get(exercise.name) {
-            None => State::Open,
-            Some(passed) if digest(&self.path(exercise)).is_ok_and(|now| now == *passed) => {
-                State::Passed
-            }
-            Some(_) => State::Changed,
+        let Some(passed) = self.progress.passed.get(exercise.name) else { return State::Open };
+        let holds = |(path, _): (PathBuf, _)| digest(&path).is_ok_and(|now| now == *passed);
+        match self.files(exercise).into_iter().any(holds) {
+            true => State::Passed,
+            false => State::Changed,
         }
     }
 
@@ -119,7 +150,8 @@ impl Folder {
     /// # Errors
     /// I/O errors.
     pub fn next_hint(&mut self, exercise: &Exercise) -> Result<(Vec<&'static str>, usize)> {
-        let all: Vec<&str> = exercise.hints().collect();
+        let in_cuda = is_cuda(&self.attempt(exercise));
+        let all: Vec<&str> = exercise.hints(in_cuda).collect();
         let mut count = 0;
         self.update(|progress| {
             let shown = progress.hints.entry(exercise.name.to_owned()).or_default();
@@ -129,19 +161,23 @@ impl Folder {
         Ok((all[..count].to_vec(), all.len()))
     }
 
-    /// Which thread of a kernel touches which address, as SVG.
+    /// Shows a kernel's file: by [`picture`](crate::picture::picture) or [`view`](crate::view::view).
     ///
     /// # Errors
-    /// It is no kernel; its file cannot be read, or not be run to its end.
-    pub fn picture(&self, exercise: &Exercise) -> Result<String> {
+    /// It is no kernel; its file cannot be read, or not be run.
+    pub fn show(
+        &self,
+        exercise: &Exercise,
+        path: &Path,
+        show: fn(&KernelCase, Program<'_>) -> std::result::Result<String, String>,
+    ) -> Result<String> {
         let Check::Kernel(case) = exercise.check else {
             let name = exercise.name;
             return Err(Error::Usage(format!("{name} is no kernel: there are no threads to draw")));
         };
-        let path = self.path(exercise);
-        let text = std::fs::read_to_string(&path).map_err(|source| Error::io(&path, source))?;
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        picture(&case(), &name, &text).map_err(|problem| Error::data(&path, problem))
+        let problem = |problem| Error::data(path, problem);
+        let kernel = read(path)?.map_err(problem)?;
+        show(&case(), kernel.program()).map_err(problem)
     }
 
     /// Changes what is known, as it is now: `carp learn watch` may run beside another command.
@@ -168,6 +204,11 @@ impl Progress {
             Err(source) => Err(Error::io(path, source)),
         }
     }
+}
+
+fn place(exercise: &Exercise) -> usize {
+    let place = EXERCISES.iter().position(|known| known.name == exercise.name);
+    place.expect("it is in the list")
 }
 
 fn digest(path: &Path) -> Result<String> {

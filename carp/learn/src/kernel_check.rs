@@ -13,6 +13,24 @@ const MOST_INSTRUCTIONS: u64 = 100_000;
 /// What f32, and the `.approx` functions, may cost in accuracy.
 const TOLERANCE: f64 = 1e-5;
 
+/// A learner's kernel.
+#[derive(Clone, Copy)]
+pub struct Program<'a> {
+    /// The name of its file, in messages.
+    pub name: &'a str,
+    /// Its PTX.
+    pub ptx: &'a str,
+    /// The CUDA C++ that the PTX was made of.
+    pub cuda: Option<&'a str>,
+}
+
+impl Program<'_> {
+    /// The name of the PTX in messages.
+    fn module(&self) -> &str {
+        if self.cuda.is_some() { "its PTX" } else { self.name }
+    }
+}
+
 /// A launch whose arguments are in memory.
 pub struct Prepared<'a> {
     module: Module,
@@ -22,21 +40,22 @@ pub struct Prepared<'a> {
     params: Vec<Param>,
 }
 
-/// Runs all launches of a check; `name` stands for the text in messages.
-pub fn check(case: &KernelCase, name: &str, text: &str) -> Verdict {
-    let check = |launch| {
-        let prepared = Prepared::new(case.kernel, launch, name, text)?;
-        check_launch(prepared, text)
-    };
-    case.launches.iter().try_for_each(check)
+/// Runs all launches of a check.
+pub fn check(case: &KernelCase, program: Program<'_>) -> Verdict {
+    let check = |launch| check_launch(Prepared::new(case.kernel, launch, program)?, program);
+    let verdict = case.launches.iter().try_for_each(check);
+    match program.cuda {
+        None => verdict,
+        Some(_) => verdict.map_err(|lines| lines.replace("bar.sync 0", "__syncthreads()")),
+    }
 }
 
-fn check_launch(mut prepared: Prepared<'_>, text: &str) -> Verdict {
+fn check_launch(mut prepared: Prepared<'_>, program: Program<'_>) -> Verdict {
     let options = Options { sanitize: true, profile: true, ..Options::default() };
     let case = prepared.case;
     let report = prepared
         .run(&options)
-        .map_err(|fault| format!("{}: {}", case.what, explain(&fault, text)))?;
+        .map_err(|fault| format!("{}: {}", case.what, explain(&fault, program)))?;
     for (argument, at) in case.arguments.iter().zip(prepared.addresses()) {
         let (Argument::Output(array, expected, mistakes), Some(at)) = (argument, at) else {
             continue;
@@ -64,10 +83,10 @@ impl<'a> Prepared<'a> {
     pub fn new(
         kernel: &'a str,
         case: &'a KernelLaunch,
-        name: &str,
-        text: &str,
+        program: Program<'_>,
     ) -> Result<Prepared<'a>, String> {
-        let module = Module::parse(name, text).map_err(|error| error.to_string())?;
+        let module =
+            Module::parse(program.module(), program.ptx).map_err(|error| error.to_string())?;
         module.kernel(kernel).map_err(|error| error.to_string())?;
         let mut memory = Memory::new();
         let params = case.arguments.iter().map(|argument| place(argument, &mut memory)).collect();
@@ -87,6 +106,18 @@ impl<'a> Prepared<'a> {
     /// # Errors
     /// Its first fault.
     pub fn run(&mut self, options: &Options) -> Result<Report, Fault> {
+        self.run_by(options, launch)
+    }
+
+    /// The same by what watches it.
+    ///
+    /// # Errors
+    /// Its first fault.
+    pub fn run_by(
+        &mut self,
+        options: &Options,
+        run: impl FnOnce(&Module, &mut Memory, &Launch<'_>, &Options) -> Result<Report, Fault>,
+    ) -> Result<Report, Fault> {
         let ([gx, gy], [bx, by]) = (self.case.grid, self.case.block);
         let shape = Launch {
             kernel: self.kernel,
@@ -97,7 +128,7 @@ impl<'a> Prepared<'a> {
             params: &self.params,
         };
         let options = Options { budget: MOST_INSTRUCTIONS, ..*options };
-        launch(&self.module, &mut self.memory, &shape, &options)
+        run(&self.module, &mut self.memory, &shape, &options)
     }
 }
 
@@ -137,13 +168,19 @@ fn within(limit: &Limit, what: &str, report: &Report) -> Verdict {
 }
 
 /// A fault in three lines: what happened, where, and what mostly helps.
-fn explain(fault: &Fault, text: &str) -> String {
-    let Fault { kind, line, block: [bx, by, _], thread: [tx, ty, _], ref detail, .. } = *fault;
+fn explain(fault: &Fault, program: Program<'_>) -> String {
+    let Fault { kind, block: [bx, by, _], thread: [tx, ty, _], ref detail, .. } = *fault;
+    let (name, line, text) = match program.cuda {
+        Some(cuda) if fault.source_line > 0 => (&*fault.source, fault.source_line, cuda),
+        _ => (program.module(), fault.line, program.ptx),
+    };
+    // A line of a header of the compiler's is not the learner's.
+    let text = if program.cuda.is_some() && name != program.name { "" } else { text };
     let code = text.lines().nth((line as usize).wrapping_sub(1)).unwrap_or_default().trim();
     let what = kind.name();
     let place = match line {
         0 => String::new(),
-        _ => format!("{}:{line}, block ({bx},{by}), thread ({tx},{ty}):  {code}\n", fault.module),
+        _ => format!("{name}:{line}, block ({bx},{by}), thread ({tx},{ty}):  {code}\n"),
     };
     format!("{what}: {detail}\n{place}{}", advice(kind))
 }

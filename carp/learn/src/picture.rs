@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use ptx_emulator::{Options, SECTOR, WarpAccess};
 
 use crate::kernel_case::{Argument, KernelCase};
-use crate::kernel_check::Prepared;
+use crate::kernel_check::{Prepared, Program};
 
 /// More accesses than the first warp's instructions make until each has run.
 const ACCESSES: usize = 10_000;
@@ -29,9 +29,10 @@ const WIDTH: u64 = 2 * MARGIN + LABEL + COLUMNS * CELL + 3 * GAP;
 ///
 /// # Errors
 /// The text is no PTX, or the launch ends with a fault.
-pub fn picture(case: &KernelCase, name: &str, text: &str) -> Result<String, String> {
+pub fn picture(case: &KernelCase, program: Program<'_>) -> Result<String, String> {
+    let Program { name, ptx, .. } = program;
     let launch = &case.launches[0];
-    let mut prepared = Prepared::new(case.kernel, launch, name, text)?;
+    let mut prepared = Prepared::new(case.kernel, launch, program)?;
     let options = Options { profile: true, accesses: ACCESSES, ..Options::default() };
     let report = prepared.run(&options).map_err(|fault| fault.to_string())?;
     let mut first: BTreeMap<u32, &WarpAccess> = BTreeMap::new();
@@ -44,7 +45,7 @@ pub fn picture(case: &KernelCase, name: &str, text: &str) -> Result<String, Stri
     let _ = writeln!(body, r#"<text x="{MARGIN}" y="{y}" class="title">{}</text>"#, escape(&title));
     y += CELL;
     for (line, access) in first {
-        let code = text.lines().nth(line as usize - 1).unwrap_or_default();
+        let code = ptx.lines().nth(line as usize - 1).unwrap_or_default();
         let arrays = launch.arguments.iter().zip(prepared.addresses());
         let label = |at: u64| match access.shared {
             true => format!("byte {at}"),

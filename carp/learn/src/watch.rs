@@ -1,5 +1,6 @@
 //! Notices saves.
 
+use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, SystemTime};
 
@@ -15,28 +16,34 @@ type Stamp = Option<(SystemTime, u64)>;
 
 /// The exercises' files as they were last seen.
 pub struct Watch {
-    seen: Vec<Stamp>,
+    seen: Vec<(&'static Exercise, PathBuf, Stamp)>,
 }
 
-fn stamp(folder: &Folder, exercise: &Exercise) -> Stamp {
-    let data = folder.path(exercise).metadata().ok()?;
+fn stamp(path: &Path) -> Stamp {
+    let data = path.metadata().ok()?;
     Some((data.modified().ok()?, data.len()))
 }
 
 impl Watch {
     /// From now on.
     pub fn new(folder: &Folder) -> Watch {
-        Watch { seen: EXERCISES.iter().map(|exercise| stamp(folder, exercise)).collect() }
+        let files =
+            |exercise| folder.files(exercise).into_iter().map(move |(path, _)| (exercise, path));
+        let stamped = |(exercise, path): (_, PathBuf)| {
+            let now = stamp(&path);
+            (exercise, path, now)
+        };
+        Watch { seen: EXERCISES.iter().flat_map(files).map(stamped).collect() }
     }
 
-    /// Waits until a file is saved: its exercise.
-    pub fn wait(&mut self, folder: &Folder) -> &'static Exercise {
+    /// Waits until a file is saved: its exercise, and the file.
+    pub fn wait(&mut self) -> (&'static Exercise, PathBuf) {
         loop {
-            for (seen, exercise) in self.seen.iter_mut().zip(EXERCISES) {
-                let now = stamp(folder, exercise);
+            for (exercise, path, seen) in &mut self.seen {
+                let now = stamp(path);
                 if now.is_some() && now != *seen {
                     *seen = now;
-                    return exercise;
+                    return (exercise, path.clone());
                 }
             }
             sleep(PERIOD);

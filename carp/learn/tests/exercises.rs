@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use learn::Verdict;
 use learn::catalogue::{EXERCISES, find};
-use learn::exercise::{Check, Exercise};
-use learn::kernel_check;
+use learn::exercise::{Check, Exercise, fill};
+use learn::kernel_check::{self, Program};
 use learn::picture::picture;
 use learn::rust_check::{Attempt, compile};
 use tempfile::TempDir;
@@ -42,11 +42,8 @@ fn verdicts(attempts: &[(&Exercise, String)]) -> Vec<Verdict> {
         }
         Check::Kernel(case) => {
             let file = path(number, exercise);
-            kernel_check::check(
-                &case(),
-                Path::new(file.file_name().unwrap()).to_str().unwrap(),
-                text,
-            )
+            let name = file.file_name().unwrap().to_str().unwrap();
+            kernel_check::check(&case(), Program { name, ptx: text, cuda: None })
         }
     };
     attempts.iter().enumerate().map(verdict).collect()
@@ -57,7 +54,7 @@ fn gaps_fail_and_solutions_pass() {
     let all = || EXERCISES.iter();
     let gaps: Vec<_> = all().map(|exercise| (exercise, exercise.text.to_owned())).collect();
     let solved: Vec<_> =
-        all().map(|exercise| (exercise, exercise.filled(exercise.solution))).collect();
+        all().map(|exercise| (exercise, fill(exercise.text, exercise.solution))).collect();
     let both = verdicts(&[gaps, solved].concat());
     let (gaps, solved) = both.split_at(EXERCISES.len());
     for ((exercise, gap), solved) in all().zip(gaps).zip(solved) {
@@ -206,12 +203,13 @@ fn mistakes_are_named() {
     for &(name, part, instead, words) in MISTAKES {
         let exercise = find(name).unwrap();
         assert!(exercise.solution.contains(part), "{name}: no {part:?} in its solution");
-        attempts.push((exercise, exercise.filled(&exercise.solution.replacen(part, instead, 1))));
+        attempts
+            .push((exercise, fill(exercise.text, &exercise.solution.replacen(part, instead, 1))));
         expected.push(words);
     }
     for &(name, answer, words) in OTHERS {
         let exercise = find(name).unwrap();
-        attempts.push((exercise, exercise.filled(answer)));
+        attempts.push((exercise, fill(exercise.text, answer)));
         expected.push(words);
     }
     let mut wrong = String::new();
@@ -224,6 +222,49 @@ fn mistakes_are_named() {
         }
     }
     assert!(wrong.is_empty(), "{wrong}");
+}
+
+/// In CUDA C++, where NVRTC is at hand (`tools/ptx.sh` installs it, `NVRTC_VENV` says where).
+#[test]
+fn gaps_in_cuda_fail_and_solutions_pass() {
+    let temp = TempDir::new().unwrap();
+    let file = temp.path().join("k.cu");
+    let verdict = |exercise: &Exercise, text: &str| {
+        std::fs::write(&file, text).unwrap();
+        learn::check::check(exercise, &file, temp.path(), temp.path())
+    };
+    let kernels = EXERCISES.iter().filter_map(|exercise| Some((exercise, exercise.cuda.as_ref()?)));
+    let mut count = 0;
+    for (exercise, cuda) in kernels {
+        let gap = match verdict(exercise, cuda.text) {
+            Ok(gap) => gap.unwrap_err(),
+            Err(error) => {
+                assert!(
+                    error.to_string().contains("pip install nvidia-cuda-nvrtc-cu12"),
+                    "{error}"
+                );
+                println!("skipped: {error}");
+                return;
+            }
+        };
+        println!("{}: {gap}", exercise.name);
+        assert!(!gap.contains("error:") && !gap.contains("warning"), "{}: {gap}", exercise.name);
+        let solved = verdict(exercise, &fill(cuda.text, cuda.solution)).unwrap();
+        assert_eq!(solved, Ok(()), "{}", exercise.name);
+        count += 1;
+    }
+    assert_eq!(count, 9);
+    // A mistake is named by the line of the source, and the compiler's words come as they are.
+    let exercise = find("block-sum").unwrap();
+    let cuda = exercise.cuda.as_ref().unwrap();
+    let racy = fill(cuda.text, cuda.solution.trim_start().trim_start_matches("__syncthreads();"));
+    let race = verdict(exercise, &racy).unwrap().unwrap_err();
+    assert!(race.contains("k.cu:2") && race.contains("__syncthreads() belongs between"), "{race}");
+    let wrong = verdict(exercise, &fill(cuda.text, "wrong")).unwrap().unwrap_err();
+    assert!(
+        wrong.contains("k.cu(") && wrong.contains("identifier \"wrong\" is undefined"),
+        "{wrong}"
+    );
 }
 
 #[test]
@@ -241,9 +282,10 @@ fn the_docs_list_them() {
 fn the_docs_pictures_are_drawn_so() {
     let exercise = find("coalescing").unwrap();
     let Check::Kernel(case) = exercise.check else { panic!("a kernel") };
-    let texts = [exercise.text.to_owned(), exercise.filled(exercise.solution)];
+    let texts = [exercise.text.to_owned(), fill(exercise.text, exercise.solution)];
     for (text, file) in texts.iter().zip(["learn-before.svg", "learn-after.svg"]) {
-        let drawn = picture(&case(), "21-coalescing.ptx", text).unwrap();
+        let drawn =
+            picture(&case(), Program { name: "21-coalescing.ptx", ptx: text, cuda: None }).unwrap();
         let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(file);
         assert_eq!(std::fs::read_to_string(docs).unwrap(), drawn, "{file} is of another time");
     }

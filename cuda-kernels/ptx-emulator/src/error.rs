@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::registers::LANES;
+
 /// Why a PTX text was refused: one line with its name and line number.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{name}:{line}: {message}")]
@@ -95,6 +97,14 @@ pub struct Fault {
     pub thread: [u32; 3],
     /// Addresses, sizes, the other thread of a race.
     pub detail: String,
+}
+
+impl Fault {
+    /// The number of its block in the grid, x fastest, and of its warp in the block, given their sizes.
+    pub fn warp(&self, grid: [u32; 3], block: [u32; 3]) -> (u32, usize) {
+        let number = |[x, y, z]: [u32; 3], [sx, sy, _]: [u32; 3]| x + sx * (y + sy * z);
+        (number(self.block, grid), number(self.thread, block) as usize / LANES)
+    }
 }
 
 impl fmt::Display for Fault {

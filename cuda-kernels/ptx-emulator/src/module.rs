@@ -73,6 +73,12 @@ impl Module {
             .map_err(Clone::clone)
     }
 
+    /// The names of a kernel's parameters.
+    pub(super) fn parameter_names(&self, kernel: &str) -> impl Iterator<Item = &str> {
+        let function = self.ast.functions.iter().find(|function| function.name == kernel);
+        function.into_iter().flat_map(|function| &function.params).map(|param| param.name.as_str())
+    }
+
     /// A kernel before its registers share slots, with their names. Its instructions are those of
     /// [`Module::kernel`], at the same places.
     pub(super) fn draft(&self, name: &str) -> Result<Draft, PtxError> {

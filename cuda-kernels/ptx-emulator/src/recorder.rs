@@ -66,8 +66,18 @@ impl Recorder {
         };
         let (registers, index) = registers(&draft);
         let written = written(kernel, &draft, &index);
-        self.recording =
-            Recording { registers, code: code(kernel, &draft, &index), ..Recording::default() };
+        let names = module.parameter_names(launch.kernel).map(str::to_owned);
+        self.recording = Recording {
+            kernel: launch.kernel.to_owned(),
+            grid: launch.grid,
+            block: launch.block,
+            in_block: self.block,
+            warp: self.warp,
+            params: names.zip(launch.params.iter().cloned()).collect(),
+            registers,
+            code: code(kernel, &draft, &index),
+            ..Recording::default()
+        };
         let mut watch = Watch {
             kernel,
             written,

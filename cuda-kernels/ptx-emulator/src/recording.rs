@@ -2,12 +2,25 @@
 //! memory.
 
 use super::error::Place;
+use super::launch::Param;
 use super::profiler::InstructionClass;
 use super::registers::Longs;
 
 /// What a warp did.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Recording {
+    /// The kernel's name.
+    pub kernel: String,
+    /// Blocks of the launch along x, y and z.
+    pub grid: [u32; 3],
+    /// Threads of a block along x, y and z.
+    pub block: [u32; 3],
+    /// The block's number in the grid.
+    pub in_block: u32,
+    /// The warp's number in the block.
+    pub warp: usize,
+    /// The kernel's parameters: names and values.
+    pub params: Vec<(String, Param)>,
     /// The registers that the text names, as far as the kernel uses them.
     pub registers: Vec<NamedRegister>,
     /// The kernel's instructions.

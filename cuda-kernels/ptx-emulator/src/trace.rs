@@ -39,11 +39,6 @@ impl Tracer {
         Tracer { limit, block, warp, steps: Vec::new() }
     }
 
-    /// An empty tracer.
-    pub fn fresh(&self) -> Tracer {
-        Tracer::new(self.limit, self.block, self.warp)
-    }
-
     /// Launches and records.
     pub fn launch(
         &mut self,

@@ -6,7 +6,7 @@ mod calls;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use ptx_emulator::{self as ptx, Fault, Memory, Options, Param, Report, Tracer};
+use ptx_emulator::{self as ptx, Fault, Memory, Module, Options, Param, Report};
 use tensor::geometry::Gemm;
 use tensor::random::{Purpose, Stream};
 use tensor::{Backend, Error, Io, Numerics, Result, Slot};
@@ -33,24 +33,36 @@ pub struct Visit {
     pub result: std::result::Result<Report, Fault>,
 }
 
-/// Launches `kernel` as the backend does, under `options`, optionally tracing its first
-/// instructions.
+/// Launches `kernel` as the backend does, under `options`, by `run`: `ptx_emulator::launch`, or what
+/// watches it.
 ///
 /// # Errors
 /// No such kernel; a fault in another kernel.
-pub fn visit(kernel: &str, options: Options, tracer: Option<&mut Tracer>) -> Result<Vec<Visit>> {
+pub fn visit<R>(kernel: &str, options: Options, run: R) -> Result<Vec<Visit>>
+where
+    R: FnMut(
+            &Module,
+            &mut Memory,
+            &ptx::Launch<'_>,
+            &Options,
+        ) -> std::result::Result<Report, Fault>
+        + Send
+        + 'static,
+{
     let Some(module) = module_of(kernel) else {
         return Err(Error::setting(
             "ptx",
             format!("no kernel {kernel}; known: {}", kernels().join(", ")),
         ));
     };
-    let log = Arc::new(Mutex::new(Log {
-        visits: Vec::new(),
-        tracer: tracer.as_ref().map(|t| t.fresh()),
-    }));
-    let driver =
-        Watch { memory: Memory::new(), kernel: kernel.to_owned(), options, log: Arc::clone(&log) };
+    let visits = Arc::default();
+    let driver = Watch {
+        memory: Memory::new(),
+        kernel: kernel.to_owned(),
+        options,
+        run,
+        visits: Arc::clone(&visits),
+    };
     let numerics = match module {
         "conv2d_tensor" if kernel.contains("bf16") => Numerics::Bf16,
         "conv2d_tensor" => Numerics::Tf32,
@@ -71,11 +83,8 @@ pub fn visit(kernel: &str, options: Options, tracer: Option<&mut Tracer>) -> Res
         }
     }
     let finished = tour.gpu.finish();
-    let mut log = log.lock().expect("no thread panics while it logs");
-    if let (Some(tracer), Some(record)) = (tracer, log.tracer.take()) {
-        *tracer = record;
-    }
-    let visits = std::mem::take(&mut log.visits);
+    let visits: Vec<Visit> =
+        std::mem::take(&mut *visits.lock().expect("no thread panics while it logs"));
     // A fault of the watched kernel is in its visit; any other is an error.
     if visits.iter().all(|visit| visit.result.is_ok()) {
         finished?;
@@ -96,21 +105,26 @@ pub fn kernels() -> Vec<&'static str> {
     entries.filter_map(|rest| rest.split('(').next()).collect()
 }
 
-/// The launches of the watched kernel.
-struct Log {
-    visits: Vec<Visit>,
-    tracer: Option<Tracer>,
-}
-
 /// An emulator that runs one kernel under its own options and the others by default.
-struct Watch {
+struct Watch<R> {
     memory: Memory,
     kernel: String,
     options: Options,
-    log: Arc<Mutex<Log>>,
+    run: R,
+    /// The launches of the kernel.
+    visits: Arc<Mutex<Vec<Visit>>>,
 }
 
-impl Driver for Watch {
+impl<R> Driver for Watch<R>
+where
+    R: FnMut(
+            &Module,
+            &mut Memory,
+            &ptx::Launch<'_>,
+            &Options,
+        ) -> std::result::Result<Report, Fault>
+        + Send,
+{
     fn name(&self) -> String {
         "PTX emulator, one kernel watched".to_owned()
     }
@@ -138,15 +152,12 @@ impl Driver for Watch {
                 .map(|_| ())
                 .map_err(|error| fault(&error));
         }
-        let mut log = self.log.lock().expect("no thread panics while it logs");
         let now = Instant::now();
-        let result = match &mut log.tracer {
-            Some(tracer) => tracer.launch(module, &mut self.memory, &shape, &self.options),
-            None => ptx::launch(module, &mut self.memory, &shape, &self.options),
-        };
+        let result = (self.run)(module, &mut self.memory, &shape, &self.options);
         let outcome = result.as_ref().map(|_| ()).map_err(fault);
         let seconds = now.elapsed().as_secs_f64();
-        log.visits.push(Visit { grid, block, seconds, result });
+        let mut visits = self.visits.lock().expect("no thread panics while it logs");
+        visits.push(Visit { grid, block, seconds, result });
         outcome
     }
 

@@ -1,0 +1,1 @@
+    const unsigned pitch = 33;              // numbers from a row of the tile to the next

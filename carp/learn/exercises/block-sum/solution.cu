@@ -1,0 +1,2 @@
+        __syncthreads();
+        if (thread < half) shared[thread] += shared[thread + half];

@@ -1,0 +1,2 @@
+    __syncthreads();
+    y[(32 * bx + ty) * 64 + 32 * by + tx] = tile[tx][ty];

@@ -1,0 +1,35 @@
+//! A recorded warp as a page that needs no other file: its lanes, registers and memory, step by step.
+
+mod data;
+mod rows;
+
+use ptx_emulator::{Fault, Recording};
+
+use crate::data::data;
+
+/// A source file that the PTX names: its index there, its name, and its text, if that is at hand.
+pub type Source = (u32, String, String);
+
+const SKELETON: &str = include_str!("../assets/view.html");
+/// What the skeleton has room for.
+const PARTS: [(&str, &str); 2] = [
+    ("/*view.css*/", include_str!("../assets/view.css")),
+    ("/*view.js*/", include_str!("../assets/view.js")),
+];
+const DATA: &str = "/*data*/";
+
+/// The page of a warp. `ptx` is the module's text; `finding` is what stopped the launch, whichever warp
+/// it was. The data are in the page as JSON, in the element with the id `data`.
+pub fn page(
+    recording: &Recording,
+    ptx: &str,
+    sources: &[Source],
+    finding: Option<&Fault>,
+) -> String {
+    let json = data(recording, ptx, sources, finding).to_string();
+    // Nothing in the data may end its element.
+    let json = json.replace('<', "\\u003c");
+    let page =
+        PARTS.iter().fold(SKELETON.to_owned(), |page, (name, part)| page.replace(name, part));
+    page.replace(DATA, &json)
+}

@@ -76,7 +76,7 @@ pub fn run(args: &LearnArgs) -> Result<ExitCode> {
             let (_, written) = Folder::create(folder)?;
             let kept = EXERCISES.len() - written;
             say!("{written} exercises in {}, {kept} were there already", folder.display());
-            say!("go there; `carp learn` lists them, `carp learn watch` checks what you save");
+            say!("go there and read README.md; `carp learn watch` checks what you save");
         }
         Some(LearnCommand::Check { name: Some(name) }) => {
             let mut folder = Folder::open(&args.dir)?;

@@ -17,6 +17,9 @@ use crate::verdict::Verdict;
 /// In the learner's folder: what passed, hints shown, and compiled checks.
 const STATE: &str = ".learn";
 
+/// What a learner reads first.
+const README: &str = include_str!("../exercises/README.md");
+
 /// A folder of exercises.
 pub struct Folder {
     root: PathBuf,
@@ -52,6 +55,10 @@ impl Folder {
         let state = root.join(STATE);
         std::fs::create_dir_all(&state).map_err(|source| Error::io(&state, source))?;
         let folder = Folder::open(root)?;
+        let readme = root.join("README.md");
+        if !readme.exists() {
+            write_atomically(&readme, README.as_bytes())?;
+        }
         let mut written = 0;
         for exercise in EXERCISES {
             for (path, text) in folder.files(exercise) {

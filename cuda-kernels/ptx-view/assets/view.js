@@ -73,10 +73,13 @@ const pointers = data.params
   .map((param) => ({ name: param.name, at: BigInt(`0x${param.at}`) }))
   .sort((a, b) => (a.at < b.at ? 1 : -1));
 
+/** The parameter before an address of global memory. */
+const pointerOf = (at) => pointers.find((pointer) => pointer.at <= at) ?? { name: "address 0", at: 0n };
+
 /** An address of global memory, counted from the parameter before it. */
 function place(at) {
-  const pointer = pointers.find((pointer) => pointer.at <= at);
-  return pointer ? `${pointer.name} + ${at - pointer.at}` : `0x${at.toString(16)}`;
+  const pointer = pointerOf(at);
+  return `${pointer.name} + ${at - pointer.at}`;
 }
 
 function source(line) {
@@ -95,11 +98,14 @@ const isMine = finding && finding.inBlock === data.inBlock && finding.number >> 
 
 const isDivergence = ({ pc, here, active }) => code[pc].jumps && active !== 0 && active !== here;
 const JUMPS = [
-  { name: "divergence", key: "d", mark: "bad", holds: isDivergence },
-  { name: "barrier", key: "b", mark: "barrier", holds: ({ pc }) => code[pc].isBarrier },
-  { name: "finding", key: "f", mark: "bad", holds: (step) => isMine && step === steps.at(-1) },
+  { name: "divergence", key: "d", holds: isDivergence },
+  { name: "barrier", key: "b", holds: ({ pc }) => code[pc].isBarrier },
+  { name: "finding", key: "f", holds: (step) => isMine && step === steps.at(-1) },
 ];
 for (const jump of JUMPS) jump.at = steps.flatMap((step, index) => (jump.holds(step) ? [index] : []));
+
+/** Does the step that is shown have the finding? */
+const isFault = () => isMine && now === steps.length - 1;
 
 /** The words that an access touches: for each, the lanes. */
 function touched({ at, bytes, active }) {
@@ -183,6 +189,15 @@ function pairs(list, beside = 1) {
   return table;
 }
 
+/** What colours mean. */
+function samples(list) {
+  return list.map(([background, text]) => {
+    const sample = element("i");
+    sample.style.background = background;
+    return element("span", {}, sample, text);
+  });
+}
+
 function head() {
   const size = (sides) => `(${sides.join(",")})`;
   const warps = Math.ceil(data.block.reduce((all, side) => all * side) / LANES);
@@ -201,6 +216,8 @@ function head() {
 }
 
 function jumpButtons() {
+  const key = [["global", "global memory"], ["shared", "shared memory"], ["barrier", "barrier"]];
+  byId("colours").append(...samples(key.map(([name, text]) => [`var(--${name})`, text])));
   for (const jump of JUMPS) {
     if (jump.at.length === 0 && jump.name === "finding") continue;
     const button = (text, title, by) => {
@@ -260,7 +277,9 @@ function sentence() {
   const { line, jumps, isBarrier } = code[pc];
   const parts = [];
   if (jumps) {
-    parts.push(active === here ? `${words(active)} jump` : active === 0 ? "no lane jumps" : `${words(active)} jump, ${words(here & ~active)} go on to the next line: the warp diverges`);
+    const rest = here & ~active;
+    parts.push(active === 0 ? "no lane jumps" : `${words(active)} ${count(active) === 1 ? "jumps" : "jump"}`);
+    if (active && rest) parts.push(`${words(rest)} ${count(rest) === 1 ? "goes" : "go"} on to the next line: the warp diverges`);
   } else {
     const whose = active === here ? "" : `; the guard keeps ${words(here & ~active)} from it`;
     parts.push(`${words(active)} ${count(active) === 1 ? "runs" : "run"} it${whose}`);
@@ -270,6 +289,7 @@ function sentence() {
   if (threads & ~live) parts.push(`${words(threads & ~live)} ended before`);
   if (isBarrier) parts.push("a barrier: the warp goes on when all of its block have come");
   if (access) parts.push(cost(access));
+  if (isFault()) parts.push(`the sanitizer stops the launch here, at lane ${finding.number % LANES}`);
   byId("now").replaceChildren(
     element("code", {}, source(line)),
     element("p", {}, `${parts.join(". ")}.`.replace(/(^|\. )([a-z])/g, (_, before, letter) => before + letter.toUpperCase())),
@@ -303,12 +323,9 @@ function makeLanes() {
     onHover(button, () => [element("b", {}, `lane ${each}, thread ${data.warp * LANES + each}: `), laneText(each)]);
     byId("lanes").append(button);
   }
+  const colours = ["var(--on)", "var(--guard)", "var(--wait)", "none"];
   const key = element("p", { class: "key" });
-  for (const [name, text] of LANE_STATES) {
-    const sample = element("i");
-    sample.style.background = { runs: "var(--on)", guarded: "var(--guard)", waits: "var(--wait)", ended: "none" }[name];
-    key.append(element("span", {}, sample, text));
-  }
+  key.append(...samples(LANE_STATES.map(([, text], at) => [colours[at], text])));
   byId("lanes").append(key);
 }
 
@@ -328,7 +345,8 @@ function laneText(each) {
 
 function lanes() {
   document.querySelectorAll("#lanes button").forEach((button, each) => {
-    button.className = laneState(each) + (each === lane ? " chosen" : "");
+    const fault = isFault() && each === finding.number % LANES;
+    button.className = `${laneState(each)}${fault ? " fault" : ""}${each === lane ? " chosen" : ""}`;
   });
 }
 
@@ -366,7 +384,8 @@ function makeCode() {
   for (const { file, name, lines } of data.sources) {
     listing(name, lines, 1, (code) => (code.file === file ? code.source : 0)).dataset.file = file;
   }
-  const title = data.sources.length ? "PTX" : "PTX (the source is not at hand)";
+  const misses = data.sources.length === 0 && code.some(({ source }) => source);
+  const title = misses ? "PTX (its source is not at hand)" : "PTX";
   const card = listing(title, data.ptx.lines, data.ptx.first, (code) => code.line, (text) => !/^\s*\.loc\b|^\s*$/.test(text));
   card.id = "ptx";
   if (finding) listings.at(-1).rows.get(finding.line)?.classList.add("fault");
@@ -454,9 +473,10 @@ function globalMemory() {
   const found = touched(access);
   const rows = [...new Set([...found.keys()].map((word) => word / 32n))].sort((a, b) => (a < b ? -1 : 1));
   const sectors = new Set([...found.keys()].map((word) => word / 8n));
+  const start = pointerOf(rows[0] * 128n);
   const grid = element("div", { class: "words" });
   for (const each of rows) {
-    grid.append(element("span", { class: "label", title: `0x${(each * 128n).toString(16)}` }, place(each * 128n)));
+    grid.append(element("span", { class: "label" }, `+${each * 128n - start.at}`));
     for (let column = 0n; column < 32n; column++) {
       const word = each * 32n + column;
       const lanes = found.get(word);
@@ -471,7 +491,7 @@ function globalMemory() {
   }
   box.append(
     element("h2", {}, "Global memory ", element("small", {}, access.writes ? "written" : "read")),
-    element("p", {}, "A row is 128 bytes, a number is the lane that touches the word; grey comes along in a transaction unasked."),
+    element("p", {}, `A row is 128 bytes, numbered from ${start.name} on; a number in it is the lane that touches the word. Grey words come along in a transaction unasked.`),
     grid,
   );
 }
@@ -485,14 +505,10 @@ function makeShared() {
   const filler = element("div");
   const box = element("div", { class: "window", tabindex: "-1" }, canvas, filler);
   const key = element("p", { class: "key" });
-  for (const [name, text] of [
-    ["wait", "never written"], ["settled", "written before the last barrier"],
-    ["own", "since then, by this warp"], ["other", "since then, by another: a race for who touches it now"],
-  ]) {
-    const sample = element("i");
-    sample.style.background = `var(--${name})`;
-    key.append(element("span", {}, sample, text));
-  }
+  key.append(...samples([
+    ["var(--wait)", "never written"], ["var(--settled)", "written before the last barrier"],
+    ["var(--own)", "since then, by this warp"], ["var(--other)", "since then, by another: a race for who touches it now"],
+  ]));
   byId("shared").append(
     element("h2", {}, "Shared memory ", element("small", {}, `${data.sharedBytes} bytes; a column is one of the 32 banks`)), box, key);
   box.onscroll = drawShared;

@@ -54,11 +54,38 @@ def report(browser, path, out):
                 page.locator(target).hover(force=True)
                 text = page.locator("#hover").inner_text()
                 check(page.locator("#hover").is_visible() and text, f"hover over the {name} shows {text!r}")
+        several(page)
         page.mouse.move(0, 0)
         page.screenshot(path=f"{stem}-{scheme}.png", full_page=True)
+        page.set_viewport_size({"width": 480, "height": 900})
+        page.wait_for_timeout(300)
+        wide = page.evaluate("document.documentElement.scrollWidth")
+        check(wide <= 480, f"480 pixels are enough ({wide})")
+        fit = page.evaluate("charts.filter((plot) => plot.width <= plot.root.parentElement.clientWidth).length")
+        check(fit == charts.count(), f"{fit} charts fit their cards")
+        page.screenshot(path=f"{stem}-{scheme}-narrow.png", full_page=True)
         page.locator("#theme").click()
         check(page.evaluate("document.documentElement.dataset.theme") != scheme, "the switch changes the theme")
         check(not faults, f"no errors, nothing from elsewhere {faults}")
+
+
+def several(page):
+    """Runs side by side: each in every table and chart that it has numbers for."""
+    runs = page.evaluate("runs.map(({ name, method, metrics }) => ({ name, method, columns: Object.keys(metrics.steps) }))")
+    if len(runs) == 1:
+        return
+    check(page.locator("#summary thead .dot").count() == len(runs), f"{len(runs)} runs in the summary")
+    titles = page.locator("#training h3").all_inner_texts()
+    methods = {run["method"] for run in runs}
+    check(sum(title.startswith("Loss") for title in titles) == len(methods), f"a chart of the loss for each of {sorted(methods)}")
+    for title, name in [("Entropy term", "entropy"), ("Learning rate", "lr"), ("Images per second", "images_per_second"), ("Prototypes in use", "prototypes_in_use")]:
+        want = [run["name"] for run in runs if name in run["columns"]]
+        if want:
+            labels = page.evaluate("(at) => charts[at].series.slice(1).map(({ label }) => label)", titles.index(title))
+            check(labels == want, f"{title}: {labels}")
+    tops = page.evaluate("[...document.querySelectorAll('#features .card')].map((card) => card.getBoundingClientRect().top)")
+    check(len(tops) != 3 or len(set(tops)) == 1, f"{len(tops)} maps of features, in {len(set(tops))} rows")
+    check(page.locator("#settings mark").count() > 0, f"{page.locator('#settings mark').count()} settings are marked as different")
 
 
 def view(browser, path, out):

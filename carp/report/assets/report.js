@@ -45,7 +45,7 @@ function section(id, title, explanation) {
 function cards(id, title, explanation, show) {
   const made = runs.map((run) => [run, show(run)]).filter(([, shown]) => shown);
   if (made.length === 0) return;
-  const grid = element("div", { className: "grid" });
+  const grid = element("div", { className: "grid runs" });
   for (const [run, shown] of made) {
     const card = element("div", { className: "card" });
     if (runs.length > 1) card.append(element("h3", {}, dot(runs.indexOf(run)), run.name));
@@ -128,8 +128,8 @@ function level(run, value, label) {
   return [{ label, x, y: x.map(() => value), colour: 8, dash: [6, 5], width: 1.2 }];
 }
 
-/** The lines of collapse, one for each height. */
-function collapses() {
+/** The lines of collapse of these runs, one for each height. */
+function collapses(runs) {
   const seen = new Map();
   for (const run of runs) {
     const last = (column(run, "step") ?? []).at(-1) ?? 0;
@@ -159,7 +159,13 @@ function drawCharts() {
   made.append(grid);
   const each = (name, title) => runs.flatMap((run) => line(run, name, runs.length > 1 ? run.name : title));
   if (runs.length > 1) {
-    chart(grid, "Loss", [...each("loss"), ...collapses()]);
+    // Losses of different methods have nothing to do with each other.
+    const methods = [...new Set(runs.map((run) => run.method))];
+    for (const method of methods) {
+      const own = runs.filter((run) => run.method === method);
+      const lines = own.flatMap((run) => line(run, "loss", run.name));
+      chart(grid, methods.length > 1 ? `Loss of ${method}` : "Loss", [...lines, ...collapses(own)]);
+    }
     chart(grid, "Consistency", each("consistency"));
     chart(grid, "Entropy term", each("entropy"));
   } else {
@@ -169,7 +175,7 @@ function drawCharts() {
       ...line(run, "consistency", "consistency", { colour: 2 }),
       ...line(run, "entropy", "entropy term", { colour: 1 }),
     ];
-    chart(grid, "Loss", [...terms, ...collapses()]);
+    chart(grid, "Loss", [...terms, ...collapses(runs)]);
   }
   chart(grid, "k-NN accuracy", [
     ...runs.flatMap(accuracies),
@@ -189,6 +195,7 @@ function drawSummary() {
   const made = section("summary", "Runs");
   const head = runs.map((run, index) => element("th", {}, dot(index), run.name));
   const rows = [
+    ["method", (run) => run.method],
     ["steps", (run) => (run.result ? run.result.steps : `${run.metrics.lines}, not finished`)],
     ["k-NN accuracy of raw pixels", (run) => percent(run.result?.knn_pixels)],
     ["before training", (run) => percent(run.result?.knn_before)],
@@ -308,6 +315,25 @@ function drawStep(run) {
   return made;
 }
 
+// ---- Settings ----
+
+/** Lines with their sections, such as `[model] width = 8`. */
+function settings(run) {
+  let section = "";
+  return run.settings.split("\n").map((text) => {
+    if (text.startsWith("[")) section = text;
+    return { text, key: `${section} ${text}` };
+  });
+}
+
+const known = runs.map((run) => new Set(settings(run).map(({ key }) => key)));
+
+function drawSettings(run) {
+  const lines = settings(run).map(({ text, key }) =>
+    known.every((keys) => keys.has(key)) ? `${text}\n` : element("mark", { textContent: `${text}\n` }));
+  return element("pre", {}, ...lines);
+}
+
 // ---- Light and dark ----
 
 const wantsDark = matchMedia("(prefers-color-scheme: dark)");
@@ -339,4 +365,4 @@ cards("confusion", "Confusion", null, drawConfusion);
 cards("prototypes", "Prototypes", "The share of pictures that each of the teacher's prototypes is nearest to, by cosine, the fullest first. Below, a row for each of the eight fullest: those of its pictures that are nearest to it.", drawPrototypes);
 cards("views", "Views", "Some pictures of the first step, and their views as the network saw them: global ones, then local ones.", (run) => picture("Pictures and their views", run.views));
 cards("step", "Step", "The memory of a step: ops from left to right, the arena from bottom to top. Point at a block to see whose it is, and until when.", drawStep);
-cards("settings", "Settings", null, (run) => element("pre", { textContent: run.settings }));
+cards("settings", "Settings", runs.length > 1 ? "Marked: what is not the same in all runs." : null, drawSettings);

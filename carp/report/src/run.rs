@@ -29,6 +29,8 @@ pub enum Depth {
 pub struct Run {
     /// Its folder.
     name: String,
+    /// Its method's name.
+    method: &'static str,
     /// `config.toml`.
     settings: String,
     /// ln N_B, where a collapsed run's loss is (docs/method.md, 1.5); none without blocks.
@@ -69,6 +71,7 @@ impl Run {
         let block = config.model.partition_size as f64;
         let mut run = Run {
             name: folder.display().to_string(),
+            method: config.method.name(),
             settings,
             collapse: (has_terms && block > 1.0).then(|| block.ln()),
             metrics,

@@ -93,6 +93,7 @@ fn many_runs_share_the_room() {
     assert!(page.len() < 5_000_000, "{} bytes", page.len());
     for (run, folder) in data.as_array().unwrap().iter().zip(&folders) {
         assert_eq!(run["name"].as_str(), folder.to_str());
+        assert_eq!(run["method"], "carp");
         let kept = run["metrics"]["steps"]["step"].as_array().unwrap().len();
         assert!((1000..=3400).contains(&kept), "{kept}");
         assert_eq!(run["metrics"]["lines"].as_u64(), Some(10_000));

@@ -7,7 +7,8 @@ use carp::error::Result;
 use clap::{Args, Subcommand};
 use files::write_atomically;
 use learn::catalogue::{EXERCISES, find};
-use learn::exercise::Exercise;
+use learn::check::is_cuda;
+use learn::exercise::{Check, Exercise};
 use learn::folder::{Folder, State};
 use learn::kernel_case::KernelCase;
 use learn::kernel_check::Program;
@@ -164,18 +165,25 @@ fn check(folder: &mut Folder, exercise: &Exercise, file: &Path) -> Result<bool> 
 /// Checks what is saved until all has passed.
 fn watch(folder: &mut Folder) -> Result<()> {
     let mut watch = Watch::new(folder);
-    while let Some(mut exercise) = folder.next() {
-        let mut file = folder.attempt(exercise);
+    while let Some(next) = folder.next() {
+        say!("\nnext: {}  {}", name(&folder.path(next)), next.title());
+        let (mut exercise, mut file) = match folder.tried(next) {
+            Some(file) => (next, file),
+            None => {
+                say!("fill its gap and save it; `carp learn hint` helps");
+                watch.wait()
+            }
+        };
         while !check(folder, exercise, &file)? {
             (exercise, file) = watch.wait();
         }
     }
-    say!("all {} exercises passed", EXERCISES.len());
+    say!("\nall {} exercises passed", EXERCISES.len());
     Ok(())
 }
 
-fn hint(folder: &mut Folder, name: Option<&str>) -> Result<()> {
-    let exercise = match name {
+fn hint(folder: &mut Folder, wanted: Option<&str>) -> Result<()> {
+    let exercise = match wanted {
         Some(name) => find(name)?,
         None => match folder.next() {
             Some(next) => next,
@@ -190,7 +198,12 @@ fn hint(folder: &mut Folder, name: Option<&str>) -> Result<()> {
         say!("{} of {all}: {hint}", number + 1);
     }
     if hints.len() == all {
-        say!("`carp learn solution {}` prints what fills the gap", exercise.name);
+        let file = folder.attempt(exercise);
+        let named = if is_cuda(&file) { name(&file) } else { exercise.name.to_owned() };
+        say!("`carp learn solution {named}` prints what fills the gap");
+    }
+    if let Check::Kernel(_) = exercise.check {
+        say!("`carp learn view {}` writes a page in which you step through a warp", exercise.name);
     }
     Ok(())
 }

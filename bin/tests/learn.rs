@@ -96,15 +96,21 @@ fn hints_come_one_by_one() {
 fn a_save_is_noticed() {
     let temp = TempDir::new().unwrap();
     carp(temp.path(), &["learn", "new", "."]);
+    let gap = fs::read(temp.path().join("01-strides.rs")).unwrap();
     let mut watch = command(temp.path(), &["learn", "watch"]);
     let mut watch = watch.stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines().map(Result::unwrap);
     let mut comes = |words: &str| assert!(lines.any(|line| line.contains(words)), "no {words:?}");
+    comes("next: 01-strides.rs  Strides: where");
+    comes("fill its gap and save it");
+    fs::write(temp.path().join("01-strides.rs"), "pub fn strides() { wrong }\n").unwrap();
     comes("01-strides.rs: not yet");
+    comes("cannot find value `wrong`");
+    fs::write(temp.path().join("01-strides.rs"), &gap).unwrap();
     comes("not yet implemented");
     solve(temp.path(), "01-strides.rs", "strides");
     comes("01-strides.rs: passed");
-    comes("02-matmul.rs: not yet");
+    comes("next: 02-matmul.rs");
     watch.kill().unwrap();
     watch.wait().unwrap();
 }

@@ -63,7 +63,10 @@ fn a_warp_is_viewed() {
     assert!(text.contains("\"warp\":1") && text.contains("\"finding\":null"), "{text}");
     assert!(text.contains("\"name\":\"missing_barrier.cu\""), "{text}");
     let found = stdout(&view("missing_barrier.ptx:mutant", &[]));
-    assert!(found.starts_with("found: mutant: ") && found.contains("missing_barrier.cu:"), "{found}");
+    assert!(
+        found.starts_with("found: mutant: ") && found.contains("missing_barrier.cu:"),
+        "{found}"
+    );
     let text = read("k.html");
     assert!(text.contains("\"kind\":\"race\"") && text.contains("\"warp\":1"), "{text}");
     fails(&view("missing_barrier.ptx:healthy", &["--warp", "2"]), 2, &["--warp 2", "warps 0 to 1"]);

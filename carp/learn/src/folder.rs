@@ -97,14 +97,20 @@ impl Folder {
         [(self.path(exercise), exercise.text)].into_iter().chain(in_cuda).collect()
     }
 
-    /// Of its files, the one that the learner works on: that which was changed last.
-    pub fn attempt(&self, exercise: &Exercise) -> PathBuf {
+    /// Of its files, the one that the learner works on: that which was changed last; none if all are as
+    /// they were laid out.
+    pub fn tried(&self, exercise: &Exercise) -> Option<PathBuf> {
         let changed = |&(ref path, text): &(PathBuf, &str)| {
             std::fs::read(path).is_ok_and(|now| now != text.as_bytes())
         };
         let time = |path: &PathBuf| path.metadata().and_then(|data| data.modified()).ok();
         let tried = self.files(exercise).into_iter().filter(changed).map(|(path, _)| path);
-        tried.max_by_key(time).unwrap_or_else(|| self.path(exercise))
+        tried.max_by_key(time)
+    }
+
+    /// The same, or its file.
+    pub fn attempt(&self, exercise: &Exercise) -> PathBuf {
+        self.tried(exercise).unwrap_or_else(|| self.path(exercise))
     }
 
     /// The exercise of that name, and its file: the one named, or [`Folder::attempt`].

@@ -1,4 +1,4 @@
-//! A recording as JSON, as `assets/view.js` reads it.
+//! A recording as JSON, as `assets/values.js` and `assets/recording.js` read it.
 
 use ptx_emulator::{
     Fault, Param, RecordedAccess, RecordedInstruction, RecordedStep, Recording, SharedWrite,

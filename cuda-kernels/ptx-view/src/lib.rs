@@ -12,8 +12,14 @@ pub type Source = (u32, String, String);
 
 const SKELETON: &str = include_str!("../assets/view.html");
 /// What the skeleton has room for.
-const PARTS: [(&str, &str); 2] = [
+const PARTS: [(&str, &str); 8] = [
     ("/*view.css*/", include_str!("../assets/view.css")),
+    ("/*values.js*/", include_str!("../assets/values.js")),
+    ("/*recording.js*/", include_str!("../assets/recording.js")),
+    ("/*controls.js*/", include_str!("../assets/controls.js")),
+    ("/*code.js*/", include_str!("../assets/code.js")),
+    ("/*registers.js*/", include_str!("../assets/registers.js")),
+    ("/*memory.js*/", include_str!("../assets/memory.js")),
     ("/*view.js*/", include_str!("../assets/view.js")),
 ];
 const DATA: &str = "/*data*/";

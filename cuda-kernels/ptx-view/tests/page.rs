@@ -61,7 +61,7 @@ fn data(page: &str) -> Value {
     serde_json::from_str(data.split_once("</script>").unwrap().0).unwrap()
 }
 
-/// A row as `view.js` reads it.
+/// A row as `values.js` reads it.
 fn row(text: &Value, length: usize) -> Vec<u64> {
     let number = |text: &str| u64::from_str_radix(text, 16).unwrap();
     let text = text.as_str().unwrap();

@@ -47,7 +47,7 @@ function head() {
   byId("where").textContent =
     `warp ${data.warp} of ${warps} in block ${data.inBlock}; grid ${size(data.grid)}, blocks of ${size(data.block)}; ${args}`;
   if (!finding) return;
-  const where = isMine ? "in the last step of this record" : `in warp ${finding.number >> 5} of block ${finding.inBlock}; this warp's record ends before`;
+  const where = isMine ? "in the last step of this record" : `in warp ${finding.number >> 5} of block ${finding.inBlock}, after the end of this record`;
   byId("finding").hidden = false;
   byId("finding").append(
     element("b", {}, `${finding.kind}: `),

@@ -7,7 +7,8 @@ const finding = data.finding && {
   number: data.finding.thread[0] + data.block[0] * (data.finding.thread[1] + data.block[1] * data.finding.thread[2]),
   inBlock: data.finding.block[0] + data.grid[0] * (data.finding.block[1] + data.grid[1] * data.finding.block[2]),
 };
-const isMine = finding && finding.inBlock === data.inBlock && finding.number >> 5 === data.warp;
+/** Is it this warp's, and the last step its place? */
+const isMine = finding && !data.isCut && finding.inBlock === data.inBlock && finding.number >> 5 === data.warp;
 
 const isDivergence = ({ pc, here, active }) => code[pc].jumps && active !== 0 && active !== here;
 const JUMPS = [

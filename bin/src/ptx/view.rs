@@ -10,7 +10,7 @@ use files::{check_output, write_atomically};
 use ptx_emulator::{Fault, Options, Recorder, Recording, launch};
 use ptx_view::page;
 
-use super::{PtxArgs, Run, sources, start};
+use super::kernel_run::{PtxArgs, Run, sources, start};
 use crate::print::say;
 
 /// Threads of a warp.

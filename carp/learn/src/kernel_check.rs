@@ -101,6 +101,11 @@ impl<'a> Prepared<'a> {
         })
     }
 
+    /// The source files that the PTX names: index and name.
+    pub fn sources(&self) -> &[(u32, String)] {
+        self.module.sources()
+    }
+
     /// Runs the kernel, but not forever.
     ///
     /// # Errors

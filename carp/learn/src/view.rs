@@ -1,7 +1,7 @@
 //! A warp of a kernel, as a page to step through.
 
 use ptx_emulator::{Options, Recorder};
-use ptx_view::page;
+use ptx_view::{Source, page};
 
 use crate::kernel_case::KernelCase;
 use crate::kernel_check::{Prepared, Program};
@@ -28,13 +28,17 @@ pub fn view(case: &KernelCase, program: Program<'_>) -> Result<String, String> {
     }
     let (launch, block, warp) = place;
     let mut recorder = Recorder::new(STEPS, block, warp);
-    let run = prepared(launch)?.run_by(&options, |module, memory, launch, options| {
+    let mut prepared = prepared(launch)?;
+    let run = prepared.run_by(&options, |module, memory, launch, options| {
         recorder.launch(module, memory, launch, options)
     });
     if let Some(fault) = run.as_ref().err().filter(|fault| fault.line == 0) {
         return Err(fault.to_string());
     }
-    let name = program.name.to_owned();
-    let sources = program.cuda.map(|text| (1, name, text.to_owned()));
-    Ok(page(&recorder.recording, program.ptx, sources.as_slice(), run.as_ref().err()))
+    let own = prepared.sources().iter().filter(|(_, name)| name == program.name);
+    let with_text = |(file, name): &(u32, String)| {
+        (*file, name.clone(), program.cuda.unwrap_or_default().to_owned())
+    };
+    let sources: Vec<Source> = own.map(with_text).collect();
+    Ok(page(&recorder.recording, program.ptx, &sources, run.as_ref().err()))
 }

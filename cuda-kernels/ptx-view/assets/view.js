@@ -37,8 +37,14 @@ function keys(event) {
   action();
 }
 
+let onScreen;
 addEventListener("beforeprint", () => {
+  onScreen = document.documentElement.dataset.theme;
   theme("light");
+  render(now);
+});
+addEventListener("afterprint", () => {
+  theme(onScreen);
   render(now);
 });
 

@@ -5,8 +5,10 @@ use ptx_emulator::{
 };
 use serde_json::{Value, json};
 
-use crate::Source;
 use crate::rows::short;
+
+/// A source file that the PTX names: its index there, its name, and its text, if that is at hand.
+pub type Source = (u32, String, String);
 
 /// All that the page shows.
 pub fn data(

@@ -5,10 +5,8 @@ mod rows;
 
 use ptx_emulator::{Fault, Recording};
 
+pub use crate::data::Source;
 use crate::data::data;
-
-/// A source file that the PTX names: its index there, its name, and its text, if that is at hand.
-pub type Source = (u32, String, String);
 
 const SKELETON: &str = include_str!("../assets/view.html");
 /// What the skeleton has room for.

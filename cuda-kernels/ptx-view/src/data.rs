@@ -59,7 +59,7 @@ fn lines(recording: &Recording, ptx: &str) -> Value {
     let (first, last) = (numbers.clone().min().unwrap_or(1), numbers.max().unwrap_or(1));
     // From the kernel's name to the brace after the last instruction.
     let entry = |line: &&str| line.contains(".entry") || line.contains(".func");
-    let before = lines.iter().take(first).rposition(|line| entry(&line));
+    let before = lines.iter().take(first).rposition(entry);
     let after = lines.iter().skip(last).position(|line| line.starts_with('}'));
     let first = before.map_or(first, |index| index + 1);
     let last = after.map_or(last, |index| last + index + 1).min(lines.len());

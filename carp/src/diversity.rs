@@ -15,6 +15,8 @@ use crate::error::Result;
 pub const PROTOTYPES: usize = 2048;
 /// Most images' features that are looked at.
 const ROWS: usize = 256;
+/// Prototypes that are compared with all others at a time: the cosines of all would take 16 MiB.
+const COMPARED: usize = 64;
 /// The cosine from which on two prototypes are taken for the same: 1 - 0.025, as in that paper.
 const SAME: f32 = 0.975;
 
@@ -52,13 +54,11 @@ impl Diversity {
         let prototypes = normalised(prototypes, dim);
         let (features, embeddings) =
             (&features[..kept * (features.len() / rows)], &embeddings[..kept * dim]);
-        let logits = product(embeddings, &prototypes, dim)?;
-        let cosines = product(&prototypes, &prototypes, dim)?;
-        let (used, most) = in_use(&logits, compared, block);
+        let (used, most) = in_use(&product(embeddings, &prototypes, dim)?, compared, block);
         Ok(Diversity {
             prototypes_in_use: used as f64 / most as f64,
             is_one_per_block: used == compared / block && used < most,
-            distinct_prototypes: distinct(&cosines, compared),
+            distinct_prototypes: distinct(&prototypes, dim)?,
             compared_prototypes: compared,
             effective_rank: effective_rank(features, kept),
         })
@@ -96,15 +96,19 @@ fn in_use(logits: &[f32], columns: usize, block: usize) -> (usize, usize) {
     (is_used.iter().filter(|&&used| used).count(), most)
 }
 
-/// How many of `n` vectors remain if each that points the same way as an earlier one is left out.
-fn distinct(cosines: &[f32], n: usize) -> usize {
+/// How many of the rows of length 1 remain if each that points the same way as an earlier one is left
+/// out.
+fn distinct(x: &[f32], columns: usize) -> Result<usize> {
     let mut kept: Vec<usize> = Vec::new();
-    for (this, row) in cosines.chunks_exact(n).enumerate() {
-        if kept.iter().all(|&other| row[other] < SAME) {
-            kept.push(this);
+    for (first, group) in (0..).step_by(COMPARED).zip(x.chunks(COMPARED * columns)) {
+        let cosines = product(group, x, columns)?;
+        for (this, row) in (first..).zip(cosines.chunks_exact(x.len() / columns)) {
+            if kept.iter().all(|&other| row[other] < SAME) {
+                kept.push(this);
+            }
         }
     }
-    kept.len()
+    Ok(kept.len())
 }
 
 /// exp of the entropy of a matrix's singular values as shares of their sum (Roy and Vetterli 2007;
@@ -137,6 +141,14 @@ mod tests {
         assert_eq!((diversity.distinct_prototypes, diversity.compared_prototypes), (3, 5));
         assert!(diversity.prototypes_in_use == 1.0 && !diversity.is_one_per_block);
         assert_eq!(diversity.effective_rank, 1.0);
+    }
+
+    #[test]
+    fn copies_in_another_group_count_once() {
+        // A circle in steps of 15 degrees (a cosine of 0.966), eight times around.
+        let directions = (0..3 * COMPARED).map(|i| (15.0 * (i % 24) as f32).to_radians());
+        let x: Vec<f32> = directions.flat_map(|angle| [angle.cos(), angle.sin()]).collect();
+        assert_eq!(distinct(&x, 2).unwrap(), 24);
     }
 
     #[test]

@@ -1,45 +1,17 @@
 //! Kernels index with 32 bits. What they would wrap on is refused before it is launched, in one line;
 //! what is just below is launched, with all numbers as they are.
 
+#[path = "common/onlooker.rs"]
+mod onlooker;
+
 use std::sync::{Arc, Mutex};
 
-use cuda_kernels::driver::{Arg, Driver, Launch};
+use cuda_kernels::driver::{Arg, Launch};
 use cuda_kernels::{Gpu, launch};
+use onlooker::Onlooker;
 use tensor::geometry::{BatchNorm, Conv2d, ConvAlgorithm, Gemm, PartitionLoss, Pool2d};
 use tensor::kernel::Unary;
-use tensor::{Backend, Io, Kernel, Numerics, Result, Slot};
-
-/// A card with more memory than there is, which only notes the arguments of its launches.
-#[derive(Clone, Default)]
-struct Boundless(Arc<Mutex<Vec<Vec<Arg>>>>);
-
-impl Driver for Boundless {
-    fn name(&self) -> String {
-        "a card without bounds".to_owned()
-    }
-
-    fn allocate(&mut self, _: usize) -> Result<u64> {
-        Ok(0)
-    }
-
-    fn write(&mut self, _: u64, _: &[u8]) -> Result<()> {
-        Ok(())
-    }
-
-    fn read(&mut self, _: u64, data: &mut [u8]) -> Result<()> {
-        data.fill(0);
-        Ok(())
-    }
-
-    fn launch(&mut self, launch: &Launch) -> Result<()> {
-        self.0.lock().unwrap().push(launch.args.to_vec());
-        Ok(())
-    }
-
-    fn synchronize(&mut self) -> Result<()> {
-        Ok(())
-    }
-}
+use tensor::{Backend, Io, Kernel, Numerics, Slot};
 
 /// The launches of a kernel with slots of these lengths, or the line that refuses it.
 fn run(
@@ -56,11 +28,16 @@ fn run(
     let inputs: Vec<Slot> = inputs.iter().map(&mut place).collect();
     let outputs: Vec<Slot> = outputs.iter().map(&mut place).collect();
     let workspace = place(&launch::workspace(kernel, numerics));
-    let card = Boundless::default();
-    let mut gpu = Gpu::new(Box::new(card.clone()), end, numerics).unwrap();
+    let launches: Arc<Mutex<Vec<Vec<Arg>>>> = Arc::default();
+    let seen = Arc::clone(&launches);
+    let look = move |launch: &Launch| {
+        seen.lock().unwrap().push(launch.args.to_vec());
+        Ok(())
+    };
+    let mut gpu = Gpu::new(Box::new(Onlooker(look)), end, numerics).unwrap();
     gpu.run(kernel, &Io { inputs: &inputs, outputs: &outputs, workspace });
     gpu.finish().map_err(|error| error.to_string())?;
-    let launches = card.0.lock().unwrap();
+    let launches = launches.lock().unwrap();
     Ok(launches.clone())
 }
 

@@ -1,6 +1,9 @@
 //! Every launch of a training step of the built-in presets fits every card since Ampere. Nothing is
 //! run: the driver only looks at what it is asked to launch.
 
+#[path = "common/onlooker.rs"]
+mod onlooker;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -11,6 +14,7 @@ use cuda_kernels::device::OnDriver;
 use cuda_kernels::driver::{Driver, Launch};
 use cuda_kernels::drivers::emulator::{param, parsed};
 use cuda_kernels::drivers::shared_memory::must_ask;
+use onlooker::Onlooker;
 use ptx_emulator::{self as ptx, Architecture, Param};
 use tensor::{Numerics, Result};
 
@@ -19,55 +23,37 @@ const LEAST: u32 = 101_376;
 /// What the kernels are launched on.
 const ARCHITECTURES: [&str; 4] = ["sm_80", "sm_86", "sm_90", "sm_120"];
 
-/// Checks each launch and remembers the most shared memory that each kernel was given.
-struct Strict(Arc<Mutex<BTreeMap<&'static str, u32>>>);
-
-impl Driver for Strict {
-    fn name(&self) -> String {
-        "a card that only looks".to_owned()
+/// Checks a launch; returns the shared memory that the kernel is given.
+fn check(launch: &Launch) -> Result<u32> {
+    let module = parsed(launch.module)?;
+    let fixed = module.kernel(launch.kernel).unwrap().shared_bytes as u32;
+    let params: Vec<Param> = launch.args.iter().map(|&arg| param(arg)).collect();
+    let Launch { kernel, grid, block, shared_bytes, .. } = *launch;
+    for name in ARCHITECTURES {
+        let card = Architecture::from_name(name).unwrap();
+        let shared_opt_in = must_ask(launch, fixed, card.shared_opt_in)?;
+        let shape =
+            ptx::Launch { kernel, grid, block, shared_bytes, shared_opt_in, params: &params };
+        ptx::check(module, &shape, &card).unwrap_or_else(|fault| panic!("{fault}"));
     }
-
-    fn allocate(&mut self, _: usize) -> Result<u64> {
-        Ok(256)
-    }
-
-    fn write(&mut self, _: u64, _: &[u8]) -> Result<()> {
-        Ok(())
-    }
-
-    fn read(&mut self, _: u64, data: &mut [u8]) -> Result<()> {
-        data.fill(0);
-        Ok(())
-    }
-
-    fn launch(&mut self, launch: &Launch) -> Result<()> {
-        let module = parsed(launch.module)?;
-        let fixed = module.kernel(launch.kernel).unwrap().shared_bytes as u32;
-        let params: Vec<Param> = launch.args.iter().map(|&arg| param(arg)).collect();
-        let Launch { kernel, grid, block, shared_bytes, .. } = *launch;
-        for name in ARCHITECTURES {
-            let card = Architecture::from_name(name).unwrap();
-            let shared_opt_in = must_ask(launch, fixed, card.shared_opt_in)?;
-            let shape =
-                ptx::Launch { kernel, grid, block, shared_bytes, shared_opt_in, params: &params };
-            ptx::check(module, &shape, &card).unwrap_or_else(|fault| panic!("{fault}"));
-        }
-        let mut most = self.0.lock().unwrap();
-        let most = most.entry(launch.kernel).or_default();
-        *most = (*most).max(fixed + launch.shared_bytes);
-        Ok(())
-    }
-
-    fn synchronize(&mut self) -> Result<()> {
-        Ok(())
-    }
+    Ok(fixed + shared_bytes)
 }
 
 /// The most shared memory of each kernel that a step of this preset launches.
 fn step_of(preset: &str, numerics: Numerics) -> BTreeMap<&'static str, u32> {
     let most: Arc<Mutex<BTreeMap<_, _>>> = Arc::default();
     let seen = Arc::clone(&most);
-    let open = move || Ok(Box::new(Strict(Arc::clone(&seen))) as Box<dyn Driver>);
+    let open = move || {
+        let seen = Arc::clone(&seen);
+        let look = move |launch: &Launch| {
+            let bytes = check(launch)?;
+            let mut most = seen.lock().unwrap();
+            let most = most.entry(launch.kernel).or_default();
+            *most = bytes.max(*most);
+            Ok(())
+        };
+        Ok(Box::new(Onlooker(look)) as Box<dyn Driver>)
+    };
     let device = OnDriver(open, numerics);
     let step = Config::load(preset, &[]).unwrap().step();
     let mut learner = Learner::new(&step, &device).unwrap();

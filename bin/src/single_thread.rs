@@ -26,17 +26,7 @@ impl Device for SingleThread {
 }
 
 impl Backend for OnOneThread {
-    fn write(&mut self, to: Slot, data: &[f32]) {
-        self.cpu.write(to, data);
-    }
-
-    fn write_u32(&mut self, to: Slot, data: &[u32]) {
-        self.cpu.write_u32(to, data);
-    }
-
-    fn read(&mut self, from: Slot, data: &mut [f32]) {
-        self.cpu.read(from, data);
-    }
+    tensor::moves_data_by!(cpu);
 
     fn run(&mut self, kernel: &Kernel, io: &Io) {
         let OnOneThread { cpu, pool } = self;

@@ -36,17 +36,7 @@ impl Device for Faulty {
 }
 
 impl Backend for FaultyBackend {
-    fn write(&mut self, to: Slot, data: &[f32]) {
-        self.cpu.write(to, data);
-    }
-
-    fn write_u32(&mut self, to: Slot, data: &[u32]) {
-        self.cpu.write_u32(to, data);
-    }
-
-    fn read(&mut self, from: Slot, data: &mut [f32]) {
-        self.cpu.read(from, data);
-    }
+    tensor::moves_data_by!(cpu);
 
     fn all_finite(&mut self, x: Slot) -> bool {
         self.cpu.all_finite(x)

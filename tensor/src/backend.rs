@@ -80,3 +80,21 @@ pub trait Backend: Send {
         unreachable!("{mine:?} and {theirs:?} with {with}: not linked")
     }
 }
+
+/// The methods of a [`Backend`] that move data, for one around another: those of its field.
+#[macro_export]
+macro_rules! moves_data_by {
+    ($inner:ident) => {
+        fn write(&mut self, to: $crate::Slot, data: &[f32]) {
+            self.$inner.write(to, data);
+        }
+
+        fn write_u32(&mut self, to: $crate::Slot, data: &[u32]) {
+            self.$inner.write_u32(to, data);
+        }
+
+        fn read(&mut self, from: $crate::Slot, data: &mut [f32]) {
+            self.$inner.read(from, data);
+        }
+    };
+}

@@ -27,17 +27,7 @@ struct Linked {
 }
 
 impl Backend for Linked {
-    fn write(&mut self, to: Slot, data: &[f32]) {
-        self.cpu.write(to, data);
-    }
-
-    fn write_u32(&mut self, to: Slot, data: &[u32]) {
-        self.cpu.write_u32(to, data);
-    }
-
-    fn read(&mut self, from: Slot, data: &mut [f32]) {
-        self.cpu.read(from, data);
-    }
+    tensor::moves_data_by!(cpu);
 
     fn run(&mut self, kernel: &Kernel, io: &Io) {
         self.cpu.run(kernel, io);

@@ -23,7 +23,8 @@ pub struct FeatureSource {
     /// Features to train on, or of the database, instead of a checkpoint: safetensors with
     /// `features` `[N,D]` f32 and, where the protocol has classes, `labels` `[N]` or `[N,C]`.
     #[arg(long, value_name = "FILE")]
-    #[arg(conflicts_with_all = ["network", "prefix", "patches", "preset", "dataset", "data", "strict"])]
+    #[arg(conflicts_with_all = ["network", "prefix", "patches"])]
+    #[arg(conflicts_with_all = ["preset", "dataset", "data", "strict"])]
     pub features: Option<PathBuf>,
     /// Features to test on, or of the queries, in the same format.
     #[arg(long, value_name = "FILE")]

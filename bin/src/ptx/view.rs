@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use carp::error::{Error, Result};
 use clap::Args;
+use cuda_kernels::gpu::WARP;
 use cuda_kernels::tour::Visit;
 use files::{check_output, write_atomically};
 use ptx_emulator::{Fault, Options, Recorder, Recording, launch};
@@ -12,9 +13,6 @@ use ptx_view::page;
 
 use super::kernel_run::{PtxArgs, Run, sources, start};
 use crate::print::say;
-
-/// Threads of a warp.
-const WARP: u32 = 32;
 
 #[derive(Args)]
 pub struct ViewArgs {
@@ -105,7 +103,7 @@ fn check_place(recording: &Recording) -> Result<()> {
     let Recording { grid, block, in_block, warp, .. } = recording;
     let [blocks, threads] =
         [grid, block].map(|sides| sides.iter().map(|&side| u64::from(side)).product::<u64>());
-    let warps = threads.div_ceil(WARP.into());
+    let warps = threads.div_ceil(WARP as u64);
     if u64::from(*in_block) >= blocks {
         return Err(Error::usage(format!(
             "--in-block {in_block}: the grid has blocks 0 to {}",

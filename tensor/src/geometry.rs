@@ -104,10 +104,9 @@ impl Conv2d {
         Conv2d { algorithm, ..self }
     }
 
-    /// The algorithm for this shape: direct with few channels, where the products saved do not pay for
-    /// Winograd's transforms, else the one with the fewest products, counting whole the tiles that
-    /// extend past the edge, and the filters' transforms as so many tiles; of two equals the more
-    /// accurate.
+    /// The algorithm for this shape: direct with too few channels for a vector, else the one with the
+    /// fewest products, counting whole the tiles that extend past the edge, and the filters' transforms
+    /// as so many tiles; of two equals the more accurate.
     pub fn preferred(self) -> ConvAlgorithm {
         const FILTERS: usize = 80;
         let tiles = |side| self.n * self.tiles(side).iter().product::<usize>();
@@ -116,7 +115,7 @@ impl Conv2d {
             ConvAlgorithm::Winograd2 => 16 * (tiles(2) + FILTERS),
             ConvAlgorithm::Winograd4 => 36 * (tiles(4) + FILTERS),
         };
-        if self.c.min(self.o) < 32 {
+        if self.c.min(self.o) < 16 {
             return ConvAlgorithm::Direct;
         }
         ConvAlgorithm::ALL.into_iter().min_by_key(|&algorithm| products(algorithm)).expect("three")

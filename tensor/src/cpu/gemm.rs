@@ -6,8 +6,8 @@
 
 use rayon::prelude::*;
 
-use super::isa::Isa;
-use super::microkernel::{LANES, Walk, copy_lanes, multiply};
+use super::isa::{Isa, LANES};
+use super::microkernel::{Walk, copy_lanes, multiply};
 use crate::geometry::Gemm;
 use crate::order::{PRODUCT_CHAIN, inner_part};
 

@@ -2,6 +2,12 @@
 //! opened: the widest that the processor has, or the one that the environment variable `CARP_ISA`
 //! names. All give the same bits.
 
+mod vector;
+
+use self::vector::Plain;
+#[cfg(target_arch = "x86_64")]
+use self::vector::{Avx2, Avx512};
+pub use self::vector::{LANES, Vector, prefetch};
 use crate::{Error, Result};
 
 /// An instruction set.
@@ -111,7 +117,7 @@ impl Isa {
             // SAFETY: the assert above.
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => unsafe { run_avx2(work) },
-            _ => work.run(),
+            _ => work.run::<Plain>(),
         }
     }
 
@@ -124,23 +130,23 @@ impl Isa {
     }
 }
 
-/// Work that the compiler vectorises anew for each instruction set. (Of a closure it would make one
+/// Work that is compiled anew for each instruction set. (Of a closure the compiler would make one
 /// function for all of them.)
 pub trait Vectorised {
-    /// Does it; `#[inline(always)]`, as are all functions with loops that it calls.
-    fn run(self);
+    /// Does it; `#[inline(always)]`, as are all functions with loops or vectors that it calls.
+    fn run<V: Vector>(self);
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512vl")]
 fn run_avx512(work: impl Vectorised) {
-    work.run();
+    work.run::<Avx512>();
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
 fn run_avx2(work: impl Vectorised) {
-    work.run();
+    work.run::<Avx2>();
 }
 
 #[cfg(test)]

@@ -9,8 +9,8 @@ use rayon::prelude::*;
 use super::chunks::images_per_task;
 use super::filter::Filter;
 use super::slab::Slab;
-use crate::cpu::isa::Isa;
-use crate::cpu::microkernel::{LANES, Walk, multiply};
+use crate::cpu::isa::{Isa, LANES};
+use crate::cpu::microkernel::{Walk, multiply};
 use crate::geometry::Conv2d;
 
 /// Elements of scratch memory for [`direct`]: the weights in panels, and a slab per task.

@@ -7,8 +7,8 @@
 use rayon::prelude::*;
 
 use super::slab::Slab;
-use crate::cpu::isa::Isa;
-use crate::cpu::microkernel::{LANES, Walk, multiply};
+use crate::cpu::isa::{Isa, LANES};
+use crate::cpu::microkernel::{Walk, multiply};
 use crate::cpu::reduce::sum_parts;
 use crate::geometry::Conv2d;
 use crate::order::direct_part_images;

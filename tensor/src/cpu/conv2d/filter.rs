@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::cpu::microkernel::{LANES, copy_lanes};
+use crate::cpu::isa::LANES;
+use crate::cpu::microkernel::copy_lanes;
 use crate::geometry::Conv2d;
 
 /// The weights of a convolution with `outputs` x `window` x `inputs` numbers.

@@ -11,8 +11,8 @@ use rayon::prelude::*;
 use super::chunks::{CHUNK, images_per_task};
 use super::filter::Filter;
 use super::slab::Slab;
-use crate::cpu::isa::Isa;
-use crate::cpu::microkernel::{LANES, Walk, multiply};
+use crate::cpu::isa::{Isa, LANES};
+use crate::cpu::microkernel::{Walk, multiply};
 use crate::geometry::{Conv2d, ConvAlgorithm};
 
 /// Rows or columns of dx, each with one of dy.

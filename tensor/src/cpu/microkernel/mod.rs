@@ -9,11 +9,12 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx512;
-mod lanes;
+mod copy_lanes;
+
 mod multiply;
 mod plain;
 mod walk;
 
-pub use lanes::{LANES, copy_lanes};
+pub use copy_lanes::copy_lanes;
 pub use multiply::multiply;
 pub use walk::Walk;

@@ -2,10 +2,10 @@
 
 #[cfg(target_arch = "x86_64")]
 use super::avx512;
-use super::lanes::LANES;
 use super::plain;
 use super::walk::Walk;
 use crate::cpu::isa::Isa;
+use crate::cpu::isa::LANES;
 
 /// Y = X W: `starts` gives where each row of X starts, `panels` is W.
 ///

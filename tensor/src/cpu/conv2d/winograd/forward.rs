@@ -5,12 +5,12 @@ use std::marker::PhantomData;
 use rayon::prelude::*;
 
 use super::places::{Inputs, Outputs, Places, TILE};
-use super::tiles::{Tile, padded};
-use super::transforms::{Panel, Transforms};
+use super::tiles::{Tile, padded, rows};
+use super::transforms::{BothSides, Transforms};
 use crate::cpu::conv2d::chunks::images_per_task;
 use crate::cpu::conv2d::filter::Filter;
-use crate::cpu::isa::{Isa, Vectorised};
-use crate::cpu::microkernel::{LANES, Walk, multiply};
+use crate::cpu::isa::{Isa, LANES, Vector, Vectorised};
+use crate::cpu::microkernel::{Walk, multiply};
 use crate::geometry::Conv2d;
 
 /// Tiles that are worked on at a time: few, to stay in L2, and whole tiles of every microkernel.
@@ -60,7 +60,12 @@ pub fn winograd<F: Transforms<M, T>, const M: usize, const T: usize>(
             for first in (0..tiles).step_by(BLOCK) {
                 let tiles = first..tiles.min(first + BLOCK);
                 isa.run(Inputs { places: &places, conv, tiles: tiles.clone(), x, v });
-                products(isa, conv, &places, tiles.len(), v, u, m);
+                let after = tiles.end..tiles.end + BLOCK;
+                let next = [
+                    rows(conv, M, after, [conv.h, conv.w, conv.c], x),
+                    rows(conv, M, tiles.clone(), [conv.out_h(), conv.out_w(), conv.o], y),
+                ];
+                products(isa, conv, &places, tiles.len(), v, u, m, next);
                 isa.run(Outputs { places: &places, conv, tiles, m, y });
             }
         });
@@ -87,11 +92,11 @@ struct FilterPanel<'a, F, const M: usize, const T: usize> {
 
 impl<F: Transforms<M, T>, const M: usize, const T: usize> Vectorised for FilterPanel<'_, F, M, T> {
     #[inline(always)]
-    fn run(self) {
+    fn run<V: Vector>(self) {
         let FilterPanel { filter, panel, u, .. } = self;
         let (u, _) = u.as_chunks_mut::<LANES>();
         let inputs = padded(filter.inputs);
-        let mut lanes = Panel::<T>::new();
+        let mut sides = BothSides::<V, _, _>::new();
         for first in (0..inputs).step_by(LANES) {
             let mut weights = [[[0.0; LANES]; LANES]; 9];
             let present = first..filter.inputs.min(first + LANES);
@@ -99,17 +104,17 @@ impl<F: Transforms<M, T>, const M: usize, const T: usize> Vectorised for FilterP
                 filter.lanes(panel * LANES, place, present.clone(), weights);
             }
             for input in 0..LANES {
-                lanes.both_sides(
-                    |r, s, lanes| *lanes = weights[r * 3 + s][input],
-                    F::filter,
-                    |i, j, lanes| u[(i * T + j) * inputs + first + input] = *lanes,
+                sides.times::<F::Filter>(
+                    |r, s| V::load(&weights[r * 3 + s][input]),
+                    |i, j, lanes| lanes.store(&mut u[(i * T + j) * inputs + first + input]),
                 );
             }
         }
     }
 }
 
-/// `m[place] = v[place] u[place]`
+/// `m[place] = v[place] u[place]`, while what is `next` comes from memory.
+#[allow(clippy::too_many_arguments)]
 fn products<F: Transforms<M, T>, const M: usize, const T: usize>(
     isa: Isa,
     conv: Conv2d,
@@ -118,6 +123,7 @@ fn products<F: Transforms<M, T>, const M: usize, const T: usize>(
     v: &[f32],
     u: &[f32],
     m: &mut [f32],
+    next: [&[f32]; 2],
 ) {
     let walk = Walk {
         inner: [1, conv.c.div_ceil(LANES), LANES],
@@ -131,6 +137,7 @@ fn products<F: Transforms<M, T>, const M: usize, const T: usize>(
         adds: false,
     };
     for place in 0..T * T {
+        places.prefetch(place, next);
         let starts = (0..tiles).map(|tile| place * places.place + tile * TILE);
         let (u, m) = (&u[place * padded(conv.c) * LANES..], &mut m[place * places.place..]);
         multiply(isa, &walk, v, starts, u, m);

@@ -11,10 +11,10 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::places::{Inputs, OutputGradients, Places, TILE};
-use super::tiles::{Tile, padded};
-use super::transforms::{Panel, Transforms};
-use crate::cpu::isa::{Isa, Vectorised};
-use crate::cpu::microkernel::{LANES, Walk, multiply};
+use super::tiles::{Tile, padded, rows};
+use super::transforms::{BothSides, Transforms};
+use crate::cpu::isa::{Isa, LANES, Vector, Vectorised};
+use crate::cpu::microkernel::{Walk, multiply};
 use crate::geometry::Conv2d;
 use crate::order::{winograd_chain_tiles, winograd_part_images};
 
@@ -70,7 +70,12 @@ pub fn winograd_grad_weight<F: Transforms<M, T>, const M: usize, const T: usize>
                 [part, part + 1].map(|part| conv.n.min(part * images) * Tile::per_image(conv, M));
             for first in (tiles[0]..tiles[1]).step_by(group) {
                 transform(isa, conv, &places, x, dy, first..tiles[1], v, e);
-                add_products(isa, conv, &places, v, e, first > tiles[0], sums);
+                let next = tiles[1].min(first + group)..tiles[1].min(first + 2 * group);
+                let next = [
+                    rows(conv, M, next.clone(), [conv.h, conv.w, conv.c], x),
+                    rows(conv, M, next, [conv.out_h(), conv.out_w(), conv.o], dy),
+                ];
+                add_products(isa, conv, &places, v, e, first > tiles[0], sums, next);
             }
         },
     );
@@ -109,7 +114,7 @@ fn transform<F: Transforms<M, T>, const M: usize, const T: usize>(
 }
 
 /// `sums[place][o][c] += sum over tiles of e[place][tile][o] v[place][tile][c]`, over nothing if not
-/// `adds`.
+/// `adds`, while what is `next` comes from memory.
 #[allow(clippy::too_many_arguments)]
 fn add_products<F: Transforms<M, T>, const M: usize, const T: usize>(
     isa: Isa,
@@ -119,6 +124,7 @@ fn add_products<F: Transforms<M, T>, const M: usize, const T: usize>(
     e: &[f32],
     adds: bool,
     sums: &mut [f32],
+    next: [&[f32]; 2],
 ) {
     let walk = Walk {
         inner: [1, blocks_of_group(conv, M), BLOCK],
@@ -132,6 +138,7 @@ fn add_products<F: Transforms<M, T>, const M: usize, const T: usize>(
         adds,
     };
     sums.par_chunks_mut(conv.o * padded(conv.c)).enumerate().for_each(|(place, sums)| {
+        places.prefetch(place, next);
         let starts = (0..conv.o).map(|o| place * places.place + places.lane(o));
         multiply(isa, &walk, e, starts, &v[place * places.place..], sums);
     });
@@ -148,22 +155,20 @@ struct Finish<'a, F, const M: usize, const T: usize> {
 
 impl<F: Transforms<M, T>, const M: usize, const T: usize> Vectorised for Finish<'_, F, M, T> {
     #[inline(always)]
-    fn run(self) {
+    fn run<V: Vector>(self) {
         let Finish { conv, sums, o, dweight, .. } = self;
-        let mut panel = Panel::<T>::new();
+        let mut sides = BothSides::<V, _, _>::new();
         for channel in (0..conv.c).step_by(LANES) {
-            panel.both_sides(
-                |i, j, total| {
+            let present = channel..conv.c.min(channel + LANES);
+            sides.times::<F::FilterBackward>(
+                |i, j| {
                     let at = ((i * T + j) * conv.o + o) * padded(conv.c) + channel;
-                    *total = [0.0; LANES];
-                    for part in sums.chunks_exact(sum_elements(conv, T * T)) {
-                        total.iter_mut().zip(&part[at..]).for_each(|(sum, part)| *sum += part);
-                    }
+                    sums.chunks_exact(sum_elements(conv, T * T))
+                        .map(|part| V::load_some(&part[at..][..LANES]))
+                        .fold(V::zero(), |sum, part| sum + part)
                 },
-                F::filter_backward,
                 |r, s, lanes| {
-                    let dweight = &mut dweight[(r * conv.s + s) * conv.c..][..conv.c];
-                    dweight[channel..].iter_mut().zip(lanes).for_each(|(to, from)| *to = *from);
+                    lanes.store_some(&mut dweight[(r * conv.s + s) * conv.c..][present.clone()]);
                 },
             );
         }

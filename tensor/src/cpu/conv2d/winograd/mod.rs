@@ -7,15 +7,19 @@
 //! matrix product `[tiles, C] [C, O]`, which the microkernel computes. `docs/convolution.md` derives
 //! it.
 //!
-//! `transforms` has the small matrices, `tiles` says where tiles lie in images, `places` takes pixels to
-//! the TxT places and back, and `forward` and `grad_weight` put them together.
+//! `f2` and `f4` have the small matrices, `transforms` applies them, `tiles` says where tiles lie in
+//! images, `places` takes pixels to the TxT places and back, and `forward` and `grad_weight` put them
+//! together.
 
+mod f2;
+mod f4;
 mod forward;
 mod grad_weight;
 mod places;
 mod tiles;
 mod transforms;
 
+pub use f2::F2;
+pub use f4::F4;
 pub use forward::{winograd, winograd_workspace};
 pub use grad_weight::{winograd_grad_weight, winograd_grad_weight_workspace};
-pub use transforms::{F2, F4};

@@ -4,9 +4,8 @@ use std::marker::PhantomData;
 use std::ops::Range;
 
 use super::tiles::{Pixels, Tile};
-use super::transforms::{Panel, Transforms};
-use crate::cpu::isa::Vectorised;
-use crate::cpu::microkernel::{LANES, copy_lanes};
+use super::transforms::{BothSides, Matrix, Transforms};
+use crate::cpu::isa::{LANES, Vector, Vectorised, prefetch};
 use crate::geometry::Conv2d;
 
 /// Elements from a tile to the next.
@@ -38,6 +37,15 @@ impl<F: Transforms<M, T>, const M: usize, const T: usize> Places<F, M, T> {
         channels.div_ceil(LANES) * self.panel
     }
 
+    /// Asks for a place's share of what is needed next, so that it comes from memory during the place's
+    /// product.
+    pub fn prefetch(&self, place: usize, next: [&[f32]; 2]) {
+        for next in next {
+            let share = next.len().div_ceil(Self::COUNT).max(1);
+            prefetch(next.chunks(share).nth(place).unwrap_or_default());
+        }
+    }
+
     /// Where a channel starts.
     #[inline(always)]
     pub fn lane(&self, channel: usize) -> usize {
@@ -54,28 +62,22 @@ impl<F: Transforms<M, T>, const M: usize, const T: usize> Places<F, M, T> {
     /// `f d f^T` of the pixels d of a tile in `images` of so many channels, into `v`, zeros beyond the
     /// last channel.
     #[inline(always)]
-    fn transform<const N: usize>(
+    fn transform<V: Vector, X: Matrix<N, T>, const N: usize>(
         &self,
-        panel: &mut Panel<T>,
-        f: impl Fn([f32; N]) -> [f32; T] + Copy,
+        sides: &mut BothSides<V, N, T>,
         (pixels, channels): (Pixels, usize),
         images: &[f32],
         v: &mut [f32],
     ) {
         for channel in (0..channels).step_by(LANES) {
             let v = &mut v[self.span(channel)];
-            panel.both_sides(
-                |i, j, lanes| {
-                    let pixel = pixels.at(i, j).map_or(&[][..], |start| {
-                        &images[start + channel..start + channels.min(channel + LANES)]
-                    });
-                    if pixel.len() < LANES {
-                        *lanes = [0.0; LANES];
-                    }
-                    copy_lanes(pixel, pixel.len(), lanes);
+            let present = channel..channels.min(channel + LANES);
+            sides.times::<X>(
+                |i, j| match pixels.at(i, j) {
+                    Some(start) => V::load_some(&images[start..][present.clone()]),
+                    None => V::zero(),
                 },
-                f,
-                |i, j, lanes| v[(i * T + j) * self.place..][..LANES].copy_from_slice(lanes),
+                |i, j, y| y.store_some(&mut v[(i * T + j) * self.place..][..LANES]),
             );
         }
     }
@@ -93,12 +95,12 @@ pub struct Inputs<'a, F, const M: usize, const T: usize> {
 
 impl<F: Transforms<M, T>, const M: usize, const T: usize> Vectorised for Inputs<'_, F, M, T> {
     #[inline(always)]
-    fn run(self) {
+    fn run<V: Vector>(self) {
         let Inputs { places, conv, tiles, x, v } = self;
-        let mut panel = Panel::new();
+        let mut sides = BothSides::<V, _, _>::new();
         for (i, tile) in tiles.enumerate() {
             let pixels = Tile::of(conv, M, tile).input(conv);
-            places.transform(&mut panel, F::input, (pixels, conv.c), x, &mut v[i * TILE..]);
+            places.transform::<V, F::Input, _>(&mut sides, (pixels, conv.c), x, &mut v[i * TILE..]);
         }
     }
 }
@@ -117,12 +119,13 @@ impl<F: Transforms<M, T>, const M: usize, const T: usize> Vectorised
     for OutputGradients<'_, F, M, T>
 {
     #[inline(always)]
-    fn run(self) {
+    fn run<V: Vector>(self) {
         let OutputGradients { places, conv, tiles, dy, e } = self;
-        let (mut panel, backward) = (Panel::new(), F::output_backward);
+        let mut sides = BothSides::<V, _, _>::new();
         for (i, tile) in tiles.enumerate() {
             let pixels = Tile::of(conv, M, tile).output(conv);
-            places.transform(&mut panel, backward, (pixels, conv.o), dy, &mut e[i * TILE..]);
+            let e = &mut e[i * TILE..];
+            places.transform::<V, F::OutputBackward, _>(&mut sides, (pixels, conv.o), dy, e);
         }
     }
 }
@@ -139,24 +142,19 @@ pub struct Outputs<'a, F, const M: usize, const T: usize> {
 
 impl<F: Transforms<M, T>, const M: usize, const T: usize> Vectorised for Outputs<'_, F, M, T> {
     #[inline(always)]
-    fn run(self) {
+    fn run<V: Vector>(self) {
         let Outputs { places, conv, tiles, m, y } = self;
-        let mut panel = Panel::<T>::new();
+        let mut sides = BothSides::<V, _, _>::new();
         for (i, tile) in tiles.enumerate() {
             let pixels = Tile::of(conv, M, tile).output(conv);
             for channel in (0..conv.o).step_by(LANES) {
                 let m = &m[i * TILE..][places.span(channel)];
-                panel.both_sides(
-                    |i, j, lanes| lanes.copy_from_slice(&m[(i * T + j) * places.place..][..LANES]),
-                    F::output,
+                let present = channel..conv.o.min(channel + LANES);
+                sides.times::<F::Output>(
+                    |i, j| V::load_some(&m[(i * T + j) * places.place..][..LANES]),
                     |i, j, lanes| {
                         if let Some(start) = pixels.at(i, j) {
-                            let pixel =
-                                &mut y[start + channel..start + conv.o.min(channel + LANES)];
-                            match pixel.first_chunk_mut() {
-                                Some(whole) => *whole = *lanes,
-                                None => pixel.copy_from_slice(&lanes[..pixel.len()]),
-                            }
+                            lanes.store_some(&mut y[start..][present.clone()]);
                         }
                     },
                 );

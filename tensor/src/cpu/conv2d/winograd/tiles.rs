@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use crate::cpu::microkernel::LANES;
+use crate::cpu::isa::LANES;
 use crate::geometry::Conv2d;
 
 /// A tile.
@@ -41,6 +41,21 @@ impl Tile {
         let size = [conv.out_h(), conv.out_w(), conv.o];
         Pixels::of(size, self.image, self.row as isize, self.column as isize)
     }
+}
+
+/// The rows that tiles read of images of `[height, width, channels]`, from the first to the last.
+pub fn rows(
+    conv: Conv2d,
+    m: usize,
+    tiles: Range<usize>,
+    [height, width, channels]: [usize; 3],
+    images: &[f32],
+) -> &[f32] {
+    let row = |tile: usize, more: usize| {
+        let Tile { image, row, .. } = Tile::of(conv, m, tile);
+        ((image * height + row + more) * width * channels).min(images.len())
+    };
+    &images[row(tiles.start, 0)..row(tiles.end, m + 1)]
 }
 
 /// The pixels of a tile in images, of which some may be outside.

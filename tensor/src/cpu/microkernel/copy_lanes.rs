@@ -1,7 +1,6 @@
-//! Numbers side by side, as in a panel.
+//! A copy into the lanes of a panel.
 
-/// Outputs in a panel of weights: one AVX-512 vector, two of AVX2.
-pub const LANES: usize = 16;
+use crate::cpu::isa::LANES;
 
 /// Copies the first `count` numbers of x to as many lanes; the others stay.
 #[inline(always)]

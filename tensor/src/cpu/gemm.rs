@@ -86,12 +86,30 @@ pub fn sgemm(
             for column in (0..n).step_by(PANELS * LANES) {
                 let columns = (PANELS * LANES).min(n - column);
                 let b = &b[first * b_strides.row + column * b_strides.column..];
-                pack((b, b_strides), (inner, columns), INNER, b_panels.as_flattened_mut());
-                let panels = b_panels.as_flattened().as_flattened();
+                let b = if b_strides.column == 1 && columns.is_multiple_of(LANES) {
+                    Columns { b, steps: [LANES, b_strides.row] }
+                } else {
+                    pack((b, b_strides), (inner, columns), INNER, b_panels.as_flattened_mut());
+                    Columns::packed(b_panels.as_flattened().as_flattened(), INNER)
+                };
                 let c = &mut c[row * n + column..];
-                a.multiply(isa, (panels, INNER), columns, n, adds || first > 0, c);
+                a.multiply(isa, b, columns, n, adds || first > 0, c);
             }
         }
+    }
+}
+
+/// Some columns of B, of which [`LANES`] are next to each other: as they are, or in panels.
+struct Columns<'a> {
+    b: &'a [f32],
+    /// Elements from [`LANES`] columns to the next, from a number to the next.
+    steps: [usize; 2],
+}
+
+impl Columns<'_> {
+    /// In panels `depth` apart.
+    fn packed(b: &[f32], depth: usize) -> Columns<'_> {
+        Columns { b, steps: [depth * LANES, LANES] }
     }
 }
 
@@ -122,22 +140,14 @@ impl<'a> Rows<'a> {
         Rows { a: panels.as_flattened(), rows, inner, steps: [1, depth * LANES, LANES] }
     }
 
-    /// Its product with that many columns of B, in panels `depth` apart, into C with rows of `n`.
-    fn multiply(
-        &self,
-        isa: Isa,
-        (panels, depth): (&[f32], usize),
-        columns: usize,
-        n: usize,
-        adds: bool,
-        c: &mut [f32],
-    ) {
+    /// Its product with that many columns of B, into C with rows of `n`.
+    fn multiply(&self, isa: Isa, b: Columns, columns: usize, n: usize, adds: bool, c: &mut [f32]) {
         let [row, panel, number] = self.steps;
         let walk = Walk {
             inner: [1, 1, self.inner],
             x: [0, 0, number],
-            panel: [0, 0, LANES],
-            panel_step: depth * LANES,
+            panel: [0, 0, b.steps[1]],
+            panel_step: b.steps[0],
             y_row: n,
             y_panel: LANES,
             rows: self.rows,
@@ -145,7 +155,7 @@ impl<'a> Rows<'a> {
             adds,
         };
         let starts = (0..self.rows).map(|i| i / LANES * panel + i % LANES * row);
-        multiply(isa, &walk, self.a, starts, panels, c);
+        multiply(isa, &walk, self.a, starts, b.b, c);
     }
 }
 
@@ -264,7 +274,7 @@ fn product(
                 let multiply = |tile: usize, a_panels: &mut [[f32; LANES]], c: &mut [f32]| {
                     let a = &a[tile * rows * a_strides.row + first * a_strides.column..];
                     let a = Rows::new((a, a_strides), (c.len() / n, inner), depth, a_panels);
-                    a.multiply(isa, (b_panels, depth), n, n, first > 0, c);
+                    a.multiply(isa, Columns::packed(b_panels, depth), n, n, first > 0, c);
                     if let Some(bias) = bias.filter(|_| first + inner == k) {
                         // The tile is still in the cache.
                         for c in c.chunks_exact_mut(n) {

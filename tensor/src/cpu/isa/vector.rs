@@ -233,7 +233,7 @@ pub fn prefetch(x: &[f32]) {
     #[cfg(target_arch = "x86_64")]
     for line in x.chunks(LANES) {
         // SAFETY: a hint, which changes nothing.
-        unsafe { arch::_mm_prefetch::<{ arch::_MM_HINT_T1 }>(line.as_ptr().cast()) };
+        unsafe { arch::_mm_prefetch::<{ arch::_MM_HINT_T0 }>(line.as_ptr().cast()) };
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = x;

@@ -4,8 +4,7 @@
 use super::avx512;
 use super::plain;
 use super::walk::Walk;
-use crate::cpu::isa::Isa;
-use crate::cpu::isa::LANES;
+use crate::cpu::isa::{Isa, LANES, prefetch};
 
 /// Y = X W: `starts` gives where each row of X starts, `panels` is W.
 ///
@@ -56,6 +55,8 @@ fn tiles<const ROWS: usize>(
     y: &mut [f32],
     tile: impl Fn(&[usize; ROWS], &[f32], &mut [f32], (usize, usize)),
 ) {
+    // Y comes from memory during a long product, which otherwise would wait for it at its end.
+    let is_long = walk.inner.iter().product::<usize>() >= 64;
     for column in (0..walk.outputs).step_by(at_once * LANES) {
         let panels = &panels[column / LANES * walk.panel_step..];
         let width = (at_once * LANES).min(walk.outputs - column);
@@ -69,6 +70,13 @@ fn tiles<const ROWS: usize>(
             });
             let rows = ROWS.min(walk.rows - first);
             let y = &mut y[first * walk.y_row + column / LANES * walk.y_panel..];
+            if is_long {
+                for row in 0..rows {
+                    for panel in 0..width.div_ceil(LANES) {
+                        prefetch(&y[row * walk.y_row + panel * walk.y_panel..][..1]);
+                    }
+                }
+            }
             tile(&tile_starts, panels, y, (rows, width));
         }
     }

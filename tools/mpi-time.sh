@@ -16,7 +16,7 @@ trap 'rm -rf "$folder"' EXIT
 cd "$folder"
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 
-settings=(--preset shapes --shards 2 --set train.steps=30 --set data.test_size=64 --set knn.bank=64)
+settings=(--preset shapes --set views.local_count=0 --shards 2 --set train.steps=30 --set data.test_size=64 --set knn.bank=64)
 for setting in "$@"; do
     settings+=(--set "$setting")
 done

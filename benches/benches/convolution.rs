@@ -1,8 +1,8 @@
 //! Convolution and its gradients against their equivalent GEMMs.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use isa::Isa;
 use tensor::Shape;
-use tensor::cpu::isa::Isa;
 use tensor::cpu::{conv2d, gemm};
 use tensor::geometry::{Conv2d, Gemm};
 

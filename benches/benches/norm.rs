@@ -1,13 +1,14 @@
 //! Batch norm with ReLU and residual in one kernel against three.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use isa::Isa;
 use tensor::cpu::{batch_norm, pointwise};
 use tensor::geometry::BatchNorm;
 use tensor::kernel::Unary;
 
 fn norm(c: &mut Criterion) {
     let (rows, channels) = (64 * 32 * 32, 16);
-    let len = rows * channels;
+    let (isa, len) = (Isa::widest(), rows * channels);
     let mut group = c.benchmark_group("batch norm + residual + ReLU");
     group.throughput(Throughput::Bytes(4 * len as u64));
     let (x, residual) = (vec![0.5; len], vec![0.25; len]);
@@ -29,6 +30,7 @@ fn norm(c: &mut Criterion) {
             b.iter(|| {
                 let [mean, inv_std, running_mean, running_var] = &mut statistics;
                 batch_norm::forward(
+                    isa,
                     norm,
                     &x,
                     fused.then_some(&residual[..]),
@@ -37,8 +39,8 @@ fn norm(c: &mut Criterion) {
                     &mut workspace,
                 );
                 if !fused {
-                    pointwise::add(&y, &residual, &mut sum);
-                    pointwise::unary(Unary::Relu, &sum, &mut y);
+                    pointwise::add(isa, &y, &residual, &mut sum);
+                    pointwise::unary(isa, Unary::Relu, &sum, &mut y);
                 }
             });
         });

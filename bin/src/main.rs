@@ -43,9 +43,8 @@ use std::process::ExitCode;
 
 use carp::error::Result;
 use clap::{CommandFactory, Parser, Subcommand};
-use tensor::cpu::isa::Isa;
 
-use crate::print::{complain, print_error};
+use crate::print::complain;
 
 /// CARP: learns image features without labels, by consistent assignment of views over random
 /// partitions of prototypes.
@@ -97,33 +96,13 @@ enum Command {
     Audit(audit::AuditArgs),
 }
 
-const SLOW_BUILD: &str = "warning: carp was built without AVX2 and FMA and is several times slower than it \
-    could be: cargo reads the project's .cargo/config.toml only in its folder, and not with RUSTFLAGS set";
-
-const OTHER_PROCESSOR: &str = "error: this processor lacks AVX2 or FMA, which carp was built for; to \
-    run it slowly, build it with RUSTFLAGS=\"-C target-cpu=native\"\n";
-
 fn main() -> ExitCode {
-    if !Isa::program_runs() {
-        // Even to put a text together may take the instructions that are missing.
-        print_error(OTHER_PROCESSOR);
-        return ExitCode::FAILURE;
-    }
-    run()
-}
-
-/// Kept apart, so that nothing of it runs on a processor that it was not built for.
-#[inline(never)]
-fn run() -> ExitCode {
     let arguments = spellings::as_in_help(&Cli::command(), std::env::args_os());
     let command = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli.command,
         Err(error) if ranks::is_first() => error.exit(),
         Err(_) => return ExitCode::SUCCESS,
     };
-    if Isa::program_is_slow() && ranks::is_first() {
-        complain!("{SLOW_BUILD}");
-    }
     let result = match command {
         Command::Train(_) | Command::Bench(bench::BenchCommand::Ranks) => run_command(command),
         _ => ranks::refuse_several().and_then(|()| run_command(command)),

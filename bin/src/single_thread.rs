@@ -1,7 +1,7 @@
 //! The plainest execution there is, to compare others with.
 
+use isa::Isa;
 use rayon::{ThreadPool, ThreadPoolBuilder};
-use tensor::cpu::isa::Isa;
 use tensor::{Backend, Cpu, Device, Error, Io, Kernel, Result, Slot};
 
 /// The CPU with one thread and without special instructions.

@@ -3,13 +3,11 @@
 //! Collapse in the DINO Family of Self-Supervised Methods", 2024), or the features fill few
 //! dimensions.
 
+use isa::Isa;
 use nalgebra::DMatrix;
 use serde::{Deserialize, Serialize};
 use tensor::cpu::gemm::{gemm, workspace};
-use tensor::cpu::isa::Isa;
 use tensor::geometry::Gemm;
-
-use crate::error::Result;
 
 /// Most prototypes that are looked at.
 pub const PROTOTYPES: usize = 2048;
@@ -40,28 +38,25 @@ pub struct Diversity {
 impl Diversity {
     /// Measures features `[R,F]`, embeddings `[R,D]` and some prototypes `[P,D]`, the blocks of which
     /// are `block` rows each.
-    ///
-    /// # Errors
-    /// If `CARP_ISA` names an instruction set that this processor lacks.
     pub fn of(
         features: &[f32],
         embeddings: &[f32],
         prototypes: &[f32],
         (rows, dim, block): (usize, usize, usize),
-    ) -> Result<Diversity> {
+    ) -> Diversity {
         let kept = rows.min(ROWS);
         let compared = prototypes.len() / dim;
         let prototypes = normalised(prototypes, dim);
         let (features, embeddings) =
             (&features[..kept * (features.len() / rows)], &embeddings[..kept * dim]);
-        let (used, most) = in_use(&product(embeddings, &prototypes, dim)?, compared, block);
-        Ok(Diversity {
+        let (used, most) = in_use(&product(embeddings, &prototypes, dim), compared, block);
+        Diversity {
             prototypes_in_use: used as f64 / most as f64,
             is_one_per_block: used == compared / block && used < most,
-            distinct_prototypes: distinct(&prototypes, dim)?,
+            distinct_prototypes: distinct(&prototypes, dim),
             compared_prototypes: compared,
             effective_rank: effective_rank(features, kept),
-        })
+        }
     }
 }
 
@@ -75,11 +70,11 @@ fn normalised(x: &[f32], columns: usize) -> Vec<f32> {
 }
 
 /// a b^T for a `[m,k]` and b `[n,k]`.
-fn product(a: &[f32], b: &[f32], k: usize) -> Result<Vec<f32>> {
+fn product(a: &[f32], b: &[f32], k: usize) -> Vec<f32> {
     let sizes = Gemm { m: a.len() / k, n: b.len() / k, k, trans_a: false, trans_b: true };
     let mut product = vec![0.0; sizes.m * sizes.n];
-    gemm(Isa::chosen()?, sizes, a, b, &mut product, &mut vec![0.0; workspace(sizes)]);
-    Ok(product)
+    gemm(Isa::preferred(), sizes, a, b, &mut product, &mut vec![0.0; workspace(sizes)]);
+    product
 }
 
 /// How many columns are a row's largest in their block, and how many could be.
@@ -98,17 +93,17 @@ fn in_use(logits: &[f32], columns: usize, block: usize) -> (usize, usize) {
 
 /// How many of the rows of length 1 remain if each that points the same way as an earlier one is left
 /// out.
-fn distinct(x: &[f32], columns: usize) -> Result<usize> {
+fn distinct(x: &[f32], columns: usize) -> usize {
     let mut kept: Vec<usize> = Vec::new();
     for (first, group) in (0..).step_by(COMPARED).zip(x.chunks(COMPARED * columns)) {
-        let cosines = product(group, x, columns)?;
+        let cosines = product(group, x, columns);
         for (this, row) in (first..).zip(cosines.chunks_exact(x.len() / columns)) {
             if kept.iter().all(|&other| row[other] < SAME) {
                 kept.push(this);
             }
         }
     }
-    Ok(kept.len())
+    kept.len()
 }
 
 /// exp of the entropy of a matrix's singular values as shares of their sum (Roy and Vetterli 2007;
@@ -135,7 +130,7 @@ mod tests {
         let (sin, cos) = 5f32.to_radians().sin_cos();
         let v = [[1.0, 0.0], [3.0, 0.0], [cos, sin], [0.0, 1.0], [-1.0, 0.0]].concat();
         let of = |prototypes: &[f32], block| {
-            Diversity::of(&[1.0, 0.0], &[0.5, 0.1], prototypes, (1, 2, block)).unwrap()
+            Diversity::of(&[1.0, 0.0], &[0.5, 0.1], prototypes, (1, 2, block))
         };
         let diversity = of(&v, 5);
         assert_eq!((diversity.distinct_prototypes, diversity.compared_prototypes), (3, 5));
@@ -148,7 +143,7 @@ mod tests {
         // A circle in steps of 15 degrees (a cosine of 0.966), eight times around.
         let directions = (0..3 * COMPARED).map(|i| (15.0 * (i % 24) as f32).to_radians());
         let x: Vec<f32> = directions.flat_map(|angle| [angle.cos(), angle.sin()]).collect();
-        assert_eq!(distinct(&x, 2).unwrap(), 24);
+        assert_eq!(distinct(&x, 2), 24);
     }
 
     #[test]

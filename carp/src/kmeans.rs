@@ -12,9 +12,9 @@ mod options;
 mod start;
 
 use datasets::Progress;
+use isa::{Isa, multiversion};
 use rayon::prelude::*;
 use tensor::cpu::gemm::{Strides, sgemm};
-use tensor::cpu::isa::Isa;
 use tensor::cpu::reduce::dot;
 use tensor::random::{Purpose, Stream};
 
@@ -114,6 +114,7 @@ pub fn nearest_centroids(
 }
 
 /// Sets the label of each point; returns whether any changed. Ties go to the first centroid.
+#[multiversion(Isa::preferred())]
 fn assign(
     points: &[f32],
     dim: usize,
@@ -123,13 +124,13 @@ fn assign(
 ) -> bool {
     let half = |centroid| if spherical { 0.0 } else { 0.5 * dot(centroid, centroid) };
     let halves: Vec<f32> = centroids.chunks_exact(dim).map(half).collect();
-    let k = halves.len();
+    let (isa, k) = (Isa::preferred(), halves.len());
     let (by_row, by_column) = (Strides::new(dim, false), Strides::new(dim, true));
     let nearest = |scratch: &mut Vec<f32>, (labels, points): (&mut [u32], &[f32])| {
         let n = labels.len();
         scratch.resize(k * n, 0.0);
         // [K,n] rather than [n,K], so that the search below is vectorised over points.
-        sgemm(Isa::widest(), (k, dim, n), (centroids, by_row), (points, by_column), false, scratch);
+        sgemm(isa, (k, dim, n), (centroids, by_row), (points, by_column), false, scratch);
         let (mut best, mut arg) = ([f32::NEG_INFINITY; ROWS], [0u32; ROWS]);
         for ((c, products), half) in (0..).zip(scratch.chunks_exact(n)).zip(&halves) {
             for ((best, arg), product) in best.iter_mut().zip(&mut arg).zip(products) {
@@ -214,6 +215,7 @@ impl<'a> Lloyd<'a> {
 
     /// Moves centroids to the means of their points and counts these. A cluster's points are summed
     /// in segments, which are added in order in double precision.
+    #[multiversion(Isa::preferred())]
     fn update(&mut self) -> Vec<usize> {
         let (k, dim, points) = (self.options.clusters, self.dim, self.points);
         let mut counts = vec![0; k];
@@ -285,6 +287,7 @@ impl<'a> Lloyd<'a> {
     }
 
     /// See [`Kmeans::objective`].
+    #[multiversion(Isa::preferred())]
     fn objective(&self) -> f64 {
         let (dim, spherical) = (self.dim, self.options.spherical);
         let part = |(labels, points): (&[u32], &[f32])| -> f64 {

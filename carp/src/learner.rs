@@ -190,7 +190,7 @@ impl Learner {
     /// As [`Learner::forward`], for CARP with a look at the teacher's features and prototypes.
     ///
     /// # Errors
-    /// As [`Learner::forward`]; see [`Diversity::of`].
+    /// As [`Learner::forward`].
     pub fn observed_forward(&mut self, step: usize) -> Result<(Terms, Option<Diversity>)> {
         let Some(partition) = self.step.partition else { return Ok((self.forward(step)?, None)) };
         let [features, embeddings] =
@@ -209,7 +209,7 @@ impl Learner {
             self.executor.read_part(partition.prototypes, row, &mut prototypes[end..]);
         }
         let sizes = (2 * self.config.shard_batch(), dim, block);
-        let diversity = Diversity::of(&features, &embeddings, &prototypes, sizes)?;
+        let diversity = Diversity::of(&features, &embeddings, &prototypes, sizes);
         Ok((terms, Some(diversity)))
     }
 

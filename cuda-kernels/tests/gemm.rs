@@ -5,7 +5,7 @@ mod common;
 use common::{check, gpu, uniform};
 use cuda_kernels::Gpu;
 use cuda_kernels::launch::gemm::{Tile, gemm_naive, gemm_parts, workspace};
-use tensor::cpu::isa::Isa;
+use isa::Isa;
 use tensor::geometry::Gemm;
 use tensor::{Backend, Kernel, Slot};
 

@@ -7,10 +7,10 @@ use std::str::FromStr;
 use autograd::Graph;
 use carp::error::Result;
 use clap::Args;
+use isa::Isa;
 use rayon::prelude::*;
 use tensor::cpu::conv2d::{self, patches::gather};
 use tensor::cpu::gemm::{self, gemm};
-use tensor::cpu::isa::Isa;
 use tensor::geometry::{Conv2d, ConvAlgorithm, Gemm};
 use tensor::{Cpu, Shape};
 

@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
+use isa::Isa;
 use tensor::cpu::conv2d;
-use tensor::cpu::isa::Isa;
 use tensor::geometry::{Conv2d, ConvAlgorithm};
 use tensor::random::{Purpose, Stream};
 use tensor::{Kernel, reference};

@@ -2,9 +2,9 @@
 //! set and by the crate `matrixmultiply`.
 
 use carp::error::Result;
+use isa::Isa;
 use rayon::prelude::*;
 use tensor::cpu::gemm::{self, Strides, gemm};
-use tensor::cpu::isa::Isa;
 use tensor::cpu::matrixmultiply;
 use tensor::geometry::Gemm;
 

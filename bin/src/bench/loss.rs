@@ -8,10 +8,10 @@ use carp::error::{Error, Result};
 use carp::loss::{LossVariant, carp_loss};
 use clap::Args;
 use files::{check_output, write_atomically};
+use isa::Isa;
 use rayon::prelude::*;
 use serde_json::json;
 use tensor::cpu::gemm::{Strides, sgemm};
-use tensor::cpu::isa::Isa;
 
 use super::contender::Contender;
 use super::peak::gemm_peak;

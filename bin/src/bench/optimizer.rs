@@ -3,6 +3,7 @@
 
 use autograd::{Graph, Passes, Phase};
 use carp::error::Result;
+use isa::Isa;
 use tensor::Cpu;
 use tensor::cpu::{pointwise, reduce};
 
@@ -72,6 +73,7 @@ fn op_by_op() -> Contender {
     let elements: usize = sizes().iter().sum();
     let longest = sizes().into_iter().max().unwrap_or_default();
     let mut update = vec![0.0; longest];
+    let isa = Isa::preferred();
     Contender {
         name: "op by op, 20 tensors".into(),
         flops: 12 * elements as u64,
@@ -82,15 +84,15 @@ fn op_by_op() -> Contender {
         run: Box::new(move || {
             for Tensor { weight, grad, buffer } in &mut tensors {
                 let update = &mut update[..weight.len()];
-                pointwise::scale(WEIGHT_DECAY, weight, update);
-                pointwise::add_assign(grad, update);
+                pointwise::scale(isa, WEIGHT_DECAY, weight, update);
+                pointwise::add_assign(isa, grad, update);
                 let [w_norm, u_norm] =
-                    [&weight[..], &*update].map(|x| reduce::sum_of_squares(x).sqrt());
-                pointwise::scale_assign((f64::from(ETA) * w_norm / u_norm) as f32, update);
-                pointwise::scale_assign(MOMENTUM, buffer);
-                pointwise::add_assign(update, buffer);
-                pointwise::scale(-LR, buffer, update);
-                pointwise::add_assign(update, weight);
+                    [&weight[..], &*update].map(|x| reduce::sum_of_squares(isa, x).sqrt());
+                pointwise::scale_assign(isa, (f64::from(ETA) * w_norm / u_norm) as f32, update);
+                pointwise::scale_assign(isa, MOMENTUM, buffer);
+                pointwise::add_assign(isa, update, buffer);
+                pointwise::scale(isa, -LR, buffer, update);
+                pointwise::add_assign(isa, update, weight);
             }
             Ok(())
         }),

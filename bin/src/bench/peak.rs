@@ -3,9 +3,9 @@
 use autograd::Graph;
 use carp::error::Result;
 use carp::learner::Device;
+use isa::Isa;
 use rayon::prelude::*;
 use tensor::cpu::gemm::{Strides, sgemm};
-use tensor::cpu::isa::Isa;
 
 use super::contender::Contender;
 use crate::device::{DeviceArgs, DeviceName};

@@ -2,9 +2,9 @@
 //! keeping only the best so far per query, so memory is that of the features themselves.
 
 use datasets::Progress;
+use isa::{Isa, multiversion};
 use rayon::prelude::*;
 use tensor::cpu::gemm::{Strides, sgemm};
-use tensor::cpu::isa::Isa;
 use tensor::cpu::reduce::dot;
 
 /// Maximum queries per task: fewer if there are few, to keep all threads busy.
@@ -21,6 +21,7 @@ pub type Neighbour = (f32, u32);
 
 /// The `most` nearest training features of each query by cosine, nearest first. A feature of zeros
 /// has cosine 0 with all. Reports the queries done.
+#[multiversion(Isa::preferred())]
 pub fn neighbours(
     bank: &[f32],
     queries: &[f32],
@@ -28,7 +29,8 @@ pub fn neighbours(
     most: usize,
     progress: Progress,
 ) -> Vec<Vec<Neighbour>> {
-    let scales: Vec<f32> = bank.par_chunks(dim).map(inverse_length).collect();
+    let isa = Isa::preferred();
+    let scales: Vec<f32> = bank.par_chunks(dim).map(|x| inverse_length(x)).collect();
     // A query is done when it has met every block of the bank.
     let counter = progress.counter(queries.len() / dim, scales.len().div_ceil(BANK));
     let compare = |queries: &[f32]| {
@@ -45,14 +47,7 @@ pub fn neighbours(
         for (block, (bank, scales)) in blocks.enumerate() {
             let n = scales.len();
             let similarities = &mut similarities[..count * n];
-            sgemm(
-                Isa::widest(),
-                (count, dim, n),
-                (&unit, by_row),
-                (bank, by_column),
-                false,
-                similarities,
-            );
+            sgemm(isa, (count, dim, n), (&unit, by_row), (bank, by_column), false, similarities);
             for (row, best) in similarities.chunks_exact(n).zip(&mut best) {
                 best.take(row, scales, (block * BANK) as u32);
             }
@@ -74,6 +69,7 @@ fn rows_of_task(queries: usize) -> usize {
 }
 
 /// 1 / |x|, with |x| at least 1e-12; in double precision if the squares need its range.
+#[inline(always)]
 fn inverse_length(x: &[f32]) -> f32 {
     let square = dot(x, x);
     if square.is_normal() {
@@ -98,6 +94,7 @@ impl Best {
     }
 
     /// Scans one query's products with a block of the bank; `scales` are 1 / length.
+    #[inline(always)]
     fn take(&mut self, products: &[f32], scales: &[f32], first: u32) {
         let groups = products.chunks(GROUP).zip(scales.chunks(GROUP));
         for (first, (products, scales)) in (first..).step_by(GROUP).zip(groups) {

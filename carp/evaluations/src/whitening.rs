@@ -8,10 +8,10 @@
 //! X are raw features, not scaled to length 1: the authors' script (`eval_copy_detection.py`, from
 //! DINO's) scales only the results.
 
+use isa::Isa;
 use nalgebra::{DMatrix, DVector, SymmetricEigen};
 use rayon::prelude::*;
 use tensor::cpu::gemm::{Strides, sgemm};
-use tensor::cpu::isa::Isa;
 
 use crate::features::FeatureSet;
 
@@ -63,7 +63,7 @@ impl Whitening {
             let mut white = vec![0.0; rows.len()];
             let sizes = (rows.len() / dim, dim, dim);
             sgemm(
-                Isa::widest(),
+                Isa::preferred(),
                 sizes,
                 (rows, by_row),
                 (&self.matrix, by_column),

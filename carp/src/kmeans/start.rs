@@ -1,5 +1,6 @@
 //! Initial centroids of k-means.
 
+use isa::{Isa, multiversion};
 use rayon::prelude::*;
 use tensor::cpu::reduce::dot;
 use tensor::random::Stream;
@@ -55,6 +56,7 @@ pub fn scale_to_length_1(row: &mut [f32]) {
 /// Each further point is drawn with probability proportional to its squared distance from the
 /// nearest chosen one; for spherical k-means, with points scaled to length 1 (`2 - 2 cos`). Of 2 +
 /// ln K draws the one with the smallest remaining sum of distances is taken.
+#[multiversion(Isa::preferred())]
 fn plus_plus(points: &[f32], dim: usize, options: &KmeansOptions, stream: &mut Stream) -> Vec<u32> {
     let n = points.len() / dim;
     let draws = 2 + (options.clusters as f64).ln() as usize;

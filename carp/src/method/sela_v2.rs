@@ -12,12 +12,12 @@
 //! is not in the paper is inferred from DeepCluster v2 and from version 1.
 
 use autograd::Result;
+use isa::Isa;
 use methods::unit::unit;
 use methods::{DeepClusterV2, SelaV2};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use tensor::cpu::gemm::{Strides, sgemm};
-use tensor::cpu::isa::Isa;
 
 use super::clustered::{Clustered, Labeller};
 use super::definition::{Built, Method};
@@ -61,7 +61,7 @@ impl Method for SelaV2Config {
             let mut prototypes = prototypes.to_vec();
             prototypes.chunks_exact_mut(dim).for_each(scale_to_length_1);
             let mut logits = vec![0.0; memory.len() / dim * clusters];
-            let isa = Isa::chosen()?;
+            let isa = Isa::preferred();
             let (by_row, by_column) = (Strides::new(dim, false), Strides::new(dim, true));
             let parts = logits.par_chunks_mut(ROWS * clusters).zip(memory.par_chunks(ROWS * dim));
             parts.for_each(|(logits, z)| {

@@ -10,6 +10,7 @@
 //! the group's own mean, and the group's mean around that of all rows: nothing large is subtracted from
 //! anything large, so a mean far from 0 costs no digits, as `sum(x^2) - sum(x)^2 / n` would.
 
+use isa::{Isa, multiversion};
 use rayon::prelude::*;
 
 use crate::geometry::BatchNorm;
@@ -17,6 +18,7 @@ use crate::order::{GROUP_CHAINS, WIDE, group_rows, rows_at_once};
 
 /// `[C]` repeated for the rows processed together: narrow rows are, so that loops over channels stay
 /// long.
+#[inline(always)]
 fn widened<'a>(x: &'a [f32], buffer: &'a mut [f32; WIDE]) -> &'a [f32] {
     let times = rows_at_once(x.len());
     if times == 1 {
@@ -29,6 +31,7 @@ fn widened<'a>(x: &'a [f32], buffer: &'a mut [f32; WIDE]) -> &'a [f32] {
 }
 
 /// Reduces widened sums to `[C]`.
+#[inline(always)]
 fn narrow(wide: &[f32], sums: &mut [f32]) {
     sums.fill(0.0);
     for part in wide.chunks_exact(sums.len()) {
@@ -61,6 +64,7 @@ const SIDE: usize = 8;
 
 /// Sums over the groups, in f64, for the channels from `first` on: of f, given a group's number, the
 /// channel's place among them and its pair of sums.
+#[inline(always)]
 fn sum_groups(
     channels: usize,
     sums: &[f32],
@@ -84,6 +88,7 @@ fn sum_groups(
 }
 
 /// Sum over the rows of `f(x, parameter)` per channel.
+#[inline(always)]
 fn sum_channels(x: &[f32], parameter: &[f32], sums: &mut [f32], f: impl Fn(f32, f32) -> f32) {
     let mut buffer = [0.0; WIDE];
     let parameter = widened(parameter, &mut buffer);
@@ -100,6 +105,7 @@ fn sum_channels(x: &[f32], parameter: &[f32], sums: &mut [f32], f: impl Fn(f32, 
 
 /// Adds `f(x, parameter)` of rows as wide as `sums`, the last of which may be shorter. Four rows at a
 /// time, or it would wait for the sums to be stored and loaded again.
+#[inline(always)]
 fn add_rows(x: &[f32], parameter: &[f32], sums: &mut [f32], f: impl Fn(f32, f32) -> f32) {
     let width = sums.len();
     let mut fours = x.chunks_exact(4 * width);
@@ -120,6 +126,7 @@ fn add_rows(x: &[f32], parameter: &[f32], sums: &mut [f32], f: impl Fn(f32, f32)
 
 /// See the module. Outputs are y, the mean and inv_std used, and the running statistics.
 pub fn forward(
+    isa: Isa,
     norm: BatchNorm,
     x: &[f32],
     residual: Option<&[f32]>,
@@ -129,7 +136,7 @@ pub fn forward(
 ) {
     let (sums, coefficients) = workspace.split_at_mut(workspace.len() - 3 * norm.channels);
     if norm.training {
-        statistics(norm, x, [mean, inv_std, running_mean, running_var], sums);
+        statistics(isa, norm, x, [mean, inv_std, running_mean, running_var], sums);
     } else {
         mean.copy_from_slice(running_mean);
         for (inv_std, &var) in inv_std.iter_mut().zip(&*running_var) {
@@ -137,11 +144,12 @@ pub fn forward(
         }
     }
     let scale = &mut coefficients[..norm.channels];
-    apply(norm, x, residual, [weight, bias, mean, inv_std], y, scale);
+    apply(isa, norm, x, residual, [weight, bias, mean, inv_std], y, scale);
 }
 
 /// y from the statistics to use; `scale` `[C]` is scratch memory.
 pub fn apply(
+    isa: Isa,
     norm: BatchNorm,
     x: &[f32],
     residual: Option<&[f32]>,
@@ -152,11 +160,13 @@ pub fn apply(
     for (scale, (weight, inv_std)) in scale.iter_mut().zip(weight.iter().zip(inv_std)) {
         *scale = weight * inv_std;
     }
-    normalise(norm, x, residual, mean, scale, bias, y);
+    normalise(isa, norm, x, residual, [mean, scale, bias], y);
 }
 
 /// The batch's mean and inv_std; updates the running statistics.
+#[multiversion(isa)]
 fn statistics(
+    isa: Isa,
     norm: BatchNorm,
     x: &[f32],
     [mean, inv_std, running_mean, running_var]: [&mut [f32]; 4],
@@ -199,13 +209,13 @@ fn statistics(
 }
 
 /// y = (x - mean) scale + bias (+ residual), then ReLU if asked.
+#[multiversion(isa)]
 fn normalise(
+    isa: Isa,
     norm: BatchNorm,
     x: &[f32],
     residual: Option<&[f32]>,
-    mean: &[f32],
-    scale: &[f32],
-    bias: &[f32],
+    [mean, scale, bias]: [&[f32]; 3],
     y: &mut [f32],
 ) {
     let len = group_rows(norm.channels) * norm.channels;
@@ -246,6 +256,7 @@ fn normalise(
 /// See the module. Inputs are x, y, dy, gamma, mean and inv_std, y being read only with ReLU;
 /// outputs are dx, dgamma and dbeta.
 pub fn backward(
+    isa: Isa,
     norm: BatchNorm,
     [x, y, dy, weight, mean, inv_std]: [&[f32]; 6],
     [dx, dweight, dbias]: [&mut [f32]; 3],
@@ -254,7 +265,7 @@ pub fn backward(
 ) {
     let channels = norm.channels;
     let (sums, coefficients) = workspace.split_at_mut(workspace.len() - 3 * channels);
-    sum_gradients(norm, [x, y, dy, mean, inv_std], [dweight, dbias], sums);
+    sum_gradients(isa, norm, [x, y, dy, mean, inv_std], [dweight, dbias], sums);
     let (scale, rest) = coefficients.split_at_mut(channels);
     let (shift, slope) = rest.split_at_mut(channels);
     let share = 1.0 / norm.rows as f32;
@@ -265,11 +276,13 @@ pub fn backward(
         shift[c] = through * dbias[c] * share;
         slope[c] = through * inv_std[c] * dweight[c] * share;
     }
-    gradient(norm, (x, y, dy), mean, (scale, shift, slope), dx, dresidual);
+    gradient(isa, norm, (x, y, dy), mean, (scale, shift, slope), dx, dresidual);
 }
 
 /// dbias = sum of g and dweight = sum of g xhat.
+#[multiversion(isa)]
 fn sum_gradients(
+    isa: Isa,
     norm: BatchNorm,
     [x, y, dy, mean, inv_std]: [&[f32]; 5],
     [dweight, dbias]: [&mut [f32]; 2],
@@ -320,7 +333,9 @@ fn sum_gradients(
 }
 
 /// dx = scale g + shift + slope (x - mean), and dresidual = g.
+#[multiversion(isa)]
 fn gradient(
+    isa: Isa,
     norm: BatchNorm,
     (x, y, dy): (&[f32], &[f32], &[f32]),
     mean: &[f32],

@@ -1,5 +1,6 @@
 //! Rows: `y[i] = x[index[i]]`, `dx[index[i]] += dy[i]`. Columns: `y[r,i] = x[r, index[i]]`.
 
+use isa::{Isa, multiversion};
 use rayon::prelude::*;
 
 /// `y[i]` = `x[index[i]`].
@@ -17,7 +18,8 @@ pub fn gather_rows(columns: usize, x: &[f32], index: &[u32], y: &mut [f32]) {
 ///
 /// # Panics
 /// If an index is not below the number of rows.
-pub fn scatter_add_rows(columns: usize, dy: &[f32], index: &[u32], dx: &mut [f32]) {
+#[multiversion(isa)]
+pub fn scatter_add_rows(isa: Isa, columns: usize, dy: &[f32], index: &[u32], dx: &mut [f32]) {
     dx.fill(0.0);
     for (dy, &row) in dy.chunks_exact(columns).zip(index) {
         let first = row as usize * columns;

@@ -4,9 +4,9 @@
 //! large (gradients of weights), k is split instead and the partial products are added in order.
 //! Both splits depend only on the shape; that of k, which decides the order of sums, is in `order`.
 
+use isa::{Isa, LANES, multiversion};
 use rayon::prelude::*;
 
-use super::isa::{Isa, LANES};
 use super::microkernel::{Walk, copy_lanes, multiply};
 use crate::geometry::Gemm;
 use crate::order::{PRODUCT_CHAIN, inner_part};
@@ -58,6 +58,7 @@ impl Strides {
 ///
 /// # Panics
 /// If a matrix reaches outside its slice.
+#[multiversion(isa)]
 pub fn sgemm(
     isa: Isa,
     (m, k, n): (usize, usize, usize),
@@ -126,6 +127,7 @@ struct Rows<'a> {
 
 impl<'a> Rows<'a> {
     /// `rows` rows of `inner` numbers; of a transposed A in `panels`, `depth` apart.
+    #[inline(always)]
     fn new(
         (a, strides): (&'a [f32], Strides),
         (rows, inner): (usize, usize),
@@ -160,6 +162,7 @@ impl<'a> Rows<'a> {
 }
 
 /// `panels[j / 16 * depth + k][j % 16]`: the first `columns` columns of B, `inner` numbers of each.
+#[inline(always)]
 fn pack(
     (b, strides): (&[f32], Strides),
     (inner, columns): (usize, usize),
@@ -235,6 +238,7 @@ pub fn gemm_bias(
     product(isa, g, a, b, Some(bias), c, workspace);
 }
 
+#[multiversion(isa)]
 fn product(
     isa: Isa,
     g: Gemm,
@@ -299,9 +303,9 @@ fn product(
                 let k = part.min(k - first);
                 sgemm(isa, (m, k, n), (a, a_strides), (b, b_strides), false, c);
             });
-            super::reduce::sum_parts(workspace, c);
+            super::reduce::sum_parts(isa, workspace, c);
             if let Some(bias) = bias {
-                super::pointwise::add_bias_assign(bias, c);
+                super::pointwise::add_bias_assign(isa, bias, c);
             }
         }
     }

@@ -5,10 +5,10 @@
 //! partial results are combined in index order. So any number of threads gives the same bits.
 
 pub mod batch_norm;
+mod chunks;
 pub mod conv2d;
 pub mod gather;
 pub mod gemm;
-pub mod isa;
 pub mod matrixmultiply;
 mod microkernel;
 pub mod normalize;
@@ -20,10 +20,11 @@ pub mod reduce;
 pub mod softmax;
 pub mod streaming_loss;
 
+use isa::Isa;
+
 use crate::arena::{Arena, Slot, bits, bits_mut};
 use crate::backend::{Backend, Device};
-use crate::cpu::isa::Isa;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::kernel::{Io, Kernel};
 use crate::shards;
 
@@ -51,7 +52,8 @@ impl Device for Cpu {
     }
 
     fn open(&self, elements: usize) -> Result<Box<dyn Backend>> {
-        Cpu.open_with(Isa::chosen()?, elements)
+        let isa = Isa::chosen().map_err(|error| Error::device(error.to_string()))?;
+        Cpu.open_with(isa, elements)
     }
 }
 
@@ -88,7 +90,7 @@ impl Backend for CpuBackend {
     }
 
     fn all_finite(&mut self, x: Slot) -> bool {
-        reduce::all_finite(self.arena.read(x))
+        reduce::all_finite(self.isa, self.arena.read(x))
     }
 
     fn run(&mut self, kernel: &Kernel, io: &Io) {
@@ -96,38 +98,46 @@ impl Backend for CpuBackend {
         let isa = *isa;
         let in_place = kernel.in_place().is_some_and(|input| io.inputs[input] == io.outputs[0]);
         if in_place {
-            return run_in_place(arena, kernel, io);
+            return run_in_place(isa, arena, kernel, io);
         }
         match *kernel {
             Kernel::Fill(value) => on(arena, io, |[], [y], _| y.fill(value)),
             Kernel::Copy => on(arena, io, |[x], [y], _| pointwise::copy(x, y)),
-            Kernel::Add => on(arena, io, |[a, b], [y], _| pointwise::add(a, b, y)),
-            Kernel::Mul => on(arena, io, |[a, b], [y], _| pointwise::mul(a, b, y)),
+            Kernel::Add => on(arena, io, |[a, b], [y], _| pointwise::add(isa, a, b, y)),
+            Kernel::Mul => on(arena, io, |[a, b], [y], _| pointwise::mul(isa, a, b, y)),
             Kernel::Clamp { low, high } => {
-                on(arena, io, |[x], [y], _| pointwise::clamp(low, high, x, y));
+                on(arena, io, |[x], [y], _| pointwise::clamp(isa, low, high, x, y));
             }
             Kernel::ClampBackward { low, high } => {
-                on(arena, io, |[x, dy], [dx], _| pointwise::clamp_backward(low, high, x, dy, dx));
+                on(arena, io, |[x, dy], [dx], _| {
+                    pointwise::clamp_backward(isa, low, high, x, dy, dx)
+                });
             }
-            Kernel::Scale(alpha) => on(arena, io, |[x], [y], _| pointwise::scale(alpha, x, y)),
-            Kernel::ScaleBy => on(arena, io, |[s, x], [y], _| pointwise::scale(s[0], x, y)),
+            Kernel::Scale(alpha) => on(arena, io, |[x], [y], _| pointwise::scale(isa, alpha, x, y)),
+            Kernel::ScaleBy => on(arena, io, |[s, x], [y], _| pointwise::scale(isa, s[0], x, y)),
             Kernel::Accumulate => {
-                on(arena, io, |[keep, x], [acc], _| pointwise::accumulate(keep[0], x, acc));
+                on(arena, io, |[keep, x], [acc], _| pointwise::accumulate(isa, keep[0], x, acc));
             }
-            Kernel::Unary(f) => on(arena, io, |[x], [y], _| pointwise::unary(f, x, y)),
+            Kernel::Unary(f) => on(arena, io, |[x], [y], _| pointwise::unary(isa, f, x, y)),
             Kernel::UnaryBackward(f) => {
-                on(arena, io, |[saved, dy], [dx], _| pointwise::unary_backward(f, saved, dy, dx));
+                on(arena, io, |[saved, dy], [dx], _| {
+                    pointwise::unary_backward(isa, f, saved, dy, dx)
+                });
             }
-            Kernel::AddBias => on(arena, io, |[x, b], [y], _| pointwise::add_bias(x, b, y)),
-            Kernel::BiasGelu => on(arena, io, |[x, b], [y], _| pointwise::bias_gelu(x, b, y)),
+            Kernel::AddBias => on(arena, io, |[x, b], [y], _| pointwise::add_bias(isa, x, b, y)),
+            Kernel::BiasGelu => on(arena, io, |[x, b], [y], _| pointwise::bias_gelu(isa, x, b, y)),
             Kernel::BiasGeluBackward => {
-                on(arena, io, |[x, b, dy], [dx], _| pointwise::bias_gelu_backward(x, b, dy, dx));
+                on(arena, io, |[x, b, dy], [dx], _| {
+                    pointwise::bias_gelu_backward(isa, x, b, dy, dx)
+                });
             }
             Kernel::BiasRelu { residual: false } => {
-                on(arena, io, |[x, b], [y], _| pointwise::bias_relu(x, b, None, y));
+                on(arena, io, |[x, b], [y], _| pointwise::bias_relu(isa, x, b, None, y));
             }
             Kernel::BiasRelu { residual: true } => {
-                on(arena, io, |[x, b, added], [y], _| pointwise::bias_relu(x, b, Some(added), y));
+                on(arena, io, |[x, b, added], [y], _| {
+                    pointwise::bias_relu(isa, x, b, Some(added), y)
+                });
             }
 
             Kernel::Gemm(gemm) => {
@@ -138,15 +148,15 @@ impl Backend for CpuBackend {
                     gemm::gemm_bias(isa, gemm, a, b, bias, c, ws)
                 });
             }
-            Kernel::SumRows { .. } => on(arena, io, |[x], [y], ws| reduce::sum_rows(x, y, ws)),
+            Kernel::SumRows { .. } => on(arena, io, |[x], [y], ws| reduce::sum_rows(isa, x, y, ws)),
             Kernel::SumColumns { columns } => {
-                on(arena, io, |[x], [y], _| reduce::sum_columns(columns, x, y));
+                on(arena, io, |[x], [y], _| reduce::sum_columns(isa, columns, x, y));
             }
             Kernel::SumColumnsBackward { columns } => {
                 on(arena, io, |[dy], [dx], _| reduce::sum_columns_backward(columns, dy, dx));
             }
             Kernel::Sum(alpha) => {
-                on(arena, io, |[x], [y], _| y[0] = (f64::from(alpha) * reduce::sum(x)) as f32);
+                on(arena, io, |[x], [y], _| y[0] = (f64::from(alpha) * reduce::sum(isa, x)) as f32);
             }
 
             Kernel::Conv2d(conv) => {
@@ -161,72 +171,78 @@ impl Backend for CpuBackend {
 
             Kernel::BatchNorm(norm) if norm.residual => {
                 on(arena, io, |[x, w, b, added], outputs, ws| {
-                    batch_norm::forward(norm, x, Some(added), [w, b], outputs, ws);
+                    batch_norm::forward(isa, norm, x, Some(added), [w, b], outputs, ws);
                 });
             }
             Kernel::BatchNorm(norm) => {
                 on(arena, io, |[x, w, b], outputs, ws| {
-                    batch_norm::forward(norm, x, None, [w, b], outputs, ws);
+                    batch_norm::forward(isa, norm, x, None, [w, b], outputs, ws);
                 });
             }
             Kernel::BatchNormApply(norm) if norm.residual => {
                 on(arena, io, |[x, w, b, mean, inv_std, added], [y], ws| {
-                    batch_norm::apply(norm, x, Some(added), [w, b, mean, inv_std], y, ws);
+                    batch_norm::apply(isa, norm, x, Some(added), [w, b, mean, inv_std], y, ws);
                 });
             }
             Kernel::BatchNormApply(norm) => {
                 on(arena, io, |[x, w, b, mean, inv_std], [y], ws| {
-                    batch_norm::apply(norm, x, None, [w, b, mean, inv_std], y, ws);
+                    batch_norm::apply(isa, norm, x, None, [w, b, mean, inv_std], y, ws);
                 });
             }
             Kernel::BatchNormBackward(norm) if norm.residual && norm.relu => {
                 on(arena, io, |inputs, [dx, dw, db, dresidual], ws| {
-                    batch_norm::backward(norm, inputs, [dx, dw, db], Some(dresidual), ws);
+                    batch_norm::backward(isa, norm, inputs, [dx, dw, db], Some(dresidual), ws);
                 });
             }
             Kernel::BatchNormBackward(norm) => {
                 on(arena, io, |inputs, outputs, ws| {
-                    batch_norm::backward(norm, inputs, outputs, None, ws);
+                    batch_norm::backward(isa, norm, inputs, outputs, None, ws);
                 });
             }
 
             Kernel::MaxPool2d(pool) => {
-                on(arena, io, |[x], [y, at], _| pool::max_forward(pool, x, y, bits_mut(at)));
+                on(arena, io, |[x], [y, at], _| pool::max_forward(isa, pool, x, y, bits_mut(at)));
             }
             Kernel::MaxPool2dBackward(pool) => {
-                on(arena, io, |[dy, at], [dx], _| pool::max_backward(pool, dy, bits(at), dx));
+                on(arena, io, |[dy, at], [dx], _| pool::max_backward(isa, pool, dy, bits(at), dx));
             }
-            Kernel::AvgPool2d(pool) => on(arena, io, |[x], [y], _| pool::avg_forward(pool, x, y)),
+            Kernel::AvgPool2d(pool) => {
+                on(arena, io, |[x], [y], _| pool::avg_forward(isa, pool, x, y))
+            }
             Kernel::AvgPool2dBackward(pool) => {
-                on(arena, io, |[dy], [dx], _| pool::avg_backward(pool, dy, dx));
+                on(arena, io, |[dy], [dx], _| pool::avg_backward(isa, pool, dy, dx));
             }
             Kernel::GlobalAvgPool { n, pixels } => {
-                on(arena, io, |[x], [y], _| pool::global_avg_forward(n, pixels, x, y));
+                on(arena, io, |[x], [y], _| pool::global_avg_forward(isa, n, pixels, x, y));
             }
             Kernel::GlobalAvgPoolBackward { n, pixels } => {
-                on(arena, io, |[dy], [dx], _| pool::global_avg_backward(n, pixels, dy, dx));
+                on(arena, io, |[dy], [dx], _| pool::global_avg_backward(isa, n, pixels, dy, dx));
             }
 
             Kernel::Softmax { columns } => {
-                on(arena, io, |[x], [y], _| softmax::softmax(columns, x, y));
+                on(arena, io, |[x], [y], _| softmax::softmax(isa, columns, x, y));
             }
             Kernel::SoftmaxBackward { columns } => {
-                on(arena, io, |[y, dy], [dx], _| softmax::softmax_backward(columns, y, dy, dx));
+                on(arena, io, |[y, dy], [dx], _| {
+                    softmax::softmax_backward(isa, columns, y, dy, dx)
+                });
             }
             Kernel::LogSoftmax { columns } => {
-                on(arena, io, |[x], [y], _| softmax::log_softmax(columns, x, y));
+                on(arena, io, |[x], [y], _| softmax::log_softmax(isa, columns, x, y));
             }
             Kernel::LogSoftmaxBackward { columns } => {
-                on(arena, io, |[y, dy], [dx], _| softmax::log_softmax_backward(columns, y, dy, dx));
+                on(arena, io, |[y, dy], [dx], _| {
+                    softmax::log_softmax_backward(isa, columns, y, dy, dx)
+                });
             }
             Kernel::L2Normalize { columns, eps } => {
                 on(arena, io, |[x], [y, norm], _| {
-                    normalize::l2_normalize(columns, eps, x, y, norm);
+                    normalize::l2_normalize(isa, columns, eps, x, y, norm);
                 });
             }
             Kernel::L2NormalizeBackward { columns, eps } => {
                 on(arena, io, |[y, norm, dy], [dx], _| {
-                    normalize::l2_normalize_backward(columns, eps, y, norm, dy, dx);
+                    normalize::l2_normalize_backward(isa, columns, eps, y, norm, dy, dx);
                 });
             }
 
@@ -234,7 +250,9 @@ impl Backend for CpuBackend {
                 on(arena, io, |[x, at], [y], _| gather::gather_rows(columns, x, bits(at), y));
             }
             Kernel::ScatterAddRows { columns } => {
-                on(arena, io, |[x, at], [y], _| gather::scatter_add_rows(columns, x, bits(at), y));
+                on(arena, io, |[x, at], [y], _| {
+                    gather::scatter_add_rows(isa, columns, x, bits(at), y)
+                });
             }
             Kernel::GatherColumns { columns } => {
                 on(arena, io, |[x, at], [y], _| gather::gather_columns(columns, x, bits(at), y));
@@ -266,7 +284,8 @@ impl Backend for CpuBackend {
 
             Kernel::PartitionLoss(sizes) => {
                 on(arena, io, |[s, t, order], [loss, c, h, ds], ws| {
-                    let terms = partition_loss::partition_loss(sizes, s, t, bits(order), ds, ws);
+                    let terms =
+                        partition_loss::partition_loss(isa, sizes, s, t, bits(order), ds, ws);
                     write_terms(terms, [loss, c, h]);
                 });
             }
@@ -280,23 +299,25 @@ impl Backend for CpuBackend {
             }
 
             Kernel::Ema => {
-                on(arena, io, |[m, student], [teacher], _| optimizer::ema(m[0], student, teacher));
+                on(arena, io, |[m, student], [teacher], _| {
+                    optimizer::ema(isa, m[0], student, teacher)
+                });
             }
             Kernel::Sgd { momentum } => {
                 on(arena, io, |[grad, lr, wd], [w, buffer], _| {
-                    optimizer::sgd(momentum, lr[0], wd[0], grad, w, buffer);
+                    optimizer::sgd(isa, momentum, lr[0], wd[0], grad, w, buffer);
                 });
             }
             Kernel::Lars { momentum, eta, .. } => {
                 on(arena, io, |[grad, lr, wd, ranges], [w, buffer], _| {
                     let lars = optimizer::Lars { momentum, eta, lr: lr[0], wd: wd[0] };
-                    optimizer::lars(lars, bits(ranges), grad, w, buffer);
+                    optimizer::lars(isa, lars, bits(ranges), grad, w, buffer);
                 });
             }
             Kernel::AdamW(adamw) => {
                 on(arena, io, |[grad, lr, wd, c], [w, first, second], _| {
                     let c = (c[0], c[1]);
-                    optimizer::adamw(adamw, lr[0], wd[0], c, grad, w, first, second);
+                    optimizer::adamw(isa, adamw, lr[0], wd[0], c, grad, w, first, second);
                 });
             }
         }
@@ -304,21 +325,27 @@ impl Backend for CpuBackend {
 }
 
 /// The kernels whose output 0 may be one of their inputs.
-fn run_in_place(arena: &mut Arena, kernel: &Kernel, io: &Io) {
+fn run_in_place(isa: Isa, arena: &mut Arena, kernel: &Kernel, io: &Io) {
     let input = |at: usize| Io { inputs: &io.inputs[at..=at], ..*io };
     match *kernel {
         Kernel::Copy => {}
-        Kernel::Add => on(arena, &input(1), |[b], [y], _| pointwise::add_assign(b, y)),
-        Kernel::AddBias => on(arena, &input(1), |[b], [y], _| pointwise::add_bias_assign(b, y)),
+        Kernel::Add => on(arena, &input(1), |[b], [y], _| pointwise::add_assign(isa, b, y)),
+        Kernel::AddBias => {
+            on(arena, &input(1), |[b], [y], _| pointwise::add_bias_assign(isa, b, y))
+        }
         Kernel::BiasRelu { residual: false } => {
-            on(arena, &input(1), |[b], [y], _| pointwise::bias_relu_assign(b, None, y));
+            on(arena, &input(1), |[b], [y], _| pointwise::bias_relu_assign(isa, b, None, y));
         }
         Kernel::BiasRelu { residual: true } => {
             let io = Io { inputs: &io.inputs[1..], ..*io };
-            on(arena, &io, |[b, added], [y], _| pointwise::bias_relu_assign(b, Some(added), y));
+            on(arena, &io, |[b, added], [y], _| {
+                pointwise::bias_relu_assign(isa, b, Some(added), y)
+            });
         }
-        Kernel::Scale(alpha) => pointwise::scale_assign(alpha, arena.write(io.outputs[0])),
-        Kernel::ScaleBy => on(arena, &input(0), |[s], [y], _| pointwise::scale_assign(s[0], y)),
+        Kernel::Scale(alpha) => pointwise::scale_assign(isa, alpha, arena.write(io.outputs[0])),
+        Kernel::ScaleBy => {
+            on(arena, &input(0), |[s], [y], _| pointwise::scale_assign(isa, s[0], y))
+        }
         _ => unreachable!("{} does not run in place", kernel.name()),
     }
 }

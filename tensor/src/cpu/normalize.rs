@@ -3,6 +3,7 @@
 //! `dx = (dy - y <y, dy>) / n`; where |x| < eps, n is a constant and `dx = dy / eps`. With eps = 0
 //! this is weight norm of gain 1, and a row of zeros gives NaN, as in PyTorch.
 
+use isa::{Isa, multiversion};
 use rayon::prelude::*;
 
 use super::reduce::dot;
@@ -13,7 +14,15 @@ fn rows_per_task(columns: usize) -> usize {
 }
 
 /// Forward; `norm` keeps n of each row.
-pub fn l2_normalize(columns: usize, eps: f32, x: &[f32], y: &mut [f32], norm: &mut [f32]) {
+#[multiversion(isa)]
+pub fn l2_normalize(
+    isa: Isa,
+    columns: usize,
+    eps: f32,
+    x: &[f32],
+    y: &mut [f32],
+    norm: &mut [f32],
+) {
     let rows = rows_per_task(columns);
     y.par_chunks_mut(rows * columns)
         .zip(x.par_chunks(rows * columns))
@@ -31,7 +40,9 @@ pub fn l2_normalize(columns: usize, eps: f32, x: &[f32], y: &mut [f32], norm: &m
 }
 
 /// Backward. A row shorter than eps is recognised by `norm` being eps and |y| below 1.
+#[multiversion(isa)]
 pub fn l2_normalize_backward(
+    isa: Isa,
     columns: usize,
     eps: f32,
     y: &[f32],

@@ -1,6 +1,7 @@
 //! The teacher's moving average and the optimizers (docs/method.md, 1.7 and 1.8), elementwise
 //! except for LARS's two norms.
 
+use isa::{Isa, multiversion};
 use rayon::prelude::*;
 
 use super::reduce::{sum_of_squares, tree};
@@ -8,7 +9,8 @@ use crate::kernel::AdamW;
 use crate::order::{CHUNK, UPDATE_LANES};
 
 /// teacher = m teacher + (1 - m) student.
-pub fn ema(m: f32, student: &[f32], teacher: &mut [f32]) {
+#[multiversion(isa)]
+pub fn ema(isa: Isa, m: f32, student: &[f32], teacher: &mut [f32]) {
     let rest = 1.0 - m;
     teacher.par_chunks_mut(CHUNK).zip(student.par_chunks(CHUNK)).for_each(|(teacher, student)| {
         for (teacher, student) in teacher.iter_mut().zip(student) {
@@ -18,8 +20,16 @@ pub fn ema(m: f32, student: &[f32], teacher: &mut [f32]) {
 }
 
 /// buffer = momentum buffer + g + wd w; w = w - lr buffer.
-pub fn sgd(momentum: f32, lr: f32, wd: f32, grad: &[f32], w: &mut [f32], buffer: &mut [f32]) {
-    momentum_step(momentum, lr, wd, 1.0, grad, w, buffer);
+pub fn sgd(
+    isa: Isa,
+    momentum: f32,
+    lr: f32,
+    wd: f32,
+    grad: &[f32],
+    w: &mut [f32],
+    buffer: &mut [f32],
+) {
+    momentum_step(isa, [momentum, lr, wd, 1.0], grad, w, buffer);
 }
 
 /// LARS's constants.
@@ -40,12 +50,13 @@ pub struct Lars {
 ///
 /// The two halves of the tensors run in parallel, recursively: a thread that finishes one steals
 /// the next. The order of additions depends only on each tensor.
-pub fn lars(lars: Lars, ranges: &[u32], grad: &[f32], w: &mut [f32], buffer: &mut [f32]) {
-    lars_from(0, lars, ranges, grad, w, buffer);
+pub fn lars(isa: Isa, lars: Lars, ranges: &[u32], grad: &[f32], w: &mut [f32], buffer: &mut [f32]) {
+    lars_from(isa, 0, lars, ranges, grad, w, buffer);
 }
 
 /// As [`lars`], with slices that begin at element `start`.
 fn lars_from(
+    isa: Isa,
     start: usize,
     settings: Lars,
     ranges: &[u32],
@@ -56,7 +67,7 @@ fn lars_from(
     if let [first, end] = *ranges {
         let tensor = first as usize - start..end as usize - start;
         let (w, buffer) = (&mut w[tensor.clone()], &mut buffer[tensor.clone()]);
-        return lars_of_one(settings, &grad[tensor], w, buffer);
+        return lars_of_one(isa, settings, &grad[tensor], w, buffer);
     }
     let (left, right) = ranges.split_at(ranges.len() / 4 * 2);
     if left.is_empty() {
@@ -67,14 +78,15 @@ fn lars_from(
     let (w_left, w_right) = w.split_at_mut(middle);
     let (buffer_left, buffer_right) = buffer.split_at_mut(middle);
     rayon::join(
-        || lars_from(start, settings, left, grad_left, w_left, buffer_left),
-        || lars_from(start + middle, settings, right, grad_right, w_right, buffer_right),
+        || lars_from(isa, start, settings, left, grad_left, w_left, buffer_left),
+        || lars_from(isa, start + middle, settings, right, grad_right, w_right, buffer_right),
     );
 }
 
-fn lars_of_one(settings: Lars, grad: &[f32], w: &mut [f32], buffer: &mut [f32]) {
+#[multiversion(isa)]
+fn lars_of_one(isa: Isa, settings: Lars, grad: &[f32], w: &mut [f32], buffer: &mut [f32]) {
     let Lars { momentum, eta, lr, wd } = settings;
-    let w_norm = sum_of_squares(w).sqrt();
+    let w_norm = sum_of_squares(isa, w).sqrt();
     let u_norm = tree(0..w.len(), &|range| {
         let pairs = grad[range.clone()].iter().zip(&w[range]);
         let mut lanes = [0.0f64; UPDATE_LANES];
@@ -87,14 +99,13 @@ fn lars_of_one(settings: Lars, grad: &[f32], w: &mut [f32], buffer: &mut [f32]) 
     .sqrt();
     let trust =
         if w_norm > 0.0 && u_norm > 0.0 { (f64::from(eta) * w_norm / u_norm) as f32 } else { 1.0 };
-    momentum_step(momentum, lr, wd, trust, grad, w, buffer);
+    momentum_step(isa, [momentum, lr, wd, trust], grad, w, buffer);
 }
 
+#[multiversion(isa)]
 fn momentum_step(
-    momentum: f32,
-    lr: f32,
-    wd: f32,
-    trust: f32,
+    isa: Isa,
+    [momentum, lr, wd, trust]: [f32; 4],
     grad: &[f32],
     w: &mut [f32],
     buffer: &mut [f32],
@@ -111,7 +122,9 @@ fn momentum_step(
 
 /// Adam with decoupled weight decay; `correction` is (1 - beta1^t, 1 - beta2^t).
 #[allow(clippy::too_many_arguments)]
+#[multiversion(isa)]
 pub fn adamw(
+    isa: Isa,
     adamw: AdamW,
     lr: f32,
     wd: f32,
@@ -143,6 +156,7 @@ mod tests {
 
     #[test]
     fn a_sweep_gives_the_bits_of_one_call_a_tensor() {
+        let isa = Isa::widest();
         let lens = [1, 40, 3 * CHUNK + 5, 700, 9];
         let settings = Lars { momentum: 0.9, eta: 1e-3, lr: 0.5, wd: 1e-4 };
         let mut stream = Stream::new(0, Purpose::Test, 0, 0);
@@ -159,9 +173,9 @@ mod tests {
         for (start, len) in starts.into_iter().zip(lens) {
             ranges.extend([start as u32, (start + len) as u32]);
             let (w, buffer) = (&mut w_apart[start..], &mut buffer_apart[start..]);
-            lars(settings, &[0, len as u32], &grad[start..], w, buffer);
+            lars(isa, settings, &[0, len as u32], &grad[start..], w, buffer);
         }
-        lars(settings, &ranges, &grad, &mut w, &mut buffer);
+        lars(isa, settings, &ranges, &grad, &mut w, &mut buffer);
         assert_eq!((w, buffer), (w_apart, buffer_apart));
     }
 }

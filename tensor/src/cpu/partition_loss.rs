@@ -16,6 +16,7 @@
 //! Blocks are independent, and rows interact only through m: the softmax of a row, and then its
 //! gradient, is one task each; results are added in order.
 
+use isa::{Isa, multiversion};
 use rayon::prelude::*;
 
 use super::reduce::{dot, sum_rows, sum_rows_workspace};
@@ -27,10 +28,12 @@ use crate::math::ln;
 const EPS: f32 = f32::EPSILON;
 
 /// Clamps to [eps, 1 - eps]; NaN propagates.
+#[inline(always)]
 fn clamp(x: f32) -> f32 {
     x.clamp(EPS, 1.0 - EPS)
 }
 
+#[inline(always)]
 fn is_inside(x: f32) -> bool {
     (EPS..=1.0 - EPS).contains(&x)
 }
@@ -47,7 +50,9 @@ pub fn workspace(sizes: PartitionLoss) -> usize {
 /// `student` and `grad_student` are `[V*B,K]`, `teacher` is `[2*B,K]`, view by view; `permutation`
 /// is `[K]`. Works row by row, so that a row stays in cache while its elements are read in random
 /// order.
+#[multiversion(isa)]
 pub fn partition_loss(
+    isa: Isa,
     sizes: PartitionLoss,
     student: &[f32],
     teacher: &[f32],
@@ -68,9 +73,11 @@ pub fn partition_loss(
         for (x, &c) in row.iter_mut().zip(index) {
             *x = logits[c as usize];
         }
-        row.chunks_exact_mut(size).for_each(softmax_in_place);
+        for block in row.chunks_exact_mut(size) {
+            softmax_in_place(block);
+        }
     });
-    sum_rows(probabilities, mean, rest);
+    sum_rows(isa, probabilities, mean, rest);
     let blocks = mean.chunks_exact_mut(size).zip(g.chunks_exact_mut(size));
     let entropy: f64 = blocks.map(|(mean, g)| divergence(sizes, mean, g)).sum();
 
@@ -102,6 +109,7 @@ pub fn partition_loss(
 }
 
 /// Softmax of rows of a block, in place; accumulates them in `sum` `[N_B]`.
+#[inline(always)]
 pub(super) fn softmax_rows(rows: &mut [f32], sum: &mut [f32]) {
     for row in rows.chunks_exact_mut(sum.len()) {
         softmax_in_place(row);
@@ -113,6 +121,7 @@ pub(super) fn softmax_rows(rows: &mut [f32], sum: &mut [f32]) {
 
 /// Returns a block's divergence from the sum of its rows' probabilities, and writes g, both
 /// `[N_B]`; `sum` becomes m.
+#[inline(always)]
 pub(super) fn divergence(sizes: PartitionLoss, sum: &mut [f32], g: &mut [f32]) -> f64 {
     // As sum of m ln(N_B clamp(m)): near uniform the logarithm is near 0, which keeps precision. ln
     // N_B inside g changes nothing, since g - <p, g> cancels constants.
@@ -128,6 +137,7 @@ pub(super) fn divergence(sizes: PartitionLoss, sum: &mut [f32], g: &mut [f32]) -
 
 /// Turns the probabilities p of a row of a student view inside a block into their gradient; returns
 /// its sum of -ln d. `q` are the same image's probabilities by the two teacher views.
+#[inline(always)]
 pub(super) fn gradient_row(
     sizes: PartitionLoss,
     view: usize,

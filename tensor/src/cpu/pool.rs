@@ -1,6 +1,7 @@
 //! Pooling of channels-last images: max, average, and global average. Images are independent, so
 //! each is one task.
 
+use isa::{Isa, multiversion};
 use rayon::prelude::*;
 
 use crate::geometry::Pool2d;
@@ -18,7 +19,8 @@ fn image_lens(pool: Pool2d) -> (usize, usize) {
 
 /// y = the largest of each window; `argmax` = its pixel h*W+w, the first on a tie. NaN counts as
 /// largest.
-pub fn max_forward(pool: Pool2d, x: &[f32], y: &mut [f32], argmax: &mut [u32]) {
+#[multiversion(isa)]
+pub fn max_forward(isa: Isa, pool: Pool2d, x: &[f32], y: &mut [f32], argmax: &mut [u32]) {
     let (x_len, y_len) = image_lens(pool);
     let Pool2d { h, w, c, .. } = pool;
     y.par_chunks_mut(y_len).zip(argmax.par_chunks_mut(y_len)).zip(x.par_chunks(x_len)).for_each(
@@ -45,7 +47,8 @@ pub fn max_forward(pool: Pool2d, x: &[f32], y: &mut [f32], argmax: &mut [u32]) {
 }
 
 /// dx = 0, then dy is added at each window's largest element.
-pub fn max_backward(pool: Pool2d, dy: &[f32], argmax: &[u32], dx: &mut [f32]) {
+#[multiversion(isa)]
+pub fn max_backward(isa: Isa, pool: Pool2d, dy: &[f32], argmax: &[u32], dx: &mut [f32]) {
     let (x_len, y_len) = image_lens(pool);
     let c = pool.c;
     dx.par_chunks_mut(x_len).zip(dy.par_chunks(y_len)).zip(argmax.par_chunks(y_len)).for_each(
@@ -61,7 +64,8 @@ pub fn max_backward(pool: Pool2d, dy: &[f32], argmax: &[u32], dx: &mut [f32]) {
 }
 
 /// y = the sum of each window / kernel^2, padding counted as zeros.
-pub fn avg_forward(pool: Pool2d, x: &[f32], y: &mut [f32]) {
+#[multiversion(isa)]
+pub fn avg_forward(isa: Isa, pool: Pool2d, x: &[f32], y: &mut [f32]) {
     let (x_len, y_len) = image_lens(pool);
     let Pool2d { h, w, c, kernel, .. } = pool;
     let share = 1.0 / (kernel * kernel) as f32;
@@ -81,7 +85,8 @@ pub fn avg_forward(pool: Pool2d, x: &[f32], y: &mut [f32]) {
 }
 
 /// dx = the sum of dy / kernel^2 over the windows that cover a pixel.
-pub fn avg_backward(pool: Pool2d, dy: &[f32], dx: &mut [f32]) {
+#[multiversion(isa)]
+pub fn avg_backward(isa: Isa, pool: Pool2d, dy: &[f32], dx: &mut [f32]) {
     let (x_len, y_len) = image_lens(pool);
     let Pool2d { h, w, c, kernel, .. } = pool;
     let share = 1.0 / (kernel * kernel) as f32;
@@ -100,7 +105,8 @@ pub fn avg_backward(pool: Pool2d, dy: &[f32], dx: &mut [f32]) {
 }
 
 /// `[n, pixels, C]` to the mean over the pixels, `[n, C]`.
-pub fn global_avg_forward(n: usize, pixels: usize, x: &[f32], y: &mut [f32]) {
+#[multiversion(isa)]
+pub fn global_avg_forward(isa: Isa, n: usize, pixels: usize, x: &[f32], y: &mut [f32]) {
     let c = y.len() / n.max(1);
     let share = 1.0 / pixels as f32;
     y.par_chunks_mut(c).zip(x.par_chunks(pixels * c)).for_each(|(y, x)| {
@@ -113,7 +119,8 @@ pub fn global_avg_forward(n: usize, pixels: usize, x: &[f32], y: &mut [f32]) {
 }
 
 /// dx = dy / pixels at every pixel.
-pub fn global_avg_backward(n: usize, pixels: usize, dy: &[f32], dx: &mut [f32]) {
+#[multiversion(isa)]
+pub fn global_avg_backward(isa: Isa, n: usize, pixels: usize, dy: &[f32], dx: &mut [f32]) {
     let c = dy.len() / n.max(1);
     let share = 1.0 / pixels as f32;
     dx.par_chunks_mut(pixels * c).zip(dy.par_chunks(c)).for_each(|(dx, dy)| {

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use isa::{Isa, multiversion};
 use rayon::prelude::*;
 
 use crate::order::{CHUNK, PIECE, PIECE_LANES, ROW_LANES, part_rows};
@@ -19,8 +20,10 @@ pub fn tree(range: Range<usize>, part: &(impl Fn(Range<usize>) -> f64 + Sync)) -
 }
 
 /// Sum of a chunk of `f(x)`.
+#[inline(always)]
 fn chunk_sum(x: &[f32], f: impl Fn(f32) -> f32) -> f64 {
-    let pieces = x.chunks(PIECE).map(|x| {
+    let mut sum = 0.0;
+    for x in x.chunks(PIECE) {
         let mut lanes = [0.0f32; PIECE_LANES];
         let (rows, rest) = x.as_chunks::<PIECE_LANES>();
         for row in rows {
@@ -31,22 +34,25 @@ fn chunk_sum(x: &[f32], f: impl Fn(f32) -> f32) -> f64 {
         for (lane, &x) in lanes.iter_mut().zip(rest) {
             *lane += f(x);
         }
-        lanes.iter().map(|&lane| f64::from(lane)).sum::<f64>()
-    });
-    pieces.sum()
+        sum += lanes.iter().map(|&lane| f64::from(lane)).sum::<f64>();
+    }
+    sum
 }
 
 /// The sum of all elements.
-pub fn sum(x: &[f32]) -> f64 {
+#[multiversion(isa)]
+pub fn sum(isa: Isa, x: &[f32]) -> f64 {
     tree(0..x.len(), &|range| chunk_sum(&x[range], |x| x))
 }
 
 /// The sum of all squares.
-pub fn sum_of_squares(x: &[f32]) -> f64 {
+#[multiversion(isa)]
+pub fn sum_of_squares(isa: Isa, x: &[f32]) -> f64 {
     tree(0..x.len(), &|range| chunk_sum(&x[range], |x| x * x))
 }
 
 /// The lanes of a row as one number, pairwise.
+#[inline(always)]
 fn pairwise(mut lanes: [f32; ROW_LANES], f: impl Fn(f32, f32) -> f32) -> f32 {
     for half in [16, 8, 4, 2, 1] {
         let (low, high) = lanes.split_at_mut(half);
@@ -74,6 +80,7 @@ fn fold_row(x: &[f32], start: f32, f: impl Fn(f32, f32) -> f32) -> f32 {
 }
 
 /// <a, b> of two short rows.
+#[inline(always)]
 pub fn dot(a: &[f32], b: &[f32]) -> f32 {
     let mut lanes = [0.0f32; ROW_LANES];
     let (rows_a, rest_a) = a.as_chunks::<ROW_LANES>();
@@ -90,23 +97,22 @@ pub fn dot(a: &[f32], b: &[f32]) -> f32 {
 }
 
 /// The sum of a short row.
+#[inline(always)]
 pub fn row_sum(x: &[f32]) -> f32 {
     fold_row(x, 0.0, |a, b| a + b)
 }
 
 /// The largest element of a row; a NaN counts as smaller than all others.
+#[inline(always)]
 pub fn row_max(x: &[f32]) -> f32 {
     fold_row(x, f32::NEG_INFINITY, |a, b| if b > a { b } else { a })
 }
 
 /// True if no element is infinite or NaN.
-pub fn all_finite(x: &[f32]) -> bool {
+#[multiversion(isa)]
+pub fn all_finite(isa: Isa, x: &[f32]) -> bool {
     // 0 times anything finite is 0; sums of NaN stay NaN.
-    sum_of(x, |x| x * 0.0) == 0.0
-}
-
-fn sum_of(x: &[f32], f: impl Fn(f32) -> f32 + Sync) -> f64 {
-    tree(0..x.len(), &|range| chunk_sum(&x[range], &f))
+    tree(0..x.len(), &|range| chunk_sum(&x[range], |x| x * 0.0)) == 0.0
 }
 
 /// Elements of scratch memory for [`sum_rows`].
@@ -115,7 +121,8 @@ pub fn sum_rows_workspace(rows: usize, columns: usize) -> usize {
 }
 
 /// `y[c]` = sum over r of `x[r,c]`: partial sums of groups of rows, added in order.
-pub fn sum_rows(x: &[f32], y: &mut [f32], workspace: &mut [f32]) {
+#[multiversion(isa)]
+pub fn sum_rows(isa: Isa, x: &[f32], y: &mut [f32], workspace: &mut [f32]) {
     let columns = y.len();
     let rows = part_rows(columns);
     workspace.par_chunks_mut(columns).zip(x.par_chunks(rows * columns)).for_each(|(part, x)| {
@@ -126,7 +133,7 @@ pub fn sum_rows(x: &[f32], y: &mut [f32], workspace: &mut [f32]) {
             }
         }
     });
-    sum_parts(workspace, y);
+    sum_parts(isa, workspace, y);
 }
 
 /// Rows in about a chunk.
@@ -135,7 +142,8 @@ fn rows_chunk(columns: usize) -> usize {
 }
 
 /// `y[r]` = sum over c of `x[r,c]`.
-pub fn sum_columns(columns: usize, x: &[f32], y: &mut [f32]) {
+#[multiversion(isa)]
+pub fn sum_columns(isa: Isa, columns: usize, x: &[f32], y: &mut [f32]) {
     let rows = rows_chunk(columns);
     y.par_chunks_mut(rows).zip(x.par_chunks(rows * columns)).for_each(|(y, x)| {
         for (y, x) in y.iter_mut().zip(x.chunks_exact(columns)) {
@@ -155,7 +163,8 @@ pub fn sum_columns_backward(columns: usize, dy: &[f32], dx: &mut [f32]) {
 }
 
 /// y = the sum of all parts, each as long as y, in order.
-pub fn sum_parts(parts: &[f32], y: &mut [f32]) {
+#[multiversion(isa)]
+pub fn sum_parts(isa: Isa, parts: &[f32], y: &mut [f32]) {
     let len = y.len();
     y.par_chunks_mut(CHUNK / 8).enumerate().for_each(|(chunk, y)| {
         let first = chunk * (CHUNK / 8);

@@ -5,40 +5,14 @@
 //!
 //! A NaN in x makes its exponential and thus the sum NaN, and with it the whole row.
 
-use rayon::prelude::*;
+use isa::{Isa, multiversion};
 
+use super::chunks::{each_chunk, each_chunk2, rows_chunk};
 use super::reduce::{dot, row_max, row_sum};
 use crate::math::{exp, ln};
-use crate::order::CHUNK;
-
-/// About a chunk of whole rows, in elements.
-fn rows_chunk(columns: usize) -> usize {
-    (CHUNK / columns.max(1)).max(1) * columns.max(1)
-}
-
-fn each_row(columns: usize, x: &[f32], y: &mut [f32], row: impl Fn(&[f32], &mut [f32]) + Sync) {
-    let chunk = rows_chunk(columns);
-    y.par_chunks_mut(chunk).zip(x.par_chunks(chunk)).for_each(|(y, x)| {
-        y.chunks_exact_mut(columns).zip(x.chunks_exact(columns)).for_each(|(y, x)| row(x, y));
-    });
-}
-
-fn each_row2(
-    columns: usize,
-    (a, b): (&[f32], &[f32]),
-    y: &mut [f32],
-    row: impl Fn(&[f32], &[f32], &mut [f32]) + Sync,
-) {
-    let chunk = rows_chunk(columns);
-    y.par_chunks_mut(chunk).zip(a.par_chunks(chunk)).zip(b.par_chunks(chunk)).for_each(
-        |((y, a), b)| {
-            let inputs = a.chunks_exact(columns).zip(b.chunks_exact(columns));
-            y.chunks_exact_mut(columns).zip(inputs).for_each(|(y, (a, b))| row(a, b, y));
-        },
-    );
-}
 
 /// Softmax of one row.
+#[inline(always)]
 pub fn softmax_row(x: &[f32], y: &mut [f32]) {
     let max = row_max(x);
     for (y, x) in y.iter_mut().zip(x) {
@@ -49,48 +23,67 @@ pub fn softmax_row(x: &[f32], y: &mut [f32]) {
 }
 
 /// Softmax of one row, in place.
+#[inline(always)]
 pub fn softmax_in_place(row: &mut [f32]) {
     let max = row_max(row);
-    row.iter_mut().for_each(|x| *x = exp(*x - max));
+    for x in &mut *row {
+        *x = exp(*x - max);
+    }
     let scale = 1.0 / row_sum(row);
     row.iter_mut().for_each(|y| *y *= scale);
 }
 
 /// Softmax of each row.
-pub fn softmax(columns: usize, x: &[f32], y: &mut [f32]) {
-    each_row(columns, x, y, softmax_row);
+#[multiversion(isa)]
+pub fn softmax(isa: Isa, columns: usize, x: &[f32], y: &mut [f32]) {
+    each_chunk(rows_chunk(columns), x, y, |x, y| {
+        for (y, x) in y.chunks_exact_mut(columns).zip(x.chunks_exact(columns)) {
+            softmax_row(x, y);
+        }
+    });
 }
 
 /// dx = y (dy - <dy, y>).
-pub fn softmax_backward(columns: usize, y: &[f32], dy: &[f32], dx: &mut [f32]) {
-    each_row2(columns, (y, dy), dx, |y, dy, dx| {
-        let mean = dot(dy, y);
-        for ((dx, y), dy) in dx.iter_mut().zip(y).zip(dy) {
-            *dx = y * (dy - mean);
+#[multiversion(isa)]
+pub fn softmax_backward(isa: Isa, columns: usize, y: &[f32], dy: &[f32], dx: &mut [f32]) {
+    each_chunk2(rows_chunk(columns), (y, dy), dx, |y, dy, dx| {
+        let rows = y.chunks_exact(columns).zip(dy.chunks_exact(columns));
+        for (dx, (y, dy)) in dx.chunks_exact_mut(columns).zip(rows) {
+            let mean = dot(dy, y);
+            for ((dx, y), dy) in dx.iter_mut().zip(y).zip(dy) {
+                *dx = y * (dy - mean);
+            }
         }
     });
 }
 
 /// Log-softmax of each row.
-pub fn log_softmax(columns: usize, x: &[f32], y: &mut [f32]) {
-    each_row(columns, x, y, |x, y| {
-        let max = row_max(x);
-        for (y, x) in y.iter_mut().zip(x) {
-            *y = exp(x - max);
-        }
-        let log_sum = ln(row_sum(y));
-        for (y, x) in y.iter_mut().zip(x) {
-            *y = (x - max) - log_sum;
+#[multiversion(isa)]
+pub fn log_softmax(isa: Isa, columns: usize, x: &[f32], y: &mut [f32]) {
+    each_chunk(rows_chunk(columns), x, y, |x, y| {
+        for (y, x) in y.chunks_exact_mut(columns).zip(x.chunks_exact(columns)) {
+            let max = row_max(x);
+            for (y, x) in y.iter_mut().zip(x) {
+                *y = exp(x - max);
+            }
+            let log_sum = ln(row_sum(y));
+            for (y, x) in y.iter_mut().zip(x) {
+                *y = (x - max) - log_sum;
+            }
         }
     });
 }
 
 /// dx = dy - exp(y) sum(dy).
-pub fn log_softmax_backward(columns: usize, y: &[f32], dy: &[f32], dx: &mut [f32]) {
-    each_row2(columns, (y, dy), dx, |y, dy, dx| {
-        let sum = row_sum(dy);
-        for ((dx, &y), dy) in dx.iter_mut().zip(y).zip(dy) {
-            *dx = dy - exp(y) * sum;
+#[multiversion(isa)]
+pub fn log_softmax_backward(isa: Isa, columns: usize, y: &[f32], dy: &[f32], dx: &mut [f32]) {
+    each_chunk2(rows_chunk(columns), (y, dy), dx, |y, dy, dx| {
+        let rows = y.chunks_exact(columns).zip(dy.chunks_exact(columns));
+        for (dx, (y, dy)) in dx.chunks_exact_mut(columns).zip(rows) {
+            let sum = row_sum(dy);
+            for ((dx, &y), dy) in dx.iter_mut().zip(y).zip(dy) {
+                *dx = dy - exp(y) * sum;
+            }
         }
     });
 }

@@ -18,10 +18,10 @@
 
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
+use isa::{Isa, multiversion};
 use rayon::prelude::*;
 
 use super::gemm::{Strides, sgemm};
-use super::isa::Isa;
 use super::partition_loss::{divergence, gradient_row, softmax_rows};
 use super::reduce::{dot, sum_parts};
 use crate::arena::shared;
@@ -80,13 +80,14 @@ pub fn streaming_loss(
                 sums.1 += divergence;
             }
         });
-    sum_parts(partials, grad_student);
+    sum_parts(isa, partials, grad_student);
     let (c, h) = sums.iter().fold((0.0, 0.0), |(c, h), sum| (c + sum.0, h + sum.1));
     (c / sizes.loss.terms() as f64, h / blocks as f64)
 }
 
 /// Adds a block's gradient to `grad_student`, writes that of its prototypes, and returns its sum of
 /// -ln d and its divergence.
+#[multiversion(isa)]
 fn finish_block(
     isa: Isa,
     sizes: StreamingLoss,
@@ -160,6 +161,7 @@ fn finish_block(
 ///
 /// The rows are scattered in memory, so they are copied first: copies do not depend on each other,
 /// sums of squares would.
+#[inline(always)]
 fn gather_normalised(v: &[f32], index: &[u32], w: &mut [f32], norms: &mut [f32]) {
     let dim = w.len() / index.len();
     for (&row, w) in index.iter().zip(w.chunks_exact_mut(dim)) {

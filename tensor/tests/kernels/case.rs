@@ -1,6 +1,6 @@
 //! One call of a kernel as data, and its check against the reference.
 
-use tensor::cpu::isa::Isa;
+use isa::Isa;
 use tensor::random::{Purpose, Stream};
 use tensor::{Cpu, Device, Io, Kernel, Slot, arena, reference};
 

@@ -11,7 +11,7 @@ mod variants;
 use std::collections::HashSet;
 
 use case::{Case, uniform};
-use tensor::cpu::isa::Isa;
+use isa::Isa;
 use tensor::geometry::{BatchNorm, Conv2d, Gemm, Pool2d};
 use tensor::kernel::Unary;
 use tensor::{Cpu, Device, Error, Kernel, Shape, Slot};
@@ -72,7 +72,7 @@ fn a_bias_in_the_product_gives_the_bits_of_one_behind_it() {
 
 #[test]
 fn all_instruction_sets_give_the_same_bits() {
-    cases::convolutions().iter().for_each(agrees);
+    all_cases().iter().for_each(agrees);
 }
 
 /// The same bits with every instruction set.

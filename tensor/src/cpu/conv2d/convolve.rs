@@ -1,9 +1,10 @@
 //! A convolution by its algorithm.
 
+use isa::Isa;
+
 use super::direct::{direct, direct_workspace};
 use super::filter::Filter;
 use super::winograd::{F2, F4, winograd, winograd_workspace};
-use crate::cpu::isa::Isa;
 use crate::geometry::{Conv2d, ConvAlgorithm};
 
 /// Elements of scratch memory for [`convolve`].

@@ -4,12 +4,12 @@
 //! microkernel multiplies windows by the weights of a panel of outputs. A matrix product would copy
 //! every patch first, which with few output channels costs as much as the product.
 
+use isa::{Isa, LANES};
 use rayon::prelude::*;
 
 use super::chunks::images_per_task;
 use super::filter::Filter;
 use super::slab::Slab;
-use crate::cpu::isa::{Isa, LANES};
 use crate::cpu::microkernel::{Walk, multiply};
 use crate::geometry::Conv2d;
 

@@ -4,10 +4,10 @@
 //! Images are dealt to parts, whose sums are added in order; within a part each slab is a chain of
 //! additions over its pixels.
 
+use isa::{Isa, LANES};
 use rayon::prelude::*;
 
 use super::slab::Slab;
-use crate::cpu::isa::{Isa, LANES};
 use crate::cpu::microkernel::{Walk, multiply};
 use crate::cpu::reduce::sum_parts;
 use crate::geometry::Conv2d;
@@ -75,5 +75,5 @@ pub fn direct_grad_weight(
                 });
             }
         });
-    sum_parts(partials, dweight);
+    sum_parts(isa, partials, dweight);
 }

@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
+use isa::LANES;
 use rayon::prelude::*;
 
-use crate::cpu::isa::LANES;
 use crate::cpu::microkernel::copy_lanes;
 use crate::geometry::Conv2d;
 

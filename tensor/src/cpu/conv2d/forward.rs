@@ -1,9 +1,10 @@
 //! The forward pass.
 
+use isa::Isa;
+
 use super::convolve::{convolve, convolve_workspace};
 use super::filter::Filter;
 use crate::cpu::gemm;
-use crate::cpu::isa::Isa;
 use crate::geometry::Conv2d;
 
 /// Elements of scratch memory for [`forward`].

@@ -1,11 +1,12 @@
 //! Gradient by the input. With stride 1 it is itself a convolution, of dY with the weight rotated by
 //! 180 degrees and its channels swapped.
 
+use isa::Isa;
+
 use super::convolve::{convolve, convolve_workspace};
 use super::filter::Filter;
 use super::phases::{grad_input_by_phases, grad_input_by_phases_workspace};
 use crate::cpu::gemm;
-use crate::cpu::isa::Isa;
 use crate::geometry::Conv2d;
 
 /// Elements of scratch memory for [`grad_input`].

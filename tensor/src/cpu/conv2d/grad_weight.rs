@@ -1,9 +1,10 @@
 //! Gradient by the weight, by the convolution's algorithm.
 
+use isa::Isa;
+
 use super::direct_grad_weight::{direct_grad_weight, direct_grad_weight_workspace};
 use super::winograd::{F2, F4, winograd_grad_weight, winograd_grad_weight_workspace};
 use crate::cpu::gemm;
-use crate::cpu::isa::Isa;
 use crate::geometry::{Conv2d, ConvAlgorithm};
 
 /// Elements of scratch memory for [`grad_weight`].

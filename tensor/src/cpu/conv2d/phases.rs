@@ -6,12 +6,12 @@
 use std::iter::{StepBy, Zip};
 use std::ops::{Range, RangeFrom};
 
+use isa::{Isa, LANES};
 use rayon::prelude::*;
 
 use super::chunks::{CHUNK, images_per_task};
 use super::filter::Filter;
 use super::slab::Slab;
-use crate::cpu::isa::{Isa, LANES};
 use crate::cpu::microkernel::{Walk, multiply};
 use crate::geometry::{Conv2d, ConvAlgorithm};
 

@@ -5,8 +5,9 @@ use std::arch::x86_64::{
     _mm512_maskz_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps,
 };
 
+use isa::LANES;
+
 use super::walk::Walk;
-use crate::cpu::isa::LANES;
 
 /// Rows of a tile: with two panels 16 sums in flight, twice what hides the latency of two
 /// multiply-adds per cycle.

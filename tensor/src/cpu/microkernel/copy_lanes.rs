@@ -1,6 +1,6 @@
 //! A copy into the lanes of a panel.
 
-use crate::cpu::isa::LANES;
+use isa::LANES;
 
 /// Copies the first `count` numbers of x to as many lanes; the others stay.
 #[inline(always)]

@@ -1,10 +1,11 @@
 //! The product, tile by tile.
 
+use isa::{Isa, LANES, prefetch};
+
 #[cfg(target_arch = "x86_64")]
 use super::avx512;
 use super::plain;
 use super::walk::Walk;
-use crate::cpu::isa::{Isa, LANES, prefetch};
 
 /// Y = X W: `starts` gives where each row of X starts, `panels` is W.
 ///

@@ -1,7 +1,8 @@
 //! A tile in plain loops, compiled for what the program is compiled for and for AVX2 with FMA.
 
+use isa::LANES;
+
 use super::walk::Walk;
-use crate::cpu::isa::LANES;
 
 /// Rows of a tile. 6 x 16 sums fill 12 of AVX2's 16 vector registers, leaving two for weights and
 /// one for a number of X.

@@ -1,6 +1,6 @@
 //! What a product reads and writes.
 
-use crate::cpu::isa::LANES;
+use isa::LANES;
 
 /// How a product walks over rows of X, panels of weights and rows of Y, in elements.
 ///

@@ -7,8 +7,9 @@
 //!        [0  1  0 -1]         [ 0    0    1 ]
 //! ```
 
+use isa::Vector;
+
 use super::transforms::{Matrix, Transforms};
-use crate::cpu::isa::Vector;
 
 /// F(2x2,3x3).
 pub struct F2;

@@ -14,8 +14,9 @@
 //! and 2 (Barabasz et al., *Error Analysis and Improving the Accuracy of Winograd Convolution for Deep
 //! Neural Networks*, 2020), and all numbers of A and B are exact in f32.
 
+use isa::Vector;
+
 use super::transforms::{Matrix, Transforms};
-use crate::cpu::isa::Vector;
 
 /// F(4x4,3x3).
 pub struct F4;

@@ -1,15 +1,13 @@
 //! Forward pass and gradient by the input, which differ in the filter.
 
-use std::marker::PhantomData;
-
+use isa::{Isa, LANES, Vector, multiversion};
 use rayon::prelude::*;
 
-use super::places::{Inputs, Outputs, Places, TILE};
+use super::places::{Places, TILE};
 use super::tiles::{Tile, padded, rows};
 use super::transforms::{BothSides, Transforms};
 use crate::cpu::conv2d::chunks::images_per_task;
 use crate::cpu::conv2d::filter::Filter;
-use crate::cpu::isa::{Isa, LANES, Vector, Vectorised};
 use crate::cpu::microkernel::{Walk, multiply};
 use crate::geometry::Conv2d;
 
@@ -59,43 +57,28 @@ pub fn winograd<F: Transforms<M, T>, const M: usize, const T: usize>(
             let tiles = y.len() / image_out * Tile::per_image(conv, M);
             for first in (0..tiles).step_by(BLOCK) {
                 let tiles = first..tiles.min(first + BLOCK);
-                isa.run(Inputs { places: &places, conv, tiles: tiles.clone(), x, v });
+                places.inputs(isa, conv, tiles.clone(), x, v);
                 let after = tiles.end..tiles.end + BLOCK;
                 let next = [
                     rows(conv, M, after, [conv.h, conv.w, conv.c], x),
                     rows(conv, M, tiles.clone(), [conv.out_h(), conv.out_w(), conv.o], y),
                 ];
                 products(isa, conv, &places, tiles.len(), v, u, m, next);
-                isa.run(Outputs { places: &places, conv, tiles, m, y });
+                places.outputs(isa, conv, tiles, m, y);
             }
         });
 }
 
 /// `u[o / 16][place][c][o % 16]`: `G g G^T` of every filter g, zeros beyond the last channels.
+#[multiversion(isa, V)]
 fn transform_filter<F: Transforms<M, T>, const M: usize, const T: usize>(
     isa: Isa,
     filter: Filter,
     u: &mut [f32],
 ) {
-    u.par_chunks_mut(T * T * padded(filter.inputs) * LANES).enumerate().for_each(|(panel, u)| {
-        isa.run(FilterPanel::<F, M, T> { filter, panel, u, transforms: PhantomData });
-    });
-}
-
-/// The same of a panel of 16 outputs.
-struct FilterPanel<'a, F, const M: usize, const T: usize> {
-    filter: Filter<'a>,
-    panel: usize,
-    u: &'a mut [f32],
-    transforms: PhantomData<F>,
-}
-
-impl<F: Transforms<M, T>, const M: usize, const T: usize> Vectorised for FilterPanel<'_, F, M, T> {
-    #[inline(always)]
-    fn run<V: Vector>(self) {
-        let FilterPanel { filter, panel, u, .. } = self;
+    let inputs = padded(filter.inputs);
+    u.par_chunks_mut(T * T * inputs * LANES).enumerate().for_each(|(panel, u)| {
         let (u, _) = u.as_chunks_mut::<LANES>();
-        let inputs = padded(filter.inputs);
         let mut sides = BothSides::<V, _, _>::new();
         for first in (0..inputs).step_by(LANES) {
             let mut weights = [[[0.0; LANES]; LANES]; 9];
@@ -110,7 +93,7 @@ impl<F: Transforms<M, T>, const M: usize, const T: usize> Vectorised for FilterP
                 );
             }
         }
-    }
+    });
 }
 
 /// `m[place] = v[place] u[place]`, while what is `next` comes from memory.

@@ -5,15 +5,14 @@
 //! Images are dealt to parts, whose sums are added in order. A part takes a group of tiles at a time:
 //! transforms them, then multiplies place by place; both are shared by idle threads.
 
-use std::marker::PhantomData;
 use std::ops::Range;
 
+use isa::{Isa, LANES, Vector, multiversion};
 use rayon::prelude::*;
 
-use super::places::{Inputs, OutputGradients, Places, TILE};
+use super::places::{Places, TILE};
 use super::tiles::{Tile, padded, rows};
 use super::transforms::{BothSides, Transforms};
-use crate::cpu::isa::{Isa, LANES, Vector, Vectorised};
 use crate::cpu::microkernel::{Walk, multiply};
 use crate::geometry::Conv2d;
 use crate::order::{winograd_chain_tiles, winograd_part_images};
@@ -79,9 +78,7 @@ pub fn winograd_grad_weight<F: Transforms<M, T>, const M: usize, const T: usize>
             }
         },
     );
-    dweight.par_chunks_mut(conv.patch()).enumerate().for_each(|(o, dweight)| {
-        isa.run(Finish::<F, M, T> { conv, sums, o, dweight, transforms: PhantomData });
-    });
+    finish::<F, M, T>(isa, conv, sums, dweight);
 }
 
 /// The transforms of tiles from the first of `tiles` on, at most as many as there is room for, and
@@ -108,8 +105,8 @@ fn transform<F: Transforms<M, T>, const M: usize, const T: usize>(
                 e.fill(0.0);
             }
             let tiles = first..first + count;
-            isa.run(Inputs { places, conv, tiles: tiles.clone(), x, v });
-            isa.run(OutputGradients { places, conv, tiles, dy, e });
+            places.inputs(isa, conv, tiles.clone(), x, v);
+            places.output_gradients(isa, conv, tiles, dy, e);
         });
 }
 
@@ -144,19 +141,15 @@ fn add_products<F: Transforms<M, T>, const M: usize, const T: usize>(
     });
 }
 
-/// `G^T u G` of the sum u of all parts' `sums`, for output o, into `dweight[R,S,C]`.
-struct Finish<'a, F, const M: usize, const T: usize> {
+/// `G^T u G` of the sum u of all parts' `sums`, into `dweight[O,R,S,C]`.
+#[multiversion(isa, V)]
+fn finish<F: Transforms<M, T>, const M: usize, const T: usize>(
+    isa: Isa,
     conv: Conv2d,
-    sums: &'a [f32],
-    o: usize,
-    dweight: &'a mut [f32],
-    transforms: PhantomData<F>,
-}
-
-impl<F: Transforms<M, T>, const M: usize, const T: usize> Vectorised for Finish<'_, F, M, T> {
-    #[inline(always)]
-    fn run<V: Vector>(self) {
-        let Finish { conv, sums, o, dweight, .. } = self;
+    sums: &[f32],
+    dweight: &mut [f32],
+) {
+    dweight.par_chunks_mut(conv.patch()).enumerate().for_each(|(o, dweight)| {
         let mut sides = BothSides::<V, _, _>::new();
         for channel in (0..conv.c).step_by(LANES) {
             let present = channel..conv.c.min(channel + LANES);
@@ -172,5 +165,5 @@ impl<F: Transforms<M, T>, const M: usize, const T: usize> Vectorised for Finish<
                 },
             );
         }
-    }
+    });
 }

@@ -3,9 +3,10 @@
 use std::marker::PhantomData;
 use std::ops::Range;
 
+use isa::{Isa, LANES, Vector, multiversion, prefetch};
+
 use super::tiles::{Pixels, Tile};
 use super::transforms::{BothSides, Matrix, Transforms};
-use crate::cpu::isa::{LANES, Vector, Vectorised, prefetch};
 use crate::geometry::Conv2d;
 
 /// Elements from a tile to the next.
@@ -81,77 +82,47 @@ impl<F: Transforms<M, T>, const M: usize, const T: usize> Places<F, M, T> {
             );
         }
     }
-}
 
-/// `B^T d B` of the pixels d of tiles of x `[N,H,W,C]`, into `v`, with zeros beyond the last channel.
-pub struct Inputs<'a, F, const M: usize, const T: usize> {
-    pub places: &'a Places<F, M, T>,
-    pub conv: Conv2d,
-    /// Numbers of the tiles.
-    pub tiles: Range<usize>,
-    pub x: &'a [f32],
-    pub v: &'a mut [f32],
-}
-
-impl<F: Transforms<M, T>, const M: usize, const T: usize> Vectorised for Inputs<'_, F, M, T> {
-    #[inline(always)]
-    fn run<V: Vector>(self) {
-        let Inputs { places, conv, tiles, x, v } = self;
+    /// `B^T d B` of the pixels d of these tiles of x `[N,H,W,C]`, into `v`, with zeros beyond the last
+    /// channel.
+    #[multiversion(isa, V)]
+    pub fn inputs(&self, isa: Isa, conv: Conv2d, tiles: Range<usize>, x: &[f32], v: &mut [f32]) {
         let mut sides = BothSides::<V, _, _>::new();
         for (i, tile) in tiles.enumerate() {
             let pixels = Tile::of(conv, M, tile).input(conv);
-            places.transform::<V, F::Input, _>(&mut sides, (pixels, conv.c), x, &mut v[i * TILE..]);
+            self.transform::<V, F::Input, _>(&mut sides, (pixels, conv.c), x, &mut v[i * TILE..]);
         }
     }
-}
 
-/// `A dy A^T` of tiles of dy `[N,P,Q,O]`, zeros beyond the edge, into `e`, likewise.
-pub struct OutputGradients<'a, F, const M: usize, const T: usize> {
-    pub places: &'a Places<F, M, T>,
-    pub conv: Conv2d,
-    /// Numbers of the tiles.
-    pub tiles: Range<usize>,
-    pub dy: &'a [f32],
-    pub e: &'a mut [f32],
-}
-
-impl<F: Transforms<M, T>, const M: usize, const T: usize> Vectorised
-    for OutputGradients<'_, F, M, T>
-{
-    #[inline(always)]
-    fn run<V: Vector>(self) {
-        let OutputGradients { places, conv, tiles, dy, e } = self;
+    /// `A dy A^T` of these tiles of dy `[N,P,Q,O]`, zeros beyond the edge, into `e`, likewise.
+    #[multiversion(isa, V)]
+    pub fn output_gradients(
+        &self,
+        isa: Isa,
+        conv: Conv2d,
+        tiles: Range<usize>,
+        dy: &[f32],
+        e: &mut [f32],
+    ) {
         let mut sides = BothSides::<V, _, _>::new();
         for (i, tile) in tiles.enumerate() {
             let pixels = Tile::of(conv, M, tile).output(conv);
             let e = &mut e[i * TILE..];
-            places.transform::<V, F::OutputBackward, _>(&mut sides, (pixels, conv.o), dy, e);
+            self.transform::<V, F::OutputBackward, _>(&mut sides, (pixels, conv.o), dy, e);
         }
     }
-}
 
-/// `A^T m A` of tiles' products m, into their pixels of y `[N,P,Q,O]`.
-pub struct Outputs<'a, F, const M: usize, const T: usize> {
-    pub places: &'a Places<F, M, T>,
-    pub conv: Conv2d,
-    /// Numbers of the tiles.
-    pub tiles: Range<usize>,
-    pub m: &'a [f32],
-    pub y: &'a mut [f32],
-}
-
-impl<F: Transforms<M, T>, const M: usize, const T: usize> Vectorised for Outputs<'_, F, M, T> {
-    #[inline(always)]
-    fn run<V: Vector>(self) {
-        let Outputs { places, conv, tiles, m, y } = self;
+    /// `A^T m A` of these tiles' products m, into their pixels of y `[N,P,Q,O]`.
+    #[multiversion(isa, V)]
+    pub fn outputs(&self, isa: Isa, conv: Conv2d, tiles: Range<usize>, m: &[f32], y: &mut [f32]) {
         let mut sides = BothSides::<V, _, _>::new();
         for (i, tile) in tiles.enumerate() {
             let pixels = Tile::of(conv, M, tile).output(conv);
             for channel in (0..conv.o).step_by(LANES) {
-                let m = &m[i * TILE..][places.span(channel)];
+                let m = &m[i * TILE..][self.span(channel)];
                 let present = channel..conv.o.min(channel + LANES);
                 sides.times::<F::Output>(
-                    |i, j| V::load_some(&m[(i * T + j) * places.place..][..LANES]),
+                    |i, j| V::load_some(&m[(i * T + j) * self.place..][..LANES]),
                     |i, j, lanes| {
                         if let Some(start) = pixels.at(i, j) {
                             lanes.store_some(&mut y[start..][present.clone()]);

@@ -3,7 +3,8 @@
 
 use std::ops::Range;
 
-use crate::cpu::isa::LANES;
+use isa::LANES;
+
 use crate::geometry::Conv2d;
 
 /// A tile.

@@ -1,6 +1,6 @@
 //! What the small matrices of F(MxM,3x3) are, and how they are applied.
 
-use crate::cpu::isa::Vector;
+use isa::Vector;
 
 /// A matrix as what it does to a column: M numbers from N.
 pub trait Matrix<const N: usize, const M: usize> {

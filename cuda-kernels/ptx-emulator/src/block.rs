@@ -1,5 +1,7 @@
 //! A block: its warps take turns, and wait for each other at barriers.
 
+use isa::{Isa, multiversion};
+
 use super::cfg::is_collective;
 use super::error::{FaultKind, Place};
 use super::exec::{Env, Problem, Step, Trouble, guarded, trouble};
@@ -60,11 +62,17 @@ pub struct Located {
 
 impl<'a> Block<'a, '_> {
     /// A block of a launch, not yet placed in the grid.
-    pub fn new(env: Env<'a>, variables: &'a [u64], geometry: Geometry, budget: u64) -> Self {
+    pub fn new(
+        isa: Isa,
+        env: Env<'a>,
+        variables: &'a [u64],
+        geometry: Geometry,
+        budget: u64,
+    ) -> Self {
         let kernel = env.kernel;
         let warps = geometry.threads().div_ceil(LANES);
         let watched = env.sanitizer.is_some();
-        let warp = || Warp::new(kernel.slots, kernel.local_bytes, watched);
+        let warp = || Warp::new(isa, kernel.slots, kernel.local_bytes, watched);
         let warps = std::iter::repeat_with(warp).take(warps).collect();
         Block {
             env,
@@ -186,6 +194,7 @@ impl<'a> Block<'a, '_> {
     }
 
     /// Lets a warp run until it waits, ends, or its turn is over.
+    #[multiversion(self.warps[w].isa)]
     fn turn(&mut self, w: usize) -> Result<(), Trouble> {
         let kernel = self.env.kernel;
         self.env.warp = w as u16;

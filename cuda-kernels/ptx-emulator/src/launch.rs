@@ -7,6 +7,7 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use isa::Isa;
 use rayon::prelude::*;
 
 use super::architecture::{
@@ -71,6 +72,8 @@ pub struct Options {
     pub budget: u64,
     /// The card whose limits a launch must keep.
     pub architecture: Architecture,
+    /// The processor's instructions to use, which change no bits.
+    pub isa: Isa,
 }
 
 impl Default for Options {
@@ -81,6 +84,7 @@ impl Default for Options {
             accesses: 0,
             budget: 100_000_000,
             architecture: Architecture::LEAST,
+            isa: Isa::preferred(),
         }
     }
 }
@@ -169,7 +173,7 @@ fn run(
         (number < blocks && number < lowest.load(Relaxed)).then_some(number)
     };
     let work = |observer: Option<Observer<'_>>| {
-        let make = || Block::new(environment(), &variables, geometry, options.budget);
+        let make = || Block::new(options.isa, environment(), &variables, geometry, options.budget);
         let shadow = options.sanitize.then(|| Shadow::new(kernel.global_grain, FIRST));
         let mut worker = Worker::new(shadow, observer);
         if let Err((number, located)) = worker.run(following, make) {

@@ -5,6 +5,8 @@
 //! warp parts into ways. The one that comes first in the kernel's order (see [`super::cfg`]) runs
 //! until it has come to where another waits; there they go on together.
 
+use isa::Isa;
+
 use super::ops::{Instruction, Order, R};
 use super::registers::Registers;
 pub use super::registers::{LANES, Longs, Words};
@@ -56,6 +58,8 @@ pub struct Copy {
 /// A warp's state.
 #[derive(Debug)]
 pub struct Warp {
+    /// With what its loops over lanes run.
+    pub isa: Isa,
     /// 32-bit registers.
     pub words: Registers<u32>,
     /// 64-bit registers.
@@ -96,8 +100,9 @@ pub struct Warp {
 
 impl Warp {
     /// A warp with these numbers of registers; `watched`: does local memory track writes?
-    pub fn new(slots: [usize; 3], local_bytes: usize, watched: bool) -> Warp {
+    pub fn new(isa: Isa, slots: [usize; 3], local_bytes: usize, watched: bool) -> Warp {
         Warp {
+            isa,
             words: Registers::new(slots[0]),
             longs: Registers::new(slots[1]),
             preds: vec![0; slots[2]],

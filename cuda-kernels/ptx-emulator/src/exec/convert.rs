@@ -1,5 +1,7 @@
 //! Comparisons, selections, packing and conversions.
 
+use isa::multiversion;
+
 use crate::numeric::{BF16, F16, F32, F64, Format, NAN32, TF32, flush32, round32};
 use crate::ops::{Combine, Compare, Instruction, List, Mode, NONE, R, Round, Test};
 use crate::types::{Class, Ty};
@@ -16,6 +18,7 @@ fn lanes_where<T: Copy>(a: &[T; LANES], b: &[T; LANES], holds: impl Fn(T, T) -> 
 }
 
 /// Integers: the unordered comparisons do not exist.
+#[inline(always)]
 fn compare_with<T: Copy, U: PartialOrd>(
     compare: Compare,
     a: &[T; LANES],
@@ -41,6 +44,7 @@ fn compare_with<T: Copy, U: PartialOrd>(
 }
 
 /// Floats: `.num` and `.nan` ask whether both are numbers, `.ne` is false for NaN.
+#[inline(always)]
 fn compare_floats<T: Copy, U: PartialOrd + Copy>(
     compare: Compare,
     a: &[T; LANES],
@@ -58,6 +62,7 @@ fn compare_floats<T: Copy, U: PartialOrd + Copy>(
 }
 
 impl Warp {
+    #[multiversion(self.isa)]
     fn compare(&self, compare: Compare, ty: Ty, ftz: bool, a: R, b: R) -> u32 {
         let (a, b) = (a as usize, b as usize);
         if ty.bits() == 64 {
@@ -244,6 +249,7 @@ impl Warp {
     }
 
     /// `cvt`.
+    #[multiversion(self.isa)]
     pub fn convert(
         &mut self,
         i: &Instruction,

@@ -1,6 +1,8 @@
 //! Floating point. The common forms (to nearest, no `.ftz`, no `.sat`) run as vector loops, the
 //! others lane by lane through [`single`], [`double`] and [`half`].
 
+use isa::multiversion;
+
 use crate::approx;
 use crate::numeric::{
     self, BF16, F16, Format, NAN32, add64, bits32, canonical32, div_odd, div64, flush32, fma_odd,
@@ -47,7 +49,7 @@ impl Warp {
         }
     }
 
-    #[inline(never)]
+    #[multiversion(self.isa)]
     fn float_any(&mut self, i: &Instruction, op: Float, ty: Ty, mode: Mode, active: u32) {
         match ty {
             Ty::F32 if mode == (Mode { ftz: true, ..Mode::PLAIN }) && op == Float::Ex2 => {

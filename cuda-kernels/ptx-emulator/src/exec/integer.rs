@@ -1,6 +1,8 @@
 //! Integers and bits. The corner cases are those of the PTX ISA: shifts clamp at the width,
 //! a division by zero gives all ones, a remainder by zero the dividend.
 
+use isa::multiversion;
+
 use super::bits::{bit_mask, extract, find_bit, find_nth_set, insert, join, permute};
 use super::integer16::{extend16, integer16};
 use crate::ops::{Instruction, Int, Int3, Logic};
@@ -189,6 +191,7 @@ impl Warp {
     }
 
     /// Three or four operands.
+    #[multiversion(self.isa)]
     pub fn integer3(
         &mut self,
         i: &Instruction,

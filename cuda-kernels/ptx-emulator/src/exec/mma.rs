@@ -6,6 +6,8 @@
 //! holds n elements. Sums of floats run in f32 (f64) over the depth in order; PTX promises at least
 //! that precision, but no order.
 
+use isa::multiversion;
+
 use super::env::{Env, Trouble, trouble};
 use super::fp8;
 use super::memory::{get, set};
@@ -30,6 +32,7 @@ impl Env<'_> {
     }
 
     /// `mma.sync`.
+    #[multiversion(warp.isa)]
     pub(super) fn matrix_product(
         &mut self,
         warp: &mut Warp,
@@ -192,6 +195,7 @@ impl Env<'_> {
 }
 
 /// An element of a register as a float.
+#[inline(always)]
 fn element(ty: Ty, bits: u64, at: usize) -> f32 {
     match ty {
         Ty::Bf16 => f32::from_bits(((bits as u32) >> (16 * at)) << 16),
@@ -211,6 +215,7 @@ struct Fragments<'a> {
 
 impl Fragments<'_> {
     /// Multiplies; the functions tell what the elements of registers are.
+    #[inline(always)]
     fn product<T: Copy + Default>(
         &self,
         warp: &mut Warp,

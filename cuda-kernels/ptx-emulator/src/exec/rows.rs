@@ -3,6 +3,8 @@
 use std::array::from_fn;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
+use isa::multiversion;
+
 use super::env::Env;
 use super::memory::Access;
 use super::offsets::Offsets;
@@ -13,6 +15,7 @@ use crate::warp::{FULL, LANES, Longs, Warp};
 impl Env<'_> {
     /// Loads whole rows, where nothing but the addresses is to be checked and all of them are right;
     /// false: it did not.
+    #[multiversion(warp.isa)]
     pub fn load_rows(
         &mut self,
         warp: &mut Warp,
@@ -53,6 +56,7 @@ impl Env<'_> {
 
     /// Stores whole rows of words, where nothing but the addresses is to be checked and all of them
     /// are right; false: it did not.
+    #[multiversion(warp.isa)]
     pub fn store_rows(
         &mut self,
         warp: &Warp,

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use isa::Isa;
 use ptx_emulator::{Launch, Memory, Module, Options, Param, launch};
 
 /// Everything before a kernel's body.
@@ -18,7 +19,7 @@ fn storage(ty: &str) -> (&'static str, &'static str, usize) {
 }
 
 /// Runs `line`, an instruction with result `d` of type `out` and operands `a`, `b`, `c`, `e` of the
-/// types `ins`, once per row, and returns the results.
+/// types `ins`, once per row, and returns the results, which are the same on all instruction sets.
 pub fn results(line: &str, out: &str, ins: &[&str], rows: &[&[u64]]) -> Vec<u64> {
     let names = ["a", "b", "c", "e"];
     let mut text = HEADER.to_owned();
@@ -53,11 +54,9 @@ pub fn results(line: &str, out: &str, ins: &[&str], rows: &[&[u64]]) -> Vec<u64>
     let inputs: Vec<u8> =
         rows.iter().flat_map(|row| row.iter().flat_map(|value| value.to_le_bytes())).collect();
     let input = memory.alloc(inputs.len());
-    memory.write(input, &inputs).unwrap();
     let output = memory.alloc(8 * rows.len());
     // More rows than a block has threads run a warp at a time.
     assert!(rows.len() <= 1024, "{line}: {} rows", rows.len());
-    let options = Options { sanitize: true, ..Options::default() };
     let params = [Param::U64(input), Param::U64(output)];
     let shape = Launch {
         kernel: "k",
@@ -67,10 +66,20 @@ pub fn results(line: &str, out: &str, ins: &[&str], rows: &[&[u64]]) -> Vec<u64>
         shared_opt_in: false,
         params: &params,
     };
-    launch(&module, &mut memory, &shape, &options)
-        .unwrap_or_else(|fault| panic!("{line}: {fault}"));
-    let mut bytes = vec![0; 8 * rows.len()];
-    memory.read(output, &mut bytes).unwrap();
+    let mut on = |isa: Isa| {
+        // Atomics change it.
+        memory.write(input, &inputs).unwrap();
+        let options = Options { sanitize: true, isa, ..Options::default() };
+        launch(&module, &mut memory, &shape, &options)
+            .unwrap_or_else(|fault| panic!("{line}: {fault}"));
+        let mut bytes = vec![0; 8 * rows.len()];
+        memory.read(output, &mut bytes).unwrap();
+        bytes
+    };
+    let bytes = on(Isa::Portable);
+    for isa in Isa::available() {
+        assert!(on(isa) == bytes, "{line}: other bits with {isa:?}");
+    }
     let size = storage(out).2;
     bytes
         .chunks(8)

@@ -6,6 +6,8 @@
 
 use std::ops::Range;
 
+use isa::{Isa, multiversion};
+
 use crate::crop::Crop;
 
 /// Fractional bits of a weight: 32, minus 8 for the pixel and 2 for overshoot.
@@ -117,6 +119,7 @@ impl Weights {
     }
 
     /// First input pixel and weights of the output pixel `place` of the range.
+    #[inline(always)]
     fn of(&self, place: usize) -> (usize, &[i32]) {
         let (first, len) = self.spans[place];
         (first, &self.weights[place * self.per_output..][..len])
@@ -137,6 +140,7 @@ const HALF: i32 = 1 << (PRECISION - 1);
 struct Sums([i32; LANES]);
 
 impl Sums {
+    #[inline(always)]
     fn new() -> Sums {
         Sums([HALF; LANES])
     }
@@ -148,6 +152,7 @@ impl Sums {
         }
     }
 
+    #[inline(always)]
     fn rounded(self) -> [u8; LANES] {
         self.0.map(|sum| (sum >> PRECISION).clamp(0, 255) as u8)
     }
@@ -190,6 +195,7 @@ pub fn resize(
 }
 
 /// Only `part` of what [`resize`] gives, computing no more than that.
+#[multiversion(Isa::preferred())]
 pub fn resize_part(
     filter: Filter,
     (pixels, width, channels): (&[u8], usize, usize),

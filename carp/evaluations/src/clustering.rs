@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use carp::error::{Error, Result};
 use carp::kmeans::{KmeansOptions, Start, kmeans, nearest_centroids};
 use datasets::{Dataset, Progress};
+use isa::{Isa, multiversion};
 use rayon::prelude::*;
 use serde::Serialize;
 use tensor::cpu::reduce::dot;
@@ -178,6 +179,7 @@ fn per_cluster(
     all
 }
 
+#[multiversion(Isa::preferred())]
 fn assigned(
     features: &[f32],
     dim: usize,

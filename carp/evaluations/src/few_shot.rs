@@ -12,7 +12,7 @@ use serde::Serialize;
 use tensor::random::{Purpose, Stream};
 
 use super::average_precision::average_precision;
-use super::linear_svm::LinearSvm;
+use super::linear_svm;
 use crate::accuracy::first_of_most;
 use crate::features::{ClassIds, FeatureSet};
 pub use crate::few_shot_options::{Difficult, FewShotOptions};
@@ -277,7 +277,7 @@ impl Problem<'_> {
             return None;
         }
         let mut stream = Stream::new(options.seed, Purpose::Evaluation, draw, class as u64);
-        let svm = LinearSvm::train(&examples, &is_positive, cost, &options.svm, &mut stream);
+        let svm = linear_svm::train(&examples, &is_positive, cost, &options.svm, &mut stream);
         let decisions: Vec<f64> =
             test.features.chunks_exact(test.dim).map(|x| svm.decision(x)).collect();
         let labels = (0..test.rows()).map(|row| label(&test.labels, row, class));

@@ -12,6 +12,7 @@
 //! with a_i = 0 whose G is above the largest projected gradient of the previous sweep; they are
 //! checked again before the end.
 
+use isa::{Isa, multiversion};
 use serde::Serialize;
 use tensor::random::Stream;
 
@@ -57,88 +58,91 @@ pub struct LinearSvm {
 
 impl LinearSvm {
     /// `<w, x> + intercept`: above 0 is positive.
+    #[multiversion(Isa::preferred())]
     pub fn decision(&self, x: &[f32]) -> f64 {
         dot(&self.weights, x) + self.intercept
     }
-
-    /// Trains with cost `c` on examples and whether they are positive; `stream` orders the sweeps.
-    ///
-    /// # Panics
-    /// If there are no examples, or the lengths differ.
-    pub fn train(
-        examples: &[&[f32]],
-        is_positive: &[bool],
-        c: f64,
-        options: &SvmOptions,
-        stream: &mut Stream,
-    ) -> LinearSvm {
-        assert_eq!(examples.len(), is_positive.len(), "an answer for each example");
-        let scaling = options.intercept_scaling;
-        let softness = |is_positive: bool| {
-            let weight =
-                if is_positive { options.positive_weight } else { options.negative_weight };
-            0.5 / (c * weight)
-        };
-        let squares: Vec<f64> = examples.iter().map(|x| square(x) + scaling * scaling).collect();
-        let mut dual = vec![0.0; examples.len()];
-        let mut weights = vec![0.0; examples[0].len()];
-        // The intercept's component of w; its input is `scaling`.
-        let mut last_weight = 0.0;
-        let mut order: Vec<u32> = (0..examples.len() as u32).collect();
-        let mut active = order.len();
-        let mut largest_before = f64::INFINITY;
-        let (mut iterations, mut has_converged) = (0, false);
-        while iterations < options.max_iterations {
-            let (mut largest, mut smallest) = (f64::NEG_INFINITY, f64::INFINITY);
-            stream.shuffle(&mut order[..active]);
-            let mut place = 0;
-            while place < active {
-                let i = order[place] as usize;
-                let (x, softness) = (examples[i], softness(is_positive[i]));
-                let y = if is_positive[i] { 1.0 } else { -1.0 };
-                let product = dot(&weights, x) + last_weight * scaling;
-                let gradient = y * product - 1.0 + dual[i] * softness;
-                if dual[i] == 0.0 && gradient > largest_before {
-                    active -= 1;
-                    order.swap(place, active);
-                    continue;
-                }
-                let projected = if dual[i] == 0.0 { gradient.min(0.0) } else { gradient };
-                largest = largest.max(projected);
-                smallest = smallest.min(projected);
-                if projected.abs() > 1e-12 {
-                    let old = dual[i];
-                    dual[i] = (old - gradient / (squares[i] + softness)).max(0.0);
-                    let step = (dual[i] - old) * y;
-                    for (weight, &x) in weights.iter_mut().zip(x) {
-                        *weight += step * f64::from(x);
-                    }
-                    last_weight += step * scaling;
-                }
-                place += 1;
-            }
-            iterations += 1;
-            if largest - smallest <= options.tolerance {
-                if active == order.len() {
-                    has_converged = true;
-                    break;
-                }
-                // Reactivate the skipped ones.
-                active = order.len();
-                largest_before = f64::INFINITY;
-                continue;
-            }
-            largest_before = if largest <= 0.0 { f64::INFINITY } else { largest };
-        }
-        LinearSvm { weights, intercept: last_weight * scaling, iterations, has_converged }
-    }
 }
 
+/// Trains with cost `c` on examples and whether they are positive; `stream` orders the sweeps.
+///
+/// # Panics
+/// If there are no examples, or the lengths differ.
+#[multiversion(Isa::preferred())]
+pub fn train(
+    examples: &[&[f32]],
+    is_positive: &[bool],
+    c: f64,
+    options: &SvmOptions,
+    stream: &mut Stream,
+) -> LinearSvm {
+    assert_eq!(examples.len(), is_positive.len(), "an answer for each example");
+    let scaling = options.intercept_scaling;
+    let softness = |is_positive: bool| {
+        let weight = if is_positive { options.positive_weight } else { options.negative_weight };
+        0.5 / (c * weight)
+    };
+    let squares: Vec<f64> = examples.iter().map(|x| square(x) + scaling * scaling).collect();
+    let mut dual = vec![0.0; examples.len()];
+    let mut weights = vec![0.0; examples[0].len()];
+    // The intercept's component of w; its input is `scaling`.
+    let mut last_weight = 0.0;
+    let mut order: Vec<u32> = (0..examples.len() as u32).collect();
+    let mut active = order.len();
+    let mut largest_before = f64::INFINITY;
+    let (mut iterations, mut has_converged) = (0, false);
+    while iterations < options.max_iterations {
+        let (mut largest, mut smallest) = (f64::NEG_INFINITY, f64::INFINITY);
+        stream.shuffle(&mut order[..active]);
+        let mut place = 0;
+        while place < active {
+            let i = order[place] as usize;
+            let (x, softness) = (examples[i], softness(is_positive[i]));
+            let y = if is_positive[i] { 1.0 } else { -1.0 };
+            let product = dot(&weights, x) + last_weight * scaling;
+            let gradient = y * product - 1.0 + dual[i] * softness;
+            if dual[i] == 0.0 && gradient > largest_before {
+                active -= 1;
+                order.swap(place, active);
+                continue;
+            }
+            let projected = if dual[i] == 0.0 { gradient.min(0.0) } else { gradient };
+            largest = largest.max(projected);
+            smallest = smallest.min(projected);
+            if projected.abs() > 1e-12 {
+                let old = dual[i];
+                dual[i] = (old - gradient / (squares[i] + softness)).max(0.0);
+                let step = (dual[i] - old) * y;
+                for (weight, &x) in weights.iter_mut().zip(x) {
+                    *weight += step * f64::from(x);
+                }
+                last_weight += step * scaling;
+            }
+            place += 1;
+        }
+        iterations += 1;
+        if largest - smallest <= options.tolerance {
+            if active == order.len() {
+                has_converged = true;
+                break;
+            }
+            // Reactivate the skipped ones.
+            active = order.len();
+            largest_before = f64::INFINITY;
+            continue;
+        }
+        largest_before = if largest <= 0.0 { f64::INFINITY } else { largest };
+    }
+    LinearSvm { weights, intercept: last_weight * scaling, iterations, has_converged }
+}
+
+#[inline(always)]
 fn square(x: &[f32]) -> f64 {
     x.iter().map(|&x| f64::from(x) * f64::from(x)).sum()
 }
 
 /// <w, x> in lanes, in double precision.
+#[inline(always)]
 fn dot(w: &[f64], x: &[f32]) -> f64 {
     const LANES: usize = 16;
     let mut lanes = [0.0f64; LANES];
@@ -168,7 +172,7 @@ mod tests {
             examples.iter().map(|x| x[0] + 0.5 * x[3] + 0.8 * stream.normal() > 0.3).collect();
         let rows: Vec<&[f32]> = examples.iter().map(Vec::as_slice).collect();
         let options = SvmOptions { tolerance: 1e-9, ..SvmOptions::default() };
-        let svm = LinearSvm::train(&rows, &is_positive, 0.5, &options, &mut stream);
+        let svm = train(&rows, &is_positive, 0.5, &options, &mut stream);
         assert!(svm.has_converged);
         // d primal / dw = w - 2 sum_i C_i y_i x_i max(0, 1 - y_i f_i), with the intercept last.
         let mut gradient: Vec<f64> = svm.weights.clone();
@@ -188,7 +192,7 @@ mod tests {
         let options = SvmOptions { tolerance: 0.0, max_iterations: 3, ..SvmOptions::default() };
         let rows: [&[f32]; 2] = [&[1.0], &[-1.0]];
         let mut stream = Stream::new(0, Purpose::Test, 0, 0);
-        let svm = LinearSvm::train(&rows, &[true, false], 0.5, &options, &mut stream);
+        let svm = train(&rows, &[true, false], 0.5, &options, &mut stream);
         assert!(svm.iterations <= 3);
     }
 }

@@ -21,6 +21,7 @@ pub type Neighbour = (f32, u32);
 
 /// The `most` nearest training features of each query by cosine, nearest first. A feature of zeros
 /// has cosine 0 with all. Reports the queries done.
+#[allow(clippy::redundant_closure, reason = "closures belong to a version, functions do not")]
 #[multiversion(Isa::preferred())]
 pub fn neighbours(
     bank: &[f32],

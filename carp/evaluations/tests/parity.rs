@@ -12,7 +12,7 @@ use evaluations::copy_detection::{self, CopyDetectionOptions, CopyFeatures, Copy
 use evaluations::features::{FeatureSet, Labelled};
 use evaluations::few_shot::{self, Difficult, FewShotOptions};
 use evaluations::knn::{self, KnnOptions, classify};
-use evaluations::linear_svm::{LinearSvm, SvmOptions};
+use evaluations::linear_svm::{self, SvmOptions};
 use evaluations::retrieval::{self, Relevance, RetrievalOptions};
 use safetensors::{Dtype, SafeTensors};
 use tensor::random::{Purpose, Stream};
@@ -147,7 +147,7 @@ fn decision_values_are_scikit_learns() {
                 used.map(|row| (&rows[row * train.dim..][..train.dim], label(row) > 0.0)).unzip();
             let mut stream = Stream::new(5, Purpose::Test, 0, class as u64);
             let svm =
-                LinearSvm::train(&examples, &positive, cost, &SvmOptions::default(), &mut stream);
+                linear_svm::train(&examples, &positive, cost, &SvmOptions::default(), &mut stream);
             assert!(svm.has_converged);
             let wanted = &wanted[class * test.rows()..][..test.rows()];
             for (x, &wanted) in test_rows.chunks(test.dim).zip(wanted) {

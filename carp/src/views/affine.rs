@@ -1,5 +1,7 @@
 //! Affine maps of 8-bit images, as Pillow's `Image.transform` computes them.
 
+use isa::{Isa, multiversion};
+
 /// How values between pixels are found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interpolation {
@@ -11,6 +13,7 @@ pub enum Interpolation {
 
 /// The image whose pixel at (x, y) is the source's at (ax + by + c, dx + ey + f), of the matrix `[a, b, c,
 /// d, e, f]`; pixels have their centres at halves. What lies outside of the source has the colour `fill`.
+#[multiversion(Isa::preferred())]
 pub fn affine(
     pixels: &mut [u8],
     (height, width, channels): (usize, usize, usize),
@@ -54,12 +57,14 @@ struct Source<'a> {
 
 impl Source<'_> {
     /// A channel of the pixel nearest to one that may lie outside.
+    #[inline(always)]
     fn at(&self, x: isize, y: isize, channel: usize) -> f64 {
         let x = x.clamp(0, self.width as isize - 1) as usize;
         let y = y.clamp(0, self.height as isize - 1) as usize;
         f64::from(self.pixels[(y * self.width + x) * self.channels + channel])
     }
 
+    #[inline(always)]
     fn bilinear(&self, x: f64, y: f64, channel: usize) -> u8 {
         let (left, top) = (x.floor(), y.floor());
         let between = |a: f64, b: f64, part: f64| a + (b - a) * part;
@@ -70,6 +75,7 @@ impl Source<'_> {
         between(row(top as isize), row(top as isize + 1), y - top) as u8
     }
 
+    #[inline(always)]
     fn bicubic(&self, x: f64, y: f64, channel: usize) -> u8 {
         let (left, top) = (x.floor(), y.floor());
         let between = |[a, b, c, d]: [f64; 4], part: f64| {

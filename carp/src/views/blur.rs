@@ -3,6 +3,8 @@
 //! A box of fractional radius weighs the pixels inside by `ww` and the two just outside by `fw`,
 //! both in units of 2^-24; beyond the border the outermost pixel is repeated.
 
+use isa::{Isa, multiversion};
+
 /// The box radius whose threefold blur has standard deviation `sigma` (Gwosdek et al., 2011).
 fn box_radius(sigma: f32) -> f32 {
     let variance = sigma * sigma / 3.0;
@@ -36,6 +38,7 @@ impl BoxBlur {
     }
 
     /// Blurs the `len` numbers between two margins, which it fills; pixels of `step` numbers each.
+    #[inline(always)]
     fn line(self, input: &mut [u8], (step, len): (usize, usize), output: &mut [u8]) {
         self.fill_margins(input, (step, len));
         let margin = self.margin(step);
@@ -56,6 +59,7 @@ impl BoxBlur {
     }
 
     /// Blurs line `a` three times, into `b`.
+    #[inline(always)]
     fn three_times(self, (a, b): (&mut [u8], &mut [u8]), line: (usize, usize)) {
         self.line(a, line, b);
         self.line(b, line, a);
@@ -63,6 +67,7 @@ impl BoxBlur {
     }
 
     /// Repeats the outermost pixels in the margins.
+    #[inline(always)]
     fn fill_margins(self, line: &mut [u8], (step, len): (usize, usize)) {
         let margin = self.margin(step);
         let end = margin + len;
@@ -89,6 +94,7 @@ pub fn scratch_len(size: (usize, usize, usize), sigma: f32) -> usize {
 }
 
 /// Blurs an image (H,W,C pixels) in place with a Gaussian of standard deviation `sigma` pixels.
+#[multiversion(Isa::preferred())]
 pub fn gaussian_blur(
     pixels: &mut [u8],
     (height, width, channels): (usize, usize, usize),

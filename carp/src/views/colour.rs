@@ -2,9 +2,10 @@
 //! greyscale do nothing to grey images (one channel).
 
 use datasets::luma;
+use isa::{Isa, multiversion};
 
 /// `from + factor (to - from)`, clamped to 0..255 and rounded towards zero: Pillow's `Image.blend`.
-#[inline]
+#[inline(always)]
 pub(super) fn blend(from: u8, to: u8, factor: f32) -> u8 {
     let (from, to) = (f32::from(from), f32::from(to));
     byte((from + factor * (to - from)).clamp(0.0, 255.0))
@@ -12,23 +13,26 @@ pub(super) fn blend(from: u8, to: u8, factor: f32) -> u8 {
 
 /// A number of 0 to 255 rounded towards zero, by its place in the sum with 2^23: unlike `as`, this is
 /// vectorised.
-#[inline]
+#[inline(always)]
 fn byte(x: f32) -> u8 {
     (x.floor() + (1 << 23) as f32).to_bits() as u8
 }
 
 /// Blends with one grey, by table.
+#[inline(always)]
 fn blend_from(grey: u8, pixels: &mut [u8], factor: f32) {
     let table: [u8; 256] = std::array::from_fn(|value| blend(grey, value as u8, factor));
     pixels.iter_mut().for_each(|value| *value = table[usize::from(*value)]);
 }
 
 /// Blends with black.
+#[multiversion(Isa::preferred())]
 pub fn adjust_brightness(pixels: &mut [u8], factor: f32) {
     blend_from(0, pixels, factor);
 }
 
 /// Blends with the image's mean luma.
+#[multiversion(Isa::preferred())]
 pub fn adjust_contrast(pixels: &mut [u8], channels: usize, factor: f32) {
     let sum: u64 = match channels {
         1 => pixels.iter().map(|&value| u64::from(value)).sum(),
@@ -40,6 +44,7 @@ pub fn adjust_contrast(pixels: &mut [u8], channels: usize, factor: f32) {
 }
 
 /// Blends each pixel with its luma.
+#[multiversion(Isa::preferred())]
 pub fn adjust_saturation(pixels: &mut [u8], channels: usize, factor: f32) {
     if channels == 3 {
         map_colours(pixels, |colour| {
@@ -50,6 +55,7 @@ pub fn adjust_saturation(pixels: &mut [u8], channels: usize, factor: f32) {
 }
 
 /// Turns the hue by `factor` of a full circle, -0.5 to 0.5.
+#[multiversion(Isa::preferred())]
 pub fn adjust_hue(pixels: &mut [u8], channels: usize, factor: f32) {
     if channels == 3 {
         // Towards zero, then modulo 256: a negative shift wraps around the circle.
@@ -63,6 +69,7 @@ pub fn adjust_hue(pixels: &mut [u8], channels: usize, factor: f32) {
 
 /// Replaces each pixel's red, green and blue, as many pixels at once as fill vector registers:
 /// `map` is vectorised if it has no branches.
+#[inline(always)]
 fn map_colours(pixels: &mut [u8], map: impl Fn([u8; 3]) -> [u8; 3]) {
     const LANES: usize = 32;
     for pixels in pixels.chunks_mut(3 * LANES) {

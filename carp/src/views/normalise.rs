@@ -1,9 +1,12 @@
 //! From 8-bit pixels to network input.
 
+use isa::{Isa, multiversion};
+
 /// Numbers that are computed at once: a multiple of the channels, 1 or 3, and of a vector register.
 const LANES: usize = 24;
 
 /// (pixel / 255 - mean) / std.
+#[multiversion(Isa::preferred())]
 pub fn normalise(pixels: &[u8], mean: &[f32], std: &[f32], view: &mut [f32]) {
     assert_eq!(pixels.len(), view.len(), "a view of another size");
     let mean: [f32; LANES] = std::array::from_fn(|i| mean[i % mean.len()]);

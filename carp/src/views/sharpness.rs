@@ -1,9 +1,12 @@
 //! Sharpening and smoothing of 8-bit images, as Pillow's `ImageEnhance.Sharpness`.
 
+use isa::{Isa, multiversion};
+
 use super::colour::blend;
 
 /// Blends with the image smoothed by the weights 1 around 5, of which the outermost pixels stay as they
 /// are; a factor of 0 is the smooth image, 1 the image itself.
+#[multiversion(Isa::preferred())]
 pub fn adjust_sharpness(
     pixels: &mut [u8],
     (height, width, channels): (usize, usize, usize),

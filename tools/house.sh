@@ -15,10 +15,10 @@ lines() {
 }
 row() { printf '| %s | %s | %s |\n' "$1" "$2" "$3"; }
 
-nested='^(cuda-kernels/ptx-emulator|carp/(files|pickle|weights|datasets|methods|evaluations|comparison|audit|report|learn))/'
+nested='^(isa/macros|cuda-kernels/ptx-emulator|carp/(files|pickle|weights|datasets|methods|evaluations|comparison|audit|report|learn))/'
 echo "| lines of \`src/\` | before | after |"
 echo "|---|---|---|"
-for crate in tensor autograd cuda-kernels cuda-kernels/ptx-emulator carp carp/files carp/pickle \
+for crate in isa isa/macros tensor autograd cuda-kernels cuda-kernels/ptx-emulator carp carp/files carp/pickle \
     carp/weights carp/datasets carp/methods carp/evaluations carp/comparison carp/audit carp/report carp/learn bin; do
     other=$nested
     [[ $crate == */* ]] && other='^$'

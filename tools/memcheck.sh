@@ -4,7 +4,7 @@
 #   tools/memcheck.sh            both
 #   tools/memcheck.sh miri       needs `rustup component add miri rust-src --toolchain nightly`
 #   tools/memcheck.sh valgrind   needs `apt install valgrind`
-# valgrind's processor has AVX2 and no AVX-512; Miri's has what the build takes for granted.
+# valgrind's processor has AVX2 and no AVX-512; Miri's has neither.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 what=${1:-both}

@@ -140,34 +140,37 @@ __device__ void grad_weight(const Windows& windows, u32 outputs, u32 part, const
     u32 first_output = blockIdx.x * M, first_tap = blockIdx.y * N, taps = windows.taps;
     u32 first = blockIdx.z * part, end = min(first + part, windows.pixels);
 
-    // What is copied of every pixel: outputs of dy, and taps of its patch.
-    constexpr u32 ACROSS_A = M / FLOATS, ACROSS_B = N / FLOATS;
-    constexpr u32 PASS_A = THREADS / ACROSS_A, PASS_B = THREADS / ACROSS_B;
-    u32 i = threadIdx.x % ACROSS_A * FLOATS, j = threadIdx.x % ACROSS_B * FLOATS;
-    Tap tap = windows.tap(first_tap + j);
-    u32 place_of_tap = place_of(windows, tap);
-    bool has_outputs = first_output + i < outputs;
+    // A thread copies of one pixel every eighth group of outputs of dy, and of taps of its patch.
+    constexpr u32 ACROSS = THREADS / COLUMN_DEPTH, STEP = ACROSS * FLOATS;
+    u32 k = threadIdx.x / ACROSS, across = threadIdx.x % ACROSS * FLOATS;
+    u32 to_a = shared_address(panel_a + k * PITCH_A + across);
+    u32 to_b = shared_address(panel_b + k * PITCH_B + across);
+    Tap taps_of[N / STEP];
+    u32 places[N / STEP];
+#pragma unroll
+    for (u32 n = 0; n < N / STEP; ++n) {
+        taps_of[n] = windows.tap(first_tap + across + n * STEP);
+        places[n] = place_of(windows, taps_of[n]);
+    }
+    const float* from_dy = dy + (size_t)(first + k) * outputs + first_output + across;
+    u32 outputs_left = outputs > first_output + across ? outputs - first_output - across : 0;
     auto fetch = [&](u32 slab, u32 stage) {
-        u32 p = first + slab * COLUMN_DEPTH, left = has_outputs ? end - p : 0;
-        u32 to = shared_address(panel_a + stage * COLUMN_DEPTH * PITCH_A + i);
-#pragma unroll 4
-        for (u32 n = 0; n < COLUMN_DEPTH / PASS_A; ++n) {
-            u32 k = threadIdx.x / ACROSS_A + n * PASS_A;
-            copy_async<FLOATS>(to + k * PITCH_A * 4, dy + ((p + k) * outputs + first_output + i),
-                               k < left);
+        u32 p = first + slab * COLUMN_DEPTH + k;
+        bool is_pixel = p < end;
+#pragma unroll
+        for (u32 n = 0; n < M / STEP; ++n) {
+            copy_async<FLOATS>(to_a + (stage * COLUMN_DEPTH * PITCH_A + n * STEP) * 4,
+                               from_dy + n * STEP, is_pixel && n * STEP < outputs_left);
         }
-        to = shared_address(panel_b + stage * COLUMN_DEPTH * PITCH_B + j);
-        // Lane k has the slab's pixel k.
-        u32 own = p + threadIdx.x % COLUMN_DEPTH;
-        Pixel pixel = windows.pixel(own < end ? own : windows.pixels);
+        from_dy += COLUMN_DEPTH * outputs;
+        Pixel pixel = windows.pixel(is_pixel ? p : windows.pixels);
         u32 place = place_of(windows, pixel);
-#pragma unroll 4
-        for (u32 n = 0; n < COLUMN_DEPTH / PASS_B; ++n) {
-            u32 k = threadIdx.x / ACROSS_B + n * PASS_B;
-            u32 h = __shfl_sync(FULL, pixel.h, k) + tap.h, w = __shfl_sync(FULL, pixel.w, k) + tap.w;
+#pragma unroll
+        for (u32 n = 0; n < N / STEP; ++n) {
+            u32 h = pixel.h + taps_of[n].h, w = pixel.w + taps_of[n].w;
             bool inside = h < windows.height && w < windows.width;
-            const float* from = windows.x + (__shfl_sync(FULL, place, k) + place_of_tap);
-            copy_async<FLOATS>(to + k * PITCH_B * 4, from, inside);
+            copy_async<FLOATS>(to_b + (stage * COLUMN_DEPTH * PITCH_B + n * STEP) * 4,
+                               windows.x + (place + places[n]), inside);
         }
     };
 

@@ -19,12 +19,14 @@ __device__ inline const float* further(const float* x, int i) {
 }
 
 // Copies stages of M patches' rows where each is SLABS times 32 channels of one tap, and taps are 32 at
-// most. A thread has the same chunk of COUNT rows: where they begin, and which of their taps are inside.
+// most. A thread has every fourth chunk of COUNT rows: where they begin, and which of their taps are
+// inside; one address serves 2 SLABS copies. Eight lanes write to two rows, four apart and so turned to
+// different banks.
 // What all rows of a stage share is in a table: where its tap lies, seen from a row's pixel, and its bit.
 constexpr u32 MOST_STAGES = 256;
 
 template <u32 M, u32 SLABS, u32 FLOATS> struct WholeSlabs {
-    static constexpr u32 COUNT = M * 8 / THREADS;
+    static constexpr u32 ACROSS = 4, COUNT = M * ACROSS / THREADS;
     struct Stage {
         int place;
         u32 bit;
@@ -44,7 +46,8 @@ template <u32 M, u32 SLABS, u32 FLOATS> struct WholeSlabs {
         __syncthreads();
         stages = table;
         u32 taps_across = windows.s.d, taps_down = windows.taps / windows.c.d / taps_across;
-        u32 chunk = threadIdx.x % 8, down = threadIdx.x / 8;
+        u32 chunk = threadIdx.x % ACROSS;
+        u32 down = threadIdx.x / WARP * 8 + threadIdx.x / 4 % 2 * 4 + threadIdx.x / 8 % 4;
         u32 image = windows.pixel(first).image;
         x = windows.x + image + 4 * chunk;
         to = kept(chunk_at<8>(down, chunk));
@@ -71,9 +74,11 @@ template <u32 M, u32 SLABS, u32 FLOATS> struct WholeSlabs {
         for (u32 n = 0; n < COUNT; ++n) {
             const float* row = further(from, places[n]);
 #pragma unroll
-            for (u32 slab = 0; slab < SLABS; ++slab) {
-                copy_async<4>(panel + to + (slab * M * 8 + n * THREADS) * CHUNK,
-                              row + slab * ROW_DEPTH, inside[n] & tap.bit);
+            for (u32 i = 0; i < 2 * SLABS; ++i) {
+                // Chunk c + 4 is where c is, with the bit turned that says which half of the row.
+                u32 at = panel + (i % 2 ? to ^ ACROSS * CHUNK : to);
+                copy_async<4>(at + (i / 2 * M + n * (M / COUNT)) * 8 * CHUNK,
+                              row + i * ACROSS * 4, inside[n] & tap.bit);
             }
         }
     }

@@ -24,6 +24,10 @@ impl<'a> Builder<'a> {
         match op.name {
             "add" | "sub" | "addc" | "subc" | "mad" | "madc" | "mul" | "div" | "min" | "max"
             | "neg" | "abs" | "rem" | "fma" => {
+                if op.flag("f32x2") {
+                    self.float_pair(frame, op, operands)?;
+                    return Ok(true);
+                }
                 let ty = op.ty()?;
                 if ty.is_float() {
                     self.float(frame, op, ty, operands)?;
@@ -213,6 +217,66 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
+    /// Two f32 in 64 bits: each of them apart.
+    fn float_pair(
+        &mut self,
+        frame: &mut Frame<'a>,
+        mut op: Opcode<'a>,
+        operands: &[Operand],
+    ) -> Result<()> {
+        let mode = op.mode();
+        op.done()?;
+        let (float, wanted) = match op.name {
+            "add" => (Float::Add, 3),
+            "sub" => (Float::Sub, 3),
+            "mul" => (Float::Mul, 3),
+            "fma" => (Float::Fma, 4),
+            _ => return Err(format!("{} is not known", op.text)),
+        };
+        if operands.len() != wanted || mode.sat || mode.relu || mode.finite {
+            return Err(format!("{} is not known", op.text));
+        }
+        let mut halves = Vec::new();
+        for operand in &operands[1..] {
+            let mut i = Instruction::new(Op::Unpack { bits: 32, class: Class::Long });
+            i.a = self.read(frame, operand, Ty::B64)?;
+            let pair = [self.fresh(Class::Word)?, self.fresh(Class::Word)?];
+            i.outs = self.list(&pair);
+            self.emit(i)?;
+            halves.push(pair);
+        }
+        let mut results = [NONE; 2];
+        for (half, result) in results.iter_mut().enumerate() {
+            let mut i = Instruction::new(Op::Float(float, Ty::F32, mode));
+            (i.a, i.b, i.c) = (halves[0][half], halves[1][half], halves[wanted - 2][half]);
+            i.d = self.fresh(Class::Word)?;
+            *result = i.d;
+            self.emit(i)?;
+        }
+        let mut i = Instruction::new(Op::Pack { bits: 32, class: Class::Long });
+        i.ins = self.list(&results);
+        i.d = self.write(frame, &operands[0], Ty::B64)?;
+        self.emit(i)?;
+        Ok(())
+    }
+
+    /// An operand as f32 that is stated as `half`.
+    fn widened(&mut self, frame: &mut Frame<'a>, operand: &Operand, half: Ty) -> Result<R> {
+        let op = Op::Convert {
+            to: Ty::F32,
+            from: half,
+            mode: Mode::PLAIN,
+            integral: false,
+            wide_to: false,
+            wide_from: false,
+        };
+        let mut i = Instruction::new(op);
+        i.a = self.read(frame, operand, half)?;
+        i.d = self.fresh(Class::Word)?;
+        self.emit(i)?;
+        Ok(i.d)
+    }
+
     fn float(
         &mut self,
         frame: &mut Frame<'a>,
@@ -230,6 +294,10 @@ impl<'a> Builder<'a> {
             return Err(format!("{} is not known", op.text));
         }
         op.flag("noftz");
+        // Factors and first terms of 16 bits, with a result and a last term of f32.
+        let mixes = ty == Ty::F32 && matches!(op.name, "add" | "sub" | "fma") && !mode.ftz;
+        let halves = |name: &str| Ty::from_name(name).filter(|ty| [Ty::F16, Ty::Bf16].contains(ty));
+        let factor = if mixes { op.find(halves) } else { None };
         op.done()?;
         let half = HALVES.contains(&ty);
         let float = match op.name {
@@ -290,8 +358,15 @@ impl<'a> Builder<'a> {
         if count != wanted {
             return Err(format!("{count} operands where {wanted} are expected"));
         }
-        i.a = self.read(frame, &operands[1], ty)?;
-        i.b = if wanted > 2 { self.read(frame, &operands[2], ty)? } else { i.a };
+        i.a = match factor {
+            Some(half) => self.widened(frame, &operands[1], half)?,
+            None => self.read(frame, &operands[1], ty)?,
+        };
+        i.b = match factor {
+            Some(half) if wanted > 3 => self.widened(frame, &operands[2], half)?,
+            _ if wanted > 2 => self.read(frame, &operands[2], ty)?,
+            _ => i.a,
+        };
         i.c = if wanted > 3 { self.read(frame, &operands[3], ty)? } else { i.a };
         i.d = self.write(frame, &operands[0], ty)?;
         self.emit(i)?;

@@ -121,7 +121,13 @@ impl<'a> Builder<'a> {
                     "release",
                     "acquire",
                     "alias",
+                    "global",
                     "shared::cta",
+                    "shared::cluster",
+                    "async::generic",
+                    "tensormap::generic",
+                    "sync_restrict::shared::cta",
+                    "sync_restrict::shared::cluster",
                 ]);
                 i.op = Op::Fence { wide };
             }

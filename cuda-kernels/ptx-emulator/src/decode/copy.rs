@@ -63,6 +63,16 @@ impl<'a> Builder<'a> {
             i.ins = self.list(&[offset]);
             i.c = match rest {
                 [] => self.preset(Preset::Word(*bytes as u32), Class::Word)?,
+                &[Operand::Register(p)] if frame.function.registers[p as usize] == Ty::Pred => {
+                    // Zeros where the source is to be ignored.
+                    let mut size = Instruction::new(Op::Select(Class::Word));
+                    size.a = self.preset(Preset::Word(0), Class::Word)?;
+                    size.b = self.preset(Preset::Word(*bytes as u32), Class::Word)?;
+                    size.c = self.register(frame, p)?;
+                    size.d = self.fresh(Class::Word)?;
+                    self.emit(size)?;
+                    size.d
+                }
                 [size] => self.read(frame, size, Ty::B32)?,
                 _ => return Err("unsupported operands of cp.async".to_owned()),
             };

@@ -108,10 +108,9 @@ impl<'a> Builder<'a> {
         operands: &'a [Operand],
     ) -> Result<bool> {
         let begins = |start: &&str| opcode.text.starts_with(*start);
-        if ["cp.async.bulk", "cp.reduce", "barrier.cluster", "st.async", "red.async"]
-            .iter()
-            .any(begins)
-        {
+        let others =
+            ["cp.async.bulk", "cp.reduce", "barrier.cluster", "st.async", "red.async", "mma.sp"];
+        if others.iter().any(begins) {
             return Ok(false);
         }
         if opcode.name == "call" {
@@ -187,13 +186,14 @@ impl<'a> Builder<'a> {
 }
 
 /// What is left out on purpose, by the beginning of the opcode.
-const LEFT_OUT: [(&str, &str); 23] = [
+const LEFT_OUT: [(&str, &str); 25] = [
     ("wgmma.", "matrix products of warp groups (wgmma) are not supported; mma.sync is"),
     (
         "tcgen05.",
         "matrix products of the fifth generation (tcgen05) are not supported; mma.sync is",
     ),
     ("wmma.", "wmma is not supported; mma.sync is"),
+    ("mma.sp", "sparse matrix products are not supported; mma.sync of dense ones is"),
     ("cp.async.bulk", "bulk and tensor copies (TMA) are not supported; cp.async is"),
     ("cp.reduce.async.bulk", "bulk and tensor copies (TMA) are not supported; cp.async is"),
     ("tensormap.", "bulk and tensor copies (TMA) are not supported; cp.async is"),
@@ -211,6 +211,7 @@ const LEFT_OUT: [(&str, &str); 23] = [
     ("barrier.cluster", "clusters of blocks are not supported"),
     ("st.async.", "clusters of blocks are not supported"),
     ("red.async.", "clusters of blocks are not supported"),
+    ("clusterlaunchcontrol.", "clusters of blocks are not supported"),
     ("alloca.", "dynamic stacks are not supported"),
     ("stacksave.", "dynamic stacks are not supported"),
     ("stackrestore.", "dynamic stacks are not supported"),

@@ -20,7 +20,7 @@ impl<'a> Builder<'a> {
         let unknown = format!("{} is not known", op.text);
         let name = op.find(name).ok_or(&unknown)?;
         let (parity, no_complete) = (op.flag("parity"), op.flag("noComplete"));
-        let expects = name == Name::Arrive && op.flag("expect_tx");
+        let expects = matches!(name, Name::Arrive | Name::Drop) && op.flag("expect_tx");
         op.ignore(&["release", "acquire", "relaxed", "cta", "cluster"]);
         // Without a space the address is generic; of a cluster only the block itself is there.
         op.find(|s| {

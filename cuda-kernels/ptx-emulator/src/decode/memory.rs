@@ -177,7 +177,7 @@ impl<'a> Builder<'a> {
         let [d, a] = exactly(operands)?;
         let mut i = Instruction::new(Op::Nop);
         let (space, address) = self.address(frame, a, space, &mut i)?;
-        let (registers, wide) = self.elements(frame, d, ty, count, true)?;
+        let (registers, wide) = self.elements(frame, d, (ty, count), space, true)?;
         i.outs = self.list(&registers);
         i.op = Op::Load {
             space,
@@ -213,7 +213,7 @@ impl<'a> Builder<'a> {
         if space == Space::Param {
             return Err("a store to a kernel's parameter".to_owned());
         }
-        let (registers, wide) = self.elements(frame, value, ty, count, false)?;
+        let (registers, wide) = self.elements(frame, value, (ty, count), space, false)?;
         i.ins = self.list(&registers);
         i.op = Op::Store { space, bytes: ty.bytes() as u8, wide, address, semantics };
         self.emit(i)?;
@@ -225,11 +225,13 @@ impl<'a> Builder<'a> {
         &mut self,
         frame: &mut Frame<'a>,
         operand: &Operand,
-        ty: Ty,
-        count: usize,
+        (ty, count): (Ty, usize),
+        space: Space,
         write: bool,
     ) -> Result<(Vec<R>, bool)> {
-        if ty == Ty::Pred || ty.bytes() * count > 16 {
+        let bytes = ty.bytes() * count;
+        let whole_sector = space == Space::Global && bytes == 32 && ty.bytes() >= 4;
+        if ty == Ty::Pred || bytes > 16 && !whole_sector {
             return Err(format!("{count} elements of {} bits", ty.bits()));
         }
         let parts = match operand {
@@ -348,6 +350,7 @@ impl<'a> Builder<'a> {
 
 /// Takes order and scope.
 fn semantics(op: &mut Opcode<'_>, default: MemoryOrder) -> Semantics {
+    op.flag("mmio");
     let order = op.find(|suffix| {
         Some(match suffix {
             "weak" => MemoryOrder::Weak,

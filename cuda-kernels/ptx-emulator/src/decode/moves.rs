@@ -20,7 +20,12 @@ impl<'a> Builder<'a> {
             "cvt" => self.convert(frame, op, operands)?,
             "cvta" => self.convert_address(frame, op, operands)?,
             "isspacep" => {
-                let space = op.need("space", Space::from_name)?;
+                // Of a cluster only the block itself is there.
+                let cluster = op.flag("shared::cluster").then_some(Space::Shared);
+                let space = match cluster {
+                    Some(space) => space,
+                    None => op.need("space", Space::from_name)?,
+                };
                 op.done()?;
                 let [d, a] = exactly(operands)?;
                 let mut i = Instruction::new(Op::IsSpace(space));
@@ -191,15 +196,14 @@ impl<'a> Builder<'a> {
         operands: &[Operand],
     ) -> Result<()> {
         let (sat, unknown) = (op.flag("sat"), format!("{} is not known", op.text));
-        let (to, from) = (op.ty()?, op.ty()?);
-        let third = op.find(Ty::from_name);
+        let (signed, bits) = op.find(saturated).ok_or(&unknown)?;
+        let (from, third) = (op.ty()?, op.find(Ty::from_name));
         op.done()?;
-        let narrow = matches!(to, Ty::U8 | Ty::S8) && third == Some(Ty::B32);
-        let halves = matches!(to, Ty::U16 | Ty::S16) && third.is_none();
+        let narrow = bits < 16 && third == Some(Ty::B32);
+        let halves = bits == 16 && third.is_none();
         if !sat || from != Ty::S32 || !(narrow || halves) {
             return Err(unknown);
         }
-        let (bits, signed) = (to.bits() as u8, to.is_signed());
         let mut i = Instruction::new(Op::PackSaturated { bits, signed });
         let (d, a, b) = match operands {
             [d, a, b] if halves => {
@@ -250,4 +254,19 @@ impl<'a> Builder<'a> {
         self.emit(i)?;
         Ok(())
     }
+}
+
+/// What `cvt.pack` saturates to: is it signed, and of how many bits?
+fn saturated(name: &str) -> Option<(bool, u8)> {
+    Some(match name {
+        "u2" => (false, 2),
+        "s2" => (true, 2),
+        "u4" => (false, 4),
+        "s4" => (true, 4),
+        "u8" => (false, 8),
+        "s8" => (true, 8),
+        "u16" => (false, 16),
+        "s16" => (true, 16),
+        _ => return None,
+    })
 }

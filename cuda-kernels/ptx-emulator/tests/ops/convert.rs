@@ -274,3 +274,17 @@ fn moves_pack_and_unpack() {
     table("mov.u32 d, %lanemask_lt;", "u32", ["u32"], &[([0], 0), ([0], 1), ([0], 3)]);
     table("mov.u32 d, %lanemask_ge;", "u32", ["u32"], &[([0], 0xffff_ffff), ([0], 0xffff_fffe)]);
 }
+
+/// `d = c << 2n | saturated a << n | saturated b`, for integers of n bits.
+#[test]
+fn small_integers_are_packed() {
+    for (ty, [a, b, c], expected) in [
+        ("s4", [100, s(-100), 0x123], 0x1_2378u64),
+        ("u4", [s(-1), 15, 0x123], 0x1_230f),
+        ("s2", [1, s(-9), 5], 0x56),
+        ("u2", [9, s(-1), 5], 0x5c),
+    ] {
+        let line = format!("cvt.pack.sat.{ty}.s32.b32 d, a, b, c;");
+        table(&line, "b32", ["s32", "s32", "b32"], &[([a, b, c], expected)]);
+    }
+}

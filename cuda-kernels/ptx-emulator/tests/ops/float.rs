@@ -225,3 +225,59 @@ fn double_precision_in_every_direction() {
         table(&format!("sqrt.{direction}.f64 d, a;"), "f64", ["f64"], &[([d(2.0)], expected)]);
     }
 }
+
+#[test]
+fn pairs_of_floats_round_apart() {
+    let pair = |high: f64, low: f64| f(high as f32) << 32 | f(low as f32);
+    let tiny = 0x0001_16c2u64;
+    table(
+        "add.rn.f32x2 d, a, b;",
+        "u64",
+        ["u64"; 2],
+        &[([pair(1.5, -2.0), pair(0.25, 5.0)], pair(1.75, 3.0))],
+    );
+    table(
+        "sub.rp.f32x2 d, a, b;",
+        "u64",
+        ["u64"; 2],
+        &[(
+            [pair(1.0, 1.0), pair(-2f64.powi(-40), 2f64.powi(-40))],
+            f(1f32.next_up()) << 32 | f(1.0),
+        )],
+    );
+    table(
+        "mul.rn.ftz.f32x2 d, a, b;",
+        "u64",
+        ["u64"; 2],
+        &[([tiny << 32 | f(2.0), pair(1.0, 2.0)], pair(0.0, 4.0))],
+    );
+    table(
+        "fma.rn.f32x2 d, a, b, c;",
+        "u64",
+        ["u64"; 3],
+        &[([pair(2.0, 3.0), pair(4.0, 5.0), pair(1.0, -1.0)], pair(9.0, 14.0))],
+    );
+}
+
+/// 0x3c00 is 1 as f16, 0x3fc0 is 1.5, 0xc000 -2 and 0x3f00 0.5 as bf16.
+#[test]
+fn halves_widen_before_sums_of_floats() {
+    table(
+        "add.rn.f32.f16 d, a, b;",
+        "f32",
+        ["f16", "f32"],
+        &[([0x3c00, f(0.1)], f(1.1)), ([0x0001, f(0.0)], f(2f32.powi(-24)))],
+    );
+    table(
+        "sub.rn.sat.f32.bf16 d, a, b;",
+        "f32",
+        ["bf16", "f32"],
+        &[([0x3fc0, f(0.25)], f(1.0)), ([0x3f00, f(0.25)], f(0.25))],
+    );
+    table(
+        "fma.rn.f32.bf16 d, a, b, c;",
+        "f32",
+        ["bf16", "bf16", "f32"],
+        &[([0x3fc0, 0xc000, f(0.25)], f(-2.75))],
+    );
+}

@@ -173,3 +173,30 @@ red.global.add.L2::cache_hint.u32 [%out], %x, %policy;
 griddepcontrol.launch_dependents;";
     check(body, 1, &[21], &[42]);
 }
+
+/// One arrival that announces bytes and leaves: the phase ends when they have come, and the next one
+/// waits for one arrival less.
+#[test]
+fn a_last_arrival_announces_bytes() {
+    let body = "
+mbarrier.init.shared.b64 [%bar], 2;
+mbarrier.arrive_drop.expect_tx.release.cta.shared::cta.b64 %s, [%bar], 16;
+mbarrier.arrive.shared::cta.b64 _, [%bar];
+mbarrier.test_wait.parity.shared.b64 %p, [%bar], 0;
+selp.u32 %x, 1, 0, %p;
+st.global.u32 [%out], %x;
+mbarrier.complete_tx.relaxed.cta.shared::cta.b64 [%bar], 16;
+mbarrier.test_wait.parity.shared.b64 %p, [%bar], 0;
+selp.u32 %x, 1, 0, %p;
+st.global.u32 [%out+4], %x;
+mbarrier.arrive.shared::cta.b64 %u, [%bar];
+mbarrier.pending_count.b64 %x, %u;
+st.global.u32 [%out+8], %x;
+fence.proxy.async.global;
+fence.acquire.sync_restrict::shared::cluster.cluster;
+cvta.shared.u64 %at, %at;
+isspacep.shared::cluster %p, %at;
+selp.u32 %x, 1, 0, %p;
+st.global.u32 [%out+12], %x;";
+    check(body, 1, &[0], &[0, 1, 1, 1]);
+}

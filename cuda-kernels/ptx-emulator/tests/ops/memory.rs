@@ -250,3 +250,72 @@ ret;
     let fault = kernel(text, 2, &input, 6, true).unwrap_err();
     assert!(fault.contains("thread 0 is still copying to"), "{fault}");
 }
+
+/// A source that is to be ignored is not read: zeros come instead.
+#[test]
+fn asynchronous_copies_of_ignored_sources() {
+    let text = "
+.visible .entry k(.param .u64 in, .param .u64 out)
+{
+.reg .b64 %i, %o, %at; .reg .b32 %t, %a, %x; .reg .pred %p;
+.shared .align 16 .b8 sh[1024];
+ld.param.u64 %i, [in];
+ld.param.u64 %o, [out];
+mov.u32 %t, %tid.x;
+mul.wide.u32 %at, %t, 4;
+add.s64 %i, %i, %at;
+add.s64 %o, %o, %at;
+mov.u32 %a, sh;
+mad.lo.u32 %a, %t, 4, %a;
+setp.eq.u32 %p, %t, 1;
+cp.async.ca.shared.global [%a], [%i], 4, %p;
+cp.async.wait_all;
+ld.shared.u32 %x, [%a];
+st.global.u32 [%o], %x;
+ret;
+}
+";
+    assert_eq!(kernel(text, 3, &[7, 8, 9], 3, true).unwrap(), [7, 0, 9]);
+    // The second thread's source is beyond the allocation.
+    assert_eq!(kernel(text, 2, &[7], 2, true).unwrap(), [7, 0]);
+}
+
+/// Vectors of 32 bytes, a whole sector, exist in global memory since sm_100.
+#[test]
+fn vectors_of_a_sector() {
+    let text = |load: &str, store: &str| {
+        format!(
+            "
+.visible .entry k(.param .u64 in, .param .u64 out)
+{{
+.reg .b64 %i, %o, %l<4>; .reg .b32 %x<8>; .shared .align 32 .b8 sh[64];
+ld.param.u64 %i, [in];
+ld.param.u64 %o, [out];
+{load}
+{store}
+ret;
+}}
+"
+        )
+    };
+    let input: Vec<u32> = (1..9).collect();
+    let words = text(
+        "ld.global.nc.v8.b32 {%x0, %x1, %x2, %x3, %x4, %x5, %x6, %x7}, [%i];",
+        "st.global.v8.f32 [%o], {%x7, %x6, %x5, %x4, %x3, %x2, %x1, %x0};",
+    );
+    let reversed: Vec<u32> = (1..9).rev().collect();
+    let longs = text(
+        "ld.global.v4.b64 {%l0, %l1, %l2, %l3}, [%i];",
+        "st.global.v4.u64 [%o], {%l3, %l2, %l1, %l0};",
+    );
+    for sanitize in [false, true] {
+        assert_eq!(kernel(&words, 1, &input, 8, sanitize).unwrap(), reversed);
+        assert_eq!(kernel(&longs, 1, &input, 8, sanitize).unwrap(), [7, 8, 5, 6, 3, 4, 1, 2]);
+    }
+    let misaligned = words.replace("[%i]", "[%i+16]");
+    let fault = kernel(&misaligned, 1, &[0; 16], 8, false).unwrap_err();
+    assert!(fault.contains("isaligned"), "{fault}");
+    let shared = text("ld.shared.v4.b64 {%l0, %l1, %l2, %l3}, [sh];", "");
+    let error = kernel(&shared, 1, &input, 8, false).unwrap_err();
+    assert!(error.contains("4 elements of 64 bits"), "{error}");
+}

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use carp::error::Result;
 use carp::learner::Learner;
 use cuda_kernels::device::OnDriver;
-use cuda_kernels::driver::Driver;
-use cuda_kernels::drivers::emulator::Emulator;
+use cuda_kernels::driver::{Driver, Launch};
+use cuda_kernels::drivers::counter::Counter;
 use ptx_emulator::Report;
 use ptx_emulator::roofline::{Bound, CARDS};
 
@@ -48,7 +48,7 @@ pub fn step(args: &ConfigArgs) -> Result<BTreeMap<String, Bounds>> {
     let seen = Arc::clone(&all);
     let open = move || {
         let seen = Arc::clone(&seen);
-        Ok(Box::new(Emulator::watched(move |launch, report| {
+        Ok(Box::new(Counter::new(move |launch: &Launch, report: &Report| {
             let mut all = seen.lock().expect("no thread panics while it counts");
             all.entry(launch.kernel.to_owned()).or_default().add(report, launch.grid);
         })) as Box<dyn Driver>)

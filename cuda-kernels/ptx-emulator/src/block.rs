@@ -132,6 +132,7 @@ impl<'a> Block<'a, '_> {
         let threads = self.geometry.threads();
         self.env.block = number as u32;
         self.env.shared.fill(0);
+        self.env.copied.clear();
         self.barriers = Default::default();
         let count = self.warps.len();
         if let Some(sanitizer) = &mut self.env.sanitizer {
@@ -221,9 +222,17 @@ impl<'a> Block<'a, '_> {
             if straight > 1 && straight <= left && !observed {
                 let active = warp.way.mask;
                 let last = pc + straight as u32 - 1;
-                for (pc, i) in (pc..).zip(&kernel.code[pc as usize..=last as usize]) {
-                    self.env.pc = pc;
-                    self.env.compute(warp, i, active)?;
+                let code = (pc..).zip(&kernel.code[pc as usize..=last as usize]);
+                if self.env.only_counts {
+                    for (pc, i) in code {
+                        self.env.pc = pc;
+                        self.env.count(warp, i, active)?;
+                    }
+                } else {
+                    for (pc, i) in code {
+                        self.env.pc = pc;
+                        self.env.compute(warp, i, active)?;
+                    }
                 }
                 warp.way.pc = last;
                 warp.go(&kernel.order, last + 1);

@@ -11,7 +11,7 @@
 //! 1. `lexer`, `ast`, `parser`: text to functions made of statements;
 //! 2. `types`, `windows`, `ops`, `decode`: statements to dense instructions, calls inlined;
 //! 3. `cfg`, `loops`: in which order lanes run that parted; `dataflow`: what registers hold;
-//!    `allocate`: registers to slots;
+//!    `slice`: what decides jumps and addresses; `allocate`: registers to slots;
 //! 4. `registers`, `warp`: lanes, masks, ways; `exec`: what each instruction does, a file per
 //!    family, with `numeric` (rounding) and `approx` (the `.approx` functions);
 //! 5. `block`: turns and barriers; `worker`, `launch`: blocks on threads; `memory`;
@@ -48,6 +48,7 @@ mod recording;
 mod registers;
 pub mod roofline;
 mod sanitizer;
+mod slice;
 mod trace;
 mod types;
 mod warp;
@@ -57,7 +58,7 @@ mod worker;
 pub use architecture::Architecture;
 pub use block::show_lanes;
 pub use error::{Fault, FaultKind, Place, PtxError};
-pub use launch::{Launch, Options, Param, check, launch, trace};
+pub use launch::{Launch, Options, Param, check, count, launch, trace};
 pub use memory::{Memory, MemoryError};
 pub use module::Module;
 pub use observer::{Observer, Seen};

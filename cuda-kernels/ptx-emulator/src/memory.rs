@@ -69,7 +69,7 @@ impl Memory {
     /// Allocates zeroed bytes (counted as unwritten) and returns their address, a multiple of 512.
     pub fn alloc(&mut self, bytes: usize) -> u64 {
         let start = self.next;
-        let words = |count| std::iter::repeat_with(|| AtomicU32::new(0)).take(count).collect();
+        let words = bytemuck::zeroed_vec::<AtomicU32>;
         let written = if self.watched { bytes.div_ceil(32) } else { 0 };
         self.allocations.push(Allocation {
             start,

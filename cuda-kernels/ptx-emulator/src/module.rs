@@ -12,6 +12,7 @@ use super::error::PtxError;
 use super::memory::Memory;
 use super::ops::Kernel;
 use super::parser::parse;
+use super::slice::slice;
 use super::types::Space;
 
 /// A PTX text, parsed once; its kernels are decoded when they are first asked for.
@@ -95,6 +96,7 @@ impl Module {
         graph.annotate(&mut draft.kernel).map_err(refuse)?;
         note_memory(&mut draft.kernel);
         dataflow::annotate(&mut draft);
+        draft.kernel.slice = slice(&draft.kernel, draft.classes.len());
         allocate(draft, &graph).map_err(refuse)
     }
 

@@ -273,6 +273,9 @@ pub fn bank_conflicts(at: &[u64; LANES], active: u32, bytes: usize) -> u64 {
     for turn in 0..LANES / lanes_per_turn {
         let mask = if lanes_per_turn == LANES { u32::MAX } else { (1 << lanes_per_turn) - 1 };
         let mask = active & (mask << (turn * lanes_per_turn));
+        if in_different_banks(at, mask, bytes) {
+            continue;
+        }
         // The words of this cycle, and how many distinct ones each bank holds.
         let (mut words, mut used) = ([0; LANES], 0);
         for lane in lanes(mask) {
@@ -290,6 +293,20 @@ pub fn bank_conflicts(at: &[u64; LANES], active: u32, bytes: usize) -> u64 {
         conflicts += banks.into_iter().max().unwrap_or(0).saturating_sub(1);
     }
     conflicts
+}
+
+/// Do these lanes want words of different banks, or neighbouring lanes the same ones? Then there is no
+/// conflict among them.
+fn in_different_banks(at: &[u64; LANES], mask: u32, bytes: usize) -> bool {
+    let (mut taken, mut last) = (0u32, u64::MAX);
+    lanes(mask).all(|lane| {
+        let (at, before) = (at[lane], std::mem::replace(&mut last, at[lane]));
+        let words = (at + bytes as u64).div_ceil(4) - at / 4;
+        let banks = ((1u32 << words) - 1).rotate_left((at / 4 % BANKS) as u32);
+        let free = at == before || taken & banks == 0;
+        taken |= banks;
+        free
+    })
 }
 
 /// Counts for a launch.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::AddAssign;
 use std::sync::{Arc, LazyLock, Mutex};
 
-use ptx_emulator::{self as ptx, Memory, Module, Options, Param, Report};
+use ptx_emulator::{self as ptx, Fault, Memory, Module, Options, Param, Report};
 use tensor::{Error, Result};
 
 use super::shared_memory::must_ask;
@@ -115,10 +115,36 @@ impl Emulator {
         })
     }
 
+    /// One that counts.
+    pub(super) fn counting() -> Emulator {
+        Emulator::with(Options { profile: true, ..Options::default() }, None)
+    }
+
     /// One that counts, and calls `watcher` with each launch and its report.
     pub fn watched(watcher: impl FnMut(&Launch, &Report) + Send + 'static) -> Emulator {
-        let options = Options { profile: true, ..Options::default() };
-        Emulator::with(options, Some(Box::new(watcher)))
+        Emulator { watcher: Some(Box::new(watcher)), ..Emulator::counting() }
+    }
+
+    /// Runs a launch.
+    pub(super) fn run(&mut self, launch: &Launch) -> Result<Report> {
+        self.emulate(launch, ptx::launch)
+    }
+
+    /// What a launch would count; `None` if that depends on data.
+    pub(super) fn count(&mut self, launch: &Launch) -> Result<Option<Report>> {
+        self.emulate(launch, ptx::count)
+    }
+
+    fn emulate<T>(
+        &mut self,
+        launch: &Launch,
+        run: impl Fn(&Module, &mut Memory, &ptx::Launch, &Options) -> std::result::Result<T, Fault>,
+    ) -> Result<T> {
+        let module = parsed(launch.module)?;
+        let params: Vec<Param> = launch.args.iter().map(|&arg| param(arg)).collect();
+        let shape = shape(module, launch, &params)?;
+        run(module, &mut self.memory, &shape, &self.options)
+            .map_err(|fault| Error::device(format!("kernel {fault}")))
     }
 
     fn with(options: Options, watcher: Option<Watcher>) -> Emulator {
@@ -144,11 +170,7 @@ impl Driver for Emulator {
     }
 
     fn launch(&mut self, launch: &Launch) -> Result<()> {
-        let module = parsed(launch.module)?;
-        let params: Vec<Param> = launch.args.iter().map(|&arg| param(arg)).collect();
-        let shape = shape(module, launch, &params)?;
-        let report = ptx::launch(module, &mut self.memory, &shape, &self.options)
-            .map_err(|fault| Error::device(format!("kernel {fault}")))?;
+        let report = self.run(launch)?;
         if let Some(watcher) = &mut self.watcher {
             watcher(launch, &report);
         }

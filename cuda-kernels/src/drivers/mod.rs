@@ -4,6 +4,7 @@
 pub mod cudarc;
 #[cfg(feature = "cust")]
 pub mod cust;
+pub mod counter;
 pub mod emulator;
 pub mod shared_memory;
 #[cfg(feature = "cuda")]

@@ -25,7 +25,7 @@ pub use self::builder::Named;
 use self::builder::{Builder, MAX_PARAMS, Result, Spot};
 use super::ast::{Ast, Function};
 use super::error::{Place, PtxError};
-use super::ops::{Instruction, Kernel, NONE, Op, Order, Preset, R};
+use super::ops::{Instruction, Kernel, NONE, Op, Order, Preset, R, Slice};
 use super::types::{Class, Space};
 
 /// A kernel before register allocation: register classes and presets.
@@ -91,6 +91,7 @@ impl<'a> Builder<'a> {
             code: std::mem::take(&mut self.code),
             places: std::mem::take(&mut self.places),
             hints: Vec::new(),
+            slice: Slice::default(),
             lists: std::mem::take(&mut self.lists),
             tables: std::mem::take(&mut self.tables),
             straight: Vec::new(),

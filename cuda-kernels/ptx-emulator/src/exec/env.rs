@@ -43,6 +43,10 @@ pub struct Env<'a> {
     pub sanitizer: Option<Box<Sanitizer>>,
     /// Set if the launch is profiled.
     pub profile: Option<Box<Profile>>,
+    /// Is what the kernel's course does not depend on only counted?
+    pub only_counts: bool,
+    /// Then, if the course depends on shared memory: the bytes of it that were to be copied to.
+    pub copied: Vec<bool>,
     /// The allocation that each instruction used last.
     pub last_used: Vec<u32>,
     /// Number of the block in the grid.

@@ -174,7 +174,7 @@ impl Env<'_> {
         Ok(())
     }
 
-    fn matrix_rows(
+    pub(super) fn matrix_rows(
         &mut self,
         warp: &Warp,
         i: &Instruction,

@@ -6,6 +6,7 @@ mod carry;
 mod collective;
 mod control;
 mod convert;
+mod count;
 mod env;
 mod float;
 mod fp8;
@@ -66,6 +67,7 @@ impl Env<'_> {
                 warp.go(&self.kernel.order, warp.way.pc + 1);
                 return Ok(Step::Barrier);
             }
+            _ if self.only_counts => self.count(warp, i, active)?,
             _ => self.compute(warp, i, active)?,
         }
         warp.go(&self.kernel.order, warp.way.pc + 1);

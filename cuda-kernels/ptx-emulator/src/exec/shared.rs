@@ -102,6 +102,16 @@ impl Env<'_> {
         Ok(())
     }
 
+    /// Where asynchronous copies read, and which lanes do: a copy of no source bytes does not.
+    pub(super) fn copy_source(&self, warp: &Warp, i: &Instruction, active: u32) -> (Longs, u32) {
+        let offset = self.kernel.lists[i.ins.start as usize];
+        let offset = warp.words[offset as usize][0] as i32 as i64 as u64;
+        let sizes = warp.words[i.c as usize];
+        let reads = lanes(active).filter(|&lane| sizes[lane] > 0);
+        let reads = reads.fold(0, |all, lane| all | 1 << lane);
+        (warp.longs[i.b as usize].map(|from| from.wrapping_add(offset)), reads)
+    }
+
     /// Starts copies from global to shared memory; they complete when waited for.
     pub fn copy_async(
         &mut self,
@@ -112,16 +122,10 @@ impl Env<'_> {
         active: u32,
     ) -> Result<(), Trouble> {
         let to = warp.addresses(i, address);
-        let kernel = self.kernel;
-        let offset =
-            warp.words[kernel.lists[i.ins.start as usize] as usize][0] as i32 as i64 as u64;
-        let from = warp.longs[i.b as usize].map(|from| from.wrapping_add(offset));
         let total = u64::from(bytes);
         self.check_shared(&to, active, total)?;
-        // A copy of no source bytes does not read its source.
+        let (from, reads) = self.copy_source(warp, i, active);
         let sizes = warp.words[i.c as usize];
-        let reads =
-            lanes(active).filter(|&lane| sizes[lane] > 0).fold(0, |all, lane| all | 1 << lane);
         let places = self.each_global(&from, reads, total)?;
         if self.watches() && reads != 0 {
             self.profile_global(&from, reads, total);

@@ -75,6 +75,17 @@ pub struct Hint {
     pub object: Option<(u32, u32)>,
 }
 
+/// The instructions on whose results a kernel's jumps, guards and addresses depend.
+#[derive(Debug, Default)]
+pub struct Slice {
+    /// Is each instruction one of them?
+    pub inside: Vec<bool>,
+    /// Does one of them read shared or local memory? Then stores there are among them.
+    pub reads_memory: bool,
+    /// Does one of them read global memory, or can that not be told?
+    pub needs_data: bool,
+}
+
 /// A kernel ready to run.
 #[derive(Debug)]
 pub struct Kernel {
@@ -86,6 +97,8 @@ pub struct Kernel {
     pub places: Vec<Place>,
     /// What the sanitizer knows of each instruction.
     pub hints: Vec<Hint>,
+    /// Which instructions decide its course.
+    pub slice: Slice,
     /// Longer operand lists.
     pub lists: Vec<R>,
     /// Targets of `brx.idx`: each `imm` names a list here.

@@ -1,0 +1,88 @@
+//! The slice of a kernel that decides its course (Weiser: Program Slicing, 1984), see [`Slice`]. The
+//! other instructions need not run to be counted.
+
+use super::ops::{Kernel, NONE, Op, R, Slice};
+use super::types::Space;
+
+/// The slice of a kernel whose registers do not share slots yet.
+pub fn slice(kernel: &Kernel, registers: usize) -> Slice {
+    let mut writers: Vec<Vec<usize>> = vec![Vec::new(); registers];
+    for (pc, i) in kernel.code.iter().enumerate() {
+        kernel.writes(i).for_each(|r| writers[r as usize].push(pc));
+    }
+    let slice = Slice { inside: vec![false; kernel.code.len()], ..Slice::default() };
+    let mut slicer = Slicer { kernel, slice, work: Vec::new() };
+    slicer.begin();
+    let mut wanted = vec![false; registers];
+    while let Some(r) = slicer.work.pop() {
+        if r != NONE && !std::mem::replace(&mut wanted[r as usize], true) {
+            writers[r as usize].iter().for_each(|&pc| slicer.take(pc));
+        }
+    }
+    slicer.slice
+}
+
+/// A slice being made.
+struct Slicer<'a> {
+    kernel: &'a Kernel,
+    slice: Slice,
+    /// Registers that decide.
+    work: Vec<R>,
+}
+
+impl Slicer<'_> {
+    /// The registers that guards, addresses and jumps name.
+    fn begin(&mut self) {
+        let kernel = self.kernel;
+        for (pc, i) in kernel.code.iter().enumerate() {
+            self.work.push(i.guard);
+            match i.op {
+                Op::Load { .. }
+                | Op::Store { .. }
+                | Op::LoadMatrix { .. }
+                | Op::StoreMatrix { .. } => self.work.push(i.a),
+                Op::CopyAsync { .. }
+                | Op::BranchIndex
+                | Op::Barrier { .. }
+                | Op::BarrierReduce { .. } => self.work.extend(kernel.operands(i)),
+                // The carry flag is no register that could be followed.
+                Op::Carry { .. } => self.take(pc),
+                Op::Atomic { .. } | Op::MBarrier(..) | Op::Clock(_) => {
+                    self.slice.needs_data = true;
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// An instruction decides, and so do its operands.
+    fn take(&mut self, pc: usize) {
+        if std::mem::replace(&mut self.slice.inside[pc], true) {
+            return;
+        }
+        let i = &self.kernel.code[pc];
+        self.work.extend(self.kernel.reads(i));
+        match i.op {
+            Op::Load { space: Space::Global | Space::Generic, .. } => self.slice.needs_data = true,
+            Op::Load { space: Space::Shared | Space::Local, .. } | Op::LoadMatrix { .. }
+                if !std::mem::replace(&mut self.slice.reads_memory, true) =>
+            {
+                self.take_stores();
+            }
+            _ => {}
+        }
+    }
+
+    /// What is stored in shared and local memory decides, too.
+    fn take_stores(&mut self) {
+        for (pc, i) in self.kernel.code.iter().enumerate() {
+            match i.op {
+                Op::Store { space: Space::Shared | Space::Local, .. } | Op::StoreMatrix { .. } => {
+                    self.take(pc);
+                }
+                Op::Store { space: Space::Generic, .. } => self.slice.needs_data = true,
+                _ => {}
+            }
+        }
+    }
+}

@@ -2,8 +2,12 @@
 
 use std::sync::{Arc, Mutex};
 
-use cuda_kernels::tour;
-use ptx_emulator::{Options, count, launch};
+use cuda_kernels::driver::Launch;
+use cuda_kernels::drivers::counter::Counter;
+use cuda_kernels::drivers::emulator::Emulator;
+use cuda_kernels::{Driver, Gpu, tour};
+use ptx_emulator::{Options, Report, count};
+use tensor::{Backend, Io, Kernel, Numerics, Slot};
 
 /// Kernels whose jumps or addresses depend on data.
 const NEED_DATA: [&str; 19] = [
@@ -37,7 +41,7 @@ fn every_kernel_counts_the_same_without_a_run() {
         let options = Options { profile: true, ..Options::default() };
         let visits = tour::visit(kernel, options, move |module, memory, shape, options| {
             counted.lock().unwrap().push(count(module, memory, shape, options)?);
-            launch(module, memory, shape, options)
+            ptx_emulator::launch(module, memory, shape, options)
         });
         let visits = visits.unwrap_or_else(|fault| panic!("{kernel}: {fault}"));
         let counts = counts.lock().unwrap();
@@ -51,4 +55,42 @@ fn every_kernel_counts_the_same_without_a_run() {
     }
     need_data.dedup();
     assert_eq!(need_data, NEED_DATA);
+}
+
+/// Adds different vectors twice, and one to itself; returns the reports, and a sum.
+fn reports(driver: impl FnOnce(Reports) -> Box<dyn Driver>) -> (Vec<Report>, f32) {
+    let reports = Reports::default();
+    let driver = driver(Arc::clone(&reports));
+    let slots: [Slot; 4] = std::array::from_fn(|i| Slot { offset: 1024 * i, len: 1000 });
+    let mut gpu = Gpu::new(driver, 4096, Numerics::Exact).unwrap();
+    slots.iter().for_each(|&slot| gpu.write(slot, &[1.0; 1000]));
+    for [a, b] in [[0, 1], [1, 2], [1, 1]] {
+        let inputs = [slots[a], slots[b]];
+        let workspace = Slot { offset: 0, len: 0 };
+        gpu.run(&Kernel::Add, &Io { inputs: &inputs, outputs: &slots[3..], workspace });
+    }
+    gpu.finish().unwrap();
+    let mut sum = [0.0; 1000];
+    gpu.read(slots[3], &mut sum);
+    let found = std::mem::take(&mut *reports.lock().unwrap());
+    (found, sum[0])
+}
+
+type Reports = Arc<Mutex<Vec<Report>>>;
+
+/// A launch is counted once, unless its buffers are another number of different ones; nothing is run.
+#[test]
+fn a_counter_reports_what_a_run_would() {
+    let (counted, sum) = reports(|all| {
+        Box::new(Counter::new(move |_: &Launch, report: &Report| {
+            all.lock().unwrap().push(report.clone());
+        }))
+    });
+    let (ran, right) = reports(|all| {
+        Box::new(Emulator::watched(move |_, report| all.lock().unwrap().push(report.clone())))
+    });
+    assert_eq!(counted, ran);
+    assert_eq!(counted[0], counted[1]);
+    assert!(counted[2].distinct_sectors < counted[0].distinct_sectors, "{counted:?}");
+    assert_eq!((sum, right), (1.0, 2.0));
 }

@@ -9,12 +9,7 @@ use crate::warp::{Longs, Warp, lanes};
 
 impl Env<'_> {
     /// Counts an instruction, and runs it if it is in the slice.
-    pub fn count(
-        &mut self,
-        warp: &mut Warp,
-        i: &Instruction,
-        active: u32,
-    ) -> Result<(), Trouble> {
+    pub fn count(&mut self, warp: &mut Warp, i: &Instruction, active: u32) -> Result<(), Trouble> {
         let slice = &self.kernel.slice;
         if slice.inside[self.pc as usize] {
             if let Op::Load { space: Space::Shared, bytes, address, .. } = i.op {

@@ -131,3 +131,19 @@ fn a_roofline_bounds_a_kernel() {
     assert!(text.contains("H100 SXM") && text.contains("Bounds, not measurements"), "{text}");
     assert_eq!(text.lines().filter(|line| line.starts_with("gemm_64x64 ")).count(), 1, "{text}");
 }
+
+#[test]
+fn a_roofline_bounds_a_step() {
+    let temp = TempDir::new().unwrap();
+    let args = ["ptx", "roofline", "--preset", "minimal", "--numerics", "bf16"];
+    let text = stdout(&carp(temp.path(), &args));
+    let launches = |name: &str| {
+        let row = text.lines().find(|line| line.split(' ').next() == Some(name));
+        let row = row.unwrap_or_else(|| panic!("no {name} in {text}"));
+        row.split_whitespace().nth(1).unwrap().parse::<u32>().unwrap()
+    };
+    // Statistics of every batch norm take two launches.
+    assert_eq!(launches("statistics"), launches("finish_statistics"), "{text}");
+    assert!(launches("statistics") > 10 && launches("all") > 200, "{text}");
+    assert!(text.contains("conv2d_bf16"), "{text}");
+}

@@ -108,7 +108,7 @@ fn what_is_not_known_is_refused_with_its_line() {
     refused(kernel("ld.global.u32 %r1, %rd1;"), 7, "an address in brackets");
     refused(kernel("ld.global.v4.u32 {%r1, %r2}, [%rd1];"), 7, "2 registers where 4");
     refused(
-        kernel("ld.global.v4.f64 {%rd1, %rd2, %rd3, %rd4}, [%rd1];"),
+        kernel("ld.shared.v4.f64 {%rd1, %rd2, %rd3, %rd4}, [%r1];"),
         7,
         "4 elements of 64 bits",
     );
@@ -128,6 +128,8 @@ fn what_is_not_known_is_refused_with_its_line() {
     refused(kernel("vadd.s32.s32.s32 %r1, %r2, %r3;"), 7, "vadd.s32.s32.s32: video instructions");
     refused(kernel("vmax2.s32.s32.s32 %r1, %r2, %r3, %r4;"), 7, "video instructions");
     refused(kernel("alloca.u64 %rd1, 16;"), 7, "alloca.u64: dynamic stacks");
+    refused(kernel("mma.sp.sync.aligned.m16n8k32 {%f1};"), 7, "sparse matrix products");
+    refused(kernel("clusterlaunchcontrol.try_cancel.b128 [%r1];"), 7, "clusters of blocks");
     refused(kernel("ld.global.b128 %rd1, [%rd2];"), 7, "ld.global.b128: numbers of 128 bits");
     refused(kernel("mov.b128 %rd1, {%rd2, %rd3};"), 7, "numbers of 128 bits");
     refused(kernel(".reg .b128 %q<2>;"), 7, ".b128 is not supported");

@@ -19,8 +19,8 @@ pub struct Counter<F> {
 }
 
 /// All that a launch's counts depend on, if they do not depend on data: the kernel, its geometry, its
-/// arguments. Of a pointer only which argument first has it, and where in a transaction it begins:
-/// different buffers are taken to lie apart.
+/// arguments. Of a pointer only which argument first has it, if it is not null, and where in a
+/// transaction it begins: different buffers are taken to lie apart.
 #[derive(PartialEq, Eq, Hash)]
 struct Key {
     kernel: &'static str,
@@ -33,6 +33,7 @@ struct Key {
 impl Key {
     fn of(launch: &Launch) -> Key {
         let number = |arg: &Arg| match *arg {
+            Arg::Pointer(0) => [u64::MAX, 0],
             Arg::Pointer(at) => {
                 let first = launch.args.iter().position(|other| other == arg);
                 [first.unwrap_or_default() as u64, at % SECTOR]

@@ -3,8 +3,9 @@
 mod common;
 
 use common::{Case, uniform};
-use tensor::geometry::BatchNorm;
-use tensor::{Kernel, Slot};
+use tensor::geometry::{BatchNorm, Conv2d, ConvAlgorithm};
+use tensor::order::group_sums;
+use tensor::{Kernel, Shape, Slot};
 
 /// Rows and channels: the fewest, around a warp and a tile, one group of rows and several.
 const SIZES: [(usize, usize); 8] =
@@ -74,6 +75,43 @@ fn with_running_statistics() {
         check(norm(rows, channels, [false, true, false]));
     }
     check(norm(70, 9, [false, true, true]));
+}
+
+#[test]
+fn from_the_sums_of_a_convolution() {
+    // Few channels, a short second group, many channels and groups, a matrix product.
+    let convolutions = [
+        ([2, 9, 8, 3], [5, 3, 3], 1, 1),
+        ([2, 12, 12, 4], [64, 3, 3], 1, 1),
+        ([3, 9, 9, 3], [600, 2, 3], 2, 1),
+        ([2, 12, 13, 20], [70, 1, 1], 1, 0),
+    ];
+    for (x, [o, r, s], stride, padding) in convolutions {
+        let weight = Shape::from([o, r, s, x[3]]);
+        let conv = Conv2d::new(Shape::from(x), weight, stride, padding).unwrap();
+        let mut by_all = ConvAlgorithm::ALL.map(|algorithm| conv.by(algorithm)).to_vec();
+        by_all.dedup();
+        by_all.into_iter().for_each(check_from_sums);
+    }
+}
+
+fn check_from_sums(conv: Conv2d) {
+    let (rows, channels) = (conv.rows(), conv.o);
+    let mut case = Case::new(format!("{conv:?}"));
+    let x = case.input(&uniform(1, conv.n * conv.h * conv.w * conv.c));
+    let w = case.input(&uniform(2, channels * conv.patch()));
+    let y = case.output("convolution", rows * channels);
+    let sums = case.output("sums", group_sums(rows, channels).elements());
+    case.call(Kernel::Conv2dSums(conv), &[x, w], &[y, sums]);
+
+    let ([weight, bias], [running_mean, running_var]) = parameters(&mut case, channels);
+    let added = case.input(&uniform(3, rows * channels));
+    let z = case.output("z", rows * channels);
+    let [mean, inv_std] = ["mean", "inv_std"].map(|name| case.output(name, channels));
+    let kernel = Kernel::BatchNormFromSums(norm(rows, channels, [true, true, true]));
+    let outputs = [z, mean, inv_std, running_mean, running_var];
+    case.call(kernel, &[y, weight, bias, sums, added], &outputs);
+    case.run();
 }
 
 /// The textbook's sum(x^2) - sum(x)^2 / n in f32 would lose this variance entirely.

@@ -2,6 +2,7 @@
 //! shape rules and need no check.
 
 use crate::geometry::{BatchNorm, Conv2d, Gemm, PartitionLoss, Pool2d, StreamingLoss};
+use crate::order::group_sums;
 use crate::{Kernel, Shape};
 
 /// Elements of a tensor of these sizes; as many as there are at most, if a usize cannot count them.
@@ -12,6 +13,11 @@ fn product(sizes: &[usize]) -> usize {
 /// Rows of this length fill it.
 fn has_rows(elements: usize, columns: usize) -> bool {
     columns > 0 && elements.is_multiple_of(columns)
+}
+
+/// Elements of a batch norm's sums.
+fn sums(rows: usize, channels: usize) -> usize {
+    product(&group_sums(rows, channels))
 }
 
 fn conv_sizes(conv: &Conv2d) -> Option<[usize; 3]> {
@@ -86,6 +92,11 @@ impl Kernel {
                 let [x, w, y] = conv_sizes(conv)?;
                 are(&[x, w], &[y])
             }
+            (Kernel::Conv2dSums(conv), ..) => {
+                let [x, w, y] = conv_sizes(conv)?;
+                let rows = product(&[conv.n, conv.out_h(), conv.out_w()]);
+                are(&[x, w], &[y, sums(rows, conv.o)])
+            }
             (Kernel::Conv2dGradInput(conv), ..) => {
                 let [x, w, y] = conv_sizes(conv)?;
                 are(&[y, w], &[x])
@@ -98,6 +109,13 @@ impl Kernel {
                 let x = product(&[rows, c]);
                 let added = if residual { &[x][..] } else { &[] };
                 are(&[&[x, c, c], added].concat(), &[x, c, c, c, c])
+            }
+            (&Kernel::BatchNormFromSums(norm), ..) => {
+                let BatchNorm { rows, channels: c, residual, .. } = norm;
+                let x = product(&[rows, c]);
+                let added = if residual { &[x][..] } else { &[] };
+                let inputs = [&[x, c, c, sums(rows, c)], added].concat();
+                norm.training && are(&inputs, &[x, c, c, c, c])
             }
             (&Kernel::BatchNormApply(BatchNorm { rows, channels: c, residual, .. }), ..) => {
                 let x = product(&[rows, c]);

@@ -29,15 +29,18 @@ impl ConvAlgorithm {
         }
     }
 
-    /// Names of the kernel and of its gradients by input and weight.
-    pub fn kernels(self) -> [&'static str; 3] {
+    /// Names of the kernel, without and with batch norm's sums, and of its gradients by input and
+    /// weight.
+    pub fn kernels(self) -> [&'static str; 4] {
         match self {
-            ConvAlgorithm::Direct => ["conv2d", "conv2d_grad_input", "conv2d_grad_weight"],
+            ConvAlgorithm::Direct => {
+                ["conv2d", "conv2d_sums", "conv2d_grad_input", "conv2d_grad_weight"]
+            }
             ConvAlgorithm::Winograd2 => {
-                ["winograd2", "winograd2_grad_input", "winograd2_grad_weight"]
+                ["winograd2", "winograd2_sums", "winograd2_grad_input", "winograd2_grad_weight"]
             }
             ConvAlgorithm::Winograd4 => {
-                ["winograd4", "winograd4_grad_input", "winograd4_grad_weight"]
+                ["winograd4", "winograd4_sums", "winograd4_grad_input", "winograd4_grad_weight"]
             }
         }
     }

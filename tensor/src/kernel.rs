@@ -138,6 +138,10 @@ pub enum Kernel {
 
     /// `x, weight -> y`: see [`Conv2d`].
     Conv2d(Conv2d),
+    /// `x, weight -> y, sums`: the same, and batch norm's sums of y's rows `[groups,2,O]`: for each group
+    /// of rows ([`order::group_sums`](crate::order::group_sums)) and channel the mean, and the squares
+    /// around it.
+    Conv2dSums(Conv2d),
     /// `dy, weight -> dx`: gradient of the convolution by its input.
     Conv2dGradInput(Conv2d),
     /// `x, dy -> dweight`: gradient of the convolution by its weight.
@@ -147,6 +151,9 @@ pub enum Kernel {
     /// [`BatchNorm`]. Training uses the batch's statistics and updates the running ones in place;
     /// inference uses the running ones and leaves them as they are. `mean` and `inv_std` `[C]` are those used.
     BatchNorm(BatchNorm),
+    /// `x, weight, bias, sums (, residual) -> y, mean, inv_std, running_mean, running_var`: the same in
+    /// training, from the sums of [`Kernel::Conv2dSums`].
+    BatchNormFromSums(BatchNorm),
     /// `x, weight, bias, mean, inv_std (, residual) -> y`: y of [`Kernel::BatchNorm`] once more, from
     /// the statistics that it used.
     BatchNormApply(BatchNorm),
@@ -314,9 +321,11 @@ impl Kernel {
             Kernel::SumColumnsBackward { .. } => "sum_columns_backward",
             Kernel::Sum(_) => "sum",
             Kernel::Conv2d(conv) => conv.algorithm.kernels()[0],
-            Kernel::Conv2dGradInput(conv) => conv.algorithm.kernels()[1],
-            Kernel::Conv2dGradWeight(conv) => conv.algorithm.kernels()[2],
+            Kernel::Conv2dSums(conv) => conv.algorithm.kernels()[1],
+            Kernel::Conv2dGradInput(conv) => conv.algorithm.kernels()[2],
+            Kernel::Conv2dGradWeight(conv) => conv.algorithm.kernels()[3],
             Kernel::BatchNorm(_) => "batch_norm",
+            Kernel::BatchNormFromSums(_) => "batch_norm_from_sums",
             Kernel::BatchNormApply(_) => "batch_norm_apply",
             Kernel::BatchNormBackward(_) => "batch_norm_backward",
             Kernel::MaxPool2d(_) => "max_pool2d",
@@ -368,7 +377,10 @@ impl Kernel {
             Kernel::Conv2d(conv)
             | Kernel::Conv2dGradInput(conv)
             | Kernel::Conv2dGradWeight(conv) => conv.flops(),
-            Kernel::BatchNorm(norm) | Kernel::BatchNormApply(norm) => {
+            Kernel::Conv2dSums(conv) => conv.flops() + 5 * y,
+            Kernel::BatchNorm(norm)
+            | Kernel::BatchNormFromSums(norm)
+            | Kernel::BatchNormApply(norm) => {
                 let sums = norm.training && matches!(self, Kernel::BatchNorm(_));
                 y * (2 + 5 * u64::from(sums) + u64::from(norm.residual) + u64::from(norm.relu))
             }
@@ -391,8 +403,8 @@ impl Kernel {
     }
 
     /// Bytes moved to and from memory if caches keep nothing between sweeps: each input is read and
-    /// each output written once. Batch norm reads its input twice, once for the sums; values
-    /// updated in place are read as well.
+    /// each output written once. Batch norm reads its input twice, once for the sums unless it gets
+    /// them; values updated in place are read as well.
     pub fn bytes(&self, inputs: &[usize], outputs: &[usize]) -> u64 {
         let all: usize = inputs.iter().chain(outputs).sum();
         let again = match self {

@@ -6,6 +6,7 @@
 //! is a sum from 0 on, one number after the other. `docs/reproducibility.md` has all rules in a
 //! table.
 
+use crate::Shape;
 use crate::geometry::{Conv2d, Gemm, StreamingLoss};
 
 /// Elements of a chunk of a long sum, such as a norm. Chunks are added in f64, in a tree: the first
@@ -41,6 +42,11 @@ pub fn rows_at_once(channels: usize) -> usize {
 /// Rows of a batch norm's group, a multiple of [`rows_at_once`].
 pub fn group_rows(channels: usize) -> usize {
     part_rows(channels).next_multiple_of(rows_at_once(channels))
+}
+
+/// Shape of a batch norm's sums: for each group and channel two numbers, such as mean and squares.
+pub fn group_sums(rows: usize, channels: usize) -> Shape {
+    Shape::from([rows.div_ceil(group_rows(channels)), 2, channels])
 }
 
 /// Chains in f64 of a batch norm's groups: the i-th group belongs to chain i modulo this, and the

@@ -27,7 +27,7 @@ pub fn table(convs: &[Conv2d]) -> String {
         let kernels: [(&str, Kernel, [&[f32]; 2], Run); 3] = [
             ("forward", Kernel::Conv2d(conv), [&x, &weight], |conv, a, b, y| {
                 let mut workspace = vec![0.0; conv2d::forward_workspace(conv)];
-                conv2d::forward(Isa::widest(), conv, a, b, y, &mut workspace);
+                conv2d::forward(Isa::widest(), conv, a, b, [y, &mut []], &mut workspace);
             }),
             ("grad_input", Kernel::Conv2dGradInput(conv), [&dy, &weight], |conv, a, b, y| {
                 let mut workspace = vec![0.0; conv2d::grad_input_workspace(conv)];

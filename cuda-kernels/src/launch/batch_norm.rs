@@ -3,30 +3,26 @@
 
 use tensor::Slot;
 use tensor::geometry::BatchNorm;
-use tensor::order::{GROUP_CHAINS, group_rows, rows_at_once};
+use tensor::order::{GROUP_CHAINS, group_rows, group_sums, rows_at_once};
 
 use crate::Gpu;
 use crate::gpu::{BLOCK, Call, WARP, blocks, in_fours};
 
 const MODULE: &str = "batch_norm";
 
-/// Groups of rows for the sums.
-fn groups(norm: BatchNorm) -> usize {
-    norm.rows.div_ceil(group_rows(norm.channels))
-}
-
 /// Elements of scratch memory: two sums `[C]` per group of rows.
 pub fn workspace(norm: BatchNorm) -> usize {
-    2 * groups(norm) * norm.channels
+    group_sums(norm.rows, norm.channels).elements()
 }
 
 /// Launches a kernel with a thread for each channel and chain of each group, and as many floats of
 /// shared memory as a group has of a block's channels if it `keeps` them.
-fn each_group(call: Call, norm: BatchNorm, keeps: bool) {
-    let chains = rows_at_once(norm.channels);
-    let width = if chains > 1 { norm.channels } else { norm.channels.min(WARP) };
-    let grid = [blocks(groups(norm), 1), blocks(norm.channels, width), 1];
-    let kept = if keeps { 4 * group_rows(norm.channels).min(norm.rows) * width } else { 0 };
+fn each_group(call: Call, [rows, channels]: [usize; 2], keeps: bool) {
+    let chains = rows_at_once(channels);
+    let width = if chains > 1 { channels } else { channels.min(WARP) };
+    let groups = group_sums(rows, channels)[0];
+    let grid = [blocks(groups, 1), blocks(channels, width), 1];
+    let kept = if keeps { 4 * group_rows(channels).min(rows) * width } else { 0 };
     call.shared(kept as u32).launch(grid, [width as u32, chains as u32, 1]);
 }
 
@@ -68,29 +64,47 @@ impl Spread {
     }
 }
 
+/// The sums of the groups of x `[rows, channels]`.
+pub fn sums(gpu: &mut Gpu, [rows, channels]: [usize; 2], x: Slot, sums: Slot) {
+    let call = gpu.kernel(MODULE, "statistics").slots(&[x, sums]);
+    let call = call.counts(&[rows, channels, group_rows(channels)]);
+    each_group(call, [rows, channels], true);
+}
+
 /// y, and the statistics used.
 pub fn forward(
     gpu: &mut Gpu,
     norm: BatchNorm,
     [x, weight, bias]: [Slot; 3],
     residual: Option<Slot>,
-    [y, mean, inv_std, running_mean, running_var]: [Slot; 5],
+    outputs: [Slot; 5],
     workspace: Slot,
 ) {
-    let BatchNorm { rows, channels, eps, momentum, .. } = norm;
-    let (groups, per_group) = (groups(norm), group_rows(channels));
+    let BatchNorm { rows, channels, eps, .. } = norm;
     if norm.training {
-        let call = gpu.kernel(MODULE, "statistics").slots(&[x, workspace]);
-        each_group(call.counts(&[rows, channels, per_group]), norm, true);
-        let slots = [workspace, mean, inv_std, running_mean, running_var];
-        let call = gpu.kernel(MODULE, "finish_statistics").slots(&slots);
-        let call = call.counts(&[rows, channels, per_group, groups]).floats(&[eps, momentum]);
-        all_groups(call, norm);
-    } else {
-        let slots = [running_mean, running_var, mean, inv_std];
-        let call = gpu.kernel(MODULE, "take_running").slots(&slots);
-        call.counts(&[channels]).floats(&[eps]).each_element(channels);
+        sums(gpu, [rows, channels], x, workspace);
+        return forward_from_sums(gpu, norm, [x, weight, bias, workspace], residual, outputs);
     }
+    let [y, mean, inv_std, running_mean, running_var] = outputs;
+    let slots = [running_mean, running_var, mean, inv_std];
+    let call = gpu.kernel(MODULE, "take_running").slots(&slots);
+    call.counts(&[channels]).floats(&[eps]).each_element(channels);
+    apply(gpu, norm, [x, weight, bias, mean, inv_std], residual, y);
+}
+
+/// The same in training, from the sums of x's groups.
+pub fn forward_from_sums(
+    gpu: &mut Gpu,
+    norm: BatchNorm,
+    [x, weight, bias, sums]: [Slot; 4],
+    residual: Option<Slot>,
+    [y, mean, inv_std, running_mean, running_var]: [Slot; 5],
+) {
+    let BatchNorm { rows, channels, eps, momentum, .. } = norm;
+    let slots = [sums, mean, inv_std, running_mean, running_var];
+    let call = gpu.kernel(MODULE, "finish_statistics").slots(&slots);
+    let counts = [rows, channels, group_rows(channels), group_sums(rows, channels)[0]];
+    all_groups(call.counts(&counts).floats(&[eps, momentum]), norm);
     apply(gpu, norm, [x, weight, bias, mean, inv_std], residual, y);
 }
 
@@ -123,10 +137,10 @@ pub fn backward(
     let BatchNorm { rows, channels, relu, .. } = norm;
     let call = gpu.kernel(MODULE, "sum_gradients").slots(&[x, y, dy, mean, workspace]);
     let call = call.optional(dresidual).counts(&[rows, channels, group_rows(channels)]);
-    each_group(call.words(&[relu.into()]), norm, false);
+    each_group(call.words(&[relu.into()]), [rows, channels], false);
 
     let call = gpu.kernel(MODULE, "finish_gradients").slots(&[workspace, inv_std, dweight, dbias]);
-    all_groups(call.counts(&[channels, groups(norm)]), norm);
+    all_groups(call.counts(&[channels, group_sums(rows, channels)[0]]), norm);
 
     // dresidual already is dy through the ReLU.
     let (dy, relu) = dresidual.map_or((dy, relu), |dresidual| (dresidual, false));

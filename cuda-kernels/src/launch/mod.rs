@@ -24,7 +24,9 @@ pub fn workspace(kernel: &Kernel, numerics: Numerics) -> usize {
     match *kernel {
         Kernel::Gemm(gemm) | Kernel::GemmBias(gemm) => gemm::workspace(gemm),
         Kernel::SumRows { rows, columns } => reduce::sum_rows_workspace(rows, columns),
-        Kernel::Conv2d(conv) => conv2d::forward_workspace(conv, numerics),
+        Kernel::Conv2d(conv) | Kernel::Conv2dSums(conv) => {
+            conv2d::forward_workspace(conv, numerics)
+        }
         Kernel::Conv2dGradInput(conv) => conv2d::grad_input_workspace(conv, numerics),
         Kernel::Conv2dGradWeight(conv) => conv2d::grad_weight_workspace(conv, numerics),
         Kernel::BatchNorm(norm) | Kernel::BatchNormBackward(norm) => batch_norm::workspace(norm),
@@ -83,6 +85,10 @@ pub fn run(gpu: &mut Gpu, kernel: &Kernel, io: &Io) {
         Kernel::Sum(alpha) => reduce::sum(gpu, alpha, inputs[0], y),
 
         Kernel::Conv2d(conv) => conv2d::forward(gpu, conv, all(inputs), y, workspace),
+        Kernel::Conv2dSums(conv) => {
+            conv2d::forward(gpu, conv, all(inputs), y, workspace);
+            batch_norm::sums(gpu, [conv.rows(), conv.o], y, outputs[1]);
+        }
         Kernel::Conv2dGradInput(conv) => {
             conv2d::grad_input(gpu, conv, all(inputs), y, workspace);
         }
@@ -92,6 +98,10 @@ pub fn run(gpu: &mut Gpu, kernel: &Kernel, io: &Io) {
         Kernel::BatchNorm(norm) => {
             let (inputs, residual) = first(inputs);
             batch_norm::forward(gpu, norm, inputs, residual, all(outputs), workspace);
+        }
+        Kernel::BatchNormFromSums(norm) => {
+            let (inputs, residual) = first(inputs);
+            batch_norm::forward_from_sums(gpu, norm, inputs, residual, all(outputs));
         }
         Kernel::BatchNormApply(norm) => {
             let (inputs, residual) = first(inputs);

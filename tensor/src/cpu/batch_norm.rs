@@ -14,7 +14,7 @@ use isa::{Isa, multiversion};
 use rayon::prelude::*;
 
 use crate::geometry::BatchNorm;
-use crate::order::{GROUP_CHAINS, WIDE, group_rows, rows_at_once};
+use crate::order::{GROUP_CHAINS, WIDE, group_rows, group_sums, rows_at_once};
 
 /// `[C]` repeated for the rows processed together: narrow rows are, so that loops over channels stay
 /// long.
@@ -41,7 +41,7 @@ fn narrow(wide: &[f32], sums: &mut [f32]) {
 
 /// Elements of scratch memory: two sums `[C]` per group of rows and three coefficients `[C]`.
 pub fn workspace(norm: BatchNorm) -> usize {
-    (2 * norm.rows.div_ceil(group_rows(norm.channels)) + 3) * norm.channels
+    group_sums(norm.rows, norm.channels).elements() + 3 * norm.channels
 }
 
 /// Runs `body` on groups of rows of x with each group's pair of sums.
@@ -124,6 +124,17 @@ fn add_rows(x: &[f32], parameter: &[f32], sums: &mut [f32], f: impl Fn(f32, f32)
     }
 }
 
+/// Each channel's mean in the rows x `[R,C]` of a group, and the squares around it.
+#[multiversion(isa)]
+pub fn sum_group(isa: Isa, x: &[f32], mean: &mut [f32], squares: &mut [f32]) {
+    // `squares` serves as the unused parameter of the first sum.
+    squares.fill(0.0);
+    sum_channels(x, squares, mean, |x, _| x);
+    let share = 1.0 / (x.len() / mean.len()) as f32;
+    mean.iter_mut().for_each(|mean| *mean *= share);
+    sum_channels(x, mean, squares, |x, mean| (x - mean) * (x - mean));
+}
+
 /// See the module. Outputs are y, the mean and inv_std used, and the running statistics.
 pub fn forward(
     isa: Isa,
@@ -136,7 +147,8 @@ pub fn forward(
 ) {
     let (sums, coefficients) = workspace.split_at_mut(workspace.len() - 3 * norm.channels);
     if norm.training {
-        statistics(isa, norm, x, [mean, inv_std, running_mean, running_var], sums);
+        each_group(norm, x, sums, |_, x, mean, squares| sum_group(isa, x, mean, squares));
+        statistics(isa, norm, sums, [mean, inv_std, running_mean, running_var]);
     } else {
         mean.copy_from_slice(running_mean);
         for (inv_std, &var) in inv_std.iter_mut().zip(&*running_var) {
@@ -144,6 +156,20 @@ pub fn forward(
         }
     }
     let scale = &mut coefficients[..norm.channels];
+    apply(isa, norm, x, residual, [weight, bias, mean, inv_std], y, scale);
+}
+
+/// The same in training, with the sums of x's groups among the inputs; `scale` `[C]` is scratch memory.
+pub fn forward_from_sums(
+    isa: Isa,
+    norm: BatchNorm,
+    x: &[f32],
+    residual: Option<&[f32]>,
+    [weight, bias, sums]: [&[f32]; 3],
+    [y, mean, inv_std, running_mean, running_var]: [&mut [f32]; 5],
+    scale: &mut [f32],
+) {
+    statistics(isa, norm, sums, [mean, inv_std, running_mean, running_var]);
     apply(isa, norm, x, residual, [weight, bias, mean, inv_std], y, scale);
 }
 
@@ -163,25 +189,15 @@ pub fn apply(
     normalise(isa, norm, x, residual, [mean, scale, bias], y);
 }
 
-/// The batch's mean and inv_std; updates the running statistics.
+/// The batch's mean and inv_std from the groups' sums; updates the running statistics.
 #[multiversion(isa)]
 fn statistics(
     isa: Isa,
     norm: BatchNorm,
-    x: &[f32],
+    sums: &[f32],
     [mean, inv_std, running_mean, running_var]: [&mut [f32]; 4],
-    sums: &mut [f32],
 ) {
     let BatchNorm { rows, channels, eps, momentum, .. } = norm;
-    each_group(norm, x, sums, |_, x, group_mean, squares| {
-        // `squares` serves as the unused parameter of the first sum.
-        squares.fill(0.0);
-        sum_channels(x, squares, group_mean, |x, _| x);
-        let share = 1.0 / (x.len() / channels) as f32;
-        group_mean.iter_mut().for_each(|mean| *mean *= share);
-        sum_channels(x, group_mean, squares, |x, mean| (x - mean) * (x - mean));
-    });
-
     let (group, n) = (group_rows(channels), rows as f64);
     let count = |i: usize| group.min(rows - i * group) as f64;
     let outputs = mean.par_chunks_mut(SIDE).zip(inv_std.par_chunks_mut(SIDE));

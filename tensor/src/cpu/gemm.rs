@@ -7,6 +7,7 @@
 use isa::{Isa, LANES, multiversion};
 use rayon::prelude::*;
 
+use super::group_sums::{AT_ONCE, OutputRows};
 use super::microkernel::{Walk, copy_lanes, multiply};
 use crate::geometry::Gemm;
 use crate::order::{PRODUCT_CHAIN, inner_part};
@@ -222,7 +223,19 @@ fn packed(g: Gemm) -> [usize; 2] {
 
 /// C = op(A) op(B), on all threads of the pool.
 pub fn gemm(isa: Isa, g: Gemm, a: &[f32], b: &[f32], c: &mut [f32], workspace: &mut [f32]) {
-    product(isa, g, a, b, None, c, workspace);
+    product(isa, g, a, b, None, [c, &mut []], workspace);
+}
+
+/// As [`gemm`], with batch norm's sums of C's rows unless `sums` is empty.
+pub fn gemm_sums(
+    isa: Isa,
+    g: Gemm,
+    a: &[f32],
+    b: &[f32],
+    [c, sums]: [&mut [f32]; 2],
+    workspace: &mut [f32],
+) {
+    product(isa, g, a, b, None, [c, sums], workspace);
 }
 
 /// C = op(A) op(B) + bias `[n]` in every row.
@@ -235,7 +248,7 @@ pub fn gemm_bias(
     c: &mut [f32],
     workspace: &mut [f32],
 ) {
-    product(isa, g, a, b, Some(bias), c, workspace);
+    product(isa, g, a, b, Some(bias), [c, &mut []], workspace);
 }
 
 #[multiversion(isa)]
@@ -245,7 +258,7 @@ fn product(
     a: &[f32],
     b: &[f32],
     bias: Option<&[f32]>,
-    c: &mut [f32],
+    [c, sums]: [&mut [f32]; 2],
     workspace: &mut [f32],
 ) {
     let Gemm { m, n, k, trans_a, trans_b } = g;
@@ -260,11 +273,16 @@ fn product(
                 Some(bias) => c.copy_from_slice(bias),
                 None => c.fill(0.0),
             });
+            OutputRows::all(isa, c, n, sums).written(m);
         }
         Cut::Rows(rows) => {
+            let rows = match sums {
+                [] => rows,
+                _ => rows.min((AT_ONCE / n).max(1).next_multiple_of(TILE_ROWS)),
+            };
             let depth = INNER.min(k);
             let (b_panels, a_panels) = workspace.split_at_mut(packed(g)[0]);
-            let (a_panels, _) = a_panels.as_chunks_mut();
+            let of_tile = if trans_a { rows.next_multiple_of(LANES) * depth } else { 0 };
             for first in (0..k).step_by(INNER) {
                 let inner = INNER.min(k - first);
                 let b = &b[first * b_strides.row..];
@@ -275,24 +293,22 @@ fn product(
                     let b = (&b[column * b_strides.column..], b_strides);
                     pack(b, (inner, columns), depth, panels.as_chunks_mut().0);
                 });
-                let multiply = |tile: usize, a_panels: &mut [[f32; LANES]], c: &mut [f32]| {
+                let is_last = first + inner == k;
+                let multiply = |tile: usize, mut c: OutputRows, a_panels: &mut [f32]| {
                     let a = &a[tile * rows * a_strides.row + first * a_strides.column..];
-                    let a = Rows::new((a, a_strides), (c.len() / n, inner), depth, a_panels);
-                    a.multiply(isa, Columns::packed(b_panels, depth), n, n, first > 0, c);
-                    if let Some(bias) = bias.filter(|_| first + inner == k) {
+                    let (rows, a_panels) = (c.y.len() / n, a_panels.as_chunks_mut().0);
+                    let a = Rows::new((a, a_strides), (rows, inner), depth, a_panels);
+                    a.multiply(isa, Columns::packed(b_panels, depth), n, n, first > 0, c.y);
+                    if let Some(bias) = bias.filter(|_| is_last) {
                         // The tile is still in the cache.
-                        for c in c.chunks_exact_mut(n) {
+                        for c in c.y.chunks_exact_mut(n) {
                             c.iter_mut().zip(bias).for_each(|(c, bias)| *c += bias);
                         }
                     }
+                    c.written(rows);
                 };
-                let tiles = c.par_chunks_mut(rows * n).enumerate();
-                if trans_a {
-                    let panels = a_panels.par_chunks_mut(rows.div_ceil(LANES) * depth);
-                    tiles.zip(panels).for_each(|((tile, c), panels)| multiply(tile, panels, c));
-                } else {
-                    tiles.for_each(|(tile, c)| multiply(tile, &mut [], c));
-                }
+                let sums = if is_last { &mut *sums } else { &mut [] };
+                OutputRows::all(isa, c, n, sums).in_parts(rows, (a_panels, of_tile), &multiply);
             }
         }
         Cut::Inner(part) => {
@@ -307,6 +323,7 @@ fn product(
             if let Some(bias) = bias {
                 super::pointwise::add_bias_assign(isa, bias, c);
             }
+            OutputRows::all(isa, c, n, sums).written(m);
         }
     }
 }

@@ -9,6 +9,7 @@ mod chunks;
 pub mod conv2d;
 pub mod gather;
 pub mod gemm;
+mod group_sums;
 pub mod matrixmultiply;
 mod microkernel;
 pub mod normalize;
@@ -37,13 +38,13 @@ impl Device for Cpu {
         match *kernel {
             Kernel::Gemm(gemm) | Kernel::GemmBias(gemm) => gemm::workspace(gemm),
             Kernel::SumRows { rows, columns } => reduce::sum_rows_workspace(rows, columns),
-            Kernel::Conv2d(conv) => conv2d::forward_workspace(conv),
+            Kernel::Conv2d(conv) | Kernel::Conv2dSums(conv) => conv2d::forward_workspace(conv),
             Kernel::Conv2dGradInput(conv) => conv2d::grad_input_workspace(conv),
             Kernel::Conv2dGradWeight(conv) => conv2d::grad_weight_workspace(conv),
             Kernel::BatchNorm(norm) | Kernel::BatchNormBackward(norm) => {
                 batch_norm::workspace(norm)
             }
-            Kernel::BatchNormApply(norm) => norm.channels,
+            Kernel::BatchNormFromSums(norm) | Kernel::BatchNormApply(norm) => norm.channels,
             Kernel::PartitionLoss(sizes) => partition_loss::workspace(sizes),
             Kernel::StreamingLoss(sizes) => streaming_loss::workspace(sizes),
             Kernel::SumShards { shards, elements } => shards::workspace(shards, elements),
@@ -160,7 +161,10 @@ impl Backend for CpuBackend {
             }
 
             Kernel::Conv2d(conv) => {
-                on(arena, io, |[x, w], [y], ws| conv2d::forward(isa, conv, x, w, y, ws));
+                on(arena, io, |[x, w], [y], ws| conv2d::forward(isa, conv, x, w, [y, &mut []], ws));
+            }
+            Kernel::Conv2dSums(conv) => {
+                on(arena, io, |[x, w], outputs, ws| conv2d::forward(isa, conv, x, w, outputs, ws));
             }
             Kernel::Conv2dGradInput(conv) => {
                 on(arena, io, |[dy, w], [dx], ws| conv2d::grad_input(isa, conv, dy, w, dx, ws));
@@ -177,6 +181,17 @@ impl Backend for CpuBackend {
             Kernel::BatchNorm(norm) => {
                 on(arena, io, |[x, w, b], outputs, ws| {
                     batch_norm::forward(isa, norm, x, None, [w, b], outputs, ws);
+                });
+            }
+            Kernel::BatchNormFromSums(norm) if norm.residual => {
+                on(arena, io, |[x, w, b, sums, added], outputs, ws| {
+                    let inputs = [w, b, sums];
+                    batch_norm::forward_from_sums(isa, norm, x, Some(added), inputs, outputs, ws);
+                });
+            }
+            Kernel::BatchNormFromSums(norm) => {
+                on(arena, io, |[x, w, b, sums], outputs, ws| {
+                    batch_norm::forward_from_sums(isa, norm, x, None, [w, b, sums], outputs, ws);
                 });
             }
             Kernel::BatchNormApply(norm) if norm.residual => {

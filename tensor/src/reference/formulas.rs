@@ -4,6 +4,7 @@ use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI, PI};
 
 use crate::geometry::{BatchNorm, Conv2d, Gemm, PartitionLoss, Pool2d, StreamingLoss};
 use crate::kernel::AdamW;
+use crate::order::group_rows;
 
 /// All indices of a shape, the last one fastest.
 pub fn grid<const N: usize>(shape: [usize; N]) -> impl Iterator<Item = [usize; N]> {
@@ -128,28 +129,53 @@ pub fn windows(pool: Pool2d) -> impl Iterator<Item = (usize, usize, usize)> {
     })
 }
 
+/// A channel's mean in x `[rows,C]`, and the sum of squares around it.
+pub fn moments(x: &[f64], channels: usize, c: usize) -> [f64; 2] {
+    let x = x.iter().skip(c).step_by(channels);
+    let mean = x.clone().sum::<f64>() / x.len() as f64;
+    [mean, x.map(|x| (x - mean).powi(2)).sum()]
+}
+
+/// The same of each group of rows, `[groups,2,C]`.
+pub fn group_sums(x: &[f64], channels: usize) -> Vec<f64> {
+    let groups = x.chunks(group_rows(channels) * channels);
+    let sums = |x| grid([2, channels]).map(move |[i, c]| moments(x, channels, c)[i]);
+    groups.flat_map(sums).collect()
+}
+
+/// The channel's moments in all rows: n_i rows with mean m_i and squares s_i have the mean
+/// m = sum n_i m_i / n, and the squares around it are sum (s_i + n_i (m_i - m)^2).
+pub fn moments_of_groups(norm: BatchNorm, sums: &[f64], c: usize) -> [f64; 2] {
+    let BatchNorm { rows, channels, .. } = norm;
+    let each = group_rows(channels);
+    let rows_of = |i| each.min(rows - i * each) as f64;
+    let groups = sums.chunks(2 * channels).enumerate();
+    let groups = groups.map(|(i, sums)| (rows_of(i), sums[c], sums[channels + c]));
+    let mean = groups.clone().map(|(n, mean, _)| n * mean).sum::<f64>() / rows as f64;
+    [mean, groups.map(|(n, m, squares)| squares + n * (m - mean).powi(2)).sum()]
+}
+
 /// y = xhat gamma + beta with xhat = (x - mean) inv_std and inv_std = 1/sqrt(var + eps), for every
 /// channel.
 ///
-/// In training mean and var are the batch's, and the running ones go `momentum` of the way to the
-/// mean and to the unbiased variance, var rows / (rows - 1).
+/// In training mean and var are the batch's, of which `moments` gives a channel's mean and squares, and
+/// the running ones go `momentum` of the way to the mean and to the unbiased variance,
+/// var rows / (rows - 1).
 pub fn batch_norm(
     norm: BatchNorm,
-    x: &[f64],
-    gamma: &[f64],
-    beta: &[f64],
+    [x, gamma, beta]: [&[f64]; 3],
+    moments: impl Fn(usize) -> [f64; 2],
     statistics: &mut [Vec<f64>],
 ) -> Vec<f64> {
     let BatchNorm { channels, training, .. } = norm;
     let (rows, momentum) = (norm.rows as f64, f64::from(norm.momentum));
     let [mean, inv_std, running_mean, running_var] = statistics else { panic!("five outputs") };
     for c in 0..channels {
-        let x = x.iter().skip(c).step_by(channels);
         let mut var = running_var[c];
         mean[c] = running_mean[c];
         if training {
-            mean[c] = x.clone().sum::<f64>() / rows;
-            var = x.map(|x| (x - mean[c]).powi(2)).sum::<f64>() / rows;
+            let [batch_mean, squares] = moments(c);
+            (mean[c], var) = (batch_mean, squares / rows);
             running_mean[c] += momentum * (mean[c] - running_mean[c]);
             running_var[c] += momentum * (var * rows / (rows - 1.0) - running_var[c]);
         }

@@ -86,6 +86,11 @@ pub fn run(kernel: &Kernel, inputs: &[&[f64]], outputs: &mut [Vec<f64>]) {
             y.fill(0.0);
             products(conv).for_each(|(at_x, at_w, at_y)| y[at_y] += x[at_x] * w[at_w]);
         }
+        (Kernel::Conv2dSums(conv), [x, w], [y, sums]) => {
+            y.fill(0.0);
+            products(conv).for_each(|(at_x, at_w, at_y)| y[at_y] += x[at_x] * w[at_w]);
+            *sums = group_sums(y, conv.o);
+        }
         (Kernel::Conv2dGradInput(conv), [dy, w], [dx]) => {
             dx.fill(0.0);
             products(conv).for_each(|(at_x, at_w, at_y)| dx[at_x] += dy[at_y] * w[at_w]);
@@ -95,11 +100,23 @@ pub fn run(kernel: &Kernel, inputs: &[&[f64]], outputs: &mut [Vec<f64>]) {
             products(conv).for_each(|(at_x, at_w, at_y)| dw[at_w] += dy[at_y] * x[at_x]);
         }
 
-        (Kernel::BatchNorm(norm), [x, gamma, beta, residual @ ..], [y, statistics @ ..]) => {
-            *y = add_residual(norm, batch_norm(norm, x, gamma, beta, statistics), residual);
+        (Kernel::BatchNorm(norm), &[x, gamma, beta, ref residual @ ..], [y, statistics @ ..]) => {
+            let moments = |c| moments(x, norm.channels, c);
+            *y = batch_norm(norm, [x, gamma, beta], moments, statistics);
+            add_residual(norm, y, residual);
+        }
+        (
+            Kernel::BatchNormFromSums(norm),
+            &[x, gamma, beta, sums, ref residual @ ..],
+            [y, statistics @ ..],
+        ) => {
+            let moments = |c| moments_of_groups(norm, sums, c);
+            *y = batch_norm(norm, [x, gamma, beta], moments, statistics);
+            add_residual(norm, y, residual);
         }
         (Kernel::BatchNormApply(norm), [x, gamma, beta, mean, inv_std, residual @ ..], [y]) => {
-            *y = add_residual(norm, batch_norm_apply(x, gamma, beta, mean, inv_std), residual);
+            *y = batch_norm_apply(x, gamma, beta, mean, inv_std);
+            add_residual(norm, y, residual);
         }
         (
             Kernel::BatchNormBackward(norm),
@@ -234,10 +251,12 @@ pub fn run(kernel: &Kernel, inputs: &[&[f64]], outputs: &mut [Vec<f64>]) {
 }
 
 /// What batch norm does to its y: adds the residual, then ReLU.
-fn add_residual(norm: BatchNorm, mut y: Vec<f64>, residual: &[&[f64]]) -> Vec<f64> {
+fn add_residual(norm: BatchNorm, y: &mut Vec<f64>, residual: &[&[f64]]) {
     assert_eq!(residual.len(), usize::from(norm.residual), "residual");
-    residual.iter().for_each(|residual| y = map2(&y, residual, |y, added| y + added));
-    if norm.relu { map(&y, |y| y.max(0.0)) } else { y }
+    residual.iter().for_each(|residual| *y = map2(y, residual, |y, added| y + added));
+    if norm.relu {
+        *y = map(y, |y| y.max(0.0));
+    }
 }
 
 fn sigmoid(x: f64) -> f64 {

@@ -4,6 +4,7 @@ use tensor::geometry::{
     BatchNorm, Conv2d, ConvAlgorithm, Gemm, PartitionLoss, Pool2d, StreamingLoss,
 };
 use tensor::kernel::{AdamW, Unary};
+use tensor::order::group_sums;
 use tensor::{Kernel, Shape};
 
 use crate::case::{Case, indices, permutation, scaled, uniform};
@@ -123,8 +124,10 @@ pub fn convolutions() -> Vec<Case> {
         let mut by_all = ConvAlgorithm::ALL.map(|algorithm| conv.by(algorithm)).to_vec();
         by_all.dedup();
         for conv in by_all {
+            let sums = group_sums(conv.rows(), conv.o).elements();
             cases.extend([
                 case(Kernel::Conv2d(conv), &x, &weight, lens.2),
+                case(Kernel::Conv2dSums(conv), &x, &weight, lens.2).writes(sums, 1e-5),
                 case(Kernel::Conv2dGradInput(conv), &dy, &weight, lens.0),
                 case(Kernel::Conv2dGradWeight(conv), &x, &dy, lens.1),
             ]);
@@ -207,9 +210,36 @@ pub fn batch_norms() -> Vec<Case> {
                 backward = backward.writes(len, 0.0);
             }
             cases.extend([forward, again, backward]);
+            if training {
+                cases.push(batch_norm_from_sums(norm));
+            }
         }
     }
     cases
+}
+
+/// From the sums of a convolution that copies its input.
+fn batch_norm_from_sums(norm: BatchNorm) -> Case {
+    let BatchNorm { rows, channels, residual, .. } = norm;
+    let (x, weight) =
+        (Shape::from([rows, 1, 1, channels]), Shape::from([channels, 1, 1, channels]));
+    let conv = Conv2d::new(x, weight, 1, 0).unwrap();
+    let identity: Vec<f32> =
+        (0..channels * channels).map(|i| if i % (channels + 1) == 0 { 1.0 } else { 0.0 }).collect();
+    let copy =
+        Case::new(Kernel::Conv2dSums(conv)).reads(uniform(1, rows * channels)).reads(identity);
+    let copy = copy.writes(rows * channels, 0.0).writes(group_sums(rows, channels).elements(), 0.0);
+    let [x, sums] = copy.wanted_data().try_into().unwrap();
+    let case = Case::new(Kernel::BatchNormFromSums(norm)).reads(x);
+    let mut case = case.reads(uniform(2, channels)).reads(uniform(3, channels)).reads(sums);
+    if residual {
+        case = case.reads(uniform(4, rows * channels));
+    }
+    case.writes(rows * channels, 5e-6)
+        .writes(channels, 5e-6)
+        .writes(channels, 5e-6)
+        .updates(uniform(5, channels), 5e-6)
+        .updates(uniform(6, channels).iter().map(|x| 1.5 + x).collect::<Vec<f32>>(), 5e-6)
 }
 
 pub fn pools() -> Vec<Case> {

@@ -12,8 +12,9 @@ use std::collections::HashSet;
 
 use case::{Case, uniform};
 use isa::Isa;
-use tensor::geometry::{BatchNorm, Conv2d, Gemm, Pool2d};
+use tensor::geometry::{BatchNorm, Conv2d, ConvAlgorithm, Gemm, Pool2d};
 use tensor::kernel::Unary;
+use tensor::order::group_sums;
 use tensor::{Cpu, Device, Error, Kernel, Shape, Slot};
 use variants::{VARIANTS, variant};
 
@@ -67,6 +68,67 @@ fn a_bias_in_the_product_gives_the_bits_of_one_behind_it() {
         let apart = Case::new(Kernel::AddBias).reads(product).reads(bias.clone());
         let together = case(Kernel::GemmBias(gemm)).reads(bias).writes(m * n, 0.0);
         assert!(together.run(None) == apart.writes(m * n, 0.0).run(None), "{gemm:?}");
+    }
+}
+
+#[test]
+fn sums_from_the_convolution_give_the_bits_of_batch_norms_own() {
+    // N,H,W,C, O,R,S, stride, padding. A group of rows is smaller than a task, a slab, a block of tiles
+    // or a part of a product, or larger, or shared by two; the last one is short.
+    let shapes: [([usize; 4], [usize; 3], usize, usize); 10] = [
+        ([20, 9, 7, 3], [5, 3, 3], 1, 1),
+        ([33, 9, 9, 16], [8, 3, 3], 1, 1),
+        ([2, 71, 70, 16], [16, 3, 3], 1, 1),
+        ([5, 41, 40, 3], [64, 7, 7], 2, 3),
+        ([17, 8, 8, 20], [520, 3, 3], 2, 1),
+        ([9, 12, 10, 32], [64, 3, 3], 1, 1),
+        ([40, 6, 6, 70], [24, 1, 1], 1, 0),
+        ([6, 18, 8, 300], [130, 1, 1], 1, 0),
+        ([1, 6, 6, 1100], [16, 1, 1], 1, 0),
+        ([1, 2, 1, 3], [1, 1, 1], 1, 0),
+    ];
+    for (x, [o, r, s], stride, padding) in shapes {
+        let weight = Shape::from([o, r, s, x[3]]);
+        let conv = Conv2d::new(Shape::from(x), weight, stride, padding).unwrap();
+        let by_all = ConvAlgorithm::ALL.map(|algorithm| (algorithm, conv.by(algorithm)));
+        let possible = by_all.iter().filter(|(algorithm, conv)| conv.algorithm == *algorithm);
+        possible.for_each(|&(_, conv)| check_sums(conv));
+    }
+}
+
+/// Batch norm of the convolution's result, from its own sums and from the convolution's.
+fn check_sums(conv: Conv2d) {
+    let (rows, channels) = (conv.rows(), conv.o);
+    let (training, residual, relu) = (true, false, true);
+    let sizes = BatchNorm { rows, channels, eps: 1e-5, momentum: 0.1, training, residual, relu };
+    let len = rows * channels;
+    let x = uniform(1, conv.n * conv.h * conv.w * conv.c);
+    let w = uniform(2, conv.o * conv.patch());
+    let case = |kernel| Case::new(kernel).reads(x.clone()).reads(w.clone()).writes(len, 0.0);
+    let floats = |bits: &Vec<u32>| bits.iter().copied().map(f32::from_bits).collect::<Vec<_>>();
+    let norm = |kernel, y: &Vec<u32>| {
+        let case = Case::new(kernel).reads(floats(y)).reads(uniform(3, channels));
+        case.reads(uniform(4, channels))
+    };
+    let run = |case: Case, isa| {
+        let case = case.writes(len, 0.0).writes(channels, 0.0).writes(channels, 0.0);
+        case.updates(uniform(5, channels), 0.0).updates(vec![1.0; channels], 0.0).run_on(isa, None)
+    };
+    for isa in Isa::available() {
+        for threads in [1, 2, 3, 8] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| {
+                let apart = case(Kernel::Conv2d(conv)).run_on(isa, None);
+                let together = case(Kernel::Conv2dSums(conv))
+                    .writes(group_sums(rows, channels).elements(), 0.0)
+                    .run_on(isa, None);
+                assert!(apart[0] == together[0], "{conv:?} on {threads} threads by {isa:?}");
+                let own = run(norm(Kernel::BatchNorm(sizes), &apart[0]), isa);
+                let from_sums = norm(Kernel::BatchNormFromSums(sizes), &together[0]);
+                let from_sums = run(from_sums.reads(floats(&together[1])), isa);
+                assert!(own == from_sums, "{conv:?} on {threads} threads by {isa:?}");
+            });
+        }
     }
 }
 

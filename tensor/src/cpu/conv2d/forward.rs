@@ -15,17 +15,18 @@ pub fn forward_workspace(conv: Conv2d) -> usize {
     }
 }
 
-/// Convolution of x `[N,H,W,C]` with weight `[O,R,S,C]` into y `[N,P,Q,O]`.
+/// Convolution of x `[N,H,W,C]` with weight `[O,R,S,C]` into y `[N,P,Q,O]`, with batch norm's sums of
+/// y's rows unless `sums` is empty.
 pub fn forward(
     isa: Isa,
     conv: Conv2d,
     x: &[f32],
     weight: &[f32],
-    y: &mut [f32],
+    [y, sums]: [&mut [f32]; 2],
     workspace: &mut [f32],
 ) {
     match conv.as_gemms() {
-        Some([product, ..]) => gemm::gemm(isa, product, x, weight, y, workspace),
-        None => convolve(isa, conv, x, Filter::new(conv, weight), y, workspace),
+        Some([product, ..]) => gemm::gemm_sums(isa, product, x, weight, [y, sums], workspace),
+        None => convolve(isa, conv, x, Filter::new(conv, weight), [y, sums], workspace),
     }
 }

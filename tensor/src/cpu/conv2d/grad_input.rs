@@ -31,7 +31,7 @@ pub fn grad_input(
     }
     match conv.turned() {
         Some(turned) => {
-            convolve(isa, turned, dy, Filter::turned(conv, weight), dx, workspace);
+            convolve(isa, turned, dy, Filter::turned(conv, weight), [dx, &mut []], workspace);
         }
         None => grad_input_by_phases(isa, conv, dy, weight, dx, workspace),
     }

@@ -8,6 +8,7 @@ use super::tiles::{Tile, padded, rows};
 use super::transforms::{BothSides, Transforms};
 use crate::cpu::conv2d::chunks::images_per_task;
 use crate::cpu::conv2d::filter::Filter;
+use crate::cpu::group_sums::OutputRows;
 use crate::cpu::microkernel::{Walk, multiply};
 use crate::geometry::Conv2d;
 
@@ -34,13 +35,14 @@ pub fn winograd_workspace<F: Transforms<M, T>, const M: usize, const T: usize>(
     filter_elements(conv, T * T) + tasks * (places.elements(conv.c) + places.elements(conv.o))
 }
 
-/// Convolution of x `[N,H,W,C]` with `filter`, 3x3 of stride 1, into y `[N,P,Q,O]`, by `F(MxM,3x3)`.
+/// Convolution of x `[N,H,W,C]` with `filter`, 3x3 of stride 1, into the rows of y `[N,P,Q,O]`, by
+/// `F(MxM,3x3)`.
 pub fn winograd<F: Transforms<M, T>, const M: usize, const T: usize>(
     isa: Isa,
     conv: Conv2d,
     x: &[f32],
     filter: Filter,
-    y: &mut [f32],
+    y: OutputRows,
     workspace: &mut [f32],
 ) {
     let (u, scratch) = workspace.split_at_mut(filter_elements(conv, T * T));
@@ -48,25 +50,25 @@ pub fn winograd<F: Transforms<M, T>, const M: usize, const T: usize>(
     let places = Places::<F, M, T>::of(BLOCK);
     let [v_len, m_len] = [conv.c, conv.o].map(|channels| places.elements(channels));
     let images = images_of_task(conv, M);
-    let [image_in, image_out] = [conv.h * conv.w * conv.c, conv.out_h() * conv.out_w() * conv.o];
-    y.par_chunks_mut(images * image_out)
-        .zip(x.par_chunks(images * image_in))
-        .zip(scratch.par_chunks_mut(v_len + m_len))
-        .for_each(|((y, x), scratch)| {
-            let (v, m) = scratch.split_at_mut(v_len);
-            let tiles = y.len() / image_out * Tile::per_image(conv, M);
-            for first in (0..tiles).step_by(BLOCK) {
-                let tiles = first..tiles.min(first + BLOCK);
-                places.inputs(isa, conv, tiles.clone(), x, v);
-                let after = tiles.end..tiles.end + BLOCK;
-                let next = [
-                    rows(conv, M, after, [conv.h, conv.w, conv.c], x),
-                    rows(conv, M, tiles.clone(), [conv.out_h(), conv.out_w(), conv.o], y),
-                ];
-                products(isa, conv, &places, tiles.len(), v, u, m, next);
-                places.outputs(isa, conv, tiles, m, y);
-            }
-        });
+    let image = conv.out_h() * conv.out_w();
+    y.in_parts(images * image, (scratch, v_len + m_len), &|task, mut y, scratch| {
+        let x = &x[task * images * conv.h * conv.w * conv.c..];
+        let (v, m) = scratch.split_at_mut(v_len);
+        let tiles = y.y.len() / (image * conv.o) * Tile::per_image(conv, M);
+        for first in (0..tiles).step_by(BLOCK) {
+            let tiles = first..tiles.min(first + BLOCK);
+            places.inputs(isa, conv, tiles.clone(), x, v);
+            let after = tiles.end..tiles.end + BLOCK;
+            let next = [
+                rows(conv, M, after, [conv.h, conv.w, conv.c], x),
+                rows(conv, M, tiles.clone(), [conv.out_h(), conv.out_w(), conv.o], y.y),
+            ];
+            products(isa, conv, &places, tiles.len(), v, u, m, next);
+            let written = Tile::of(conv, M, tiles.end).pixels_before(conv);
+            places.outputs(isa, conv, tiles, m, y.y);
+            y.written(written);
+        }
+    });
 }
 
 /// `u[o / 16][place][c][o % 16]`: `G g G^T` of every filter g, zeros beyond the last channels.

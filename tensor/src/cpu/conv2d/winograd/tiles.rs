@@ -29,6 +29,11 @@ impl Tile {
         Tile { image: number / (rows * columns), row, column }
     }
 
+    /// Output pixels in front of the tiles of its row, image by image and row by row.
+    pub fn pixels_before(self, conv: Conv2d) -> usize {
+        (self.image * conv.out_h() + self.row) * conv.out_w()
+    }
+
     /// Its input in x `[N,H,W,C]`.
     #[inline(always)]
     pub fn input(self, conv: Conv2d) -> Pixels {

@@ -2,7 +2,8 @@
 //!
 //! Layers append plain kernels; each pass here looks for its pattern, consecutive nodes whose inner
 //! results are not used elsewhere, and replaces them by one kernel. The new kernel writes the same
-//! value as the last of the old ones, so handles stay valid. A pass ignores what it does not
+//! value as the last of the old ones, so handles stay valid. ([`Pass::BatchNormSums`] leaves two, whose
+//! results are those of before.) A pass ignores what it does not
 //! recognise, so passes can be run in any number and combination; `docs/fusion.md` has a section on
 //! each. Run them on the forward list before [`Graph::backward`]: fused kernels have their own
 //! gradients. [`Pass::FlatUpdate`] rewrites the updates after it.
@@ -26,6 +27,8 @@ pub enum Pass {
     BatchNormAdd,
     /// `batch_norm, relu` becomes a batch norm that ends with ReLU.
     BatchNormRelu,
+    /// In training the convolution before a batch norm takes its sums.
+    BatchNormSums,
     /// `add_bias, gelu` becomes one sweep.
     BiasGelu,
     /// `gemm, add_bias` becomes a product that adds the bias while a tile is in cache.
@@ -44,9 +47,10 @@ pub enum Pass {
 
 impl Pass {
     /// All passes, in execution order: those of the loss build on each other.
-    pub const ALL: [Pass; 8] = [
+    pub const ALL: [Pass; 9] = [
         Pass::BatchNormAdd,
         Pass::BatchNormRelu,
+        Pass::BatchNormSums,
         Pass::BiasGelu,
         Pass::LinearBias,
         Pass::PartitionLoss,
@@ -60,6 +64,7 @@ impl Pass {
         match self {
             Pass::BatchNormAdd => "batch-norm-add",
             Pass::BatchNormRelu => "batch-norm-relu",
+            Pass::BatchNormSums => "batch-norm-sums",
             Pass::BiasGelu => "bias-gelu",
             Pass::LinearBias => "linear-bias",
             Pass::PartitionLoss => "partition-loss",
@@ -79,8 +84,9 @@ impl Pass {
     }
 
     /// How many nodes from `at` on match, and their replacement.
-    fn rewrite(self, g: &mut Graph, at: usize) -> Option<(usize, Node)> {
-        match self {
+    fn rewrite(self, g: &mut Graph, at: usize) -> Option<(usize, Vec<Node>)> {
+        let (len, node) = match self {
+            Pass::BatchNormSums => return layers::batch_norm_sums(g, at),
             Pass::BatchNormAdd => layers::batch_norm_add(g, at),
             Pass::BatchNormRelu => layers::batch_norm_relu(g, at),
             Pass::BiasGelu => layers::bias_gelu(g, at),
@@ -89,7 +95,8 @@ impl Pass {
             Pass::StreamingLoss => loss::streaming_loss(g, at),
             Pass::TiledLoss => loss::tiled_loss(g, at),
             Pass::FlatUpdate => update::flat_update(g, at),
-        }
+        }?;
+        Some((len, vec![node]))
     }
 }
 
@@ -164,8 +171,8 @@ impl Graph {
         for pass in &passes.0 {
             let mut at = 0;
             while at < self.nodes.len() {
-                if let Some((len, node)) = pass.rewrite(self, at) {
-                    self.nodes.splice(at..at + len, [node]);
+                if let Some((len, nodes)) = pass.rewrite(self, at) {
+                    self.nodes.splice(at..at + len, nodes);
                 }
                 at += 1;
             }

@@ -187,11 +187,12 @@ mod tests {
     use tensor::random::{Purpose, Stream};
 
     use super::*;
+    use crate::fuse::Passes;
     use crate::graph::Phase;
     use crate::ops::batch_norm::BatchNormParams;
 
     /// Two residual blocks with batch norm, a linear layer, and their gradients.
-    fn graph() -> Graph {
+    fn graph(passes: &Passes) -> Graph {
         let mut graph = Graph::new();
         let g = &mut graph;
         let mut x = g.input("x", [4, 8, 8, 8]);
@@ -221,6 +222,7 @@ mod tests {
         x = g.global_avg_pool(x).unwrap();
         x = g.linear(x, weight, None).unwrap();
         g.keep(x);
+        g.fuse(passes);
         let seed = g.in_phase(Phase::Backward, |g| g.fill([4, 3], 1.0));
         for grad in g.backward(&[(x, seed)], &weights).unwrap() {
             g.keep(grad.expect("all reach x"));
@@ -230,8 +232,13 @@ mod tests {
 
     #[test]
     fn what_is_said_to_be_alive_is_what_the_plan_finds() {
-        let graph = graph();
-        let copies = Copies::new(&graph);
+        for passes in [Passes::none(), Passes::all()] {
+            check_alive(&graph(&passes));
+        }
+    }
+
+    fn check_alive(graph: &Graph) {
+        let copies = Copies::new(graph);
         let alive = Alive::new(&copies, &Cpu);
         let mut random = Stream::new(1, Purpose::Test, 5, 0);
         let mut made = 0;

@@ -4,8 +4,9 @@ mod common;
 
 use autograd::{BatchNormParams, Executor, Graph, LossInputs, Pass, Passes, Phase};
 use common::{PROTOTYPES, Step, executor, run};
-use tensor::Cpu;
 use tensor::random::{Purpose, Stream};
+use tensor::shards::Shards;
+use tensor::{Cpu, Kernel};
 
 /// The last loss of some steps, and all weights and averages after them.
 fn train(executor: &mut Executor, step: &Step) -> (f32, Vec<f32>) {
@@ -24,12 +25,15 @@ fn kernels(executor: &Executor, phase: Phase) -> Vec<&'static str> {
 #[test]
 fn every_pass_gives_the_numbers_of_the_unfused_step() {
     let (mut plain, step) = executor(&Passes::none());
-    let nodes = plain.graph().nodes().len();
+    let kernels = |executor: &Executor| -> Vec<Kernel> {
+        executor.graph().nodes().iter().map(|node| node.kernel).collect()
+    };
+    let plain_kernels = kernels(&plain);
     let (loss, weights) = train(&mut plain, &step);
     let alone = Pass::ALL.map(|pass| Passes::new([pass]));
     for passes in alone.iter().chain([&Passes::all()]) {
         let (mut fused, step) = executor(passes);
-        assert!(fused.graph().nodes().len() < nodes, "{passes} finds nothing");
+        assert!(kernels(&fused) != plain_kernels, "{passes} finds nothing");
         let (fused_loss, fused_weights) = train(&mut fused, &step);
         // Only the loss kernels change the order of additions.
         let names = passes.to_string();
@@ -49,11 +53,11 @@ fn every_pass_gives_the_numbers_of_the_unfused_step() {
 fn all_passes_leave_few_kernels() {
     let (fused, _) = executor(&Passes::all());
     let forward = [
-        "conv2d",
-        "batch_norm",
+        "conv2d_sums",
+        "batch_norm_from_sums",
         "max_pool2d",
-        "conv2d",
-        "batch_norm",
+        "conv2d_sums",
+        "batch_norm_from_sums",
         "avg_pool2d",
         "global_avg_pool",
         "gemm",
@@ -123,6 +127,27 @@ fn the_loss_is_fused_only_where_one_kernel_knows_all_that_is_asked() {
     assert!(fuses_loss(4, false));
     assert!(!fuses_loss(5, false), "embeddings of two widths");
     assert!(!fuses_loss(4, true), "the gradient of a term alone");
+}
+
+/// Kernels of a convolution and a batch norm, which reads it or its input, in the given mode.
+fn conv_and_norm(reads_conv: bool, training: bool, shards: usize) -> Vec<&'static str> {
+    let mut g = Graph::of_shards(Shards { all: shards, local: 1 });
+    let (x, w) = (g.input("x", [2, 4, 4, 3]), g.param("w", [3, 3, 3, 3]));
+    let [weight, bias] = ["weight", "bias"].map(|name| g.param(name, [3]));
+    let [running_mean, running_var] = ["mean", "var"].map(|name| g.state(name, [3]));
+    let y = g.conv2d(x, w, 1, 1).unwrap();
+    let params = BatchNormParams { weight, bias, running_mean, running_var };
+    g.batch_norm(if reads_conv { y } else { x }, params, training, 1e-5, 0.1).unwrap();
+    g.fuse(&"batch-norm-sums".parse().unwrap());
+    g.nodes().iter().map(|node| node.kernel.name()).collect()
+}
+
+#[test]
+fn a_convolution_takes_the_sums_of_the_batch_norm_that_needs_them() {
+    assert_eq!(conv_and_norm(true, true, 1), ["conv2d_sums", "batch_norm_from_sums"]);
+    for (reads_conv, training, shards) in [(false, true, 1), (true, false, 1), (true, true, 2)] {
+        assert_eq!(conv_and_norm(reads_conv, training, shards), ["conv2d", "batch_norm"]);
+    }
 }
 
 #[test]

@@ -99,6 +99,26 @@ fn batch_norm() {
 }
 
 #[test]
+fn convolution_and_batch_norm() {
+    let inputs = normal(30, &[&[3, 4, 5, 2], &[4, 3, 3, 2], &[4], &[4]]);
+    for algorithm in ConvAlgorithm::ALL {
+        for passes in ["none", "batch-norm-sums", "batch-norm-relu,batch-norm-sums"] {
+            check(&format!("{algorithm:?}, fuse {passes}"), &inputs, |g, v| {
+                let [running_mean, running_var] = ["mean", "var"].map(|name| g.state(name, [4]));
+                let params =
+                    BatchNormParams { weight: v[2], bias: v[3], running_mean, running_var };
+                let y = g.conv2d(v[0], v[1], 1, 1)?;
+                g.convolve_by(algorithm);
+                let y = g.batch_norm(y, params, true, 1e-2, 0.1)?;
+                let y = g.gelu(y);
+                g.fuse(&passes.parse().expect("known passes"));
+                Ok(y)
+            });
+        }
+    }
+}
+
+#[test]
 fn pointwise_ops() {
     let mut random = stream(40);
     for shape in [&[1][..], &[3, 5], &[2, 3, 3, 7]] {

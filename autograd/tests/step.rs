@@ -106,7 +106,7 @@ fn the_first_non_finite_value_is_named() {
     let Ok(Some(NonFinite::Op(op, name))) = executor.first_non_finite(&all) else {
         panic!("no op")
     };
-    assert_eq!((op.name().as_str(), name.as_str()), ("conv2d of block", ""));
+    assert_eq!((op.name().as_str(), name.as_str()), ("conv2d_sums of block", ""));
     assert!(op.inputs.iter().all(|input| input.first_non_finite().is_none()));
     assert!(op.outputs[0].first_non_finite().is_some());
     executor.write(step.weights[1], &vec![f32::NAN; len]);

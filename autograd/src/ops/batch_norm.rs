@@ -92,6 +92,13 @@ pub(super) fn vjp(g: &mut Graph, node: &Node, norm: BatchNorm, dy: Value) -> Gra
     Ok(dxs)
 }
 
+/// The gradients of [`Kernel::BatchNormFromSums`]: those by x are through the sums as well.
+pub(super) fn from_sums_vjp(g: &mut Graph, node: &Node, norm: BatchNorm, dy: Value) -> Gradients {
+    let mut dxs = gradients(g, node, norm, dy)?;
+    dxs.insert(3, None);
+    Ok(dxs)
+}
+
 /// The gradients of the kernel.
 fn gradients(g: &mut Graph, node: &Node, norm: BatchNorm, dy: Value) -> Gradients {
     let (x, weight) = (node.inputs[0], node.inputs[1]);

@@ -45,8 +45,9 @@ pub(crate) fn vjp(g: &mut Graph, node: &Node, dy: Value, wanted: &[bool]) -> Gra
         Kernel::L2Normalize { columns, eps } => normalize::vjp(g, node, dy, columns, eps),
         Kernel::Gemm(sizes) => gemm::vjp(g, node, sizes, dy, wanted),
         Kernel::GemmBias(sizes) => gemm::bias_vjp(g, node, sizes, dy, wanted),
-        Kernel::Conv2d(conv) => conv2d::vjp(g, node, conv, dy, wanted),
+        Kernel::Conv2d(conv) | Kernel::Conv2dSums(conv) => conv2d::vjp(g, node, conv, dy, wanted),
         Kernel::BatchNorm(norm) => batch_norm::vjp(g, node, norm, dy),
+        Kernel::BatchNormFromSums(norm) => batch_norm::from_sums_vjp(g, node, norm, dy),
         Kernel::MaxPool2d(pool) => pool::max_vjp(g, node, pool, dy),
         Kernel::AvgPool2d(pool) => to_input(g, node, Kernel::AvgPool2dBackward(pool), dy),
         Kernel::GlobalAvgPool { n, pixels } => {

@@ -20,11 +20,15 @@ impl Copy {
     /// out.
     fn of(graph: &Graph, node: &Node) -> Option<Copy> {
         let (kernel, inputs, outputs) = match node.kernel {
-            Kernel::BatchNorm(norm) => {
+            Kernel::BatchNorm(norm) | Kernel::BatchNormFromSums(norm) => {
                 let statistics = &node.outputs[1..3];
-                let (first, residual) = node.inputs.split_at(3);
-                let inputs = [first, statistics, residual].concat();
+                let (first, sums_and_residual) = node.inputs.split_at(3);
+                let sums = usize::from(matches!(node.kernel, Kernel::BatchNormFromSums(_)));
+                let inputs = [first, statistics, &sums_and_residual[sums..]].concat();
                 (Kernel::BatchNormApply(norm), inputs, vec![node.outputs[0]])
+            }
+            Kernel::Conv2dSums(conv) => {
+                (Kernel::Conv2d(conv), node.inputs.clone(), vec![node.outputs[0]])
             }
             kernel => (kernel, node.inputs.clone(), node.outputs.clone()),
         };

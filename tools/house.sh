@@ -15,18 +15,18 @@ lines() {
 }
 row() { printf '| %s | %s | %s |\n' "$1" "$2" "$3"; }
 
-nested='^(isa/macros|cuda-kernels/ptx-emulator|carp/(files|pickle|weights|datasets|methods|evaluations|comparison|audit|report|learn))/'
+nested='^(tensor/isa|tensor/isa/macros|cuda-kernels/ptx-emulator|carp/(files|pickle|weights|datasets|methods|evaluations|comparison|audit|report|learn))/'
 echo "| lines of \`src/\` | before | after |"
 echo "|---|---|---|"
-for crate in isa isa/macros tensor autograd cuda-kernels cuda-kernels/ptx-emulator carp carp/files carp/pickle \
+for crate in tensor/isa tensor/isa/macros tensor autograd cuda-kernels cuda-kernels/ptx-emulator carp carp/files carp/pickle \
     carp/weights carp/datasets carp/methods carp/evaluations carp/comparison carp/audit carp/report carp/learn bin; do
     other=$nested
-    [[ $crate == */* ]] && other='^$'
+    [[ $crate == */* ]] && other='^tensor/isa/macros/src'; [[ $crate == tensor/isa/macros ]] && other='^$'
     row "\`$crate\`" "$(lines "$before" "^$crate/src/.*\.rs$" "$other")" \
         "$(lines "$after" "^$crate/src/.*\.rs$" "$other")"
 done
-row "all" "$(lines "$before" '^[a-z-]+(/[a-z-]+)?/src/.*\.rs$')" \
-    "$(lines "$after" '^[a-z-]+(/[a-z-]+)?/src/.*\.rs$')"
+row "all" "$(lines "$before" '^[a-z-]+(/[a-z-]+)*/src/.*\.rs$')" \
+    "$(lines "$after" '^[a-z-]+(/[a-z-]+)*/src/.*\.rs$')"
 glue='^(tensor/src/(backend|kernel|cpu/mod)|cuda-kernels/src/(backend|launch/.*|tour/calls)|autograd/src/ops/.*)\.rs$'
 row "glue: backend, kernel, dispatch, launches, ops" "$(lines "$before" "$glue")" "$(lines "$after" "$glue")"
 path() { git show "$1:README.md" | sed -n 's/^| all | | \([0-9]*\) |$/\1/p'; }

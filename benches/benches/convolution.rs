@@ -24,7 +24,7 @@ fn convolution(c: &mut Criterion) {
         let name = |kind: &str| BenchmarkId::new(kind.to_owned(), x_shape);
         let mut workspace = vec![0.0; conv2d::forward_workspace(conv)];
         group.bench_function(name("forward"), |b| {
-            b.iter(|| conv2d::forward(isa, conv, &x, &weight, &mut y, &mut workspace));
+            b.iter(|| conv2d::forward(isa, conv, &x, &weight, [&mut y, &mut []], &mut workspace));
         });
         let mut workspace = vec![0.0; conv2d::grad_input_workspace(conv)];
         group.bench_function(name("grad_input"), |b| {

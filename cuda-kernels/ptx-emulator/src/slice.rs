@@ -63,8 +63,10 @@ impl Slicer<'_> {
         let i = &self.kernel.code[pc];
         self.work.extend(self.kernel.reads(i));
         match i.op {
-            Op::Load { space: Space::Global | Space::Generic, .. } => self.slice.needs_data = true,
-            Op::Load { space: Space::Shared | Space::Local, .. } | Op::LoadMatrix { .. }
+            Op::Load { space: Space::Global | Space::Generic, .. } | Op::LoadMatrix { .. } => {
+                self.slice.needs_data = true;
+            }
+            Op::Load { space: Space::Shared | Space::Local, .. }
                 if !std::mem::replace(&mut self.slice.reads_memory, true) =>
             {
                 self.take_stores();

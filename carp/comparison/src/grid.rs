@@ -149,8 +149,8 @@ mod tests {
             "momentum-0.996",
             "momentum-1",
             "no-entropy-term",
+            "local-views-0",
             "local-views-2",
-            "local-views-4",
             "embedding-length-1",
             "embedding-length-10",
         ];

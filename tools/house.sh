@@ -8,22 +8,18 @@ cd "$(dirname "$0")/.."
 before=${1:?a revision to compare with}
 after=${2:-HEAD}
 
-# Lines at a revision of the .rs files that match a pattern and do not match another.
+# Lines at a revision of the .rs files that match a pattern.
 lines() {
-    git ls-tree -r --name-only "$1" | grep -E "$2" | grep -vE "${3:-^$}" |
+    git ls-tree -r --name-only "$1" | grep -E "$2" |
         while read -r file; do git show "$1:$file"; done | wc -l
 }
 row() { printf '| %s | %s | %s |\n' "$1" "$2" "$3"; }
 
-nested='^(tensor/isa|tensor/isa/macros|cuda-kernels/ptx-emulator|carp/(files|pickle|weights|datasets|methods|evaluations|comparison|audit|report|learn))/'
 echo "| lines of \`src/\` | before | after |"
 echo "|---|---|---|"
 for crate in tensor/isa tensor/isa/macros tensor autograd cuda-kernels cuda-kernels/ptx-emulator carp carp/files carp/pickle \
     carp/weights carp/datasets carp/methods carp/evaluations carp/comparison carp/audit carp/report carp/learn bin; do
-    other=$nested
-    [[ $crate == */* ]] && other='^tensor/isa/macros/src'; [[ $crate == tensor/isa/macros ]] && other='^$'
-    row "\`$crate\`" "$(lines "$before" "^$crate/src/.*\.rs$" "$other")" \
-        "$(lines "$after" "^$crate/src/.*\.rs$" "$other")"
+    row "\`$crate\`" "$(lines "$before" "^$crate/src/.*\.rs$")" "$(lines "$after" "^$crate/src/.*\.rs$")"
 done
 row "all" "$(lines "$before" '^[a-z-]+(/[a-z-]+)*/src/.*\.rs$')" \
     "$(lines "$after" '^[a-z-]+(/[a-z-]+)*/src/.*\.rs$')"

@@ -4,7 +4,7 @@ use isa::{Isa, LANES, Vector, multiversion};
 use rayon::prelude::*;
 
 use super::places::{Places, TILE};
-use super::tiles::{Tile, padded, rows};
+use super::tiles::{Tile, input_rows, output_rows, padded};
 use super::transforms::{BothSides, Transforms};
 use crate::cpu::conv2d::chunks::images_per_task;
 use crate::cpu::conv2d::filter::Filter;
@@ -59,10 +59,7 @@ pub fn winograd<F: Transforms<M, T>, const M: usize, const T: usize>(
             let tiles = first..tiles.min(first + BLOCK);
             places.inputs(isa, conv, tiles.clone(), x, v);
             let after = tiles.end..tiles.end + BLOCK;
-            let next = [
-                rows(conv, M, after, [conv.h, conv.w, conv.c], x),
-                rows(conv, M, tiles.clone(), [conv.out_h(), conv.out_w(), conv.o], y.y),
-            ];
+            let next = [input_rows(conv, M, after, x), output_rows(conv, M, tiles.clone(), y.y)];
             products(isa, conv, &places, tiles.len(), v, u, m, next);
             let written = Tile::of(conv, M, tiles.end).pixels_before(conv);
             places.outputs(isa, conv, tiles, m, y.y);

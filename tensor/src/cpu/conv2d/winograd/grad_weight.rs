@@ -11,7 +11,7 @@ use isa::{Isa, LANES, Vector, multiversion};
 use rayon::prelude::*;
 
 use super::places::{Places, TILE};
-use super::tiles::{Tile, padded, rows};
+use super::tiles::{Tile, input_rows, output_rows, padded};
 use super::transforms::{BothSides, Transforms};
 use crate::cpu::microkernel::{Walk, multiply};
 use crate::geometry::Conv2d;
@@ -70,10 +70,7 @@ pub fn winograd_grad_weight<F: Transforms<M, T>, const M: usize, const T: usize>
             for first in (tiles[0]..tiles[1]).step_by(group) {
                 transform(isa, conv, &places, x, dy, first..tiles[1], v, e);
                 let next = tiles[1].min(first + group)..tiles[1].min(first + 2 * group);
-                let next = [
-                    rows(conv, M, next.clone(), [conv.h, conv.w, conv.c], x),
-                    rows(conv, M, next, [conv.out_h(), conv.out_w(), conv.o], dy),
-                ];
+                let next = [input_rows(conv, M, next.clone(), x), output_rows(conv, M, next, dy)];
                 add_products(isa, conv, &places, v, e, first > tiles[0], sums, next);
             }
         },

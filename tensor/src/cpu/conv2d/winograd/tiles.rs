@@ -38,19 +38,39 @@ impl Tile {
     #[inline(always)]
     pub fn input(self, conv: Conv2d) -> Pixels {
         let [row, column] = [self.row, self.column].map(|at| at as isize - conv.padding as isize);
-        Pixels::of([conv.h, conv.w, conv.c], self.image, row, column)
+        Pixels::of(input_size(conv), self.image, row, column)
     }
 
     /// Its output in y `[N,P,Q,O]`.
     #[inline(always)]
     pub fn output(self, conv: Conv2d) -> Pixels {
-        let size = [conv.out_h(), conv.out_w(), conv.o];
-        Pixels::of(size, self.image, self.row as isize, self.column as isize)
+        Pixels::of(output_size(conv), self.image, self.row as isize, self.column as isize)
     }
 }
 
-/// The rows that tiles read of images of `[height, width, channels]`, from the first to the last.
-pub fn rows(
+/// Height, width and channels of the input.
+#[inline(always)]
+fn input_size(conv: Conv2d) -> [usize; 3] {
+    [conv.h, conv.w, conv.c]
+}
+
+/// Height, width and channels of the output.
+#[inline(always)]
+fn output_size(conv: Conv2d) -> [usize; 3] {
+    [conv.out_h(), conv.out_w(), conv.o]
+}
+
+/// The rows that these tiles read of x `[N,H,W,C]`, from the first to the last.
+pub fn input_rows(conv: Conv2d, m: usize, tiles: Range<usize>, x: &[f32]) -> &[f32] {
+    rows(conv, m, tiles, input_size(conv), x)
+}
+
+/// The rows that they have in y `[N,P,Q,O]`, likewise.
+pub fn output_rows(conv: Conv2d, m: usize, tiles: Range<usize>, y: &[f32]) -> &[f32] {
+    rows(conv, m, tiles, output_size(conv), y)
+}
+
+fn rows(
     conv: Conv2d,
     m: usize,
     tiles: Range<usize>,

@@ -80,8 +80,7 @@ impl<'a> Builder<'a> {
             instruction.b = self.read(frame, b, ty)?;
             instruction.d = self.write(frame, d, ty)?;
         }
-        self.emit(instruction)?;
-        Ok(())
+        self.emit(instruction)
     }
 
     fn integer(
@@ -121,8 +120,7 @@ impl<'a> Builder<'a> {
                 exactly::<3>(operands)?;
             }
             i.d = self.write(frame, &operands[0], ty)?;
-            self.emit(i)?;
-            return Ok(());
+            return self.emit(i);
         }
         if wide && ty.bits() > 32 {
             return Err(format!("{} of 64 bits", op.text));
@@ -148,8 +146,7 @@ impl<'a> Builder<'a> {
             i.b = self.read(frame, b, ty)?;
             i.c = self.read(frame, c, to)?;
             i.d = self.write(frame, d, to)?;
-            self.emit(i)?;
-            return Ok(());
+            return self.emit(i);
         }
         let int = match op.name {
             "add" if sat => Int::AddSat,
@@ -182,8 +179,7 @@ impl<'a> Builder<'a> {
             i.b = self.read(frame, b, ty)?;
             i.d = self.write(frame, d, to)?;
         }
-        self.emit(i)?;
-        Ok(())
+        self.emit(i)
     }
 
     /// `min` or `max` of three, of their sizes if `abs` says so.
@@ -213,8 +209,7 @@ impl<'a> Builder<'a> {
         self.emit(i)?;
         (i.a, i.b, i.c) = (first, parts[2], parts[2]);
         i.d = self.write(frame, d, Ty::F32)?;
-        self.emit(i)?;
-        Ok(())
+        self.emit(i)
     }
 
     /// Two f32 in 64 bits: each of them apart.
@@ -256,8 +251,7 @@ impl<'a> Builder<'a> {
         let mut i = Instruction::new(Op::Pack { bits: 32, class: Class::Long });
         i.ins = self.list(&results);
         i.d = self.write(frame, &operands[0], Ty::B64)?;
-        self.emit(i)?;
-        Ok(())
+        self.emit(i)
     }
 
     /// An operand as f32 that is stated as `half`.
@@ -369,7 +363,6 @@ impl<'a> Builder<'a> {
         };
         i.c = if wanted > 3 { self.read(frame, &operands[3], ty)? } else { i.a };
         i.d = self.write(frame, &operands[0], ty)?;
-        self.emit(i)?;
-        Ok(())
+        self.emit(i)
     }
 }

@@ -125,8 +125,7 @@ impl<'a> Builder<'a> {
             }
         }
         op.done()?;
-        self.emit(i)?;
-        Ok(())
+        self.emit(i)
     }
 }
 

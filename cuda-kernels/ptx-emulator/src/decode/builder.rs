@@ -84,14 +84,14 @@ pub(super) struct Builder<'a> {
 
 impl<'a> Builder<'a> {
     /// Adds an instruction under the current guard.
-    pub(super) fn emit(&mut self, mut instruction: Instruction) -> Result<usize> {
+    pub(super) fn emit(&mut self, mut instruction: Instruction) -> Result<()> {
         if self.code.len() == MAX_CODE {
             return Err(format!("more than {MAX_CODE} instructions with calls inlined"));
         }
         (instruction.guard, instruction.negated) = self.guard;
         self.code.push(instruction);
         self.places.push(self.place);
-        Ok(self.code.len() - 1)
+        Ok(())
     }
 
     pub(super) fn list(&mut self, registers: &[R]) -> List {

@@ -109,8 +109,7 @@ impl<'a> Builder<'a> {
             }
         }
         op.done()?;
-        self.emit(i)?;
-        Ok(())
+        self.emit(i)
     }
 }
 
@@ -147,8 +146,7 @@ impl<'a> Builder<'a> {
         i.c = q;
         i.d = self.write(frame, p, Ty::Pred)?;
         i.e = self.fresh(Class::Pred)?;
-        self.emit(i)?;
-        Ok(())
+        self.emit(i)
     }
 
     /// `setp` and `set` of pairs of halves: the lower ones, then the upper ones.

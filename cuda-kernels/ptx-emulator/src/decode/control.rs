@@ -21,7 +21,8 @@ impl<'a> Builder<'a> {
                 let [Operand::Symbol(label, 0)] = operands else {
                     return Err("bra needs a label".to_owned());
                 };
-                let at = self.emit(Instruction::new(Op::Branch))?;
+                let at = self.code.len();
+                self.emit(Instruction::new(Op::Branch))?;
                 frame.jumps.push((at, label));
             }
             "brx" => {
@@ -44,7 +45,8 @@ impl<'a> Builder<'a> {
                 if op.name == "exit" || self.inside.len() == 1 {
                     self.emit(Instruction::new(Op::Exit))?;
                 } else {
-                    let at = self.emit(Instruction::new(Op::Branch))?;
+                    let at = self.code.len();
+                    self.emit(Instruction::new(Op::Branch))?;
                     frame.ends.push(at);
                 }
             }

@@ -80,8 +80,7 @@ impl<'a> Builder<'a> {
             i.op = Op::CopyAsync { bytes: *bytes as u8, address };
         }
         op.done()?;
-        self.emit(i)?;
-        Ok(())
+        self.emit(i)
     }
 }
 

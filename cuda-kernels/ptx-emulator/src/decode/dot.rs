@@ -31,7 +31,6 @@ impl<'a> Builder<'a> {
         i.b = self.read(frame, b, Ty::B32)?;
         i.c = self.read(frame, c, Ty::B32)?;
         i.d = self.write(frame, d, Ty::B32)?;
-        self.emit(i)?;
-        Ok(())
+        self.emit(i)
     }
 }

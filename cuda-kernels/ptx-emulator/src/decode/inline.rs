@@ -137,8 +137,7 @@ impl<'a> Builder<'a> {
             _ => return Err("calls through a pointer are not supported".to_owned()),
         };
         if name == "__assertfail" {
-            self.emit(Instruction::new(Op::Trap))?;
-            return Ok(());
+            return self.emit(Instruction::new(Op::Trap));
         }
         let callee = self.ast.functions.iter().find(|known| known.name == *name && !known.entry);
         let callee = callee.ok_or_else(|| format!("{name} is not declared"))?;
@@ -171,7 +170,8 @@ impl<'a> Builder<'a> {
             NONE => None,
             _ => {
                 self.guard = (guard, !negated);
-                Some(self.emit(Instruction::new(Op::Branch))?)
+                self.emit(Instruction::new(Op::Branch))?;
+                Some(self.code.len() - 1)
             }
         };
         let place = self.place;

@@ -187,8 +187,7 @@ impl<'a> Builder<'a> {
             address,
             semantics,
         };
-        self.emit(i)?;
-        Ok(())
+        self.emit(i)
     }
 
     fn store(
@@ -216,8 +215,7 @@ impl<'a> Builder<'a> {
         let (registers, wide) = self.elements(frame, value, (ty, count), space, false)?;
         i.ins = self.list(&registers);
         i.op = Op::Store { space, bytes: ty.bytes() as u8, wide, address, semantics };
-        self.emit(i)?;
-        Ok(())
+        self.emit(i)
     }
 
     /// Registers of a load or store, all in the same file; they may be wider than the type.

@@ -87,8 +87,7 @@ impl<'a> Builder<'a> {
                 i.d = self.write(frame, d, ty)?;
             }
         }
-        self.emit(i)?;
-        Ok(())
+        self.emit(i)
     }
 
     fn convert(
@@ -130,8 +129,7 @@ impl<'a> Builder<'a> {
             i.a = self.read(frame, a, from)?;
             i.b = self.read(frame, b, from)?;
             i.d = self.write(frame, d, to)?;
-            self.emit(i)?;
-            return Ok(());
+            return self.emit(i);
         }
         let [d, a] = exactly(operands)?;
         let pairs = [Ty::F16x2, Ty::Bf16x2, Ty::Pred];
@@ -151,8 +149,7 @@ impl<'a> Builder<'a> {
         let (d, wide_to) = self.write_wide(frame, d, to)?;
         let integral = integral.is_some();
         let op = Op::Convert { to, from, mode, integral, wide_to, wide_from };
-        self.emit(Instruction { d, a, ..Instruction::new(op) })?;
-        Ok(())
+        self.emit(Instruction { d, a, ..Instruction::new(op) })
     }
 
     fn convert_fp8(
@@ -184,8 +181,7 @@ impl<'a> Builder<'a> {
             _ => return Err(format!("{} operands of a conversion", operands.len())),
         };
         i.d = self.write(frame, d, to)?;
-        self.emit(i)?;
-        Ok(())
+        self.emit(i)
     }
 
     /// `cvt.pack.sat`: two integers, saturated, in front of what is left of a third.
@@ -219,8 +215,7 @@ impl<'a> Builder<'a> {
         i.a = self.read(frame, a, Ty::S32)?;
         i.b = self.read(frame, b, Ty::S32)?;
         i.d = self.write(frame, d, Ty::B32)?;
-        self.emit(i)?;
-        Ok(())
+        self.emit(i)
     }
 
     fn convert_address(
@@ -251,8 +246,7 @@ impl<'a> Builder<'a> {
             a => self.read(frame, a, ty)?,
         };
         i.d = self.write(frame, d, ty)?;
-        self.emit(i)?;
-        Ok(())
+        self.emit(i)
     }
 }
 

@@ -99,13 +99,18 @@ impl Record {
             )
         };
         let (abs, rel) = (bound("abs")?, bound("rel")?);
-        if let Some(key) = audit.keys().next() {
+        let unknown = |key: &&String| !["abs", "rel"].contains(&key.as_str());
+        let in_tolerance = tolerance.as_object().and_then(|bounds| bounds.keys().find(unknown));
+        if let Some(key) = audit.keys().next().or(in_tolerance) {
             return Err(invalid(format!("carp.audit: unknown key {key:?}")));
         }
         let (mut inputs, mut outputs) = (BTreeMap::new(), BTreeMap::new());
         for (name, view) in tensors.iter() {
             let array = decode(view.dtype(), view.shape(), view.data())
                 .ok_or_else(|| invalid(format!("{name} is {:?}, should be F32", view.dtype())))?;
+            if array.shape.contains(&0) {
+                return Err(invalid(format!("{name} is {:?}: it has no elements", array.shape)));
+            }
             match (name.strip_prefix("in."), name.strip_prefix("out.")) {
                 (Some(name), _) => inputs.insert(name.to_owned(), array),
                 (_, Some(name)) => outputs.insert(name.to_owned(), array),
@@ -185,8 +190,8 @@ impl<'a> Inputs<'a> {
     /// If it is missing, of another type, or not a permutation.
     pub fn permutation(&self, name: &str) -> Result<Vec<u32>> {
         let array = self.array(name)?;
-        let Numbers::I64(data) = &array.numbers else {
-            return Err(self.invalid(&format!("in.{name} is not I64")));
+        let (Numbers::I64(data), [_]) = (&array.numbers, &array.shape[..]) else {
+            return Err(self.invalid(&format!("in.{name} is not a list of I64")));
         };
         let mut seen = vec![false; data.len()];
         for &index in data {
@@ -265,6 +270,21 @@ impl<'a> Inputs<'a> {
         value.map(|v| v as usize).ok_or_else(|| self.bad_setting(name, "a whole number"))
     }
 
+    /// A size of a tensor of the file: from 1 to the elements of its largest, so that nothing is
+    /// allocated that the file does not justify.
+    ///
+    /// # Errors
+    /// If it is missing or something else.
+    pub fn size(&self, name: &str) -> Result<usize> {
+        let arrays = self.record.inputs.values().chain(self.record.outputs.values());
+        let most = arrays.map(|array| array.shape.iter().product()).max().unwrap_or(0);
+        let size = self.count(name)?;
+        if (1..=most).contains(&size) {
+            return Ok(size);
+        }
+        Err(self.bad_setting(name, &format!("1 to {most}, which the file's largest tensor has")))
+    }
+
     /// A whole number of 0 or more; `default` if it is missing.
     ///
     /// # Errors
@@ -289,6 +309,14 @@ impl<'a> Inputs<'a> {
     pub fn flag(&self, name: &str) -> Result<bool> {
         let value = self.setting(name).and_then(Json::as_bool);
         value.ok_or_else(|| self.bad_setting(name, "true or false"))
+    }
+
+    /// True or false; `default` if it is missing.
+    ///
+    /// # Errors
+    /// If it is something else.
+    pub fn flag_or(&self, name: &str, default: bool) -> Result<bool> {
+        self.setting(name).map_or(Ok(default), |_| self.flag(name))
     }
 
     /// A string.

@@ -69,6 +69,12 @@ fn dino(inputs: &Inputs, mut replay: Replay) -> Result<Outputs> {
     };
     let student = replay.param("student")?;
     let [teacher, centre] = [replay.param("teacher")?, replay.param("centre")?];
+    let [_, batch, _] = sizes(inputs, "student")?;
+    let [views, teacher_batch, _] = sizes(inputs, "teacher")?;
+    if [views, teacher_batch] != [2, batch] {
+        let detail = format!("in.teacher is [{views},{teacher_batch},K], should be [2,{batch},K]");
+        return Err(inputs.invalid(&detail));
+    }
     let student_rows = rows(inputs, &mut replay, student)?;
     let teacher_rows = rows(inputs, &mut replay, teacher)?;
     let loss = method.loss(&mut replay.graph, student_rows, teacher_rows, centre)?;
@@ -113,7 +119,7 @@ fn deepcluster_v2(inputs: &Inputs, mut replay: Replay) -> Result<Outputs> {
     let centroids = replay.param("centroids")?;
     let g = &mut replay.graph;
     let mut list = Vec::new();
-    for (head, labels) in labels.chunks(batch.max(1)).enumerate() {
+    for (head, labels) in labels.chunks(batch).enumerate() {
         let (index, shares) = deepcluster_v2::targets(labels, views, clusters);
         let centroids = g.slice_rows(centroids, head, 1)?;
         list.push(Head {
@@ -134,9 +140,7 @@ fn spherical_kmeans(inputs: &Inputs) -> Result<Outputs> {
     };
     let (_, start) = inputs.labels("start", points)?;
     let start: Option<Vec<u32>> = start.into_iter().collect();
-    let start = start
-        .filter(|start| !start.is_empty() && dim > 0)
-        .ok_or_else(|| inputs.invalid("in.start should be rows of in.memory, at least one"))?;
+    let start = start.ok_or_else(|| inputs.invalid("in.start should be rows of in.memory"))?;
     let found = spherical_kmeans_from(memory, dim, &start, iterations);
     Ok(vec![
         ("labels".into(), indices(&found.labels)),
@@ -151,9 +155,6 @@ fn sela_labels(inputs: &Inputs) -> Result<Outputs> {
     let &[_, clusters] = shape else {
         return Err(inputs.invalid(&format!("in.logits is {shape:?}, should be [N,K]")));
     };
-    if clusters == 0 {
-        return Err(inputs.invalid("in.logits has no columns"));
-    }
     let (labels, _) = method.labels(logits, clusters)?;
     Ok(vec![("labels".into(), indices(&labels))])
 }

@@ -8,6 +8,7 @@ use carp::learner::{Device, Learner, UpdateSettings};
 use carp::loss::LossVariant;
 use carp::memory_budget::MemoryBudget;
 use carp::method::MethodConfig;
+use carp::networks::Network;
 use carp::nn::{HeadConfig, Params, ResNet, ResNetConfig};
 use carp::optimizer::Optimizer;
 use carp::step::StepConfig;
@@ -21,8 +22,8 @@ fn resnet_config(inputs: &Inputs) -> Result<ResNetConfig> {
     Ok(ResNetConfig {
         arch: inputs.word("arch", "resnet18, resnet34 or resnet50")?,
         stem: inputs.word("stem", "imagenet or cifar")?,
-        width: inputs.count("width")?,
-        in_channels: inputs.count("in_channels")?,
+        width: inputs.size("width")?,
+        in_channels: inputs.size("in_channels")?,
         zero_init_residual: false,
     })
 }
@@ -58,6 +59,7 @@ pub fn resnet(inputs: &Inputs, device: Device) -> Result<Outputs> {
     let (mut graph, mut params) = (Graph::new(), Params::new(true));
     let resnet = ResNet::new(&mut graph, &mut params, &config);
     let images = graph.input("x", &layout::own_shape(x_shape)[..]);
+    check_tensors(inputs, "w.", &graph, &params)?;
     let y = resnet.forward(&mut graph, images, training)?;
     graph.keep(y);
     graph.fuse(&Passes::all());
@@ -101,6 +103,21 @@ pub fn resnet(inputs: &Inputs, device: Device) -> Result<Outputs> {
     Ok(outputs)
 }
 
+/// Fails unless the file has every tensor `in.PREFIX*` of a network, in its shape: before anything
+/// is allocated.
+fn check_tensors(inputs: &Inputs, prefix: &str, graph: &Graph, params: &Params) -> Result<()> {
+    for param in params.all() {
+        let info = graph.info(param.value);
+        let name = format!("{prefix}{}", info.name);
+        let (shape, _) = inputs.f32(&name)?;
+        let want = layout::pytorch_shape(&info.shape);
+        if shape != want {
+            return Err(inputs.invalid(&format!("in.{name} is {shape:?}, should be {want:?}")));
+        }
+    }
+    Ok(())
+}
+
 fn write(executor: &mut Executor, value: Value, inputs: &Inputs, name: &str) -> Result<()> {
     let (shape, data) = inputs.f32(name)?;
     let want = layout::pytorch_shape(&executor.graph().shape(value));
@@ -138,11 +155,15 @@ pub fn carp_step(inputs: &Inputs, device: Device) -> Result<Outputs> {
         );
         return Err(inputs.invalid(&detail));
     }
-    // The step is always a training step.
-    inputs.ignore("training");
+    if !inputs.flag_or("training", true)? {
+        return Err(inputs.invalid("setting training is false, but a step trains"));
+    }
     let config = step_config(inputs)?;
+    let (mut graph, mut params) = (Graph::new(), Params::new(true));
+    let head = (&config.head.layers(), Some(config.head.prototypes));
+    Network::new(&mut graph, &mut params, "student", &config.resnet, head);
+    check_tensors(inputs, "", &graph, &params)?;
     let mut learner = Learner::new(&config, device)?;
-    let mut tensors = 0;
     for name in inputs.names("student.").into_iter().filter(|name| !name.ends_with(COUNTER)) {
         let (shape, data) = inputs.f32(name)?;
         let known = learner
@@ -151,15 +172,6 @@ pub fn carp_step(inputs: &Inputs, device: Device) -> Result<Outputs> {
         if !known {
             return Err(inputs.invalid(&format!("in.{name} is not a tensor of this network")));
         }
-        tensors += 1;
-    }
-    let of_student = |(name, _, _): &carp::learner::NamedTensor| name.starts_with("student.");
-    let wanted = learner.copies();
-    if tensors < wanted.iter().filter(|tensor| of_student(tensor)).count() {
-        let given = inputs.names("student.");
-        let missing = wanted.iter().find(|t| of_student(t) && !given.contains(&t.0.as_str()));
-        let name = missing.map_or("", |(name, _, _)| name);
-        return Err(inputs.invalid(&format!("in.{name} is missing")));
     }
     learner.copy_student_to_teacher();
     run_steps(inputs, &config, &schedules, &mut learner)
@@ -203,12 +215,12 @@ fn step_config(inputs: &Inputs) -> Result<StepConfig> {
         method: MethodConfig::Carp,
         resnet,
         head: HeadConfig {
-            hidden: inputs.count("hidden")?,
-            bottleneck: inputs.count("bottleneck")?,
-            prototypes: inputs.count("prototypes")?,
+            hidden: inputs.size("hidden")?,
+            bottleneck: inputs.size("bottleneck")?,
+            prototypes: inputs.size("prototypes")?,
             embedding_length: 0.0,
         },
-        partition_size: inputs.count("partition_size")?,
+        partition_size: inputs.size("partition_size")?,
         fixed_partition: false,
         entropy_term: true,
         loss_variant: LossVariant::Streaming,

@@ -91,7 +91,7 @@ pub fn schedule(inputs: &Inputs) -> Result<Outputs> {
     let schedule = Cosine {
         base: inputs.number("base")?,
         end: inputs.number("final")?,
-        steps: inputs.count("steps")?,
+        steps: inputs.size("steps")?,
         warmup_steps: inputs.count("warmup_steps")?,
         warmup_start: inputs.number("warmup_start")?,
     };

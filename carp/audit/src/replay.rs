@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use carp::error::Result;
+use carp::error::{Error, Result};
 use carp::learner::Device;
 
 use crate::file::{Array, Inputs, Outputs, Record};
@@ -17,7 +17,7 @@ use crate::{losses, method_losses, networks, op, ops, optimizers};
 pub fn audit(path: &Path, device: Device) -> Result<AuditReport> {
     let record = Record::read(path)?;
     let mut inputs = Inputs::new(&record);
-    let got = replay(&record.kind, &mut inputs, device)?;
+    let got = replay(&record.kind, &mut inputs, device).map_err(|error| of_file(&record, error))?;
     inputs.finish()?;
     let mut comparisons = Vec::new();
     for (name, want) in &record.outputs {
@@ -34,6 +34,18 @@ pub fn audit(path: &Path, device: Device) -> Result<AuditReport> {
         comparisons.push(compare(name, got, want, &record));
     }
     Ok(AuditReport { kind: record.kind.clone(), comparisons })
+}
+
+/// The error, with the file's name instead of advice for training.
+fn of_file(record: &Record, error: Error) -> Error {
+    match error {
+        Error::Tensor(tensor::Error::Device(_)) => error,
+        Error::Tensor(error) => record.invalid(&error.to_string()),
+        Error::NonFinite { what, step, origin, .. } => {
+            record.invalid(&format!("{what} not finite in step {step}: the first is {origin}"))
+        }
+        error => error,
+    }
 }
 
 fn replay(kind: &str, inputs: &mut Inputs, device: Device) -> Result<Outputs> {

@@ -84,6 +84,11 @@ fn invalid_records_are_one_line_that_names_the_fault() {
         format!(r#"{{"kind": "{kind}", "settings": {settings}, {tolerance}}}"#)
     };
     let pool = |settings: &str| other("max_pool2d", settings);
+    let resnet = |width: u64| {
+        let sizes = format!(r#""width": {width}, "in_channels": 1, "training": true"#);
+        other("resnet", &format!(r#"{{"arch": "resnet18", "stem": "cifar", {sizes}}}"#))
+    };
+    let image = || ("in.x", vec![1, 1, 4, 4], vec![0.0; 16]);
     let cases = [
         (other("rellu", "{}"), vec![x(), y()], "unknown kind \"rellu\""),
         (other("relu", r#"{"slope": 1}"#), vec![x(), y()], "settings.slope is not known"),
@@ -108,6 +113,46 @@ fn invalid_records_are_one_line_that_names_the_fault() {
             vec![("in.logits", vec![3], vec![0.0; 3])],
             "in.logits is [3], should be [N,K]",
         ),
+        (
+            other(
+                "method_loss",
+                r#"{"method": "dino", "student_temperature": 0.1, "teacher_temperature": 0.04,
+                    "centre_momentum": 0.9}"#,
+            ),
+            vec![
+                ("in.student", vec![2, 3, 1], vec![0.0; 6]),
+                ("in.teacher", vec![2, 2, 1], vec![0.0; 4]),
+                ("in.centre", vec![1], vec![0.0]),
+            ],
+            "in.teacher is [2,2,K], should be [2,3,K]",
+        ),
+        (RELU.into(), vec![("in.x", vec![2, 0], vec![])], "in.x is [2, 0]: it has no elements"),
+        (
+            r#"{"kind": "relu", "tolerance": {"abs": 0, "rel": 0, "max": 1}}"#.into(),
+            vec![x()],
+            "unknown key \"max\"",
+        ),
+        (resnet(0), vec![image()], "setting width is 0, should be 1 to 16"),
+        (resnet(1 << 63), vec![image()], "setting width is 9223372036854775808, should be 1 to"),
+        (resnet(16), vec![image()], "in.w.conv1.weight is missing"),
+        (
+            other(
+                "schedule",
+                r#"{"base": 1, "final": 0, "steps": 4294967296, "warmup_steps": 0,
+                    "warmup_start": 0}"#,
+            ),
+            vec![("out.values", vec![3], vec![0.0; 3])],
+            "setting steps is 4294967296, should be 1 to 3",
+        ),
+        (
+            other("linear", "{}"),
+            vec![
+                ("in.x", vec![3, 5], vec![0.0; 15]),
+                ("in.weight", vec![3, 4], vec![0.0; 12]),
+                ("in.bias", vec![3], vec![0.0; 3]),
+            ],
+            "matmul: [3, 5]",
+        ),
         ("[]".into(), vec![x()], "not a JSON object"),
         ("{".into(), vec![x()], "not JSON"),
     ];
@@ -115,6 +160,7 @@ fn invalid_records_are_one_line_that_names_the_fault() {
         let file = record(&header, &tensors);
         let error = audit::audit(file.path(), &Cpu).unwrap_err().to_string();
         assert!(error.contains(part), "{part:?} is not in {error:?}");
+        assert!(error.starts_with(file.path().to_str().unwrap()), "{error}");
         assert_eq!(error.lines().count(), 1, "{error}");
     }
     let op = |kernel: &str| other("op", &format!(r#"{{"kernel": {kernel}, "layer": "a"}}"#));

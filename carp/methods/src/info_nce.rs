@@ -8,7 +8,7 @@
 //! With p the positive logit and n the logarithm of the sum of the negatives' exponentials, the
 //! second is CE(0, [p, n]): the logits of the queue are never copied next to the positives.
 
-use autograd::{Graph, Result, Value, cross_entropy_index};
+use autograd::{Error, Graph, Result, Value, cross_entropy_index};
 
 use crate::cross_entropy::diagonal_cross_entropy;
 use crate::unit::row_products;
@@ -18,6 +18,11 @@ use crate::unit::row_products;
 /// # Errors
 /// Shapes that do not fit.
 pub fn info_nce_in_batch(g: &mut Graph, q: Value, keys: Value, temperature: f32) -> Result<Value> {
+    let (queries_shape, keys_shape) = (g.shape(q), g.shape(keys));
+    if queries_shape != keys_shape {
+        let detail = format!("queries {queries_shape} and keys {keys_shape}: should be alike");
+        return Err(Error::shape("info_nce", detail));
+    }
     let cosines = g.matmul(q, false, keys, true)?;
     let logits = g.scale(cosines, 1.0 / temperature);
     diagonal_cross_entropy(g, logits)

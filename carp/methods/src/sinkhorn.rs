@@ -11,14 +11,18 @@
 
 use autograd::{Error, Graph, Result, Value};
 
+/// Every iteration is nodes of the graph.
+const MOST_ITERATIONS: usize = 1000;
+
 /// The codes of scores `[N,K]`: rows that sum to 1. No gradient passes through them.
 ///
 /// # Errors
-/// No iterations, or scores that are not a matrix.
+/// No iterations or too many, or scores that are not a matrix.
 pub fn sinkhorn(g: &mut Graph, scores: Value, epsilon: f32, iterations: usize) -> Result<Value> {
-    if iterations == 0 || epsilon <= 0.0 {
+    if !(1..=MOST_ITERATIONS).contains(&iterations) || epsilon <= 0.0 {
         let detail = format!(
-            "{iterations} iterations with epsilon {epsilon}; needs at least 1, and a number above 0"
+            "{iterations} iterations with epsilon {epsilon}; needs 1 to {MOST_ITERATIONS}, and a number \
+             above 0"
         );
         return Err(Error::setting("sinkhorn", detail));
     }

@@ -257,8 +257,9 @@ impl Learner {
         self.executor.write(scalars.weight_decay, &[settings.weight_decay]);
         self.executor.write(scalars.teacher_momentum, &[settings.teacher_momentum]);
         if let Optimizer::AdamW(adamw) = self.config.optimizer {
-            let power = |beta: f32| 1.0 - f64::from(beta).powi(settings.number as i32) as f32;
-            let correction = [power(adamw.betas.0), power(adamw.betas.1)];
+            let (beta1, beta2) = adamw.betas;
+            let correction =
+                [beta1, beta2].map(|beta| (1.0 - beta.powi(settings.number as i32)) as f32);
             self.executor.write(scalars.correction, &correction);
         }
     }

@@ -127,18 +127,20 @@ extern "C" __global__ void lars(float momentum, const float* grad, const float* 
 }
 
 // AdamW: first = beta1 first + (1 - beta1) g, second = beta2 second + (1 - beta2) g^2, and
-// w = w (1 - lr wd) - lr (first / c1) / (sqrt(second / c2) + eps), with the bias corrections
-// c1 = 1 - beta1^t and c2 = 1 - beta2^t in correction [2]. Traffic: 28 bytes per weight.
-extern "C" __global__ void adamw(float beta1, float beta2, float eps, const float* grad,
-                                 const float* lr, const float* wd, const float* correction,
-                                 float* w, float* first, float* second, u32 n) {
+// w = w (1 - lr wd) - lr (first / c1) / (sqrt(second) / sqrt(c2) + eps), with the bias corrections
+// c1 = 1 - beta1^t and c2 = 1 - beta2^t in correction [2]; new1 and new2 are 1 - beta.
+// Traffic: 28 bytes per weight.
+extern "C" __global__ void adamw(float beta1, float new1, float beta2, float new2, float eps,
+                                 const float* grad, const float* lr, const float* wd,
+                                 const float* correction, float* w, float* first, float* second,
+                                 u32 n) {
     u32 i = element();
     if (i >= n) return;
     float g = grad[i];
-    float m = beta1 * first[i] + (1.0f - beta1) * g;
-    float v = beta2 * second[i] + (1.0f - beta2) * g * g;
+    float m = beta1 * first[i] + new1 * g;
+    float v = beta2 * second[i] + new2 * g * g;
     first[i] = m;
     second[i] = v;
-    float root = sqrtf(v / correction[1]) + eps;
+    float root = sqrtf(v) / sqrtf(correction[1]) + eps;
     w[i] = w[i] * (1.0f - *lr * *wd) - *lr * (m / correction[0]) / root;
 }

@@ -160,7 +160,7 @@ fn optimizers() {
     check("ema", bytes(Kernel::Ema, &[1, n], &[n], n), 12.0 + 1.0);
     let got = bytes(Kernel::Sgd { momentum }, &[n, 1, 1], &[n, n], n);
     check("sgd", got, 20.0 + 2.0);
-    let adamw = AdamW { betas: (momentum, 0.999), eps: 1e-8 };
+    let adamw = AdamW { betas: (0.9, 0.999), eps: 1e-8 };
     let got = bytes(Kernel::AdamW(adamw), &[n, 1, 1, 2], &[n, n, n], n);
     check("adamw", got, 28.0 + 4.0);
     // First the norms, which read w twice, once from a cache, then SGD's step. A thread has 8 weights, for which it reads its tensor's

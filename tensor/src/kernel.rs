@@ -26,9 +26,18 @@ pub struct Io<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AdamW {
     /// Decay rates of the two moments.
-    pub betas: (f32, f32),
+    pub betas: (f64, f64),
     /// Added to the root of the second moment.
     pub eps: f32,
+}
+
+impl AdamW {
+    /// beta1, 1 - beta1, beta2 and 1 - beta2, each rounded by itself: 1 - beta of a rounded beta
+    /// is off by 1e-5 of itself where beta is 0.999.
+    pub fn shares(&self) -> [f32; 4] {
+        let (first, second) = self.betas;
+        [first, 1.0 - first, second, 1.0 - second].map(|share| share as f32)
+    }
 }
 
 /// A function of one number.

@@ -62,8 +62,7 @@ fn append_update(
         let &[beta1, beta2] = &betas[..] else {
             return Err(inputs.invalid("setting betas should be two numbers"));
         };
-        let settings =
-            AdamW { betas: (beta1 as f32, beta2 as f32), eps: inputs.number("eps")? as f32 };
+        let settings = AdamW { betas: (beta1, beta2), eps: inputs.number("eps")? as f32 };
         // The optimizers share one row of the format: settings that AdamW does not use may be
         // present.
         inputs.ignore("momentum");

@@ -136,7 +136,7 @@ pub struct OptimizerConfig {
     /// Biases and batch norms are scaled and decay, too (larc).
     pub scale_vectors: bool,
     /// Decay rates of the moments (adamw).
-    pub betas: (f32, f32),
+    pub betas: (f64, f64),
     /// Added to the root of the second moment (adamw).
     pub eps: f32,
 }

@@ -13,7 +13,6 @@ mod windows;
 pub mod winograd;
 
 use tensor::geometry::Pool2d;
-use tensor::kernel::AdamW;
 use tensor::{Io, Kernel, Numerics, Slot, shards};
 
 use crate::Gpu;
@@ -187,8 +186,10 @@ pub fn run(gpu: &mut Gpu, kernel: &Kernel, io: &Io) {
         Kernel::Lars { momentum, eta, .. } => {
             lars::lars(gpu, [momentum, eta], all(inputs), all(outputs), workspace);
         }
-        Kernel::AdamW(AdamW { betas: (beta1, beta2), eps }) => {
-            call(gpu, "optimizer", kernel, io, &[beta1, beta2, eps]).counts(&[n]).each_element(n);
+        Kernel::AdamW(adamw) => {
+            let [beta1, new1, beta2, new2] = adamw.shares();
+            let constants = [beta1, new1, beta2, new2, adamw.eps];
+            call(gpu, "optimizer", kernel, io, &constants).counts(&[n]).each_element(n);
         }
     }
 }

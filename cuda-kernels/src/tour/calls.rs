@@ -131,7 +131,7 @@ fn optimizer() -> Vec<Call> {
     let (n, momentum) = (5000, 0.9);
     let ranges = vec![0, 700, 704, n as u32];
     let lars = Kernel::Lars { momentum, eta: 1e-3, tensors: ranges.len() / 2 };
-    let adamw = AdamW { betas: (momentum, 0.999), eps: 1e-8 };
+    let adamw = AdamW { betas: (0.9, 0.999), eps: 1e-8 };
     vec![
         call(Kernel::Ema, &[1, n], &[n]),
         call(Kernel::Sgd { momentum }, &[n, 1, 1], &[n, n]),

@@ -134,16 +134,17 @@ pub fn adamw(
     first: &mut [f32],
     second: &mut [f32],
 ) {
-    let AdamW { betas: (beta1, beta2), eps } = adamw;
+    let [beta1, new1, beta2, new2] = adamw.shares();
+    let root_correction = correction.1.sqrt();
     w.par_chunks_mut(CHUNK)
         .zip(first.par_chunks_mut(CHUNK))
         .zip(second.par_chunks_mut(CHUNK))
         .zip(grad.par_chunks(CHUNK))
         .for_each(|(((w, first), second), grad)| {
             for (((w, first), second), grad) in w.iter_mut().zip(first).zip(second).zip(grad) {
-                *first = beta1 * *first + (1.0 - beta1) * grad;
-                *second = beta2 * *second + (1.0 - beta2) * grad * grad;
-                let root = (*second / correction.1).sqrt() + eps;
+                *first = beta1 * *first + new1 * grad;
+                *second = beta2 * *second + new2 * grad * grad;
+                let root = second.sqrt() / root_correction + adamw.eps;
                 *w = *w * (1.0 - lr * wd) - lr * (*first / correction.0) / root;
             }
         });
@@ -153,6 +154,24 @@ pub fn adamw(
 mod tests {
     use super::*;
     use crate::random::{Purpose, Stream};
+
+    /// Adam's first step is lr in size, whatever the gradient (Kingma and Ba 2015, section 2.1).
+    #[test]
+    fn the_first_step_of_adamw_is_the_rate() {
+        for beta2 in [0.99, 0.9999, 0.99999] {
+            for gradient in [1e-6f32, -0.5, 1e19] {
+                let settings = AdamW { betas: (0.9, beta2), eps: 0.0 };
+                let correction = (0.1, (1.0 - beta2) as f32);
+                let [mut w, mut first, mut second] = [[0.0]; 3];
+                let moments = (&mut first, &mut second);
+                let isa = Isa::widest();
+                let (lr, wd) = (0.01, 0.0);
+                adamw(isa, settings, lr, wd, correction, &[gradient], &mut w, moments.0, moments.1);
+                let size = w[0] * -gradient.signum() / lr;
+                assert!((size - 1.0).abs() < 1e-6, "{beta2}, {gradient}: {size}");
+            }
+        }
+    }
 
     #[test]
     fn a_sweep_gives_the_bits_of_one_call_a_tensor() {

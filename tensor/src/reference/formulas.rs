@@ -374,7 +374,6 @@ pub fn adamw(
     grad: &[f64],
     [w, first, second]: [&mut [f64]; 3],
 ) {
-    let (beta1, beta2) = (f64::from(beta1), f64::from(beta2));
     for (i, g) in grad.iter().enumerate() {
         first[i] = beta1 * first[i] + (1.0 - beta1) * g;
         second[i] = beta2 * second[i] + (1.0 - beta2) * g * g;

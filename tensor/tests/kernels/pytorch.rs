@@ -265,7 +265,7 @@ fn optimizer(record: &Record) {
     let mut betas = [0.0; 2];
     let kernel = match record.kind.as_str() {
         "adamw" => {
-            betas = [0, 1].map(|i| record.settings["betas"][i].as_f64().unwrap() as f32);
+            betas = [0, 1].map(|i| record.settings["betas"][i].as_f64().unwrap());
             let eps = record.number("eps") as f32;
             Kernel::AdamW(AdamW { betas: (betas[0], betas[1]), eps })
         }
@@ -286,7 +286,7 @@ fn optimizer(record: &Record) {
     outputs.resize(1 + states, vec![0.0; param.len()]);
     let ranges = [0.0, param.len() as f64];
     for ((t, lr), grad) in (1..).zip(lrs).zip(record.input("grads").chunks(param.len())) {
-        let correction = betas.map(|beta| 1.0 - f64::from(beta).powi(t));
+        let correction = betas.map(|beta| 1.0 - beta.powi(t));
         let lr = [lr];
         let mut inputs: Vec<&[f64]> = vec![grad, &lr, &wd];
         match kernel {

@@ -11,6 +11,7 @@ use image::{ExtendedColorType, ImageEncoder};
 use plotters::coord::{CoordTranslate, Shift};
 use plotters::prelude::*;
 use plotters::style::register_font;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 /// A line in both charts.
 pub struct Series {
@@ -115,6 +116,9 @@ fn whole<B: DrawingBackend>(
     area.present().map_err(text)
 }
 
+/// Pixels around a bar chart.
+const GAP: u32 = 10;
+
 struct BarCharts<'a> {
     names: &'a [String],
     charts: &'a [Bars],
@@ -125,28 +129,35 @@ impl Picture for BarCharts<'_> {
         &self,
         area: &DrawingArea<B, Shift>,
     ) -> std::result::Result<(), DrawingAreaErrorKind<B::ErrorType>> {
-        let parts = area.split_evenly((1, self.charts.len()));
-        for (part, Bars { title, values }) in parts.iter().zip(self.charts) {
+        let text = ("sans-serif", 13).into_text_style(area);
+        let beside = |h_pos| text.pos(Pos::new(h_pos, VPos::Center));
+        let mut widest = 0;
+        for name in self.names {
+            widest = widest.max(area.estimate_text_size(name, &text)?.0);
+        }
+        // The names stand once, to the left of all charts.
+        let (_, right) = area.split_horizontally(widest + GAP);
+        let parts = right.split_evenly((1, self.charts.len()));
+        for (place, (part, Bars { title, values })) in parts.iter().zip(self.charts).enumerate() {
             let most = values.iter().copied().fold(0.0, f64::max);
             let rows = values.len();
             // Room for the number to the right of the longest bar.
             let mut chart = ChartBuilder::on(part)
                 .caption(title, ("sans-serif", 17))
-                .margin(10)
-                .y_label_area_size(112)
+                .margin(GAP)
                 .build_cartesian_2d(0.0..1.25 * most, 0.0..rows as f64)?;
-            let (_, height) = chart.plotting_area().dim_in_pixel();
             for (row, (name, value)) in self.names.iter().zip(values).enumerate() {
                 // Top to bottom.
                 let y = (rows - 1 - row) as f64;
                 let colour = if row == 0 { COLOURS[0] } else { COLOURS[2] };
                 let bar = Rectangle::new([(0.0, y + 0.2), (*value, y + 0.8)], colour.filled());
                 chart.draw_series([bar])?;
-                let number = format!(" {value:.1}");
-                chart.draw_series([Text::new(number, (*value, y + 0.65), ("sans-serif", 13))])?;
-                let top = (row as f64 + 0.35) * f64::from(height) / rows as f64;
-                let place = (12, top as i32 + 38);
-                part.draw(&Text::new(name.as_str(), place, ("sans-serif", 13)))?;
+                let number = Text::new(format!("{value:.1}"), (5, 0), beside(HPos::Left));
+                chart.draw_series([EmptyElement::at((*value, y + 0.5)) + number])?;
+                if place == 0 {
+                    let (x, y) = chart.plotting_area().map_coordinate(&(0.0, y + 0.5));
+                    area.draw(&Text::new(name.as_str(), (x - 5, y), beside(HPos::Right)))?;
+                }
             }
         }
         Ok(())

@@ -57,7 +57,7 @@ pub struct StepConfig {
     pub optimizer: Optimizer,
     /// The learning rate of 1-D tensors, as a share of the others'.
     pub vector_lr: f32,
-    /// Most norm of each tensor's gradient; 0 is no bound.
+    /// Largest norm of each tensor's gradient; 0 is no bound.
     pub clip_norm: f32,
     /// Most bytes of the step's arena: see [`planned_step`](crate::learner::planned_step).
     pub memory_budget: MemoryBudget,

@@ -195,3 +195,31 @@ fn methods_have_presets_and_recipes() {
         assert_eq!(Config::load(&format!("imagenet-{name}"), &chosen).unwrap(), published);
     }
 }
+
+/// The keys of a table and those inside it, with their values.
+fn flattened(prefix: &str, table: &toml::Table) -> Vec<(String, String)> {
+    let each = |(name, value): (&String, &toml::Value)| {
+        let key = format!("{prefix}{name}");
+        match value {
+            toml::Value::Table(table) => flattened(&format!("{key}."), table),
+            value => vec![(key, value.to_string())],
+        }
+    };
+    table.iter().flat_map(each).collect()
+}
+
+#[test]
+fn the_page_of_settings_has_every_key_with_its_default() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/settings.md");
+    let page = std::fs::read_to_string(file).unwrap();
+    let defaults = in_file("").unwrap().to_toml().parse().unwrap();
+    let lines = flattened("", &defaults).into_iter().map(|(key, value)| {
+        match key.strip_prefix("views.").and_then(|key| key.split_once('.')) {
+            // The kinds of views share a table.
+            Some((_, setting)) => format!("| `{setting}` | "),
+            None => format!("| `{key}` | `{value}` |"),
+        }
+    });
+    let missing: Vec<String> = lines.filter(|line| !page.contains(line)).collect();
+    assert!(missing.is_empty(), "docs/settings.md lacks:\n{}", missing.join("\n"));
+}

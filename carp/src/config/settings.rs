@@ -127,7 +127,7 @@ pub struct OptimizerConfig {
     pub final_weight_decay: f64,
     /// Learning rate of biases and batch norms, as a share of that of matrices.
     pub vector_lr: f32,
-    /// Most norm of a tensor's gradient; 0 is no bound.
+    /// Largest norm of a tensor's gradient; 0 is no bound.
     pub clip_norm: f32,
     /// Trust coefficient (lars, larc).
     pub eta: f32,

@@ -58,8 +58,8 @@ __device__ inline float sum_chains(float x) {
     return sum;
 }
 
-// First stage: mean and sum of squared distances from it, for each group of rows; parts is
-// [groups, 2, C]. The group's numbers are needed twice, so they are kept in shared memory: a float for
+// First stage: mean, which is the first row plus the mean distance from it, and sum of squared distances
+// from the mean, for each group of rows; parts is [groups, 2, C]. The group's numbers are needed twice, so they are kept in shared memory: a float for
 // each row of the group and thread of a row.
 extern "C" __global__ void __launch_bounds__(WIDE)
     statistics(const float* x, float* parts, u32 rows, u32 channels, u32 rows_per_group) {
@@ -70,11 +70,13 @@ extern "C" __global__ void __launch_bounds__(WIDE)
     for (u32 k = 0; k < w.count; ++k) copy_async<1>(shared_address(own + k * step), x + w.i + k * w.step, true);
     commit();
     wait_for_all_but<0>();
+    __syncthreads();
+    float first = w.c < channels ? kept[threadIdx.x] : 0.0f;
     float sum = 0.0f;
 #pragma unroll 8
-    for (u32 k = 0; k < w.count; ++k) sum += own[k * step];
+    for (u32 k = 0; k < w.count; ++k) sum += own[k * step] - first;
     float share = 1.0f / (float)min(rows_per_group, rows - blockIdx.x * rows_per_group);
-    float mean = sum_chains(sum) * share;
+    float mean = sum_chains(sum) * share + first;
     float squares = 0.0f;
 #pragma unroll 8
     for (u32 k = 0; k < w.count; ++k) {

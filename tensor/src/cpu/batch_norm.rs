@@ -6,9 +6,10 @@
 //! = (x - mean) inv_std`: `dbeta = sum g`, `dgamma = sum g xhat`, `dresidual = g`, `dx = gamma
 //! inv_std (g - dbeta/rows - xhat dgamma/rows)`, in inference `dx = gamma inv_std g`.
 //!
-//! Groups of rows give partial sums, which are added in f64. The squares of a group are taken around
-//! the group's own mean, and the group's mean around that of all rows: nothing large is subtracted from
-//! anything large, so a mean far from 0 costs no digits, as `sum(x^2) - sum(x)^2 / n` would.
+//! Groups of rows give partial sums, which are added in f64. A group's mean is its first row plus the
+//! mean distance from it, its squares are taken around that mean, and the group's mean around that of all
+//! rows: all that is added up is small where x varies little, so a mean far from 0 costs no digits, as
+//! `sum(x^2) - sum(x)^2 / n` would, and a constant channel has variance 0.
 
 use isa::{Isa, multiversion};
 use rayon::prelude::*;
@@ -127,11 +128,10 @@ fn add_rows(x: &[f32], parameter: &[f32], sums: &mut [f32], f: impl Fn(f32, f32)
 /// Each channel's mean in the rows x `[R,C]` of a group, and the squares around it.
 #[multiversion(isa)]
 pub fn sum_group(isa: Isa, x: &[f32], mean: &mut [f32], squares: &mut [f32]) {
-    // `squares` serves as the unused parameter of the first sum.
-    squares.fill(0.0);
-    sum_channels(x, squares, mean, |x, _| x);
+    let first = &x[..mean.len()];
+    sum_channels(x, first, mean, |x, first| x - first);
     let share = 1.0 / (x.len() / mean.len()) as f32;
-    mean.iter_mut().for_each(|mean| *mean *= share);
+    mean.iter_mut().zip(first).for_each(|(mean, first)| *mean = *mean * share + first);
     sum_channels(x, mean, squares, |x, mean| (x - mean) * (x - mean));
 }
 

@@ -207,6 +207,30 @@ fn a_nan_stays_visible() {
     }
 }
 
+/// Its distance from the mean is 0 to the bit: 1 / sqrt(eps) would magnify anything else 300 times.
+#[test]
+fn batch_norm_makes_a_constant_channel_its_bias() {
+    let [training, residual, relu] = [true, false, false];
+    for (rows, channels) in [(3, 1), (9, 1), (1000, 5), (700, 64), (2000, 70)] {
+        let norm = BatchNorm { rows, channels, eps: 1e-5, momentum: 0.1, training, residual, relu };
+        let bias = uniform(70, channels);
+        for constant in [0.1, 3.3, -1e6] {
+            let case = Case::new(Kernel::BatchNorm(norm))
+                .reads(vec![constant; rows * channels])
+                .reads(vec![1.0; channels])
+                .reads(bias.clone())
+                .writes(rows * channels, 0.0)
+                .writes(channels, 0.0)
+                .writes(channels, 1e-6)
+                .updates(vec![0.0; channels], 1e-6)
+                .updates(vec![1.0; channels], 1e-6);
+            let y = case.run(None).swap_remove(0);
+            let wants = bias.iter().map(|bias| bias.to_bits()).cycle();
+            assert!(y.into_iter().zip(wants).all(|(y, bias)| y == bias), "{rows} {constant}");
+        }
+    }
+}
+
 #[test]
 fn all_finite_sees_a_single_bad_number() {
     let x = uniform(60, 100_003);

@@ -39,8 +39,8 @@ row "packages of the default build" "$(packages "$before")" "$(packages "$after"
 lock() { git show "$1:Cargo.lock" | grep -c '^name = '; }
 row "packages in the lock file" "$(lock "$before")" "$(lock "$after")"
 echo
-echo "Longest files of all, tests included:"
+echo "The files over 400 lines, tests included:"
 echo
 git ls-tree -r --name-only "$after" | grep '\.rs$' |
     while read -r file; do echo "$(git show "$after:$file" | wc -l) $file"; done |
-    sort -rn | head -6 | sed 's/^\([0-9]*\) \(.*\)/- `\2`: \1/'
+    sort -rn | sed -n 's/^\([0-9]*\) \(.*\)/- `\2`: \1/; /: [4-9][0-9][0-9]$/p'

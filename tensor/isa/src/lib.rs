@@ -27,8 +27,8 @@ pub use isa_macros::multiversion;
 pub use set::{Isa, Unavailable};
 pub use vector::{LANES, Vector, prefetch};
 
-/// For the attribute alone, whose versions run where the processor has the instructions.
-#[doc(hidden)]
+/// Vectors by instruction set, for functions that are compiled for it: the versions that the attribute
+/// makes, where they are its parameter, and functions with such a `target_feature`.
 pub mod in_registers {
     pub use crate::vector::Plain;
     #[cfg(target_arch = "x86_64")]

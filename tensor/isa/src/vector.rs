@@ -113,8 +113,8 @@ macro_rules! in_registers {
         #[derive(Clone, Copy)]
         pub struct $name([arch::$register; $count]);
 
-        // SAFETY, of all blocks here: only versions of a function name the type, which run where the
-        // processor has the instructions; `load` and `store` reach as far as their array.
+        // SAFETY, of all blocks here: only functions for this instruction set name the type, which run where
+        // the processor has it; `load` and `store` reach as far as their array.
         impl Vector for $name {
             #[inline(always)]
             fn load(x: &[f32; LANES]) -> $name {

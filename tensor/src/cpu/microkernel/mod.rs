@@ -3,16 +3,13 @@
 //!
 //! `sums[i,j] = sum over k of x[start_i + place of k] w[k,j]`
 //!
-//! [`multiply`] cuts the product into tiles; `plain` computes a tile in loops that the compiler
-//! vectorises, `avx512` in intrinsics. Every sum is one chain of fused multiply-adds in the order of
-//! k, and lanes are different sums: whatever the tile's size, the bits are the same.
+//! [`multiply`] cuts the product into tiles as large as the registers. Every sum is one chain of fused
+//! multiply-adds in the order of k, and lanes are different sums: whatever the tile's size, the bits
+//! are the same.
 
-#[cfg(target_arch = "x86_64")]
-mod avx512;
 mod copy_lanes;
-
 mod multiply;
-mod plain;
+mod tile;
 mod walk;
 
 pub use copy_lanes::copy_lanes;

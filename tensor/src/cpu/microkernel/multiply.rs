@@ -1,10 +1,11 @@
 //! The product, tile by tile.
 
+use isa::in_registers::Plain;
+#[cfg(target_arch = "x86_64")]
+use isa::in_registers::{Avx2, Avx512};
 use isa::{Isa, LANES, prefetch};
 
-#[cfg(target_arch = "x86_64")]
-use super::avx512;
-use super::plain;
+use super::tile::tile;
 use super::walk::Walk;
 
 /// Y = X W: `starts` gives where each row of X starts, `panels` is W.
@@ -23,21 +24,21 @@ pub fn multiply(
     assert!(isa.is_available(), "this processor has no {isa:?}");
     match isa {
         Isa::Portable => tiles(walk, 1, starts, panels, y, |starts, panel, y, size| {
-            plain::portable(walk, x, starts, panel, y, size);
+            tile::<Plain, 6, 1>(walk, x, starts, panel, y, size);
         }),
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 => tiles(walk, 1, starts, panels, y, |starts, panel, y, size| {
             // SAFETY: the assert above.
-            unsafe { plain::avx2(walk, x, starts, panel, y, size) };
+            unsafe { avx2(walk, x, starts, panel, y, size) };
         }),
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512 => tiles(walk, 2, starts, panels, y, |starts, panels, y, size| {
             // SAFETY: as above.
             unsafe {
                 if size.1 > LANES {
-                    avx512::tile::<2>(walk, x, starts, panels, y, size);
+                    avx512::<2>(walk, x, starts, panels, y, size);
                 } else {
-                    avx512::tile::<1>(walk, x, starts, panels, y, size);
+                    avx512::<1>(walk, x, starts, panels, y, size);
                 }
             }
         }),
@@ -81,4 +82,32 @@ fn tiles<const ROWS: usize>(
             tile(&tile_starts, panels, y, (rows, width));
         }
     }
+}
+
+/// Sums in 12 of AVX2's 16 registers, which leaves two for weights and one for a number of X.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn avx2(
+    walk: &Walk,
+    x: &[f32],
+    starts: &[usize; 6],
+    panel: &[f32],
+    y: &mut [f32],
+    size: (usize, usize),
+) {
+    tile::<Avx2, 6, 1>(walk, x, starts, panel, y, size);
+}
+
+/// Sums in 16 of AVX-512's 32 registers, twice what hides the latency of two multiply-adds per cycle.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512vl")]
+fn avx512<const PANELS: usize>(
+    walk: &Walk,
+    x: &[f32],
+    starts: &[usize; 8],
+    panels: &[f32],
+    y: &mut [f32],
+    size: (usize, usize),
+) {
+    tile::<Avx512, 8, PANELS>(walk, x, starts, panels, y, size);
 }

@@ -30,13 +30,6 @@ pub struct Walk {
 }
 
 impl Walk {
-    /// The indices along the first two axes, in order.
-    #[inline(always)]
-    pub fn outer(&self) -> impl Iterator<Item = (usize, usize)> {
-        let [rows, columns, _] = self.inner;
-        (0..rows).flat_map(move |i| (0..columns).map(move |j| (i, j)))
-    }
-
     /// One more than the largest distance from a row's start to its numbers.
     pub fn x_reach(&self) -> usize {
         reach(self.inner, self.x) + 1

@@ -85,7 +85,7 @@ pub fn products() -> Vec<Case> {
 
 pub fn convolutions() -> Vec<Case> {
     // N,H,W,C, O,R,S, stride, padding: the first ones fill several chunks of several tasks.
-    let sizes: [([usize; 4], [usize; 3], usize, usize); 20] = [
+    let sizes: [([usize; 4], [usize; 3], usize, usize); 22] = [
         ([33, 9, 9, 16], [8, 3, 3], 1, 1),
         ([20, 12, 10, 40], [6, 3, 3], 2, 1),
         ([3, 31, 33, 3], [16, 7, 7], 2, 3),
@@ -97,6 +97,9 @@ pub fn convolutions() -> Vec<Case> {
         ([3, 5, 4, 33], [17, 3, 3], 1, 2),
         ([40, 6, 6, 70], [24, 1, 1], 1, 0),
         ([17, 8, 8, 20], [12, 1, 1], 2, 0),
+        // Maps that are mostly edge.
+        ([34, 2, 2, 33], [40, 3, 3], 1, 1),
+        ([21, 4, 3, 16], [20, 3, 3], 2, 1),
         ([2, 5, 7, 3], [4, 5, 3], 1, 2),
         ([1, 1, 1, 1], [1, 1, 1], 1, 0),
         ([2, 3, 3, 4], [5, 3, 3], 1, 0),

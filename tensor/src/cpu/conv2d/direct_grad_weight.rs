@@ -4,9 +4,12 @@
 //! Images are dealt to parts, whose sums are added in order; within a part each slab is a chain of
 //! additions over its pixels.
 
+use std::ops::Range;
+
 use isa::{Isa, LANES};
 use rayon::prelude::*;
 
+use super::edges::{Axis, is_mostly_edge};
 use super::slab::Slab;
 use crate::cpu::microkernel::{Walk, multiply};
 use crate::cpu::reduce::sum_parts;
@@ -67,6 +70,10 @@ pub fn direct_grad_weight(
                     let rows = sums.len() / conv.patch();
                     let outputs = group * OUTPUTS..group * OUTPUTS + rows;
                     let walk = Walk { rows, ..walk };
+                    if slab.rows == conv.out_h() && is_mostly_edge(conv) {
+                        multiply_inside(isa, conv, slab, &walk, dy, outputs, buffer, sums);
+                        return;
+                    }
                     for r in 0..r {
                         let windows = &buffer[r * Slab::row(conv)..];
                         let sums = &mut sums[r * s * c..];
@@ -76,4 +83,29 @@ pub fn direct_grad_weight(
             }
         });
     sum_parts(isa, partials, dweight);
+}
+
+/// The same place by place of the window, with only those pixels where it is inside the images.
+#[allow(clippy::too_many_arguments)]
+fn multiply_inside(
+    isa: Isa,
+    conv: Conv2d,
+    slab: Slab,
+    walk: &Walk,
+    dy: &[f32],
+    outputs: Range<usize>,
+    buffer: &[f32],
+    sums: &mut [f32],
+) {
+    let [rows, columns] = Axis::both(conv);
+    for place in 0..conv.r * conv.s {
+        let (r, s) = (place / conv.s, place % conv.s);
+        let (rows, columns) = (rows.outputs(r), columns.outputs(s));
+        let walk =
+            Walk { inner: [slab.images, rows.len(), columns.len()], outputs: conv.c, ..*walk };
+        let first = |[_, row, column]: [usize; 3]| rows.start * row + columns.start * column;
+        let dy = &dy[first(walk.x)..];
+        let window = r * Slab::row(conv) + s * conv.c + first(walk.panel);
+        multiply(isa, &walk, dy, outputs.clone(), &buffer[window..], &mut sums[place * conv.c..]);
+    }
 }

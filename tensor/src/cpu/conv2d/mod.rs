@@ -10,6 +10,7 @@ mod chunks;
 mod convolve;
 mod direct;
 mod direct_grad_weight;
+mod edges;
 mod filter;
 mod forward;
 mod grad_input;

@@ -42,5 +42,5 @@ impl Walk {
 }
 
 fn reach(sizes: [usize; 3], steps: [usize; 3]) -> usize {
-    sizes.iter().zip(steps).map(|(size, step)| (size - 1) * step).sum()
+    sizes.iter().zip(steps).map(|(size, step)| size.saturating_sub(1) * step).sum()
 }

@@ -24,9 +24,13 @@ fn slab_elements(conv: Conv2d) -> usize {
     Slab::largest(conv, direct_part_images(conv)).elements(conv) + LANES
 }
 
-/// Elements of scratch memory for [`direct_grad_weight`]: per part a gradient and a slab.
+/// Elements of scratch memory for [`direct_grad_weight`]: a slab per part and, if there are several, a
+/// gradient.
 pub fn direct_grad_weight_workspace(conv: Conv2d) -> usize {
-    conv.n.div_ceil(direct_part_images(conv)) * (conv.o * conv.patch() + slab_elements(conv))
+    match conv.n.div_ceil(direct_part_images(conv)) {
+        1 => slab_elements(conv),
+        parts => parts * (conv.o * conv.patch() + slab_elements(conv)),
+    }
 }
 
 /// Gradient by the weight: x `[N,H,W,C]` and dy `[N,P,Q,O]` to dweight `[O,R,S,C]`.
@@ -38,11 +42,28 @@ pub fn direct_grad_weight(
     dweight: &mut [f32],
     workspace: &mut [f32],
 ) {
+    let parts = conv.n.div_ceil(direct_part_images(conv));
+    if parts == 1 {
+        return add_parts(isa, conv, x, dy, dweight, workspace);
+    }
+    let (partials, slabs) = workspace.split_at_mut(parts * dweight.len());
+    add_parts(isa, conv, x, dy, partials, slabs);
+    sum_parts(isa, partials, dweight);
+}
+
+/// The gradient of each part.
+fn add_parts(
+    isa: Isa,
+    conv: Conv2d,
+    x: &[f32],
+    dy: &[f32],
+    partials: &mut [f32],
+    slabs: &mut [f32],
+) {
     let Conv2d { n, c, o, r, s, stride, .. } = conv;
     let images = direct_part_images(conv);
-    let (partials, slabs) = workspace.split_at_mut(n.div_ceil(images) * dweight.len());
     partials
-        .par_chunks_mut(dweight.len())
+        .par_chunks_mut(o * conv.patch())
         .zip(slabs.par_chunks_mut(slab_elements(conv)))
         .enumerate()
         .for_each(|(part, (sums, buffer))| {
@@ -60,7 +81,7 @@ pub fn direct_grad_weight(
                     y_panel: LANES,
                     rows: o,
                     outputs: s * c,
-                    adds: i > 0,
+                    adds: true,
                 };
                 let first = slab.first_image * conv.out_h() + slab.first_row;
                 let dy = &dy[first * line..];
@@ -70,6 +91,9 @@ pub fn direct_grad_weight(
                     let rows = sums.len() / conv.patch();
                     let outputs = group * OUTPUTS..group * OUTPUTS + rows;
                     let walk = Walk { rows, ..walk };
+                    if i == 0 {
+                        sums.fill(0.0);
+                    }
                     if slab.rows == conv.out_h() && is_mostly_edge(conv) {
                         multiply_inside(isa, conv, slab, &walk, dy, outputs, buffer, sums);
                         return;
@@ -82,7 +106,6 @@ pub fn direct_grad_weight(
                 });
             }
         });
-    sum_parts(isa, partials, dweight);
 }
 
 /// The same place by place of the window, with only those pixels where it is inside the images.

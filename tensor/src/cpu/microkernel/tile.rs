@@ -17,6 +17,8 @@ pub fn tile<V: Vector, const ROWS: usize, const PANELS: usize>(
 ) {
     let last_panel = (PANELS - 1) * walk.panel_step;
     assert!(last_panel + walk.panel_reach() <= panels.len(), "a panel reaches outside");
+    let last_lanes = (rows - 1) * walk.y_row + (PANELS - 1) * walk.y_panel;
+    assert!(last_lanes + width - (PANELS - 1) * LANES <= y.len(), "a row of Y reaches outside");
     for start in starts {
         assert!(start + walk.x_reach() <= x.len(), "a row of X reaches outside");
     }
@@ -43,14 +45,41 @@ pub fn tile<V: Vector, const ROWS: usize, const PANELS: usize>(
             }
         }
     }
+    if width < PANELS * LANES {
+        let mut lanes = [[[0.0; LANES]; PANELS]; ROWS];
+        for (lanes, sum) in lanes.as_flattened_mut().iter_mut().zip(sums.as_flattened()) {
+            sum.store(lanes);
+        }
+        return put_some(walk, &lanes[..rows], y, width);
+    }
     for (row, sums) in sums.iter().enumerate() {
         if row < rows {
             for (panel, sum) in sums.iter().enumerate() {
-                let lanes = (width - panel * LANES).min(LANES);
                 let at = row * walk.y_row + panel * walk.y_panel;
-                let y = &mut y[at..at + lanes];
-                let sum = if walk.adds { V::load_some(y) + *sum } else { *sum };
-                sum.store_some(y);
+                // SAFETY: the lanes end where the last row's last panel does or before: see the assert.
+                let y = unsafe { &mut *y.as_mut_ptr().add(at).cast() };
+                let sum = if walk.adds { V::load(y) + *sum } else { *sum };
+                sum.store(y);
+            }
+        }
+    }
+}
+
+/// Rows of sums of which only `width` numbers are wanted. Not inlined, or the registers would be saved
+/// for it.
+#[inline(never)]
+fn put_some<const PANELS: usize>(
+    walk: &Walk,
+    sums: &[[[f32; LANES]; PANELS]],
+    y: &mut [f32],
+    width: usize,
+) {
+    for (row, sums) in sums.iter().enumerate() {
+        for (panel, sums) in sums.iter().enumerate() {
+            let y = &mut y[row * walk.y_row + panel * walk.y_panel..];
+            let lanes = (width - panel * LANES).min(LANES);
+            for (y, sum) in y[..lanes].iter_mut().zip(sums) {
+                *y = if walk.adds { *y + sum } else { *sum };
             }
         }
     }

@@ -56,7 +56,7 @@ fn versions_and_choice(Choice { isa, vector }: Choice, function: ItemFn) -> Toke
         version(
             &avx512,
             quote!(Avx512),
-            quote!(#x86 #[target_feature(enable = "avx512f,avx512vl")]),
+            quote!(#x86 #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq")]),
         ),
     ];
 

@@ -100,7 +100,7 @@ fn avx2(
 
 /// Sums in 16 of AVX-512's 32 registers, twice what hides the latency of two multiply-adds per cycle.
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512vl")]
+#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq")]
 fn avx512<const PANELS: usize>(
     walk: &Walk,
     x: &[f32],

@@ -54,7 +54,7 @@ pub fn direct(
         let first = task * images;
         let mut done = 0;
         for slab in largest.cover(conv, first..conv.n.min(first + images)) {
-            slab.fill(conv, x, buffer);
+            let buffer = slab.read(conv, x, buffer);
             let y_slab = &mut y.y[done * conv.o..];
             if is_mostly_edge(conv) {
                 multiply_inside(isa, conv, slab, buffer, panels, y_slab);

@@ -70,7 +70,7 @@ fn add_parts(
             let part = part * images..n.min((part + 1) * images);
             let slabs = Slab::largest(conv, images).cover(conv, part);
             for (i, slab) in slabs.enumerate() {
-                slab.fill(conv, x, buffer);
+                let buffer = slab.read(conv, x, buffer);
                 let line = conv.out_w() * o;
                 let walk = Walk {
                     inner: [slab.images, slab.rows, conv.out_w()],

@@ -145,7 +145,7 @@ pub fn grad_input_by_phases(
             let (buffer, pixels) = scratch.split_at_mut(slab_len);
             let first = task * images;
             for slab in largest_slab(conv).cover(gradient, first..conv.n.min(first + images)) {
-                slab.fill(gradient, dy, buffer);
+                let buffer = slab.read(gradient, dy, buffer);
                 let dx = &mut dx[(slab.first_image - first) * image..][..slab.images * image];
                 let mut panels = &*panels;
                 for phase in Phase::all(conv) {

@@ -1,11 +1,14 @@
-//! A zero-padded copy of some images, in which a window is R runs of S x C consecutive numbers.
+//! Some images with zeros around them, in which a window is R runs of S x C consecutive numbers: a copy
+//! or, where there is no padding, the images themselves.
 
 use std::ops::Range;
+
+use isa::LANES;
 
 use crate::geometry::Conv2d;
 use crate::order::direct_chain;
 
-/// A part of the input that is copied: what `rows` output rows of each of some images read; more
+/// A part of the input: what `rows` output rows of each of some images read; more
 /// than one image only with all rows.
 #[derive(Clone, Copy)]
 pub struct Slab {
@@ -44,13 +47,24 @@ impl Slab {
         (conv.w + 2 * conv.padding) * conv.c
     }
 
-    /// Elements of an image's part.
+    /// The images need not be copied. (Vectors would extend past the last of odd channels.)
+    fn is_in_place(conv: Conv2d) -> bool {
+        conv.padding == 0 && conv.c.is_multiple_of(LANES)
+    }
+
+    /// Elements from an image's part to the next.
     pub fn image(self, conv: Conv2d) -> usize {
+        if Slab::is_in_place(conv) {
+            return conv.h * Slab::row(conv);
+        }
         ((self.rows - 1) * conv.stride + conv.r) * Slab::row(conv)
     }
 
     /// Elements of the copy.
     pub fn elements(self, conv: Conv2d) -> usize {
+        if Slab::is_in_place(conv) {
+            return 0;
+        }
         self.images * self.image(conv)
     }
 
@@ -70,10 +84,13 @@ impl Slab {
         })
     }
 
-    /// Copies its part of x `[N,H,W,C]`.
-    pub fn fill(self, conv: Conv2d, x: &[f32], buffer: &mut [f32]) {
+    /// Its part of x `[N,H,W,C]`, if need be as a copy in the buffer.
+    pub fn read<'a>(self, conv: Conv2d, x: &'a [f32], buffer: &'a mut [f32]) -> &'a [f32] {
         let Conv2d { h, w, c, padding, stride, .. } = conv;
         let row = Slab::row(conv);
+        if Slab::is_in_place(conv) {
+            return &x[(self.first_image * h + self.first_row * stride) * row..];
+        }
         let images = buffer.chunks_exact_mut(self.image(conv)).take(self.images);
         for (image, part) in (self.first_image..).zip(images) {
             for (line, out) in (self.first_row * stride..).zip(part.chunks_exact_mut(row)) {
@@ -89,5 +106,6 @@ impl Slab {
                 right.fill(0.0);
             }
         }
+        buffer
     }
 }

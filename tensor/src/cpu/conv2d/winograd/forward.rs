@@ -22,7 +22,9 @@ fn filter_elements(conv: Conv2d, places: usize) -> usize {
 
 /// Images of a task: at least a block's, or it reads the filters for too little work.
 fn images_of_task(conv: Conv2d, m: usize) -> usize {
-    images_per_task(conv).max(BLOCK.div_ceil(Tile::per_image(conv, m)))
+    let least = images_per_task(conv).max(BLOCK.div_ceil(Tile::per_image(conv, m)));
+    // A power of two, so that threads get equal numbers of tasks.
+    conv.n.div_ceil(1 << (conv.n / least).max(1).ilog2()).max(1)
 }
 
 /// Elements of scratch memory for [`winograd`]: the filters' transforms, and for each task a block of
@@ -55,10 +57,13 @@ pub fn winograd<F: Transforms<M, T>, const M: usize, const T: usize>(
         let x = &x[task * images * conv.h * conv.w * conv.c..];
         let (v, m) = scratch.split_at_mut(v_len);
         let tiles = y.y.len() / (image * conv.o) * Tile::per_image(conv, M);
-        for first in (0..tiles).step_by(BLOCK) {
-            let tiles = first..tiles.min(first + BLOCK);
+        // Blocks of about the same size, in whole tiles of AVX-512's microkernel.
+        let blocks = tiles.div_ceil(BLOCK).max(1);
+        let block = tiles.div_ceil(blocks).max(1).next_multiple_of(8);
+        for first in (0..tiles).step_by(block) {
+            let tiles = first..tiles.min(first + block);
             places.inputs(isa, conv, tiles.clone(), x, v);
-            let after = tiles.end..tiles.end + BLOCK;
+            let after = tiles.end..tiles.end + block;
             let next = [input_rows(conv, M, after, x), output_rows(conv, M, tiles.clone(), y.y)];
             products(isa, conv, &places, tiles.len(), v, u, m, next);
             let written = Tile::of(conv, M, tiles.end).pixels_before(conv);

@@ -45,6 +45,14 @@ pub trait Vector:
     }
     /// `self * factor + term`, rounded once.
     fn mul_add(self, factor: f32, term: Self) -> Self;
+    /// `columns[i][j] = rows[j * step + i]`
+    #[inline(always)]
+    fn transpose(rows: &[f32], step: usize, columns: &mut [[f32; LANES]; LANES]) {
+        for j in 0..LANES {
+            let row = &rows[j * step..][..LANES];
+            columns.iter_mut().zip(row).for_each(|(column, x)| column[j] = *x);
+        }
+    }
 }
 
 /// In instructions that every processor has.
@@ -108,7 +116,8 @@ impl Neg for Plain {
 #[cfg(target_arch = "x86_64")]
 macro_rules! in_registers {
     ($name:ident, $feature:literal, [$register:ident; $count:literal],
-     $load:ident, $store:ident, $splat:ident, $add:ident, $sub:ident, $mul:ident, $fmadd:ident) => {
+     $load:ident, $store:ident, $splat:ident, $add:ident, $sub:ident, $mul:ident, $fmadd:ident,
+     { $($more:tt)* }) => {
         #[doc = concat!("In registers of ", $feature, ".")]
         #[derive(Clone, Copy)]
         pub struct $name([arch::$register; $count]);
@@ -144,6 +153,8 @@ macro_rules! in_registers {
                 }
                 self
             }
+
+            $($more)*
         }
 
         impl Add for $name {
@@ -210,7 +221,8 @@ in_registers!(
     _mm256_add_ps,
     _mm256_sub_ps,
     _mm256_mul_ps,
-    _mm256_fmadd_ps
+    _mm256_fmadd_ps,
+    {}
 );
 
 #[cfg(target_arch = "x86_64")]
@@ -224,8 +236,41 @@ in_registers!(
     _mm512_add_ps,
     _mm512_sub_ps,
     _mm512_mul_ps,
-    _mm512_fmadd_ps
+    _mm512_fmadd_ps,
+    {
+        #[inline(always)]
+        fn transpose(rows: &[f32], step: usize, columns: &mut [[f32; LANES]; LANES]) {
+            let mut square = [Avx512::zero(); LANES];
+            for (j, row) in square.iter_mut().enumerate() {
+                *row = Avx512::load_some(&rows[j * step..][..LANES]);
+            }
+            // Of row and column as one binary number, a round turns the highest digit into the lowest.
+            for _ in 0..LANES.ilog2() {
+                let (first, second) = square.split_at(LANES / 2);
+                let mut next = square;
+                for (pair, (a, b)) in next.chunks_exact_mut(2).zip(first.iter().zip(second)) {
+                    // SAFETY: see above.
+                    pair.copy_from_slice(&unsafe { interleave(*a, *b) });
+                }
+                square = next;
+            }
+            for (column, square) in columns.iter_mut().zip(square) {
+                square.store(column);
+            }
+        }
+    }
 );
+
+/// Numbers of both in turn: of their first halves, and of their second.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn interleave(a: Avx512, b: Avx512) -> [Avx512; 2] {
+    let first = arch::_mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+    let second = arch::_mm512_add_epi32(first, arch::_mm512_set1_epi32(8));
+    let pick = |from| Avx512([arch::_mm512_permutex2var_ps(a.0[0], from, b.0[0])]);
+    [pick(first), pick(second)]
+}
 
 /// Asks for memory that will be read soon, which is then on its way while other work goes on.
 #[inline(always)]

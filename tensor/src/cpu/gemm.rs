@@ -4,11 +4,11 @@
 //! large (gradients of weights), k is split instead and the partial products are added in order.
 //! Both splits depend only on the shape; that of k, which decides the order of sums, is in `order`.
 
-use isa::{Isa, LANES, multiversion};
+use isa::{Isa, LANES, Vector, multiversion};
 use rayon::prelude::*;
 
 use super::group_sums::{AT_ONCE, OutputRows};
-use super::microkernel::{Walk, copy_lanes, multiply};
+use super::microkernel::{Walk, copy_lanes, multiply, transpose_lanes};
 use crate::geometry::Gemm;
 use crate::order::{PRODUCT_CHAIN, inner_part};
 
@@ -59,7 +59,7 @@ impl Strides {
 ///
 /// # Panics
 /// If a matrix reaches outside its slice.
-#[multiversion(isa)]
+#[multiversion(isa, V)]
 pub fn sgemm(
     isa: Isa,
     (m, k, n): (usize, usize, usize),
@@ -84,14 +84,14 @@ pub fn sgemm(
         for first in (0..k).step_by(INNER) {
             let inner = INNER.min(k - first);
             let a = &a[row * a_strides.row + first * a_strides.column..];
-            let a = Rows::new((a, a_strides), (rows, inner), INNER, &mut *a_panels);
+            let a = Rows::new::<V>((a, a_strides), (rows, inner), INNER, &mut *a_panels);
             for column in (0..n).step_by(PANELS * LANES) {
                 let columns = (PANELS * LANES).min(n - column);
                 let b = &b[first * b_strides.row + column * b_strides.column..];
                 let b = if b_strides.column == 1 && columns.is_multiple_of(LANES) {
                     Columns { b, steps: [LANES, b_strides.row] }
                 } else {
-                    pack((b, b_strides), (inner, columns), INNER, b_panels.as_flattened_mut());
+                    pack::<V>((b, b_strides), (inner, columns), INNER, b_panels.as_flattened_mut());
                     Columns::packed(b_panels.as_flattened().as_flattened(), INNER)
                 };
                 let c = &mut c[row * n + column..];
@@ -129,7 +129,7 @@ struct Rows<'a> {
 impl<'a> Rows<'a> {
     /// `rows` rows of `inner` numbers; of a transposed A in `panels`, `depth` apart.
     #[inline(always)]
-    fn new(
+    fn new<V: Vector>(
         (a, strides): (&'a [f32], Strides),
         (rows, inner): (usize, usize),
         depth: usize,
@@ -139,7 +139,7 @@ impl<'a> Rows<'a> {
             return Rows { a, rows, inner, steps: [strides.row, LANES * strides.row, 1] };
         }
         let columns = Strides { row: strides.column, column: strides.row };
-        pack((a, columns), (inner, rows), depth, panels);
+        pack::<V>((a, columns), (inner, rows), depth, panels);
         Rows { a: panels.as_flattened(), rows, inner, steps: [1, depth * LANES, LANES] }
     }
 
@@ -164,7 +164,7 @@ impl<'a> Rows<'a> {
 
 /// `panels[j / 16 * depth + k][j % 16]`: the first `columns` columns of B, `inner` numbers of each.
 #[inline(always)]
-fn pack(
+fn pack<V: Vector>(
     (b, strides): (&[f32], Strides),
     (inner, columns): (usize, usize),
     depth: usize,
@@ -178,10 +178,7 @@ fn pack(
                 copy_lanes(&b[k * strides.row..], lanes, to);
             }
         } else {
-            for lane in 0..lanes {
-                let column = b[lane * strides.column..].iter().step_by(strides.row);
-                panel.iter_mut().zip(column).take(inner).for_each(|(to, b)| to[lane] = *b);
-            }
+            transpose_lanes::<V>(b, strides.column, lanes, &mut panel[..inner]);
         }
     }
 }
@@ -251,7 +248,7 @@ pub fn gemm_bias(
     product(isa, g, a, b, Some(bias), [c, &mut []], workspace);
 }
 
-#[multiversion(isa)]
+#[multiversion(isa, V)]
 fn product(
     isa: Isa,
     g: Gemm,
@@ -291,13 +288,13 @@ fn product(
                     let column = group * SHARED_PANELS * LANES;
                     let columns = (SHARED_PANELS * LANES).min(n - column);
                     let b = (&b[column * b_strides.column..], b_strides);
-                    pack(b, (inner, columns), depth, panels.as_chunks_mut().0);
+                    pack::<V>(b, (inner, columns), depth, panels.as_chunks_mut().0);
                 });
                 let is_last = first + inner == k;
                 let multiply = |tile: usize, mut c: OutputRows, a_panels: &mut [f32]| {
                     let a = &a[tile * rows * a_strides.row + first * a_strides.column..];
                     let (rows, a_panels) = (c.y.len() / n, a_panels.as_chunks_mut().0);
-                    let a = Rows::new((a, a_strides), (rows, inner), depth, a_panels);
+                    let a = Rows::new::<V>((a, a_strides), (rows, inner), depth, a_panels);
                     a.multiply(isa, Columns::packed(b_panels, depth), n, n, first > 0, c.y);
                     if let Some(bias) = bias.filter(|_| is_last) {
                         // The tile is still in the cache.

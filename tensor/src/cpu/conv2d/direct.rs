@@ -45,7 +45,7 @@ pub fn direct(
     workspace: &mut [f32],
 ) {
     let (panels, slabs) = workspace.split_at_mut(Filter::packed(conv));
-    filter.pack(filter.window, |place| place, panels);
+    filter.pack(isa, filter.window, |place| place, panels);
     let images = images_per_task(conv);
     let largest = largest_slab(conv, images);
     let each = largest.elements(conv);

@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
-use isa::LANES;
+use isa::{Isa, LANES, Vector, multiversion};
 use rayon::prelude::*;
 
-use crate::cpu::microkernel::copy_lanes;
+use crate::cpu::microkernel::{copy_lanes, transpose_lanes};
 use crate::geometry::Conv2d;
 
 /// The weights of a convolution with `outputs` x `window` x `inputs` numbers.
@@ -45,8 +45,8 @@ impl<'a> Filter<'a> {
 
     /// `lanes[i][j]`: the weight of output `first + j` at that place of the window for the i-th of
     /// `inputs`; zeros beyond the last output.
-    #[inline]
-    pub fn lanes(
+    #[inline(always)]
+    pub fn lanes<V: Vector>(
         &self,
         first: usize,
         place: usize,
@@ -67,11 +67,8 @@ impl<'a> Filter<'a> {
             }
             return;
         }
-        // Outputs are far apart: from each, the inputs that follow each other.
-        for j in 0..count {
-            let weights = &weight[j * output + inputs.start * input..];
-            lanes.iter_mut().zip(weights).for_each(|(lanes, weight)| lanes[j] = *weight);
-        }
+        // Outputs are far apart, inputs follow each other.
+        transpose_lanes::<V>(&weight[inputs.start..], output, count, lanes);
     }
 
     /// Elements of all places in panels.
@@ -81,14 +78,21 @@ impl<'a> Filter<'a> {
 
     /// Panels for the microkernel, of that many places of the window: `panels[o / 16][i, input][o %
     /// 16]` with the weights at `place(i)`.
-    pub fn pack(&self, places: usize, place: impl Fn(usize) -> usize + Sync, panels: &mut [f32]) {
+    #[multiversion(isa, V)]
+    pub fn pack(
+        &self,
+        isa: Isa,
+        places: usize,
+        place: impl Fn(usize) -> usize + Sync,
+        panels: &mut [f32],
+    ) {
         let panel = (places * self.inputs * LANES).max(1);
         panels.par_chunks_mut(panel).enumerate().for_each(|(panel, out)| {
             let (out, _) = out.as_chunks_mut::<LANES>();
             for (i, out) in out.chunks_exact_mut(self.inputs).enumerate() {
                 // So few that they stay in L1.
                 for (first, out) in (0..).step_by(LANES).zip(out.chunks_mut(LANES)) {
-                    self.lanes(panel * LANES, place(i), first..first + out.len(), out);
+                    self.lanes::<V>(panel * LANES, place(i), first..first + out.len(), out);
                 }
             }
         });

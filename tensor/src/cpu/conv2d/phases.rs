@@ -132,7 +132,7 @@ pub fn grad_input_by_phases(
     let mut rest = &mut *panels;
     for phase in Phase::all(conv) {
         let panels = rest.split_off_mut(..phase.packed(conv)).expect("room for all phases");
-        filter.pack(phase.places(), |i| phase.place(conv, i), panels);
+        filter.pack(isa, phase.places(), |i| phase.place(conv, i), panels);
     }
     let images = images_per_task(conv);
     let image = conv.h * conv.w * conv.c;

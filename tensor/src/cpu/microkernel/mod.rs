@@ -12,6 +12,6 @@ mod multiply;
 mod tile;
 mod walk;
 
-pub use copy_lanes::copy_lanes;
+pub use copy_lanes::{copy_lanes, transpose_lanes};
 pub use multiply::multiply;
 pub use walk::Walk;

@@ -88,7 +88,7 @@ fn transform_filter<F: Transforms<M, T>, const M: usize, const T: usize>(
             let mut weights = [[[0.0; LANES]; LANES]; 9];
             let present = first..filter.inputs.min(first + LANES);
             for (place, weights) in weights.iter_mut().enumerate() {
-                filter.lanes(panel * LANES, place, present.clone(), weights);
+                filter.lanes::<V>(panel * LANES, place, present.clone(), weights);
             }
             for input in 0..LANES {
                 sides.times::<F::Filter>(

@@ -27,8 +27,9 @@ pub use isa_macros::multiversion;
 pub use set::{Isa, Unavailable};
 pub use vector::{LANES, Vector, prefetch};
 
-/// Vectors by instruction set, for functions that are compiled for it: the versions that the attribute
-/// makes, where they are its parameter, and functions with such a `target_feature`.
+/// Vectors by instruction set, only for functions that are compiled for it: the versions that the attribute
+/// makes, where they are its parameter, and the microkernel's tiles.
+#[doc(hidden)]
 pub mod in_registers {
     pub use crate::vector::Plain;
     #[cfg(target_arch = "x86_64")]

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use tensor::arena::ALIGN;
+pub use tensor::arena::DType;
 use tensor::shards::Shards;
 use tensor::{Error, Kernel, Result, Shape};
 
@@ -33,15 +34,6 @@ pub enum Kind {
     Span,
 }
 
-/// The type of an element, 4 bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DType {
-    /// A number.
-    F32,
-    /// An index.
-    U32,
-}
-
 /// The graph's information about a value.
 #[derive(Clone, Debug)]
 pub struct ValueInfo {
@@ -51,10 +43,17 @@ pub struct ValueInfo {
     pub shape: Shape,
     /// Its lifetime.
     pub kind: Kind,
-    /// Its element type.
+    /// The type of its numbers in memory.
     pub dtype: DType,
     /// A `Temp` kept readable until the end of the step.
     pub kept: bool,
+}
+
+impl ValueInfo {
+    /// Elements of an arena, of 4 bytes, that it takes.
+    pub fn words(&self) -> usize {
+        self.dtype.words(self.shape.elements())
+    }
 }
 
 /// The phases of a step.
@@ -297,12 +296,19 @@ impl Graph {
         self.value("", shape, Kind::Temp, dtype)
     }
 
-    /// Elements of a node's inputs and of its outputs.
-    pub fn elements(&self, node: &Node) -> (Vec<usize>, Vec<usize>) {
-        let elements = |values: &[Value]| -> Vec<usize> {
-            values.iter().map(|&v| self.shape(v).elements()).collect()
-        };
-        (elements(&node.inputs), elements(&node.outputs))
+    /// The numbers of a node's inputs and of its outputs.
+    pub fn elements(&self, node: &Node) -> [Vec<usize>; 2] {
+        self.sizes(node, |info| info.shape.elements())
+    }
+
+    /// Elements of an arena that a node's inputs take, and its outputs.
+    pub fn words(&self, node: &Node) -> [Vec<usize>; 2] {
+        self.sizes(node, ValueInfo::words)
+    }
+
+    fn sizes(&self, node: &Node, size: impl Fn(&ValueInfo) -> usize) -> [Vec<usize>; 2] {
+        let sizes = |values: &[Value]| values.iter().map(|&v| size(self.info(v))).collect();
+        [&node.inputs, &node.outputs].map(|values| sizes(values))
     }
 
     /// Fails unless the two values have the same shape.

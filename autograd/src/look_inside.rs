@@ -184,17 +184,22 @@ impl Executor {
     }
 
     /// The bits of a value that an op has just written or is about to read; zeros between the members
-    /// of a span.
+    /// of a span. bf16 become f32.
     fn operand(&mut self, value: Value, slot: Slot) -> Operand {
         let mut data = vec![0.0; slot.len];
         self.backend.read(slot, &mut data);
         let mut bits: Vec<u32> = data.iter().map(|number| number.to_bits()).collect();
+        let mut dtype = self.graph.info(value).dtype;
+        if dtype == DType::Bf16 {
+            bits = bits.iter().flat_map(|pair| [pair << 16, pair & 0xffff_0000]).collect();
+            dtype = DType::F32;
+        }
         if let Some(members) = self.graph.members(value) {
             let ranges = self.graph.ranges(members);
             for (this, next) in ranges.iter().zip(&ranges[1..]) {
                 bits[this.1..next.0].fill(0);
             }
         }
-        Operand { dtype: self.graph.info(value).dtype, bits }
+        Operand { dtype, bits }
     }
 }

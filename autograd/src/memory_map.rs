@@ -11,7 +11,7 @@ use crate::trace::{Recomputed, bytes};
 /// Bytes of persistent values of one kind.
 fn persistent(graph: &Graph, kind: Kind) -> usize {
     let of_kind = graph.values().filter(|(_, info)| info.kind == kind);
-    4 * of_kind.map(|(_, info)| info.shape.elements()).sum::<usize>()
+    4 * of_kind.map(|(_, info)| info.words()).sum::<usize>()
 }
 
 /// Sizes by kind, the peak and its op.

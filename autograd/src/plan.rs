@@ -91,7 +91,7 @@ impl Plan {
         let shard = if graph.shards.all > 1 { aligned(end - shared) } else { 0 };
         let total = end + (local - 1) * shard;
         for (v, info) in graph.values.iter().enumerate() {
-            slots[v].len = info.shape.elements();
+            (slots[v].len, slots[v].dtype) = (info.words(), info.dtype);
             if let Some(block) = temps.block_of[v] {
                 slots[v].offset = temps.blocks[block].slot.offset;
             } else if let Some(pin) = temps.pin_of[v] {
@@ -108,8 +108,8 @@ impl Plan {
 
     /// Where a shard of this process has a value of which each has its own.
     pub fn slot(&self, value: Value, shard: usize) -> Slot {
-        let Slot { offset, len } = self.slots[value.index()];
-        Slot { offset: offset + shard * self.shard, len }
+        let slot = self.slots[value.index()];
+        Slot { offset: slot.offset + shard * self.shard, ..slot }
     }
 
     /// Bytes of the whole arena.
@@ -154,7 +154,7 @@ fn place_persistent(graph: &Graph, slots: &mut [Slot]) -> [usize; 2] {
         };
         for v in members {
             if !std::mem::replace(&mut placed[v], true) {
-                slots[v] = Slot { offset: end, len: graph.values[v].shape.elements() };
+                slots[v] = Slot::new(end, graph.values[v].words());
                 end += aligned(slots[v].len);
             }
         }
@@ -165,11 +165,11 @@ fn place_persistent(graph: &Graph, slots: &mut [Slot]) -> [usize; 2] {
         for (member, (start, _)) in span.members.iter().zip(&ranges) {
             assert_eq!(slots[member.index()].offset, first + start, "spans contradict each other");
         }
-        slots[span.whole.index()] = Slot { offset: first, len: graph.shape(span.whole).elements() };
+        slots[span.whole.index()] = Slot::new(first, graph.shape(span.whole).elements());
     }
     let shared = end;
     for v in &graph.sharded {
-        slots[v.index()] = Slot { offset: end, len: graph.shape(*v).elements() };
+        slots[v.index()] = Slot::new(end, graph.shape(*v).elements());
         end += aligned(slots[v.index()].len);
     }
     [shared, end]
@@ -216,7 +216,7 @@ impl Temps {
     }
 
     fn block(&mut self, len: usize, at: usize, last: usize, is_workspace: bool) -> usize {
-        self.blocks.push(Block { slot: Slot { offset: 0, len }, first: at, last, is_workspace });
+        self.blocks.push(Block { slot: Slot::new(0, len), first: at, last, is_workspace });
         self.pins.push(None);
         self.blocks.len() - 1
     }
@@ -227,7 +227,7 @@ impl Temps {
         if self.block_of[v].is_some() {
             return;
         }
-        let len = graph.values[v].shape.elements();
+        let len = graph.values[v].words();
         let reused = source.and_then(|x| {
             let block = self.block_of[x]?;
             let dies = self.last_use[x] == at && self.pins[block].is_none();

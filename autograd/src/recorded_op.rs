@@ -7,7 +7,7 @@ use crate::graph::DType;
 /// The numbers of one operand.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operand {
-    /// The type of its elements.
+    /// The type of its elements, of 32 bits.
     pub dtype: DType,
     /// The bits of each element.
     pub bits: Vec<u32>,

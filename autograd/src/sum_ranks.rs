@@ -26,7 +26,7 @@ pub fn scratch(elements: usize) -> usize {
 /// # Errors
 /// A rank that is gone.
 pub fn sum(transport: &dyn Transport, lane: Lane, x: &mut [f32], theirs: &mut [f32]) -> Result<()> {
-    let whole = Slot { offset: 0, len: x.len() };
+    let whole = Slot::new(0, x.len());
     Tree::of(transport, &mut OnHost { transport, lane, x, theirs }).sum(whole)
 }
 

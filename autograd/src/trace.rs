@@ -35,13 +35,13 @@ fn flops(number: u64) -> String {
 
 /// Operations of a node: see [`tensor::Kernel::flops`].
 pub fn node_flops(graph: &Graph, node: &Node) -> u64 {
-    let (inputs, outputs) = graph.elements(node);
+    let [inputs, outputs] = graph.elements(node);
     node.kernel.flops(&inputs, &outputs)
 }
 
 /// Bytes that a node moves: see [`tensor::Kernel::bytes`].
 pub fn node_bytes(graph: &Graph, node: &Node) -> usize {
-    let (inputs, outputs) = graph.elements(node);
+    let [inputs, outputs] = graph.words(node);
     node.kernel.bytes(&inputs, &outputs) as usize
 }
 

@@ -22,8 +22,8 @@ fn summed(parts: &[Vec<f32>], is_linked: bool) -> Vec<Vec<u32>> {
         let len = scratch(x.len());
         if is_linked {
             let ranks = Arc::new(ranks);
-            let slot = Slot { offset: 0, len: x.len() };
-            let theirs = Slot { offset: x.len().next_multiple_of(16), len };
+            let slot = Slot::new(0, x.len());
+            let theirs = Slot::new(x.len().next_multiple_of(16), len);
             let mut backend = LinkedCpu(Arc::clone(&ranks)).open(theirs.offset + len).unwrap();
             let share = &mut |bytes: &mut [u8]| ranks.broadcast(0, bytes);
             backend.link(ranks.rank(), ranks.size(), share).unwrap();

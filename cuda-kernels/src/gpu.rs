@@ -68,7 +68,7 @@ impl Gpu {
 
     /// The scratch memory shared by all kernels; the next kernel overwrites it.
     pub fn scratch(&self) -> Slot {
-        Slot { offset: self.len.next_multiple_of(ALIGN), len: SCRATCH }
+        Slot::new(self.len.next_multiple_of(ALIGN), SCRATCH)
     }
 
     /// Launches a kernel unless it has numbers `beyond` its indices; an empty grid is no work. A fault

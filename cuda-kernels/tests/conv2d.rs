@@ -87,7 +87,7 @@ fn winograd_in_little_memory() {
         let mut end = 0;
         let mut slot = |len: usize| {
             end += len;
-            Slot { offset: end - len, len }
+            Slot::new(end - len, len)
         };
         let [x_slot, dy_slot, w_slot] = [&x, &dy, &weight].map(|data| {
             let slot = slot(data.len());

@@ -52,7 +52,7 @@ fn on(
     let mut place = |len: usize, shift: usize| {
         let offset = usize::next_multiple_of(end, ALIGN) + shift;
         end = offset + len;
-        Slot { offset, len }
+        Slot::new(offset, len)
     };
     let [a, b] = inputs.map(|input| place(input.len(), shift));
     let (y, workspace) = (place(len, shift), place(workspace, 0));

@@ -65,7 +65,7 @@ type Reports = Arc<Mutex<Vec<Report>>>;
 fn reports(driver: impl FnOnce(Reports) -> Box<dyn Driver>) -> (Vec<Report>, f32) {
     let reports = Reports::default();
     let driver = driver(Arc::clone(&reports));
-    let slots: [Slot; 11] = std::array::from_fn(|i| Slot { offset: 1024 * i, len: 1000 });
+    let slots: [Slot; 11] = std::array::from_fn(|i| Slot::new(1024 * i, 1000));
     let mut gpu = Gpu::new(driver, 11 * 1024, Numerics::Exact).unwrap();
     slots.iter().for_each(|&slot| gpu.write(slot, &[1.0; 1000]));
     let workspace = slots[10];

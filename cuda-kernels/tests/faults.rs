@@ -92,7 +92,7 @@ fn too_large_is_refused_before_anything_runs() {
 
     let (driver, launched) = failing("");
     let mut gpu = Gpu::new(Box::new(driver), 16, Numerics::Exact).unwrap();
-    let y = Slot { offset: 0, len: 16 };
+    let y = Slot::new(0, 16);
     gpu.kernel("pointwise", "fill").counts(&[1 << 33]).slots(&[y]).each_element(16);
     let error = gpu.check().unwrap_err().to_string();
     assert!(

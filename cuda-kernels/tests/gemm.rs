@@ -53,9 +53,9 @@ fn a_large_inner_size_is_cut() {
 /// C by a kernel that the backend does not use.
 fn by(kernel: impl Fn(&mut Gpu, [Slot; 2], Slot), a: &[f32], b: &[f32], len: usize) -> Vec<f32> {
     let mut gpu = gpu(a.len() + b.len() + len);
-    let a_slot = Slot { offset: 0, len: a.len() };
-    let b_slot = Slot { offset: a.len(), len: b.len() };
-    let c_slot = Slot { offset: a.len() + b.len(), len };
+    let a_slot = Slot::new(0, a.len());
+    let b_slot = Slot::new(a.len(), b.len());
+    let c_slot = Slot::new(a.len() + b.len(), len);
     gpu.write(a_slot, a);
     gpu.write(b_slot, b);
     kernel(&mut gpu, [a_slot, b_slot], c_slot);

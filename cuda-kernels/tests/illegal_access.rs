@@ -10,7 +10,7 @@ use tensor::{Backend, Io, Kernel, Numerics, Slot};
 #[test]
 fn it_is_an_error_that_names_the_kernel_or_how_to_name_it() {
     let mut gpu = Gpu::new(device::driver(), 64, Numerics::Exact).unwrap();
-    let [x, index, y] = [0, 16, 32].map(|offset| Slot { offset, len: 8 });
+    let [x, index, y] = [0, 16, 32].map(|offset| Slot::new(offset, 8));
     gpu.write_u32(index, &[1 << 28; 8]);
     let io = Io { inputs: &[x, index], outputs: &[y], workspace: Slot::default() };
     gpu.run(&Kernel::GatherRows { columns: 1 }, &io);

@@ -23,7 +23,7 @@ fn run(
     let mut end = 0;
     let mut place = |&len: &usize| {
         end += len;
-        Slot { offset: end - len, len }
+        Slot::new(end - len, len)
     };
     let inputs: Vec<Slot> = inputs.iter().map(&mut place).collect();
     let outputs: Vec<Slot> = outputs.iter().map(&mut place).collect();

@@ -56,7 +56,7 @@ fn sum_of_all() {
 fn finds_what_is_not_finite() {
     let len = 5000;
     let mut backend = gpu(len);
-    let x = Slot { offset: 0, len };
+    let x = Slot::new(0, len);
     for (at, value) in [(0, f32::NAN), (4999, f32::INFINITY), (2500, f32::NEG_INFINITY)] {
         let mut data = uniform(1, len);
         data[1] = f32::MAX;

@@ -33,7 +33,7 @@ fn bytes_by_index(
     let mut slot = |len: usize| {
         let offset = usize::next_multiple_of(end, tensor::arena::ALIGN);
         end = offset + len;
-        Slot { offset, len }
+        Slot::new(offset, len)
     };
     let mut inputs: Vec<Slot> = inputs.iter().map(|&len| slot(len)).collect();
     let outputs: Vec<Slot> = outputs.iter().map(|&len| slot(len)).collect();
@@ -43,7 +43,7 @@ fn bytes_by_index(
     let mut gpu =
         Gpu::new(Box::new(Emulator::profiled(Arc::clone(&profile))), end, Numerics::Exact).unwrap();
     let positive: Vec<f32> = uniform(1, end).iter().map(|x| 1.5 + x).collect();
-    gpu.write(Slot { offset: 0, len: end }, &positive);
+    gpu.write(Slot::new(0, end), &positive);
     if index.len > 0 {
         gpu.write_u32(index, indices);
         inputs.push(index);

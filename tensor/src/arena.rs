@@ -10,6 +10,28 @@ use memmap2::MmapMut;
 
 use crate::{Error, Result};
 
+/// The type of a tensor's numbers in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum DType {
+    /// A number.
+    #[default]
+    F32,
+    /// An index.
+    U32,
+    /// A number rounded to bf16, two in an element of an arena.
+    Bf16,
+}
+
+impl DType {
+    /// Elements of an arena that so many numbers take.
+    pub fn words(self, numbers: usize) -> usize {
+        match self {
+            DType::F32 | DType::U32 => numbers,
+            DType::Bf16 => numbers.div_ceil(2),
+        }
+    }
+}
+
 /// A part of an arena, in 4-byte elements from its start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Slot {
@@ -17,16 +39,31 @@ pub struct Slot {
     pub offset: usize,
     /// Number of elements.
     pub len: usize,
+    /// What is in them.
+    pub dtype: DType,
 }
 
 impl Slot {
+    /// A slot of `f32`.
+    pub const fn new(offset: usize, len: usize) -> Slot {
+        Slot { offset, len, dtype: DType::F32 }
+    }
+
+    /// How many numbers are in it.
+    pub fn numbers(self) -> usize {
+        match self.dtype {
+            DType::F32 | DType::U32 => self.len,
+            DType::Bf16 => 2 * self.len,
+        }
+    }
+
     /// The part of this slot from element `start`, `len` elements long.
     ///
     /// # Panics
     /// If the part reaches outside the slot.
     pub fn part(self, start: usize, len: usize) -> Slot {
         assert!(start + len <= self.len, "part {start}+{len} of a slot of {} elements", self.len);
-        Slot { offset: self.offset + start, len }
+        Slot { offset: self.offset + start, len, ..self }
     }
 
     fn end(self) -> usize {
@@ -141,7 +178,7 @@ mod tests {
     use super::*;
 
     const fn slot(offset: usize, len: usize) -> Slot {
-        Slot { offset, len }
+        Slot::new(offset, len)
     }
 
     #[test]

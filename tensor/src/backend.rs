@@ -3,10 +3,26 @@
 use crate::kernel::{Io, Kernel};
 use crate::{Result, Slot};
 
+/// Operands of a kernel, by their places, that may be bf16 in memory if all of them are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Halves {
+    /// Among the inputs. Those beyond the last belong to no operand.
+    pub inputs: &'static [usize],
+    /// Among the outputs.
+    pub outputs: &'static [usize],
+}
+
 /// A device that runs kernels.
 pub trait Device: Send + Sync {
     /// Elements of scratch memory that `kernel` needs here; depends only on the kernel.
     fn workspace(&self, kernel: &Kernel) -> usize;
+
+    /// What of `kernel`'s operands may be bf16 in memory here, with rows that are multiples of 8 numbers
+    /// long; the others, and all others together, are `f32`.
+    fn halves(&self, kernel: &Kernel) -> &'static [Halves] {
+        let _ = kernel;
+        &[]
+    }
 
     /// An arena of `elements` elements, all zero, with the kernels that run in it.
     ///

@@ -411,7 +411,8 @@ impl Kernel {
         }
     }
 
-    /// Bytes moved to and from memory if caches keep nothing between sweeps: each input is read and
+    /// Bytes moved to and from memory, given the elements of the arena (of 4 bytes) that inputs and outputs
+    /// take, if caches keep nothing between sweeps: each input is read and
     /// each output written once. Batch norm reads its input twice, once for the sums unless it gets
     /// them; values updated in place are read as well.
     pub fn bytes(&self, inputs: &[usize], outputs: &[usize]) -> u64 {

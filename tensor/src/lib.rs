@@ -23,7 +23,7 @@ pub mod shape;
 pub mod shards;
 
 pub use arena::{Arena, Slot};
-pub use backend::{Backend, Device};
+pub use backend::{Backend, Device, Halves};
 pub use cpu::Cpu;
 pub use error::{Error, Result};
 pub use kernel::{Io, Kernel};

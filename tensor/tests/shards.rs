@@ -7,7 +7,7 @@ const ELEMENTS: usize = 37;
 
 fn summed(shards: &[Vec<f32>]) -> Vec<f32> {
     let kernel = Kernel::SumShards { shards: shards.len(), elements: ELEMENTS };
-    let slot = |at: usize, len| Slot { offset: at * 64, len };
+    let slot = |at: usize, len| Slot::new(at * 64, len);
     let inputs: Vec<Slot> = (0..shards.len()).map(|at| slot(at, ELEMENTS)).collect();
     let mut cpu = Cpu.open((shards.len() + 1) * 64 + 512).unwrap();
     inputs.iter().zip(shards).for_each(|(slot, x)| cpu.write(*slot, x));

@@ -27,7 +27,7 @@ impl<'a> Alive<'a> {
             [aligned(device.workspace(&node.kernel)), aligned(copy)]
         });
         let size = |info: &ValueInfo| match info.kind {
-            Kind::Temp => aligned(info.shape.elements()),
+            Kind::Temp => aligned(info.words()),
             _ => 0,
         };
         let mut spans = vec![None; graph.values.len()];
@@ -104,6 +104,6 @@ impl<'a> Alive<'a> {
 fn in_place(graph: &Graph, node: &Node) -> Option<usize> {
     let place = plan::in_place(node)?;
     let (x, y) = (node.inputs[place], node.outputs[0]);
-    let fits = graph.shape(x).elements() == graph.shape(y).elements();
+    let fits = graph.info(x).words() == graph.info(y).words();
     (fits && graph.info(x).kind == Kind::Temp).then_some(place)
 }

@@ -55,6 +55,7 @@ fn encode(operand: &Operand) -> (Dtype, Vec<u8>) {
     let bits = operand.bits.iter();
     match operand.dtype {
         DType::F32 => (Dtype::F32, bits.flat_map(|bits| bits.to_le_bytes()).collect()),
+        DType::Bf16 => unreachable!("recorded as f32"),
         DType::U32 => (Dtype::I64, bits.flat_map(|&bits| i64::from(bits).to_le_bytes()).collect()),
     }
 }
@@ -93,7 +94,7 @@ fn run(
 ) -> Result<Outputs> {
     let mut end = 0;
     let mut place = |len: usize| {
-        let slot = Slot { offset: end, len };
+        let slot = Slot::new(end, len);
         end = (end + len).next_multiple_of(ALIGN);
         slot
     };

@@ -179,7 +179,7 @@ impl Tour {
         self.end = offset + len;
         assert!(self.end <= ARENA, "the tour's arena is too small");
         self.seed += 1;
-        Slot { offset, len }
+        Slot::new(offset, len)
     }
 
     /// Allocates and fills an input.

@@ -79,7 +79,7 @@ impl Case {
         let offset = (self.contents.len() + 1).next_multiple_of(tensor::arena::ALIGN) + self.shift;
         self.contents.resize(offset, UNTOUCHED);
         self.contents.extend(bits);
-        Slot { offset, len: self.contents.len() - offset }
+        Slot::new(offset, self.contents.len() - offset)
     }
 
     /// An input.
@@ -131,10 +131,10 @@ impl Case {
     /// The arena after the calls, without the scratch memory at its end, whose size depends on the
     /// device.
     fn on(&self, device: &dyn Device) -> Vec<u32> {
-        let all = Slot { offset: 0, len: self.contents.len() };
+        let all = Slot::new(0, self.contents.len());
         let len = self.calls.iter().map(|(kernel, ..)| device.workspace(kernel)).max().unwrap_or(0);
         // Aligned as planned, whatever the shift.
-        let scratch = Slot { offset: all.len.next_multiple_of(tensor::arena::ALIGN), len };
+        let scratch = Slot::new(all.len.next_multiple_of(tensor::arena::ALIGN), len);
         let mut backend = device.open(scratch.offset + len + 1).unwrap();
         backend.write_u32(all, &self.contents);
         backend.write_u32(scratch, &vec![UNTOUCHED; len]);

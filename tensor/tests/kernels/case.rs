@@ -165,7 +165,7 @@ impl Case {
             let offset = (contents.len() + 1).next_multiple_of(arena::ALIGN);
             contents.resize(offset, UNTOUCHED);
             contents.extend(data);
-            Slot { offset, len: data.len() }
+            Slot::new(offset, data.len())
         };
         let inputs: Vec<Slot> = self.inputs.iter().map(|x| place(&x.bits())).collect();
         let mut outputs: Vec<Slot> = self.outputs.iter().map(|y| place(&y.before.bits())).collect();
@@ -175,7 +175,7 @@ impl Case {
         let workspace = place(&vec![UNTOUCHED; Cpu.workspace(&self.kernel)]);
         place(&[]);
 
-        let all = Slot { offset: 0, len: contents.len() };
+        let all = Slot::new(0, contents.len());
         let mut backend = Cpu.open_with(isa, all.len).unwrap();
         backend.write_u32(all, &contents);
         backend.run(&self.kernel, &Io { inputs: &inputs, outputs: &outputs, workspace });

@@ -234,7 +234,7 @@ fn batch_norm_makes_a_constant_channel_its_bias() {
 #[test]
 fn all_finite_sees_a_single_bad_number() {
     let x = uniform(60, 100_003);
-    let slot = Slot { offset: 0, len: x.len() };
+    let slot = Slot::new(0, x.len());
     let mut backend = Cpu.open(slot.len).unwrap();
     backend.write(slot, &x);
     assert!(backend.all_finite(slot));

@@ -15,12 +15,13 @@
 // blocks of 256 threads, 8 channels by 32 chains of groups. Of the third: 2-D blocks of 256 threads,
 // threadIdx.x on channels and threadIdx.y on rows. Threads walk down their channel with a step of blockDim.y rows, so they keep
 // what belongs to the channel in registers; where channels are multiples of 4, each has 4 neighbours
-// (the kernels named _by_4).
+// (the kernels named _by_4), or 8 of bf16. In the first stage bf16 come in pairs: a word to a thread.
 // Traffic: forward x twice and y once, 12 bytes per element, and the residual once, 4 more; apart,
 // residual and ReLU would cost 16 more. Backward x, y, dy
 // twice and dx once, 28 bytes; 20 without ReLU. Where dresidual is wanted, the first pass writes it
-// and the second reads it in place of y and dy: 28 bytes as well.
+// and the second reads it in place of y and dy: 28 bytes as well. bf16 halve all of that.
 #include "async_copy.cuh"
+#include "bf16.cuh"
 
 // Where a thread works: its channel c, the first of N, and elements i, i + step .., `count` of them.
 struct Walk {
@@ -37,14 +38,6 @@ template <u32 N = 1> __device__ inline Walk walk(u32 rows, u32 channels, u32 row
     return {c, count, (size_t)first * channels + c, (size_t)blockDim.y * channels};
 }
 
-// N neighbours, read and written at once.
-template <u32 N> struct __align__(4 * N) Neighbours {
-    float of[N];
-
-    __device__ static Neighbours at(const float* x) { return *(const Neighbours*)x; }
-    __device__ void store(float* x) const { *(Neighbours*)x = *this; }
-};
-
 constexpr u32 WIDE = 64;  // most threads of the first stage
 
 // The chains of a channel as one, in every thread: from that of threadIdx.y = 0 on.
@@ -59,36 +52,52 @@ __device__ inline float sum_chains(float x) {
 }
 
 // First stage: mean, which is the first row plus the mean distance from it, and sum of squared distances
-// from the mean, for each group of rows; parts is [groups, 2, C]. The group's numbers are needed twice, so they are kept in shared memory: a float for
-// each row of the group and thread of a row.
-extern "C" __global__ void __launch_bounds__(WIDE)
-    statistics(const float* x, float* parts, u32 rows, u32 channels, u32 rows_per_group) {
-    extern __shared__ float kept[];
-    Walk w = walk(rows, channels, rows_per_group);
-    float* own = kept + threadIdx.y * blockDim.x + threadIdx.x;
+// from the mean, for each group of rows; parts is [groups, 2, C]. The group's numbers are needed twice, so
+// they are kept in shared memory: a word for each row of the group and thread of a row.
+template <class T>
+__device__ void statistics_of(const T* x, float* parts, u32 rows, u32 channels, u32 rows_per_group) {
+    constexpr u32 N = 4 / sizeof(T);
+    using Word = Neighbours<N, T>;
+    extern __shared__ u32 kept[];
+    Walk w = walk<N>(rows, channels, rows_per_group);
+    u32* own = kept + threadIdx.y * blockDim.x + threadIdx.x;
     u32 step = blockDim.y * blockDim.x;
     for (u32 k = 0; k < w.count; ++k) copy_async<1>(shared_address(own + k * step), x + w.i + k * w.step, true);
     commit();
     wait_for_all_but<0>();
     __syncthreads();
-    float first = w.c < channels ? kept[threadIdx.x] : 0.0f;
-    float sum = 0.0f;
-#pragma unroll 8
-    for (u32 k = 0; k < w.count; ++k) sum += own[k * step] - first;
-    float share = 1.0f / (float)min(rows_per_group, rows - blockIdx.x * rows_per_group);
-    float mean = sum_chains(sum) * share + first;
-    float squares = 0.0f;
+    Word first = w.c < channels ? Word::at((const T*)(kept + threadIdx.x)) : Word{};
+    float sum[N] = {}, mean[N], squares[N] = {};
 #pragma unroll 8
     for (u32 k = 0; k < w.count; ++k) {
-        float distance = own[k * step] - mean;
-        squares += distance * distance;
+        auto word = Word::at((const T*)(own + k * step));
+        for (u32 j = 0; j < N; ++j) sum[j] += word.of[j] - first.of[j];
     }
-    squares = sum_chains(squares);
-    if (threadIdx.y == 0 && w.c < channels) {
-        parts += (size_t)blockIdx.x * 2 * channels + w.c;
-        parts[0] = mean;
-        parts[channels] = squares;
+    float share = 1.0f / (float)min(rows_per_group, rows - blockIdx.x * rows_per_group);
+    for (u32 j = 0; j < N; ++j) mean[j] = sum_chains(sum[j]) * share + first.of[j];
+#pragma unroll 8
+    for (u32 k = 0; k < w.count; ++k) {
+        auto word = Word::at((const T*)(own + k * step));
+        for (u32 j = 0; j < N; ++j) {
+            float distance = word.of[j] - mean[j];
+            squares[j] += distance * distance;
+        }
     }
+    parts += (size_t)blockIdx.x * 2 * channels + w.c;
+    for (u32 j = 0; j < N; ++j) {
+        float all = sum_chains(squares[j]);
+        if (threadIdx.y == 0 && w.c < channels) parts[j] = mean[j], parts[channels + j] = all;
+    }
+}
+
+extern "C" __global__ void __launch_bounds__(WIDE)
+    statistics(const float* x, float* parts, u32 rows, u32 channels, u32 rows_per_group) {
+    statistics_of(x, parts, rows, channels, rows_per_group);
+}
+
+extern "C" __global__ void __launch_bounds__(WIDE)
+    statistics_bf16(const bf16* x, float* parts, u32 rows, u32 channels, u32 rows_per_group) {
+    statistics_of(x, parts, rows, channels, rows_per_group);
 }
 
 constexpr u32 CHANNELS = 8, GROUP_CHAINS = 32;  // of a block of the second stage
@@ -157,10 +166,10 @@ extern "C" __global__ void take_running(const float* running_mean, const float* 
 }
 
 // y = relu((x - mean) inv_std weight + bias + residual); without residual where it is null.
-template <u32 N>
-__device__ void normalise_by(const float* x, const float* residual, const float* weight,
-                             const float* bias, const float* mean, const float* inv_std, float* y,
-                             u32 rows, u32 channels, u32 rows_per_group, u32 relu) {
+template <u32 N, class T>
+__device__ void normalise_by(const T* x, const T* residual, const float* weight, const float* bias,
+                             const float* mean, const float* inv_std, T* y, u32 rows, u32 channels,
+                             u32 rows_per_group, u32 relu) {
     Walk w = walk<N>(rows, channels, rows_per_group);
     if (w.count == 0) return;
     float center[N], scale[N], shift[N];
@@ -170,10 +179,10 @@ __device__ void normalise_by(const float* x, const float* residual, const float*
     }
 #pragma unroll 1  // with two loads and more, full occupancy hides more than unrolling does
     for (u32 k = 0; k < w.count; ++k, w.i += w.step) {
-        auto z = Neighbours<N>::at(x + w.i);
+        auto z = Neighbours<N, T>::at(x + w.i);
         for (u32 j = 0; j < N; ++j) z.of[j] = fmaf(z.of[j] - center[j], scale[j], shift[j]);
         if (residual != nullptr) {
-            auto added = Neighbours<N>::at(residual + w.i);
+            auto added = Neighbours<N, T>::at(residual + w.i);
             for (u32 j = 0; j < N; ++j) z.of[j] += added.of[j];
         }
         // NaN compares false and so comes through.
@@ -182,28 +191,24 @@ __device__ void normalise_by(const float* x, const float* residual, const float*
     }
 }
 
-extern "C" __global__ void normalise(const float* x, const float* residual, const float* weight,
-                                     const float* bias, const float* mean, const float* inv_std,
-                                     float* y, u32 rows, u32 channels, u32 rows_per_group,
-                                     u32 relu) {
-    normalise_by<1>(x, residual, weight, bias, mean, inv_std, y, rows, channels, rows_per_group,
-                    relu);
-}
+#define NORMALISE(NAME, N, T)                                                                      \
+    extern "C" __global__ void NAME(const T* x, const T* residual, const float* weight,            \
+                                    const float* bias, const float* mean, const float* inv_std,    \
+                                    T* y, u32 rows, u32 channels, u32 rows_per_group, u32 relu) {  \
+        normalise_by<N>(x, residual, weight, bias, mean, inv_std, y, rows, channels,               \
+                        rows_per_group, relu);                                                     \
+    }
 
-extern "C" __global__ void normalise_by_4(const float* x, const float* residual,
-                                          const float* weight, const float* bias,
-                                          const float* mean, const float* inv_std, float* y,
-                                          u32 rows, u32 channels, u32 rows_per_group, u32 relu) {
-    normalise_by<4>(x, residual, weight, bias, mean, inv_std, y, rows, channels, rows_per_group,
-                    relu);
-}
+NORMALISE(normalise, 1, float)
+NORMALISE(normalise_by_4, 4, float)
+NORMALISE(normalise_bf16_by_8, 8, bf16)
 
 // g = dy, and 0 where the ReLU has cut: y <= 0. y is only looked at with ReLU.
-template <u32 N>
-__device__ inline Neighbours<N> behind_relu(const float* y, const float* dy, size_t i, u32 relu) {
-    auto g = Neighbours<N>::at(dy + i);
+template <u32 N, class T>
+__device__ inline Neighbours<N, T> behind_relu(const T* y, const T* dy, size_t i, u32 relu) {
+    auto g = Neighbours<N, T>::at(dy + i);
     if (relu) {
-        auto kept = Neighbours<N>::at(y + i);
+        auto kept = Neighbours<N, T>::at(y + i);
         for (u32 j = 0; j < N; ++j) g.of[j] = kept.of[j] <= 0.0f ? 0.0f : g.of[j];
     }
     return g;
@@ -211,27 +216,40 @@ __device__ inline Neighbours<N> behind_relu(const float* y, const float* dy, siz
 
 // First stage of the gradients: sums of g and of g (x - mean) for each group; parts is
 // [groups, 2, C]. And dresidual = g unless it is null.
-extern "C" __global__ void __launch_bounds__(WIDE)
-    sum_gradients(const float* x, const float* y, const float* dy, const float* mean, float* parts,
-                  float* dresidual, u32 rows, u32 channels, u32 rows_per_group, u32 relu) {
-    Walk w = walk(rows, channels, rows_per_group);
-    float center = w.c < channels ? mean[w.c] : 0.0f;
-    float sum_g = 0.0f, sum_gx = 0.0f;
-#pragma unroll 4
+template <class T>
+__device__ void sum_gradients_of(const T* x, const T* y, const T* dy, const float* mean,
+                                 float* parts, T* dresidual, u32 rows, u32 channels,
+                                 u32 rows_per_group, u32 relu) {
+    constexpr u32 N = 4 / sizeof(T);
+    Walk w = walk<N>(rows, channels, rows_per_group);
+    float center[N], sum_g[N] = {}, sum_gx[N] = {};
+    for (u32 j = 0; j < N; ++j) center[j] = w.c < channels ? mean[w.c + j] : 0.0f;
+#pragma unroll(4 / N)
     for (u32 k = 0; k < w.count; ++k, w.i += w.step) {
-        float g = behind_relu<1>(y, dy, w.i, relu).of[0];
-        if (dresidual != nullptr) dresidual[w.i] = g;
-        sum_g += g;
-        sum_gx = fmaf(g, x[w.i] - center, sum_gx);
+        auto g = behind_relu<N>(y, dy, w.i, relu);
+        if (dresidual != nullptr) g.store(dresidual + w.i);
+        auto d = Neighbours<N, T>::at(x + w.i);
+        for (u32 j = 0; j < N; ++j) {
+            sum_g[j] += g.of[j];
+            sum_gx[j] = fmaf(g.of[j], d.of[j] - center[j], sum_gx[j]);
+        }
     }
-    sum_g = sum_chains(sum_g);
-    sum_gx = sum_chains(sum_gx);
-    if (threadIdx.y == 0 && w.c < channels) {
-        parts += (size_t)blockIdx.x * 2 * channels + w.c;
-        parts[0] = sum_g;
-        parts[channels] = sum_gx;
+    parts += (size_t)blockIdx.x * 2 * channels + w.c;
+    for (u32 j = 0; j < N; ++j) {
+        float g = sum_chains(sum_g[j]), gx = sum_chains(sum_gx[j]);
+        if (threadIdx.y == 0 && w.c < channels) parts[j] = g, parts[channels + j] = gx;
     }
 }
+
+#define SUM_GRADIENTS(NAME, T)                                                                     \
+    extern "C" __global__ void __launch_bounds__(WIDE)                                             \
+        NAME(const T* x, const T* y, const T* dy, const float* mean, float* parts, T* dresidual,   \
+             u32 rows, u32 channels, u32 rows_per_group, u32 relu) {                               \
+        sum_gradients_of(x, y, dy, mean, parts, dresidual, rows, channels, rows_per_group, relu);  \
+    }
+
+SUM_GRADIENTS(sum_gradients, float)
+SUM_GRADIENTS(sum_gradients_bf16, bf16)
 
 // Second stage: dbias and dweight. Traffic: parts once, from DRAM.
 extern "C" __global__ void finish_gradients(const float* parts, const float* inv_std,
@@ -247,11 +265,11 @@ extern "C" __global__ void finish_gradients(const float* parts, const float* inv
 
 // dx = weight inv_std (g - (dbias + xhat dweight) / rows); in inference the statistics are
 // constants and the second term is 0.
-template <u32 N>
-__device__ void gradient_by(const float* x, const float* y, const float* dy, const float* weight,
+template <u32 N, class T>
+__device__ void gradient_by(const T* x, const T* y, const T* dy, const float* weight,
                             const float* mean, const float* inv_std, const float* dweight,
-                            const float* dbias, float* dx, u32 rows, u32 channels,
-                            u32 rows_per_group, u32 training, u32 relu) {
+                            const float* dbias, T* dx, u32 rows, u32 channels, u32 rows_per_group,
+                            u32 training, u32 relu) {
     Walk w = walk<N>(rows, channels, rows_per_group);
     if (w.count == 0) return;
     float center[N], scale[N], shift[N], slope[N], share = 1.0f / (float)rows;
@@ -265,7 +283,7 @@ __device__ void gradient_by(const float* x, const float* y, const float* dy, con
 #pragma unroll 1
     for (u32 k = 0; k < w.count; ++k, w.i += w.step) {
         auto g = behind_relu<N>(y, dy, w.i, relu);
-        auto d = Neighbours<N>::at(x + w.i);
+        auto d = Neighbours<N, T>::at(x + w.i);
         for (u32 j = 0; j < N; ++j) {
             d.of[j] = fmaf(slope[j], d.of[j] - center[j], fmaf(scale[j], g.of[j], shift[j]));
         }
@@ -273,19 +291,15 @@ __device__ void gradient_by(const float* x, const float* y, const float* dy, con
     }
 }
 
-extern "C" __global__ void gradient(const float* x, const float* y, const float* dy,
-                                    const float* weight, const float* mean, const float* inv_std,
-                                    const float* dweight, const float* dbias, float* dx, u32 rows,
-                                    u32 channels, u32 rows_per_group, u32 training, u32 relu) {
-    gradient_by<1>(x, y, dy, weight, mean, inv_std, dweight, dbias, dx, rows, channels,
-                   rows_per_group, training, relu);
-}
+#define GRADIENT(NAME, N, T)                                                                       \
+    extern "C" __global__ void NAME(                                                               \
+        const T* x, const T* y, const T* dy, const float* weight, const float* mean,               \
+        const float* inv_std, const float* dweight, const float* dbias, T* dx, u32 rows,           \
+        u32 channels, u32 rows_per_group, u32 training, u32 relu) {                                \
+        gradient_by<N>(x, y, dy, weight, mean, inv_std, dweight, dbias, dx, rows, channels,        \
+                       rows_per_group, training, relu);                                            \
+    }
 
-extern "C" __global__ void gradient_by_4(const float* x, const float* y, const float* dy,
-                                         const float* weight, const float* mean,
-                                         const float* inv_std, const float* dweight,
-                                         const float* dbias, float* dx, u32 rows, u32 channels,
-                                         u32 rows_per_group, u32 training, u32 relu) {
-    gradient_by<4>(x, y, dy, weight, mean, inv_std, dweight, dbias, dx, rows, channels,
-                   rows_per_group, training, relu);
-}
+GRADIENT(gradient, 1, float)
+GRADIENT(gradient_by_4, 4, float)
+GRADIENT(gradient_bf16_by_8, 8, bf16)

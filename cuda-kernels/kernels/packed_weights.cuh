@@ -3,22 +3,43 @@
 #include "slabs.cuh"
 #include "tensor_core.cuh"
 
-// How the weights lie in memory: a slab of 32 taps after the other, in it a row for each column, rounded
-// and padded with zeros to whole stages and tiles. Pairs of bf16 are depths t and t + 4. STAGES times
-// SLABS are under way or in use at a time.
+// How the weights lie in memory: a slab of DEPTH taps after the other, in it a row for each column, rounded
+// and padded with zeros to whole stages and tiles. Pairs of bf16 are depths t and t + 4 where those of
+// images are. STAGES times SLABS are under way or in use at a time.
 template <Precision PRECISION> struct Packed;
 template <> struct Packed<TF32> {
     using Number = u32;
-    static constexpr u32 CHUNKS = 8, SLABS = 1, STAGES = 3;
+    using Image = float;
+    static constexpr u32 DEPTH = 32, CHUNKS = 8, SLABS = 1, STAGES = 3;
     __device__ static u32 rounded(float x) { return to_tf32(__float_as_uint(x)); }
     __device__ static u32 depth(u32 place) { return place; }
 };
-template <> struct Packed<BF16> {
+template <> struct Packed<ROUNDED> {
     using Number = unsigned short;
-    static constexpr u32 CHUNKS = 4, SLABS = 2, STAGES = 2;
-    __device__ static Number rounded(float x) { return to_bf16x2(__float_as_uint(x), 0); }
+    using Image = float;
+    static constexpr u32 DEPTH = 32, CHUNKS = 4, SLABS = 2, STAGES = 2;
+    __device__ static Number rounded(float x) { return to_pair(x, 0.0f); }
     __device__ static u32 depth(u32 place) { return place & ~7 | place % 2 * 4 | place / 2 % 4; }
 };
+template <> struct Packed<BF16> {
+    using Number = unsigned short;
+    using Image = bf16;
+    static constexpr u32 DEPTH = 64, CHUNKS = 8, SLABS = 1, STAGES = 3;
+    __device__ static Number rounded(float x) { return to_pair(x, 0.0f); }
+    __device__ static u32 depth(u32 place) { return place; }
+};
+
+// The column of a row. A lane has of 8 columns of an instruction two, 2 t and 2 t + 1, and of the next 8 as
+// well: these are four neighbours, so that it writes them at once.
+__device__ inline u32 packed_column(u32 row) {
+    return row & ~15 | row % 8 / 2 * 4 | row / 8 % 2 * 2 | row % 2;
+}
+
+// Where a number of a row lies, in numbers.
+template <Precision PRECISION> __device__ inline size_t packed_at(u32 row, u32 place, u32 padded) {
+    constexpr u32 DEPTH = Packed<PRECISION>::DEPTH;
+    return ((size_t)(place / DEPTH) * padded + row) * DEPTH + place % DEPTH;
+}
 
 // Copies slabs of N columns of packed weights, of which each warp has a part in a row.
 template <u32 N, Precision PRECISION> struct Weights {
@@ -46,17 +67,16 @@ template <u32 N, Precision PRECISION> struct Weights {
 
 // Packs W [columns, taps].
 //
-// Launch: a block of 32 x 8 threads for each slab and 32 columns: grid (ceil(taps / 32), padded / 32).
+// Launch: a block of 32 x 8 threads for each 32 taps and columns: grid (ceil(taps / 32), padded / 32).
 // Traffic: 8 bytes per element, 6 as bf16.
 template <Precision PRECISION>
 __device__ void pack_weights(u32 taps, u32 columns, u32 padded, const float* weight, void* packed) {
     using Format = Packed<PRECISION>;
-    u32 p = blockIdx.x * WARP + Format::depth(threadIdx.x);
+    u32 place = blockIdx.x * WARP + threadIdx.x, p = Format::depth(place);
     for (u32 i = threadIdx.y; i < WARP; i += blockDim.y) {
-        u32 j = blockIdx.y * WARP + i;
+        u32 row = blockIdx.y * WARP + i, j = packed_column(row);
         float x = p < taps && j < columns ? weight[(size_t)j * taps + p] : 0.0f;
-        size_t at = ((size_t)blockIdx.x * padded + j) * WARP + threadIdx.x;
-        ((typename Format::Number*)packed)[at] = Format::rounded(x);
+        ((typename Format::Number*)packed)[packed_at<PRECISION>(row, place, padded)] = Format::rounded(x);
     }
 }
 
@@ -80,9 +100,8 @@ __device__ void turn_weights(u32 outputs, u32 channels, u32 taps_across, u32 tap
     }
     __syncthreads();
     for (u32 i = threadIdx.y; i < WARP; i += blockDim.y) {
-        u32 j = blockIdx.y * WARP + i;
-        size_t at = ((size_t)blockIdx.x * padded + j) * WARP + threadIdx.x;
-        float x = tile[Format::depth(threadIdx.x)][i];
+        float x = tile[Format::depth(threadIdx.x)][packed_column(i)];
+        size_t at = packed_at<PRECISION>(blockIdx.y * WARP + i, blockIdx.x * WARP + threadIdx.x, padded);
         ((typename Format::Number*)packed)[at] = Format::rounded(x);
     }
 }

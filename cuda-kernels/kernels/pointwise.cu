@@ -8,7 +8,7 @@
 // Traffic: each input is read once and each output written once, 4 bytes per element. An H100
 // moves about 3.3 TB/s and does 67 TFLOP/s, 80 operations per element moved: all of these wait for
 // memory, and only fusing them with a neighbour makes them faster.
-#include "common.cuh"
+#include "bf16.cuh"
 #include "math.cuh"
 
 // y = value
@@ -168,4 +168,64 @@ extern "C" __global__ void bias_add_relu(const float* x, const float* bias, cons
     if (i >= n) return;
     float sum = x[i] + bias[i % columns] + residual[i];
     y[i] = sum < 0.0f ? 0.0f : sum;
+}
+
+// Some of these for bf16: a thread has 8 neighbours, a row has a multiple of 8; n counts threads.
+using Eight = Neighbours<8, bf16>;
+
+// Writes f(j) to the 8 neighbours of this thread.
+template <class F> __device__ inline void write_8(bf16* y, F f) {
+    Eight eight;
+    for (u32 j = 0; j < 8; ++j) eight.of[j] = f(j);
+    eight.store(y);
+}
+
+__device__ inline float relu_of(float x) { return x < 0.0f ? 0.0f : x; }
+
+extern "C" __global__ void add_bf16(const bf16* a, const bf16* b, bf16* y, u32 n) {
+    size_t i = 8 * (size_t)element();
+    if (i >= 8 * (size_t)n) return;
+    Eight p = Eight::at(a + i), q = Eight::at(b + i);
+    write_8(y + i, [&](u32 j) { return p.of[j] + q.of[j]; });
+}
+
+extern "C" __global__ void relu_bf16(const bf16* x, bf16* y, u32 n) {
+    size_t i = 8 * (size_t)element();
+    if (i >= 8 * (size_t)n) return;
+    Eight p = Eight::at(x + i);
+    write_8(y + i, [&](u32 j) { return relu_of(p.of[j]); });
+}
+
+extern "C" __global__ void relu_backward_bf16(const bf16* y, const bf16* dy, bf16* dx, u32 n) {
+    size_t i = 8 * (size_t)element();
+    if (i >= 8 * (size_t)n) return;
+    Eight p = Eight::at(y + i), g = Eight::at(dy + i);
+    write_8(dx + i, [&](u32 j) { return p.of[j] > 0.0f ? g.of[j] : 0.0f; });
+}
+
+extern "C" __global__ void add_bias_bf16(const bf16* x, const float* bias, bf16* y, u32 n,
+                                         u32 columns) {
+    size_t i = 8 * (size_t)element();
+    if (i >= 8 * (size_t)n) return;
+    Eight p = Eight::at(x + i);
+    bias += 8 * (element() % (columns / 8));
+    write_8(y + i, [&](u32 j) { return p.of[j] + bias[j]; });
+}
+
+extern "C" __global__ void bias_relu_bf16(const bf16* x, const float* bias, bf16* y, u32 n,
+                                          u32 columns) {
+    size_t i = 8 * (size_t)element();
+    if (i >= 8 * (size_t)n) return;
+    Eight p = Eight::at(x + i);
+    bias += 8 * (element() % (columns / 8));
+    write_8(y + i, [&](u32 j) { return relu_of(p.of[j] + bias[j]); });
+}
+
+extern "C" __global__ void bias_add_relu_bf16(const bf16* x, const float* bias,
+                                              const bf16* residual, bf16* y, u32 n, u32 columns) {
+    size_t i = 8 * (size_t)element();
+    if (i >= 8 * (size_t)n) return;
+    Eight p = Eight::at(x + i), added = Eight::at(residual + i);
+    bias += 8 * (element() % (columns / 8));
+    write_8(y + i, [&](u32 j) { return relu_of(p.of[j] + bias[j] + added.of[j]); });
 }

@@ -1,12 +1,13 @@
-// Slabs in shared memory: 32 numbers of each row of a tile, which are neighbours in memory.
+// Slabs in shared memory: 128 bytes of each row of a tile, 32 f32 or 64 bf16 that are neighbours in
+// memory.
 #pragma once
 #include "async_copy.cuh"
 
-// A row has 32 numbers, in 8 chunks of 16 bytes: of row i, chunk c at place c ^ (i % 8). bf16 have 4
-// chunks, c at c ^ (i / 2 % 4). So the 8 rows that ldmatrix reads at once, and the 8 chunks that are
+// A row has 8 chunks of 16 bytes: of row i, chunk c at place c ^ (i % 8). Of 32 bf16 it has 4 chunks, c
+// at c ^ (i / 2 % 4). So the 8 rows that ldmatrix reads at once, and the 8 chunks that are
 // written at once, lie in different banks.
 constexpr u32 THREADS = 128;
-constexpr u32 ROW_DEPTH = 32, CHUNK = 16;
+constexpr u32 CHUNK = 16;
 
 template <u32 CHUNKS> __device__ inline u32 chunk_at(u32 i, u32 chunk) {
     u32 turn = CHUNKS == 8 ? i % 8 : i / 2 % 4;

@@ -1,6 +1,6 @@
-// Matrix products on tensor cores, with operands rounded on their way into the registers.
+// Matrix products on tensor cores, with operands in bf16, or rounded on their way into the registers.
 //
-// C[i,j] = sum over p of A[i,p] B[p,j], all f32 in memory. The operands are rounded to tf32 (10 bits of
+// C[i,j] = sum over p of A[i,p] B[p,j]. Operands that are f32 in memory are rounded to tf32 (10 bits of
 // mantissa) or bf16 (7 bits); a product of two is exact in f32, and the sums are f32. That error, not the
 // sum's, is what C carries.
 //
@@ -14,8 +14,8 @@
 //   B: column g at depths t and t + 4:         2 registers of one tf32
 //   D: rows g and g + 8, columns 2 t and 2 t + 1: 4 registers of f32
 // and for bf16 pairs of neighbours along the depth, in as many registers. Which depths are neighbours
-// is free as long as A and B agree, so the pairs here are depths t and t + 4 of the same registers, and
-// both precisions read f32 from shared memory alike.
+// is free as long as A and B agree: where A is f32 in shared memory, they are depths t and t + 4 of the
+// registers that tf32 has.
 //
 // The panels of a slab come by cp.async, which copies from memory to shared memory without registers,
 // and writes zeros for what is outside. STAGES slabs are under way or in use at a time.
@@ -23,13 +23,23 @@
 // reads 4 bytes per 64 multiply-adds.
 #pragma once
 #include "async_copy.cuh"
+#include "bf16.cuh"
 
-enum Precision { TF32, BF16 };
+// ROUNDED are bf16 of what is f32 in memory, BF16 what is bf16 there.
+enum Precision { TF32, ROUNDED, BF16 };
 
 // Four blocks of 8 rows of 16 bytes: lane l gives the address of row l % 8 of block l / 8, and receives
 // word l % 4 of row l / 4 of each block.
 __device__ inline void load_blocks(u32 (&block)[4], u32 row) {
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(block[0]), "=r"(block[1]), "=r"(block[2]), "=r"(block[3])
+                 : "r"(row)
+                 : "memory");
+}
+
+// The same blocks, rows and columns exchanged.
+__device__ inline void load_turned(u32 (&block)[4], u32 row) {
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
                  : "=r"(block[0]), "=r"(block[1]), "=r"(block[2]), "=r"(block[3])
                  : "r"(row)
                  : "memory");
@@ -49,12 +59,9 @@ __device__ inline u32 to_cut(u32 x) {
     return __float_as_uint(fmaf(__uint_as_float(x), SHARE, __uint_as_float(x)));
 }
 
+// The bits of two f32 as a pair of bf16.
 __device__ inline u32 to_bf16x2(u32 low, u32 high) {
-    u32 pair;
-    asm("cvt.rn.bf16x2.f32 %0, %1, %2;"
-        : "=r"(pair)
-        : "f"(__uint_as_float(high)), "f"(__uint_as_float(low)));
-    return pair;
+    return to_pair(__uint_as_float(low), __uint_as_float(high));
 }
 
 // A warp's sums, of ROWS times 16 rows and COLUMNS times 8 columns.
@@ -130,12 +137,16 @@ __device__ inline void pipeline(u32 count, Fetch fetch, Multiply multiply) {
     }
 }
 
-// Stores two neighbours of a row of which `left` are inside; FLOATS = 4: pairs are whole and aligned.
-template <u32 FLOATS> __device__ inline void store2(float* at, float first, float second, u32 left) {
-    if (FLOATS == 4) {
-        if (left > 0) *(float2*)at = make_float2(first, second);
+// Stores FLOATS neighbours of a row of which `left` are inside; `whole`: all or none are, and aligned.
+template <u32 FLOATS>
+__device__ inline void store_row(float* at, const float (&x)[FLOATS], u32 left, bool whole) {
+    if (whole) {
+        Neighbours<FLOATS> neighbours;
+        for (u32 j = 0; j < FLOATS; ++j) neighbours.of[j] = x[j];
+        if (left > 0) neighbours.store(at);
     } else {
-        if (left > 0) at[0] = first;
-        if (left > 1) at[1] = second;
+        for (u32 j = 0; j < FLOATS; ++j) {
+            if (left > j) at[j] = x[j];
+        }
     }
 }

@@ -30,10 +30,10 @@ struct Tap {
 // So far outside that no tap comes back: rows and columns beyond the matrix of patches.
 constexpr int FAR = 1 << 29;
 
-// The matrix of patches of an image. Pixel (n,p,q) of the matrix has its window at
+// The matrix of patches of an image of T. Pixel (n,p,q) of the matrix has its window at
 // (p * stride + shift_h, q * stride + shift_w); tap (r,s,c) lies r down and s to the right.
-struct Windows {
-    const float* x;
+template <class T> struct WindowsOf {
+    const T* x;
     u32 pixels, taps;                 // rows and columns of the matrix
     u32 height, width;                // of the image
     int stride, shift_h, shift_w;
@@ -48,8 +48,9 @@ struct Windows {
         u32 c = j, s = this->c.split(c), r = this->s.split(s);
         return {j < taps ? (int)r : FAR, (int)s, c};
     }
-    __device__ float load(const Pixel& pixel, const Tap& tap) const {
+    __device__ T load(const Pixel& pixel, const Tap& tap) const {
         u32 h = pixel.h + tap.h, w = pixel.w + tap.w;  // below 0 wraps to a large number
-        return h < height && w < width ? x[pixel.image + (h * width + w) * c.d + tap.c] : 0.0f;
+        return h < height && w < width ? x[pixel.image + (h * width + w) * c.d + tap.c] : T{};
     }
 };
+using Windows = WindowsOf<float>;

@@ -228,7 +228,7 @@ impl Call<'_> {
     pub fn slots(mut self, slots: &[Slot]) -> Self {
         let gpu = &*self.gpu;
         self.args.extend(slots.iter().map(|&slot| Arg::Pointer(gpu.address(slot))));
-        self.reaches(slots.iter().map(|slot| slot.len), MOST)
+        self.reaches(slots.iter().map(|slot| slot.numbers()), MOST)
     }
 
     /// A pointer, null without a slot.
@@ -237,7 +237,7 @@ impl Call<'_> {
     /// If the slot is outside the arena.
     pub fn optional(mut self, slot: Option<Slot>) -> Self {
         self.args.push(Arg::Pointer(slot.map_or(0, |slot| self.gpu.address(slot))));
-        self.reaches(slot.map(|slot| slot.len), MOST)
+        self.reaches(slot.map(Slot::numbers), MOST)
     }
 
     /// Numbers of elements, as `unsigned`.

@@ -11,7 +11,7 @@ use tensor::geometry::BatchNorm;
 use tensor::{Backend, Io, Kernel, Numerics, Slot};
 
 /// Kernels whose jumps or addresses depend on data.
-const NEED_DATA: [&str; 19] = [
+const NEED_DATA: [&str; 20] = [
     "gather_rows",
     "scatter_add_rows",
     "gather_columns",
@@ -27,6 +27,7 @@ const NEED_DATA: [&str; 19] = [
     "accumulate",
     "relu_backward",
     "max_pool2d_backward",
+    "max_pool2d_backward_bf16",
     "streaming_prototypes",
     "streaming_gradient",
     "streaming_prototypes_backward",

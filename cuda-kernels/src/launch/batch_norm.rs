@@ -2,6 +2,7 @@
 //! the elements. Likewise backward.
 
 use tensor::Slot;
+use tensor::arena::DType;
 use tensor::geometry::BatchNorm;
 use tensor::order::{GROUP_CHAINS, group_rows, group_sums, rows_at_once};
 
@@ -15,13 +16,19 @@ pub fn workspace(norm: BatchNorm) -> usize {
     group_sums(norm.rows, norm.channels).elements()
 }
 
-/// Launches a kernel with a thread for each channel and chain of each group, and as many floats of
-/// shared memory as a group has of a block's channels if it `keeps` them.
-fn each_group(call: Call, [rows, channels]: [usize; 2], keeps: bool) {
+/// The kernel for tensors of this type.
+fn of_type(dtype: DType, f32: &'static str, bf16: &'static str) -> &'static str {
+    if dtype == DType::Bf16 { bf16 } else { f32 }
+}
+
+/// Launches a kernel with a thread for each channel, or two of bf16, and chain of each group, and as many
+/// words of shared memory as a group has of a block's threads if it `keeps` them.
+fn each_group(call: Call, [rows, channels]: [usize; 2], dtype: DType, keeps: bool) {
     let chains = rows_at_once(channels);
-    let width = if chains > 1 { channels } else { channels.min(WARP) };
+    let threads = dtype.words(channels);
+    let width = if chains > 1 { threads } else { threads.min(WARP) };
     let groups = group_sums(rows, channels)[0];
-    let grid = [blocks(groups, 1), blocks(channels, width), 1];
+    let grid = [blocks(groups, 1), blocks(threads, width), 1];
     let kept = if keeps { 4 * group_rows(channels).min(rows) * width } else { 0 };
     call.shared(kept as u32).launch(grid, [width as u32, chains as u32, 1]);
 }
@@ -34,7 +41,7 @@ fn all_groups(call: Call, norm: BatchNorm) {
 
 /// How an elementwise kernel is spread over threads.
 struct Spread {
-    /// Channels that a thread has: 4 where they lie in whole groups of 16 bytes, else 1.
+    /// Channels that a thread has: where they lie in whole groups of 16 bytes 4, or 8 of bf16, else 1.
     neighbours: usize,
     /// Threads of a block along the channels.
     width: usize,
@@ -43,7 +50,11 @@ struct Spread {
 
 impl Spread {
     fn of(norm: BatchNorm, slots: &[Slot]) -> Spread {
-        let neighbours = if in_fours(&[norm.channels], slots) { 4 } else { 1 };
+        let neighbours = match slots[0].dtype {
+            DType::Bf16 => 8,
+            _ if in_fours(&[norm.channels], slots) => 4,
+            _ => 1,
+        };
         let width = norm.channels.div_ceil(neighbours).next_power_of_two().min(WARP);
         // A thread has at least 8 rows, for which it reads its channels' parameters once.
         let at_once = BLOCK as usize / width;
@@ -51,9 +62,13 @@ impl Spread {
         Spread { neighbours, width, rows_per_block }
     }
 
-    /// The kernel for that many neighbours.
-    fn kernel(&self, single: &'static str, by_4: &'static str) -> &'static str {
-        if self.neighbours == 4 { by_4 } else { single }
+    /// The kernel for that many neighbours: of 1, 4, 8.
+    fn kernel(&self, kernels: [&'static str; 3]) -> &'static str {
+        match self.neighbours {
+            1 => kernels[0],
+            4 => kernels[1],
+            _ => kernels[2],
+        }
     }
 
     fn launch(&self, call: Call, norm: BatchNorm) {
@@ -66,9 +81,10 @@ impl Spread {
 
 /// The sums of the groups of x `[rows, channels]`.
 pub fn sums(gpu: &mut Gpu, [rows, channels]: [usize; 2], x: Slot, sums: Slot) {
-    let call = gpu.kernel(MODULE, "statistics").slots(&[x, sums]);
+    let kernel = of_type(x.dtype, "statistics", "statistics_bf16");
+    let call = gpu.kernel(MODULE, kernel).slots(&[x, sums]);
     let call = call.counts(&[rows, channels, group_rows(channels)]);
-    each_group(call, [rows, channels], true);
+    each_group(call, [rows, channels], x.dtype, true);
 }
 
 /// y, and the statistics used.
@@ -118,7 +134,7 @@ pub fn apply(
 ) {
     let BatchNorm { rows, channels, .. } = norm;
     let spread = Spread::of(norm, &[x, residual.unwrap_or(y), y]);
-    let kernel = spread.kernel("normalise", "normalise_by_4");
+    let kernel = spread.kernel(["normalise", "normalise_by_4", "normalise_bf16_by_8"]);
     let call = gpu.kernel(MODULE, kernel).slots(&[x]).optional(residual);
     let call = call.slots(&[weight, bias, mean, inv_std, y]);
     let call = call.counts(&[rows, channels, spread.rows_per_block]).words(&[norm.relu.into()]);
@@ -135,9 +151,10 @@ pub fn backward(
     workspace: Slot,
 ) {
     let BatchNorm { rows, channels, relu, .. } = norm;
-    let call = gpu.kernel(MODULE, "sum_gradients").slots(&[x, y, dy, mean, workspace]);
+    let kernel = of_type(x.dtype, "sum_gradients", "sum_gradients_bf16");
+    let call = gpu.kernel(MODULE, kernel).slots(&[x, y, dy, mean, workspace]);
     let call = call.optional(dresidual).counts(&[rows, channels, group_rows(channels)]);
-    each_group(call.words(&[relu.into()]), [rows, channels], false);
+    each_group(call.words(&[relu.into()]), [rows, channels], x.dtype, false);
 
     let call = gpu.kernel(MODULE, "finish_gradients").slots(&[workspace, inv_std, dweight, dbias]);
     all_groups(call.counts(&[channels, group_sums(rows, channels)[0]]), norm);
@@ -146,7 +163,7 @@ pub fn backward(
     let (dy, relu) = dresidual.map_or((dy, relu), |dresidual| (dresidual, false));
     let slots = [x, y, dy, weight, mean, inv_std, dweight, dbias, dx];
     let spread = Spread::of(norm, &[x, y, dy, dx]);
-    let kernel = spread.kernel("gradient", "gradient_by_4");
+    let kernel = spread.kernel(["gradient", "gradient_by_4", "gradient_bf16_by_8"]);
     let call = gpu.kernel(MODULE, kernel).slots(&slots);
     let call = call.counts(&[rows, channels, spread.rows_per_block]);
     spread.launch(call.words(&[norm.training.into(), relu.into()]), norm);

@@ -1,20 +1,20 @@
 //! Convolution on tensor cores: see `kernels/conv2d_tensor.cu`.
 
+use tensor::arena::DType;
 use tensor::geometry::Conv2d;
 use tensor::{Numerics, Slot};
 
 use super::gemm;
 use super::windows::{InputPhase, Windows, input_phases};
 use crate::Gpu;
-use crate::gpu::{blocks, in_fours};
+use crate::gpu::{WARP, blocks, in_fours};
 
 const MODULE: &str = "conv2d_tensor";
 const THREADS: u32 = 128;
 /// Blocks that keep a GPU busy: two for each of an H100's 132 multiprocessors.
 const BUSY: usize = 264;
 
-/// Taps of a slab, and columns to whose multiple weights are padded.
-const SLAB: usize = 32;
+/// Columns to whose multiple weights are padded.
 const PADDED: usize = 128;
 /// Most stages, and taps down and across, of the kernels for whole slabs.
 const MOST_STAGES: usize = 256;
@@ -24,11 +24,13 @@ const MOST_TAPS: usize = 32;
 struct Precision {
     pack: &'static str,
     turn: &'static str,
-    large: &'static str,
-    narrow: &'static str,
-    fours: &'static str,
+    /// Those for whole slabs of channels: tiles of 128 x 128 and of 128 x 64.
+    whole: [&'static str; 2],
+    /// For neighbours in groups of 16 bytes, and one by one.
+    chunks: &'static str,
     words: &'static str,
-    /// Slabs of a stage, stages in shared memory, and bytes of a column in a slab.
+    /// Taps of a slab, slabs of a stage, stages in shared memory, and bytes of a column in a slab.
+    slab: usize,
     slabs: usize,
     stages: usize,
     column_bytes: usize,
@@ -37,51 +39,65 @@ struct Precision {
 const TF32: Precision = Precision {
     pack: "pack_weights_tf32",
     turn: "turn_weights_tf32",
-    large: "conv2d_tf32_128x128",
-    narrow: "conv2d_tf32_128x64",
-    fours: "conv2d_tf32_fours",
+    whole: ["conv2d_tf32_128x128", "conv2d_tf32_128x64"],
+    chunks: "conv2d_tf32_fours",
     words: "conv2d_tf32_words",
+    slab: 32,
     slabs: 1,
     stages: 3,
-    column_bytes: 4 * SLAB,
+    column_bytes: 128,
+};
+
+/// bf16 of images that are f32 in memory.
+const ROUNDED: Precision = Precision {
+    pack: "pack_weights_rounded",
+    turn: "turn_weights_rounded",
+    whole: ["conv2d_rounded_128x128", "conv2d_rounded_128x64"],
+    chunks: "conv2d_rounded_fours",
+    words: "conv2d_rounded_words",
+    slab: 32,
+    slabs: 2,
+    stages: 2,
+    column_bytes: 64,
 };
 
 const BF16: Precision = Precision {
     pack: "pack_weights_bf16",
     turn: "turn_weights_bf16",
-    large: "conv2d_bf16_128x128",
-    narrow: "conv2d_bf16_128x64",
-    fours: "conv2d_bf16_fours",
-    words: "conv2d_bf16_words",
-    slabs: 2,
-    stages: 2,
-    column_bytes: 2 * SLAB,
+    whole: ["conv2d_bf16_128x128", "conv2d_bf16_128x64"],
+    chunks: "conv2d_bf16_eights",
+    words: "conv2d_bf16_eights",
+    slab: 64,
+    slabs: 1,
+    stages: 3,
+    column_bytes: 128,
 };
 
-/// The kernels for what is not exact.
-fn precision(numerics: Numerics) -> &'static Precision {
-    if numerics == Numerics::Bf16 { &BF16 } else { &TF32 }
+/// The kernels for what is not exact, and for images of this type.
+fn precision(numerics: Numerics, dtype: DType) -> &'static Precision {
+    match (numerics, dtype) {
+        (Numerics::Bf16, DType::Bf16) => &BF16,
+        (Numerics::Bf16, _) => &ROUNDED,
+        _ => &TF32,
+    }
 }
 
 impl Precision {
     /// Taps of a stage.
     fn depth(&self) -> usize {
-        self.slabs * SLAB
+        self.slabs * self.slab
     }
 
-    /// Slabs of packed weights: those of whole stages.
-    fn slabs_of(&self, taps: usize) -> usize {
-        taps.div_ceil(self.depth()) * self.slabs
-    }
-
-    /// Elements (of 4 bytes) of packed weights.
+    /// Elements (of 4 bytes) of packed weights: of whole stages.
     fn packed(&self, taps: usize, columns: usize) -> usize {
-        self.slabs_of(taps) * columns.next_multiple_of(PADDED) * self.column_bytes / 4
+        let slabs = taps.div_ceil(self.depth()) * self.slabs;
+        slabs * columns.next_multiple_of(PADDED) * self.column_bytes / 4
     }
 
     /// Blocks that pack weights.
     fn packing_grid(&self, taps: usize, columns: usize) -> [u32; 3] {
-        [blocks(self.slabs_of(taps), 1), blocks(columns.next_multiple_of(PADDED), SLAB), 1]
+        let taps = taps.next_multiple_of(self.depth());
+        [blocks(taps, WARP), blocks(columns.next_multiple_of(PADDED), WARP), 1]
     }
 
     /// The kernel for a result of so many columns, and its tile.
@@ -89,33 +105,40 @@ impl Precision {
         &self,
         windows: &Windows,
         columns: usize,
-        in_fours: bool,
+        in_chunks: bool,
     ) -> (&'static str, [usize; 2]) {
         let channels = windows.divisors[2];
-        let whole = channels.is_multiple_of(self.depth())
+        let is_whole = channels.is_multiple_of(self.depth())
             && windows.taps / channels.max(1) <= MOST_TAPS
             && windows.taps / self.depth() <= MOST_STAGES;
         let tiles = windows.pixels.div_ceil(128) * columns.div_ceil(128);
-        match (in_fours, whole) {
+        let [large, narrow] = self.whole;
+        match (in_chunks, is_whole) {
             (false, _) => (self.words, [128, 64]),
-            (true, false) => (self.fours, [128, 64]),
-            (true, true) if columns > 64 && tiles >= BUSY => (self.large, [128, 128]),
-            (true, true) => (self.narrow, [128, 64]),
+            (true, false) => (self.chunks, [128, 64]),
+            (true, true) if columns > 64 && tiles >= BUSY => (large, [128, 128]),
+            (true, true) => (narrow, [128, 64]),
         }
     }
 }
 
 /// Threads of a block that packs weights.
-const PACKERS: [u32; 3] = [SLAB as u32, 8, 1];
+const PACKERS: [u32; 3] = [WARP as u32, 8, 1];
+
+/// Elements of packed weights, whatever images are in memory.
+fn most_packed(numerics: Numerics, taps: usize, columns: usize) -> usize {
+    let packed = |dtype| precision(numerics, dtype).packed(taps, columns);
+    packed(DType::F32).max(packed(DType::Bf16))
+}
 
 /// Elements of scratch memory for [`forward`]: the weights, packed.
 pub fn forward_workspace(conv: Conv2d, numerics: Numerics) -> usize {
-    precision(numerics).packed(conv.patch(), conv.o)
+    most_packed(numerics, conv.patch(), conv.o)
 }
 
 /// y.
 pub fn forward(gpu: &mut Gpu, conv: Conv2d, [x, weight]: [Slot; 2], y: Slot, workspace: Slot) {
-    let precision = precision(gpu.numerics());
+    let precision = precision(gpu.numerics(), x.dtype);
     let counts = [conv.patch(), conv.o, conv.o.next_multiple_of(PADDED)];
     let call = gpu.kernel(MODULE, precision.pack).counts(&counts).slots(&[weight, workspace]);
     call.launch(precision.packing_grid(conv.patch(), conv.o), PACKERS);
@@ -127,14 +150,14 @@ pub fn forward(gpu: &mut Gpu, conv: Conv2d, [x, weight]: [Slot; 2], y: Slot, wor
 
 /// Elements of scratch memory for [`grad_input`]: the weights of a phase, turned.
 pub fn grad_input_workspace(conv: Conv2d, numerics: Numerics) -> usize {
-    let packed = |phase: InputPhase| precision(numerics).packed(phase.windows.taps, conv.c);
+    let packed = |phase: InputPhase| most_packed(numerics, phase.windows.taps, conv.c);
     input_phases(conv).map(packed).max().unwrap_or(0)
 }
 
 /// dx.
 pub fn grad_input(gpu: &mut Gpu, conv: Conv2d, [dy, weight]: [Slot; 2], dx: Slot, workspace: Slot) {
     let in_fours = in_fours(&[conv.c, conv.o], &[dy, dx]);
-    let precision = precision(gpu.numerics());
+    let precision = precision(gpu.numerics(), dy.dtype);
     for InputPhase { windows, phase, last_tap } in input_phases(conv) {
         let [.., across] = windows.divisors;
         let counts = [conv.o, conv.c, across, windows.taps, conv.s, last_tap, conv.stride];
@@ -159,60 +182,67 @@ fn convolve(
     pixels: [usize; 5],
     slots: [Slot; 3],
 ) {
-    const ROW_BYTES: usize = 4 * SLAB;
-    let precision = precision(gpu.numerics());
+    const ROW_BYTES: usize = 128;
+    let [x, _, y] = slots;
+    let precision = precision(gpu.numerics(), x.dtype);
     let (kernel, [m, n]) = precision.kernel(windows, columns, in_fours);
     let slab_bytes = m * ROW_BYTES + n * precision.column_bytes;
     let call = windows.put(gpu.kernel(MODULE, kernel));
     let call = call.counts(&[columns, columns.next_multiple_of(PADDED)]).counts(&pixels);
+    let call = call.words(&[u32::from(y.dtype == DType::Bf16)]);
     let call = call.slots(&slots).shared((precision.stages * precision.slabs * slab_bytes) as u32);
     call.launch([blocks(windows.pixels, m), blocks(columns, n), 1], [THREADS, 1, 1]);
 }
 
-/// A tile of a gradient by the weight.
-#[derive(Clone, Copy)]
-enum Tile {
-    /// 128 x 128.
-    Large,
-    /// 64 x 128.
-    Narrow,
-    /// The same, where neighbours must be copied one by one.
-    Words,
+/// How a gradient by the weight is computed.
+struct GradWeight {
+    kernel: &'static str,
+    /// Outputs and taps of a tile.
+    tile: [usize; 2],
+    /// Bytes of shared memory.
+    shared: usize,
 }
 
-impl Tile {
-    /// Longer and shorter side.
-    fn sides(self) -> (usize, usize) {
-        match self {
-            Tile::Large => (128, 128),
-            Tile::Narrow | Tile::Words => (128, 64),
-        }
+impl GradWeight {
+    /// That of x and dy in these types, which lie in whole groups of 16 bytes or not.
+    fn of(conv: Conv2d, numerics: Numerics, [x, dy]: [DType; 2], in_fours: bool) -> GradWeight {
+        let m = if in_fours && conv.o > 64 { 128 } else { 64 };
+        let n = 128;
+        // Of f32 and of dy in bf16, with their padding; of bf16, swizzled.
+        let padded = 4 * 16 * 4 * (m + 8 + n + 8);
+        let stem = 4 * 16 * (2 * (64 + 32) + 4 * (n + 8));
+        let turned = 3 * 64 * 2 * (m + n);
+        let (kernel, m, shared) = match (numerics == Numerics::Bf16, x, dy) {
+            (true, DType::Bf16, _) if !conv.c.is_multiple_of(64) => {
+                ("conv2d_grad_weight_bf16_eights", 64, 3 * 64 * 2 * (64 + n))
+            }
+            (true, DType::Bf16, _) if m == 64 => ("conv2d_grad_weight_bf16_64x128", m, turned),
+            (true, DType::Bf16, _) => ("conv2d_grad_weight_bf16_128x128", m, turned),
+            (true, _, DType::Bf16) => ("conv2d_grad_weight_rounded_stem", 64, stem),
+            (true, ..) if !in_fours => ("conv2d_grad_weight_rounded_words", m, padded),
+            (true, ..) if m == 64 => ("conv2d_grad_weight_rounded_64x128", m, padded),
+            (true, ..) => ("conv2d_grad_weight_rounded_128x128", m, padded),
+            (false, ..) if !in_fours => ("conv2d_grad_weight_tf32_words", m, padded),
+            (false, ..) if m == 64 => ("conv2d_grad_weight_tf32_64x128", m, padded),
+            (false, ..) => ("conv2d_grad_weight_tf32_128x128", m, padded),
+        };
+        GradWeight { kernel, tile: [m, n], shared }
     }
 }
 
-/// Tile of a gradient by the weight, and pixels of a part of its sum: as many parts as keep a GPU busy,
-/// but not more than 16 MiB of them.
-fn grad_weight_parts(conv: Conv2d, in_fours: bool) -> (Tile, usize) {
+/// Pixels of a part of the sum: as many parts as keep a GPU busy, but not more than 16 MiB of them.
+fn part(conv: Conv2d, [m, n]: [usize; 2]) -> usize {
     const PARTIALS: usize = 4 << 20;
     const LEAST: usize = 256;
-    let tile = match (in_fours, conv.o) {
-        (false, _) => Tile::Words,
-        (true, ..=64) => Tile::Narrow,
-        (true, _) => Tile::Large,
-    };
-    let (n, m) = tile.sides();
     let tiles = conv.o.div_ceil(m) * conv.patch().div_ceil(n);
     let parts = (BUSY / tiles).min(PARTIALS / (conv.o * conv.patch())).max(1);
-    (tile, conv.rows().div_ceil(parts).max(LEAST))
+    conv.rows().div_ceil(parts).max(LEAST)
 }
 
 /// Elements of scratch memory for [`grad_weight`].
 pub fn grad_weight_workspace(conv: Conv2d) -> usize {
-    let partials = |in_fours| {
-        let (_, part) = grad_weight_parts(conv, in_fours);
-        conv.rows().div_ceil(part) * conv.o * conv.patch()
-    };
-    partials(false).max(partials(true))
+    let parts = [64, 128].map(|m| conv.rows().div_ceil(part(conv, [m, 128])));
+    parts[0].max(parts[1]) * conv.o * conv.patch()
 }
 
 /// dweight.
@@ -223,22 +253,13 @@ pub fn grad_weight(
     dweight: Slot,
     workspace: Slot,
 ) {
-    const STAGES: usize = 4;
-    const DEPTH: usize = 16;
-    const PADS: usize = 16;
-    let (tile, part) = grad_weight_parts(conv, in_fours(&[conv.c, conv.o], &[x, dy, workspace]));
-    let kernel = match (gpu.numerics(), tile) {
-        (Numerics::Bf16, Tile::Large) => "conv2d_grad_weight_bf16_128x128",
-        (Numerics::Bf16, Tile::Narrow) => "conv2d_grad_weight_bf16_64x128",
-        (Numerics::Bf16, Tile::Words) => "conv2d_grad_weight_bf16_words",
-        (_, Tile::Large) => "conv2d_grad_weight_tf32_128x128",
-        (_, Tile::Narrow) => "conv2d_grad_weight_tf32_64x128",
-        (_, Tile::Words) => "conv2d_grad_weight_tf32_words",
-    };
-    let (n, m) = tile.sides();
+    let in_fours = in_fours(&[conv.c, conv.o], &[x, dy, workspace]);
+    let GradWeight { kernel, tile: [m, n], shared } =
+        GradWeight::of(conv, gpu.numerics(), [x.dtype, dy.dtype], in_fours);
+    let part = part(conv, [m, n]);
     let parts = conv.rows().div_ceil(part);
     let call = Windows::of_x(conv).put(gpu.kernel(MODULE, kernel)).counts(&[conv.o, part]);
-    let call = call.slots(&[x, dy, workspace]).shared((STAGES * DEPTH * (m + n + PADS) * 4) as u32);
+    let call = call.slots(&[x, dy, workspace]).shared(shared as u32);
     let grid = [blocks(conv.o, m), blocks(conv.patch(), n), blocks(parts, 1)];
     call.launch(grid, [THREADS, 1, 1]);
     gemm::sum_parts(gpu, parts, workspace, None, dweight);

@@ -5,6 +5,7 @@ pub mod batch_norm;
 pub mod conv2d;
 pub mod conv2d_tensor;
 pub mod gemm;
+mod halves;
 pub mod lars;
 pub mod partition_loss;
 pub mod reduce;
@@ -12,9 +13,11 @@ pub mod streaming_loss;
 mod windows;
 pub mod winograd;
 
+use tensor::arena::DType;
 use tensor::geometry::Pool2d;
 use tensor::{Io, Kernel, Numerics, Slot, shards};
 
+pub use self::halves::halves;
 use crate::Gpu;
 use crate::gpu::{BLOCK, Call, in_fours};
 
@@ -44,7 +47,9 @@ pub fn workspace(kernel: &Kernel, numerics: Numerics) -> usize {
 pub fn run(gpu: &mut Gpu, kernel: &Kernel, io: &Io) {
     let Io { inputs, outputs, workspace } = *io;
     let (y, in_place) = (outputs[0], inputs.first() == outputs.first());
-    let n = y.len;
+    let n = y.numbers();
+    // Pointwise kernels have a thread for a number, or for 8 of bf16.
+    let threads = if y.dtype == DType::Bf16 { n / 8 } else { n };
     match *kernel {
         Kernel::Copy | Kernel::Scale(1.0) if in_place => {}
         Kernel::Fill(value) | Kernel::Scale(value) => {
@@ -54,9 +59,10 @@ pub fn run(gpu: &mut Gpu, kernel: &Kernel, io: &Io) {
             call(gpu, "pointwise", kernel, io, &[low, high]).counts(&[n]).each_element(n);
         }
         Kernel::AddBias | Kernel::BiasGelu | Kernel::BiasGeluBackward | Kernel::BiasRelu { .. } => {
-            call(gpu, "pointwise", kernel, io, &[]).counts(&[n, inputs[1].len]).each_element(n);
+            let call = call(gpu, "pointwise", kernel, io, &[]);
+            call.counts(&[threads, inputs[1].len]).each_element(threads);
         }
-        Kernel::Add if in_fours(&[n], &[inputs[0], inputs[1], y]) => {
+        Kernel::Add if threads == n && in_fours(&[n], &[inputs[0], inputs[1], y]) => {
             let call = gpu.kernel("pointwise", "add_by_4").slots(inputs).slots(outputs);
             call.counts(&[n / 4]).each_element(n / 4);
         }
@@ -67,7 +73,7 @@ pub fn run(gpu: &mut Gpu, kernel: &Kernel, io: &Io) {
         | Kernel::Accumulate
         | Kernel::Unary(_)
         | Kernel::UnaryBackward(_) => {
-            call(gpu, "pointwise", kernel, io, &[]).counts(&[n]).each_element(n)
+            call(gpu, "pointwise", kernel, io, &[]).counts(&[threads]).each_element(threads)
         }
 
         Kernel::Gemm(gemm) | Kernel::GemmBias(gemm) => {
@@ -194,7 +200,7 @@ pub fn run(gpu: &mut Gpu, kernel: &Kernel, io: &Io) {
     }
 }
 
-/// Begins a launch of the kernel's namesake with arguments `scalars.., inputs.., outputs..`; counts
+/// Begins a launch of the kernel's namesake, of that for bf16 if an operand is, with arguments `scalars.., inputs.., outputs..`; counts
 /// follow.
 fn call<'a>(
     gpu: &'a mut Gpu,
@@ -203,7 +209,9 @@ fn call<'a>(
     io: &Io,
     scalars: &[f32],
 ) -> Call<'a> {
-    let call = gpu.kernel(module, kernel.name()).floats(scalars);
+    let in_bf16 = io.inputs.iter().chain(io.outputs).any(|slot| slot.dtype == DType::Bf16);
+    let name = if in_bf16 { halves::name(kernel) } else { kernel.name() };
+    let call = gpu.kernel(module, name).floats(scalars);
     call.slots(io.inputs).slots(io.outputs)
 }
 

@@ -35,11 +35,12 @@ pub fn of_module(module: &str, large: bool) -> Vec<Call> {
             .flat_map(|(training, channels)| batch_norm(training, channels))
             .collect(),
         "conv2d" => [8, 48].into_iter().flat_map(|c| conv2d(c, 2, ConvAlgorithm::Direct)).collect(),
-        "conv2d_tensor" if large => pointwise_conv2d(66).into(),
-        // Neighbours in fours, one by one, and whole slabs.
+        "conv2d_tensor" if large => pointwise_conv2d(66, 72).into(),
+        // Neighbours in fours, one by one, and whole slabs; few channels to many.
         "conv2d_tensor" => {
             let windows = [8, 6].into_iter().flat_map(|c| conv2d(c, 2, ConvAlgorithm::Direct));
-            windows.chain(pointwise_conv2d(1)).collect()
+            let whole = [64, 72].into_iter().flat_map(|o| pointwise_conv2d(1, o));
+            windows.chain(whole).chain(stem()).collect()
         }
         "gather" => gather(),
         // Many large tiles.
@@ -86,9 +87,14 @@ fn conv2d(channels: usize, stride: usize, algorithm: ConvAlgorithm) -> [Call; 3]
 }
 
 /// Slabs of whole taps; with 66 images many large tiles.
-fn pointwise_conv2d(n: usize) -> [Call; 3] {
-    let (c, o, algorithm) = (64, 68, ConvAlgorithm::Direct);
+fn pointwise_conv2d(n: usize, o: usize) -> [Call; 3] {
+    let (c, algorithm) = (64, ConvAlgorithm::Direct);
     convolutions(Conv2d { n, h: 32, w: 16, c, o, r: 1, s: 1, stride: 1, padding: 0, algorithm })
+}
+
+fn stem() -> [Call; 3] {
+    let (c, o, algorithm) = (3, 16, ConvAlgorithm::Direct);
+    convolutions(Conv2d { n: 2, h: 9, w: 11, c, o, r: 3, s: 3, stride: 2, padding: 1, algorithm })
 }
 
 fn convolutions(conv: Conv2d) -> [Call; 3] {
@@ -159,7 +165,7 @@ fn streaming_loss() -> Call {
 }
 
 fn pointwise() -> Vec<Call> {
-    let (n, columns, low, high) = (3000, 30, 0.2, 0.8);
+    let (n, columns, low, high) = (3000, 40, 0.2, 0.8);
     let unary = Unary::ALL.into_iter().flat_map(|function| {
         let backward = call(Kernel::UnaryBackward(function), &[n, n], &[n]);
         [call(Kernel::Unary(function), &[n], &[n]), backward]
@@ -185,7 +191,7 @@ fn pointwise() -> Vec<Call> {
 }
 
 fn pool() -> Vec<Call> {
-    let pool = Pool2d { n: 2, h: 9, w: 11, c: 20, kernel: 3, stride: 2, padding: 1 };
+    let pool = Pool2d { n: 2, h: 9, w: 11, c: 24, kernel: 3, stride: 2, padding: 1 };
     let (n, pixels) = (pool.n, pool.h * pool.w);
     let (x, y, mean) = (n * pixels * pool.c, pool.y_shape().elements(), n * pool.c);
     let argmax = Order { of: y, len: y };

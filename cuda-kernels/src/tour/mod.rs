@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use ptx_emulator::{self as ptx, Fault, Memory, Module, Options, Param, Report};
+use tensor::arena::DType;
 use tensor::geometry::Gemm;
 use tensor::random::{Purpose, Stream};
 use tensor::{Backend, Error, Io, Numerics, Result, Slot};
@@ -64,8 +65,9 @@ where
         visits: Arc::clone(&visits),
     };
     let numerics = match module {
-        "conv2d_tensor" if kernel.contains("bf16") => Numerics::Bf16,
-        "conv2d_tensor" => Numerics::Tf32,
+        "conv2d_tensor" if kernel.contains("tf32") => Numerics::Tf32,
+        "conv2d_tensor" => Numerics::Bf16,
+        _ if kernel.contains("bf16") => Numerics::Bf16,
         _ => Numerics::Exact,
     };
     let mut tour = Tour { gpu: Gpu::new(Box::new(driver), ARENA, numerics)?, end: 0, seed: 0 };
@@ -77,8 +79,12 @@ where
             tour.gpu.all_finite(x);
         }
         _ => {
+            let halves = kernel.contains("bf16") || kernel.ends_with("stem");
+            let is_row = |call: &Call| !halves || call.2[0].is_multiple_of(8);
             for call in calls::of_module(module, kernel.ends_with("128x128")) {
-                tour.run(&call);
+                if is_row(&call) {
+                    tour.run(&call, halves);
+                }
             }
         }
     }
@@ -207,11 +213,35 @@ impl Tour {
         }
     }
 
-    /// Makes a call. Values updated in place start random.
-    fn run(&mut self, Call(kernel, inputs, outputs): &Call) {
-        let inputs: Vec<Slot> = inputs.iter().map(|input| self.input(input)).collect();
-        let outputs: Vec<Slot> =
+    /// Allocates random numbers in bf16.
+    fn halved(&mut self, numbers: usize) -> Slot {
+        let slot = self.place(DType::Bf16.words(numbers));
+        let mut stream = Stream::new(1, Purpose::Test, 0, self.seed);
+        let mut half = || stream.range(0.1, 1.0).to_bits() >> 16;
+        let data: Vec<u32> = (0..slot.len).map(|_| half() | half() << 16).collect();
+        self.gpu.write_u32(slot, &data);
+        Slot { dtype: DType::Bf16, ..slot }
+    }
+
+    /// Makes a call, with what can be bf16 in memory if `halves`. Values updated in place start random.
+    fn run(&mut self, call: &Call, halves: bool) {
+        let Call(kernel, inputs, outputs) = call;
+        let mut inputs: Vec<Slot> = inputs.iter().map(|input| self.input(input)).collect();
+        let mut outputs: Vec<Slot> =
             outputs.iter().map(|&len| self.input(&Input::Random(len))).collect();
+        if halves {
+            for group in launch::halves(kernel, Numerics::Bf16) {
+                let mut halve = |slots: &mut [Slot], places: &[usize]| {
+                    for &place in places {
+                        if let Some(slot) = slots.get_mut(place) {
+                            *slot = self.halved(slot.len);
+                        }
+                    }
+                };
+                halve(&mut inputs, group.inputs);
+                halve(&mut outputs, group.outputs);
+            }
+        }
         let workspace = self.input(&Input::Random(launch::workspace(kernel, self.gpu.numerics())));
         self.gpu.run(kernel, &Io { inputs: &inputs, outputs: &outputs, workspace });
     }

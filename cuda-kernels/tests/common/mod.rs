@@ -21,6 +21,27 @@ pub fn uniform(index: u64, len: usize) -> Vec<f32> {
     (0..len).map(|_| stream.range(-1.0, 1.0)).collect()
 }
 
+/// Numbers as bf16, to nearest even.
+pub fn bf16(x: &[f32]) -> Vec<f32> {
+    let round = |x: &f32| {
+        let x = x.to_bits();
+        f32::from_bits((x + 0x7fff + (x >> 16 & 1)) & 0xffff_0000)
+    };
+    x.iter().map(round).collect()
+}
+
+/// Numbers that are bf16, two in an element of an arena.
+pub fn packed(x: &[f32]) -> Vec<f32> {
+    let pair = |pair: &[f32]| f32::from_bits(pair[0].to_bits() >> 16 | pair[1].to_bits());
+    x.chunks_exact(2).map(pair).collect()
+}
+
+/// The numbers that [`packed`] has made so.
+pub fn unpacked(x: &[f32]) -> Vec<f32> {
+    let pair = |x: &f32| [x.to_bits() << 16, x.to_bits() & 0xffff_0000].map(f32::from_bits);
+    x.iter().flat_map(pair).collect()
+}
+
 /// `len` indices below `bound`, others for every `index`.
 pub fn indices(index: u64, len: usize, bound: usize) -> Vec<u32> {
     let mut stream = Stream::new(7, Purpose::Test, 1, index);

@@ -7,7 +7,7 @@ use clap::Args;
 use cuda_kernels::device::driver;
 use cuda_kernels::drivers::emulator::Emulator;
 use cuda_kernels::{Gpu, launch};
-use tensor::{Backend, Cpu, Device, Error, Kernel, Numerics};
+use tensor::{Backend, Cpu, Device, Error, Halves, Kernel, Numerics};
 
 use crate::machine_memory::check_fits;
 
@@ -70,6 +70,13 @@ impl Device for NumericDevice {
         match self.device {
             DeviceName::Cpu => Cpu.workspace(kernel),
             DeviceName::Cuda(_) | DeviceName::Emulate => launch::workspace(kernel, self.numerics),
+        }
+    }
+
+    fn halves(&self, kernel: &Kernel) -> &'static [Halves] {
+        match self.device {
+            DeviceName::Cpu => Cpu.halves(kernel),
+            DeviceName::Cuda(_) | DeviceName::Emulate => launch::halves(kernel, self.numerics),
         }
     }
 

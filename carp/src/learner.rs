@@ -59,12 +59,13 @@ pub struct Learner {
     config: StepConfig,
 }
 
-/// A step and the list of its ops, rewritten to keep to its memory budget on `device`.
+/// A step and the list of its ops as it runs on `device`, rewritten to keep to its memory budget.
 ///
 /// # Errors
 /// Those of [`Step::new`]; a budget that is too small.
 pub fn planned_step(config: &StepConfig, device: Device) -> Result<(Graph, Step)> {
     let (mut graph, step) = Step::new(config)?;
+    graph.halve(device);
     if let Some(bytes) = config.memory_budget.0 {
         graph.recompute(device, bytes)?;
     }

@@ -2,7 +2,7 @@
 
 #[cfg(not(any(feature = "cuda", feature = "cust")))]
 use tensor::Error;
-use tensor::{Backend, Device, Kernel, Numerics, Result};
+use tensor::{Backend, Device, Halves, Kernel, Numerics, Result};
 
 use crate::driver::Driver;
 use crate::{Gpu, launch};
@@ -13,6 +13,10 @@ pub struct OnDriver<F>(pub F, pub Numerics);
 impl<F: Fn() -> Result<Box<dyn Driver>> + Send + Sync> Device for OnDriver<F> {
     fn workspace(&self, kernel: &Kernel) -> usize {
         launch::workspace(kernel, self.1)
+    }
+
+    fn halves(&self, kernel: &Kernel) -> &'static [Halves] {
+        launch::halves(kernel, self.1)
     }
 
     fn open(&self, elements: usize) -> Result<Box<dyn Backend>> {

@@ -58,11 +58,11 @@ fn run(
 }
 
 /// Checks a call; returns what it wrote.
-fn check(kernel: Kernel, inputs: &[Vec<f32>], outputs: &[usize]) -> Vec<Vec<f32>> {
+fn check(kernel: Kernel, inputs: &[&[f32]], outputs: &[usize]) -> Vec<Vec<f32>> {
     let types = types(&kernel, inputs.len(), outputs.len());
-    let given = |(input, dtype): (&Vec<f32>, &DType)| match dtype {
+    let given = |(input, dtype): (&&[f32], &DType)| match dtype {
         DType::Bf16 => bf16(input),
-        _ => input.clone(),
+        _ => input.to_vec(),
     };
     let inputs: Vec<Vec<f32>> = inputs.iter().zip(&types[0]).map(given).collect();
     let f32 = types.each_ref().map(|types| vec![DType::F32; types.len()]);
@@ -100,17 +100,15 @@ fn batch_norm() {
         let [x, added, y, dy] = [1, 2, 3, 4].map(|i| uniform(i, len));
         let [weight, bias, mean] = [5, 6, 7].map(|i| uniform(i, c));
         let inv_std: Vec<f32> = uniform(8, c).iter().map(|x| 1.5 + x).collect();
-        let with = |mut inputs: Vec<Vec<f32>>| {
-            inputs.extend(residual.then(|| added.clone()));
-            inputs
-        };
-        let inputs = with(vec![x.clone(), weight.clone(), bias.clone()]);
+        let residual_of = residual.then_some(&added[..]);
+        let inputs: Vec<&[f32]> = [&x[..], &weight, &bias].into_iter().chain(residual_of).collect();
         check(Kernel::BatchNorm(norm), &inputs, &[len, c, c, c, c]);
-        let inputs = with(vec![x.clone(), weight.clone(), bias, mean.clone(), inv_std.clone()]);
+        let inputs = [&x[..], &weight, &bias, &mean, &inv_std].into_iter().chain(residual_of);
+        let inputs: Vec<&[f32]> = inputs.collect();
         check(Kernel::BatchNormApply(norm), &inputs, &[len]);
         let outputs = [len, c, c, len];
         let outputs = &outputs[..if relu && residual { 4 } else { 3 }];
-        let inputs = [x, y, dy, weight, mean, inv_std];
+        let inputs: [&[f32]; 6] = [&x, &y, &dy, &weight, &mean, &inv_std];
         check(Kernel::BatchNormBackward(norm), &inputs, outputs);
     }
 }
@@ -122,14 +120,14 @@ fn pools() {
         let pool = Pool2d::new("pool", Shape::from(x), kernel, stride, padding).unwrap();
         let (len, y) = (x.iter().product(), pool.y_shape().elements());
         let (images, dy) = (uniform(1, len), uniform(2, y));
-        let argmax = check(Kernel::MaxPool2d(pool), &[images.clone()], &[y, y]).swap_remove(1);
-        check(Kernel::AvgPool2d(pool), &[images.clone()], &[y]);
-        check(Kernel::AvgPool2dBackward(pool), &[dy.clone()], &[len]);
-        check(Kernel::MaxPool2dBackward(pool), &[dy, argmax], &[len]);
+        let argmax = check(Kernel::MaxPool2d(pool), &[&images], &[y, y]).swap_remove(1);
+        check(Kernel::AvgPool2d(pool), &[&images], &[y]);
+        check(Kernel::AvgPool2dBackward(pool), &[&dy], &[len]);
+        check(Kernel::MaxPool2dBackward(pool), &[&dy, &argmax], &[len]);
 
         let [n, h, w, c] = x;
-        check(Kernel::GlobalAvgPool { n, pixels: h * w }, &[images], &[n * c]);
-        check(Kernel::GlobalAvgPoolBackward { n, pixels: h * w }, &[uniform(3, n * c)], &[len]);
+        check(Kernel::GlobalAvgPool { n, pixels: h * w }, &[&images], &[n * c]);
+        check(Kernel::GlobalAvgPoolBackward { n, pixels: h * w }, &[&uniform(3, n * c)], &[len]);
     }
 }
 
@@ -138,11 +136,11 @@ fn pointwise() {
     for (rows, columns) in [(1, 8), (3, 40), (300, 24)] {
         let len = rows * columns;
         let [a, b, bias] = [(1, len), (2, len), (3, columns)].map(|(i, len)| uniform(i, len));
-        check(Kernel::Add, &[a.clone(), b.clone()], &[len]);
-        check(Kernel::Unary(Unary::Relu), &[a.clone()], &[len]);
-        check(Kernel::UnaryBackward(Unary::Relu), &[a.clone(), b.clone()], &[len]);
-        check(Kernel::AddBias, &[a.clone(), bias.clone()], &[len]);
-        check(Kernel::BiasRelu { residual: false }, &[a.clone(), bias.clone()], &[len]);
-        check(Kernel::BiasRelu { residual: true }, &[a, bias, b], &[len]);
+        check(Kernel::Add, &[&a, &b], &[len]);
+        check(Kernel::Unary(Unary::Relu), &[&a], &[len]);
+        check(Kernel::UnaryBackward(Unary::Relu), &[&a, &b], &[len]);
+        check(Kernel::AddBias, &[&a, &bias], &[len]);
+        check(Kernel::BiasRelu { residual: false }, &[&a, &bias], &[len]);
+        check(Kernel::BiasRelu { residual: true }, &[&a, &bias, &b], &[len]);
     }
 }

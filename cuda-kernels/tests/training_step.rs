@@ -183,6 +183,7 @@ fn watched(
     counts: &Arc<Mutex<Counts>>,
     records: bool,
     driver: fn() -> Box<dyn Driver>,
+    numerics: Numerics,
 ) -> impl Device {
     let counts = Arc::clone(counts);
     let open = move || {
@@ -191,7 +192,7 @@ fn watched(
         let watched = Watched { driver, counts, records, recording: None, recorded: Vec::new() };
         Ok(Box::new(watched) as Box<dyn Driver>)
     };
-    OnDriver(open, Numerics::Exact)
+    OnDriver(open, numerics)
 }
 
 fn digest(mut tensors: Vec<NamedTensor>) -> String {
@@ -205,7 +206,7 @@ fn five_steps_are_those_of_the_cpu_to_the_bit_and_so_is_their_replay() {
     assert!(want_losses.windows(2).all(|pair| apart(pair[0], pair[1])), "{want_losses:?}");
 
     let counts = Arc::new(Mutex::new(Counts::default()));
-    let (losses, tensors) = train(&watched(&counts, false, device::driver));
+    let (losses, tensors) = train(&watched(&counts, false, device::driver, Numerics::Exact));
     assert_eq!(counts.lock().unwrap().allocations, 1, "an executor asks for its arena and no more");
     assert_eq!(counts.lock().unwrap().replays, 0);
     assert_eq!(losses, want_losses);
@@ -213,7 +214,8 @@ fn five_steps_are_those_of_the_cpu_to_the_bit_and_so_is_their_replay() {
 
     // Scalars and views are in device memory: a recording contains none of them.
     let counts = Arc::new(Mutex::new(Counts::default()));
-    let (replayed, tensors_replayed) = train(&watched(&counts, true, device::fast_driver));
+    let (replayed, tensors_replayed) =
+        train(&watched(&counts, true, device::fast_driver, Numerics::Exact));
     assert_eq!(counts.lock().unwrap().replays, 3 * (STEPS - 1), "three phases a step");
     assert_eq!(replayed, losses);
     assert_eq!(digest(tensors_replayed), digest(want));
@@ -239,7 +241,7 @@ fn other_losses_networks_and_optimizers_give_the_bits_of_the_cpu() {
 #[test]
 fn a_step_waits_only_where_the_loss_is_read() {
     let counts = Arc::new(Mutex::new(Counts::default()));
-    let device = watched(&counts, false, device::fast_driver);
+    let device = watched(&counts, false, device::fast_driver, Numerics::Exact);
     let mut learner = learner_with(&device, &[]);
     step(&mut learner, 0);
     *counts.lock().unwrap() = Counts::default();
@@ -250,4 +252,40 @@ fn a_step_waits_only_where_the_loss_is_read() {
     assert_eq!(counts.waits, 6);
     assert_eq!(counts.allocations, 0);
     assert!(counts.launches > 100, "{} launches", counts.launches);
+}
+
+/// Activations between convolutions are bf16 in memory: the losses stay near those in f32, and runs, replays
+/// and steps that make results anew in half of the memory end with the same bits.
+#[test]
+fn steps_in_bf16_are_near_exact_ones_and_repeat_to_the_bit() {
+    let device = || OnDriver(|| Ok(device::fast_driver()), Numerics::Bf16);
+    for (arch, steps) in [("resnet18", STEPS), ("resnet50", 3)] {
+        let settings = [("model.arch", arch)];
+        let (exact, _) = train_with(&Cpu, &settings, steps);
+        let driver = if arch == "resnet18" { device::driver } else { device::fast_driver };
+        let one_by_one = OnDriver(move || Ok(driver()), Numerics::Bf16);
+        let (losses, tensors) = train_with(&one_by_one, &settings, steps);
+        for (loss, exact) in losses.iter().zip(&exact) {
+            assert!((loss - exact).abs() < 0.02 * exact.abs(), "{arch}: {losses:?}, not {exact:?}");
+        }
+        assert_ne!(losses, exact);
+
+        let counts = Arc::new(Mutex::new(Counts::default()));
+        let recorded = watched(&counts, true, device::fast_driver, Numerics::Bf16);
+        let (replayed, tensors_replayed) = train_with(&recorded, &settings, steps);
+        assert_eq!(replayed, losses);
+        assert_eq!(digest(tensors_replayed), digest(tensors.clone()));
+
+        let bytes = |device: &dyn Device, settings: &[(&str, &str)]| {
+            learner_with(device, settings).executor_mut().plan().bytes()
+        };
+        let (all, of_exact) = (bytes(&device(), &settings), bytes(&Cpu, &settings));
+        assert!(all < of_exact * 85 / 100, "{arch}: {all} bytes, {of_exact} exactly");
+        let budget = format!("{}KiB", all / 1024 * 99 / 100);
+        let settings = [settings[0], ("train.memory_budget", &budget)];
+        assert!(bytes(&device(), &settings) < all);
+        let (again, tensors_again) = train_with(&device(), &settings, steps);
+        assert_eq!(again, losses);
+        assert_eq!(digest(tensors_again), digest(tensors));
+    }
 }

@@ -79,7 +79,7 @@ impl Slot {
 pub const ALIGN: usize = 16;
 
 /// A block of 4-byte elements, page aligned, zeroed at first. Elements are `f32`; indices are `u32`
-/// in the same block (see [`bits`]).
+/// in the same block (see [`bits`]), and on some devices an element is two bf16.
 pub struct Arena {
     pages: MmapMut,
     len: usize,

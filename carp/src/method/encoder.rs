@@ -39,6 +39,7 @@ impl Encoder {
         let [_, embeddings] = network.forward(&mut graph, &[images], false)?;
         graph.keep(embeddings);
         graph.fuse(&Passes::all());
+        graph.halve(run.device);
         let mut executor = Executor::new(graph, run.device)?;
         for (param, &tensor) in params.all().iter().zip(&self.tensors) {
             let numbers = run.executor.read(tensor);

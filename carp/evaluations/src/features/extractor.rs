@@ -48,7 +48,7 @@ impl FeatureExtractor {
         device: Device,
     ) -> Result<FeatureExtractor> {
         let Network { graph, params, folded, images, features } =
-            Network::new(config, batch, (height, width), layer)?;
+            Network::new(config, batch, (height, width), layer, device)?;
         let name = |value: Value| (graph.info(value).name.clone(), value);
         let tensors = params.all().iter().map(|param| name(param.value)).collect();
         let executor = Executor::new(graph, device)?;
@@ -67,7 +67,7 @@ impl FeatureExtractor {
         device: Device,
     ) -> Result<(usize, usize)> {
         let Network { graph, images, features, .. } =
-            Network::new(config, batch, (size, size), POOLED)?;
+            Network::new(config, batch, (size, size), POOLED, device)?;
         let pixels = size_of::<f32>() * graph.shape(images).elements();
         Ok((Plan::new(&graph, device).bytes() + pixels, graph.shape(features)[1]))
     }
@@ -158,6 +158,7 @@ impl Network {
         batch: usize,
         (height, width): (usize, usize),
         layer: &str,
+        device: Device,
     ) -> Result<Network> {
         let (mut graph, mut params) = (Graph::new(), Params::new(false));
         let resnet = ResNet::new(&mut graph, &mut params, config);
@@ -171,6 +172,7 @@ impl Network {
         graph.keep(features);
         graph.fuse(&Passes::all());
         let folded = graph.fold_batch_norms();
+        graph.halve(device);
         Ok(Network { graph, params, folded, images, features })
     }
 }

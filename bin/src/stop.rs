@@ -3,6 +3,7 @@
 use std::process::{ExitCode, exit};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use autograd::{Alone, Transport};
 use carp::error::{Error, Result};
@@ -16,6 +17,10 @@ use crate::print::{complain, try_print};
 
 /// SIGPIPE, which Rust programs ignore: they see an error instead.
 const SIGPIPE: usize = 13;
+
+/// How long after the first signal the same one is no second wish: `timeout` signals its child and then
+/// the group that the child is in.
+const ECHO: Duration = Duration::from_secs(1);
 
 /// How the run ends when it is asked to.
 pub enum Ending {
@@ -55,7 +60,7 @@ impl Stop {
     /// From here on these signals do not end the process, but ask the run to stop: SIGINT (Ctrl-C),
     /// SIGTERM (`kill`, job schedulers, containers), SIGHUP (a closed terminal; not under `nohup`), and
     /// SIGUSR1, which `mpirun` passes on to all processes. Each is answered at once; a second one ends
-    /// the process.
+    /// the process, unless it repeats the first within a second.
     ///
     /// # Errors
     /// What the system says.
@@ -66,7 +71,12 @@ impl Stop {
         let mut signals = Signals::new(signals)
             .map_err(|error| Error::usage(format!("cannot listen for signals: {error}")))?;
         let stop = self.clone();
-        std::thread::spawn(move || signals.forever().for_each(|signal| stop.answer(signal)));
+        std::thread::spawn(move || {
+            let mut first = None;
+            let asked =
+                signals.forever().filter(|&signal| !is_echo(&mut first, signal, Instant::now()));
+            asked.for_each(|signal| stop.answer(signal));
+        });
         Ok(())
     }
 
@@ -161,6 +171,17 @@ impl Stop {
     }
 }
 
+/// Whether a signal repeats the first one within [`ECHO`].
+fn is_echo(first: &mut Option<(i32, Instant)>, signal: i32, now: Instant) -> bool {
+    match *first {
+        None => {
+            *first = Some((signal, now));
+            false
+        }
+        Some((earlier, at)) => earlier == signal && now.duration_since(at) < ECHO,
+    }
+}
+
 /// Prints a line; to standard error if its reader has ended first, as `tee` does on Ctrl-C.
 fn tell(line: &str) {
     if try_print(&format!("{line}\n")).is_err() {
@@ -175,4 +196,20 @@ fn is_ignored(signal: i32) -> bool {
     let line = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let ignored = line.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
     ignored.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_same_signal_within_a_second_is_an_echo() {
+        let (mut first, start) = (None, Instant::now());
+        let mut is_echo =
+            |signal, ms| super::is_echo(&mut first, signal, start + Duration::from_millis(ms));
+        assert!(!is_echo(SIGTERM, 0));
+        assert!(is_echo(SIGTERM, 0) && is_echo(SIGTERM, 999));
+        assert!(!is_echo(SIGINT, 1));
+        assert!(!is_echo(SIGTERM, 1000));
+    }
 }

@@ -18,7 +18,7 @@ use ptx_emulator::{Count, Options, Report, SECTOR, Tracer, launch};
 
 use self::kernel_run::{PtxArgs, Run, sources, start};
 use self::roofline::Bounds;
-use self::view::ViewArgs;
+use self::view::{ViewArgs, check_place};
 use crate::config_args::ConfigArgs;
 
 /// Source lines that a profile lists.
@@ -106,6 +106,10 @@ pub fn run(command: &PtxCommand) -> Result<ExitCode> {
                 let mut tracer = watch.lock().expect("no thread panics while it traces");
                 tracer.launch(module, memory, shape, options)
             })?;
+            let places = run.visits.iter();
+            let places = places.map(|visit| check_place(visit.grid, visit.block, *in_block, *warp));
+            // Of several launches, one should have the warp.
+            places.reduce(Result::or).unwrap_or(Ok(()))?;
             let tracer = tracer.lock().expect("no thread panics while it traces");
             crate::print::print(&tracer.show(&run.ptx, &sources(args, &run)));
         }

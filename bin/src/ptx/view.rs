@@ -57,7 +57,8 @@ pub fn view(view: &ViewArgs) -> Result<()> {
     if let Some(fault) = finding.filter(|fault| fault.line == 0) {
         return Err(tensor::Error::device(fault.to_string()).into());
     }
-    check_place(&recording)?;
+    let Recording { grid, block, in_block, warp, .. } = recording;
+    check_place(grid, block, in_block, warp)?;
     let text = page(&recording, &run.ptx, &sources(args, &run), finding);
     write_atomically(&output, text.as_bytes())?;
     if let Some(fault) = finding {
@@ -98,19 +99,18 @@ fn of_finding(visits: &[Visit]) -> Option<Place> {
     (fault.line > 0).then_some(Place { launch: visits.len() - 1, block, warp })
 }
 
-/// Is there such a warp?
-fn check_place(recording: &Recording) -> Result<()> {
-    let Recording { grid, block, in_block, warp, .. } = recording;
+/// Is there such a warp in a launch of these blocks and threads along x, y and z?
+pub fn check_place(grid: [u32; 3], block: [u32; 3], in_block: u32, warp: usize) -> Result<()> {
     let [blocks, threads] =
         [grid, block].map(|sides| sides.iter().map(|&side| u64::from(side)).product::<u64>());
     let warps = threads.div_ceil(WARP as u64);
-    if u64::from(*in_block) >= blocks {
+    if u64::from(in_block) >= blocks {
         return Err(Error::usage(format!(
             "--in-block {in_block}: the grid has blocks 0 to {}",
             blocks - 1
         )));
     }
-    if *warp as u64 >= warps {
+    if warp as u64 >= warps {
         return Err(Error::usage(format!("--warp {warp}: a block has warps 0 to {}", warps - 1)));
     }
     Ok(())

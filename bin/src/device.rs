@@ -65,6 +65,13 @@ pub struct NumericDevice {
     numerics: Numerics,
 }
 
+impl NumericDevice {
+    /// Whether it has memory of its own.
+    pub fn is_card(&self) -> bool {
+        matches!(self.device, DeviceName::Cuda(_))
+    }
+}
+
 impl Device for NumericDevice {
     fn workspace(&self, kernel: &Kernel) -> usize {
         match self.device {
@@ -81,8 +88,8 @@ impl Device for NumericDevice {
     }
 
     fn open(&self, elements: usize) -> tensor::Result<Box<dyn Backend>> {
-        if !matches!(self.device, DeviceName::Cuda(_)) {
-            check_fits(4 * elements)?;
+        if !self.is_card() {
+            check_fits(4 * elements, || "choose smaller sizes".to_owned())?;
         }
         let driver = match self.device {
             DeviceName::Cpu => return Cpu.open(elements),

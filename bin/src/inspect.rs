@@ -1,27 +1,20 @@
 //! `carp trace` and `carp plan`: the training step before it runs.
 
-use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 
-use autograd::exchange::HostMemory;
-use autograd::trace::bytes;
 use autograd::{Graph, Plan, memory_map, trace as table};
 use carp::config::Config;
 use carp::error::Result;
 use carp::learner::{Learner, planned_step};
-use carp::pipeline::Pipeline;
 use carp::step::StepConfig;
 use clap::Args;
-use datasets::{Dataset, Splits};
-use evaluations::online_knn::KnnMemory;
 use files::{check_output, write_atomically};
-use tensor::Device;
 
 use crate::config_args::ConfigArgs;
 use crate::device::DeviceArgs;
 use crate::print::say;
+use crate::run_memory::RunMemory;
 use crate::threads::on_threads;
 use crate::timed_step::TimedStep;
 
@@ -64,7 +57,7 @@ fn planned(config: &Config, ranks: usize, device: &DeviceArgs) -> Result<(Graph,
 /// The configured step; of a method that keeps something of each image, for the data's number.
 pub fn step(config: &Config) -> Result<StepConfig> {
     let is_known = config.method.is_per_image();
-    let images = if is_known { config.data.open(config.seed)?.pretrain.len() } else { 0 };
+    let images = if is_known { config.data.size(config.seed)?.pretrain } else { 0 };
     Ok(StepConfig { images, ..config.step() })
 }
 
@@ -100,62 +93,17 @@ pub fn plan(args: &PlanArgs) -> Result<ExitCode> {
     let config = args.config.load()?;
     let (graph, plan) = planned(&config, args.ranks, &args.device)?;
     crate::print::print(&memory_map::report(&graph, &plan));
-    let arena = (plan.bytes(), HostMemory::of(&graph).bytes());
     let device = args.device.name().with(config.train.numerics);
-    crate::print::print(&run_memory(&config, arena, args.ranks, &device)?);
+    let run = match config.data.size(config.seed) {
+        Ok(data) => {
+            RunMemory::planned(&config, &data, &graph, args.ranks, &device)?.report(plan.bytes())
+        }
+        Err(error) => format!("beside it: unknown without the data ({error})\n"),
+    };
+    crate::print::print(&run);
     if let Some(path) = &args.svg {
         write_atomically(path, memory_map::svg(&graph, &plan).as_bytes())?;
         say!("memory map: {}", path.display());
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// What a run's small allocations take together, whatever the network: `tools/peak_memory.sh` finds 0
-/// to 7 MiB.
-const PROGRAM: usize = 3 << 20;
-
-/// What a run takes beside the step's arena, and all of it at its peak.
-fn run_memory(
-    config: &Config,
-    (arena, exchanged): (usize, usize),
-    ranks: usize,
-    device: &dyn Device,
-) -> Result<String> {
-    let Config { train, views, data, .. } = config;
-    let part = train.batch_size / ranks;
-    let batches = Pipeline::bytes(&views.views(), data.channels(), part, train.prefetch);
-    let (images, knn) = match data.open(config.seed) {
-        Ok(splits) => (images(&splits), KnnMemory::planned(config, &splits, device)?),
-        Err(error) => return Ok(format!("beside it: unknown without the data ({error})\n")),
-    };
-    // The batches are gone when the last features and the pixels are compared.
-    let during = batches + knn.features;
-    let end = 2 * knn.features + knn.pixels;
-    let peak = arena + exchanged + images + knn.network + during.max(end) + PROGRAM;
-    let mut text = "beside the arena, in a run:\n".to_owned();
-    for (name, size, note) in [
-        ("batches of views", batches, "train.prefetch, one being made, one in use"),
-        ("exchange buffers", exchanged, "on the host: gradients on their way to other ranks"),
-        ("images", images, "in memory; of image files at most data.cache_mib"),
-        ("k-NN network", knn.network, "its arena and a batch of images"),
-        ("k-NN features", knn.features, "bank and queries; twice at the end"),
-        ("k-NN of raw pixels", knn.pixels, "at the end, without batches"),
-        ("program", PROGRAM, "graph, scratch of views, picture of neighbours; about"),
-        ("peak of a run", peak, "without code and stacks, 10 to 15 MiB"),
-    ] {
-        if name == "exchange buffers" && size == 0 {
-            continue;
-        }
-        let _ = writeln!(text, "{name:<28} {:>11} {size:>14} B  {note}", bytes(size));
-    }
-    Ok(text)
-}
-
-/// Bytes of decoded images, of each data set once.
-fn images(splits: &Splits) -> usize {
-    let mut seen: Vec<&Arc<dyn Dataset>> = Vec::new();
-    for data in [Some(&splits.pretrain), splits.train.as_ref(), splits.test.as_ref()] {
-        seen.extend(data.filter(|data| !seen.iter().any(|other| Arc::ptr_eq(other, data))));
-    }
-    seen.iter().map(|data| data.memory()).sum()
 }

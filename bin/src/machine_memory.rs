@@ -3,17 +3,19 @@
 use autograd::trace::bytes;
 use tensor::{Error, Result};
 
-/// Fails if this machine has less memory than that: a run would be killed, or crawl.
+/// Fails if this machine has less memory than that: a run would be killed, or crawl. `advice` says what to
+/// do.
 ///
 /// # Errors
 /// As above.
-pub fn check_fits(needed: usize) -> Result<()> {
+pub fn check_fits(needed: usize, advice: impl FnOnce() -> String) -> Result<()> {
     match here().filter(|&here| needed > here) {
         None => Ok(()),
         Some(here) => Err(Error::device(format!(
-            "{} are needed, this machine has {}: set train.batch_size or model.prototypes lower",
+            "{} are needed, this machine has {}: {}",
             bytes(needed),
-            bytes(here)
+            bytes(here),
+            advice()
         ))),
     }
 }

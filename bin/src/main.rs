@@ -28,6 +28,7 @@ mod print;
 mod ptx;
 mod ranks;
 mod report;
+mod run_memory;
 mod shown_run;
 mod single_thread;
 mod spellings;

@@ -24,6 +24,7 @@ use crate::print::say;
 use crate::ranks;
 use crate::shown_run::{ShownArgs, ShownRun};
 use crate::stop::{Ending, Stop};
+use crate::run_memory::open_data;
 use crate::threads::on_threads;
 use crate::train_screen::TrainScreen;
 use crate::verify::write_op;
@@ -108,7 +109,9 @@ fn train_as(args: &TrainArgs, ranks: &Arc<dyn Transport>) -> Result<ExitCode> {
     let mut path = PathBuf::new();
     let mut shown = None;
     let outcome = on_threads(config.train.threads, || {
-        let trainer = Trainer::among(&config, device, Arc::clone(ranks));
+        let splits = open_data(&config, ranks.size(), device);
+        let splits = agree(&**ranks, splits)?;
+        let trainer = Trainer::with_data(&config, splits, device, Arc::clone(ranks));
         let mut trainer = agree(&**ranks, trainer)?;
         let executor = trainer.learner().executor();
         let mebibytes = executor.plan().bytes() as f64 / f64::from(1 << 20);

@@ -248,7 +248,7 @@ fn a_step_that_no_machine_has_memory_for_is_refused_at_once() {
     let sets = ["model.prototypes=16777216", "model.bottleneck=65536", "optimizer.name=sgd"];
     let sets = sets.map(|set| ["--set", set]);
     let output = train(temp.path(), &[&["--out", "x"][..], sets.as_flattened()].concat());
-    fails(&output, 1, &["TiB are needed, this machine has", "GiB", "model.prototypes lower"]);
+    fails(&output, 1, &["TiB are needed, this machine has", "GiB", "set model.prototypes, model."]);
     assert!(!temp.path().join("x").exists());
 }
 

@@ -63,6 +63,47 @@ fn the_plan_of_a_budget_has_its_price_and_its_map() {
 }
 
 #[test]
+fn built_in_images_are_counted_and_not_drawn() {
+    let temp = TempDir::new().unwrap();
+    let plan = |sets: &[&str]| {
+        let sets: Vec<&str> = sets.iter().flat_map(|set| ["--set", set]).collect();
+        let output = carp(temp.path(), &[&["plan", "--preset", "minimal"], &sets[..]].concat());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        stdout(&output)
+    };
+    // 3 bytes for each of 32 x 32 pixels, and a header each.
+    let images = planned(&plan(&["data.train_size=4000000000"]), "images");
+    assert!((4_000_000_000 * 3072..4_000_000_000 * 3200).contains(&images), "{images}");
+    // What is held out, is a part of them, and in place of the 64 others.
+    let held_out = planned(&plan(&["data.train_size=3000", "data.held_out=1000"]), "images");
+    assert_eq!(held_out, 3 * planned(&plan(&["data.train_size=936"]), "images"));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_run_that_no_machine_has_memory_for_names_what_takes_most() {
+    let temp = TempDir::new().unwrap();
+    let refused = |sets: &[&str], parts: &[&str]| {
+        let sets: Vec<&str> = sets.iter().flat_map(|set| ["--set", set]).collect();
+        let output = train(temp.path(), &[&["--out", "x"], &sets[..]].concat());
+        fails(&output, 1, &[&["are needed, this machine has"], parts].concat());
+        assert!(!temp.path().join("x").exists());
+    };
+    let many = ["data.train_size=4000000000", "knn.bank=64"];
+    refused(&many, &["TiB, for images: set data.train_size"]);
+    let batches = ["train.prefetch=65536", "views.local_count=256", "views.local.size=64"];
+    refused(&batches, &["for batches of views: set train.prefetch"]);
+    refused(
+        &["views.global1.size=8192", "model.width=64"],
+        &["for the step's results: set train.batch_size or the views' sizes"],
+    );
+    let wide = train(temp.path(), &["--out", "x", "--set", "model.width=4096"]);
+    fails(&wide, 2, &["model.width: too large for optimizer.name = lars: student.backbone.layer4"]);
+    let compare = ["compare", "--run", "base", "--set", many[0], "--set", many[1]];
+    fails(&carp(temp.path(), &compare), 1, &["are needed, this machine has", "data.train_size"]);
+}
+
+#[test]
 fn a_budget_that_is_too_small_names_the_smallest() {
     let temp = TempDir::new().unwrap();
     let plan = |budget: &str| carp(temp.path(), &["plan", "--memory-budget", budget]);

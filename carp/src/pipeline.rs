@@ -29,7 +29,7 @@ impl Pipeline {
     pub fn bytes(views: &Views, channels: usize, images: usize, ahead: usize) -> usize {
         let groups = view_groups(views, channels);
         let batch: usize = groups.iter().map(|group| group.len(images)).sum();
-        size_of::<f32>() * batch * batches(ahead)
+        (size_of::<f32>() * batch).saturating_mul(batches(ahead))
     }
 
     /// Starts making batches of `data`'s images. Batches are reused: with images in memory, nothing

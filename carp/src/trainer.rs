@@ -82,7 +82,19 @@ impl<'a> Trainer<'a> {
         device: Device<'a>,
         transport: Arc<dyn Transport>,
     ) -> Result<Trainer<'a>> {
-        let splits = config.data.open(config.seed)?;
+        Trainer::with_data(config, config.data.open(config.seed)?, device, transport)
+    }
+
+    /// As [`Trainer::among`], with data that are open already.
+    ///
+    /// # Errors
+    /// As [`Trainer::new`].
+    pub fn with_data(
+        config: &'a Config,
+        splits: Splits,
+        device: Device<'a>,
+        transport: Arc<dyn Transport>,
+    ) -> Result<Trainer<'a>> {
         let step_config = StepConfig { images: splits.pretrain.len(), ..config.step() };
         let batch = step_config.batch;
         let steps_per_epoch = splits.pretrain.len() / batch;

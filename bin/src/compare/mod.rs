@@ -24,6 +24,7 @@ use self::screen::Screen;
 use crate::config_args::ConfigArgs;
 use crate::device::DeviceArgs;
 use crate::print::{print, say};
+use crate::run_memory::check_run;
 use crate::stop::{Ending, Stop};
 use crate::threads::on_threads;
 
@@ -130,6 +131,10 @@ impl SharedArgs {
             if config.train.numerics != base.train.numerics {
                 let detail = "one comparison, one train.numerics: give it with --set";
                 return Err(Error::usage(format!("setting {}: {detail}", setting.name)));
+            }
+            // Built-in images are counted before they are drawn.
+            if let Some(size) = config.data.size_unopened()? {
+                check_run(&config, &size, 1, &self.device.name().with(config.train.numerics))?;
             }
             Ok((setting, config))
         };

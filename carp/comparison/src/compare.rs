@@ -56,7 +56,7 @@ pub enum Event<'a> {
 /// Data that cannot be opened, or that has no labels.
 pub fn with_held_out(data: &DataConfig, seed: u64) -> Result<DataConfig> {
     let held_out = match data.held_out {
-        0 => data.open(seed)?.train.map_or(0, |train| train.len() / HELD_OUT).max(1),
+        0 => (data.size(seed)?.train / HELD_OUT).max(1),
         count => count,
     };
     Ok(DataConfig { held_out, ..data.clone() })

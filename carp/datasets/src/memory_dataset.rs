@@ -28,7 +28,18 @@ impl MemoryDataset {
     ) -> MemoryDataset {
         let image = |pixels: &[u8]| Image { height, width, channels, pixels: pixels.to_vec() };
         let images = pixels.chunks_exact(height * width * channels).map(image).map(Arc::new);
-        MemoryDataset { name, channels, images: images.collect(), labels, classes }
+        MemoryDataset::of_images(name, channels, images.collect(), labels, classes)
+    }
+
+    /// The same of images that are in memory already.
+    pub fn of_images(
+        name: String,
+        channels: usize,
+        images: Vec<Arc<Image>>,
+        labels: Vec<u32>,
+        classes: Vec<String>,
+    ) -> MemoryDataset {
+        MemoryDataset { name, channels, images, labels, classes }
     }
 }
 

@@ -5,10 +5,13 @@
 //! background's gradient and clutter, and pixel noise are independent of the class. Image i is a
 //! pure function of (seed, split, i).
 
+use std::sync::Arc;
+
 use rayon::prelude::*;
 use tensor::math;
 use tensor::random::{Purpose, Stream};
 
+use crate::image::Image;
 use crate::memory_dataset::MemoryDataset;
 
 /// Side of an image in pixels.
@@ -106,15 +109,22 @@ pub enum Part {
 
 /// The first `count` images of a split; image i has class i mod 10.
 pub fn generate(seed: u64, part: Part, count: usize) -> MemoryDataset {
-    let mut pixels = vec![0; count * SIDE * SIDE * 3];
-    pixels.par_chunks_mut(SIDE * SIDE * 3).enumerate().for_each(|(i, pixels)| {
+    let draw = |i: usize| {
+        let mut pixels = vec![0; SIDE * SIDE * 3];
         let mut stream = Stream::new(seed, Purpose::Shapes, part as u64, i as u64);
-        Scene::draw(i % 10, &mut stream).render(&mut stream, pixels);
-    });
+        Scene::draw(i % 10, &mut stream).render(&mut stream, &mut pixels);
+        Arc::new(Image { height: SIDE, width: SIDE, channels: 3, pixels })
+    };
+    let images = (0..count).into_par_iter().map(draw).collect();
     let name = format!("shapes, {}", if part == Part::Train { "train" } else { "test" });
     let labels = (0..count).map(|i| (i % 10) as u32).collect();
     let classes = CLASSES.iter().map(|class| class.name.to_owned()).collect();
-    MemoryDataset::new(name, (SIDE, SIDE, 3), &pixels, labels, classes)
+    MemoryDataset::of_images(name, 3, images, labels, classes)
+}
+
+/// Bytes of so many images, known before they are drawn.
+pub fn memory(count: usize) -> usize {
+    count * (size_of::<Image>() + SIDE * SIDE * 3)
 }
 
 type Colour = [f32; 3];

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use files::{Error, Result};
 use tensor::random::{Purpose, Stream};
 
+use crate::data_size::DataSize;
 use crate::dataset::Dataset;
 use crate::subset::Subset;
 
@@ -26,6 +27,22 @@ impl Splits {
         Splits { pretrain: Arc::clone(&train), train: Some(train), test: Some(Arc::new(test)) }
     }
 
+    /// How many images there are, and what they take in memory, those of several splits once.
+    pub fn size(&self) -> DataSize {
+        let Splits { pretrain, train, test } = self;
+        let mut seen: Vec<&Arc<dyn Dataset>> = Vec::new();
+        for data in [Some(pretrain), train.as_ref(), test.as_ref()] {
+            seen.extend(data.filter(|data| !seen.iter().any(|other| Arc::ptr_eq(other, data))));
+        }
+        let len = |data: &Option<Arc<dyn Dataset>>| data.as_ref().map_or(0, |data| data.len());
+        DataSize {
+            pretrain: pretrain.len(),
+            train: len(train),
+            test: len(test),
+            memory: seen.iter().map(|data| data.memory()).sum(),
+        }
+    }
+
     /// Tests on `count` of the training images, which are then not trained on: drawn at random, but the
     /// same for every run.
     ///
@@ -39,9 +56,7 @@ impl Splits {
             return refused("has no labelled images to test on".to_owned());
         };
         let len = train.len();
-        if count >= len {
-            return refused(format!("has {len} images, and at least one must be left"));
-        }
+        check_held_out(name, count, len)?;
         let is_same = Arc::ptr_eq(train, &self.pretrain);
         if !is_same && self.pretrain.label(0).is_some() {
             return refused("would still be trained on: leave data.train away".to_owned());
@@ -58,4 +73,17 @@ impl Splits {
         let pretrain = if is_same { Arc::clone(&train) } else { self.pretrain };
         Ok(Splits { pretrain, train: Some(train), test: Some(test) })
     }
+}
+
+/// Fails if `count` of `len` images cannot be held out.
+///
+/// # Errors
+/// As above.
+pub fn check_held_out(name: &str, count: usize, len: usize) -> Result<()> {
+    if count < len {
+        return Ok(());
+    }
+    Err(Error::Usage(format!(
+        "data.held_out is {count}: {name} has {len} images, and at least one must be left"
+    )))
 }

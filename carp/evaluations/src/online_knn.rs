@@ -11,7 +11,7 @@ use carp::config::Config;
 use carp::error::Result;
 use carp::learner::Device;
 use carp::train::Monitor;
-use datasets::{Dataset, Progress, Splits, Subset};
+use datasets::{DataSize, Dataset, Progress, Splits, Subset};
 
 use crate::features::{Encoder, FeatureExtractor, Labelled, POOLED, pixels};
 use crate::knn::knn;
@@ -53,11 +53,13 @@ impl KnnMemory {
     ///
     /// # Errors
     /// Images too small for the backbone.
-    pub fn planned(config: &Config, splits: &Splits, device: Device) -> Result<KnnMemory> {
-        let Some([train, test]) = measured(splits) else { return Ok(KnnMemory::default()) };
+    pub fn planned(config: &Config, data: &DataSize, device: Device) -> Result<KnnMemory> {
+        if data.train == 0 || data.test == 0 {
+            return Ok(KnnMemory::default());
+        }
         let (resnet, knn) = (config.step().resnet, &config.knn);
         let (network, dim) = FeatureExtractor::planned(&resnet, knn.batch_size, knn.size, device)?;
-        let (bank, queries) = (part(train, knn.bank).len(), part(test, knn.queries).len());
+        let (bank, queries) = (part_len(data.train, knn.bank), part_len(data.test, knn.queries));
         let numbers = |dim: usize| size_of::<f32>() * (bank + queries) * dim;
         let values = config.eval_transform().values();
         let search = memory(bank, queries, values, config.threads());
@@ -87,8 +89,12 @@ fn measured(splits: &Splits) -> Option<[&Arc<dyn Dataset>; 2]> {
 
 /// At most `most` images, from everywhere, or all if 0.
 pub fn part(data: &Arc<dyn Dataset>, most: usize) -> Arc<dyn Dataset> {
-    let most = if most == 0 { data.len() } else { most };
-    Subset::spread(Arc::clone(data), most)
+    Subset::spread(Arc::clone(data), part_len(data.len(), most))
+}
+
+/// How many images [`part`] takes of `len`.
+fn part_len(len: usize, most: usize) -> usize {
+    if most == 0 { len } else { most.min(len) }
 }
 
 fn labels(data: &dyn Dataset) -> Vec<u32> {

@@ -7,7 +7,8 @@ use crate::error::{Error, Result};
 
 /// Upper bounds, far above any use: below them no size that a step computes from several settings
 /// leaves 64 bits.
-const IMAGES: usize = 1 << 32;
+/// Images are numbered by a u32.
+const IMAGES: usize = u32::MAX as usize;
 const PROTOTYPES: usize = 1 << 24;
 const UNITS: usize = 1 << 16;
 const WIDTH: usize = 1 << 12;

@@ -1,0 +1,153 @@
+//! What a run takes in memory, planned before any of it is allocated.
+
+use std::fmt::Write as _;
+
+use autograd::exchange::HostMemory;
+use autograd::graph::Kind;
+use autograd::trace::bytes;
+use autograd::{Graph, Plan};
+use carp::config::Config;
+use carp::error::Result;
+use carp::learner::planned_step;
+use carp::memory_budget::MemoryBudget;
+use carp::method::MethodConfig;
+use carp::pipeline::Pipeline;
+use carp::step::StepConfig;
+use datasets::{DataKind, DataSize, Splits};
+use evaluations::online_knn::KnnMemory;
+
+use crate::device::NumericDevice;
+use crate::machine_memory::check_fits;
+
+/// What a run's small allocations take together, whatever the network: `tools/peak_memory.sh` finds 0
+/// to 7 MiB.
+const PROGRAM: usize = 3 << 20;
+
+/// What a run takes beside the step's arena, in bytes.
+pub struct RunMemory {
+    batches: usize,
+    exchanged: usize,
+    images: usize,
+    knn: KnnMemory,
+}
+
+impl RunMemory {
+    /// That of one of the ranks that share a run on data of this size.
+    ///
+    /// # Errors
+    /// Images too small for the backbone.
+    pub fn planned(
+        config: &Config,
+        data: &DataSize,
+        graph: &Graph,
+        ranks: usize,
+        device: &NumericDevice,
+    ) -> Result<RunMemory> {
+        let Config { train, views, .. } = config;
+        let part = train.batch_size / ranks;
+        let channels = config.data.channels();
+        Ok(RunMemory {
+            batches: Pipeline::bytes(&views.views(), channels, part, train.prefetch),
+            exchanged: HostMemory::of(graph).bytes(),
+            images: data.memory,
+            knn: KnnMemory::planned(config, data, device)?,
+        })
+    }
+
+    /// All of it at its peak, with an arena of so many bytes.
+    fn peak(&self, arena: usize) -> usize {
+        let RunMemory { batches, exchanged, images, knn } = self;
+        // The batches are gone when the last features and the pixels are compared.
+        let during = batches.saturating_add(knn.features);
+        let end = 2 * knn.features + knn.pixels;
+        let always = arena + exchanged + images + knn.network + PROGRAM;
+        always.saturating_add(during.max(end))
+    }
+
+    /// A line for each part, and for the peak.
+    pub fn report(&self, arena: usize) -> String {
+        let RunMemory { batches, exchanged, images, knn } = *self;
+        let mut text = "beside the arena, in a run:\n".to_owned();
+        for (name, size, note) in [
+            ("batches of views", batches, "train.prefetch, one being made, one in use"),
+            ("exchange buffers", exchanged, "on the host: gradients on their way to other ranks"),
+            ("images", images, "in memory; of image files at most data.cache_mib"),
+            ("k-NN network", knn.network, "its arena and a batch of images"),
+            ("k-NN features", knn.features, "bank and queries; twice at the end"),
+            ("k-NN of raw pixels", knn.pixels, "at the end, without batches"),
+            ("program", PROGRAM, "graph, scratch of views, picture of neighbours; about"),
+            ("peak of a run", self.peak(arena), "without code and stacks, 10 to 15 MiB"),
+        ] {
+            if name == "exchange buffers" && size == 0 {
+                continue;
+            }
+            let _ = writeln!(text, "{name:<28} {:>11} {size:>14} B  {note}", bytes(size));
+        }
+        text
+    }
+}
+
+/// Opens the data of one of the ranks' run, if this machine has the memory for all of the run.
+///
+/// # Errors
+/// As above; data that cannot be read, or settings that do not fit together.
+pub fn open_data(config: &Config, ranks: usize, device: &NumericDevice) -> Result<Splits> {
+    // Built-in images are counted before they are drawn.
+    if let Some(size) = config.data.size_unopened()? {
+        check_run(config, &size, ranks, device)?;
+        return Ok(config.data.open(config.seed)?);
+    }
+    let splits = config.data.open(config.seed)?;
+    check_run(config, &splits.size(), ranks, device)?;
+    Ok(splits)
+}
+
+/// Fails if this machine has not the memory for one of the ranks' run on data of this size; names what
+/// takes most of it, and the settings to change.
+///
+/// # Errors
+/// As above; settings that do not fit together.
+pub fn check_run(
+    config: &Config,
+    data: &DataSize,
+    ranks: usize,
+    device: &NumericDevice,
+) -> Result<()> {
+    // What a budget makes anew is the learner's to find: it takes its time, and ends below the budget.
+    let step = StepConfig { ranks, images: data.pretrain, ..config.step() };
+    let step = StepConfig { memory_budget: MemoryBudget(None), ..step };
+    let (graph, _) = planned_step(&step, device)?;
+    let plan = Plan::new(&graph, device);
+    let mut run = RunMemory::planned(config, data, &graph, ranks, device)?;
+    let mut arena =
+        config.train.memory_budget.0.map_or(plan.bytes(), |most| most.min(plan.bytes()));
+    if device.is_card() {
+        (arena, run.knn.network) = (0, 0);
+    }
+    let inputs = graph.values().filter(|(_, info)| info.kind == Kind::Input);
+    let inputs = 4 * inputs.map(|(_, info)| info.words()).sum::<usize>();
+    let persistent = (4 * plan.persistent).min(arena);
+    let weights = match config.method {
+        MethodConfig::Carp => "model.prototypes, model.bottleneck, model.hidden or model.width",
+        _ => "model.width or the sizes in [method]",
+    };
+    let images = match config.data.kind {
+        DataKind::Shapes => "data.train_size or data.test_size",
+        _ => "data.cache_mib",
+    };
+    let parts = [
+        ("the step's views", inputs.min(arena), "train.batch_size or the views' sizes"),
+        ("weights and optimizer", persistent.saturating_sub(inputs), weights),
+        ("the step's results", arena - persistent, "train.batch_size or the views' sizes"),
+        ("batches of views", run.batches, "train.prefetch, train.batch_size or the views' sizes"),
+        ("images", run.images, images),
+        ("the k-NN network", run.knn.network, "knn.batch_size or knn.size"),
+        ("k-NN features", 2 * run.knn.features, "knn.bank or knn.queries (0 takes all images)"),
+        ("k-NN of raw pixels", run.knn.pixels, "knn.size, knn.bank or knn.queries"),
+    ];
+    Ok(check_fits(run.peak(arena), || {
+        let most = parts.into_iter().max_by_key(|(_, size, _)| *size);
+        let (name, size, settings) = most.expect("there are parts");
+        format!("most of it, {}, for {name}: set {settings} lower", bytes(size))
+    })?)
+}

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use carp::checkpoint::open_weights;
 use carp::error::Result;
 use carp::kept_checkpoints::checkpoint_of;
 use clap::{Args, Subcommand};
@@ -12,7 +13,6 @@ use evaluations::export::export;
 use evaluations::network_file::{NetworkFile, NetworkName};
 use evaluations::network_role::Role;
 use files::check_output;
-use weights::WeightsFile;
 
 use crate::network_args::tell;
 use crate::print::{print, say};
@@ -61,7 +61,7 @@ pub fn run(command: &WeightsCommand) -> Result<ExitCode> {
 
 fn show(args: &ShowArgs) -> Result<ExitCode> {
     let path = checkpoint_of(&args.file);
-    let file = WeightsFile::open(&path)?;
+    let file = open_weights(&path)?;
     let mut text =
         format!("{}: {}, {} tensors\n", path.display(), file.format().name(), file.tensors().len());
     if args.all {

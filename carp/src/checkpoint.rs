@@ -10,7 +10,7 @@ use files::hex;
 use safetensors::tensor::{Dtype, TensorInfo};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use weights::{SafeTensorsReader, TensorHeader, little_endian, write_safetensors};
+use weights::{SafeTensorsReader, TensorHeader, WeightsFile, little_endian, write_safetensors};
 
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -71,6 +71,19 @@ pub fn save(
     Ok(write_safetensors(path, metadata, &headers, |index, out| {
         tensors.read(index, &mut |part| little_endian(part, |bytes| out.write_all(bytes)))
     })?)
+}
+
+/// Opens weights of any program; those in a checkpoint of this one are checked first.
+///
+/// # Errors
+/// Those of [`WeightsFile::open`], and of [`Checkpoint::load`] for a checkpoint.
+pub fn open_weights(path: &Path) -> Result<WeightsFile> {
+    let file = WeightsFile::open(path)?;
+    // Either will do: one flipped bit may be in the other.
+    if ["carp.format", "carp.config"].iter().any(|key| file.metadata(key).is_some()) {
+        Checkpoint::load(path)?;
+    }
+    Ok(file)
 }
 
 impl Checkpoint {
@@ -330,6 +343,8 @@ mod tests {
             let mut changed = whole.clone();
             changed[at] ^= 1;
             assert!(!refused(&changed).is_empty(), "byte {at}");
+            std::fs::write(&path, &changed).unwrap();
+            assert!(open_weights(&path).is_err(), "byte {at}");
         }
         let mut last = whole.clone();
         *last.last_mut().unwrap() ^= 0x80;

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use carp::checkpoint::open_weights;
 use carp::config::Config;
 use carp::error::{Error, Result};
 use carp::kept_checkpoints::checkpoint_of;
@@ -62,10 +63,10 @@ impl NetworkFile {
     /// [`WeightsFile`] supports. `prefix` locates the network if it is not detected.
     ///
     /// # Errors
-    /// Those of [`WeightsFile::open`], or invalid run settings.
+    /// Those of [`open_weights`], or invalid run settings.
     pub fn open(path: &Path, prefix: Option<&str>) -> Result<NetworkFile> {
         let path = checkpoint_of(path);
-        let file = WeightsFile::open(&path)?;
+        let file = open_weights(&path)?;
         let config = match file.metadata("carp.config") {
             Some(text) => Some(Config::parse(text, &path.display().to_string())?),
             None => None,

@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::path::Path;
 
 use autograd::{Executor, Graph, Phase};
+use carp::checkpoint::open_weights;
 use carp::config::Config;
 use carp::error::{Error, Result};
 use carp::kept_checkpoints::checkpoint_of;
@@ -14,7 +15,6 @@ use datasets::Dataset;
 use evaluations::features::FeatureSet;
 use evaluations::picture_sheet::{Frame, Picture, Row, png};
 use serde::Serialize;
-use weights::WeightsFile;
 
 use crate::data_uri::data_uri;
 
@@ -93,7 +93,7 @@ fn nearest(
     g.keep(cosines);
     let tensors: Vec<_> = params.all().iter().map(|param| param.value).collect();
     let mut executor = Executor::new(graph, device)?;
-    let mut file = WeightsFile::open(&checkpoint_of(folder))?;
+    let mut file = open_weights(&checkpoint_of(folder))?;
     for value in tensors {
         let name = executor.graph().info(value).name.clone();
         let stored = file.find(&name).map(|tensor| tensor.shape.clone());

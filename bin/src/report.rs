@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use carp::error::Result;
 use carp::learner::Device;
+use carp::run_settings;
 use clap::Args;
 use files::{check_output, write_atomically};
 use report::page::page;
@@ -35,6 +36,11 @@ pub struct ReportArgs {
 pub fn run(args: &ReportArgs) -> Result<ExitCode> {
     check_output(&args.output)?;
     let device = args.device.open()?;
+    for run in &args.runs {
+        if let (_, Some(line)) = run_settings::read(run)? {
+            say!("warning: {line}");
+        }
+    }
     let depth = if args.quick { Depth::Files } else { Depth::Network };
     on_threads(args.threads, || write_page(&args.output, &args.runs, depth, device))?;
     say!("report: {}", args.output.display());

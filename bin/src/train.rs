@@ -12,6 +12,7 @@ use carp::error::{Error, Result};
 use carp::ranks::{agree, share_text};
 use carp::run_folder::RunFolder;
 use carp::run_result::RunResult;
+use carp::run_settings;
 use carp::train::{Monitor, Outcome, TrainEvent, train};
 use carp::trainer::Trainer;
 use clap::Args;
@@ -22,9 +23,9 @@ use crate::config_args::ConfigArgs;
 use crate::device::DeviceArgs;
 use crate::print::say;
 use crate::ranks;
+use crate::run_memory::open_data;
 use crate::shown_run::{ShownArgs, ShownRun};
 use crate::stop::{Ending, Stop};
-use crate::run_memory::open_data;
 use crate::threads::on_threads;
 use crate::train_screen::TrainScreen;
 use crate::verify::write_op;
@@ -59,7 +60,8 @@ impl Start {
         check_output_folder(folder.unwrap_or(Path::new("runs")))?;
         let Some(path) = &args.resume else { return Ok(Start::New(args.config.load()?)) };
         let (folder, mut checkpoint, warning) = RunFolder::open(path)?;
-        if let Some(line) = warning {
+        let (config, other) = run_settings::of(path, &checkpoint)?;
+        for line in warning.into_iter().chain(other) {
             say!("warning: {line}");
         }
         if let Some(result) = folder.result(&mut checkpoint)? {
@@ -67,7 +69,7 @@ impl Start {
             print_result(&result);
             return Ok(Start::Ended);
         }
-        let config = args.config.over(checkpoint.config()?);
+        let config = args.config.over(config);
         Ok(Start::Resumed(config, Box::new((folder, checkpoint))))
     }
 

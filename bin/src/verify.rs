@@ -5,12 +5,12 @@ use std::process::ExitCode;
 
 use autograd::RecordedOp;
 use carp::checkpoint::Checkpoint;
-use carp::config::Config;
 use carp::error::{Error, Result};
 use carp::fingerprint::Fingerprint;
 use carp::kept_checkpoints::{checkpoint_of, previous};
 use carp::memory_budget::MemoryBudget;
 use carp::run_record::RunRecord;
+use carp::run_settings;
 use carp::trainer::Trainer;
 use carp::verify::{Cause, Difference, verify};
 use clap::Args;
@@ -47,15 +47,22 @@ pub struct VerifyArgs {
 
 /// Exit code 0: all steps are as recorded; 1: one is not.
 pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
+    if !args.run.is_dir() {
+        return Err(Error::usage(format!("{}: no such run folder", args.run.display())));
+    }
+    // Only a difference writes into the run's folder, which may be read-only.
+    args.audit.as_deref().map_or(Ok(()), check_output)?;
     let audit = args.audit.clone().unwrap_or_else(|| args.run.join("difference.safetensors"));
-    check_output(&audit)?;
     let mut record = RunRecord::read(&args.run)?;
     let last = checkpoint_of(&args.run);
     let mut last = if last.exists() { Some(Checkpoint::load(&last)?) } else { None };
-    let mut config = match &last {
-        Some(checkpoint) => checkpoint.config()?,
-        None => read_config(&args.run)?,
+    let (mut config, warning) = match &last {
+        Some(checkpoint) => run_settings::of(&args.run, checkpoint)?,
+        None => run_settings::read(&args.run)?,
     };
+    if let Some(line) = warning {
+        say!("warning: {line}");
+    }
     last.iter_mut().try_for_each(|checkpoint| record.add(checkpoint))?;
     config.train.memory_budget = args.memory_budget.unwrap_or(config.train.memory_budget);
     let device = &args.device.open_with(config.train.numerics)?;
@@ -102,13 +109,6 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
     }
-}
-
-/// The settings of a run that has no checkpoint yet.
-fn read_config(run: &Path) -> Result<Config> {
-    let file = run.join("config.toml");
-    let text = std::fs::read_to_string(&file).map_err(|source| Error::io(&file, source))?;
-    Config::parse(&text, &file.display().to_string())
 }
 
 /// The checkpoint before the last one.

@@ -22,7 +22,7 @@ fn a_run_is_repeated_whole_in_part_and_from_a_checkpoint() {
         let line = format!("{steps} are as recorded: loss and weights, to the bit\n");
         assert_eq!(stdout(&output), line);
     }
-    fails(&carp(temp.path(), &["verify", "none"]), 2, &["none", "no such folder"]);
+    fails(&carp(temp.path(), &["verify", "none"]), 2, &["none: no such run folder"]);
 }
 
 #[test]

@@ -65,7 +65,7 @@ pub fn save(folder: &Path, save: impl FnOnce(&Path) -> Result<()>) -> Result<()>
 /// its place, and a line says so.
 ///
 /// # Errors
-/// That of the last checkpoint, where the one before is not whole either.
+/// That of the last checkpoint, where the one before is not whole either, with that one's.
 pub fn load(folder: &Path) -> Result<(Checkpoint, Option<String>)> {
     let last = last(folder);
     let error = match Checkpoint::load(&last) {
@@ -74,7 +74,13 @@ pub fn load(folder: &Path) -> Result<(Checkpoint, Option<String>)> {
     };
     let (true, Some(file)) = (is_broken(&error), replaced_file(&last)?) else { return Err(error) };
     let previous = beside(&file, "previous");
-    let Ok(checkpoint) = Checkpoint::load(&previous) else { return Err(error) };
+    let checkpoint = match Checkpoint::load(&previous) {
+        Ok(checkpoint) => checkpoint,
+        Err(_) if !previous.exists() => return Err(error),
+        Err(other) => {
+            return Err(Error::data(folder, format!("no whole checkpoint: {error}; {other}")));
+        }
+    };
     let step = checkpoint.progress()?.step;
     if file.exists() {
         rename(&file, &beside(&file, "broken"))?;
@@ -178,7 +184,9 @@ mod tests {
         for name in [LAST, PREVIOUS] {
             std::fs::write(temp.path().join(name), "none").unwrap();
         }
-        assert!(refused().contains("checkpoint.safetensors: not a whole"), "{}", refused());
+        for name in [LAST, PREVIOUS] {
+            assert!(refused().contains(&format!("{name}: not a whole")), "{}", refused());
+        }
         assert_eq!(names(temp.path()), [PREVIOUS, LAST]);
     }
 

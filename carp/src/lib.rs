@@ -35,6 +35,7 @@ pub mod ranks;
 pub mod run_folder;
 pub mod run_record;
 pub mod run_result;
+pub mod run_settings;
 pub mod schedule;
 pub mod step;
 pub mod step_builder;

@@ -58,7 +58,14 @@ impl RunFolder {
     pub fn open(path: &Path) -> Result<(RunFolder, Checkpoint, Option<String>)> {
         let checkpoint = checkpoint_of(path);
         // First, so that a folder that is no run's gets no lock.
-        checkpoint.metadata().map_err(|source| Error::io(&checkpoint, source))?;
+        checkpoint.metadata().map_err(|source| match path.join("config.toml").exists() {
+            true if source.kind() == std::io::ErrorKind::NotFound => {
+                let detail =
+                    "has no checkpoint, since the run ended before its first: start it again";
+                Error::data(path, detail)
+            }
+            _ => Error::io(&checkpoint, source),
+        })?;
         let lock = FolderLock::take(path)?;
         let (checkpoint, line) = kept_checkpoints::load(path)?;
         let metrics = open_metrics(path)?;

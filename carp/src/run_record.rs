@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Result};
 use crate::learner::Terms;
-use crate::metrics::Metrics;
+use crate::metrics::{KnnLine, Metrics};
 use crate::run_result::RunResult;
 use crate::step_digest::step_digest;
 
@@ -22,13 +22,21 @@ impl RunRecord {
     /// Reads the record in a run's folder. A last line that is being written is left out.
     ///
     /// # Errors
-    /// Files that cannot be read.
+    /// Files that cannot be read; a line that is none of a step or a measurement.
     pub fn read(folder: &Path) -> Result<RunRecord> {
         let file = folder.join("metrics.jsonl");
-        let text = std::fs::read_to_string(&file).map_err(|source| Error::io(file, source))?;
-        // Lines of k-NN are not lines of steps.
-        let steps = text.lines().filter_map(|line| serde_json::from_str::<Metrics>(line).ok());
-        let steps = steps.map(|metrics| (metrics.step, metrics)).collect();
+        let text = std::fs::read_to_string(&file).map_err(|source| Error::io(&file, source))?;
+        let mut steps = BTreeMap::new();
+        for (number, line) in text.split_inclusive('\n').enumerate() {
+            match serde_json::from_str::<Metrics>(line) {
+                Ok(metrics) => drop(steps.insert(metrics.step, metrics)),
+                Err(_) if !line.ends_with('\n') => {}
+                Err(_) if serde_json::from_str::<KnnLine>(line).is_ok() => {}
+                Err(error) => {
+                    return Err(Error::data(file, format!("line {}: {error}", number + 1)));
+                }
+            }
+        }
         let mut record = RunRecord { steps, weights: Vec::new() };
         if let Ok(text) = std::fs::read_to_string(folder.join("result.json"))
             && let Ok(result) = serde_json::from_str::<RunResult>(&text)

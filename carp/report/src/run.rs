@@ -3,9 +3,9 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
-use carp::config::Config;
 use carp::error::{Error, Result};
 use carp::learner::Device;
+use carp::run_settings;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -31,7 +31,7 @@ pub struct Run {
     name: String,
     /// Its method's name.
     method: &'static str,
-    /// `config.toml`.
+    /// As TOML.
     settings: String,
     /// ln N_B, where a collapsed run's loss is (docs/method.md, 1.5); none without blocks.
     collapse: Option<f64>,
@@ -55,9 +55,7 @@ impl Run {
     /// # Errors
     /// A folder that is no run's; settings that this program does not know.
     pub fn read(folder: &Path, most: usize, depth: Depth, device: Device) -> Result<Run> {
-        let settings_file = folder.join("config.toml");
-        let settings = text(&settings_file)?;
-        let config = Config::parse(&settings, &settings_file.display().to_string())?;
+        let (config, warning) = run_settings::read(folder)?;
         let metrics = Metrics::parse(&text(&folder.join("metrics.jsonl"))?, most);
         let file = folder.join("result.json");
         let read_result = |text: String| {
@@ -72,7 +70,7 @@ impl Run {
         let mut run = Run {
             name: folder.display().to_string(),
             method: config.method.name(),
-            settings,
+            settings: config.to_toml(),
             collapse: (has_terms && block > 1.0).then(|| block.ln()),
             metrics,
             result,
@@ -80,7 +78,7 @@ impl Run {
             step: StepView::planned(&config, device)?,
             views: None,
             network: None,
-            missing: Vec::new(),
+            missing: warning.into_iter().collect(),
         };
         if depth == Depth::Network {
             match config.data.open(config.seed) {

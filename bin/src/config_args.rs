@@ -18,7 +18,7 @@ use crate::one_of::one_of;
 /// Where the settings come from.
 #[derive(Args)]
 pub struct ConfigArgs {
-    /// Preset (shapes, fashion-mnist, cifar10, stl10, folder, imagenet, imagenet-METHOD) or TOML file.
+    /// Preset (shapes, minimal, fashion-mnist, cifar10, stl10, folder, imagenet, imagenet-METHOD) or TOML file.
     #[arg(long, value_name = "NAME|FILE", default_value = "shapes")]
     preset: String,
     /// Method, with its settings for small images (same as --set method.name=NAME; see
@@ -92,6 +92,14 @@ impl ConfigArgs {
     /// # Errors
     /// As [`ConfigArgs::load`].
     pub fn load_with(&self, more: &[(String, String)]) -> Result<Config> {
+        let set = self.sets.iter().rfind(|(key, _)| key == "method.name");
+        if let (Some(method), Some((_, name))) = (self.method, set)
+            && method != name
+        {
+            let detail =
+                format!("--method {method} and --set method.name={name}: give one of both");
+            return Err(Error::usage(detail));
+        }
         let method = self.method.map(|name| ("method.name".to_owned(), name.to_owned()));
         let shards = self.shards.map(|shards| ("train.shards".to_owned(), shards.to_string()));
         let own = method.iter().chain(&shards);

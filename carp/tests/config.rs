@@ -94,6 +94,11 @@ fn unknown_names_come_with_the_nearest() {
     key("views.locl.size", "\"views.local.size\"");
     key("data.pth", "\"data.path\"");
     key("sed", "\"seed\"");
+    key("optimizer.lr", "\"optimizer.base_lr\"");
+    for given in ["foo", "model.foo", "foo.width"] {
+        let line = set(given, "3").unwrap_err().to_string();
+        assert_eq!(line, format!("--set: unknown key {given:?}"));
+    }
     refused(in_file("[modle]\nwidth = 3\n"), &["my.toml", "\"modle.width\"", "\"model.width\""]);
     refused(in_file("[model]\nwidht = 3\n"), &["my.toml", "\"model.widht\"", "\"model.width\""]);
     let preset = |given: &str, nearest: &str| {
@@ -107,7 +112,9 @@ fn unknown_names_come_with_the_nearest() {
 #[test]
 fn values_of_a_wrong_kind_name_the_key_and_who_gave_them() {
     refused(set("model.width", "wide"), &["--set", "model.width", "string", "integer"]);
-    refused(set("model.width", "-1"), &["--set", "model.width", "-1"]);
+    refused(set("model.width", "-1"), &["--set: model.width = -1 should be 0 or more"]);
+    let large = "18446744073709551616";
+    refused(set("model.width", large), &[&format!("model.width = {large} has more than 64 bits")]);
     refused(set("model.zero_init_residual", "yes"), &["--set", "zero_init_residual", "boolean"]);
     refused(set("model.arch", "resnet19"), &["--set", "model.arch", "resnet19", "resnet34"]);
     refused(set("data.kind", "cifar"), &["--set", "data.kind", "cifar10"]);
@@ -139,7 +146,7 @@ fn values_out_of_range_name_the_key_the_value_and_the_range() {
         ("optimizer.base_lr", "inf", "above 0"),
         ("optimizer.final_lr", "-1", "0 or more"),
         ("optimizer.warmup_start_lr", "-1", "0 or more"),
-        ("optimizer.momentum", "1.5", "0 to 1"),
+        ("optimizer.momentum", "1", "0 to below 1"),
         ("optimizer.weight_decay", "-1", "0 or more"),
         ("optimizer.final_weight_decay", "nan", "0 or more"),
         ("optimizer.eta", "0", "above 0"),
@@ -163,13 +170,16 @@ fn values_out_of_range_name_the_key_the_value_and_the_range() {
         ("views.local.scale", "[0.0, 0.1]", "0 < low"),
         ("views.local.blur_sigma", "[0.0, 0.1]", "0 < low"),
         ("views.local.hue", "0.6", "0 to 0.5"),
-        ("views.local.contrast", "-1", "0 or more"),
+        ("views.local.contrast", "-1", "0 to 10"),
+        ("views.global2.brightness", "1e10", "0 to 10"),
         ("views.global1.jitter", "1.5", "0 to 1"),
         ("views.global1.solarise", "nan", "0 to 1"),
     ] {
         refused(set(key, value), &[&format!("{key} is "), range]);
     }
     refused(set("teacher.momentum", "1.5"), &["teacher.momentum is 1.5, should be 0 to 1"]);
+    // A number has the digits that it was given.
+    refused(set("views.local.hue", "0.6"), &["views.local.hue is 0.6, should"]);
     // A block need not divide the prototypes.
     assert!(set("model.partition_size", "1000").is_ok());
     // The data decides the channels.

@@ -153,24 +153,20 @@ fn what_does_not_fit_is_one_line_before_training() {
     refused("triplet", &small, "a batch of 8 images has 7 negatives each; needs at least 11");
     for method in ["swav", "infomin", "pcl-v2"] {
         let queue = [("method.queue", "25")];
-        refused(
-            method,
-            &queue,
-            "method.queue is 25, should be a multiple of train.batch_size = 12",
-        );
+        refused(method, &queue, "method.queue: 25, should be a multiple of train.batch_size = 12");
     }
     let words = [("method.words", "25")];
-    refused("obow", &words, "method.words is 25, should be a multiple of train.batch_size = 12");
+    refused("obow", &words, "method.words: 25, should be a multiple of train.batch_size = 12");
     let deep = [("method.layers", r#"["layer2", "layer3"]"#)];
     refused("obow", &deep, "maps of 4x4; new words need at least 5x5");
-    refused("obow", &[("method.layers", "[]")], "method.layers is empty");
+    refused("obow", &[("method.layers", "[]")], "method.layers: empty");
     refused("obow", &[("method.layers", r#"["layer5"]"#)], "the network has no layer5");
     for method in ["deepcluster-v2", "sela-v2"] {
         let many = [("model.prototypes", "25")];
-        refused(method, &many, "24 images of an epoch cannot form model.prototypes = 25 clusters");
+        refused(method, &many, "model.prototypes: 24 images of an epoch cannot form 25 clusters");
     }
     let clusters = [("method.clusters", "[16, 26]")];
-    refused("pcl-v2", &clusters, "method.clusters has 26, should be at most the 25 images");
+    refused("pcl-v2", &clusters, "method.clusters: 26, should be at most the 25 images");
     let few = [("method.clusters", "[15]")];
     refused("pcl-v2", &few, "at least train.batch_size + method.negatives = 16");
     let local = [("views.local_count", "1")];
@@ -187,6 +183,12 @@ fn what_does_not_fit_is_one_line_before_training() {
     refused("swav", &zero, "method.temperature is 0.0, should be above 0");
     refused("sela-v2", &[("method.heads", "0")], "method.heads is 0, should be 1 to");
     refused("vicreg", &[("method.variance", "nan")], "method.variance is nan, should be 0 or more");
+    // The last method counts, and the settings of others are passed over.
+    let twice = ["dino", "swav"].map(|name| ("method.name".to_owned(), name.to_owned()));
+    assert_eq!(
+        Config::load("shapes", &twice).unwrap(),
+        Config::load("shapes", &twice[1..]).unwrap()
+    );
     refused("dyno", &[], "unknown method \"dyno\" (did you mean \"dino\"?)");
     refused("dino", &[("method.queue", "24")], "unknown key \"method.queue\"");
 }

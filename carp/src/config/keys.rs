@@ -15,6 +15,9 @@ const OPTIONAL: [&str; 3] = ["data.path", "data.train", "data.test"];
 /// Most parts of a key, such as the 3 of views.global1.size.
 const DEEPEST: usize = 8;
 
+/// Most edits between a name and what was meant.
+const FAR: usize = 2;
+
 /// The authors' defaults as a table with every key; of the section `[method]`, those of CARP.
 pub fn defaults() -> Result<Table> {
     Table::try_from(Config::default())
@@ -129,6 +132,12 @@ fn merge_section(
                 return usage(format!("{key} is one setting, not a section"));
             }
             (Some(Value::Float(old)), Value::Integer(new)) => *old = new as f64,
+            (Some(Value::Integer(_)), Value::Integer(new)) if new < 0 => {
+                return usage(format!("{key} = {new} should be 0 or more"));
+            }
+            (Some(Value::Integer(_)), Value::String(text)) if is_number(&text) => {
+                return usage(format!("{key} = {text} has more than 64 bits"));
+            }
             (Some(old), change) => {
                 if old.type_str() != change.type_str() {
                     let (is, wanted) = (change.type_str(), old.type_str());
@@ -143,6 +152,12 @@ fn merge_section(
         }
     }
     Ok(())
+}
+
+/// Whether a text that is no TOML integer has its digits: it is too large for one.
+fn is_number(text: &str) -> bool {
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// The message for an unknown key; for an unknown section, it names the first key there.
@@ -170,18 +185,22 @@ fn joined(prefix: &str, name: &str) -> String {
     if prefix.is_empty() { name.to_owned() } else { format!("{prefix}.{name}") }
 }
 
-/// ` (did you mean "...")`: the known name with the fewest edits. A name without a section is
-/// compared with the last parts; part of a known name beats a misspelling.
+/// ` (did you mean "...")`: the known name with the fewest edits, nothing if that takes many. A name
+/// without a section is compared with the last parts; part of a known name beats a misspelling.
 fn nearest<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> String {
     let given = given.to_lowercase();
-    let distance = |known: &&str| {
-        let last = known.rsplit('.').next().unwrap_or(known);
-        let compared = if given.contains('.') { known } else { last };
-        (!compared.contains(&given), strsim::damerau_levenshtein(&given, compared))
+    let (section, name) = given.rsplit_once('.').unwrap_or(("", &given));
+    let distance = |known: &str| {
+        let (known_section, last) = known.rsplit_once('.').unwrap_or(("", known));
+        let is_part = (section.is_empty() || section == known_section) && last.contains(name);
+        let compared = if section.is_empty() { last } else { known };
+        (!is_part, strsim::damerau_levenshtein(&given, compared))
     };
     known
-        .min_by_key(distance)
-        .map_or_else(String::new, |known| format!(" (did you mean {known:?}?)"))
+        .map(|known| (distance(known), known))
+        .min()
+        .filter(|&((is_other, edits), _)| !is_other || edits <= FAR)
+        .map_or_else(String::new, |(_, known)| format!(" (did you mean {known:?}?)"))
 }
 
 pub fn one_line(error: &impl std::fmt::Display) -> String {

@@ -34,7 +34,11 @@ impl Config {
         }
         // If only deserialising refuses a value, name whoever gave it.
         let mut config = Config::from_table(table.clone(), &origin)?;
-        for (key, value) in sets {
+        // Of methods the last one counts: settings of another do not fit to it.
+        let is_passed_over = |set: &&(String, String)| {
+            set.0 == "method.name" && chosen.is_some_and(|chosen| chosen.1 != set.1)
+        };
+        for (key, value) in sets.iter().filter(|set| !is_passed_over(set)) {
             merge(&mut table, one_setting(key, value)?, "--set")?;
             config = Config::from_table(table.clone(), "--set")?;
         }

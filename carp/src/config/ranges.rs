@@ -16,6 +16,8 @@ const SIDE: usize = 1 << 13;
 const VIEWS: usize = 1 << 8;
 const THREADS: usize = 1 << 12;
 const EPOCHS: usize = 1 << 24;
+/// Of colours: beyond it, hardly a pixel is neither black nor white.
+const CHANGE: f32 = 10.0;
 
 /// Settings of methods that something is divided by, or that must not be 0.
 const ABOVE_ZERO: [&str; 7] = [
@@ -49,6 +51,9 @@ pub fn check(config: &Config) -> Result<()> {
     let not_negative = |key: &str, value: f64| {
         (value >= 0.0 && value.is_finite(), key.to_owned(), "0 or more".to_owned())
     };
+    let change = |key: &str, value: f32| {
+        ((0.0..=CHANGE).contains(&value), key.to_owned(), format!("0 to {CHANGE}"))
+    };
     let rule = |holds: bool, key: &str, range: String| (holds, key.to_owned(), range);
     let mut rules = vec![
         count("data.train_size", data.train_size, IMAGES),
@@ -66,7 +71,11 @@ pub fn check(config: &Config) -> Result<()> {
         positive("optimizer.base_lr", optimizer.base_lr),
         not_negative("optimizer.final_lr", optimizer.final_lr),
         not_negative("optimizer.warmup_start_lr", optimizer.warmup_start_lr),
-        share("optimizer.momentum", optimizer.momentum.into()),
+        rule(
+            (0.0..1.0).contains(&optimizer.momentum),
+            "optimizer.momentum",
+            "0 to below 1".to_owned(),
+        ),
         not_negative("optimizer.weight_decay", optimizer.weight_decay),
         not_negative("optimizer.final_weight_decay", optimizer.final_weight_decay),
         not_negative("optimizer.vector_lr", optimizer.vector_lr.into()),
@@ -149,9 +158,9 @@ pub fn check(config: &Config) -> Result<()> {
             share(&key("flip"), kind.flip.into()),
             share(&key("quarter_turn"), kind.quarter_turn.into()),
             share(&key("jitter"), kind.jitter.into()),
-            not_negative(&key("brightness"), kind.brightness.into()),
-            not_negative(&key("contrast"), kind.contrast.into()),
-            not_negative(&key("saturation"), kind.saturation.into()),
+            change(&key("brightness"), kind.brightness),
+            change(&key("contrast"), kind.contrast),
+            change(&key("saturation"), kind.saturation),
             rule((0.0..=0.5).contains(&kind.hue), &key("hue"), "0 to 0.5".to_owned()),
             rule(kind.rand_augment <= VIEWS, &key("rand_augment"), format!("0 to {VIEWS}")),
             share(&key("greyscale"), kind.greyscale.into()),

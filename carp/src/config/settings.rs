@@ -278,7 +278,8 @@ impl Config {
 
     /// The value of a key such as `model.width`, as TOML.
     pub(super) fn value_of(&self, key: &str) -> Option<String> {
-        let table = Value::try_from(self).ok()?;
+        // As text, where an f32 has only its own digits.
+        let table = Value::Table(self.to_toml().parse().ok()?);
         let value = key.split('.').try_fold(&table, |value, name| value.get(name))?;
         Some(value.to_string())
     }

@@ -56,10 +56,10 @@ impl Clustered {
         let (rows, dim) = (sizes.epoch_images, sizes.head.bottleneck);
         if clusters > rows || sizes.images > MOST_IMAGES {
             let detail = format!(
-                "{rows} images of an epoch cannot form model.prototypes = {clusters} clusters; at \
-                 most {MOST_IMAGES} images"
+                "{rows} images of an epoch cannot form {clusters} clusters; at most {MOST_IMAGES} \
+                 images"
             );
-            return Err(Error::setting("clusters", detail));
+            return Err(Error::setting("model.prototypes", detail));
         }
         let memory = |step: &mut StepBuilder, view| {
             step.state(&format!("memory.{view}"), &[rows, dim], Init::Constant(0.0))

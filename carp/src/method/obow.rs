@@ -48,15 +48,12 @@ impl Method for ObowConfig {
     fn build(&self, step: &mut StepBuilder) -> Result<Built> {
         let batch = step.sizes.batch;
         if self.layers.is_empty() {
-            let detail = "method.layers is empty, should be one stage or more".to_owned();
-            return Err(Error::setting("layers", detail));
+            return Err(Error::setting("method.layers", "empty, should be one stage or more"));
         }
         if self.words == 0 || !self.words.is_multiple_of(batch) {
-            let detail = format!(
-                "method.words is {}, should be a multiple of train.batch_size = {batch}",
-                self.words
-            );
-            return Err(Error::setting("words", detail));
+            let detail =
+                format!("{}, should be a multiple of train.batch_size = {batch}", self.words);
+            return Err(Error::setting("method.words", detail));
         }
         let none = MlpConfig::relu(&[]);
         let student = step.student(&none, None);

@@ -72,11 +72,11 @@ impl Method for PclV2Config {
         for &clusters in &self.clusters {
             if clusters > images || clusters < sizes.batch + self.negatives {
                 let detail = format!(
-                    "method.clusters has {clusters}, should be at most the {images} images, and at \
+                    "{clusters}, should be at most the {images} images, and at \
                      least train.batch_size + method.negatives = {}",
                     sizes.batch + self.negatives
                 );
-                return Err(Error::setting("clusters", detail));
+                return Err(Error::setting("method.clusters", detail));
             }
         }
         let layers = MlpConfig { batch_norm: false, ..MlpConfig::relu(&[sizes.head.hidden, dim]) };

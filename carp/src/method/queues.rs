@@ -13,9 +13,8 @@ use crate::step_builder::StepBuilder;
 pub fn queue_of(step: &mut StepBuilder, name: &str, length: usize) -> Result<Value> {
     let (batch, dim) = (step.sizes.batch, step.sizes.head.bottleneck);
     if length == 0 || !length.is_multiple_of(batch) {
-        let detail =
-            format!("method.queue is {length}, should be a multiple of train.batch_size = {batch}");
-        return Err(Error::setting("queue", detail));
+        let detail = format!("{length}, should be a multiple of train.batch_size = {batch}");
+        return Err(Error::setting("method.queue", detail));
     }
     Ok(step.state(name, &[length, dim], Init::UnitRows(dim)))
 }

@@ -129,6 +129,9 @@ impl Step {
         g.split_batch_norm()?;
 
         let weights = trained(g, &student, &teacher);
+        if let Optimizer::Lars { .. } = config.optimizer {
+            weights.iter().try_for_each(|&weight| check_counted(g, weight))?;
+        }
         let share = 1.0 / config.accumulation as f32;
         let seed = g.in_phase(Phase::Backward, |g| g.fill([1], share));
         let mut grads = Vec::new();
@@ -239,6 +242,27 @@ fn trained(graph: &Graph, student: &Params, teacher: &Params) -> Vec<Value> {
         alone.into_iter().partition(|&weight| graph.shape(weight).len() < 2);
     let moving = moving.into_iter().map(|(student, _)| student);
     matrices.into_iter().chain(moving).chain(vectors).collect()
+}
+
+/// Fails if a weight has more elements than LARS counts, naming the setting that sizes it.
+///
+/// # Errors
+/// As above.
+fn check_counted(graph: &Graph, weight: Value) -> Result<()> {
+    let info = graph.info(weight);
+    if u32::try_from(info.shape.elements()).is_ok() {
+        return Ok(());
+    }
+    let setting = match &info.name {
+        name if name.contains(".backbone.") => "model.width",
+        name if name.contains("prototypes") => "model.prototypes",
+        _ => "model.hidden",
+    };
+    let detail = format!(
+        "too large for optimizer.name = lars: {} {} has more elements than a u32 counts",
+        info.name, info.shape
+    );
+    Err(Error::setting(setting, detail))
 }
 
 /// The gradient itself, or with accumulation its running sum.

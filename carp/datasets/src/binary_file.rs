@@ -26,19 +26,28 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
         })
 }
 
+/// Whether a file or folder is there.
+///
+/// # Errors
+/// If the system cannot tell, as without permission.
+pub fn is_there(path: &Path) -> Result<bool> {
+    path.try_exists().map_err(|source| Error::io(path, source))
+}
+
 /// The first of `names` that is a file in `folder`.
 ///
 /// # Errors
-/// If there is none.
+/// If there is none, or the system cannot tell.
 pub fn find(folder: &Path, names: &[&str]) -> Result<PathBuf> {
-    if !folder.is_dir() {
+    if !is_there(folder)? || !folder.is_dir() {
         return Err(Error::data(folder, "no such folder"));
     }
-    names
-        .iter()
-        .map(|name| folder.join(name))
-        .find(|path| path.is_file())
-        .ok_or_else(|| Error::data(folder, format!("has no {}", names.join(" or "))))
+    for path in names.iter().map(|name| folder.join(name)) {
+        if is_there(&path)? && path.is_file() {
+            return Ok(path);
+        }
+    }
+    Err(Error::data(folder, format!("has no {}", names.join(" or "))))
 }
 
 /// Fails unless the file has the length that its format requires.

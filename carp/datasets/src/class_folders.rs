@@ -38,7 +38,7 @@ impl ClassFolders {
         let is_labelled = names.len() > 1 && inside.len() > outside.len();
         if let (true, Some(first)) = (names.len() > 1, outside.first()) {
             let (outside, all) = (outside.len(), files.len());
-            let (folder, first) = (folder.display(), first.display());
+            let (folder, first) = (files::shown(folder), files::shown(first));
             warn(if is_labelled {
                 format!("left out {outside} of {all} images, outside of class folders: {first} ...")
             } else {

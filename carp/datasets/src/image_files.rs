@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use files::{Error, Result};
+use files::{Error, Result, shown};
 use image::ImageFormat;
 use walkdir::{DirEntry, WalkDir};
 
@@ -78,7 +78,7 @@ fn walk(folder: &Path, strict: bool, walk: WalkDir, none: &str) -> Result<Vec<Pa
         if strict || error.depth() == 0 {
             return Err(Error::data(path, reason));
         }
-        warn(format!("skipped {}: {reason}", path.display()));
+        warn(format!("skipped {}: {reason}", shown(path)));
     }
     if files.is_empty() {
         return Err(Error::data(folder, none));

@@ -133,6 +133,13 @@ fn cifar_10_and_100() {
     fails(open(DataKind::Cifar10, &ten), &["data_batch_3.bin", "3000 bytes", "3073"]);
     std::fs::remove_file(ten.join("data_batch_3.bin")).unwrap();
     fails(open(DataKind::Cifar10, &ten), &["has no data_batch_3.bin"]);
+    // One that is there, as far as anyone can tell: without permission it is the same.
+    #[cfg(unix)]
+    {
+        let file = ten.join("data_batch_3.bin");
+        std::os::unix::fs::symlink("data_batch_3.bin", &file).unwrap();
+        fails(open(DataKind::Cifar10, &ten), &["data_batch_3.bin: ", "symbolic links"]);
+    }
 
     let hundred = temp.path().join("cifar-100-binary");
     write(&hundred, "train.bin", &cifar_record(&[19, 99]));

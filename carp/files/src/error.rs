@@ -1,6 +1,6 @@
 //! Errors in a user's settings and files: each prints as one line.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Invalid settings or files.
 #[derive(Debug, thiserror::Error)]
@@ -9,7 +9,7 @@ pub enum Error {
     #[error("{0}")]
     Usage(String),
     /// A file with invalid content.
-    #[error("{}: {detail}", path.display())]
+    #[error("{}: {detail}", shown(path))]
     Data {
         /// The file or folder.
         path: PathBuf,
@@ -17,7 +17,7 @@ pub enum Error {
         detail: String,
     },
     /// A file that cannot be read or written.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {source}", shown(path))]
     Io {
         /// The file or folder.
         path: PathBuf,
@@ -49,12 +49,26 @@ impl Error {
     }
 }
 
+/// A path in one line of text: line breaks and other control characters as escapes.
+pub fn shown(path: &Path) -> String {
+    let text = path.display().to_string();
+    let escaped = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.into() };
+    text.chars().map(escaped).collect()
+}
+
 /// The result of reading or writing files.
 pub type Result<T> = std::result::Result<T, Error>;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_is_one_line() {
+        let error = Error::data("a\nb \u{e4}'\\.png", "is no image");
+        assert_eq!(error.to_string(), "a\\nb \u{e4}'\\.png: is no image");
+        assert_eq!(shown(Path::new("\u{1b}[0m")), "\\u{1b}[0m");
+    }
 
     #[test]
     fn details_of_several_lines_become_one() {

@@ -13,7 +13,7 @@ pub mod unpacked;
 pub use atomic::{
     check_output, check_output_folder, rename, replaced_file, stream_atomically, write_atomically,
 };
-pub use error::{Error, Result};
+pub use error::{Error, Result, shown};
 pub use hex::hex;
 pub use lock::FolderLock;
 pub use unpacked::{most_unpacked, read_at_most};

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use files::{Error, Result};
 
+use crate::binary_file::is_there;
 use crate::catalogue::contents::Split;
 use crate::class_folders::ClassFolders;
 
@@ -30,13 +31,15 @@ impl Location<'_> {
 /// The first of `names` that exists in `folder`.
 ///
 /// # Errors
-/// None exists: names the first and the archive that contains it.
+/// None exists: names the first and the archive that contains it. The system cannot tell.
 pub fn need(folder: &Path, names: &[&str], archive: &str) -> Result<PathBuf> {
-    let found = names.iter().map(|name| folder.join(name)).find(|path| path.exists());
-    found.ok_or_else(|| {
-        let detail = format!("no such file or folder: it comes with {archive}");
-        Error::data(folder.join(names[0]), detail)
-    })
+    for path in names.iter().map(|name| folder.join(name)) {
+        if is_there(&path)? {
+            return Ok(path);
+        }
+    }
+    let detail = format!("no such file or folder: it comes with {archive}");
+    Err(Error::data(folder.join(names[0]), detail))
 }
 
 /// An error in a line of a text file.

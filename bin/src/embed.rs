@@ -14,6 +14,7 @@ use report::projector;
 use crate::at_least_one::at_least_one;
 use crate::bars::{ImageBar, watched};
 use crate::bench::picture;
+use crate::counted::counted;
 use crate::data_args::DataArgs;
 use crate::map_picture::MapPicture;
 use crate::network_args::{NetworkArgs, batch_size};
@@ -72,9 +73,9 @@ pub fn run(args: &EmbedArgs) -> Result<ExitCode> {
     picture::save(&plot, &MapPicture(&map))?;
     let [across, up] = map.shares.map(|share| 100.0 * share);
     say!(
-        "{}: {} images; {across:.1} % of the variance across, {up:.1} % up",
+        "{}: {}; {across:.1} % of the variance across, {up:.1} % up",
         plot.display(),
-        map.x.len()
+        counted(map.x.len(), "image")
     );
     say!("TensorBoard: tensorboard --logdir {}", args.out.display());
     Ok(ExitCode::SUCCESS)

@@ -11,6 +11,7 @@ mod bench;
 mod commas;
 mod compare;
 mod config_args;
+mod counted;
 mod data;
 mod data_args;
 mod device;

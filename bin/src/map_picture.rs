@@ -45,6 +45,8 @@ impl Picture for MapPicture<'_> {
             .configure_mesh()
             .x_desc(axis(0))
             .y_desc(axis(1))
+            .x_label_formatter(&label)
+            .y_label_formatter(&label)
             .label_style(("sans-serif", 13))
             .axis_desc_style(("sans-serif", 14))
             .light_line_style(RGBColor(238, 238, 240))
@@ -72,5 +74,21 @@ impl Picture for MapPicture<'_> {
             draw_legend(&mut chart, SeriesLabelPosition::UpperRight)?;
         }
         Ok(())
+    }
+}
+
+/// A number at an axis; plotters writes zero as -0.0.
+fn label(x: &f32) -> String {
+    let rounded = (1e5 * f64::from(*x)).round() / 1e5;
+    (rounded + 0.0).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::label;
+
+    #[test]
+    fn labels_are_short_and_zero_has_no_sign() {
+        assert_eq!([-0.0, 0.1, -2.0, 1.5e-3].map(|x| label(&x)), ["0", "0.1", "-2", "0.0015"]);
     }
 }

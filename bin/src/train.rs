@@ -20,6 +20,7 @@ use evaluations::online_knn::OnlineKnn;
 use files::check_output_folder;
 
 use crate::config_args::ConfigArgs;
+use crate::counted::counted;
 use crate::device::DeviceArgs;
 use crate::print::say;
 use crate::ranks;
@@ -183,8 +184,8 @@ fn print_result(result: &RunResult) {
     say!("k-NN accuracy before training     {}", percent(result.knn_before));
     say!("k-NN accuracy after training      {}", percent(result.knn_after));
     say!(
-        "{} steps in {:.1} s, {:.0} images/s",
-        result.steps,
+        "{} in {:.1} s, {:.0} images/s",
+        counted(result.steps, "step"),
         result.seconds,
         result.images_per_second
     );

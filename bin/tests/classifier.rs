@@ -95,6 +95,7 @@ fn classifiers_of_a_checkpoint() {
     let wild = semi(&["--percent", "50", "--head-lr", "500"]);
     succeeds(&wild, &["warning: the loss rose to", "lower --lr and --head-lr"]);
     fails(&semi(&["--percent", "1"]), 2, "less than one for each of");
+    fails(&semi(&["--percent", "200"]), 2, "200 % of the labels: choose above 0 and at most 100 %");
     std::fs::write(folder.join("list.txt"), "1\n2\nno.png\n").unwrap();
     fails(&semi(&["--list", "list.txt"]), 1, "line 3: no.png is not a training image of");
 }

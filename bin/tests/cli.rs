@@ -118,6 +118,11 @@ fn wrong_settings_are_one_line_with_exit_code_2() {
     fails(&set("data=3"), 2, &["data is a section"]);
     fails(&set(&format!("{}a=1", "a.".repeat(50_000))), 2, &["the key a.a.a", "50001 parts"]);
     fails(&carp(temp.path(), &["train", "--preset", "shape"]), 2, &["shape", "shapes"]);
+    fails(&set("data.partition=2"), 2, &["data.partition = 2: data.kind shapes has no partitions"]);
+    let methods = ["plan", "--method", "dino", "--set", "method.name=swav"];
+    fails(&carp(temp.path(), &methods), 2, &["--method dino and --set method.name=swav", "one"]);
+    let none = ["bench", "loss", "--prototypes", "0"];
+    fails(&carp(temp.path(), &none), 2, &["--prototypes is 0, should be at least 1"]);
     let small_batch = train(
         temp.path(),
         &["--out", "x", "--set", "train.batch_size=1", "--set", "views.local.size=16"],

@@ -272,6 +272,8 @@ fn mistakes_are_one_line() {
         ("knn --features bad.json --test-features test", 1, "not a whole safetensors file"),
         ("knn --features train --test-features plain", 1, "test features: has no `labels`"),
         (&format!("knn {both} --k 0"), 2, "k = 0"),
+        (&format!("knn {both} --temperature -1"), 2, "-1"),
+        (&format!("few-shot {both} --costs -1,2"), 2, "costs C should be above 0"),
         ("knn --features named --test-features other", 2, "class 1 is \"b\" in the one and \"c\""),
         (&format!("knn {both} --json o --confusion o.txt --predictions o"), 2, "o: two outputs"),
         (

@@ -17,6 +17,10 @@ fn one_kernel_is_run_checked_profiled_and_traced() {
     );
     let trace = stdout(&carp(temp.path(), &["ptx", "trace", "add", "--limit", "5"]));
     assert_eq!(trace.lines().filter(|line| line.starts_with("w0")).count(), 5, "{trace}");
+    let trace =
+        |place: [&str; 2]| carp(temp.path(), &[&["ptx", "trace", "softmax"], &place[..]].concat());
+    fails(&trace(["--warp", "999"]), 2, &["--warp 999", "a block has warps 0 to"]);
+    fails(&trace(["--in-block", "999999"]), 2, &["--in-block 999999", "the grid has blocks 0 to"]);
     assert!(stdout(&carp(temp.path(), &["ptx", "check", "softmax"])).contains("nothing found"));
     fails(&carp(temp.path(), &["ptx", "run", "nothing"]), 2, &["no kernel nothing", "softmax"]);
 
@@ -29,6 +33,10 @@ fn one_kernel_is_run_checked_profiled_and_traced() {
     let run =
         |command, kernel| carp(temp.path(), &[&["ptx", command, kernel][..], &launch].concat());
     assert!(stdout(&run("run", "k.ptx:healthy")).contains("parameter 1: "));
+    // A negative number is a value, too: of a signed length, none.
+    let none = [&launch[..launch.len() - 1], &["-1"]].concat();
+    let none = carp(temp.path(), &[&["ptx", "run", "k.ptx:healthy"][..], &none].concat());
+    assert!(none.status.success(), "{}", String::from_utf8_lossy(&none.stderr));
     fails(
         &run("check", "k.ptx:mutant"),
         1,

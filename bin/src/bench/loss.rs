@@ -18,6 +18,7 @@ use super::peak::gemm_peak;
 use super::picture::{self, Series};
 use super::profile;
 use super::race::{Measured, RaceArgs, race, table};
+use crate::at_least_one::at_least_one;
 use crate::config_args::loss_variant;
 use crate::device::{DeviceArgs, DeviceName};
 use crate::print::say;
@@ -151,6 +152,7 @@ pub fn run(args: &LossArgs) -> Result<ExitCode> {
         let detail = "needs at least 2 views, 1 image and dimension 1";
         return Err(Error::usage(format!("bench loss: {detail}")));
     }
+    all_prototypes.iter().try_for_each(|&number| at_least_one("--prototypes", number))?;
     let all = LossVariant::ALL.to_vec();
     let variants = if args.variants.is_empty() { &all } else { &args.variants };
     if args.device.name() == DeviceName::Emulate {

@@ -69,6 +69,7 @@ struct SharedArgs {
     epochs: Option<u32>,
     /// Seconds of training of each run: a number of steps, from the time of a few before it.
     #[arg(long, value_name = "S", conflicts_with = "passes")]
+    #[arg(allow_hyphen_values = true)]
     seconds: Option<f64>,
     /// Images through the network in each run: each view, and those of the teacher.
     #[arg(long, value_name = "N")]

@@ -69,6 +69,7 @@ pub struct AllArgs {
     full_up_to: usize,
     /// Percentages of the labels to fine-tune on.
     #[arg(long, value_name = "PERCENT,...", value_delimiter = ',', default_value = "1,10")]
+    #[arg(allow_hyphen_values = true)]
     semi_percent: Vec<f64>,
     /// Epochs of fine-tuning.
     #[arg(long, value_name = "N", default_value_t = AllSettings::default().semi_epochs)]

@@ -15,6 +15,11 @@ pub fn low_high(text: &str) -> std::result::Result<(f32, f32), String> {
     pair.ok_or_else(|| "should be LOW,HIGH such as 0.08,1".to_owned())
 }
 
+/// A learning rate, with a power of ten where digits would be many.
+pub fn number(lr: f64) -> String {
+    if (1e-4..1e6).contains(&lr) { lr.to_string() } else { format!("{lr:e}") }
+}
+
 /// The terminal while a classifier is trained.
 pub struct Screen {
     bar: ProgressBar,
@@ -40,9 +45,10 @@ impl Screen {
                 let at = first_of_most(results.iter().map(|epoch| epoch.test.top1));
                 let (best, lr) = (&results[at], self.lr[at]);
                 self.bar.set_message(format!(
-                    "epoch {}: top-1 {:.2} % (lr {lr}, loss {:.3})",
+                    "epoch {}: top-1 {:.2} % (lr {}, loss {:.3})",
                     best.epoch,
                     100.0 * best.test.top1,
+                    number(lr),
                     best.loss
                 ));
                 if self.bar.is_hidden() {

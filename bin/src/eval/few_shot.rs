@@ -24,6 +24,7 @@ pub struct FewShotArgs {
     /// SVM costs C to try; the best mAP is reported.
     #[arg(long, value_name = "C,...", value_delimiter = ',')]
     #[arg(default_value = with_commas(&FewShotOptions::default().costs))]
+    #[arg(allow_hyphen_values = true)]
     costs: Vec<f64>,
     /// Images per class.
     #[arg(long, value_name = "N,...", value_delimiter = ',')]
@@ -46,12 +47,14 @@ pub struct FewShotArgs {
     interpolation: InterpolationArg,
     /// Range of the projected gradients at which an SVM has converged.
     #[arg(long, value_name = "X", default_value_t = SvmOptions::default().tolerance)]
+    #[arg(allow_hyphen_values = true)]
     tolerance: f64,
     /// Maximum sweeps per SVM.
     #[arg(long, value_name = "N", default_value_t = SvmOptions::default().max_iterations)]
     max_iterations: usize,
     /// Weight of positive images; negative ones have 1.
     #[arg(long, value_name = "X", default_value_t = SvmOptions::default().positive_weight)]
+    #[arg(allow_hyphen_values = true)]
     positive_weight: f64,
     /// Also print the average precision of each class, of the most images per class.
     #[arg(long)]

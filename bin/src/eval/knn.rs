@@ -26,6 +26,7 @@ pub struct KnnArgs {
     k: Vec<usize>,
     /// T in the weight exp(similarity / T) of a vote.
     #[arg(long, value_name = "T", default_value_t = KnnOptions::default().temperature)]
+    #[arg(allow_hyphen_values = true)]
     temperature: f32,
     #[command(flatten)]
     classes: ClassArgs,

@@ -13,7 +13,7 @@ use evaluations::linear::{
 use evaluations::network_file::NetworkName;
 
 use super::class_args::{ClassArgs, tell_untrained};
-use super::classifier::Screen;
+use super::classifier::{Screen, number};
 use super::feature_source::FeatureSource;
 use super::image_source::Labelled;
 use super::report::{Source, print_settings};
@@ -36,12 +36,15 @@ pub struct LinearArgs {
     lr: Option<Vec<f64>>,
     /// Momentum.
     #[arg(long, value_name = "X")]
+    #[arg(allow_hyphen_values = true)]
     momentum: Option<f64>,
     /// LARS's trust coefficient.
     #[arg(long, value_name = "X")]
+    #[arg(allow_hyphen_values = true)]
     trust: Option<f64>,
     /// Weight decay.
     #[arg(long, value_name = "X")]
+    #[arg(allow_hyphen_values = true)]
     weight_decay: Option<f64>,
     /// Learning-rate schedule, by epoch.
     #[arg(long, value_name = "NAME")]
@@ -51,6 +54,7 @@ pub struct LinearArgs {
     milestones: Vec<usize>,
     /// Factor by which multistep multiplies the rate.
     #[arg(long, value_name = "X", default_value_t = 0.1)]
+    #[arg(allow_hyphen_values = true)]
     factor: f64,
     /// Passes over the training images.
     #[arg(long, value_name = "N")]
@@ -150,7 +154,7 @@ pub fn run(args: &LinearArgs) -> Result<ExitCode> {
     print(&source, &result);
     tell_untrained(&result.untrained, &result.confusion);
     let best = result.best();
-    let settings = format!("lr {}, epoch {}", best.lr, best.best.epoch);
+    let settings = format!("lr {}, epoch {}", number(best.lr), best.best.epoch);
     args.classes.show(&result.confusion, &settings)?;
     args.source.output.save(Protocol::Linear, &source, &result)?;
     Ok(ExitCode::SUCCESS)
@@ -206,7 +210,7 @@ fn print(source: &Source, result: &LinearResult) {
         let mark = if i == result.best_head && result.heads.len() > 1 { "  <- best" } else { "" };
         say!(
             "{:>10}  {:>6}  {:>12.2}  {:>12.2}  {:>12.2}  {:>12.2}{mark}",
-            head.lr,
+            number(head.lr),
             head.best.epoch,
             100.0 * best.top1,
             100.0 * best.top5,

@@ -28,6 +28,7 @@ pub struct SemiArgs {
     /// Percentage of training labels to use, balanced over classes; it also sets the default
     /// learning rates (SwAV's for 1 % below 3, for 10 % from 3 on).
     #[arg(long, value_name = "X", default_value_t = 10.0)]
+    #[arg(allow_hyphen_values = true)]
     percent: f64,
     /// Use the labels of the images listed in this file, one per line, by name (as in SimCLR's
     /// lists) or number.
@@ -41,9 +42,11 @@ pub struct SemiArgs {
     head_lr: Option<f64>,
     /// Momentum.
     #[arg(long, value_name = "X", default_value_t = 0.9)]
+    #[arg(allow_hyphen_values = true)]
     momentum: f64,
     /// Weight decay of all tensors.
     #[arg(long, value_name = "X", default_value_t = 0.0)]
+    #[arg(allow_hyphen_values = true)]
     weight_decay: f64,
     /// Learning-rate schedule, by epoch.
     #[arg(long, value_name = "NAME", default_value = "multistep")]
@@ -53,6 +56,7 @@ pub struct SemiArgs {
     milestones: Vec<usize>,
     /// Factor by which multistep multiplies the rates.
     #[arg(long, value_name = "X", default_value_t = 0.2)]
+    #[arg(allow_hyphen_values = true)]
     factor: f64,
     /// Passes over the images.
     #[arg(long, value_name = "N", default_value_t = 20)]

@@ -33,7 +33,7 @@ pub struct PtxArgs {
     /// Kernel argument, repeatable, in order: 7, 0.5, or a buffer such as f32:1000 (random; f64,
     /// f16 and bf16 likewise), u32:1000 (0, 1, 2, ...; likewise u8 to i64), zeros:1000, zeros:i32:1000,
     /// empty:f32:1000 (nothing was written to it), FILE.npy or FILE.safetensors:TENSOR.
-    #[arg(long = "arg", value_name = "VALUE")]
+    #[arg(long = "arg", value_name = "VALUE", allow_hyphen_values = true)]
     params: Vec<String>,
     /// Write a buffer afterwards, repeatable: 1=FILE.npy, or 1=FILE.safetensors (as tensor p1), for
     /// the second argument, with the type and shape that it came with.

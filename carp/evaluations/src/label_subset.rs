@@ -38,7 +38,9 @@ pub fn per_class(labels: &[u32], classes: usize, k: usize, seed: u64) -> Result<
 /// A fraction outside (0, 1], or too small for one image per class.
 pub fn balanced(labels: &[u32], classes: usize, share: f64, seed: u64) -> Result<Vec<u32>> {
     if !(share > 0.0 && share <= 1.0) {
-        return Err(Error::usage(format!("{share} of the labels: choose above 0 and at most 1")));
+        let percent = 100.0 * share;
+        let detail = format!("{percent} % of the labels: choose above 0 and at most 100 %");
+        return Err(Error::usage(detail));
     }
     let total = (share * labels.len() as f64).round() as usize;
     if total < classes {

@@ -12,8 +12,9 @@ use methods::pcl_v2::densities;
 use safetensors::SafeTensors;
 use tensor::Cpu;
 
-/// Relative to the largest element of a tensor, or 1: single against double precision.
-const TOLERANCE: f32 = 2e-4;
+/// Relative to the largest element of a tensor, or 1: single against double precision, whose distance grows
+/// with every step, to 2.2e-4 after five.
+const TOLERANCE: f32 = 3e-4;
 const STEPS_PER_EPOCH: usize = 2;
 const IMAGES: usize = 24;
 

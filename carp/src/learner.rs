@@ -258,10 +258,7 @@ impl Learner {
         self.executor.write(scalars.weight_decay, &[settings.weight_decay]);
         self.executor.write(scalars.teacher_momentum, &[settings.teacher_momentum]);
         if let Optimizer::AdamW(adamw) = self.config.optimizer {
-            let (beta1, beta2) = adamw.betas;
-            let correction =
-                [beta1, beta2].map(|beta| (1.0 - beta.powi(settings.number as i32)) as f32);
-            self.executor.write(scalars.correction, &correction);
+            self.executor.write(scalars.correction, &adamw.correction(settings.number));
         }
     }
 

@@ -38,6 +38,12 @@ impl AdamW {
         let (first, second) = self.betas;
         [first, 1.0 - first, second, 1.0 - second].map(|share| share as f32)
     }
+
+    /// The bias corrections 1 - beta1^t and 1 - beta2^t of step t = 1, 2, ...
+    pub fn correction(&self, t: usize) -> [f32; 2] {
+        let (first, second) = self.betas;
+        [first, second].map(|beta| (1.0 - beta.powi(t as i32)) as f32)
+    }
 }
 
 /// A function of one number.

@@ -30,15 +30,17 @@ pub fn optimizer(kind: &str, inputs: &Inputs, device: Device) -> Result<Outputs>
     let grad = graph.input("grad", len);
     let [lr, wd] = ["lr", "weight_decay"].map(|name| graph.input(name, [1]));
     let correction = graph.input("correction", [2]);
-    let betas = append_update(kind, inputs, &mut graph, w, grad, (lr, wd, correction), shape)?;
+    let adamw = append_update(kind, inputs, &mut graph, w, grad, (lr, wd, correction), shape)?;
 
     let mut executor = autograd::Executor::new(graph, device)?;
     executor.write(w, param);
     executor.write(wd, &[weight_decay]);
     for (t, &rate) in (1..).zip(&lrs) {
         executor.write(lr, &[rate as f32]);
-        executor.write(correction, &betas.map(|beta| (1.0 - beta.powi(t)) as f32));
-        let first = (t as usize - 1) * param.len();
+        if let Some(adamw) = adamw {
+            executor.write(correction, &adamw.correction(t));
+        }
+        let first = (t - 1) * param.len();
         executor.write(grad, &grads[first..first + param.len()]);
         executor.run_all()?;
     }
@@ -46,7 +48,7 @@ pub fn optimizer(kind: &str, inputs: &Inputs, device: Device) -> Result<Outputs>
     Ok(vec![("param".into(), Array::f32(shape, executor.read(w)))])
 }
 
-/// Appends the optimizer's op and returns AdamW's betas (0 for the others).
+/// Appends the optimizer's op and returns AdamW's settings, none of the others.
 fn append_update(
     kind: &str,
     inputs: &Inputs,
@@ -55,7 +57,7 @@ fn append_update(
     grad: Value,
     (lr, wd, correction): (Value, Value, Value),
     shape: &[usize],
-) -> Result<[f64; 2]> {
+) -> Result<Option<AdamW>> {
     let [first, second] = ["first", "second"].map(|name| graph.state(name, graph.shape(w)));
     if kind == "adamw" {
         let betas = inputs.list("betas")?;
@@ -68,7 +70,7 @@ fn append_update(
         inputs.ignore("momentum");
         inputs.ignore("eta");
         graph.adamw(settings, (lr, wd, correction), grad, w, (first, second))?;
-        return Ok([beta1, beta2]);
+        return Ok(Some(settings));
     }
     let momentum = inputs.number("momentum")? as f32;
     if kind == "sgd" {
@@ -83,7 +85,7 @@ fn append_update(
         let no_decay = graph.input("no_decay", [1]);
         graph.sgd(momentum, (lr, no_decay), grad, w, first)?;
     }
-    Ok([0.0; 2])
+    Ok(None)
 }
 
 pub fn schedule(inputs: &Inputs) -> Result<Outputs> {

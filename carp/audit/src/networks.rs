@@ -1,6 +1,6 @@
 //! Replays whole networks: a ResNet forward and backward, and CARP training steps.
 
-use autograd::{Executor, Graph, Passes, Phase, Value};
+use autograd::{Executor, Graph, Passes, Phase, Shape, Value};
 use carp::conv::ConvChoice;
 use carp::error::Result;
 use carp::layout;
@@ -108,22 +108,23 @@ pub fn resnet(inputs: &Inputs, device: Device) -> Result<Outputs> {
 fn check_tensors(inputs: &Inputs, prefix: &str, graph: &Graph, params: &Params) -> Result<()> {
     for param in params.all() {
         let info = graph.info(param.value);
-        let name = format!("{prefix}{}", info.name);
-        let (shape, _) = inputs.f32(&name)?;
-        let want = layout::pytorch_shape(&info.shape);
-        if shape != want {
-            return Err(inputs.invalid(&format!("in.{name} is {shape:?}, should be {want:?}")));
-        }
+        fitting(inputs, &format!("{prefix}{}", info.name), &info.shape)?;
     }
     Ok(())
 }
 
-fn write(executor: &mut Executor, value: Value, inputs: &Inputs, name: &str) -> Result<()> {
-    let (shape, data) = inputs.f32(name)?;
-    let want = layout::pytorch_shape(&executor.graph().shape(value));
-    if shape != want {
-        return Err(inputs.invalid(&format!("in.{name} is {shape:?}, should be {want:?}")));
+/// The file's tensor `in.NAME`, which should have this shape once it is in our layout.
+fn fitting<'a>(inputs: &Inputs<'a>, name: &str, shape: &Shape) -> Result<(&'a [usize], &'a [f32])> {
+    let (found, data) = inputs.f32(name)?;
+    let want = layout::pytorch_shape(shape);
+    if found != want {
+        return Err(inputs.invalid(&format!("in.{name} is {found:?}, should be {want:?}")));
     }
+    Ok((found, data))
+}
+
+fn write(executor: &mut Executor, value: Value, inputs: &Inputs, name: &str) -> Result<()> {
+    let (shape, data) = fitting(inputs, name, &executor.graph().shape(value))?;
     executor.write(value, &layout::from_pytorch(shape, data));
     Ok(())
 }

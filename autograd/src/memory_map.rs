@@ -9,7 +9,7 @@ use crate::plan::{Block, Plan};
 use crate::trace::{Recomputed, bytes};
 
 /// Bytes of persistent values of one kind.
-fn persistent(graph: &Graph, kind: Kind) -> usize {
+pub fn persistent(graph: &Graph, kind: Kind) -> usize {
     let of_kind = graph.values().filter(|(_, info)| info.kind == kind);
     4 * of_kind.map(|(_, info)| info.words()).sum::<usize>()
 }

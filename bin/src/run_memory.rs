@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use autograd::exchange::HostMemory;
 use autograd::graph::Kind;
 use autograd::trace::bytes;
-use autograd::{Graph, Plan};
+use autograd::{Graph, Plan, memory_map};
 use carp::config::Config;
 use carp::error::Result;
 use carp::learner::planned_step;
@@ -114,8 +114,8 @@ pub fn check_run(
     device: &NumericDevice,
 ) -> Result<()> {
     // What a budget makes anew is the learner's to find: it takes its time, and ends below the budget.
-    let step = StepConfig { ranks, images: data.pretrain, ..config.step() };
-    let step = StepConfig { memory_budget: MemoryBudget(None), ..step };
+    let memory_budget = MemoryBudget(None);
+    let step = StepConfig { ranks, images: data.pretrain, memory_budget, ..config.step() };
     let (graph, _) = planned_step(&step, device)?;
     let plan = Plan::new(&graph, device);
     let mut run = RunMemory::planned(config, data, &graph, ranks, device)?;
@@ -124,8 +124,7 @@ pub fn check_run(
     if device.is_card() {
         (arena, run.knn.network) = (0, 0);
     }
-    let inputs = graph.values().filter(|(_, info)| info.kind == Kind::Input);
-    let inputs = 4 * inputs.map(|(_, info)| info.words()).sum::<usize>();
+    let inputs = memory_map::persistent(&graph, Kind::Input);
     let persistent = (4 * plan.persistent).min(arena);
     let weights = match config.method {
         MethodConfig::Carp => "model.prototypes, model.bottleneck, model.hidden or model.width",

@@ -16,6 +16,8 @@ use crate::geometry::Conv2d;
 
 /// Images that fill a tile with the windows of one pixel of the map.
 const IMAGES: usize = 8;
+/// With fewer images a tile of one pixel of the map is too small, and zeros cost less.
+const FEWEST_IMAGES: usize = 4;
 /// Panels of outputs whose weights stay in L2 while all pixels of the map are multiplied.
 const PANELS: usize = 2;
 
@@ -56,7 +58,7 @@ pub fn direct(
         for slab in largest.cover(conv, first..conv.n.min(first + images)) {
             let buffer = slab.read(conv, x, buffer);
             let y_slab = &mut y.y[done * conv.o..];
-            if is_mostly_edge(conv) {
+            if is_mostly_edge(conv) && slab.images >= FEWEST_IMAGES {
                 multiply_inside(isa, conv, slab, buffer, panels, y_slab);
             } else {
                 multiply(isa, &walk(conv, slab), buffer, slab.windows(conv), panels, y_slab);

@@ -68,18 +68,19 @@ pub fn winograd_grad_weight<F: Transforms<M, T>, const M: usize, const T: usize>
             let tiles =
                 [part, part + 1].map(|part| conv.n.min(part * images) * Tile::per_image(conv, M));
             for first in (tiles[0]..tiles[1]).step_by(group) {
-                transform(isa, conv, &places, x, dy, first..tiles[1], v, e);
-                let next = tiles[1].min(first + group)..tiles[1].min(first + 2 * group);
+                let end = tiles[1].min(first + group);
+                transform(isa, conv, &places, x, dy, first..end, v, e);
+                let next = end..tiles[1].min(end + group);
                 let next = [input_rows(conv, M, next.clone(), x), output_rows(conv, M, next, dy)];
-                add_products(isa, conv, &places, v, e, first > tiles[0], sums, next);
+                let blocks = (end - first).div_ceil(BLOCK);
+                add_products(isa, conv, &places, v, e, blocks, first > tiles[0], sums, next);
             }
         },
     );
     finish::<F, M, T>(isa, conv, sums, dweight);
 }
 
-/// The transforms of tiles from the first of `tiles` on, at most as many as there is room for, and
-/// zeros up to the end of their last block.
+/// The transforms of a group's tiles, and zeros up to the end of their last block.
 #[allow(clippy::too_many_arguments)]
 fn transform<F: Transforms<M, T>, const M: usize, const T: usize>(
     isa: Isa,
@@ -93,10 +94,11 @@ fn transform<F: Transforms<M, T>, const M: usize, const T: usize>(
 ) {
     v.par_chunks_mut(places.elements(conv.c))
         .zip(e.par_chunks_mut(places.elements(conv.o)))
+        .take(tiles.len().div_ceil(BLOCK))
         .enumerate()
         .for_each(|(block, (v, e))| {
             let first = tiles.start + block * BLOCK;
-            let count = tiles.end.saturating_sub(first).min(BLOCK);
+            let count = (tiles.end - first).min(BLOCK);
             if count < BLOCK {
                 v.fill(0.0);
                 e.fill(0.0);
@@ -107,8 +109,8 @@ fn transform<F: Transforms<M, T>, const M: usize, const T: usize>(
         });
 }
 
-/// `sums[place][o][c] += sum over tiles of e[place][tile][o] v[place][tile][c]`, over nothing if not
-/// `adds`, while what is `next` comes from memory.
+/// `sums[place][o][c] += sum over the tiles of some blocks of e[place][tile][o] v[place][tile][c]`, over
+/// nothing if not `adds`, while what is `next` comes from memory.
 #[allow(clippy::too_many_arguments)]
 fn add_products<F: Transforms<M, T>, const M: usize, const T: usize>(
     isa: Isa,
@@ -116,12 +118,13 @@ fn add_products<F: Transforms<M, T>, const M: usize, const T: usize>(
     places: &Places<F, M, T>,
     v: &[f32],
     e: &[f32],
+    blocks: usize,
     adds: bool,
     sums: &mut [f32],
     next: [&[f32]; 2],
 ) {
     let walk = Walk {
-        inner: [1, blocks_of_group(conv, M), BLOCK],
+        inner: [1, blocks, BLOCK],
         x: [0, places.elements(conv.o), TILE],
         panel: [0, places.elements(conv.c), TILE],
         panel_step: places.panel,

@@ -4,7 +4,7 @@
 use isa::{Isa, multiversion};
 use rayon::prelude::*;
 
-use super::reduce::{sum_of_squares, tree};
+use super::reduce::{chunk_squares, tree};
 use crate::kernel::AdamW;
 use crate::order::{CHUNK, UPDATE_LANES};
 
@@ -86,17 +86,17 @@ fn lars_from(
 #[multiversion(isa)]
 fn lars_of_one(isa: Isa, settings: Lars, grad: &[f32], w: &mut [f32], buffer: &mut [f32]) {
     let Lars { momentum, eta, lr, wd } = settings;
-    let w_norm = sum_of_squares(isa, w).sqrt();
-    let u_norm = tree(0..w.len(), &|range| {
-        let pairs = grad[range.clone()].iter().zip(&w[range]);
+    // Both sums of a chunk while it is in the cache.
+    let squares = tree(0..w.len(), &|range| {
+        let (grad, w) = (&grad[range.clone()], &w[range]);
         let mut lanes = [0.0f64; UPDATE_LANES];
-        for (i, (g, w)) in pairs.enumerate() {
+        for (i, (g, w)) in grad.iter().zip(w).enumerate() {
             let u = f64::from(g + wd * w);
             lanes[i % UPDATE_LANES] += u * u;
         }
-        lanes.iter().sum()
-    })
-    .sqrt();
+        [chunk_squares(w), lanes.iter().sum()]
+    });
+    let [w_norm, u_norm] = squares.map(f64::sqrt);
     let trust =
         if w_norm > 0.0 && u_norm > 0.0 { (f64::from(eta) * w_norm / u_norm) as f32 } else { 1.0 };
     momentum_step(isa, [momentum, lr, wd, trust], grad, w, buffer);

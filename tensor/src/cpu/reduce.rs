@@ -7,16 +7,19 @@ use rayon::prelude::*;
 
 use crate::order::{CHUNK, PIECE, PIECE_LANES, ROW_LANES, part_rows};
 
-/// Sums `part` over all chunks of `0..len`, halving the range recursively at multiples of a chunk;
-/// the halves run in parallel.
-pub fn tree(range: Range<usize>, part: &(impl Fn(Range<usize>) -> f64 + Sync)) -> f64 {
+/// Sums the numbers of `part` over all chunks of `0..len`, halving the range recursively at multiples of
+/// a chunk; the halves run in parallel.
+pub fn tree<const N: usize>(
+    range: Range<usize>,
+    part: &(impl Fn(Range<usize>) -> [f64; N] + Sync),
+) -> [f64; N] {
     let chunks = range.len().div_ceil(CHUNK);
     if chunks <= 1 {
         return part(range);
     }
     let middle = range.start + chunks / 2 * CHUNK;
     let (a, b) = rayon::join(|| tree(range.start..middle, part), || tree(middle..range.end, part));
-    a + b
+    std::array::from_fn(|i| a[i] + b[i])
 }
 
 /// Sum of a chunk of `f(x)`.
@@ -42,13 +45,13 @@ fn chunk_sum(x: &[f32], f: impl Fn(f32) -> f32) -> f64 {
 /// The sum of all elements.
 #[multiversion(isa)]
 pub fn sum(isa: Isa, x: &[f32]) -> f64 {
-    tree(0..x.len(), &|range| chunk_sum(&x[range], |x| x))
+    tree(0..x.len(), &|range| [chunk_sum(&x[range], |x| x)])[0]
 }
 
-/// The sum of all squares.
-#[multiversion(isa)]
-pub fn sum_of_squares(isa: Isa, x: &[f32]) -> f64 {
-    tree(0..x.len(), &|range| chunk_sum(&x[range], |x| x * x))
+/// The sum of a chunk's squares.
+#[inline(always)]
+pub fn chunk_squares(x: &[f32]) -> f64 {
+    chunk_sum(x, |x| x * x)
 }
 
 /// The lanes of a row as one number, pairwise.
@@ -112,7 +115,7 @@ pub fn row_max(x: &[f32]) -> f32 {
 #[multiversion(isa)]
 pub fn all_finite(isa: Isa, x: &[f32]) -> bool {
     // 0 times anything finite is 0; sums of NaN stay NaN.
-    tree(0..x.len(), &|range| chunk_sum(&x[range], |x| x * 0.0)) == 0.0
+    tree(0..x.len(), &|range| [chunk_sum(&x[range], |x| x * 0.0)]) == [0.0]
 }
 
 /// Elements of scratch memory for [`sum_rows`].

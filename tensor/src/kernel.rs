@@ -446,6 +446,8 @@ impl Kernel {
             Kernel::Copy | Kernel::Add | Kernel::Scale(_) => Some(0),
             Kernel::AddBias | Kernel::BiasRelu { .. } => Some(0),
             Kernel::ScaleBy => Some(1),
+            // dx over dy.
+            Kernel::BatchNormBackward(_) => Some(2),
             _ => None,
         }
     }

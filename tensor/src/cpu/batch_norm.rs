@@ -269,19 +269,21 @@ fn normalise(
     });
 }
 
-/// See the module. Inputs are x, y, dy, gamma, mean and inv_std, y being read only with ReLU;
-/// outputs are dx, dgamma and dbeta.
+/// See the module. Inputs are x, y, gamma, mean and inv_std, y being read only with ReLU; dx holds dy
+/// beforehand unless that is given. Outputs are dx, dgamma and dbeta.
 pub fn backward(
     isa: Isa,
     norm: BatchNorm,
-    [x, y, dy, weight, mean, inv_std]: [&[f32]; 6],
+    [x, y, weight, mean, inv_std]: [&[f32]; 5],
+    dy: Option<&[f32]>,
     [dx, dweight, dbias]: [&mut [f32]; 3],
     dresidual: Option<&mut [f32]>,
     workspace: &mut [f32],
 ) {
     let channels = norm.channels;
     let (sums, coefficients) = workspace.split_at_mut(workspace.len() - 3 * channels);
-    sum_gradients(isa, norm, [x, y, dy, mean, inv_std], [dweight, dbias], sums);
+    let inputs = [x, y, dy.unwrap_or(dx), mean, inv_std];
+    sum_gradients(isa, norm, inputs, [dweight, dbias], sums);
     let (scale, rest) = coefficients.split_at_mut(channels);
     let (shift, slope) = rest.split_at_mut(channels);
     let share = 1.0 / norm.rows as f32;
@@ -353,7 +355,7 @@ fn sum_gradients(
 fn gradient(
     isa: Isa,
     norm: BatchNorm,
-    (x, y, dy): (&[f32], &[f32], &[f32]),
+    (x, y, dy): (&[f32], &[f32], Option<&[f32]>),
     mean: &[f32],
     (scale, shift, slope): (&[f32], &[f32], &[f32]),
     dx: &mut [f32],
@@ -363,28 +365,30 @@ fn gradient(
     let group = |first: usize, dx: &mut [f32], mut dresidual: Option<&mut [f32]>| {
         let is_relu = norm.relu;
         let inputs = first..first + dx.len();
-        let (x, y, dy) = (&x[inputs.clone()], &y[inputs.clone()], &dy[inputs]);
+        let (x, y) = (&x[inputs.clone()], &y[inputs.clone()]);
+        let dy = dy.map(|dy| &dy[inputs]);
         let mut buffers = [[0.0; WIDE]; 4];
         let [a, b, c, d] = &mut buffers;
         let (mean, scale) = (widened(mean, a), widened(scale, b));
         let (shift, slope) = (widened(shift, c), widened(slope, d));
         let width = mean.len();
-        let rows = x.chunks(width).zip(y.chunks(width)).zip(dy.chunks(width));
-        for (row, (dx, ((x, y), dy))) in dx.chunks_mut(width).zip(rows).enumerate() {
-            let inputs = x.iter().zip(y).zip(dy);
-            let channels = mean.iter().zip(scale).zip(shift.iter().zip(slope));
-            for ((dx, ((x, y), dy)), ((mean, scale), (shift, slope))) in
-                dx.iter_mut().zip(inputs).zip(channels)
-            {
-                let g = if is_relu && *y <= 0.0 { 0.0 } else { *dy };
-                *dx = slope.mul_add(x - mean, scale.mul_add(g, *shift));
+        let rows = x.chunks(width).zip(y.chunks(width));
+        for (row, (dx, (x, y))) in dx.chunks_mut(width).zip(rows).enumerate() {
+            let row = row * width..row * width + dx.len();
+            if let Some(dy) = dy {
+                dx.copy_from_slice(&dy[row.clone()]);
             }
             if let Some(dresidual) = &mut dresidual {
-                let first = row * width;
-                let dresidual = &mut dresidual[first..first + dx.len()];
-                for ((dresidual, y), dy) in dresidual.iter_mut().zip(y).zip(dy) {
+                for ((dresidual, y), dy) in dresidual[row].iter_mut().zip(y).zip(&*dx) {
                     *dresidual = if is_relu && *y <= 0.0 { 0.0 } else { *dy };
                 }
+            }
+            let channels = mean.iter().zip(scale).zip(shift.iter().zip(slope));
+            for ((dx, (x, y)), ((mean, scale), (shift, slope))) in
+                dx.iter_mut().zip(x.iter().zip(y)).zip(channels)
+            {
+                let g = if is_relu && *y <= 0.0 { 0.0 } else { *dx };
+                *dx = slope.mul_add(x - mean, scale.mul_add(g, *shift));
             }
         }
     };

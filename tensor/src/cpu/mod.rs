@@ -205,13 +205,15 @@ impl Backend for CpuBackend {
                 });
             }
             Kernel::BatchNormBackward(norm) if norm.residual && norm.relu => {
-                on(arena, io, |inputs, [dx, dw, db, dresidual], ws| {
-                    batch_norm::backward(isa, norm, inputs, [dx, dw, db], Some(dresidual), ws);
+                on(arena, io, |[x, y, dy, w, mean, inv_std], [dx, dw, db, dresidual], ws| {
+                    let (inputs, outputs) = ([x, y, w, mean, inv_std], [dx, dw, db]);
+                    batch_norm::backward(isa, norm, inputs, Some(dy), outputs, Some(dresidual), ws);
                 });
             }
             Kernel::BatchNormBackward(norm) => {
-                on(arena, io, |inputs, outputs, ws| {
-                    batch_norm::backward(isa, norm, inputs, outputs, None, ws);
+                on(arena, io, |[x, y, dy, w, mean, inv_std], outputs, ws| {
+                    let inputs = [x, y, w, mean, inv_std];
+                    batch_norm::backward(isa, norm, inputs, Some(dy), outputs, None, ws);
                 });
             }
 
@@ -360,6 +362,20 @@ fn run_in_place(isa: Isa, arena: &mut Arena, kernel: &Kernel, io: &Io) {
         Kernel::Scale(alpha) => pointwise::scale_assign(isa, alpha, arena.write(io.outputs[0])),
         Kernel::ScaleBy => {
             on(arena, &input(0), |[s], [y], _| pointwise::scale_assign(isa, s[0], y))
+        }
+        Kernel::BatchNormBackward(norm) => {
+            let [x, y, _, w, mean, inv_std] = *io.inputs else { unreachable!("six inputs") };
+            let io = Io { inputs: &[x, y, w, mean, inv_std], ..*io };
+            if norm.residual && norm.relu {
+                on(arena, &io, |inputs, [dx, dw, db, dresidual], ws| {
+                    let outputs = [dx, dw, db];
+                    batch_norm::backward(isa, norm, inputs, None, outputs, Some(dresidual), ws);
+                });
+            } else {
+                on(arena, &io, |inputs, outputs, ws| {
+                    batch_norm::backward(isa, norm, inputs, None, outputs, None, ws);
+                });
+            }
         }
         _ => unreachable!("{} does not run in place", kernel.name()),
     }

@@ -48,13 +48,17 @@ fn check(norm: BatchNorm) {
     inputs.splice(3..3, [mean, inv_std]);
     case.call(Kernel::BatchNormApply(norm), &inputs, &[again]);
 
-    let mut outputs = vec![case.output("dx", len)];
-    outputs.extend(["dweight", "dbias"].map(|name| case.output(name, channels)));
-    if norm.residual && norm.relu {
-        outputs.push(case.output("dresidual", len));
+    // Apart, and dx over dy.
+    let [dx, over_dy] = [case.output("dx", len), case.in_place("dx over dy", &uniform(2, len))];
+    for (dy, dx) in [(dy, dx), (over_dy, over_dy)] {
+        let mut outputs = vec![dx];
+        outputs.extend(["dweight", "dbias"].map(|name| case.output(name, channels)));
+        if norm.residual && norm.relu {
+            outputs.push(case.output("dresidual", len));
+        }
+        let inputs = [x, y, dy, weight, mean, inv_std];
+        case.call(Kernel::BatchNormBackward(norm), &inputs, &outputs);
     }
-    let inputs = [x, y, dy, weight, mean, inv_std];
-    case.call(Kernel::BatchNormBackward(norm), &inputs, &outputs);
     case.run();
 }
 

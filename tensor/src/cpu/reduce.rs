@@ -54,6 +54,12 @@ pub fn chunk_squares(x: &[f32]) -> f64 {
     chunk_sum(x, |x| x * x)
 }
 
+/// The sum of all squares.
+#[multiversion(isa)]
+pub fn sum_of_squares(isa: Isa, x: &[f32]) -> f64 {
+    tree(0..x.len(), &|range| [chunk_squares(&x[range])])[0]
+}
+
 /// The lanes of a row as one number, pairwise.
 #[inline(always)]
 fn pairwise(mut lanes: [f32; ROW_LANES], f: impl Fn(f32, f32) -> f32) -> f32 {

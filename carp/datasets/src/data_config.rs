@@ -62,7 +62,8 @@ pub struct DataConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
     /// Training split of one of the data sets of the [`catalogue`](crate::catalogue), or several
-    /// ("train+val"), if not the usual one.
+    /// ("train+val"), if not the usual one. It is also trained on without labels, unless the data set
+    /// has a split of its own for that (`stl10`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub train: Option<String>,
     /// The same for testing.

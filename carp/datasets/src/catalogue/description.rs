@@ -88,7 +88,8 @@ impl DataSet {
         Ok(contents)
     }
 
-    /// Opens the data set as a run uses it.
+    /// Opens the data set as a run uses it. Where the usual training split is also the one for
+    /// training without labels, a `data.train` takes the place of both.
     ///
     /// # Errors
     /// Those of [`DataSet::contents`]; a `data.train` or `data.test` that is not one of its splits.
@@ -104,7 +105,8 @@ impl DataSet {
         };
         let (train, test) = (open(&config.train, self.train)?, open(&config.test, self.test)?);
         // The same split is the same data set: its unreadable images are reported once.
-        let is_train = config.train.as_deref().unwrap_or(self.train) == self.pretrain;
+        let is_train = self.train == self.pretrain
+            || config.train.as_deref().unwrap_or(self.train) == self.pretrain;
         let pretrain = match &train {
             Some(train) if is_train || contents.split(self.pretrain).is_none() => Arc::clone(train),
             _ => contents.dataset(self.pretrain, reading)?,

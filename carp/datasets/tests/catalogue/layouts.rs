@@ -152,7 +152,10 @@ fn cars_in_both_layouts_and_flowers() {
         train: Some("train + val".to_owned()),
         ..config(of_name("flowers102").unwrap(), temp.path())
     };
-    assert_eq!(chosen.open(0).unwrap().train.unwrap().len(), 3);
+    let splits = chosen.open(0).unwrap();
+    assert_eq!((splits.train.unwrap().len(), splits.pretrain.len()), (3, 3));
+    let held_out = DataConfig { held_out: 1, ..chosen.clone() }.open(0).unwrap();
+    assert_eq!((held_out.pretrain.len(), held_out.test.unwrap().len()), (2, 1));
     let unknown = DataConfig { test: Some("valid".to_owned()), ..chosen };
     fails(unknown.open(0), &["Flowers-102 has no split \"valid\"", "train, val, test"]);
 }

@@ -89,7 +89,7 @@ impl ImageSource {
         let (test_set, rows) = features(&*test, "test images of")?;
         source.push(("images", images));
         source.extend(left_out(&*train, &*test));
-        let test_images: Arc<dyn Dataset> = Arc::new(Subset { data: test, indices: rows });
+        let test_images: Arc<dyn Dataset> = Arc::new(Subset::new(test, rows));
         Ok(Sets { train: train_set, test: Some(test_set), source, test_images: Some(test_images) })
     }
 

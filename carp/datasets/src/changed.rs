@@ -84,6 +84,10 @@ impl Dataset for Changed {
         Ok(image.map(|image| self.changed(index, &image)))
     }
 
+    fn is_unreadable(&self, index: usize) -> bool {
+        self.data.is_unreadable(index)
+    }
+
     fn skipped(&self) -> usize {
         self.data.skipped()
     }

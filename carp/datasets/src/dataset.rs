@@ -49,8 +49,12 @@ pub trait Dataset: Send + Sync {
     fn memory(&self) -> usize {
         0
     }
+    /// Whether an image was found to be unreadable.
+    fn is_unreadable(&self, _index: usize) -> bool {
+        false
+    }
     /// Unreadable images found so far.
     fn skipped(&self) -> usize {
-        0
+        (0..self.len()).filter(|&index| self.is_unreadable(index)).count()
     }
 }

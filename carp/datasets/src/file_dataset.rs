@@ -154,7 +154,7 @@ impl Dataset for FileDataset {
     }
 
     fn readable(&self, index: usize) -> Result<Option<Arc<Image>>> {
-        if locked(&self.unreadable).contains(&index) {
+        if self.is_unreadable(index) {
             return Ok(None);
         }
         match self.image(index) {
@@ -166,6 +166,10 @@ impl Dataset for FileDataset {
                 Ok(None)
             }
         }
+    }
+
+    fn is_unreadable(&self, index: usize) -> bool {
+        locked(&self.unreadable).contains(&index)
     }
 
     fn skipped(&self) -> usize {

@@ -66,7 +66,7 @@ impl Splits {
         let subset = |part: &[u32]| -> Arc<dyn Dataset> {
             let mut indices = part.to_vec();
             indices.sort_unstable();
-            Arc::new(Subset { data: Arc::clone(train), indices })
+            Arc::new(Subset::new(Arc::clone(train), indices))
         };
         let (held_out, kept) = order.split_at(count);
         let (test, train) = (subset(held_out), subset(kept));

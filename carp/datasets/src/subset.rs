@@ -16,16 +16,23 @@ pub struct Subset {
     pub data: Arc<dyn Dataset>,
     /// Indices of its images.
     pub indices: Vec<u32>,
+    /// Unreadable images that were left out of it.
+    left_out: usize,
 }
 
 impl Subset {
+    /// These images of `data`.
+    pub fn new(data: Arc<dyn Dataset>, indices: Vec<u32>) -> Subset {
+        Subset { data, indices, left_out: 0 }
+    }
+
     /// At most `most` images of `data`, from everywhere ([`spread`]).
     pub fn spread(data: Arc<dyn Dataset>, most: usize) -> Arc<dyn Dataset> {
         if most >= data.len() {
             return data;
         }
         let indices = spread(data.len(), most).into_iter().map(|index| index as u32).collect();
-        Arc::new(Subset { data, indices })
+        Arc::new(Subset::new(data, indices))
     }
 
     /// The images that can be read; decodes each once, and reports the images done.
@@ -46,7 +53,10 @@ impl Subset {
         match indices.len() {
             0 => Err(Error::data(data.name(), "no image in it can be read")),
             len if len == data.len() => Ok(data),
-            _ => Ok(Arc::new(Subset { data, indices })),
+            len => {
+                let left_out = data.len() - len;
+                Ok(Arc::new(Subset { data, indices, left_out }))
+            }
         }
     }
 
@@ -97,8 +107,12 @@ impl Dataset for Subset {
         self.data.readable(self.place(index))
     }
 
+    fn is_unreadable(&self, index: usize) -> bool {
+        self.data.is_unreadable(self.place(index))
+    }
+
     fn skipped(&self) -> usize {
-        self.data.skipped()
+        self.left_out + (0..self.len()).filter(|&index| self.is_unreadable(index)).count()
     }
 }
 

@@ -233,6 +233,25 @@ fn unreadable_images_are_skipped_and_counted_or_refused() {
     assert_eq!(*seen.lock().unwrap(), [(1, 3), (2, 3), (3, 3)]);
     assert_eq!((rest.len(), rest.image(1).unwrap().pixels[0]), (2, 3));
     assert!(rest.file(1).unwrap().ends_with("c.png"));
+    assert_eq!(rest.skipped(), 1);
+    // Of two parts, each counts its own.
+    let parts = temp.path().join("parts");
+    for class in ["x", "y"] {
+        (0..4).for_each(|i| png(&parts.join("train").join(class), &format!("{i}.png"), i));
+        png(&parts.join("val").join(class), "0.png", 0);
+    }
+    write(&parts, "train/y/2.png", b"broken");
+    let path = Some(parts);
+    let splits = DataConfig { path, held_out: 3, ..DataConfig::default() }.open(0).unwrap();
+    let lost = [splits.train, splits.test].map(|part| {
+        let (whole, rest) =
+            (part.clone().unwrap(), Subset::readable(part.unwrap(), Progress::none()));
+        let rest = rest.unwrap();
+        assert_eq!(rest.skipped(), whole.skipped());
+        assert_eq!(rest.skipped(), whole.len() - rest.len());
+        rest.skipped()
+    });
+    assert_eq!(lost.iter().sum::<usize>(), 1);
 
     let strict = DataConfig { strict: true, ..config }.open(0).unwrap().pretrain;
     let error = strict.readable(1).unwrap_err().to_string();

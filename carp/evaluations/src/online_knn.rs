@@ -168,7 +168,7 @@ impl OnlineKnn {
         if !mine.is_empty() || len == 0 {
             let place = mine.start * dim..mine.end * dim;
             let indices = mine.map(|index| index as u32).collect();
-            let part = Subset { data, indices };
+            let part = Subset::new(data, indices);
             let features = self.encoder.features(&part, |_| ())?.of_all(&part)?;
             all[place].copy_from_slice(&features);
         }

@@ -173,7 +173,7 @@ impl Run<'_> {
         if let Some((share, seed)) = share {
             let labels = labels(&*train)?;
             let indices = label_subset::balanced(&labels, train.classes().len(), share, seed)?;
-            train = Arc::new(Subset { data: train, indices });
+            train = Arc::new(Subset::new(train, indices));
         }
         pair(backbone, transform, (&*train, &*test), self.network.name(), recorder)
     }

@@ -67,7 +67,7 @@ pub fn linear_of_backbone(
     let indices = chosen(settings, train_labels, classes)?;
     let labels: Vec<u32> = indices.iter().map(|&index| train_labels[index as usize]).collect();
     let rows = indices.len();
-    let train: Arc<dyn Dataset> = Arc::new(Subset { data: Arc::clone(train), indices });
+    let train: Arc<dyn Dataset> = Arc::new(Subset::new(Arc::clone(train), indices));
 
     let mut extractor = backbone.extractor()?;
     let sizes = (extractor.dim(), classes);

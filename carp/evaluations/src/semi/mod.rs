@@ -165,7 +165,7 @@ pub fn semi(
     let labels: Vec<u32> = indices.iter().map(|&index| train_labels[index as usize]).collect();
     let untrained = ids.labels_of(&untrained_classes(&labels, test_labels)?);
     let images = labels.len();
-    let train: Arc<dyn Dataset> = Arc::new(Subset { data: Arc::clone(train), indices });
+    let train: Arc<dyn Dataset> = Arc::new(Subset::new(Arc::clone(train), indices));
 
     let mut settings = settings.clone();
     settings.batch_size = settings.batch_size.min(images);

@@ -338,6 +338,18 @@ fn retrieval_needs_every_image_and_copies_leave_a_row_out() {
     };
     let wanted = ["strong", "jpegqual/75", "crops/10"].map(|name| (name.to_owned(), 2, 1.0));
     assert_eq!(blocks(&result), wanted);
+    // Every image below the folder, whatever the folders in it are called.
+    for class in ["train", "val", "0"] {
+        for number in 0..11 {
+            let file = format!("more/{class}/{number}.jpg");
+            write(folder, &file, colour(&file, GREEN, number));
+        }
+    }
+    write(folder, "more/loose.jpg", colour("loose.jpg", GREEN, 11));
+    write(folder, "more/broken.jpg", b"broken");
+    let more = measured(folder, &format!("{copies} --distractors more --whitening more"));
+    assert_eq!((&more["distractors"], &more["whitened_by"]), (&34.into(), &34.into()));
+    assert_eq!(more["source"]["unreadable images"], "3");
     fails(&run(folder, &format!("eval {copies} --strict")), 1, &["strong/200002.jpg"]);
     let other = "copy-detection WEIGHTS --dataset gtsrb --data gtsrb";
     fails(&run(folder, &format!("eval {other}")), 1, &["no copies", "copydays"]);

@@ -39,6 +39,7 @@ pub use self::data_size::DataSize;
 pub use self::dataset::Dataset;
 pub use self::file_dataset::{FileDataset, Reading};
 pub use self::image::Image;
+pub use self::image_files::images_below;
 pub use self::labels::Labels;
 pub use self::luma::{greyscale, luma};
 pub use self::memory_dataset::MemoryDataset;

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use carp::error::{Error, Result};
 use carp::views::EvalTransform;
 use datasets::catalogue::Contents;
-use datasets::{Change, Changed, DataConfig, DataKind, Dataset, Progress, Reading, Subset};
+use datasets::{
+    Change, Changed, Dataset, FileDataset, Labels, Progress, Reading, Subset, images_below,
+};
 
 use crate::copy_detection::{CopyBlock, CopyFeatures, CopyNames};
 use crate::features::{Encoder, FeatureSet};
@@ -45,7 +47,7 @@ impl CopySet {
         let readable = |split| -> Result<_> {
             Ok(Subset::readable(contents.dataset(split, reading)?, progress)?)
         };
-        let below = |folder| images_below(folder, reading, progress);
+        let below = |path| folder(path, reading, progress);
         let blocks = contents.splits.iter().filter(|split| split.name != "original");
         Ok(CopySet {
             originals: readable("original")?,
@@ -125,9 +127,10 @@ fn file_names(data: &dyn Dataset) -> Vec<String> {
     (0..data.len()).map(name).collect()
 }
 
-fn images_below(folder: &Path, reading: Reading, progress: Progress) -> Result<Arc<dyn Dataset>> {
-    let path = Some(folder.to_owned());
-    let strict = reading.strict;
-    let config = DataConfig { kind: DataKind::Folder, path, strict, ..DataConfig::default() };
-    Ok(Subset::readable(config.open(0)?.pretrain, progress)?)
+/// All of them, whatever the folders in it are called, and as they are stored, like the data set's own.
+fn folder(folder: &Path, reading: Reading, progress: Progress) -> Result<Arc<dyn Dataset>> {
+    let files = images_below(folder, reading.strict)?;
+    let name = folder.display().to_string();
+    let data = FileDataset::new(name, files, Labels::None, vec![], reading);
+    Ok(Subset::readable(Arc::new(data), progress)?)
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use carp::config::Config;
 use carp::error::{Error, Result};
 use clap::Args;
-use datasets::catalogue::{self, Contents};
+use datasets::catalogue::{self, Contents, DataSet};
 use datasets::{Crop, DataConfig, DataKind, Dataset, Reading};
 use evaluations::network_file::NetworkFile;
 use evaluations::retrieval_set::box_of;
@@ -66,17 +66,20 @@ impl DataArgs {
     }
 
     fn split(&self, source: &NetworkFile, split: &str) -> Result<Arc<dyn Dataset>> {
-        let (data, seed) = self.config(source)?;
-        if let Some(set) = catalogue::of_kind(data.kind) {
-            let name = match split {
-                "train" if !set.train.is_empty() => data.train.as_deref().unwrap_or(set.train),
-                "test" if !set.test.is_empty() => data.test.as_deref().unwrap_or(set.test),
-                "pretrain" => set.pretrain,
-                other => other,
-            };
-            let reading = Reading { strict: data.strict, cache: 0 };
-            return Ok(set.contents(&data)?.dataset(name, reading)?);
+        let (mut data, seed) = self.config(source)?;
+        let set = catalogue::of_kind(data.kind);
+        if set.is_some() {
+            // Each image is read once.
+            data.cache_mib = 0;
         }
+        let official = |set: &DataSet, name: &str| {
+            let reading = Reading { strict: data.strict, cache: 0 };
+            Ok(set.contents(&data)?.dataset(name, reading)?)
+        };
+        if let (Some(set), false) = (set, ["train", "test", "pretrain"].contains(&split)) {
+            return official(set, split);
+        }
+        // As a run has them: what it holds out of training is tested on.
         let splits = data.open(seed)?;
         let name = splits.pretrain.name().to_owned();
         let found = match split {
@@ -88,9 +91,21 @@ impl DataArgs {
                 return Err(Error::usage(detail));
             }
         };
-        found.ok_or_else(|| {
-            Error::usage(format!("{name} has no labelled split {split}, only pretrain"))
-        })
+        match (found, set) {
+            (Some(found), _) => Ok(found),
+            // A run has no use for labels of several classes, few-shot has.
+            (None, Some(set)) => {
+                let (given, usual) = match split {
+                    "train" => (&data.train, set.train),
+                    _ => (&data.test, set.test),
+                };
+                let usual = if usual.is_empty() { split } else { usual };
+                official(set, given.as_deref().unwrap_or(usual))
+            }
+            (None, None) => {
+                Err(Error::usage(format!("{name} has no labelled split {split}, only pretrain")))
+            }
+        }
     }
 
     /// The index of one of the paper's data sets.

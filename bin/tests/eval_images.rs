@@ -251,6 +251,34 @@ fn a_data_set_with_faults_gives_what_its_readable_images_give() {
 }
 
 #[test]
+fn what_a_run_holds_out_is_tested_on_in_every_command() {
+    let root = faulty();
+    let folder = root.path();
+    write(folder, "run.toml", "[data]\nkind = \"gtsrb\"\nheld_out = 4\n");
+    let data = "WEIGHTS --preset run.toml --data gtsrb";
+    let counts =
+        |result: &Value, names: [&str; 2]| names.map(|name| result[name].as_u64().unwrap());
+    let sgd = "--optimizer sgd --epochs 1 --no-augment";
+    let linear = measured(folder, &format!("linear {data} {sgd}"));
+    let [train, test] = counts(&linear, ["train_images", "test_images"]);
+    // 12 of 13 training pictures can be read.
+    assert_eq!((train + test, [3, 4].contains(&test)), (12, true));
+    let left_out = &linear["source"]["unreadable images"];
+    let expected = format!("{} for training, {} for testing", 9 - train, 4 - test);
+    assert_eq!(left_out, &expected);
+
+    let knn = measured(folder, &format!("knn {data} -k 1"));
+    assert_eq!(counts(&knn, ["bank", "queries"]), [train, test]);
+    assert_eq!(knn["source"]["unreadable images"], *left_out);
+    let few = measured(folder, &format!("few-shot {data} --shots 1 --draws 1"));
+    assert_eq!(counts(&few, ["train", "test"]), [train, test]);
+    for (split, images) in [("pretrain", train), ("train", train), ("test", test)] {
+        let text = succeeds(folder, &format!("features {data} --split {split} -o {split}"));
+        assert!(text.contains(&format!(": {images} features")), "{split}: {text}");
+    }
+}
+
+#[test]
 fn patches_are_averaged_where_features_are_made_once() {
     let root = faulty();
     let folder = root.path();

@@ -1,7 +1,8 @@
 //! Average precision, as the protocols define it.
 //!
 //! With the images in order of decreasing score, precision P(r) and recall R(r) are taken after
-//! each rank r; p(t) = max P(r) over R(r) >= t.
+//! each rank r whose score is above the next one's, so that the order of equal scores does not
+//! matter; p(t) = max P(r) over R(r) >= t.
 
 use serde::Serialize;
 
@@ -15,8 +16,8 @@ pub enum Interpolation {
     ElevenPoints,
 }
 
-/// Average precision of `scores`, given which images are `positive`; `None` if none is. Ties keep
-/// their order.
+/// Average precision of `scores`, given which images are `positive`; `None` if none is. Images with
+/// equal scores share one rank, the last.
 pub fn average_precision(
     scores: &[f64],
     positive: &[bool],
@@ -28,10 +29,14 @@ pub fn average_precision(
     }
     let mut order: Vec<usize> = (0..scores.len()).collect();
     order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
-    // Between hits precision only falls, so its maxima are at hits.
-    let ranks = (1..).zip(&order).filter(|&(_, &i)| positive[i]).map(|(rank, _)| rank);
-    let mut precision: Vec<f64> =
-        (1..).zip(ranks).map(|(hit, rank): (u32, u32)| f64::from(hit) / f64::from(rank)).collect();
+    // One per hit: without hits precision only falls, so its maxima are where there are some.
+    let mut precision: Vec<f64> = Vec::with_capacity(positives);
+    let mut rank = 0;
+    for equal in order.chunk_by(|&a, &b| scores[a] == scores[b]) {
+        rank += equal.len();
+        let hits = precision.len() + equal.iter().filter(|&&i| positive[i]).count();
+        precision.resize(hits, hits as f64 / rank as f64);
+    }
     for hit in (0..positives - 1).rev() {
         precision[hit] = precision[hit].max(precision[hit + 1]);
     }
@@ -70,6 +75,18 @@ mod tests {
         // Recall 0, 0.1, 0.2, 0.3 at hit 1; the other seven at hits 2 and 3.
         assert!((ap(Interpolation::ElevenPoints) - (4.0 + 7.0 * 0.6) / 11.0).abs() < 1e-12);
         assert_eq!(average_precision(&[1.0], &[false], Interpolation::AllPoints), None);
+        // Of one collapsed network: as many positives as there are, in whatever order.
+        for positive in [[true, false, false, false], [false, false, false, true]] {
+            for scores in [[0.5; 4], [0.0, -0.0, 0.0, -0.0]] {
+                for interpolation in [Interpolation::AllPoints, Interpolation::ElevenPoints] {
+                    assert_eq!(average_precision(&scores, &positive, interpolation), Some(0.25));
+                }
+            }
+        }
+        // Ranks 1 and 3, the second shared by a hit and a miss: 1 and 2/3.
+        let tied =
+            average_precision(&[2.0, 1.0, 1.0], &[true, true, false], Interpolation::AllPoints);
+        assert!((tied.unwrap() - 5.0 / 6.0).abs() < 1e-12);
         // Ranks 0 and 3 of 4 positives: (1 + 1) / 2 + (1/3 + 2/4) / 2, over 4.
         let area = trapezoid_average_precision(&[0, 3], 4);
         assert!((area - (1.0 + (1.0 / 3.0 + 0.5) / 2.0) / 4.0).abs() < 1e-12);

@@ -96,7 +96,8 @@ pub fn run(args: &FeaturesArgs) -> Result<ExitCode> {
     let (set, per_second) = on_threads(args.threads, || {
         let mut data = args.data.open(&source, &args.split)?;
         if args.query_boxes {
-            let change = Change::Crop(args.data.query_boxes(&source)?);
+            let boxes = args.data.query_boxes(&source)?;
+            let change = Change::Crop { boxes, fit: args.fit };
             if args.split != "queries" {
                 let detail = "--query-boxes needs --split queries";
                 return Err(Error::usage(detail.to_owned()));

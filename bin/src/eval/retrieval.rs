@@ -121,7 +121,8 @@ fn measure(args: &RetrievalArgs) -> Result<(Source, RetrievalResult)> {
         let images = |split| contents.dataset(split, Reading { strict: true, cache: 0 });
         let (mut queries, database) = (images("queries")?, images("database")?);
         if args.query_boxes {
-            let change = Change::Crop(contents.queries.iter().map(box_of).collect());
+            let boxes = contents.queries.iter().map(box_of).collect();
+            let change = Change::Crop { boxes, fit: None };
             queries = Arc::new(Changed { data: queries, change });
         }
         draw(path, &sheet(&result, &*queries, &*database, args.rows.get(), KEPT)?)?;

@@ -68,7 +68,8 @@ impl RetrievalSet {
             // Each image is read once.
             let mut data = contents.dataset(name, Reading { strict: false, cache: 0 })?;
             if look.query_boxes && name == "queries" {
-                let change = Change::Crop(contents.queries.iter().map(box_of).collect());
+                let boxes = contents.queries.iter().map(box_of).collect();
+                let change = Change::Crop { boxes, fit: Some(look.fit) };
                 data = Arc::new(Changed { data, change });
             }
             let data = Changed { data, change: Change::Fit(look.fit) };
@@ -89,8 +90,21 @@ impl RetrievalSet {
     }
 }
 
-/// The box of a query, rounded to whole pixels.
+/// The box of a query, rounded to whole pixels; halves to even, as Pillow's `crop` does.
 pub fn box_of(query: &Query) -> Crop {
-    let [left, top, right, bottom] = query.bbx.map(|place| place.round().max(0.0) as usize);
+    let [left, top, right, bottom] =
+        query.bbx.map(|place| place.round_ties_even().max(0.0) as usize);
     Crop { top, left, height: bottom.saturating_sub(top), width: right.saturating_sub(left) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn halves_of_a_box_round_to_even() {
+        let bbx = [2.5, 3.5, 10.5, 20.4];
+        let query = Query { bbx, easy: vec![], hard: vec![], junk: vec![] };
+        assert_eq!(box_of(&query), Crop { top: 4, left: 2, height: 16, width: 8 });
+    }
 }

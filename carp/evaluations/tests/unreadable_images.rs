@@ -51,7 +51,7 @@ fn features_leave_out_pixels_label_and_box_together() {
     // Each image keeps its own box, of which the first and the last lie apart.
     let crop = |left| Crop { top: 0, left, height: 4, width: 1 };
     grey(&temp.path().join("train/dog/1.png"), 120);
-    let change = Change::Crop((0..4).map(crop).collect());
+    let change = Change::Crop { boxes: (0..4).map(crop).collect(), fit: None };
     let boxed = Changed { data: train, change };
     assert_eq!(rows(&encoder().feature_set(&boxed, |_| ()).unwrap()), rows(&set));
 }

@@ -130,6 +130,27 @@ fn a_broken_data_set_is_named_and_the_others_go_on() {
 }
 
 #[test]
+fn a_part_that_fails_leaves_the_others() {
+    let root = TempDir::new().unwrap();
+    let (folder, _) = tree("imagenet");
+    std::fs::rename(folder.keep(), root.path().join("imagenet")).unwrap();
+    let out = TempDir::new().unwrap();
+    let mut settings = settings();
+    settings.protocols = vec![Protocol::Semi];
+    // A class of each image: half of them are too few.
+    settings.semi_shares = vec![0.5, 1.0];
+    let report = evaluate(root.path(), out.path(), &settings);
+    let [entry] = &report.entries[..] else { panic!("{:?}", report.entries) };
+    assert_eq!((&*entry.scores[0].name, entry.scores.len()), ("top-1, 2 labels", 2));
+    let faults: Vec<_> = report.skipped.iter().filter(|skipped| skipped.is_fault).collect();
+    let [fault] = faults[..] else { panic!("{:?}", report.skipped) };
+    assert_eq!(fault.protocol, Some(Protocol::Semi));
+    assert!(fault.why.starts_with("50 % of the labels: 50 % of 2 labels is 1, less"), "{fault:?}");
+    settings.semi_shares.truncate(1);
+    assert!(evaluate(root.path(), out.path(), &settings).entries.is_empty());
+}
+
+#[test]
 fn an_unreadable_image_leaves_its_block_and_stops_retrieval() {
     let root = TempDir::new().unwrap();
     for name in ["roxford5k", "copydays"] {

@@ -17,7 +17,7 @@ use crate::{clustering, few_shot, knn};
 
 fn measured(settings: String, scores: Vec<Score>, result: &impl Serialize) -> Measured {
     let result = json_value(result);
-    Measured { settings, scores, result }
+    Measured { settings, scores, result, faults: vec![] }
 }
 
 pub fn knn(

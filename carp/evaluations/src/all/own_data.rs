@@ -16,7 +16,7 @@ use super::settings::AllSettings;
 use crate::features::{Encoder, FeatureSet};
 use crate::linear::{ClassifierEvent, linear_of_backbone, linear_of_features};
 use crate::network_file::{NetworkFile, NetworkName};
-use crate::semi::{SemiSettings, semi};
+use crate::semi::semi;
 use crate::trained::{LabelledSplits, TrainedBackbone};
 
 /// Training and test features of one network.
@@ -155,7 +155,7 @@ pub fn evaluate_own(
             backbone.transform = transform(Protocol::Semi);
             let images = images(Protocol::Semi);
             recorder.measure(at(Protocol::Semi), images, |settings, progress| {
-                fine_tuned(settings, backbone, &splits, progress)
+                Ok(fine_tuned(settings, backbone, &splits, progress))
             })?;
         }
     }
@@ -199,13 +199,27 @@ pub fn fine_tuned(
     backbone: &TrainedBackbone,
     splits: &LabelledSplits,
     progress: Progress,
-) -> Result<Measured> {
+) -> Measured {
     let show = &mut |event: ClassifierEvent| event.report(progress);
-    let mut results = Vec::new();
-    for &share in &settings.semi_shares {
-        let (epochs, seed) = (settings.semi_epochs, settings.seed);
-        let semi_settings = SemiSettings { epochs, seed, ..SemiSettings::swav(share) };
-        results.push(semi(&semi_settings, backbone, splits, show)?);
+    let part = |share| semi(&settings.semi(share), backbone, splits, show);
+    // 7 % and not 7.000000000000001 %.
+    let name = |share| format!("{} % of the labels", (100.0 * share) as f32);
+    let (results, faults) = succeeded(&settings.semi_shares, part, name);
+    Measured { faults, ..headlines::semi(&results) }
+}
+
+/// The results of those parts of a protocol that succeed, and why the others fail.
+pub fn succeeded<T: Copy, R>(
+    parts: &[T],
+    mut measure: impl FnMut(T) -> Result<R>,
+    name: impl Fn(T) -> String,
+) -> (Vec<R>, Vec<String>) {
+    let (mut results, mut faults) = (vec![], vec![]);
+    for &part in parts {
+        match measure(part) {
+            Ok(result) => results.push(result),
+            Err(error) => faults.push(format!("{}: {error}", name(part))),
+        }
     }
-    Ok(headlines::semi(&results))
+    (results, faults)
 }

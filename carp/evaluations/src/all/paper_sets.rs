@@ -11,7 +11,7 @@ use datasets::{DataConfig, DataKind, Progress, Reading, Subset};
 
 use super::headlines;
 use super::look::Look;
-use super::own_data::{Pair, backbone, described, fine_tuned, linear, pair};
+use super::own_data::{Pair, backbone, described, fine_tuned, linear, pair, succeeded};
 use super::protocol::Protocol;
 use super::recorder::{EvaluationEvent, Recorder};
 use super::report::Measured;
@@ -207,8 +207,8 @@ impl Run<'_> {
         }
         let is_inat = self.set.kind == DataKind::INat2018;
         recorder.measure(self.names(protocol), images, |settings, progress| match protocol {
-            Protocol::Semi => fine_tuned(settings, &backbone, splits, progress),
-            Protocol::FewShot => inat_shots(settings, &backbone, splits, progress),
+            Protocol::Semi => Ok(fine_tuned(settings, &backbone, splits, progress)),
+            Protocol::FewShot => Ok(inat_shots(settings, &backbone, splits, progress)),
             _ if is_inat => {
                 let linear = inat18(settings);
                 let crop_scale = settings.crop_scale;
@@ -293,12 +293,13 @@ fn inat_shots(
     backbone: &TrainedBackbone,
     splits: &LabelledSplits,
     progress: Progress,
-) -> Result<Measured> {
+) -> Measured {
     let show = &mut |event: ClassifierEvent| event.report(progress);
-    let mut results = Vec::new();
-    for &shots in &settings.few_shot.shots {
+    let part = |shots| {
         let linear = LinearSettings { images_per_class: Some(shots), ..inat18(settings) };
-        results.push(linear_of_backbone(&linear, settings.crop_scale, backbone, splits, show)?);
-    }
-    Ok(headlines::linear_shots(&results, settings.crop_scale))
+        linear_of_backbone(&linear, settings.crop_scale, backbone, splits, show)
+    };
+    let name = |shots| format!("{shots} per class");
+    let (results, faults) = succeeded(&settings.few_shot.shots, part, name);
+    Measured { faults, ..headlines::linear_shots(&results, settings.crop_scale) }
 }

@@ -89,7 +89,7 @@ impl<'a> Recorder<'a> {
         }))
     }
 
-    /// Runs `measure` and records its result; an error is recorded too, and the rest goes on.
+    /// Runs `measure` and records its result; errors are recorded too, and the rest goes on.
     pub(super) fn measure(
         &mut self,
         (data, network, protocol): (&str, &'static str, Protocol),
@@ -103,21 +103,25 @@ impl<'a> Recorder<'a> {
             let mut show = show.lock().expect("nobody panics while it shows");
             show(EvaluationEvent::Progress { done, all });
         };
-        match measure(&self.report.settings, Progress::new(&report)) {
-            Ok(Measured { settings, scores, result }) => {
-                let seconds = start.elapsed().as_secs_f64();
-                let data = data.to_owned();
-                let entry =
-                    Entry { data, network, protocol, images, settings, scores, seconds, result };
-                self.show(EvaluationEvent::Done(&entry));
-                self.report.entries.push(entry);
-                self.save()
-            }
+        let measured = measure(&self.report.settings, Progress::new(&report));
+        let mut fault = |why| self.skip(data, Some(network), Some(protocol), why, true);
+        let Measured { settings, scores, result, faults } = match measured {
+            Ok(measured) => measured,
             Err(error) => {
-                self.skip(data, Some(network), Some(protocol), error.to_string(), true);
-                Ok(())
+                fault(error.to_string());
+                return Ok(());
             }
+        };
+        let is_measured = faults.is_empty() || !scores.is_empty();
+        faults.into_iter().for_each(fault);
+        if !is_measured {
+            return Ok(());
         }
+        let (data, seconds) = (data.to_owned(), start.elapsed().as_secs_f64());
+        let entry = Entry { data, network, protocol, images, settings, scores, seconds, result };
+        self.show(EvaluationEvent::Done(&entry));
+        self.report.entries.push(entry);
+        self.save()
     }
 
     pub(super) fn skip(

@@ -86,7 +86,7 @@ pub fn json_value(result: &impl Serialize) -> Value {
     serde_json::from_str(&text).expect("just written")
 }
 
-/// The result of a protocol.
+/// The result of a protocol, or of those of its parts that succeeded.
 pub struct Measured {
     /// The settings that matter, in one line.
     pub settings: String,
@@ -94,4 +94,6 @@ pub struct Measured {
     pub scores: Vec<Score>,
     /// The full result with all settings.
     pub result: Value,
+    /// Why the other parts failed, each in one line.
+    pub faults: Vec<String>,
 }

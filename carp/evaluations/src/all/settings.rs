@@ -9,6 +9,7 @@ use crate::copy_detection::CopyDetectionOptions;
 use crate::few_shot::FewShotOptions;
 use crate::knn::KnnOptions;
 use crate::linear::LinearSettings;
+use crate::semi::SemiSettings;
 
 /// What to run and how.
 #[derive(Clone, Debug, Serialize)]
@@ -43,6 +44,14 @@ pub struct AllSettings {
     pub distractors: Option<PathBuf>,
     /// Random seed.
     pub seed: u64,
+}
+
+impl AllSettings {
+    /// The settings of fine-tuning on a fraction of the labels: SwAV's.
+    pub fn semi(&self, share: f64) -> SemiSettings {
+        let (epochs, seed) = (self.semi_epochs, self.seed);
+        SemiSettings { epochs, seed, ..SemiSettings::swav(share) }
+    }
 }
 
 impl Default for AllSettings {

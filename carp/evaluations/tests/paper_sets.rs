@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use carp::views::EvalTransform;
-use datasets::Filter;
 use datasets::catalogue::ALL;
+use datasets::{DataConfig, DataKind, Filter};
 use evaluations::all::{
-    AllSettings, EvaluationEvent, EvaluationReport, Look, Protocol, Recorder, evaluate_paper_sets,
-    markdown,
+    AllSettings, EvaluationEvent, EvaluationReport, Look, Protocol, Recorder, evaluate_own,
+    evaluate_paper_sets, markdown,
 };
+use evaluations::export::export;
 use evaluations::network_file::{NetworkFile, NetworkName};
 use tempfile::TempDir;
 use tensor::Cpu;
@@ -36,11 +37,14 @@ fn settings() -> AllSettings {
     settings
 }
 
+fn look() -> Look {
+    let imagenet = EvalTransform::imagenet(Filter::Bicubic, 3);
+    Look { transform: EvalTransform { resize: 40, size: 36, ..imagenet }, fixed: false }
+}
+
 fn evaluate(root: &Path, out: &Path, settings: &AllSettings) -> EvaluationReport {
     let mut source = NetworkFile::open(&weights(), None).unwrap();
-    let imagenet = EvalTransform::imagenet(Filter::Bicubic, 3);
-    let transform = EvalTransform { resize: 40, size: 36, ..imagenet };
-    let look = Look { transform, fixed: false };
+    let look = look();
     let mut done = 0;
     let mut show =
         |event: EvaluationEvent| done += usize::from(matches!(event, EvaluationEvent::Done(_)));
@@ -127,6 +131,31 @@ fn a_broken_data_set_is_named_and_the_others_go_on() {
     assert!(fault.data == "pets" && fault.why.contains("test.txt"), "{fault:?}");
     let [entry] = &report.entries[..] else { panic!("{:?}", report.entries) };
     assert_eq!((entry.protocol, entry.data.as_str()), (Protocol::CopyDetection, "copydays"));
+}
+
+#[test]
+fn a_broken_network_is_named_and_the_others_go_on() {
+    let (folder, _) = tree("pets");
+    let out = TempDir::new().unwrap();
+    let mut whole = NetworkFile::open(&weights(), None).unwrap();
+    let mut network = whole.backbone(NetworkName::Teacher).unwrap();
+    network.tensors[0].1[0] = f32::NAN;
+    let file = out.path().join("broken.safetensors");
+    export(&network, &file).unwrap();
+    let mut settings = settings();
+    settings.protocols = vec![Protocol::Linear, Protocol::Knn];
+    let mut show = |_: EvaluationEvent| ();
+    let mut recorder = Recorder::new(&file, &settings, out.path(), &mut show);
+    let (mut source, path) = (NetworkFile::open(&file, None).unwrap(), folder.path().to_owned());
+    let data = DataConfig { kind: DataKind::Pets, path: Some(path), ..DataConfig::default() };
+    let networks = [NetworkName::Teacher, NetworkName::Pixels];
+    evaluate_own(&mut recorder, &mut source, &networks, (&data, 0), (&look(), 4), &Cpu).unwrap();
+    let report = recorder.finish().unwrap();
+    let faults: Vec<_> = report.skipped.iter().map(|skipped| skipped.network).collect();
+    assert!(!faults.is_empty() && faults.iter().all(|&name| name == Some("teacher")), "{report:?}");
+    let pixels: Vec<_> =
+        report.entries.iter().map(|entry| (entry.network, entry.protocol)).collect();
+    assert_eq!(pixels, [("pixels", Protocol::Linear), ("pixels", Protocol::Knn)]);
 }
 
 #[test]

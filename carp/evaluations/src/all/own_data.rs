@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use carp::error::Result;
+use carp::error::{Error, Result};
 use carp::learner::Device;
 use carp::views::EvalTransform;
 use datasets::{DataConfig, DataKind, Dataset, Progress};
@@ -88,8 +88,8 @@ pub fn pair(
 /// Runs the classification protocols on a run's own data, once per network.
 ///
 /// # Errors
-/// Data that cannot be opened or has no labels; a file that cannot be written. An error in a
-/// protocol is recorded in the report, and the others go on.
+/// Data that cannot be opened or has no labels; a file that cannot be written. An error with a network
+/// or in a protocol is recorded in the report, and the others go on.
 pub fn evaluate_own(
     recorder: &mut Recorder,
     source: &mut NetworkFile,
@@ -110,15 +110,45 @@ pub fn evaluate_own(
     for data in [&splits.train, &splits.test] {
         recorder.note_unreadable(data.name(), data.skipped());
     }
+    let own = OwnData { title: &title, kind: data.kind, splits: &splits, look };
     for &network in networks {
-        let name = network.name();
-        let transform = |protocol| look.transform(protocol, data.kind);
-        let images = |protocol| {
-            described(network, &transform(protocol), (splits.train.name(), splits.test.name()))
-        };
-        let at = |protocol| (title.as_str(), name, protocol);
-        let mut backbone = backbone(source, network, &look.transform, batch, device)?;
+        match backbone(source, network, &look.transform, batch, device) {
+            Ok(backbone) => own.all(recorder, network, backbone, device)?,
+            Err(error) => own.failed(recorder, network, &error),
+        }
+    }
+    Ok(())
+}
+
+/// A run's own data, and how its images are seen.
+struct OwnData<'a> {
+    title: &'a str,
+    kind: DataKind,
+    splits: &'a LabelledSplits,
+    look: &'a Look,
+}
+
+impl OwnData<'_> {
+    /// Records a network that cannot be evaluated.
+    fn failed(&self, recorder: &mut Recorder, network: NetworkName, error: &Error) {
+        recorder.skip(self.title, Some(network.name()), None, error.to_string(), true);
+    }
+
+    /// Runs the protocols with one network, or with pixels.
+    fn all(
+        &self,
+        recorder: &mut Recorder,
+        network: NetworkName,
+        mut backbone: Option<TrainedBackbone>,
+        device: Device,
+    ) -> Result<()> {
+        let OwnData { splits, .. } = *self;
         let sets = (&*splits.train, &*splits.test);
+        let name = network.name();
+        let transform = |protocol| self.look.transform(protocol, self.kind);
+        let images =
+            |protocol| described(network, &transform(protocol), (sets.0.name(), sets.1.name()));
+        let at = |protocol| (self.title, name, protocol);
         // In this order protocols with the same images, which share features, are neighbours.
         let mut known: Option<(EvalTransform, Pair)> = None;
         for protocol in [Protocol::Linear, Protocol::Knn, Protocol::FewShot, Protocol::Kmeans] {
@@ -126,44 +156,54 @@ pub fn evaluate_own(
                 continue;
             }
             let transform = transform(protocol);
-            if known.as_ref().is_none_or(|(of, _)| *of != transform) {
+            let crops = protocol == Protocol::Linear && recorder.settings().crop_scale.is_some();
+            let has_own_features = crops && backbone.is_some();
+            if !has_own_features && known.as_ref().is_none_or(|(of, _)| *of != transform) {
                 drop(known.take());
-                let pair = pair(backbone.as_ref(), &transform, sets, name, recorder)?;
-                known = Some((transform.clone(), pair));
+                match pair(backbone.as_ref(), &transform, sets, name, recorder) {
+                    Ok(pair) => known = Some((transform.clone(), pair)),
+                    Err(error) => {
+                        self.failed(recorder, network, &error);
+                        return Ok(());
+                    }
+                }
             }
-            let (_, features) = known.as_ref().expect("just made");
             if let Some(backbone) = &mut backbone {
                 backbone.transform = transform;
             }
-            let Pair { train, test } = features;
-            recorder.measure(
-                at(protocol),
-                images(protocol),
-                |settings, progress| match protocol {
-                    Protocol::Linear => {
-                        let (backbone, features) = (backbone.as_ref(), Some(features));
-                        linear(settings, backbone, &splits, features, device, progress)
+            let features = known.as_ref().map(|(_, pair)| pair).filter(|_| !has_own_features);
+            recorder.measure(at(protocol), images(protocol), |settings, progress| {
+                match (protocol, features) {
+                    (Protocol::Linear, _) => {
+                        linear(settings, backbone.as_ref(), splits, features, device, progress)
                     }
-                    Protocol::Knn => headlines::knn(train, test, settings, progress),
-                    Protocol::FewShot => headlines::few_shot(train, test, settings, progress),
-                    _ => headlines::kmeans(train, test, settings, progress),
-                },
-            )?;
+                    (Protocol::Knn, Some(Pair { train, test })) => {
+                        headlines::knn(train, test, settings, progress)
+                    }
+                    (Protocol::FewShot, Some(Pair { train, test })) => {
+                        headlines::few_shot(train, test, settings, progress)
+                    }
+                    (_, Some(Pair { train, test })) => {
+                        headlines::kmeans(train, test, settings, progress)
+                    }
+                    (_, None) => unreachable!("only the linear probe has its own"),
+                }
+            })?;
         }
         drop(known);
         if let (Some(backbone), true) = (&mut backbone, recorder.wants(Protocol::Semi)) {
             backbone.transform = transform(Protocol::Semi);
             let images = images(Protocol::Semi);
             recorder.measure(at(Protocol::Semi), images, |settings, progress| {
-                Ok(fine_tuned(settings, backbone, &splits, progress))
+                Ok(fine_tuned(settings, backbone, splits, progress))
             })?;
         }
+        Ok(())
     }
-    Ok(())
 }
 
-/// The linear probe: on random crops if the settings and the network allow it, else on features,
-/// given or newly extracted.
+/// The linear probe: on given features, or else on the backbone's, of random crops if the settings
+/// want them.
 pub fn linear(
     settings: &AllSettings,
     backbone: Option<&TrainedBackbone>,
@@ -173,14 +213,8 @@ pub fn linear(
     progress: Progress,
 ) -> Result<Measured> {
     let show = &mut |event: ClassifierEvent| event.report(progress);
-    let crop_scale = settings.crop_scale.filter(|_| backbone.is_some());
+    let crop_scale = settings.crop_scale.filter(|_| features.is_none());
     let result = match (backbone, features) {
-        (Some(backbone), None) => {
-            linear_of_backbone(&settings.linear, crop_scale, backbone, splits, show)?
-        }
-        (Some(backbone), Some(_)) if crop_scale.is_some() => {
-            linear_of_backbone(&settings.linear, crop_scale, backbone, splits, show)?
-        }
         (_, Some(features)) => linear_of_features(
             &settings.linear,
             (&features.train, Path::new("training features")),
@@ -188,6 +222,9 @@ pub fn linear(
             device,
             show,
         )?,
+        (Some(backbone), None) => {
+            linear_of_backbone(&settings.linear, crop_scale, backbone, splits, show)?
+        }
         (None, None) => unreachable!("pixels come as features"),
     };
     Ok(headlines::linear(&result, crop_scale))

@@ -33,8 +33,8 @@ const CACHE: usize = 256 << 20;
 /// name, below `root`, once per network. A `strict` one fails at the first unreadable image.
 ///
 /// # Errors
-/// No such folder; a network that cannot be read, a file that cannot be written. An error with a
-/// data set is recorded in the report, and the others go on.
+/// No such folder; a file that cannot be written. An error with a network or a data set is recorded
+/// in the report, and the others go on.
 pub fn evaluate_paper_sets(
     recorder: &mut Recorder,
     source: &mut NetworkFile,
@@ -53,8 +53,13 @@ pub fn evaluate_paper_sets(
     }
     let mut networks_ready = Vec::new();
     for &network in networks {
-        let ready = backbone(source, network, &look.transform, batch, device)?;
-        networks_ready.push((network, ready));
+        match backbone(source, network, &look.transform, batch, device) {
+            Ok(ready) => networks_ready.push((network, ready)),
+            Err(error) => {
+                let (root, name) = (root.display().to_string(), network.name());
+                recorder.skip(&root, Some(name), None, error.to_string(), true);
+            }
+        }
     }
     for set in &ALL {
         let Some(folder) = found(set) else {

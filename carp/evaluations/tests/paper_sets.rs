@@ -27,7 +27,7 @@ fn weights() -> PathBuf {
 /// Settings for which the tiny trees have enough images.
 fn settings() -> AllSettings {
     let mut settings = AllSettings::default();
-    settings.linear.epochs = 2;
+    (settings.linear.epochs, settings.inat18.epochs) = (2, 2);
     settings.few_shot.shots = vec![1];
     settings.few_shot.draws = 2;
     settings.semi_shares = vec![1.0];

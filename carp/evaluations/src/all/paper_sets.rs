@@ -215,11 +215,10 @@ impl Run<'_> {
             Protocol::Semi => Ok(fine_tuned(settings, &backbone, splits, progress)),
             Protocol::FewShot => Ok(inat_shots(settings, &backbone, splits, progress)),
             _ if is_inat => {
-                let linear = inat18(settings);
-                let crop_scale = settings.crop_scale;
+                let AllSettings { inat18, crop_scale, .. } = settings;
                 let show = &mut |event: ClassifierEvent| event.report(progress);
-                let result = linear_of_backbone(&linear, crop_scale, &backbone, splits, show)?;
-                Ok(headlines::linear(&result, crop_scale))
+                let result = linear_of_backbone(inat18, *crop_scale, &backbone, splits, show)?;
+                Ok(headlines::linear(&result, *crop_scale))
             }
             _ => linear(settings, Some(&backbone), splits, None, self.device, progress),
         })
@@ -285,14 +284,7 @@ impl Run<'_> {
     }
 }
 
-/// The authors' settings for iNaturalist 2018, with fewer epochs on request.
-fn inat18(settings: &AllSettings) -> LinearSettings {
-    let authors = LinearSettings::inat18();
-    let epochs = authors.epochs.min(settings.linear.epochs);
-    LinearSettings { epochs, seed: settings.seed, ..authors }
-}
-
-/// The same on k images per class, one draw.
+/// The linear probe on k images per class of iNaturalist 2018, one draw.
 fn inat_shots(
     settings: &AllSettings,
     backbone: &TrainedBackbone,
@@ -301,7 +293,8 @@ fn inat_shots(
 ) -> Measured {
     let show = &mut |event: ClassifierEvent| event.report(progress);
     let part = |shots| {
-        let linear = LinearSettings { images_per_class: Some(shots), ..inat18(settings) };
+        let images_per_class = Some(shots);
+        let linear = LinearSettings { images_per_class, ..settings.inat18.clone() };
         linear_of_backbone(&linear, settings.crop_scale, backbone, splits, show)
     };
     let name = |shots| format!("{shots} per class");

@@ -20,6 +20,8 @@ pub struct AllSettings {
     pub knn: KnnOptions,
     /// The linear probe.
     pub linear: LinearSettings,
+    /// The linear probe on iNaturalist 2018.
+    pub inat18: LinearSettings,
     /// Area fractions of the linear probe's random crops; `None` uses fixed features.
     pub crop_scale: Option<(f32, f32)>,
     /// The SVMs.
@@ -61,6 +63,7 @@ impl Default for AllSettings {
             protocols: Protocol::ALL.to_vec(),
             knn: KnnOptions::default(),
             linear: LinearSettings::imagenet(),
+            inat18: LinearSettings::inat18(),
             crop_scale: Some((0.08, 1.0)),
             few_shot: FewShotOptions::default(),
             full_up_to: 10_000,

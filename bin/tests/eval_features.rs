@@ -274,6 +274,13 @@ fn mistakes_are_one_line() {
         (&format!("knn {both} --k 0"), 2, "k = 0"),
         (&format!("knn {both} --temperature -1"), 2, "-1"),
         (&format!("few-shot {both} --costs -1,2"), 2, "costs C should be above 0"),
+        (&format!("few-shot {both} --positive-weight -1"), 2, "weights of positive and negative"),
+        (&format!("few-shot {both} --tolerance nan"), 2, "tolerance should be above 0"),
+        (&format!("few-shot {both} --max-iterations 0"), 2, "0 sweeps: choose at least 1"),
+        ("all run --linear-lr 0 --out o", 2, "learning rate 0: choose above 0"),
+        ("all run --linear-epochs 0 --out o", 2, "0 epochs"),
+        ("all run --semi-percent 0,10 --out o", 2, "0 % of the labels: choose above 0"),
+        ("semi run --percent 0", 2, "0 % of the labels: choose above 0"),
         ("knn --features named --test-features other", 2, "class 1 is \"b\" in the one and \"c\""),
         (&format!("knn {both} --json o --confusion o.txt --predictions o"), 2, "o: two outputs"),
         (

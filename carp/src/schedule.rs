@@ -4,6 +4,8 @@ use std::f64::consts::PI;
 
 use serde::Serialize;
 
+use crate::error::{Error, Result};
+
 /// Cosine from `base` to `end` over `steps` steps, after an optional linear warm-up.
 ///
 /// With T = steps - warmup_steps: warm-up is linspace(warmup_start, base, warmup_steps), both ends
@@ -61,6 +63,19 @@ pub enum EpochSchedule {
 }
 
 impl EpochSchedule {
+    /// Fails unless every number is in range.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn check(&self) -> Result<()> {
+        match self {
+            EpochSchedule::Multistep { factor, .. } if !(*factor > 0.0 && factor.is_finite()) => {
+                Err(Error::usage(format!("multistep's factor {factor}: choose above 0")))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The learning rate in epoch `epoch` of `epochs`, from 0.
     pub fn at(&self, base: f64, epoch: usize, epochs: usize) -> f64 {
         match self {
@@ -112,6 +127,11 @@ mod tests {
         let multistep = EpochSchedule::Multistep { milestones: vec![2, 3], factor: 0.5 };
         let values: Vec<_> = (0..5).map(|epoch| multistep.at(8.0, epoch, 5)).collect();
         assert_eq!(values, [8.0, 8.0, 4.0, 2.0, 2.0]);
+        assert!(multistep.check().is_ok());
+        for factor in [-1.0, 0.0, f64::NAN, f64::INFINITY] {
+            let wrong = EpochSchedule::Multistep { milestones: vec![2], factor };
+            assert!(wrong.check().is_err(), "{factor}");
+        }
         assert_eq!(EpochSchedule::Constant.at(8.0, 4, 5), 8.0);
         assert!((EpochSchedule::Cosine.at(8.0, 1, 2) - 4.0).abs() < 1e-15);
     }

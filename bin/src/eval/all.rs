@@ -151,6 +151,7 @@ pub fn run(args: &AllArgs) -> Result<ExitCode> {
     check_output_folder(&folder)?;
     args.json.as_deref().map_or(Ok(()), check_output)?;
     let settings = args.settings(args.data_root.is_none());
+    settings.check()?;
     let mut screen = Screen::new();
     let report = on_threads(args.threads, || {
         let mut source = NetworkFile::open(&args.checkpoint, args.prefix.as_deref())?;

@@ -102,6 +102,7 @@ impl SemiArgs {
 pub fn run(args: &SemiArgs) -> Result<ExitCode> {
     args.output.check(&[&args.classes.confusion])?;
     args.classes.check()?;
+    args.settings(args.percent / 100.0).check()?;
     let (source, result) = on_threads(args.output.threads, || {
         let Labelled { backbone, splits, mut source } =
             args.images.labelled(&args.checkpoint, Protocol::Semi)?;

@@ -59,6 +59,7 @@ impl FewShotOptions {
     /// # Errors
     /// As above.
     pub fn check(&self) -> Result<()> {
+        self.svm.check()?;
         let wrong = if self.costs.is_empty() || self.costs.iter().any(|c| c.is_nan() || *c <= 0.0) {
             "costs C should be above 0"
         } else if self.shots.contains(&0) {

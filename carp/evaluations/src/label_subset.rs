@@ -30,6 +30,18 @@ pub fn per_class(labels: &[u32], classes: usize, k: usize, seed: u64) -> Result<
     Ok(rising(by_class(labels, classes, seed).iter().flat_map(|images| images.iter().take(k))))
 }
 
+/// Fails unless a fraction of the labels is in (0, 1].
+///
+/// # Errors
+/// As above.
+pub fn check_share(share: f64) -> Result<()> {
+    if share > 0.0 && share <= 1.0 {
+        return Ok(());
+    }
+    let percent = 100.0 * share;
+    Err(Error::usage(format!("{percent} % of the labels: choose above 0 and at most 100 %")))
+}
+
 /// Sorted indices of a fraction of all images, balanced over classes: if the number is not a
 /// multiple of the classes, some random ones get one more. A class with too few gives all it has,
 /// and the others make up for it.
@@ -37,11 +49,7 @@ pub fn per_class(labels: &[u32], classes: usize, k: usize, seed: u64) -> Result<
 /// # Errors
 /// A fraction outside (0, 1], or too small for one image per class.
 pub fn balanced(labels: &[u32], classes: usize, share: f64, seed: u64) -> Result<Vec<u32>> {
-    if !(share > 0.0 && share <= 1.0) {
-        let percent = 100.0 * share;
-        let detail = format!("{percent} % of the labels: choose above 0 and at most 100 %");
-        return Err(Error::usage(detail));
-    }
+    check_share(share)?;
     let total = (share * labels.len() as f64).round() as usize;
     if total < classes {
         let percent = 100.0 * share;

@@ -12,6 +12,7 @@
 //! with a_i = 0 whose G is above the largest projected gradient of the previous sweep; they are
 //! checked again before the end.
 
+use carp::error::{Error, Result};
 use isa::{Isa, multiversion};
 use serde::Serialize;
 use tensor::random::Stream;
@@ -40,6 +41,28 @@ impl Default for SvmOptions {
             max_iterations: 2000,
             intercept_scaling: 1.0,
         }
+    }
+}
+
+impl SvmOptions {
+    /// Fails unless every setting is in range.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn check(&self) -> Result<()> {
+        let above_0 = |x: f64| x > 0.0 && x.is_finite();
+        let wrong = if !(above_0(self.positive_weight) && above_0(self.negative_weight)) {
+            "weights of positive and negative images should be above 0"
+        } else if !above_0(self.tolerance) {
+            "the tolerance should be above 0"
+        } else if self.max_iterations == 0 {
+            "0 sweeps: choose at least 1"
+        } else if !(self.intercept_scaling >= 0.0 && self.intercept_scaling.is_finite()) {
+            "the intercept's constant should be 0 or more"
+        } else {
+            return Ok(());
+        };
+        Err(Error::usage(format!("SVM: {wrong}")))
     }
 }
 

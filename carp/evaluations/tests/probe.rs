@@ -329,6 +329,8 @@ fn what_does_not_fit_is_one_line() {
     fault(&LinearSettings { trust: 0.0, ..settings() }, &train, &test, "trust coefficient 0");
     fault(&LinearSettings { weight_decay: -1.0, ..settings() }, &train, &test, "decay -1");
     fault(&LinearSettings { images_per_class: Some(0), ..settings() }, &train, &test, "0 images");
+    let schedule = EpochSchedule::Multistep { milestones: vec![1], factor: -1.0 };
+    fault(&LinearSettings { schedule, ..settings() }, &train, &test, "factor -1");
 }
 
 /// 8x8 images: a bright bar, horizontal or vertical, at random positions.
@@ -476,4 +478,7 @@ fn fine_tuning_takes_a_list_and_refuses_what_does_not_do() {
     fault(SemiSettings { head_lr: -2.0, ..semi_settings(0.5) }, "rate -2 of the classifier");
     fault(SemiSettings { batch_size: 1, ..semi_settings(0.5) }, "batches of 1");
     fault(SemiSettings { lr: 1e30, ..semi_settings(0.5) }, "choose lower ones");
+    let schedule = EpochSchedule::Multistep { milestones: vec![1], factor: f64::NAN };
+    fault(SemiSettings { schedule, ..semi_settings(0.5) }, "factor NaN");
+    fault(semi_settings(0.0), "0 % of the labels");
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use carp::error::Result;
 use serde::Serialize;
 
 use super::protocol::Protocol;
@@ -49,6 +50,17 @@ pub struct AllSettings {
 }
 
 impl AllSettings {
+    /// Fails unless every setting is in range: to know before the work.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn check(&self) -> Result<()> {
+        self.linear.check()?;
+        self.inat18.check()?;
+        self.few_shot.check()?;
+        self.semi_shares.iter().try_for_each(|&share| self.semi(share).check())
+    }
+
     /// The settings of fine-tuning on a fraction of the labels: SwAV's.
     pub fn semi(&self, share: f64) -> SemiSettings {
         let (epochs, seed) = (self.semi_epochs, self.seed);

@@ -107,6 +107,6 @@ impl LinearSettings {
         if !(self.weight_decay >= 0.0 && self.weight_decay.is_finite()) {
             return fault(format!("weight decay {}: choose 0 or more", self.weight_decay));
         }
-        Ok(())
+        self.schedule.check()
     }
 }

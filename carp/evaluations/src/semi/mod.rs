@@ -112,7 +112,10 @@ impl SemiSettings {
         if !(self.weight_decay >= 0.0 && self.weight_decay.is_finite()) {
             return fault(format!("weight decay {}: choose 0 or more", self.weight_decay));
         }
-        Ok(())
+        if let KnownLabels::Share { share } = self.labels {
+            label_subset::check_share(share)?;
+        }
+        self.schedule.check()
     }
 }
 

@@ -65,6 +65,14 @@ fn classifiers_of_a_checkpoint() {
     assert!(result["heads"][0]["best"]["top1"].as_f64().is_some_and(|x| (0.0..=1.0).contains(&x)));
     assert_eq!(result["settings"]["batch_size"], 24);
     succeeds(&linear(&["run", "--no-augment"]), &["once, as test images", "lars"]);
+    let steps = ["run", "--recipe", "inat18", "--no-augment", "--milestones", "1"];
+    succeeds(&linear(&[&steps[..], &["--json", "linear.json"]].concat()), &["sgd", "multistep"]);
+    let schedule = json(folder, "linear.json")["settings"]["schedule"].clone();
+    assert!(
+        schedule.to_string().contains("[1]") && schedule.to_string().contains("0.1"),
+        "{schedule}"
+    );
+    fails(&linear(&["run", "--factor", "0.5"]), 2, "--milestones and --factor are multistep's");
     fails(&linear(&["run", "--lr", "-1"]), 2, "learning rate -1: choose above 0");
     fails(&linear(&[]), 2, "CHECKPOINT or --features FILE is missing");
     fails(&linear(&["--features", "a.safetensors"]), 2, "--test-features FILE is missing");
@@ -95,6 +103,8 @@ fn classifiers_of_a_checkpoint() {
     let wild = semi(&["--percent", "50", "--head-lr", "500"]);
     succeeds(&wild, &["warning: the loss rose to", "lower --lr and --head-lr"]);
     fails(&semi(&["--percent", "1"]), 2, "less than one for each of");
+    let cosine = ["--schedule", "cosine", "--milestones", "3"];
+    fails(&semi(&cosine), 2, "--milestones and --factor are multistep's");
     fails(&semi(&["--percent", "200"]), 2, "200 % of the labels: choose above 0 and at most 100 %");
     std::fs::write(folder.join("list.txt"), "1\n2\nno.png\n").unwrap();
     fails(&semi(&["--list", "list.txt"]), 1, "line 3: no.png is not a training image of");

@@ -49,13 +49,12 @@ pub struct LinearArgs {
     /// Learning-rate schedule, by epoch.
     #[arg(long, value_name = "NAME")]
     schedule: Option<ScheduleArg>,
-    /// Epochs at which multistep lowers the rate.
-    #[arg(long, value_name = "EPOCH,...", value_delimiter = ',', default_value = "12,18")]
-    milestones: Vec<usize>,
-    /// Factor by which multistep multiplies the rate.
-    #[arg(long, value_name = "X", default_value_t = 0.1)]
-    #[arg(allow_hyphen_values = true)]
-    factor: f64,
+    /// Epochs at which multistep lowers the rate [default: 12,18].
+    #[arg(long, value_name = "EPOCH,...", value_delimiter = ',')]
+    milestones: Option<Vec<usize>>,
+    /// Factor by which multistep multiplies the rate [default: 0.1].
+    #[arg(long, value_name = "X", allow_hyphen_values = true)]
+    factor: Option<f64>,
     /// Passes over the training images.
     #[arg(long, value_name = "N")]
     epochs: Option<usize>,
@@ -102,25 +101,51 @@ pub enum ScheduleArg {
 }
 
 impl ScheduleArg {
-    /// The schedule, with multistep's settings.
-    pub fn schedule(self, milestones: &[usize], factor: f64) -> EpochSchedule {
+    /// The schedule, or `multistep`.
+    pub fn schedule(self, multistep: EpochSchedule) -> EpochSchedule {
         match self {
             ScheduleArg::Constant => EpochSchedule::Constant,
             ScheduleArg::Cosine => EpochSchedule::Cosine,
-            ScheduleArg::Multistep => {
-                EpochSchedule::Multistep { milestones: milestones.to_vec(), factor }
-            }
+            ScheduleArg::Multistep => multistep,
         }
     }
 }
 
+/// A schedule with the milestones and the factor that were given.
+///
+/// # Errors
+/// The schedule has none.
+pub fn with_steps(
+    mut schedule: EpochSchedule,
+    given: (&Option<Vec<usize>>, Option<f64>),
+) -> Result<EpochSchedule> {
+    match (&mut schedule, given) {
+        (EpochSchedule::Multistep { milestones, factor }, (epochs, by)) => {
+            if let Some(epochs) = epochs {
+                milestones.clone_from(epochs);
+            }
+            *factor = by.unwrap_or(*factor);
+        }
+        (_, (None, None)) => {}
+        _ => {
+            let detail = "--milestones and --factor are multistep's: give --schedule multistep";
+            return Err(Error::usage(detail.to_owned()));
+        }
+    }
+    Ok(schedule)
+}
+
 impl LinearArgs {
-    fn settings(&self) -> LinearSettings {
+    fn settings(&self) -> Result<LinearSettings> {
         let recipe = match self.recipe {
             Recipe::Imagenet => LinearSettings::imagenet(),
             Recipe::Inat18 => LinearSettings::inat18(),
         };
-        LinearSettings {
+        let schedule = match self.schedule {
+            None => recipe.schedule,
+            Some(schedule) => schedule.schedule(LinearSettings::inat18().schedule),
+        };
+        Ok(LinearSettings {
             optimizer: match self.optimizer {
                 None => recipe.optimizer,
                 Some(OptimizerArg::Lars) => ProbeOptimizer::Lars,
@@ -130,22 +155,19 @@ impl LinearArgs {
             momentum: self.momentum.unwrap_or(recipe.momentum),
             trust: self.trust.unwrap_or(recipe.trust),
             weight_decay: self.weight_decay.unwrap_or(recipe.weight_decay),
-            schedule: match self.schedule {
-                None => recipe.schedule,
-                Some(schedule) => schedule.schedule(&self.milestones, self.factor),
-            },
+            schedule: with_steps(schedule, (&self.milestones, self.factor))?,
             epochs: self.epochs.unwrap_or(recipe.epochs),
             batch_size: self.batch_size.unwrap_or(recipe.batch_size),
             images_per_class: self.images_per_class,
             seed: self.seed,
-        }
+        })
     }
 }
 
 pub fn run(args: &LinearArgs) -> Result<ExitCode> {
     args.source.output.check(&[&args.classes.confusion])?;
     args.classes.check()?;
-    let settings = args.settings();
+    let settings = args.settings()?;
     settings.check()?;
     let mut screen = Screen::new(&settings.lr);
     let measured = on_threads(args.source.output.threads, || measure(args, &settings, &mut screen));

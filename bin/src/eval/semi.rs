@@ -13,7 +13,7 @@ use super::class_args::{ClassArgs, tell_untrained};
 use super::classifier::Screen;
 use super::feature_source::Output;
 use super::image_source::{ImageSource, Labelled};
-use super::linear::ScheduleArg;
+use super::linear::{ScheduleArg, with_steps};
 use super::report::print_settings;
 use crate::print::say;
 use crate::threads::on_threads;
@@ -51,13 +51,12 @@ pub struct SemiArgs {
     /// Learning-rate schedule, by epoch.
     #[arg(long, value_name = "NAME", default_value = "multistep")]
     schedule: ScheduleArg,
-    /// Epochs at which multistep lowers the rates.
-    #[arg(long, value_name = "EPOCH,...", value_delimiter = ',', default_value = "12,16")]
-    milestones: Vec<usize>,
-    /// Factor by which multistep multiplies the rates.
-    #[arg(long, value_name = "X", default_value_t = 0.2)]
-    #[arg(allow_hyphen_values = true)]
-    factor: f64,
+    /// Epochs at which multistep lowers the rates [default: 12,16].
+    #[arg(long, value_name = "EPOCH,...", value_delimiter = ',')]
+    milestones: Option<Vec<usize>>,
+    /// Factor by which multistep multiplies the rates [default: 0.2].
+    #[arg(long, value_name = "X", allow_hyphen_values = true)]
+    factor: Option<f64>,
     /// Passes over the images.
     #[arg(long, value_name = "N", default_value_t = 20)]
     epochs: usize,
@@ -79,9 +78,10 @@ pub struct SemiArgs {
 
 impl SemiArgs {
     /// With a list, `share` is the fraction of the training images in it.
-    fn settings(&self, share: f64) -> SemiSettings {
+    fn settings(&self, share: f64) -> Result<SemiSettings> {
         let swav = SemiSettings::swav(share);
-        SemiSettings {
+        let schedule = self.schedule.schedule(swav.schedule);
+        Ok(SemiSettings {
             labels: match &self.list {
                 Some(path) => KnownLabels::List { path: path.clone() },
                 None => swav.labels,
@@ -90,19 +90,19 @@ impl SemiArgs {
             head_lr: self.head_lr.unwrap_or(swav.head_lr),
             momentum: self.momentum,
             weight_decay: self.weight_decay,
-            schedule: self.schedule.schedule(&self.milestones, self.factor),
+            schedule: with_steps(schedule, (&self.milestones, self.factor))?,
             epochs: self.epochs,
             batch_size: self.batch_size,
             crop_scale: self.crop_scale,
             seed: self.seed,
-        }
+        })
     }
 }
 
 pub fn run(args: &SemiArgs) -> Result<ExitCode> {
     args.output.check(&[&args.classes.confusion])?;
     args.classes.check()?;
-    args.settings(args.percent / 100.0).check()?;
+    args.settings(args.percent / 100.0)?.check()?;
     let (source, result) = on_threads(args.output.threads, || {
         let Labelled { backbone, splits, mut source } =
             args.images.labelled(&args.checkpoint, Protocol::Semi)?;
@@ -113,7 +113,7 @@ pub fn run(args: &SemiArgs) -> Result<ExitCode> {
             }
             None => args.percent / 100.0,
         };
-        let settings = args.settings(share);
+        let settings = args.settings(share)?;
         source.extend(backbone.described(Some(settings.crop_scale)));
         let mut screen = Screen::new(&[settings.lr]);
         let result = semi(&settings, &backbone, &splits, &mut |event| screen.show(event));

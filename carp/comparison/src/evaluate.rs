@@ -6,7 +6,7 @@ use carp::config::Config;
 use carp::diversity::effective_rank;
 use carp::error::{Error, Result};
 use carp::learner::Device;
-use datasets::Progress;
+use datasets::{Progress, spread};
 use evaluations::clustering::{self, ClusteringOptions};
 use evaluations::knn::{self, KnnOptions};
 use evaluations::linear::{LinearSettings, linear_of_features};
@@ -56,6 +56,15 @@ pub struct Scores {
     pub effective_rank: f64,
 }
 
+/// The effective rank of at most [`ROWS`] of the rows, from everywhere: test sets may be sorted by
+/// class.
+fn rank_of_some(features: &[f32], dim: usize) -> f64 {
+    let rows = spread(features.len() / dim, ROWS);
+    let row = |&row: &usize| &features[row * dim..][..dim];
+    let some: Vec<f32> = rows.iter().flat_map(row).copied().collect();
+    effective_rank(&some, rows.len())
+}
+
 /// Evaluates a finished run in `folder`, or reads what an earlier evaluation has found.
 ///
 /// # Errors
@@ -95,8 +104,7 @@ pub fn evaluate(
         device,
         &mut |_| (),
     )?;
-    let rows = test.rows().min(ROWS);
-    let effective_rank = effective_rank(&test.features[..rows * test.dim], rows);
+    let effective_rank = rank_of_some(&test.features, test.dim);
     let options = ClusteringOptions::default();
     let clusters = clustering::evaluate(train, Some(test), options, Progress::none())?.scores;
     let scores = Scores {
@@ -110,4 +118,18 @@ pub fn evaluate(
     let json = serde_json::to_string_pretty(&scores).expect("plain numbers") + "\n";
     write_atomically(&file, json.as_bytes()).map_err(Error::from)?;
     Ok(scores)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rank_is_of_all_classes() {
+        // Four classes, one after the other, each along a direction of its own.
+        let row = |row: usize| (0..4).map(move |at| if at == row / ROWS { 1.0 } else { 0.0 });
+        let features: Vec<f32> = (0..4 * ROWS).flat_map(row).collect();
+        assert!((rank_of_some(&features, 4) - 4.0).abs() < 0.01);
+        assert!((rank_of_some(&features[..4 * ROWS], 4) - 1.0).abs() < 1e-9);
+    }
 }

@@ -6,7 +6,6 @@ use std::process::ExitCode;
 use carp::error::Result;
 use clap::Args;
 use evaluations::all::Protocol;
-use evaluations::label_subset;
 use evaluations::semi::{KnownLabels, SemiResult, SemiSettings, semi};
 
 use super::class_args::{ClassArgs, tell_untrained};
@@ -107,10 +106,7 @@ pub fn run(args: &SemiArgs) -> Result<ExitCode> {
         let Labelled { backbone, splits, mut source } =
             args.images.labelled(&args.checkpoint, Protocol::Semi)?;
         let share = match &args.list {
-            Some(path) => {
-                let listed = label_subset::listed(path, &*splits.train)?.len();
-                listed as f64 / splits.train.len() as f64
-            }
+            Some(path) => splits.listed(path)?.len() as f64 / splits.train.len() as f64,
             None => args.percent / 100.0,
         };
         let settings = args.settings(share)?;

@@ -1,5 +1,6 @@
 //! A trained backbone, its image preprocessing, and labelled images to evaluate it with.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use carp::error::{Error, Result};
@@ -10,6 +11,7 @@ use datasets::{Crop, Dataset, Filter, Progress, Splits, Subset};
 
 use crate::backbone::Backbone;
 use crate::features::{ClassIds, Encoder, FeatureExtractor, POOLED, network_features};
+use crate::label_subset;
 use crate::network_file::{NetworkFile, NetworkName};
 
 /// A backbone and its image preprocessing.
@@ -119,6 +121,10 @@ impl<'a> TrainedBackbone<'a> {
 pub struct LabelledSplits {
     /// Training images.
     pub train: Arc<dyn Dataset>,
+    /// The split that they are from, with what cannot be read.
+    whole: Arc<dyn Dataset>,
+    /// Their numbers in it, rising.
+    readable: Vec<u32>,
     /// One class per image, below the number of `ids`.
     pub train_labels: Vec<u32>,
     /// Test images.
@@ -163,17 +169,36 @@ impl LabelledSplits {
             let detail = format!("{} has too few images to hold any out", train.name());
             return Err(Error::usage(detail));
         }
-        let readable = |data| Subset::readable(data, progress);
-        let (train, test) = (readable(train)?, readable(test)?);
+        let whole = Arc::clone(&train);
+        let (train, test) = (Subset::readable(train, progress)?, Subset::readable(test, progress)?);
+        let is_readable = |&index: &u32| !whole.is_unreadable(index as usize);
+        let readable = (0..whole.len() as u32).filter(is_readable).collect();
         let (train_labels, test_labels) = (labels(&*train)?, labels(&*test)?);
         let ids = ClassIds::of(&[&train_labels, &test_labels]);
         Ok(LabelledSplits {
             train_labels: ids.classes(&train_labels),
             test_labels: ids.classes(&test_labels),
             train,
+            whole,
+            readable,
             test,
             ids,
         })
+    }
+
+    /// The training images listed in a file: see [`label_subset::listed`]. Those that cannot be read
+    /// are left out.
+    ///
+    /// # Errors
+    /// Those of [`label_subset::listed`]; no image in the list can be read.
+    pub fn listed(&self, path: &Path) -> Result<Vec<u32>> {
+        let row = |index: u32| Some(self.readable.binary_search(&index).ok()? as u32);
+        let listed = label_subset::listed(path, &*self.whole)?;
+        let rows: Vec<u32> = listed.into_iter().filter_map(row).collect();
+        if rows.is_empty() {
+            return Err(Error::data(path, "no image in the list can be read"));
+        }
+        Ok(rows)
     }
 }
 

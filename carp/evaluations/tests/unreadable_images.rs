@@ -60,8 +60,17 @@ fn features_leave_out_pixels_label_and_box_together() {
 fn splits_to_train_with_leave_out_the_row() {
     let temp = tempfile::tempdir().unwrap();
     let splits = LabelledSplits::new(&splits(temp.path()), Progress::none()).unwrap();
-    assert_eq!((splits.train_labels, splits.test_labels), (vec![0, 1, 1], vec![0, 1, 1]));
+    // A list is of the split's files, and those that cannot be read are left out.
+    let list = temp.path().join("list.txt");
+    let listed = |text: &str| {
+        std::fs::write(&list, text).unwrap();
+        splits.listed(&list).map_err(|error| error.to_string())
+    };
+    assert_eq!(listed("cat/0.png\ncat/1.png\ndog/1.png\n"), Ok(vec![0, 2]));
+    assert!(listed("cat/1.png\n").unwrap_err().ends_with("no image in the list can be read"));
+    assert!(listed("cat/2.png\n").unwrap_err().contains("is not a training image"));
     assert_eq!(splits.train.image(1).unwrap().pixels[0], 110);
+    assert_eq!((splits.train_labels, splits.test_labels), (vec![0, 1, 1], vec![0, 1, 1]));
 }
 
 #[test]

@@ -59,7 +59,7 @@ pub fn linear_of_backbone(
     splits: &LabelledSplits,
     show: &mut dyn FnMut(ClassifierEvent),
 ) -> Result<LinearResult> {
-    let LabelledSplits { train, train_labels, test, test_labels, ids } = splits;
+    let LabelledSplits { train, train_labels, test, test_labels, ids, .. } = splits;
     let classes = ids.count();
     let untrained = ids.labels_of(&untrained_classes(train_labels, test_labels)?);
     settings.check()?;

@@ -39,7 +39,7 @@ pub enum KnownLabels {
         /// Above 0, at most 1.
         share: f64,
     },
-    /// Those of the images in a list: see [`label_subset::listed`].
+    /// Those of the images in a list: see [`LabelledSplits::listed`].
     List {
         /// The list.
         path: PathBuf,
@@ -157,13 +157,13 @@ pub fn semi(
     show: &mut dyn FnMut(ClassifierEvent),
 ) -> Result<SemiResult> {
     settings.check()?;
-    let LabelledSplits { train, train_labels, test, test_labels, ids } = splits;
+    let LabelledSplits { train, train_labels, test, test_labels, ids, .. } = splits;
     let classes = ids.count();
     let indices = match &settings.labels {
         KnownLabels::Share { share } => {
             label_subset::balanced(train_labels, classes, *share, settings.seed)?
         }
-        KnownLabels::List { path } => label_subset::listed(path, &**train)?,
+        KnownLabels::List { path } => splits.listed(path)?,
     };
     let labels: Vec<u32> = indices.iter().map(|&index| train_labels[index as usize]).collect();
     let untrained = ids.labels_of(&untrained_classes(&labels, test_labels)?);

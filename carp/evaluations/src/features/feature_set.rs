@@ -286,6 +286,9 @@ mod tests {
         let nan = [1.0f32, f32::NAN].map(f32::to_le_bytes).concat();
         let line = fault(vec![("features", Dtype::F32, vec![2, 1], nan)]);
         assert!(line.contains("features[1,0] is NaN; 1 of 2 rows are not finite"), "{line}");
+        let long = [1.0f32, 0.0, 3e38, 3e38].map(f32::to_le_bytes).concat();
+        let line = fault(vec![("features", Dtype::F32, vec![2, 2], long)]);
+        assert!(line.contains("features[1] has length 4.2e38, more than an f32"), "{line}");
         let view = TensorView::new(Dtype::F32, vec![1, 1], &[0; 4]).unwrap();
         let metadata = Some([("classes".to_owned(), "a, b".to_owned())].into());
         let file = safetensors::serialize([("features", view)], metadata).unwrap();

@@ -113,7 +113,8 @@ pub fn clipped(graph: &mut Graph, grad: Value, most: f32) -> Result<Value> {
 }
 
 /// LARC's factors of gradient and decay: both `t = eta |w| / (|g| + wd |w| + 1e-8)`, but 1 and 0 where w
-/// or g is 0. The clipped one is `min(t / lr, 1)`, with which a step is no longer than SGD's.
+/// or g is 0. The clipped one is `min(t / lr, 1)`, with which a step is no longer than SGD's; at rate 0,
+/// with which nothing moves, it is finite.
 fn larc_trust(
     graph: &mut Graph,
     (eta, clip): (f32, bool),
@@ -129,6 +130,9 @@ fn larc_trust(
     let trust = graph.divide(of_weight, update)?;
     let mut trust = graph.scale(trust, eta);
     if clip {
+        // Changes no rate but 0, whose quotient with the trust 0 of a zero tensor is NaN.
+        let least = graph.fill([1], f32::MIN_POSITIVE);
+        let lr = graph.add(lr, least)?;
         trust = graph.divide(trust, lr)?;
         trust = graph.clamp(trust, 0.0, 1.0);
     }
@@ -181,6 +185,18 @@ mod tests {
     fn larc_is_plain_sgd_where_weight_or_gradient_is_0() {
         assert_eq!(after_larc([0.0, 0.0], [3.0, -4.0], (0.5, false)), [-1.5, 2.0]);
         assert_eq!(after_larc([3.0, -4.0], [0.0, 0.0], (0.5, false)), [3.0, -4.0]);
+    }
+
+    /// A warm-up starts with it, and zero-initialised batch norms with a zero tensor.
+    #[test]
+    fn at_rate_0_nothing_moves() {
+        for clip in [false, true] {
+            for weight in [[0.0, 0.0], [3.0, -4.0]] {
+                for grad in [[0.0, 0.0], [3.0, -4.0]] {
+                    assert_eq!(after_larc(weight, grad, (0.0, clip)), weight);
+                }
+            }
+        }
     }
 
     #[test]

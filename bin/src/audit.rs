@@ -46,6 +46,9 @@ pub fn run(args: &AuditArgs) -> Result<ExitCode> {
 }
 
 fn print_comparisons(report: &AuditReport, all: bool) {
+    if let Some(line) = &report.ended {
+        say!("       {line}");
+    }
     for comparison in &report.comparisons {
         if let Some((place, value)) = comparison.non_finite {
             say!("       {}[{place}] is {value}", comparison.name);

@@ -1,5 +1,7 @@
 //! Replays whole networks: a ResNet forward and backward, and CARP training steps.
 
+use std::collections::BTreeSet;
+
 use autograd::{Executor, Graph, Passes, Phase, Shape, Value};
 use carp::conv::ConvChoice;
 use carp::error::Result;
@@ -103,14 +105,21 @@ pub fn resnet(inputs: &Inputs, device: Device) -> Result<Outputs> {
     Ok(outputs)
 }
 
-/// Fails unless the file has every tensor `in.PREFIX*` of a network, in its shape: before anything
-/// is allocated.
+/// Fails unless the file has every tensor `in.PREFIX*` of a network, in its shape, and counters of its
+/// batch norms alone: before anything is allocated.
 fn check_tensors(inputs: &Inputs, prefix: &str, graph: &Graph, params: &Params) -> Result<()> {
+    let mut counted = BTreeSet::new();
     for param in params.all() {
         let info = graph.info(param.value);
-        fitting(inputs, &format!("{prefix}{}", info.name), &info.shape)?;
+        let name = format!("{prefix}{}", info.name);
+        fitting(inputs, &name, &info.shape)?;
+        counted.extend(name.strip_suffix("running_mean").map(|norm| format!("{norm}{COUNTER}")));
     }
-    Ok(())
+    let is_other = |name: &&str| name.ends_with(COUNTER) && !counted.contains(*name);
+    match inputs.names(prefix).into_iter().find(is_other) {
+        None => Ok(()),
+        Some(name) => Err(inputs.invalid(&format!("in.{name} is of no batch norm of the network"))),
+    }
 }
 
 /// The file's tensor `in.NAME`, which should have this shape once it is in our layout.

@@ -17,9 +17,16 @@ use crate::{losses, method_losses, networks, op, ops, optimizers};
 pub fn audit(path: &Path, device: Device) -> Result<AuditReport> {
     let record = Record::read(path)?;
     let mut inputs = Inputs::new(&record);
-    let got = replay(&record.kind, &mut inputs, device).map_err(|error| of_file(&record, error))?;
+    let mut report =
+        AuditReport { kind: record.kind.clone(), comparisons: Vec::new(), ended: None };
+    let got = match replay(&record.kind, &mut inputs, device) {
+        Err(Error::NonFinite { what, step, origin, .. }) => {
+            let line = format!("{what} not finite in step {step}: the first is {origin}");
+            return Ok(AuditReport { ended: Some(line), ..report });
+        }
+        got => got.map_err(|error| of_file(&record, error))?,
+    };
     inputs.finish()?;
-    let mut comparisons = Vec::new();
     for (name, want) in &record.outputs {
         let Some((_, got)) = got.iter().find(|(known, _)| known == name) else {
             return Err(record.invalid(&format!(
@@ -31,9 +38,9 @@ pub fn audit(path: &Path, device: Device) -> Result<AuditReport> {
             let detail = format!("out.{name} is {:?}, should be {:?}", want.shape, got.shape);
             return Err(record.invalid(&detail));
         }
-        comparisons.push(compare(name, got, want, &record));
+        report.comparisons.push(compare(name, got, want, &record));
     }
-    Ok(AuditReport { kind: record.kind.clone(), comparisons })
+    Ok(report)
 }
 
 /// The error, with the file's name instead of advice for training.
@@ -41,9 +48,6 @@ fn of_file(record: &Record, error: Error) -> Error {
     match error {
         Error::Tensor(tensor::Error::Device(_)) => error,
         Error::Tensor(error) => record.invalid(&error.to_string()),
-        Error::NonFinite { what, step, origin, .. } => {
-            record.invalid(&format!("{what} not finite in step {step}: the first is {origin}"))
-        }
         error => error,
     }
 }

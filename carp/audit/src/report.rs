@@ -27,11 +27,13 @@ pub struct AuditReport {
     pub kind: String,
     /// One entry per `out.*` tensor, in order of names.
     pub comparisons: Vec<Comparison>,
+    /// Why the replay ended before it had outputs, if it did: a number that is not finite.
+    pub ended: Option<String>,
 }
 
 impl AuditReport {
-    /// True if all outputs are within tolerance.
+    /// True if there are outputs, and all are within tolerance.
     pub fn passed(&self) -> bool {
-        self.comparisons.iter().all(Comparison::passed)
+        self.ended.is_none() && self.comparisons.iter().all(Comparison::passed)
     }
 }

@@ -6,6 +6,7 @@ mod fixtures;
 use std::path::Path;
 
 use fixtures::fixtures;
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use tensor::Cpu;
 
 #[test]
@@ -46,7 +47,6 @@ fn pytorch_agrees_on_every_fixture() {
 
 /// Writes a record of `y = max(x, 0)` with the given header and extra tensors.
 fn record(header: &str, tensors: &[(&str, Vec<usize>, Vec<f32>)]) -> tempfile::NamedTempFile {
-    use safetensors::tensor::{Dtype, TensorView};
     let bytes: Vec<Vec<u8>> =
         tensors.iter().map(|t| t.2.iter().flat_map(|x| x.to_le_bytes()).collect()).collect();
     let views = tensors.iter().zip(&bytes).map(|((name, shape, _), bytes)| {
@@ -56,6 +56,70 @@ fn record(header: &str, tensors: &[(&str, Vec<usize>, Vec<f32>)]) -> tempfile::N
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), safetensors::serialize(views, Some(metadata)).unwrap()).unwrap();
     file
+}
+
+/// A fixture with another header, or with other tensors.
+fn changed(
+    name: &str,
+    change: impl FnOnce(&mut String, &mut Vec<(String, Vec<usize>, Vec<u8>, Dtype)>),
+) -> tempfile::NamedTempFile {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/audit");
+    let bytes = std::fs::read(folder.join(name)).unwrap();
+    let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
+    let mut header = header.metadata().as_ref().unwrap()["carp.audit"].clone();
+    let tensors = SafeTensors::deserialize(&bytes).unwrap();
+    let tensor = |(name, view): (&str, TensorView)| {
+        (name.to_owned(), view.shape().to_vec(), view.data().to_vec(), view.dtype())
+    };
+    let mut tensors = tensors.iter().map(tensor).collect();
+    change(&mut header, &mut tensors);
+    let views = tensors.iter().map(|(name, shape, bytes, dtype)| {
+        (name, TensorView::new(*dtype, shape.clone(), bytes).unwrap())
+    });
+    let metadata = [("carp.audit".to_owned(), header)].into();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), safetensors::serialize(views, Some(metadata)).unwrap()).unwrap();
+    file
+}
+
+#[test]
+fn counters_are_those_of_the_networks_batch_norms() {
+    for (fixture, stem) in [
+        ("carp_step-sgd.safetensors", "student.backbone.bn1."),
+        ("resnet-18-cifar.safetensors", "w.bn1."),
+    ] {
+        let with = |name: String| {
+            let counter = (name, vec![], 5i64.to_le_bytes().to_vec(), Dtype::I64);
+            changed(fixture, |_, tensors| {
+                tensors.retain(|(name, ..)| *name != counter.0);
+                tensors.push(counter);
+            })
+        };
+        let file = with(format!("in.{stem}num_batches_tracked"));
+        assert!(audit::audit(file.path(), &Cpu).is_ok());
+        for other in ["anything.", "bn9.", "conv1."] {
+            let name = format!("in.{}num_batches_tracked", stem.replace("bn1.", other));
+            let file = with(name.clone());
+            let error = audit::audit(file.path(), &Cpu).unwrap_err().to_string();
+            assert!(error.contains(&format!("{name} is of no batch norm")), "{error}");
+        }
+    }
+}
+
+/// The replay is wrong then, not the record.
+#[test]
+fn a_replay_that_is_not_finite_has_failed() {
+    let file = changed("carp_step-sgd.safetensors", |header, _| {
+        let mut json: serde_json::Value = serde_json::from_str(header).unwrap();
+        for rate in json["settings"]["lr"].as_array_mut().unwrap() {
+            *rate = 1e30.into();
+        }
+        *header = json.to_string();
+    });
+    let report = audit::audit(file.path(), &Cpu).unwrap();
+    assert!(!report.passed());
+    let line = report.ended.unwrap();
+    assert!(line.contains("not finite in step 2: the first is "), "{line}");
 }
 
 const RELU: &str = r#"{"kind": "relu", "settings": {}, "tolerance": {"abs": 1e-6, "rel": 1e-5}}"#;

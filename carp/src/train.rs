@@ -69,11 +69,11 @@ pub trait Monitor {
     /// An image that cannot be read.
     fn knn(&mut self, tensor: &mut dyn FnMut(&str) -> Option<Vec<f32>>) -> Result<f64>;
 
-    /// The same fraction for raw pixels.
+    /// The same fraction for raw pixels; none if there are too many of them.
     ///
     /// # Errors
     /// An image that cannot be read.
-    fn knn_of_pixels(&mut self) -> Result<f64>;
+    fn knn_of_pixels(&mut self) -> Result<Option<f64>>;
 
     /// Draws the first and the last measurement, in the run's folder.
     ///
@@ -228,7 +228,7 @@ fn run(
     }
     let mut knn_pixels = None;
     if let Some(monitor) = monitor {
-        knn_pixels = Some(monitor.knn_of_pixels()?);
+        knn_pixels = monitor.knn_of_pixels()?;
         // A result without its picture is worth more than none.
         if let Some(folder) = &folder
             && let Err(error) = monitor.draw(folder.path())

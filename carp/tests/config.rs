@@ -44,7 +44,10 @@ fn presets_are_right_and_survive_being_written() {
 #[test]
 fn the_defaults_are_the_authors() {
     let config = in_file("").unwrap();
-    assert_eq!(Config::load("imagenet", &[]).unwrap(), config);
+    let mut imagenet = Config::load("imagenet", &[]).unwrap();
+    // k-NN's features fit an ordinary machine.
+    (imagenet.knn.bank, imagenet.knn.queries) = (config.knn.bank, config.knn.queries);
+    assert_eq!(imagenet, config);
     let model = &config.model;
     assert_eq!((model.arch, model.stem, model.width), (Arch::ResNet50, Stem::ImageNet, 64));
     assert!(model.zero_init_residual);

@@ -24,6 +24,8 @@ const ROWS: usize = 10;
 const NEIGHBOURS: usize = 6;
 /// Features that a rank tells the others at once.
 const TOLD: usize = 1 << 20;
+/// Most bytes of raw pixels that are compared: half of a machine's 16 GiB, or 14,000 images of 224 x 224.
+pub const PIXELS: usize = 8 << 30;
 
 /// A k-NN measurement of a backbone.
 struct Quality {
@@ -44,8 +46,14 @@ pub struct KnnMemory {
     pub network: usize,
     /// Features of the bank and of the queries, of one measurement: at the end there are two.
     pub features: usize,
-    /// Beside them, to compare raw pixels at the end.
+    /// Beside them, to compare raw pixels at the end; 0 if they are more than [`PIXELS`].
     pub pixels: usize,
+}
+
+/// Bytes of the raw pixels of so many images, if they are compared.
+fn pixel_bytes(config: &Config, images: usize) -> Option<usize> {
+    let bytes = size_of::<f32>() * images * config.eval_transform().values();
+    (bytes <= PIXELS).then_some(bytes)
 }
 
 impl KnnMemory {
@@ -60,10 +68,11 @@ impl KnnMemory {
         let (resnet, knn) = (config.step().resnet, &config.knn);
         let (network, dim) = FeatureExtractor::planned(&resnet, knn.batch_size, knn.size, device)?;
         let (bank, queries) = (part_len(data.train, knn.bank), part_len(data.test, knn.queries));
-        let numbers = |dim: usize| size_of::<f32>() * (bank + queries) * dim;
+        let features = size_of::<f32>() * (bank + queries) * dim;
         let values = config.eval_transform().values();
-        let search = memory(bank, queries, values, config.threads());
-        Ok(KnnMemory { network, features: numbers(dim), pixels: numbers(values) + search })
+        let search = || memory(bank, queries, values, config.threads());
+        let pixels = pixel_bytes(config, bank + queries).map_or(0, |bytes| bytes + search());
+        Ok(KnnMemory { network, features, pixels })
     }
 }
 
@@ -76,6 +85,7 @@ pub struct OnlineKnn {
     temperature: f32,
     encoder: Encoder,
     ranks: Arc<dyn Transport>,
+    compares_pixels: bool,
     /// The first and the last measurement.
     first: Option<Quality>,
     last: Option<Quality>,
@@ -123,6 +133,8 @@ impl OnlineKnn {
         let Some([train, test]) = measured(splits) else { return Ok(None) };
         let (resnet, knn) = (config.step().resnet, &config.knn);
         let transform = config.eval_transform();
+        // Of all images, readable or not, as planned.
+        let images = part_len(train.len(), knn.bank) + part_len(test.len(), knn.queries);
         Ok(Some(OnlineKnn {
             bank: Subset::readable(part(train, knn.bank), Progress::none())?,
             queries: Subset::readable(part(test, knn.queries), Progress::none())?,
@@ -131,6 +143,7 @@ impl OnlineKnn {
             temperature: knn.temperature,
             encoder: Encoder::without_weights(&resnet, transform, POOLED, knn.batch_size, device)?,
             ranks,
+            compares_pixels: pixel_bytes(config, images).is_some(),
             first: None,
             last: None,
         }))
@@ -248,11 +261,14 @@ impl Monitor for OnlineKnn {
         Ok(accuracy)
     }
 
-    fn knn_of_pixels(&mut self) -> Result<f64> {
+    fn knn_of_pixels(&mut self) -> Result<Option<f64>> {
+        if !self.compares_pixels {
+            return Ok(None);
+        }
         let transform = self.encoder.transform();
         let bank = pixels(transform, &*self.bank, |_| ())?.of_all(&*self.bank)?;
         let queries = pixels(transform, &*self.queries, |_| ())?.of_all(&*self.queries)?;
-        self.accuracy(&bank, &queries, transform.values())
+        self.accuracy(&bank, &queries, transform.values()).map(Some)
     }
 
     fn draw(&mut self, folder: &Path) -> Result<()> {
@@ -265,14 +281,14 @@ impl Monitor for OnlineKnn {
 #[cfg(test)]
 mod tests {
     use autograd::threads::Threads;
+    use carp::method::MethodConfig;
     use carp::trainer::Trainer;
     use datasets::MemoryDataset;
     use tensor::Cpu;
 
     use super::*;
 
-    /// The accuracies of an untrained network and of pixels, and the network's features of the bank.
-    fn measured_as(ranks: Arc<dyn Transport>) -> (f64, f64, Vec<f32>) {
+    fn small(more: &[(&str, &str)]) -> Config {
         let sets = [
             ("data.train_size", "21"),
             ("data.test_size", "10"),
@@ -281,8 +297,14 @@ mod tests {
             ("knn.k", "3"),
             ("train.batch_size", "8"),
         ];
-        let sets = sets.map(|(key, value)| (key.to_owned(), value.to_owned()));
-        let config = Config::load("shapes", &sets).unwrap();
+        let sets = sets.iter().chain(more);
+        let sets: Vec<_> = sets.map(|&(key, value)| (key.to_owned(), value.to_owned())).collect();
+        Config::load("shapes", &sets).unwrap()
+    }
+
+    /// The accuracies of an untrained network and of pixels, and the network's features of the bank.
+    fn measured_as(ranks: Arc<dyn Transport>) -> (f64, Option<f64>, Vec<f32>) {
+        let config = small(&[]);
         let mut trainer = Trainer::new(&config, &Cpu).unwrap();
         let knn = OnlineKnn::among(&config, trainer.splits(), &Cpu, ranks).unwrap();
         let mut knn = knn.unwrap();
@@ -297,6 +319,38 @@ mod tests {
         for number in [2, 5, 12] {
             let all = Threads::run(number, |rank| measured_as(Arc::new(rank)));
             assert!(all.iter().all(|got| *got == want), "{number} ranks");
+        }
+    }
+
+    /// 31 images of so many pixels are a little less than 8 GiB, and a little more.
+    #[test]
+    fn raw_pixels_are_left_out_where_they_are_too_large() {
+        for (side, compares) in [(4805, true), (4807, false)] {
+            assert_eq!(31 * side * side * 3 * 4 <= PIXELS, compares);
+            let side = side.to_string();
+            let config = small(&[("knn.resize", &side), ("knn.size", &side)]);
+            let data = config.data.size_unopened().unwrap().unwrap();
+            let planned = KnnMemory::planned(&config, &data, &Cpu).unwrap();
+            assert_eq!(planned.pixels > 0, compares);
+        }
+    }
+
+    /// Features at the end and the network: with the step of preset imagenet (8.6 GiB) and its images and
+    /// batches (1.4 GiB) that is less than 16 GiB.
+    #[test]
+    fn what_the_presets_for_imagenet_measure_fits() {
+        let (train, test) = (1_281_167, 50_000);
+        let data = DataSize { pretrain: train, train, test, memory: 0 };
+        let names = MethodConfig::all().map(|method| match method {
+            MethodConfig::Carp => "imagenet".to_owned(),
+            method => format!("imagenet-{}", method.name()),
+        });
+        for name in names {
+            let config = Config::load(&name, &[]).unwrap();
+            let KnnMemory { network, features, pixels } =
+                KnnMemory::planned(&config, &data, &Cpu).unwrap();
+            assert_eq!((features, pixels), (110_000 * 2048 * 4, 0), "{name}");
+            assert!(network + 2 * features < 5 << 30, "{name}: {network}");
         }
     }
 

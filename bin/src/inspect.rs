@@ -7,7 +7,7 @@ use autograd::{Graph, Plan, memory_map, trace as table};
 use carp::config::Config;
 use carp::error::Result;
 use carp::learner::{Learner, planned_step};
-use carp::step::StepConfig;
+use carp::step::{Step, StepConfig};
 use clap::Args;
 use files::{check_output, write_atomically};
 
@@ -47,11 +47,11 @@ pub struct PlanArgs {
 }
 
 /// Builds and plans the configured step of one of the ranks, without allocating its arena.
-fn planned(config: &Config, ranks: usize, device: &DeviceArgs) -> Result<(Graph, Plan)> {
+fn planned(config: &Config, ranks: usize, device: &DeviceArgs) -> Result<(Graph, Step, Plan)> {
     let device = device.name().with(config.train.numerics);
-    let (graph, _) = planned_step(&StepConfig { ranks, ..step(config)? }, &device)?;
+    let (graph, step) = planned_step(&StepConfig { ranks, ..step(config)? }, &device)?;
     let plan = Plan::new(&graph, &device);
-    Ok((graph, plan))
+    Ok((graph, step, plan))
 }
 
 /// The configured step; of a method that keeps something of each image, for the data's number.
@@ -65,7 +65,7 @@ pub fn trace(args: &TraceArgs) -> Result<ExitCode> {
     if let Some(steps) = args.measure {
         return measure(&args.config, &args.device, steps as usize);
     }
-    let (graph, plan) = planned(&args.config.load()?, 1, &args.device)?;
+    let (graph, _, plan) = planned(&args.config.load()?, 1, &args.device)?;
     let text =
         if args.summary { table::summary(&graph, None) } else { table::table(&graph, &plan) };
     crate::print::print(&text);
@@ -91,12 +91,13 @@ fn measure(args: &ConfigArgs, device: &DeviceArgs, steps: usize) -> Result<ExitC
 pub fn plan(args: &PlanArgs) -> Result<ExitCode> {
     args.svg.as_deref().map_or(Ok(()), check_output)?;
     let config = args.config.load()?;
-    let (graph, plan) = planned(&config, args.ranks, &args.device)?;
+    let (graph, step, plan) = planned(&config, args.ranks, &args.device)?;
     crate::print::print(&memory_map::report(&graph, &plan));
     let device = args.device.name().with(config.train.numerics);
     let run = match config.data.size(config.seed) {
         Ok(data) => {
-            RunMemory::planned(&config, &data, &graph, args.ranks, &device)?.report(plan.bytes())
+            let step = (&graph, &step);
+            RunMemory::planned(&config, &data, step, args.ranks, &device)?.report(plan.bytes())
         }
         Err(error) => format!("beside it: unknown without the data ({error})\n"),
     };

@@ -10,11 +10,11 @@ use carp::config::Config;
 use carp::error::Result;
 use carp::learner::planned_step;
 use carp::memory_budget::MemoryBudget;
-use carp::method::MethodConfig;
+use carp::method::{MethodConfig, Seen};
 use carp::pipeline::Pipeline;
-use carp::step::StepConfig;
+use carp::step::{Step, StepConfig};
 use datasets::{DataKind, DataSize, Splits};
-use evaluations::online_knn::KnnMemory;
+use evaluations::online_knn::{KnnMemory, PIXELS};
 
 use crate::device::NumericDevice;
 use crate::machine_memory::check_fits;
@@ -28,6 +28,7 @@ pub struct RunMemory {
     batches: usize,
     exchanged: usize,
     images: usize,
+    before_epoch: usize,
     knn: KnnMemory,
 }
 
@@ -39,15 +40,19 @@ impl RunMemory {
     pub fn planned(
         config: &Config,
         data: &DataSize,
-        graph: &Graph,
+        (graph, step): (&Graph, &Step),
         ranks: usize,
         device: &NumericDevice,
     ) -> Result<RunMemory> {
         let Config { train, views, .. } = config;
         let part = train.batch_size / ranks;
         let channels = config.data.channels();
+        let batches = Pipeline::bytes(&views.views(), channels, part, train.prefetch);
+        let fills = step.hooks.seen().iter().any(|(_, seen)| *seen == Seen::Batches);
         Ok(RunMemory {
-            batches: Pipeline::bytes(&views.views(), channels, part, train.prefetch),
+            batches,
+            // What fills it makes batches of its own, gone before the rest.
+            before_epoch: step.hooks.host_bytes().max(if fills { batches } else { 0 }),
             exchanged: HostMemory::of(graph).bytes(),
             images: data.memory,
             knn: KnnMemory::planned(config, data, device)?,
@@ -56,9 +61,9 @@ impl RunMemory {
 
     /// All of it at its peak, with an arena of so many bytes.
     fn peak(&self, arena: usize) -> usize {
-        let RunMemory { batches, exchanged, images, knn } = self;
+        let RunMemory { batches, exchanged, images, before_epoch, knn } = self;
         // The batches are gone when the last features and the pixels are compared.
-        let during = batches.saturating_add(knn.features);
+        let during = batches.saturating_add(knn.features).saturating_add(*before_epoch);
         let end = 2 * knn.features + knn.pixels;
         let always = arena + exchanged + images + knn.network + PROGRAM;
         always.saturating_add(during.max(end))
@@ -66,19 +71,28 @@ impl RunMemory {
 
     /// A line for each part, and for the peak.
     pub fn report(&self, arena: usize) -> String {
-        let RunMemory { batches, exchanged, images, knn } = *self;
+        let RunMemory { batches, exchanged, images, before_epoch, knn } = *self;
+        let pixels = match knn.pixels {
+            0 if knn.features > 0 => format!("left out: they are more than {}", bytes(PIXELS)),
+            _ => "at the end, without batches".to_owned(),
+        };
         let mut text = "beside the arena, in a run:\n".to_owned();
         for (name, size, note) in [
             ("batches of views", batches, "train.prefetch, one being made, one in use"),
             ("exchange buffers", exchanged, "on the host: gradients on their way to other ranks"),
             ("images", images, "in memory; of image files at most data.cache_mib"),
+            (
+                "before an epoch",
+                before_epoch,
+                "on the host: embeddings of all images, and their labels",
+            ),
             ("k-NN network", knn.network, "its arena and a batch of images"),
             ("k-NN features", knn.features, "bank and queries; twice at the end"),
-            ("k-NN of raw pixels", knn.pixels, "at the end, without batches"),
+            ("k-NN of raw pixels", knn.pixels, &pixels),
             ("program", PROGRAM, "graph, scratch of views, picture of neighbours; about"),
             ("peak of a run", self.peak(arena), "without code and stacks, 10 to 15 MiB"),
         ] {
-            if name == "exchange buffers" && size == 0 {
+            if ["exchange buffers", "before an epoch"].contains(&name) && size == 0 {
                 continue;
             }
             let _ = writeln!(text, "{name:<28} {:>11} {size:>14} B  {note}", bytes(size));
@@ -116,9 +130,9 @@ pub fn check_run(
     // What a budget makes anew is the learner's to find: it takes its time, and ends below the budget.
     let memory_budget = MemoryBudget(None);
     let step = StepConfig { ranks, images: data.pretrain, memory_budget, ..config.step() };
-    let (graph, _) = planned_step(&step, device)?;
+    let (graph, built) = planned_step(&step, device)?;
     let plan = Plan::new(&graph, device);
-    let mut run = RunMemory::planned(config, data, &graph, ranks, device)?;
+    let mut run = RunMemory::planned(config, data, (&graph, &built), ranks, device)?;
     let mut arena =
         config.train.memory_budget.0.map_or(plan.bytes(), |most| most.min(plan.bytes()));
     if device.is_card() {
@@ -130,6 +144,10 @@ pub fn check_run(
         MethodConfig::Carp => "model.prototypes, model.bottleneck, model.hidden or model.width",
         _ => "model.width or the sizes in [method]",
     };
+    let before_epoch = match config.method {
+        MethodConfig::PclV2(_) => "model.bottleneck, method.clusters or method.points_per_cluster",
+        _ => "model.prototypes or model.bottleneck",
+    };
     let images = match config.data.kind {
         DataKind::Shapes => "data.train_size or data.test_size",
         _ => "data.cache_mib",
@@ -140,6 +158,7 @@ pub fn check_run(
         ("the step's results", arena - persistent, "train.batch_size or the views' sizes"),
         ("batches of views", run.batches, "train.prefetch, train.batch_size or the views' sizes"),
         ("images", run.images, images),
+        ("the work before an epoch", run.before_epoch, before_epoch),
         ("the k-NN network", run.knn.network, "knn.batch_size or knn.size"),
         ("k-NN features", 2 * run.knn.features, "knn.bank or knn.queries (0 takes all images)"),
         ("k-NN of raw pixels", run.knn.pixels, "knn.size, knn.bank or knn.queries"),

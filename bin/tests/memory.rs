@@ -62,6 +62,26 @@ fn the_plan_of_a_budget_has_its_price_and_its_map() {
     assert_eq!(part("peak of a run"), sum);
 }
 
+/// SeLa v2's labels take a double for each of 3,000 images and 500 prototypes, and little more.
+#[test]
+fn the_work_before_an_epoch_is_planned() {
+    let temp = TempDir::new().unwrap();
+    let plan = |method: &str| {
+        let sets = [
+            "data.train_size=3000",
+            "train.batch_size=8",
+            "model.prototypes=500",
+            "model.bottleneck=16",
+        ];
+        let sets = sets.map(|set| ["--set", set]);
+        let method = ["plan", "--method", method];
+        stdout(&carp(temp.path(), &[&method, sets.as_flattened()].concat()))
+    };
+    let labels = planned(&plan("sela-v2"), "before an epoch");
+    assert!((12_000_000..12_600_000).contains(&labels), "{labels}");
+    assert!(!plan("swav").contains("before an epoch"));
+}
+
 #[test]
 fn built_in_images_are_counted_and_not_drawn() {
     let temp = TempDir::new().unwrap();
@@ -97,6 +117,8 @@ fn a_run_that_no_machine_has_memory_for_names_what_takes_most() {
         &["views.global1.size=8192", "model.width=64"],
         &["for the step's results: set train.batch_size or the views' sizes"],
     );
+    let labels = ["method.name=sela-v2", "model.prototypes=65536", "data.train_size=4000000"];
+    refused(&labels, &["for the work before an epoch: set model.prototypes"]);
     let wide = train(temp.path(), &["--out", "x", "--set", "model.width=4096"]);
     fails(&wide, 2, &["model.width: too large for optimizer.name = lars: student.backbone.layer4"]);
     let compare = ["compare", "--run", "base", "--set", many[0], "--set", many[1]];

@@ -46,8 +46,23 @@ impl SelaV2 {
     /// If `clusters` is 0 or does not divide the number of logits.
     pub fn labels(&self, logits: &[f32], clusters: usize) -> Result<(Vec<u32>, usize)> {
         assert!(clusters > 0 && logits.len().is_multiple_of(clusters), "logits are [N,K]");
-        let images = logits.len() / clusters;
-        let p = self.sharpened(logits, clusters);
+        let rows = |first: usize, part: &mut [f32]| {
+            part.copy_from_slice(&logits[first * clusters..][..part.len()]);
+        };
+        self.labels_of((logits.len() / clusters, clusters), rows)
+    }
+
+    /// As [`SelaV2::labels`], of `[N,K]` logits that `rows` computes: of some images, from the first one
+    /// given on. Only P is ever held of all images: see [`SelaV2::bytes`].
+    ///
+    /// # Errors
+    /// As [`SelaV2::labels`].
+    pub fn labels_of(
+        &self,
+        (images, clusters): (usize, usize),
+        rows: impl Fn(usize, &mut [f32]) + Sync,
+    ) -> Result<(Vec<u32>, usize)> {
+        let p = self.sharpened((images, clusters), rows);
         let mut c = vec![1.0 / images as f64; images];
         for iteration in 0..LIMIT {
             let mut r = column_sums(&p, &c, clusters);
@@ -73,16 +88,34 @@ impl SelaV2 {
         Err(Error::setting("sela_labels", detail))
     }
 
+    /// Bytes that this takes at its peak: P, c before and after, and labels.
+    pub fn bytes(images: usize, clusters: usize) -> usize {
+        let of_image = size_of::<f64>() * (clusters + 2) + size_of::<u32>();
+        images.saturating_mul(of_image)
+    }
+
     /// P.
-    fn sharpened(&self, logits: &[f32], clusters: usize) -> Vec<f64> {
-        let mut p: Vec<f64> = logits.iter().map(|&x| f64::from(x)).collect();
-        p.par_chunks_mut(clusters).for_each(|row| {
-            let most = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            let sum: f64 = row.iter().map(|x| libm::exp(x - most)).sum();
-            let log_sum = most + libm::log(sum);
-            row.iter_mut().for_each(|x| *x = libm::exp(self.lambda * (*x - log_sum)));
+    fn sharpened(
+        &self,
+        (images, clusters): (usize, usize),
+        rows: impl Fn(usize, &mut [f32]) + Sync,
+    ) -> Vec<f64> {
+        let mut p = vec![0.0; images * clusters];
+        p.par_chunks_mut(ROWS * clusters).enumerate().for_each(|(place, part)| {
+            let mut logits = vec![0.0; part.len()];
+            rows(place * ROWS, &mut logits);
+            part.iter_mut().zip(logits).for_each(|(p, x)| *p = f64::from(x));
+            part.chunks_exact_mut(clusters).for_each(|row| self.sharpen(row));
         });
         p
+    }
+
+    /// `softmax(row)^lambda`.
+    fn sharpen(&self, row: &mut [f64]) {
+        let most = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let sum: f64 = row.iter().map(|x| libm::exp(x - most)).sum();
+        let log_sum = most + libm::log(sum);
+        row.iter_mut().for_each(|x| *x = libm::exp(self.lambda * (*x - log_sum)));
     }
 }
 

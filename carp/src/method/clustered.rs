@@ -7,7 +7,7 @@
 use autograd::{Error, Executor, Phase, Result, Value};
 use methods::deepcluster_v2::{Head, targets};
 
-use super::hooks::{EpochStart, Hooks, Moment};
+use super::hooks::{EpochStart, Hooks, Moment, Seen};
 use crate::networks::ViewGroup;
 use crate::nn::Init;
 use crate::step_builder::StepBuilder;
@@ -40,17 +40,19 @@ pub struct Clustered {
     /// Embeddings `[V*B,D]` of length 1.
     z: Option<Value>,
     labeller: Labeller,
+    host_bytes: usize,
 }
 
 impl Clustered {
-    /// The memories, for heads with these prototypes `[K,D]` each.
+    /// The memories, for heads with these prototypes `[K,D]` each. `labelling` is the bytes that the
+    /// labeller takes beside the embeddings.
     ///
     /// # Errors
     /// More clusters than images, or more images than can be numbered.
     pub fn new(
         step: &mut StepBuilder,
         prototypes: Vec<Value>,
-        labeller: Labeller,
+        (labeller, labelling): (Labeller, usize),
     ) -> Result<Clustered> {
         let (sizes, clusters) = (step.sizes.clone(), step.sizes.head.prototypes);
         let (rows, dim) = (sizes.epoch_images, sizes.head.bottleneck);
@@ -85,6 +87,9 @@ impl Clustered {
             views,
             z: None,
             labeller,
+            // The embeddings, their images, the labels, and prototypes before and after.
+            host_bytes: size_of::<f32>() * (rows * (dim + 1) + sizes.images + 2 * clusters * dim)
+                + labelling,
         })
     }
 
@@ -142,6 +147,14 @@ impl Hooks for Clustered {
             progress.report(head + 1, self.prototypes.len());
         }
         Ok(())
+    }
+
+    fn host_bytes(&self) -> usize {
+        self.host_bytes
+    }
+
+    fn seen(&self) -> Vec<(usize, Seen)> {
+        vec![(0, Seen::Batches), (1, Seen::Nothing)]
     }
 
     fn before_forward(&mut self, _at: Moment, images: &[u32], executor: &mut Executor) {

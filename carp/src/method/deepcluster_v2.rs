@@ -54,7 +54,9 @@ impl Method for DeepClusterV2Config {
             let found = spherical_kmeans_from(memory, dim, &images[..clusters], iterations);
             Ok((found.labels, Some(found.centroids)))
         });
-        let mut clustered = Clustered::new(step, centroids, labeller)?;
+        // The images' order, and labels.
+        let bytes = 2 * size_of::<u32>() * step.sizes.epoch_images;
+        let mut clustered = Clustered::new(step, centroids, (labeller, bytes))?;
 
         let views = step.all_views();
         let z = student.embed(&mut step.graph, &views)?;

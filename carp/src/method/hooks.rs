@@ -50,6 +50,17 @@ pub struct EpochStart<'a> {
     pub progress: Progress<'a>,
 }
 
+/// What passes through a network before an epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// Nothing.
+    Nothing,
+    /// The epoch's batches, through all networks of the step.
+    Batches,
+    /// All images, through one backbone.
+    Images,
+}
+
 /// A method's part of a run outside of the graph. All that it keeps is state of the graph, so that
 /// checkpoints hold it.
 pub trait Hooks: Send {
@@ -59,6 +70,17 @@ pub trait Hooks: Send {
     /// Data that cannot be read, or a device fault.
     fn start_epoch(&self, _run: EpochStart) -> Result<()> {
         Ok(())
+    }
+
+    /// Bytes on the host that [`Hooks::start_epoch`] takes at its peak, beside networks and batches.
+    fn host_bytes(&self) -> usize {
+        0
+    }
+
+    /// What [`Hooks::start_epoch`] sees, by the epoch, from 0, from which on it does; in order. Before the
+    /// first of them it does nothing.
+    fn seen(&self) -> Vec<(usize, Seen)> {
+        Vec::new()
     }
 
     /// Before a forward pass over `images`: writes the inputs that the method has beside the views.

@@ -27,7 +27,7 @@ use methods::{BarlowTwins, MocoV3, Triplet, VicReg};
 use serde::{Deserialize, Serialize};
 
 pub use self::definition::{Built, Method, Partition};
-pub use self::hooks::{EpochStart, Hooks, Moment};
+pub use self::hooks::{EpochStart, Hooks, Moment, Seen};
 use crate::step_builder::StepBuilder;
 
 use self::deepcluster_v2::DeepClusterV2Config;

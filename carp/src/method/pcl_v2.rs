@@ -22,7 +22,7 @@ use tensor::random::{Purpose, Stream};
 
 use super::definition::{Built, Method};
 use super::encoder::Encoder;
-use super::hooks::{EpochStart, Hooks, Moment};
+use super::hooks::{EpochStart, Hooks, Moment, Seen};
 use super::queues::{push_afterwards, queue_of};
 use crate::kmeans::{KmeansOptions, Start, kmeans, nearest_centroids, scale_to_length_1};
 use crate::nn::{Init, MlpConfig};
@@ -122,7 +122,7 @@ impl Method for PclV2Config {
         let tensors = step.teacher.all().iter().map(|param| param.value).collect();
         let encoder = Encoder { resnet: sizes.resnet, layers, tensors };
         let settings = self.clone();
-        let hooks = PclHooks { settings, clusterings, is_clustered, encoder, dim };
+        let hooks = PclHooks { settings, clusterings, is_clustered, encoder, images, dim };
         Ok(Built { hooks: Box::new(hooks), ..Built::of(loss) })
     }
 }
@@ -188,6 +188,7 @@ struct PclHooks {
     clusterings: Vec<Clustering>,
     is_clustered: Value,
     encoder: Encoder,
+    images: usize,
     dim: usize,
 }
 
@@ -221,6 +222,24 @@ impl Hooks for PclHooks {
             run.executor.write(clustering.labels, &labels);
         }
         Ok(())
+    }
+
+    fn host_bytes(&self) -> usize {
+        // The embeddings, those drawn of them, labels twice, and centroids: moved, best and kept.
+        let of_clustering = |clustering: &Clustering| {
+            let most = clustering.count * self.settings.points_per_cluster;
+            let drawn = if self.images > most { most } else { 0 };
+            (drawn + 3 * clustering.count) * self.dim + 2 * self.images
+        };
+        let largest = self.clusterings.iter().map(of_clustering).max();
+        largest.map_or(0, |largest| size_of::<f32>() * (self.images * self.dim + largest))
+    }
+
+    fn seen(&self) -> Vec<(usize, Seen)> {
+        if self.clusterings.is_empty() {
+            return Vec::new();
+        }
+        vec![(self.settings.from_epoch, Seen::Images)]
     }
 
     fn before_forward(&mut self, at: Moment, images: &[u32], executor: &mut Executor) {

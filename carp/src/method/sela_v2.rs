@@ -15,7 +15,6 @@ use autograd::Result;
 use isa::Isa;
 use methods::unit::unit;
 use methods::{DeepClusterV2, SelaV2};
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use tensor::cpu::gemm::{Strides, sgemm};
 
@@ -25,9 +24,6 @@ use super::projected::project;
 use crate::kmeans::scale_to_length_1;
 use crate::nn::MlpConfig;
 use crate::step_builder::StepBuilder;
-
-/// Images per task.
-const ROWS: usize = 256;
 
 /// The settings.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -60,17 +56,18 @@ impl Method for SelaV2Config {
         let labeller: Labeller = Box::new(move |_, _, memory, prototypes| {
             let mut prototypes = prototypes.to_vec();
             prototypes.chunks_exact_mut(dim).for_each(scale_to_length_1);
-            let mut logits = vec![0.0; memory.len() / dim * clusters];
             let isa = Isa::preferred();
             let (by_row, by_column) = (Strides::new(dim, false), Strides::new(dim, true));
-            let parts = logits.par_chunks_mut(ROWS * clusters).zip(memory.par_chunks(ROWS * dim));
-            parts.for_each(|(logits, z)| {
-                let sizes = (z.len() / dim, dim, clusters);
+            let logits = |first: usize, logits: &mut [f32]| {
+                let rows = logits.len() / clusters;
+                let z = &memory[first * dim..][..rows * dim];
+                let sizes = (rows, dim, clusters);
                 sgemm(isa, sizes, (z, by_row), (&prototypes, by_column), false, logits);
-            });
-            Ok((labels.labels(&logits, clusters)?.0, None))
+            };
+            Ok((labels.labels_of((memory.len() / dim, clusters), logits)?.0, None))
         });
-        let mut clustered = Clustered::new(step, prototypes.clone(), labeller)?;
+        let bytes = SelaV2::bytes(step.sizes.epoch_images, clusters);
+        let mut clustered = Clustered::new(step, prototypes.clone(), (labeller, bytes))?;
 
         let views = step.all_views();
         let g = &mut step.graph;

@@ -189,6 +189,23 @@ fn values_out_of_range_name_the_key_the_value_and_the_range() {
     refused(set("data.kind", "idx"), &["views.mean", "channels, 1"]);
 }
 
+/// What the preset says, where it is not the default.
+#[test]
+fn presets_for_imagenet_begin_as_the_authors_networks() {
+    for method in MethodConfig::all() {
+        let name = match method.name() {
+            "carp" => "imagenet".to_owned(),
+            name => format!("imagenet-{name}"),
+        };
+        let Config { model, train, .. } = Config::load(&name, &[]).unwrap();
+        let is_zero = ["carp", "barlow-twins", "vicreg", "moco-v3", "triplet"];
+        assert_eq!(model.zero_init_residual, is_zero.contains(&method.name()), "{name}");
+        // Triplet's negatives are those of one GPU.
+        let batches = (train.batch_size, train.accumulation);
+        assert!(method.name() != "triplet" || batches == (196, 32), "{batches:?}");
+    }
+}
+
 /// Every method has the authors' settings as a preset, and a recipe for the images of other presets.
 #[test]
 fn methods_have_presets_and_recipes() {

@@ -67,11 +67,13 @@ struct SharedArgs {
     #[arg(long, value_name = "N", conflicts_with_all = ["seconds", "passes"])]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     epochs: Option<u32>,
-    /// Seconds of training of each run: a number of steps, from the time of a few before it.
+    /// Seconds of training of each run: a number of steps, from the time of a few before it and of the work
+    /// before an epoch.
     #[arg(long, value_name = "S", conflicts_with = "passes")]
     #[arg(allow_hyphen_values = true)]
     seconds: Option<f64>,
-    /// Images through the network in each run: each view, and those of the teacher.
+    /// Images through the network in each run: each view, those of the teacher, and those seen before an
+    /// epoch.
     #[arg(long, value_name = "N")]
     passes: Option<u64>,
     /// Runs of each setting, with one seed after another.

@@ -189,7 +189,7 @@ fn reported(
     Ok(RunReport {
         seed: config.seed,
         epochs: result.steps as f64 / planned.steps_per_epoch as f64,
-        passes: (result.steps * planned.passes_per_step) as u64,
+        passes: planned.passes,
         seconds: result.seconds,
         images_per_second: result.images_per_second,
         planned_peak_bytes: result.planned_peak_bytes,

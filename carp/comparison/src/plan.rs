@@ -37,8 +37,8 @@ pub struct Planned {
     pub steps: usize,
     /// Steps in one pass over the data.
     pub steps_per_epoch: usize,
-    /// Images that a step puts through a backbone.
-    pub passes_per_step: usize,
+    /// Images that a run puts through a backbone.
+    pub passes: u64,
     /// Bytes of the step's arena.
     pub planned_peak_bytes: usize,
     /// All settings of its first run.
@@ -93,8 +93,10 @@ impl Plan {
         // Timed once all of them are known to run.
         for (setting, config, cost) in costs {
             show(setting);
-            let is_timed = matches!(request.budget, Budget::Seconds(_));
-            let cost = if is_timed { cost.timed(config, device)? } else { cost };
+            let cost = match request.budget {
+                Budget::Seconds(seconds) => cost.timed(config, seconds, device)?,
+                _ => cost,
+            };
             known.settings.push(planned(setting, config, request, &cost));
         }
         let json = serde_json::to_string_pretty(&known).expect("plain numbers and names") + "\n";
@@ -168,7 +170,7 @@ fn planned(setting: &Setting, config: &Config, request: &Request, cost: &Cost) -
         setting: setting.clone(),
         steps,
         steps_per_epoch: cost.steps_per_epoch,
-        passes_per_step: cost.passes_per_step,
+        passes: cost.passes(steps),
         planned_peak_bytes: cost.bytes,
         config,
     }

@@ -70,6 +70,20 @@ fn a_grid_is_varied_one_at_a_time_or_as_a_product() {
     assert_eq!(names(&["--product"], "product"), both);
 }
 
+/// The steps of `--set train.steps` are the budget, unless an option gives another.
+#[test]
+fn steps_that_are_set_are_the_budget() {
+    let temp = TempDir::new().unwrap();
+    for (more, steps) in [(&[][..], 5), (&["--epochs", "1"], 3)] {
+        let out = steps.to_string();
+        let three = ["--run", "a", "--set", "train.steps=5", "--out", &out];
+        let output = run(temp.path(), "compare", &[&three[..], more].concat());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let report = Report::read(&temp.path().join(&out).join("held-out.json")).unwrap();
+        assert_eq!(report.rows[0].steps, steps);
+    }
+}
+
 #[test]
 fn mistakes_are_one_line_before_training() {
     let temp = TempDir::new().unwrap();
@@ -82,6 +96,19 @@ fn mistakes_are_one_line_before_training() {
     refused("compare", &["--run", "a", "--held-out", "60"], &["data.held_out is 60"]);
     refused("compare", &["--run", "a", "--seconds", "0"], &["--seconds 0", "above 0"]);
     refused("ablate", &["--grid", "model.prototypes=8"], &["model.partition_size is 32"]);
+    let dino = ["--method", "dino"];
+    refused("ablate", &dino, &["the built-in grid is CARP's: give dino one, --grid"]);
+    for (name, option, value) in [
+        ("compare", "--run", "a:train.epochs=5"),
+        ("compare", "--run", "a:seed=1,train.steps=5"),
+        ("ablate", "--grid", "knn.every_epochs=1,2"),
+        ("ablate", "--grid", "data.held_out=5"),
+    ] {
+        let output = run(temp.path(), name, &[option, value]);
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{error}");
+        assert!(error.contains("is the same for all settings: decided by "), "{error}");
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use carp::config::Config;
 use carp::error::{Error, Result};
+use carp::method::MethodConfig;
 use clap::Args;
 use comparison::budget::Budget;
 use comparison::compare::{Event, compare as run_all, with_held_out};
@@ -46,7 +47,7 @@ pub struct CompareArgs {
 
 #[derive(Args)]
 pub struct AblateArgs {
-    /// Vary this setting instead of the built-in grid; commas separate values. Repeatable.
+    /// Vary this setting instead of the built-in grid, which is CARP's; commas separate values. Repeatable.
     #[arg(long = "grid", value_name = "KEY=VALUES")]
     grid: Vec<Factor>,
     /// All combinations of the --grid settings, instead of one varied at a time.
@@ -63,7 +64,7 @@ struct SharedArgs {
     config: ConfigArgs,
     #[command(flatten)]
     device: DeviceArgs,
-    /// Epochs of each run [default: the preset's].
+    /// Epochs of each run [default: train.steps if that is set, or the preset's].
     #[arg(long, value_name = "N", conflicts_with_all = ["seconds", "passes"])]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     epochs: Option<u32>,
@@ -107,6 +108,11 @@ pub fn compare(args: &CompareArgs) -> Result<ExitCode> {
 pub fn ablate(args: &AblateArgs) -> Result<ExitCode> {
     let base = args.shared.config.load()?;
     let settings = match (&args.grid[..], args.product) {
+        ([], _) if base.method != MethodConfig::Carp => {
+            let name = base.method.name();
+            let detail = format!("the built-in grid is CARP's: give {name} one, --grid KEY=VALUES");
+            return Err(Error::usage(detail));
+        }
         ([], _) => of_carp(&base),
         (factors, false) => one_at_a_time(factors),
         (factors, true) => product(factors),
@@ -150,7 +156,9 @@ impl SharedArgs {
                 return Err(Error::usage(format!("--seconds {seconds}: should be above 0")));
             }
             (None, None, Some(passes)) => Budget::Passes(passes),
-            (epochs, ..) => Budget::Epochs(epochs.map_or(base.train.epochs, |n| n as usize)),
+            (Some(epochs), ..) => Budget::Epochs(epochs as usize),
+            _ if base.train.steps > 0 => Budget::Steps(base.train.steps),
+            _ => Budget::Epochs(base.train.epochs),
         };
         Ok(Request { settings, budget, seeds: self.seeds, measurements })
     }

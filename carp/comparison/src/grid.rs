@@ -116,7 +116,7 @@ mod tests {
         let expected = ["a.b=1,c=[0, 1]", "a.b=1,c=[2,3]", "a.b=2,c=[0, 1]", "a.b=2,c=[2,3]"];
         assert_eq!(names(&all), expected);
         assert_eq!(all[1].described(), "a.b=1, c=[2,3]");
-        for wrong in ["a", "a=", "=1", "data.path=/x"] {
+        for wrong in ["a", "a=", "=1", "data.path=/x", "train.epochs=5,10"] {
             assert!(factor(wrong).is_err(), "{wrong}");
         }
     }

@@ -7,6 +7,14 @@ use serde::{Deserialize, Serialize};
 /// The key that chooses a method.
 pub const METHOD_KEY: &str = "method.name";
 
+/// Keys that are a comparison's to decide, and what decides them for all of its settings.
+const DECIDED: [(&str, &str); 4] = [
+    ("train.epochs", "--epochs, --seconds or --passes"),
+    ("train.steps", "--set train.steps=N, --epochs, --seconds or --passes"),
+    ("knn.every_epochs", "the budget"),
+    ("data.held_out", "--held-out"),
+];
+
 /// One of the settings of a comparison.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Setting {
@@ -20,10 +28,15 @@ impl Setting {
     /// A setting of this name that changes these keys.
     ///
     /// # Errors
-    /// A name that cannot be a folder's.
+    /// A name that cannot be a folder's; a key that all settings share.
     pub fn new(name: &str, changes: Vec<(String, String)>) -> Result<Setting, String> {
         if name.is_empty() || name.starts_with('.') || name.contains(['/', '\\', '|']) {
             return Err(format!("{name:?} is no name: it should do for a folder and a table"));
+        }
+        let decided =
+            |(key, _): &(String, String)| DECIDED.iter().find(|(shared, _)| key == shared);
+        if let Some((key, by)) = changes.iter().find_map(decided) {
+            return Err(format!("{key} is the same for all settings: decided by {by}"));
         }
         Ok(Setting { name: name.to_owned(), changes })
     }
@@ -85,6 +98,10 @@ mod tests {
             [("model.width", "8"), ("views.mean", "[0.5, 0.4,0.3]"), ("train.fuse", "a,b")];
         assert_eq!(wide.changes, pairs(&changes));
         assert_eq!(Setting::method("dino").unwrap().changes, pairs(&[(METHOD_KEY, "dino")]));
+        for key in ["train.epochs", "train.steps", "knn.every_epochs", "data.held_out"] {
+            let error = read(&format!("a:seed=1,{key}=5")).unwrap_err();
+            assert!(error.starts_with(&format!("{key} is the same for all settings")), "{error}");
+        }
         for wrong in ["", "a/b:seed=1", ".x", "x:seed", ":seed=1"] {
             assert!(read(wrong).is_err(), "{wrong}");
         }

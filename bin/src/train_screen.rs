@@ -69,7 +69,13 @@ impl<'a> TrainScreen<'a> {
                 self.stop.ends(Ending::After("this step"));
                 self.bar.set_position(metrics.step as u64);
                 let parts = match (metrics.consistency, metrics.entropy) {
-                    (Some(c), Some(h)) => format!(" = consistency {c:.3} + entropy {h:.3}"),
+                    // The loss is the sum, rounded once, or the first term alone.
+                    (Some(c), Some(h))
+                        if (metrics.loss - c - h).abs() <= (metrics.loss - c).abs() =>
+                    {
+                        format!(" = consistency {c:.3} + entropy {h:.3}")
+                    }
+                    (Some(_), Some(h)) => format!(" = consistency, entropy {h:.3} apart"),
                     _ => String::new(),
                 };
                 self.bar.set_message(format!(

@@ -36,8 +36,9 @@ impl CollapseWatch {
 
     /// Takes the terms of a step; returns a one-line warning, once per run, when it has collapsed.
     pub fn observe(&mut self, terms: Terms) -> Option<String> {
-        let LossParts { consistency, entropy } = terms.parts?;
-        let near = (terms.loss - self.log_size).abs() <= NEAR * self.log_size;
+        let parts = terms.parts?;
+        let LossParts { consistency, entropy } = parts;
+        let near = (parts.sum() - self.log_size).abs() <= NEAR * self.log_size;
         // With one prototype per block ln N_B = 0: the loss is always 0 and means nothing.
         self.near_for = if near && self.log_size > 0.0 { self.near_for + 1 } else { 0 };
         if self.told || self.near_for < WINDOW {
@@ -56,8 +57,8 @@ impl CollapseWatch {
             )
         };
         Some(format!(
-            "the loss has stayed at ln(partition size) = {:.3} for {WINDOW} steps (consistency \
-             {consistency:.3}, entropy {entropy:.3}): {kind}; {advice}",
+            "consistency {consistency:.3} and entropy {entropy:.3} have added up to ln(partition \
+             size) = {:.3} for {WINDOW} steps: {kind}; {advice}",
             self.log_size
         ))
     }
@@ -95,6 +96,15 @@ mod tests {
         let first = told.next();
         assert_eq!(told.next(), None, "told twice");
         first
+    }
+
+    /// With `model.entropy_term = false` the loss is C, which is 0 then.
+    #[test]
+    fn a_collapse_shows_in_both_terms_whatever_the_loss() {
+        let mut watch = CollapseWatch::new(512);
+        let parts = Some(LossParts { consistency: 0.01, entropy: 6.228 });
+        let mut lines = (0..WINDOW).filter_map(|_| watch.observe(Terms { loss: 0.01, parts }));
+        assert!(lines.next().unwrap().contains("one-hot collapse"));
     }
 
     #[test]

@@ -39,6 +39,13 @@ pub struct LossParts {
     pub entropy: f32,
 }
 
+impl LossParts {
+    /// C + H, also where the loss is C alone (`model.entropy_term`).
+    pub fn sum(self) -> f32 {
+        self.consistency + self.entropy
+    }
+}
+
 /// The scheduled values for one update.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct UpdateSettings {

@@ -11,7 +11,7 @@ pub struct Metrics {
     pub step: usize,
     /// Epochs done, as a fraction.
     pub epoch: f64,
-    /// The loss of the micro-batch; CARP's is C + H, in nats.
+    /// The loss of the micro-batch; CARP's is C + H, in nats, or C alone (`model.entropy_term`).
     pub loss: f32,
     /// CARP's C.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -27,7 +27,7 @@ pub struct Metrics {
     pub images_per_second: f64,
     /// Share of the step's time spent waiting for its views.
     pub waiting: f64,
-    /// CARP's loss over ln N_B: 1 if pinned there (docs/method.md, 1.5).
+    /// CARP's C + H over ln N_B: 1 if pinned there (docs/method.md, 1.5).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub relative_loss: Option<f32>,
     /// Now and then, how varied prototypes and features are.

@@ -11,7 +11,7 @@ use crate::checkpoint::{Progress, weights_sha256};
 use crate::config::Config;
 use crate::diversity::Diversity;
 use crate::error::{Error, Result};
-use crate::learner::{Device, Learner, Terms, UpdateSettings};
+use crate::learner::{Device, Learner, LossParts, Terms, UpdateSettings};
 use crate::method::{EpochStart, Moment};
 use crate::metrics::Metrics;
 use crate::pipeline::{Batch, Pipeline, PipelineConfig};
@@ -301,16 +301,17 @@ impl<'a> Trainer<'a> {
             teacher_momentum: self.schedules.teacher_momentum.at(step),
             images_per_second: self.config.train.batch_size as f64 / seconds,
             waiting: waited.as_secs_f64() / seconds,
-            relative_loss: parts.and_then(|_| self.relative_loss(loss)),
+            relative_loss: parts.and_then(|parts| self.relative_loss(loss, parts)),
             diversity: None,
             digest: None,
         }
     }
 
-    /// The loss as a share of ln N_B, where collapsed runs are; none if that is 0.
-    fn relative_loss(&self, loss: f32) -> Option<f32> {
+    /// C + H, which is the loss unless that is C alone, as a share of ln N_B, where collapsed runs are; none if that is 0.
+    fn relative_loss(&self, loss: f32, parts: LossParts) -> Option<f32> {
+        let sum = if self.config.model.entropy_term { loss } else { parts.sum() };
         let block = self.config.model.partition_size;
-        (block > 1).then(|| loss / (block as f32).ln())
+        (block > 1).then(|| sum / (block as f32).ln())
     }
 
     /// Whether another `every_epochs` epochs are complete (never if 0).

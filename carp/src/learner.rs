@@ -258,12 +258,15 @@ impl Learner {
         self.executor.write(self.step.scalars.keep, &[if first { 0.0 } else { 1.0 }]);
     }
 
-    /// Writes the settings of an update.
+    /// Writes the settings of an update; the teacher's only if it moves then: what the forward pass has
+    /// read stays.
     pub fn write_update(&mut self, settings: UpdateSettings) {
         let scalars = self.step.scalars;
         self.executor.write(scalars.lr, &[settings.lr]);
         self.executor.write(scalars.weight_decay, &[settings.weight_decay]);
-        self.executor.write(scalars.teacher_momentum, &[settings.teacher_momentum]);
+        if self.step.teacher_moves != TeacherMoves::InForward {
+            self.executor.write(scalars.teacher_momentum, &[settings.teacher_momentum]);
+        }
         if let Optimizer::AdamW(adamw) = self.config.optimizer {
             self.executor.write(scalars.correction, &adamw.correction(settings.number));
         }

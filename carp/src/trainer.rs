@@ -266,10 +266,13 @@ impl<'a> Trainer<'a> {
         (step % self.steps_per_epoch).is_multiple_of(self.config.train.accumulation)
     }
 
-    /// Whether an update follows this micro-batch; one always follows the last of an epoch.
+    /// Whether an update follows this micro-batch; one always follows the last of an epoch, and of the
+    /// run.
     fn ends_sum(&self, step: usize) -> bool {
         let next = step % self.steps_per_epoch + 1;
-        next.is_multiple_of(self.config.train.accumulation) || next == self.steps_per_epoch
+        next.is_multiple_of(self.config.train.accumulation)
+            || next == self.steps_per_epoch
+            || step + 1 == self.steps
     }
 
     fn update_settings(&self, step: usize) -> UpdateSettings {

@@ -5,7 +5,7 @@ use autograd::trace::Recomputed;
 use carp::checkpoint::{Checkpoint, Progress, save};
 use carp::config::Config;
 use carp::fingerprint::Fingerprint;
-use carp::learner::{Learner, NamedTensor};
+use carp::learner::{Learner, NamedTensor, UpdateSettings};
 use carp::method::MethodConfig;
 use carp::step::{Step, StepConfig};
 use carp::trainer::Trainer;
@@ -137,6 +137,34 @@ fn every_method_moves_its_weights() {
         let names = trainer.learner().copies().into_iter().map(|(name, ..)| name);
         let has_teacher = names.into_iter().any(|name| name.starts_with("teacher."));
         assert_eq!(has_teacher, method.has_teacher(), "{}", method.name());
+    }
+}
+
+/// An epoch has two micro-batches, as an update has: one that is the whole run is an update, too.
+#[test]
+fn the_last_micro_batch_of_a_run_reaches_an_update() {
+    let config = config("carp", &[("train.accumulation", "2"), ("train.steps", "1")]).unwrap();
+    let mut trainer = Trainer::new(&config, &Cpu).unwrap();
+    let before = trainer.weights_sha256();
+    advance(&mut trainer, 0..1);
+    assert_ne!(trainer.weights_sha256(), before);
+}
+
+/// A step that runs op by op has all written before it begins.
+#[test]
+fn an_update_leaves_the_momentum_of_the_forward_pass() {
+    for (method, momentum) in [("moco-v3", 1.0), ("carp", 0.75)] {
+        let step = config(method, &[]).unwrap().step();
+        let mut learner = Learner::new(&step, &Cpu).unwrap();
+        learner.write_forward_momentum(1.0);
+        let teacher_momentum = 0.75;
+        let settings = UpdateSettings { lr: 1.0, weight_decay: 0.0, teacher_momentum, number: 1 };
+        learner.write_update(settings);
+        let executor = learner.executor_mut();
+        let mut values = executor.graph().values();
+        let (value, _) = values.find(|(_, info)| info.name == "teacher_momentum").unwrap();
+        drop(values);
+        assert_eq!(executor.scalar(value), momentum, "{method}");
     }
 }
 

@@ -17,6 +17,7 @@ use clap::Args;
 use files::check_output;
 
 use crate::bars::bar;
+use crate::counted::counted;
 use crate::device::DeviceArgs;
 use crate::print::say;
 use crate::single_thread::SingleThread;
@@ -70,9 +71,12 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
     let first = start.as_ref().map_or(Ok(0), |start| start.progress().map(|at| at.step))?;
     let most = args.steps.map_or(usize::MAX, |steps| first + steps as usize);
     let range = first..record.last_step().min(most);
-    if range.is_empty() {
+    let missing = record.missing(range.start + 1..range.end + 1);
+    if missing.len() == range.len() {
         let run = args.run.display();
-        return Err(Error::usage(format!("{run} has recorded no step after step {first}")));
+        let steps = args.steps.map_or(String::new(), |steps| format!(", of {steps}"));
+        let detail = format!("{run} has recorded no step after step {first}{steps}");
+        return Err(Error::usage(detail));
     }
     let threads = args.threads.unwrap_or(config.train.threads);
     let bar = bar("steps", range.len());
@@ -105,7 +109,11 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         None => {
-            say!("{steps} have the recorded losses; weights were recorded only with --digest");
+            let but = missing.first().map_or(String::new(), |first| {
+                let lines = counted(missing.len(), "step");
+                format!(", but for {lines} without a line in metrics.jsonl, the first step {first}")
+            });
+            say!("{steps} have the recorded losses{but}; weights were recorded only with --digest");
             Ok(ExitCode::SUCCESS)
         }
     }

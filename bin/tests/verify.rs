@@ -33,6 +33,14 @@ fn a_difference_is_told_with_exit_code_1() {
     assert!(same.contains("steps 1 to 8 have the recorded losses"), "{same}");
     let file = temp.path().join("x/metrics.jsonl");
     let text = std::fs::read_to_string(&file).unwrap();
+    // Steps without a line are told, and alone are nothing to compare.
+    let later: String = text.split_inclusive('\n').skip(3).collect();
+    std::fs::write(&file, later).unwrap();
+    let told = stdout(&carp(temp.path(), &["verify", "x"]));
+    let but = "recorded losses, but for 3 steps without a line in metrics.jsonl, the first step 1;";
+    assert!(told.contains(but), "{told}");
+    let none = carp(temp.path(), &["verify", "x", "--steps", "3"]);
+    fails(&none, 2, &["x has recorded no step after step 0, of 3"]);
     let line: serde_json::Value = serde_json::from_str(text.lines().nth(2).unwrap()).unwrap();
     let loss = format!("\"loss\":{},", line["loss"]);
     std::fs::write(&file, text.replace(&loss, "\"loss\":1.5,")).unwrap();

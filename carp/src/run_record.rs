@@ -61,6 +61,11 @@ impl RunRecord {
         self.steps.keys().copied().max().unwrap_or(0)
     }
 
+    /// Those of these steps, counted from 1, that have no line.
+    pub fn missing(&self, steps: impl Iterator<Item = usize>) -> Vec<usize> {
+        steps.filter(|step| !self.steps.contains_key(step)).collect()
+    }
+
     /// Whether each of these steps, counted from 1, has a digest.
     pub fn has_digests(&self, mut steps: impl Iterator<Item = usize>) -> bool {
         steps.all(|step| self.steps.get(&step).is_some_and(|metrics| metrics.digest.is_some()))

@@ -255,7 +255,7 @@ fn check_counted(graph: &Graph, weight: Value) -> Result<()> {
     }
     let setting = match &info.name {
         name if name.contains(".backbone.") => "model.width",
-        name if name.contains("prototypes") => "model.prototypes",
+        name if name.contains("prototypes") || name.contains("last_layer") => "model.prototypes",
         _ => "model.hidden",
     };
     let detail = format!(

@@ -149,6 +149,9 @@ fn values_out_of_range_name_the_key_the_value_and_the_range() {
         ("optimizer.base_lr", "inf", "above 0"),
         ("optimizer.final_lr", "-1", "0 or more"),
         ("optimizer.warmup_start_lr", "-1", "0 or more"),
+        ("optimizer.warmup_epochs", "9007199254740992", "0 to 16777216"),
+        ("train.checkpoint_every_epochs", "9007199254740992", "0 to 16777216"),
+        ("knn.every_epochs", "9007199254740992", "0 to 16777216"),
         ("optimizer.momentum", "1", "0 to below 1"),
         ("optimizer.weight_decay", "-1", "0 or more"),
         ("optimizer.final_weight_decay", "nan", "0 or more"),
@@ -172,6 +175,7 @@ fn values_out_of_range_name_the_key_the_value_and_the_range() {
         ("views.global2.scale", "[0.5, 1.1]", "high <= 1"),
         ("views.local.scale", "[0.0, 0.1]", "0 < low"),
         ("views.local.blur_sigma", "[0.0, 0.1]", "0 < low"),
+        ("views.local.blur_sigma", "[0.1, 1e9]", "high <= 1024"),
         ("views.local.hue", "0.6", "0 to 0.5"),
         ("views.local.contrast", "-1", "0 to 10"),
         ("views.global2.brightness", "1e10", "0 to 10"),
@@ -236,6 +240,29 @@ fn flattened(prefix: &str, table: &toml::Table) -> Vec<(String, String)> {
         }
     };
     table.iter().flat_map(each).collect()
+}
+
+/// In a table of its own; nothing else is in it.
+#[test]
+fn the_page_of_settings_has_every_key_of_every_method() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/settings.md");
+    let page = std::fs::read_to_string(file).unwrap();
+    let mut want = Vec::new();
+    for method in MethodConfig::all() {
+        let name = method.name();
+        let table: toml::Table =
+            Config { method, ..in_file("").unwrap() }.to_toml().parse().unwrap();
+        let keys = flattened("method.", table["method"].as_table().unwrap());
+        let own = keys.into_iter().filter(|(key, _)| key != "method.name");
+        want.extend(own.map(|(key, value)| format!("| `{name}` | `{key}` | `{value}` |")));
+    }
+    let is_row = |line: &&str| line.matches(" | `method.").count() == 1 && line.starts_with("| `");
+    let rows = page.lines().filter(is_row);
+    let mut found: Vec<String> =
+        rows.map(|line| line.split(" | ").take(3).collect::<Vec<_>>().join(" | ") + " |").collect();
+    want.sort();
+    found.sort();
+    assert_eq!(found, want);
 }
 
 #[test]

@@ -188,7 +188,12 @@ fn what_does_not_fit_is_one_line_before_training() {
     let deep = [("method.layers", r#"["layer2", "layer3"]"#)];
     refused("obow", &deep, "maps of 4x4; new words need at least 5x5");
     refused("obow", &[("method.layers", "[]")], "method.layers: empty");
-    refused("obow", &[("method.layers", r#"["layer5"]"#)], "the network has no layer5");
+    for layer in ["layer5", "maxpool"] {
+        let layers = format!("[{layer:?}]");
+        let part =
+            format!("method.layers: the network has no map of {layer}; it has those of layer1");
+        refused("obow", &[("method.layers", &layers)], &part);
+    }
     for method in ["deepcluster-v2", "sela-v2"] {
         let many = [("model.prototypes", "25")];
         refused(method, &many, "model.prototypes: 24 images of an epoch cannot form 25 clusters");
@@ -210,6 +215,20 @@ fn what_does_not_fit_is_one_line_before_training() {
     let zero = [("method.temperature", "0.0")];
     refused("swav", &zero, "method.temperature is 0.0, should be above 0");
     refused("sela-v2", &[("method.heads", "0")], "method.heads is 0, should be 1 to");
+    for (method, key) in [("dino", "centre_momentum"), ("obow", "momentum"), ("infomin", "beta")] {
+        let key = format!("method.{key}");
+        let part = format!("{key} is 1.5, should be 0 to 1");
+        refused(method, &[(&key, "1.5")], &part);
+    }
+    // CARP's partition alone divides prototypes.
+    assert!(config("swav", &[("model.partition_size", "512")]).is_ok());
+    refused("carp", &[("model.partition_size", "9")], "should be 1 to model.prototypes = 8");
+    let many = [("model.prototypes", "16777216"), ("model.bottleneck", "256")];
+    refused(
+        "carp",
+        &many,
+        "model.prototypes: too large for optimizer.name = lars: student.head.last",
+    );
     refused("vicreg", &[("method.variance", "nan")], "method.variance is nan, should be 0 or more");
     // The last method counts, and the settings of others are passed over.
     let twice = ["dino", "swav"].map(|name| ("method.name".to_owned(), name.to_owned()));

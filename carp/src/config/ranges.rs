@@ -4,6 +4,7 @@ use toml::Value;
 
 use super::settings::Config;
 use crate::error::{Error, Result};
+use crate::method::MethodConfig;
 
 /// Upper bounds, far above any use: below them no size that a step computes from several settings
 /// leaves 64 bits.
@@ -18,6 +19,8 @@ const THREADS: usize = 1 << 12;
 const EPOCHS: usize = 1 << 24;
 /// Of colours: beyond it, hardly a pixel is neither black nor white.
 const CHANGE: f32 = 10.0;
+/// In pixels: the blur's kernel is in memory.
+const BLUR: f32 = 1024.0;
 
 /// Settings of methods that something is divided by, or that must not be 0.
 const ABOVE_ZERO: [&str; 7] = [
@@ -29,6 +32,8 @@ const ABOVE_ZERO: [&str; 7] = [
     "inv_delta",
     "kappa",
 ];
+/// Shares: of a moving average what stays, of the loss a term's.
+const SHARES: [&str; 3] = ["centre_momentum", "momentum", "beta"];
 /// Numbers of things of which a method needs one.
 const AT_LEAST_ONE: [&str; 4] = ["heads", "iterations", "starts", "points_per_cluster"];
 
@@ -37,7 +42,7 @@ const AT_LEAST_ONE: [&str; 4] = ["heads", "iterations", "starts", "points_per_cl
 /// # Errors
 /// As above.
 pub fn check(config: &Config) -> Result<()> {
-    let Config { data, model, optimizer, teacher, train, knn, views, .. } = config;
+    let Config { data, method, model, optimizer, teacher, train, knn, views, .. } = config;
     let channels = data.channels();
     let unit = "0 to 1";
     let count = |key: &str, value: usize, most: usize| {
@@ -62,14 +67,22 @@ pub fn check(config: &Config) -> Result<()> {
         count("model.hidden", model.hidden, UNITS),
         count("model.bottleneck", model.bottleneck, UNITS),
         count("model.prototypes", model.prototypes, PROTOTYPES),
-        rule(
-            (1..=model.prototypes).contains(&model.partition_size),
-            "model.partition_size",
-            format!("1 to model.prototypes = {}", model.prototypes),
-        ),
+        match method {
+            MethodConfig::Carp => rule(
+                (1..=model.prototypes).contains(&model.partition_size),
+                "model.partition_size",
+                format!("1 to model.prototypes = {}", model.prototypes),
+            ),
+            _ => count("model.partition_size", model.partition_size, PROTOTYPES),
+        },
         not_negative("model.embedding_length", model.embedding_length.into()),
         positive("optimizer.base_lr", optimizer.base_lr),
         not_negative("optimizer.final_lr", optimizer.final_lr),
+        rule(
+            optimizer.warmup_epochs <= EPOCHS,
+            "optimizer.warmup_epochs",
+            format!("0 to {EPOCHS}"),
+        ),
         not_negative("optimizer.warmup_start_lr", optimizer.warmup_start_lr),
         rule(
             (0.0..1.0).contains(&optimizer.momentum),
@@ -98,6 +111,12 @@ pub fn check(config: &Config) -> Result<()> {
             format!("a power of two that divides train.batch_size = {}", train.batch_size),
         ),
         count("train.accumulation", train.accumulation, UNITS),
+        rule(
+            train.checkpoint_every_epochs <= EPOCHS,
+            "train.checkpoint_every_epochs",
+            format!("0 to {EPOCHS}"),
+        ),
+        rule(knn.every_epochs <= EPOCHS, "knn.every_epochs", format!("0 to {EPOCHS}")),
         count("knn.k", knn.k, IMAGES),
         positive("knn.temperature", knn.temperature.into()),
         count("knn.batch_size", knn.batch_size, UNITS),
@@ -166,17 +185,18 @@ pub fn check(config: &Config) -> Result<()> {
             share(&key("greyscale"), kind.greyscale.into()),
             share(&key("blur"), kind.blur.into()),
             rule(
-                least > 0.0 && (least..f32::MAX).contains(&most),
+                least > 0.0 && (least..=BLUR).contains(&most),
                 &key("blur_sigma"),
-                "[low, high] with 0 < low <= high".to_owned(),
+                format!("[low, high] with 0 < low <= high <= {BLUR}"),
             ),
             share(&key("solarise"), kind.solarise.into()),
         ]);
     }
-    for (name, value) in config.method.settings() {
+    for (name, value) in method.settings() {
         let key = format!("method.{name}");
         rules.push(match value {
             Value::Float(x) if ABOVE_ZERO.contains(&&*name) => positive(&key, x),
+            Value::Float(x) if SHARES.contains(&&*name) => share(&key, x),
             Value::Float(x) => not_negative(&key, x),
             Value::Integer(n) => {
                 let least = usize::from(AT_LEAST_ONE.contains(&&*name));

@@ -216,7 +216,11 @@ impl ResNet {
     ) -> Result<Value> {
         let depth = match layer {
             "conv1" | "maxpool" => 0,
-            _ => self.blocks_to(layer)?,
+            _ => self.blocks_to(layer).ok_or_else(|| {
+                let known =
+                    "conv1, maxpool, layer1 to layer4, a block such as layer1.0, or avgpool";
+                Error::setting("layer", format!("the network has no {layer}; it has {known}"))
+            })?,
         };
         let mut x = self.stem.forward(graph, images, training)?;
         x = graph.relu(x);
@@ -240,8 +244,14 @@ impl ResNet {
         layers: &[String],
         training: bool,
     ) -> Result<Vec<Value>> {
-        let depths: Vec<usize> =
-            layers.iter().map(|layer| self.blocks_to(layer)).collect::<Result<_>>()?;
+        let depth = |layer: &String| {
+            self.blocks_to(layer).ok_or_else(|| {
+                let known = "layer1 to layer4, or a block such as layer1.0";
+                let detail = format!("the network has no map of {layer}; it has those of {known}");
+                Error::setting("method.layers", detail)
+            })
+        };
+        let depths: Vec<usize> = layers.iter().map(depth).collect::<Result<_>>()?;
         let mut outputs = vec![self.forward_to(graph, images, "maxpool", training)?];
         for block in &self.blocks[..depths.iter().copied().max().unwrap_or(0)] {
             let x = outputs[outputs.len() - 1];
@@ -251,15 +261,12 @@ impl ResNet {
     }
 
     /// How many blocks there are up to the last one of this stage, or up to the block of this name.
-    fn blocks_to(&self, layer: &str) -> Result<usize> {
+    fn blocks_to(&self, layer: &str) -> Option<usize> {
         let is_there = |name: &str| {
             name == layer || name.rsplit_once('.').is_some_and(|(stage, _)| stage == layer)
         };
         let last = self.blocks.iter().rposition(|block| is_there(&block.name));
-        last.map(|last| last + 1).ok_or_else(|| {
-            let known = "conv1, maxpool, layer1 to layer4, a block such as layer1.0, or avgpool";
-            Error::setting("layer", format!("the network has no {layer}; it has {known}"))
-        })
+        last.map(|last| last + 1)
     }
 }
 

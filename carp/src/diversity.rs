@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use tensor::cpu::gemm::{gemm, workspace};
 use tensor::geometry::Gemm;
 
-/// Most prototypes that are looked at.
+/// Most prototypes that are looked at, unless one block has more, and most that are compared.
 pub const PROTOTYPES: usize = 2048;
 /// Most images' features that are looked at.
 const ROWS: usize = 256;
@@ -45,15 +45,17 @@ impl Diversity {
         (rows, dim, block): (usize, usize, usize),
     ) -> Diversity {
         let kept = rows.min(ROWS);
-        let compared = prototypes.len() / dim;
+        let looked_at = prototypes.len() / dim;
+        // Of one large block, which the softmax sees whole, a part: the work is quadratic.
+        let compared = looked_at.min(PROTOTYPES);
         let prototypes = normalised(prototypes, dim);
         let (features, embeddings) =
             (&features[..kept * (features.len() / rows)], &embeddings[..kept * dim]);
-        let (used, most) = in_use(&product(embeddings, &prototypes, dim), compared, block);
+        let (used, most) = in_use(&product(embeddings, &prototypes, dim), looked_at, block);
         Diversity {
             prototypes_in_use: used as f64 / most as f64,
-            is_one_per_block: used == compared / block && used < most,
-            distinct_prototypes: distinct(&prototypes, dim),
+            is_one_per_block: used == looked_at / block && used < most,
+            distinct_prototypes: distinct(&prototypes[..compared * dim], dim),
             compared_prototypes: compared,
             effective_rank: effective_rank(features, kept),
         }
@@ -136,6 +138,17 @@ mod tests {
         assert_eq!((diversity.distinct_prototypes, diversity.compared_prototypes), (3, 5));
         assert!(diversity.prototypes_in_use == 1.0 && !diversity.is_one_per_block);
         assert_eq!(diversity.effective_rank, 1.0);
+    }
+
+    #[test]
+    fn of_a_large_block_a_part_is_compared() {
+        // Two directions, of which the compared prototypes have one.
+        let (compared, others) = ([1.0, 0.0].repeat(PROTOTYPES), [0.0, 1.0].repeat(PROTOTYPES));
+        let all = [compared, others].concat();
+        let diversity = Diversity::of(&[1.0, 0.0], &[0.0, 1.0], &all, (1, 2, 2 * PROTOTYPES));
+        assert_eq!((diversity.compared_prototypes, diversity.distinct_prototypes), (PROTOTYPES, 1));
+        // Of the others one is in use, as many as one row can have.
+        assert_eq!(diversity.prototypes_in_use, 1.0);
     }
 
     #[test]

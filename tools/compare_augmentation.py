@@ -6,7 +6,8 @@
 Both read the same files, made on the spot, and make the views of a preset with the same
 probabilities and strengths: `photographs` (JPEGs of about 500 x 375 pixels, the imagenet preset) and
 `small` (PNGs of 32 x 32, the cifar10 preset). Prints images a second, medians of ROUNDS (5), and the
-ratio. Needs tools/requirements.txt.
+ratio. On a busy machine a ratio is worthless: it looks at the load first and refuses. Needs
+tools/requirements.txt.
 """
 
 import pathlib
@@ -22,7 +23,7 @@ import torch
 from PIL import Image, ImageFilter, ImageOps
 from torchvision import transforms as T
 
-from compare_speed import ROOT, chosen, output
+from compare_speed import ROOT, chosen, output, refuse_if_busy
 
 IMAGES = 64
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -138,6 +139,7 @@ def main(rounds):
             files = sorted(pathlib.Path(folder).iterdir())
             own, other = [], []
             for _ in range(rounds):
+                refuse_if_busy()
                 own.append(carp_rates(kinds, folder))
                 other.append(torchvision_rates(kinds, files))
         print(f"{case:<14}{'carp':>12}{'torchvision':>14}{'ratio':>8}")

@@ -6,8 +6,8 @@
 10,000 features of 512 numbers against 60,000 with k = 200: the whole command `carp eval knn`, files
 read and classes voted for, against the search alone of faiss's IndexFlatIP over features already
 scaled. 60,000 features into 10 clusters, one start of 100 iterations: the whole command
-`carp eval kmeans` against the training alone of faiss's Kmeans. Two threads each. Needs
-tools/requirements-eval.txt.
+`carp eval kmeans` against the training alone of faiss's Kmeans. Two threads each. On a busy machine a
+ratio is worthless: it looks at the load first and refuses. Needs tools/requirements-eval.txt.
 """
 
 import json
@@ -23,7 +23,8 @@ import faiss
 import numpy as np
 from safetensors.numpy import save_file
 
-ROOT = pathlib.Path(__file__).parent.parent
+from compare_speed import ROOT, refuse_if_busy
+
 CARP = str(ROOT / "target/release/carp")
 DIM, CLASSES, K = 512, 10, 200
 
@@ -86,6 +87,7 @@ def main(rounds):
         times = {name: ([], []) for name in ("k-NN", "k-means")}
         peaks = {name: 0.0 for name in times}
         for _ in range(rounds):
+            refuse_if_busy()
             for name, words in (("k-NN", knn), ("k-means", kmeans)):
                 seconds, peak, result = command(*words)
                 times[name][0].append(seconds)

@@ -5,11 +5,11 @@ medians.
     python tools/compare_loss.py [ROUNDS]
 
 From embeddings, forward and backward: B = 64, D = 256, K = 65536, N_B = 512, with 2 and with 8
-views, two threads. Needs tools/requirements.txt.
+views, two threads. On a busy machine a ratio is worthless: it looks at the load first and refuses.
+Needs tools/requirements.txt.
 """
 
 import json
-import pathlib
 import statistics
 import subprocess
 import sys
@@ -19,8 +19,8 @@ import time
 import torch
 
 import reference
+from compare_speed import ROOT, refuse_if_busy
 
-ROOT = pathlib.Path(__file__).parent.parent
 BATCH, DIM, PROTOTYPES, SIZE, THREADS = 64, 256, 65536, 512, 2
 
 
@@ -65,6 +65,7 @@ def main(rounds):
         peer.seconds()
         times, own_times = [], []
         for _ in range(rounds):
+            refuse_if_busy()
             times.append(peer.seconds())
             own, peak = carp_seconds(views)
             own_times.append(own)

@@ -2,7 +2,8 @@
 
     python tools/seeds.py fuzz/seeds
 
-Needs NumPy, Pillow and SciPy; what fixtures/ and the presets have already is copied.
+Needs NumPy and Pillow, which come with tools/requirements.txt; what fixtures/ and the presets have
+already is copied.
 """
 
 import gzip

@@ -46,6 +46,65 @@ fn one_kernel_is_run_checked_profiled_and_traced() {
     fails(&run("run", "none.ptx:other"), 1, &["none.ptx"]);
 }
 
+/// Stores its arguments' bits, each in 8 bytes.
+const ARGUMENTS: &str = ".version 8.0
+.target sm_80
+.address_size 64
+.visible .entry k(.param .u64 to, .param .u32 n, .param .f32 x, .param .b32 b, .param .u64 m,
+    .param .f64 d)
+{
+    .reg .b32 %r<4>;
+    .reg .b64 %rd<4>;
+    ld.param.u64 %rd1, [to];
+    ld.param.u32 %r1, [n];
+    ld.param.b32 %r2, [x];
+    ld.param.b32 %r3, [b];
+    ld.param.u64 %rd2, [m];
+    ld.param.b64 %rd3, [d];
+    st.global.b32 [%rd1], %r1;
+    st.global.b32 [%rd1+8], %r2;
+    st.global.b32 [%rd1+16], %r3;
+    st.global.b64 [%rd1+24], %rd2;
+    st.global.b64 [%rd1+32], %rd3;
+    ret;
+}
+";
+
+#[test]
+fn an_argument_has_the_type_of_its_parameter() {
+    let temp = TempDir::new().unwrap();
+    std::fs::write(temp.path().join("k.ptx"), ARGUMENTS).unwrap();
+    let run = |args: [&str; 6]| {
+        let args = args.map(|arg| ["--arg", arg]);
+        let start = ["ptx", "run", "k.ptx:k", "--block", "1"];
+        carp(temp.path(), &[&start[..], args.as_flattened()].concat())
+    };
+    let good = ["zeros:u64:5", "4294967295", "2", "0.5", "18446744073709551615", "2"];
+    let [two, half, two64] = [0x4000_0000_u64, 0x3f00_0000, 0x4000_0000_0000_0000];
+    let bits = |n: u64, b: u64, m: u64| format!("parameter 0: {n} {two} {b} {m} {two64}\n");
+    let text = stdout(&run(good));
+    assert!(text.ends_with(&bits(u32::MAX.into(), half, u64::MAX)), "{text}");
+    // NVRTC declares a signed parameter as .u32, too; .b32 may be an integer.
+    let text = stdout(&run([good[0], "-1", "2.0", "-2", "-1", "2"]));
+    assert!(text.ends_with(&bits(u32::MAX.into(), 0xffff_fffe, u64::MAX)), "{text}");
+    for (place, arg, part) in [
+        (0, "0.5", ".u64, should be a whole number"),
+        (1, "4294967304", "from -2147483648 to 4294967295"),
+        (1, "0.5", ".u32, should be a whole number"),
+        (1, "f32:3", ".u32, should be a number"),
+        (2, "1e40", ".f32, which holds no number as large"),
+        (3, "4294967296", "from -2147483648 to 4294967295"),
+        (4, "18446744073709551616", "to 18446744073709551615"),
+        (5, "zeros:3", ".f64, should be a number"),
+    ] {
+        let mut args = good;
+        args[place] = arg;
+        fails(&run(args), 2, &[&format!("--arg {arg}: argument {place} of the kernel is "), part]);
+    }
+    let none = carp(temp.path(), &["ptx", "run", "k.ptx:k"]);
+    fails(&none, 2, &["k takes 6 arguments, 0 are given by --arg"]);
+}
+
 #[test]
 fn a_warp_is_viewed() {
     let temp = TempDir::new().unwrap();

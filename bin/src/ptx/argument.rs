@@ -2,7 +2,7 @@
 
 use carp::error::{Error, Result};
 use half::{bf16, f16};
-use ptx_emulator::{Memory, Param};
+use ptx_emulator::{Memory, Param, Ty};
 use safetensors::Dtype;
 use tensor::random::{Purpose, Stream};
 
@@ -74,16 +74,28 @@ fn value(dtype: Dtype, bytes: &[u8]) -> String {
     }
 }
 
-/// A parameter of `size` bytes from its text, and its buffer if it has one. `index` keys the random
-/// values.
+/// The kernel's parameter `index`, of `size` bytes declared as `ty`, from its text, and its buffer if
+/// it has one.
+///
+/// # Errors
+/// A text that is no argument, a file that cannot be read, or what `ty` does not hold.
 pub fn parameter(
     text: &str,
-    size: usize,
-    index: u64,
+    (size, ty): (usize, Ty),
+    index: usize,
     memory: &mut Memory,
 ) -> Result<(Param, Option<Buffer>)> {
+    let misfit = |detail: String| {
+        let detail = format!("argument {index} of the kernel is {detail}");
+        Error::usage(format!("--arg {text}: {detail}"))
+    };
+    if size != ty.bytes() {
+        return Err(misfit(format!("a structure of {size} bytes, which is not supported")));
+    }
+    let is_pointer = size == 8 && ty.is_int();
+    let no_pointer = || misfit(format!(".{}, should be a number", ty.name()));
     if let Some(array) = array::read(text) {
-        return place(array?, true, memory);
+        return if is_pointer { place(array?, true, memory) } else { Err(no_pointer()) };
     }
     let wrong = || {
         Error::usage(format!(
@@ -98,24 +110,48 @@ pub fn parameter(
         };
         let len: u32 = len.parse().map_err(|_| wrong())?;
         let (_, dtype) = *TYPES.iter().find(|(name, _)| *name == ty).ok_or_else(wrong)?;
+        if !is_pointer {
+            return Err(no_pointer());
+        }
         if len as usize * dtype.bitsize() / 8 > MAX_BYTES {
             return Err(Error::usage(format!("--arg {text}: more than {MAX_BYTES} bytes")));
         }
         let bytes = match kind {
             "zeros" | "empty" => vec![0; len as usize * dtype.bitsize() / 8],
-            _ => fill(dtype, len, index),
+            _ => fill(dtype, len, index as u64),
         };
         let array = Array { dtype, shape: vec![len as usize], bytes };
         return place(array, kind != "empty", memory);
     }
-    if let Ok(value) = text.parse::<i64>() {
-        let param = if size == 8 { Param::U64(value as u64) } else { Param::U32(value as u32) };
-        return Ok((param, None));
-    }
-    match text.parse::<f64>() {
-        Ok(value) if size == 8 => Ok((Param::F64(value), None)),
-        Ok(value) => Ok((Param::F32(value as f32), None)),
-        Err(_) => Err(wrong()),
+    let value = text.parse().map_err(|_| wrong())?;
+    number(text, value, ty).map(|param| (param, None)).map_err(misfit)
+}
+
+/// A number as a parameter of a type: a float, or an integer. Untyped bits (`.b32`, `.b64`) may be
+/// either; of unsigned integers, the sign does not count, since NVRTC declares `int` as `.u32`.
+fn number(text: &str, value: f64, ty: Ty) -> std::result::Result<Param, String> {
+    let name = ty.name();
+    let whole: Option<i128> = text.parse().ok();
+    let (param, rounded) = match (ty, whole) {
+        (Ty::F64, _) | (Ty::B64, None) => (Param::F64(value), value),
+        (Ty::F32, _) | (Ty::B32, None) => (Param::F32(value as f32), f64::from(value as f32)),
+        (Ty::F16, _) => {
+            let half = f16::from_f64(value);
+            (Param::U32(half.to_bits().into()), half.to_f64())
+        }
+        _ => {
+            let low = -1 << (ty.bits() - 1);
+            let high = (1 << (ty.bits() - u32::from(ty.is_signed()))) - 1;
+            return match whole.filter(|whole| (low..=high).contains(whole)) {
+                Some(whole) if ty.bytes() == 8 => Ok(Param::U64(whole as u64)),
+                Some(whole) => Ok(Param::U32(whole as u32)),
+                None => Err(format!(".{name}, should be a whole number from {low} to {high}")),
+            };
+        }
+    };
+    match rounded.is_infinite() && text.contains(|c: char| c.is_ascii_digit()) {
+        true => Err(format!(".{name}, which holds no number as large")),
+        false => Ok(param),
     }
 }
 

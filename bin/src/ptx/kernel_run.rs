@@ -15,24 +15,27 @@ use ptx_emulator::{Architecture, Fault, Launch, Memory, Module, Options, Report}
 
 use super::argument::{parameter, show};
 use super::array::{self, Array};
+use crate::counted::counted;
+use crate::outputs::check_outputs;
 
 #[derive(Args)]
 pub struct PtxArgs {
     /// One of carp's kernels (gemm_64x64, softmax, ...), launched on small data as in training; or
     /// FILE.ptx:KERNEL with the options below.
     pub kernel: String,
-    /// Blocks along x, y and z.
-    #[arg(long, value_name = "X,Y,Z", default_value = "1", value_parser = shape)]
-    grid: [u32; 3],
-    /// Threads per block along x, y and z.
-    #[arg(long, value_name = "X,Y,Z", default_value = "32", value_parser = shape)]
-    block: [u32; 3],
-    /// Bytes of dynamic shared memory.
-    #[arg(long, value_name = "BYTES", default_value_t = 0)]
-    shared: u32,
-    /// Kernel argument, repeatable, in order: 7, 0.5, or a buffer such as f32:1000 (random; f64,
-    /// f16 and bf16 likewise), u32:1000 (0, 1, 2, ...; likewise u8 to i64), zeros:1000, zeros:i32:1000,
-    /// empty:f32:1000 (nothing was written to it), FILE.npy or FILE.safetensors:TENSOR.
+    /// Blocks along x, y and z [default: 1].
+    #[arg(long, value_name = "X,Y,Z", value_parser = shape)]
+    grid: Option<[u32; 3]>,
+    /// Threads per block along x, y and z [default: 32].
+    #[arg(long, value_name = "X,Y,Z", value_parser = shape)]
+    block: Option<[u32; 3]>,
+    /// Bytes of dynamic shared memory [default: 0].
+    #[arg(long, value_name = "BYTES")]
+    shared: Option<u32>,
+    /// Kernel argument, repeatable, in order: a number that the parameter's type holds, such as 7 or
+    /// 0.5, or a buffer such as f32:1000 (random; f64, f16 and bf16 likewise), u32:1000 (0, 1, 2, ...;
+    /// likewise u8 to i64), zeros:1000, zeros:i32:1000, empty:f32:1000 (nothing was written to it),
+    /// FILE.npy or FILE.safetensors:TENSOR.
     #[arg(long = "arg", value_name = "VALUE", allow_hyphen_values = true)]
     params: Vec<String>,
     /// Write a buffer afterwards, repeatable: 1=FILE.npy, or 1=FILE.safetensors (as tensor p1), for
@@ -141,16 +144,19 @@ fn from_file(
         )));
     }
     let refused = |error: ptx_emulator::PtxError| tensor::Error::device(error.to_string());
-    let sizes = module.kernel(kernel).map_err(refused)?.params.clone();
+    let declared = &module.kernel(kernel).map_err(refused)?.params;
+    if args.params.len() != declared.len() {
+        let (takes, given) = (counted(declared.len(), "argument"), args.params.len());
+        return Err(Error::usage(format!("{kernel} takes {takes}, {given} are given by --arg")));
+    }
     let mut memory = Memory::new();
     if options.sanitize {
         memory.watch_uninitialised();
     }
     let mut params = Vec::new();
     let mut buffers = Vec::new();
-    for (i, text) in args.params.iter().enumerate() {
-        let size = sizes.get(i).map_or(0, |&(_, size, _)| size);
-        let (param, buffer) = parameter(text, size, i as u64, &mut memory)?;
+    for (i, (text, &(_, size, ty))) in args.params.iter().zip(declared).enumerate() {
+        let (param, buffer) = parameter(text, (size, ty), i, &mut memory)?;
         buffers.extend(buffer.map(|buffer| (i, buffer)));
         params.push(param);
     }

@@ -69,4 +69,5 @@ pub use recording::{
     NamedRegister, RecordedAccess, RecordedInstruction, RecordedStep, Recording, SharedWrite,
 };
 pub use trace::{TraceStep, Tracer};
+pub use types::Ty;
 pub use warp::Warp;

@@ -1,6 +1,6 @@
 //! `--preset`, `--set` and the like: the settings of a run.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use autograd::Passes;
 use carp::config::Config;
@@ -146,8 +146,13 @@ impl ConfigArgs {
 
     /// What a run with this preset is called; one with another method, by its name, too.
     pub fn preset_name(&self) -> String {
-        let path = Path::new(&self.preset);
+        let path = self.preset_file();
         let preset = path.file_stem().unwrap_or_default().to_string_lossy();
         self.method.map_or(preset.to_string(), |method| format!("{preset}-{method}"))
     }
 }
+    /// The preset's file, if it is one.
+    pub fn preset_file(&self) -> PathBuf {
+        PathBuf::from(&self.preset)
+    }
+

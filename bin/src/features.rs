@@ -10,12 +10,13 @@ use clap::{Args, ValueEnum};
 use datasets::{Change, Changed, Dataset, Filter, Labels};
 use evaluations::features::{AnySize, FeatureSet, POOLED, SCALES};
 use evaluations::network_file::{NetworkFile, NetworkName};
-use files::check_output;
 
 use crate::at_least_one::at_least_one;
 use crate::bars::ImageBar;
 use crate::data_args::DataArgs;
-use crate::network_args::{NetworkArgs, batch_size};
+use crate::limits::{SIDE, within};
+use crate::network_args::{NetworkArgs, batch_size, check_features};
+use crate::outputs::check_outputs;
 use crate::print::say;
 use crate::threads::on_threads;
 
@@ -88,9 +89,17 @@ enum FilterName {
 }
 
 pub fn run(args: &FeaturesArgs) -> Result<ExitCode> {
-    check_output(&args.out)?;
-    for (option, side) in [("--fit", args.fit), ("--stretch", args.stretch)] {
-        at_least_one(option, side.unwrap_or(1))?;
+    let is_whole = args.layer == POOLED && args.fit.is_none() && !args.multi_scale;
+    if args.network.network == NetworkName::Pixels && !is_whole {
+        let detail = "--network pixels: raw pixels have no --layer, --fit or --multi-scale";
+        return Err(Error::usage(detail.to_owned()));
+    }
+    check_outputs([&args.out], [&args.checkpoint])?;
+    at_least_one("--fit", args.fit.unwrap_or(1))?;
+    for (option, side) in
+        [("--stretch", args.stretch), ("--resize", args.resize), ("--size", args.size)]
+    {
+        within(option, side.unwrap_or(1), 1..=SIDE)?;
     }
     let mut source = args.network.open(&args.checkpoint)?;
     let (set, per_second) = on_threads(args.threads, || {

@@ -9,10 +9,11 @@ use carp::error::Result;
 use carp::learner::{Learner, planned_step};
 use carp::step::{Step, StepConfig};
 use clap::Args;
-use files::{check_output, write_atomically};
+use files::write_atomically;
 
 use crate::config_args::ConfigArgs;
 use crate::device::DeviceArgs;
+use crate::outputs::check_outputs;
 use crate::print::say;
 use crate::run_memory::RunMemory;
 use crate::threads::on_threads;
@@ -89,7 +90,7 @@ fn measure(args: &ConfigArgs, device: &DeviceArgs, steps: usize) -> Result<ExitC
 }
 
 pub fn plan(args: &PlanArgs) -> Result<ExitCode> {
-    args.svg.as_deref().map_or(Ok(()), check_output)?;
+    check_outputs(&args.svg, [&args.config.preset_file()])?;
     let config = args.config.load()?;
     let (graph, step, plan) = planned(&config, args.ranks, &args.device)?;
     crate::print::print(&memory_map::report(&graph, &plan));

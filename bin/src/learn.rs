@@ -16,6 +16,7 @@ use learn::picture::picture;
 use learn::view::view;
 use learn::watch::Watch;
 
+use crate::outputs::check_outputs;
 use crate::print::say;
 
 #[derive(Args)]
@@ -122,6 +123,7 @@ fn show(
     say!("{}", output.display());
     Ok(())
 }
+    check_outputs([&output], [&file])?;
 
 /// All exercises, and how they stand.
 fn list(folder: &Folder) {

@@ -25,6 +25,7 @@ mod map_picture;
 mod network_args;
 mod one_of;
 mod patch_args;
+mod outputs;
 mod print;
 mod ptx;
 mod ranks;

@@ -7,11 +7,12 @@ use carp::error::Result;
 use carp::learner::Device;
 use carp::run_settings;
 use clap::Args;
-use files::{check_output, write_atomically};
+use files::write_atomically;
 use report::page::page;
 use report::run::Depth;
 
 use crate::device::DeviceArgs;
+use crate::outputs::check_outputs;
 use crate::print::say;
 use crate::threads::on_threads;
 
@@ -34,7 +35,7 @@ pub struct ReportArgs {
 }
 
 pub fn run(args: &ReportArgs) -> Result<ExitCode> {
-    check_output(&args.output)?;
+    check_outputs([&args.output], &args.runs)?;
     let device = args.device.open()?;
     for run in &args.runs {
         if let (_, Some(line)) = run_settings::read(run)? {

@@ -14,12 +14,13 @@ use carp::run_settings;
 use carp::trainer::Trainer;
 use carp::verify::{Cause, Difference, verify};
 use clap::Args;
-use files::check_output;
 
 use crate::bars::bar;
 use crate::counted::counted;
 use crate::device::DeviceArgs;
-use crate::print::say;
+use crate::outputs::check_outputs;
+use crate::print::{complain_of, say};
+use crate::run_path::check_run_folder;
 use crate::single_thread::SingleThread;
 use crate::threads::on_threads;
 
@@ -52,7 +53,7 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
         return Err(Error::usage(format!("{}: no such run folder", args.run.display())));
     }
     // Only a difference writes into the run's folder, which may be read-only.
-    args.audit.as_deref().map_or(Ok(()), check_output)?;
+    check_outputs(&args.audit, [&args.run])?;
     let audit = args.audit.clone().unwrap_or_else(|| args.run.join("difference.safetensors"));
     let mut record = RunRecord::read(&args.run)?;
     let last = checkpoint_of(&args.run);

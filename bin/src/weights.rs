@@ -12,9 +12,9 @@ use evaluations::backbone::{candidates, choose, compare};
 use evaluations::export::export;
 use evaluations::network_file::{NetworkFile, NetworkName};
 use evaluations::network_role::Role;
-use files::check_output;
 
 use crate::network_args::tell;
+use crate::outputs::check_outputs;
 use crate::print::{print, say};
 
 /// How many names of a list are printed.
@@ -127,7 +127,8 @@ fn listed(names: &[String]) -> String {
 }
 
 fn export_weights(args: &ExportArgs) -> Result<ExitCode> {
-    check_output(&args.out)?;
+    check_outputs([&args.out], [&args.checkpoint])?;
+    check_checkpoint(&args.checkpoint)?;
     let mut source = NetworkFile::open(&args.checkpoint, args.prefix.as_deref())?;
     let network = if args.student { NetworkName::Student } else { NetworkName::Teacher };
     let option = |role| match role {

@@ -84,7 +84,59 @@ fn verify_writes_only_a_difference_and_names_what_it_cannot_read() {
     let text = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, text.replace("\"loss\":", "\"lost\":")).unwrap();
     let unreadable = ["x/metrics.jsonl: line 1: missing field `loss`"];
-    fails(&carp(temp.path(), &["verify", "x"]), 1, &unreadable);
+    fails(&carp(temp.path(), &["verify", "x"]), 2, &unreadable);
+}
+
+#[test]
+fn a_path_that_is_no_run_is_told_alike() {
+    let temp = TempDir::new().unwrap();
+    std::fs::write(temp.path().join("file"), "").unwrap();
+    std::fs::create_dir(temp.path().join("empty")).unwrap();
+    let run =
+        [("none", "no such run folder"), ("file", "a file, should"), ("empty", "no run folder")];
+    let weights = [("no\nne", "no such run folder or file"), ("empty", "has no checkpoint")];
+    for (command, what) in [
+        (&["verify"][..], &run[..]),
+        (&["report"], &run),
+        (&["train", "--resume"], &run),
+        (&["eval", "knn"], &weights),
+        (&["features", "-o", "x"], &weights),
+        (&["embed", "-o", "x"], &weights),
+        (&["weights", "show"], &weights),
+        (&["weights", "export", "-o", "x"], &weights),
+    ] {
+        for &(path, what) in what {
+            let told = format!("error: {}: {what}", path.replace('\n', "\\n"));
+            fails(&carp(temp.path(), &[command, &[path]].concat()), 2, &[&told]);
+        }
+    }
+    fails(&carp(temp.path(), &["learn", "new", "file"]), 2, &["file: a file, should be a folder"]);
+}
+
+#[test]
+fn an_output_is_no_input_and_no_other_output() {
+    let temp = run();
+    let checkpoint = temp.path().join("x/checkpoint.safetensors");
+    std::os::unix::fs::symlink(&checkpoint, temp.path().join("link")).unwrap();
+    std::os::unix::fs::symlink("x", temp.path().join("again")).unwrap();
+    let before = std::fs::read(&checkpoint).unwrap();
+    for args in [
+        &["weights", "export", "x", "-o", "x/checkpoint.safetensors"][..],
+        &["weights", "export", "link", "-o", "x/../again/checkpoint.safetensors"],
+        &["features", "x", "-o", "link"],
+        &["features", "x", "-o", "x/checkpoint-previous.safetensors"],
+        &["report", "x", "-o", "x/metrics.jsonl"],
+        &["verify", "x", "--audit", "again/config.toml"],
+        &["eval", "knn", "again", "--json", "x/result.json"],
+        &["plan", "--preset", "x/config.toml", "--svg", "again/config.toml"],
+    ] {
+        fails(&carp(temp.path(), args), 2, &["an input cannot be the output"]);
+    }
+    assert_eq!(std::fs::read(&checkpoint).unwrap(), before);
+    let twice = ["eval", "knn", "x", "--confusion", "y.png", "--json", "./y.png"];
+    fails(&carp(temp.path(), &twice), 2, &["y.png: two outputs cannot go to one file"]);
+    let beside = carp(temp.path(), &["weights", "export", "x", "-o", "x/backbone.safetensors"]);
+    assert!(beside.status.success(), "{}", String::from_utf8_lossy(&beside.stderr));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use autograd::{Graph, LossInputs, Value};
 use carp::error::{Error, Result};
 use carp::loss::{LossVariant, carp_loss};
 use clap::Args;
-use files::{check_output, write_atomically};
+use files::write_atomically;
 use isa::Isa;
 use rayon::prelude::*;
 use serde_json::json;
@@ -20,6 +20,8 @@ use super::profile;
 use super::race::{Measured, RaceArgs, race, table};
 use crate::at_least_one::at_least_one;
 use crate::config_args::loss_variant;
+use crate::limits::{PROTOTYPES, UNITS, VIEWS, within};
+use crate::outputs::check_outputs;
 use crate::device::{DeviceArgs, DeviceName};
 use crate::print::say;
 use crate::threads::on_threads;
@@ -145,8 +147,8 @@ fn gemms_alone(sizes: Sizes, prototypes: usize) -> Contender {
 }
 
 pub fn run(args: &LossArgs) -> Result<ExitCode> {
-    args.json.as_deref().map_or(Ok(()), check_output)?;
-    args.picture.as_deref().map_or(Ok(()), picture::check)?;
+    let pictures = args.picture.as_deref().map(picture::files);
+    check_outputs(args.json.iter().chain(pictures.iter().flatten()), [])?;
     let (sizes, all_prototypes) = args.sizes();
     if sizes.views < 2 || sizes.batch == 0 || sizes.dim == 0 {
         let detail = "needs at least 2 views, 1 image and dimension 1";

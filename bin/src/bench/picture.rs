@@ -5,13 +5,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Once;
 
 use carp::error::{Error, Result};
-use files::{check_output, write_atomically};
+use files::write_atomically;
 use image::codecs::png::PngEncoder;
 use image::{ExtendedColorType, ImageEncoder};
 use plotters::coord::{CoordTranslate, Shift};
 use plotters::prelude::*;
 use plotters::style::register_font;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
+
+use crate::outputs::check_outputs;
 
 /// A line in both charts.
 pub struct Series {
@@ -94,7 +96,7 @@ pub fn save<P: Picture>(path: &Path, picture: &P) -> Result<()> {
 }
 
 /// FILE.svg and FILE.png.
-fn files(path: &Path) -> [PathBuf; 2] {
+pub fn files(path: &Path) -> [PathBuf; 2] {
     ["svg", "png"].map(|format| path.with_extension(format))
 }
 
@@ -103,7 +105,7 @@ fn files(path: &Path) -> [PathBuf; 2] {
 /// # Errors
 /// Names the file.
 pub fn check(path: &Path) -> Result<()> {
-    Ok(files(path).iter().try_for_each(|file| check_output(file))?)
+    check_outputs(&files(path), [])
 }
 
 fn whole<B: DrawingBackend>(

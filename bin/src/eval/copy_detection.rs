@@ -57,7 +57,8 @@ pub struct CopyDetectionArgs {
 }
 
 pub fn run(args: &CopyDetectionArgs) -> Result<ExitCode> {
-    args.source.output.check(&[&args.pictures])?;
+    args.source
+        .check_outputs(&[&args.pictures], &[&args.names, &args.distractors, &args.whitening])?;
     args.pictures.as_deref().map_or(Ok(()), check_ending)?;
     let (source, result) = on_threads(args.source.output.threads, || measure(args))?;
     let whitening = match result.whitened_by {

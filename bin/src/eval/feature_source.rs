@@ -6,11 +6,11 @@ use carp::error::{Error, Result};
 use clap::Args;
 use evaluations::all::Protocol;
 use evaluations::features::FeatureSet;
-use files::check_output;
 use serde::Serialize;
 
 use super::image_source::{ImageSource, Sets};
 use super::report::{Source, write_json};
+use crate::outputs::check_outputs;
 
 /// A checkpoint with images, or feature files made by any program.
 #[derive(Args)]
@@ -48,16 +48,13 @@ impl Output {
     /// Fails if the JSON file or one of the `more` outputs cannot be written, or two are one: to know
     /// before the work.
     pub fn check(&self, more: &[&Option<PathBuf>]) -> Result<()> {
-        let all = std::iter::once(&self.json).chain(more.iter().copied()).flatten();
-        let outputs: Vec<&PathBuf> = all.collect();
-        for (place, path) in outputs.iter().enumerate() {
-            check_output(path)?;
-            if outputs[..place].contains(path) {
-                let detail = format!("{}: two outputs cannot go to one file", path.display());
-                return Err(Error::usage(detail));
-            }
-        }
-        Ok(())
+        self.check_beside(more, &[])
+    }
+
+    /// As [`Output::check`]; fails also if an output is an input.
+    fn check_beside(&self, more: &[&Option<PathBuf>], inputs: &[&Option<PathBuf>]) -> Result<()> {
+        let outputs = self.json.iter().chain(more.iter().copied().flatten());
+        check_outputs(outputs, inputs.iter().copied().flatten())
     }
 
     /// Writes the JSON file, if one was requested.
@@ -67,6 +64,17 @@ impl Output {
 }
 
 impl FeatureSource {
+    /// Fails if the JSON file or one of the `more` outputs cannot be written, or two are one, or one is
+    /// an input, of which there may be more `beside` these here.
+    pub fn check_outputs(
+        &self,
+        more: &[&Option<PathBuf>],
+        beside: &[&Option<PathBuf>],
+    ) -> Result<()> {
+        let own = [&self.checkpoint, &self.features, &self.test_features];
+        self.output.check_beside(more, &[&own[..], beside].concat())
+    }
+
     /// The checkpoint, or `None` if there are feature files.
     ///
     /// # Errors

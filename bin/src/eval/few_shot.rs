@@ -81,7 +81,8 @@ enum InterpolationArg {
 }
 
 pub fn run(args: &FewShotArgs) -> Result<ExitCode> {
-    args.source.output.check(&[])?;
+    args.source.check_outputs(&[], &[])?;
+    within("--draws", args.draws, 0..=THREADS)?;
     let options = FewShotOptions {
         costs: args.costs.clone(),
         shots: if args.only_full { vec![] } else { args.shots.clone() },

@@ -73,7 +73,7 @@ enum StartArg {
 }
 
 pub fn run(args: &KmeansArgs) -> Result<ExitCode> {
-    args.source.output.check(&[&args.classes.confusion, &args.pictures])?;
+    args.source.check_outputs(&[&args.classes.confusion, &args.pictures], &[])?;
     args.pictures.as_deref().map_or(Ok(()), check_ending)?;
     args.classes.check()?;
     let options = ClusteringOptions {

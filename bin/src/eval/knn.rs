@@ -36,7 +36,7 @@ pub struct KnnArgs {
 }
 
 pub fn run(args: &KnnArgs) -> Result<ExitCode> {
-    args.source.output.check(&[&args.classes.confusion, &args.predictions])?;
+    args.source.check_outputs(&[&args.classes.confusion, &args.predictions], &[])?;
     args.classes.check()?;
     let options = KnnOptions { ks: args.k.clone(), temperature: args.temperature };
     let (source, result) = on_threads(args.source.output.threads, || {

@@ -53,7 +53,7 @@ pub struct RetrievalArgs {
 }
 
 pub fn run(args: &RetrievalArgs) -> Result<ExitCode> {
-    args.source.output.check(&[&args.pictures])?;
+    args.source.check_outputs(&[&args.pictures], &[&args.relevance])?;
     args.pictures.as_deref().map_or(Ok(()), check_ending)?;
     let (source, result) = on_threads(args.source.output.threads, || measure(args))?;
     print_source(&source);

@@ -1,7 +1,7 @@
 //! Arrays in files: `.npy`, and tensors of `.safetensors`.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use carp::error::{Error, Result};
 use files::atomic::write_atomically;
@@ -33,13 +33,20 @@ const NAMES: [(&str, Dtype); 12] = [
 ];
 const MAGIC: &[u8] = b"\x93NUMPY";
 
-/// Reads `FILE.npy` or `FILE.safetensors:TENSOR`; `None` if the text names neither.
-pub fn read(text: &str) -> Option<Result<Array>> {
+/// The file in `FILE.npy`, or that and the tensor in `FILE.safetensors:TENSOR`; `None` if the text is
+/// neither.
+pub fn file_and_tensor(text: &str) -> Option<(PathBuf, Option<&str>)> {
     if text.ends_with(".npy") {
-        return Some(read_npy(Path::new(text)));
+        return Some((text.into(), None));
     }
     let (file, tensor) = text.split_once(".safetensors:")?;
-    Some(read_tensor(Path::new(&format!("{file}.safetensors")), tensor))
+    Some((format!("{file}.safetensors").into(), Some(tensor)))
+}
+
+/// Reads `FILE.npy` or `FILE.safetensors:TENSOR`; `None` if the text names neither.
+pub fn read(text: &str) -> Option<Result<Array>> {
+    let (file, tensor) = file_and_tensor(text)?;
+    Some(tensor.map_or_else(|| read_npy(&file), |tensor| read_tensor(&file, tensor)))
 }
 
 fn read_npy(path: &Path) -> Result<Array> {

@@ -1,7 +1,7 @@
 //! One kernel launched on the emulator: one of carp's, on small data, or one of a file, with the
 //! arguments that are named.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -80,6 +80,28 @@ fn save(text: &str) -> std::result::Result<(usize, PathBuf), String> {
     Ok((number, PathBuf::from(path)))
 }
 
+impl PtxArgs {
+    /// The files that are read.
+    pub fn inputs(&self) -> Vec<PathBuf> {
+        let ptx = file_and_kernel(&self.kernel).map(|(file, _)| file.to_owned());
+        let arrays = self.params.iter().filter_map(|text| array::file_and_tensor(text));
+        ptx.into_iter().chain(arrays.map(|(file, _)| file)).collect()
+    }
+
+    /// An option that was given and says how to launch a kernel.
+    fn launch_option(&self) -> Option<&'static str> {
+        let given = [
+            ("--grid", self.grid.is_some()),
+            ("--block", self.block.is_some()),
+            ("--shared", self.shared.is_some()),
+            ("--arg", !self.params.is_empty()),
+            ("--save", !self.save.is_empty()),
+            ("--without-opt-in", self.without_opt_in),
+        ];
+        given.into_iter().find_map(|(option, is_given)| is_given.then_some(option))
+    }
+}
+
 /// A kernel's launches and its PTX.
 pub struct Run {
     /// The launches.
@@ -136,6 +158,9 @@ fn from_file(
     let module = Module::parse(&file.display().to_string(), &ptx)
         .map_err(|error| Error::Tensor(tensor::Error::device(error.to_string())))?;
     if !module.kernels().any(|known| known == kernel) {
+    // One file takes several arrays.
+    let saved: BTreeSet<&PathBuf> = args.save.iter().map(|(_, path)| path).collect();
+    check_outputs(saved, &args.inputs())?;
         let names: Vec<&str> = module.kernels().collect();
         return Err(Error::usage(format!(
             "{} has no kernel {kernel}; it has {}",

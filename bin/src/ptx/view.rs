@@ -7,11 +7,12 @@ use carp::error::{Error, Result};
 use clap::Args;
 use cuda_kernels::gpu::WARP;
 use cuda_kernels::tour::Visit;
-use files::{check_output, write_atomically};
+use files::write_atomically;
 use ptx_emulator::{Fault, Options, Recorder, Recording, launch};
 use ptx_view::page;
 
 use super::kernel_run::{PtxArgs, Run, sources, start};
+use crate::outputs::check_outputs;
 use crate::print::say;
 
 #[derive(Args)]
@@ -44,7 +45,7 @@ pub fn view(view: &ViewArgs) -> Result<()> {
     let ViewArgs { args, output, in_block, warp, .. } = view;
     let kernel = args.kernel.rsplit(':').next().unwrap_or_default();
     let output = output.clone().unwrap_or_else(|| PathBuf::from(format!("{kernel}.html")));
-    check_output(&output)?;
+    check_outputs([&output], &args.inputs())?;
     let place = Place { launch: 0, block: in_block.unwrap_or(0), warp: warp.unwrap_or(0) };
     let (mut run, mut recording) = record(view, place)?;
     if let Some(found) = of_finding(&run.visits)

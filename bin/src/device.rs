@@ -89,7 +89,7 @@ impl Device for NumericDevice {
 
     fn open(&self, elements: usize) -> tensor::Result<Box<dyn Backend>> {
         if !self.is_card() {
-            check_fits(4 * elements, || "choose smaller sizes".to_owned())?;
+            check_fits(elements.saturating_mul(4), || "choose smaller sizes".to_owned())?;
         }
         let driver = match self.device {
             DeviceName::Cpu => return Cpu.open(elements),

@@ -11,11 +11,11 @@ use files::check_output_folder;
 use report::feature_map::{FeatureMap, POINTS};
 use report::projector;
 
-use crate::at_least_one::at_least_one;
 use crate::bars::{ImageBar, watched};
 use crate::bench::picture;
 use crate::counted::counted;
 use crate::data_args::DataArgs;
+use crate::limits::within;
 use crate::map_picture::MapPicture;
 use crate::network_args::{NetworkArgs, batch_size};
 use crate::print::say;
@@ -45,11 +45,7 @@ pub struct EmbedArgs {
 }
 
 pub fn run(args: &EmbedArgs) -> Result<ExitCode> {
-    at_least_one("--images", args.images)?;
-    if args.images > projector::MOST {
-        let (images, most) = (args.images, projector::MOST);
-        return Err(Error::usage(format!("--images is {images}, should be at most {most}")));
-    }
+    within("--images", args.images, 1..=projector::MOST)?;
     check_output_folder(&args.out)?;
     let mut source = args.network.open(&args.checkpoint)?;
     let map = on_threads(args.threads, || {

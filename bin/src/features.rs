@@ -182,6 +182,7 @@ fn extract(
             None => data,
         };
         let batch = batch_size(source, args.batch_size)?;
+        check_features(&encoder, data.len())?;
         let mut encoder = network.encoder(source, transform, &args.layer, batch)?;
         encoder.feature_set(&*data, |done| bar.set(done))?
     };

@@ -20,6 +20,7 @@ mod eval;
 mod features;
 mod inspect;
 mod learn;
+mod limits;
 mod machine_memory;
 mod map_picture;
 mod network_args;

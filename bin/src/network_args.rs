@@ -11,8 +11,9 @@ use evaluations::network_file::{NetworkFile, NetworkName};
 use evaluations::network_role::Role;
 use evaluations::trained::TrainedBackbone;
 
-use crate::at_least_one::at_least_one;
 use crate::device::DeviceArgs;
+use crate::limits::{UNITS, within};
+use crate::machine_memory::check_fits;
 use crate::one_of::one_of;
 use crate::patch_args::PatchArgs;
 use crate::print::say;
@@ -90,11 +91,20 @@ impl NetworkArgs {
 
 /// Images per batch: the number given, or else that of the run's own k-NN.
 ///
+/// Fails if this machine has not the memory for the features of so many images.
+///
+/// # Errors
+/// As above.
+pub fn check_features(encoder: &Encoder, images: usize) -> Result<()> {
+    let bytes = images.saturating_mul(encoder.dim()).saturating_mul(size_of::<f32>());
+    Ok(check_fits(bytes, || format!("for the features of {images} images; take smaller or fewer"))?)
+}
+
 /// # Errors
 /// A batch of 0 images.
 pub fn batch_size(file: &NetworkFile, given: Option<usize>) -> Result<usize> {
     let batch = given.unwrap_or(file.config().map_or(64, |config| config.knn.batch_size));
-    at_least_one("--batch-size", batch)?;
+    within("--batch-size", batch, 1..=UNITS)?;
     Ok(batch)
 }
 

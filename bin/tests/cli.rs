@@ -147,6 +147,75 @@ fn wrong_settings_are_one_line_with_exit_code_2() {
 }
 
 #[test]
+#[test]
+fn numbers_that_nothing_could_hold_are_refused() {
+    let temp = TempDir::new().unwrap();
+    let carp = |args: &[&str]| carp(temp.path(), args);
+    let many = "18446744073709551615";
+    for (args, option, most) in [
+        (&["eval", "few-shot", "none", "--draws"][..], "--draws", "4096"),
+        (&["eval", "copy-detection", "none", "--stretch"], "--stretch", "8192"),
+        (&["features", "none", "-o", "x", "--resize"], "--resize", "8192"),
+        (&["features", "none", "-o", "x", "--size"], "--size", "8192"),
+        (&["bench", "loss", "--views"], "--views", "256"),
+        (&["bench", "loss", "--batch"], "--batch", "65536"),
+        (&["bench", "loss", "--prototypes"], "--prototypes", "16777216"),
+        (&["bench", "gemm", "--threads"], "--threads", "4096"),
+        (&["data", "check", "copydays", ".", "--threads"], "--threads", "4096"),
+        (&["audit", "none", "--threads"], "--threads", "4096"),
+        (&["train", "--threads"], "--threads", "4096"),
+    ] {
+        let told = format!("{option} is {many}, should be at most {most}");
+        fails(&carp(&[args, &[many]].concat()), 2, &[&told]);
+    }
+    assert!(train(temp.path(), &["--out", "x", "--set", "train.epochs=1"]).status.success());
+    let features = |more: &[&str]| carp(&[&["features", "x", "-o", "f"], more].concat());
+    fails(&features(&["--batch-size", many]), 2, &["--batch-size is", "at most 65536"]);
+    let images = ["--size", "8192", "--resize", "8192"];
+    let whole = [&images[..], &["--batch-size", "65536"]].concat();
+    fails(&features(&whole), 1, &["are needed, this machine has"]);
+    let pixels = [&images[..], &["--network", "pixels"]].concat();
+    fails(&features(&pixels), 1, &["are needed, this machine has", "features of 64 images"]);
+}
+
+#[test]
+fn options_that_would_be_ignored_are_refused() {
+    let temp = TempDir::new().unwrap();
+    let features = ["features", "none", "-o", "x"];
+    let [fit, stretch] = [["--fit", "8"], ["--stretch", "8"]];
+    for (args, more, told) in [
+        (&features[..], &[&stretch[..], &["--size", "4"]].concat()[..], "cannot be used with"),
+        (&features, &[&stretch[..], &["--resize", "20"]].concat(), "cannot be used with"),
+        (&features, &[&stretch[..], &["--filter", "bilinear"]].concat(), "cannot be used with"),
+        (&features, &[&fit[..], &["--resize", "20"]].concat(), "cannot be used with"),
+        (&features, &[&fit[..], &["--size", "4"]].concat(), "cannot be used with"),
+        (&features, &[&fit[..], &["--batch-size", "0"]].concat(), "cannot be used with"),
+        (&features, &["--multi-scale", "--layer", "layer3"], "cannot be used with"),
+        (&features, &["--network", "pixels", "--layer", "layer3"], "raw pixels have no --layer"),
+        (&["bench", "step"], &["--loss-variant", "unfused"], "leave out --loss-variant"),
+        (&["bench", "step"], &["--memory-budget", "1GiB"], "leave out --memory-budget"),
+        (&["bench", "step"], &["--method", "dino"], "not dino's: add --breakdown"),
+        (&["bench", "fuse"], &["--memory-budget", "1GiB"], "leave out --memory-budget"),
+        (&["plan", "--loss-variant", "unfused"], &["--fuse", "none"], "all passes"),
+        (&["plan", "--loss-variant", "unfused"], &["--set", "train.fuse=none"], "all passes"),
+        (&["plan", "--set", "model.loss_variant=unfused"], &["--fuse", "none"], "all passes"),
+        (&["ptx", "run", "softmax"], &["--save", "1=x.npy"], "--save is for FILE.ptx:KERNEL"),
+        (&["ptx", "check", "softmax"], &["--arg", "7"], "--arg is for FILE.ptx:KERNEL"),
+        (&["ptx", "view", "softmax"], &["--grid", "1"], "--grid is for FILE.ptx:KERNEL"),
+        (&["ptx", "trace", "softmax"], &["--block", "32"], "--block is for FILE.ptx:KERNEL"),
+        (&["ptx", "roofline", "softmax"], &["--preset", "none"], "cannot be used with"),
+        (&["train", "--resume", "x"], &["--threads", "1"], "cannot be used with"),
+    ] {
+        let output = carp(temp.path(), &[args, more].concat());
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.code() == Some(2) && error.contains(told),
+            "{args:?} {more:?}: {error}"
+        );
+    }
+    assert_eq!(std::fs::read_dir(temp.path()).unwrap().count(), 0);
+}
+
 fn wrong_files_are_one_line_with_exit_code_1() {
     let temp = TempDir::new().unwrap();
     let missing = carp(temp.path(), &["train", "--preset", "none.toml"]);

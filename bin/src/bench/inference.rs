@@ -8,11 +8,11 @@ use carp::config::Config;
 use carp::error::Result;
 use carp::nn::{Params, ResNet};
 use clap::Args;
-use tensor::Cpu;
 
 use super::contender::Contender;
 use super::race::{RaceArgs, race_and_print};
 use crate::config_args::ConfigArgs;
+use crate::device::DeviceName;
 
 /// The network is the configured one; `knn.size` and `knn.batch_size` are those of its images.
 #[derive(Args)]
@@ -42,5 +42,5 @@ fn contender(name: &str, config: &Config, rewrite: impl Fn(&mut Graph)) -> Resul
     graph.keep(features);
     graph.fuse(&Passes::all());
     rewrite(&mut graph);
-    Contender::graph(name, graph, &[features], &Cpu)
+    Contender::graph(name, graph, &[features], &DeviceName::Cpu)
 }

@@ -18,7 +18,6 @@ use super::peak::gemm_peak;
 use super::picture::{self, Series};
 use super::profile;
 use super::race::{Measured, RaceArgs, race, table};
-use crate::at_least_one::at_least_one;
 use crate::config_args::loss_variant;
 use crate::limits::{PROTOTYPES, UNITS, VIEWS, within};
 use crate::outputs::check_outputs;
@@ -150,11 +149,16 @@ pub fn run(args: &LossArgs) -> Result<ExitCode> {
     let pictures = args.picture.as_deref().map(picture::files);
     check_outputs(args.json.iter().chain(pictures.iter().flatten()), [])?;
     let (sizes, all_prototypes) = args.sizes();
-    if sizes.views < 2 || sizes.batch == 0 || sizes.dim == 0 {
-        let detail = "needs at least 2 views, 1 image and dimension 1";
-        return Err(Error::usage(format!("bench loss: {detail}")));
+    for (option, size, range) in [
+        ("--views", sizes.views, 2..=VIEWS),
+        ("--batch", sizes.batch, 1..=UNITS),
+        ("--dim", sizes.dim, 1..=UNITS),
+    ] {
+        within(option, size, range)?;
     }
-    all_prototypes.iter().try_for_each(|&number| at_least_one("--prototypes", number))?;
+    for &number in &all_prototypes {
+        within("--prototypes", number, 1..=PROTOTYPES)?;
+    }
     let all = LossVariant::ALL.to_vec();
     let variants = if args.variants.is_empty() { &all } else { &args.variants };
     if args.device.name() == DeviceName::Emulate {

@@ -19,9 +19,9 @@ use evaluations::ranking::KEPT;
 
 use super::feature_source::{FeatureSource, files, wanted};
 use super::report::{Source, print_source};
-use crate::at_least_one::at_least_one;
 use crate::bars::{PartsBar, watched};
-use crate::network_args::batch_size;
+use crate::limits::{SIDE, within};
+use crate::network_args::{batch_size, check_features};
 use crate::print::say;
 use crate::threads::on_threads;
 
@@ -120,7 +120,7 @@ fn measure(args: &CopyDetectionArgs) -> Result<(Source, CopyDetectionResult)> {
         let detail = "--names is for --features: a data set has its own file names";
         return Err(Error::usage(detail.to_owned()));
     }
-    at_least_one("--stretch", args.stretch)?;
+    within("--stretch", args.stretch, 1..=SIDE)?;
     let images = &args.source.images;
     let (mut file, mut source) = images.open(checkpoint)?;
     let contents = images.data.contents(&file)?;
@@ -149,6 +149,7 @@ fn measure(args: &CopyDetectionArgs) -> Result<(Source, CopyDetectionResult)> {
     }
     let batch = batch_size(&file, None)?;
     let mut encoder = images.network.encoder(&mut file, transform, POOLED, batch)?;
+    check_features(&encoder, set.parts().map(|data| data.len()).sum())?;
     let mut bar = PartsBar::default();
     let mut features =
         set.features(&mut encoder, |part, done, images| bar.set(part, done, images))?;

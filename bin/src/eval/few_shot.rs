@@ -14,6 +14,7 @@ use super::feature_source::FeatureSource;
 use super::report::print_source;
 use crate::bars::watched;
 use crate::commas::with_commas;
+use crate::limits::{THREADS, within};
 use crate::print::say;
 use crate::threads::on_threads;
 

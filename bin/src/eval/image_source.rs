@@ -15,7 +15,7 @@ use evaluations::trained::{LabelledSplits, TrainedBackbone};
 use super::report::Source;
 use crate::bars::{ImageBar, watched};
 use crate::data_args::DataArgs;
-use crate::network_args::{NetworkArgs, batch_size};
+use crate::network_args::{NetworkArgs, batch_size, check_features};
 
 /// A network of a checkpoint, and images.
 #[derive(Args)]
@@ -76,6 +76,8 @@ impl ImageSource {
         let mut encoder = self.network.encoder(&mut file, transform, POOLED, batch)?;
         let scaling = self.network.network.scaling(encoder.transform());
         let images = format!("{}, {scaling}", encoder.crop());
+        let (train, test) = (self.data.open(&file, "train")?, self.data.open(&file, "test")?);
+        check_features(&encoder, train.len() + test.len())?;
         let mut features = |data: &dyn Dataset, what| -> Result<(FeatureSet, Vec<u32>)> {
             source.push((what, data.name().to_owned()));
             let bar = ImageBar::new(data.name(), data.len());
@@ -84,7 +86,6 @@ impl ImageSource {
             bar.finish(rows.len());
             Ok((made.labelled(data), rows))
         };
-        let (train, test) = (self.data.open(&file, "train")?, self.data.open(&file, "test")?);
         let (train_set, _) = features(&*train, "training images of")?;
         let (test_set, rows) = features(&*test, "test images of")?;
         source.push(("images", images));

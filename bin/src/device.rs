@@ -117,15 +117,24 @@ impl DeviceArgs {
     /// # Errors
     /// Those of [`open`](Self::open); numerics that the device does not have.
     pub fn open_with(&self, numerics: Numerics) -> Result<NumericDevice> {
-        let device = *self.open()?;
-        if device == DeviceName::Cpu && numerics != Numerics::Exact {
+        self.open()?;
+        self.with(numerics)
+    }
+
+    /// As [`open_with`](Self::open_with), of a device that need not be there: planning needs only its
+    /// scratch sizes.
+    ///
+    /// # Errors
+    /// Numerics that the device does not have.
+    pub fn with(&self, numerics: Numerics) -> Result<NumericDevice> {
+        if self.device == DeviceName::Cpu && numerics != Numerics::Exact {
             let detail = format!(
                 "{}: the CPU computes exactly; choose --device cuda:0 or emulate",
                 numerics.name()
             );
             return Err(Error::setting("train.numerics", detail).into());
         }
-        Ok(device.with(numerics))
+        Ok(self.device.with(numerics))
     }
 
     /// For a rank with this number on its machine: of cards, the one so many further on, so that each
@@ -137,7 +146,7 @@ impl DeviceArgs {
         }
     }
 
-    /// Which device; planning needs only its scratch sizes, so it need not be available.
+    /// Which device; it need not be available.
     pub fn name(&self) -> DeviceName {
         self.device
     }

@@ -15,7 +15,7 @@ use crate::config_args::ConfigArgs;
 use crate::device::DeviceArgs;
 use crate::outputs::check_outputs;
 use crate::print::say;
-use crate::run_memory::RunMemory;
+use crate::run_memory::{self, RunMemory};
 use crate::threads::on_threads;
 use crate::timed_step::TimedStep;
 
@@ -49,7 +49,7 @@ pub struct PlanArgs {
 
 /// Builds and plans the configured step of one of the ranks, without allocating its arena.
 fn planned(config: &Config, ranks: usize, device: &DeviceArgs) -> Result<(Graph, Step, Plan)> {
-    let device = device.name().with(config.train.numerics);
+    let device = device.with(config.train.numerics)?;
     let (graph, step) = planned_step(&StepConfig { ranks, ..step(config)? }, &device)?;
     let plan = Plan::new(&graph, &device);
     Ok((graph, step, plan))
@@ -94,11 +94,12 @@ pub fn plan(args: &PlanArgs) -> Result<ExitCode> {
     let config = args.config.load()?;
     let (graph, step, plan) = planned(&config, args.ranks, &args.device)?;
     crate::print::print(&memory_map::report(&graph, &plan));
-    let device = args.device.name().with(config.train.numerics);
+    let device = args.device.with(config.train.numerics)?;
     let run = match config.data.size(config.seed) {
         Ok(data) => {
+            let arena = run_memory::arena(&config, &plan, &device);
             let step = (&graph, &step);
-            RunMemory::planned(&config, &data, step, args.ranks, &device)?.report(plan.bytes())
+            RunMemory::planned(&config, &data, step, args.ranks, &device)?.report(arena)
         }
         Err(error) => format!("beside it: unknown without the data ({error})\n"),
     };

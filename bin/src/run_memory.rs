@@ -55,7 +55,7 @@ impl RunMemory {
             before_epoch: step.hooks.host_bytes().max(if fills { batches } else { 0 }),
             exchanged: HostMemory::of(graph).bytes(),
             images: data.memory,
-            knn: KnnMemory::planned(config, data, device)?,
+            knn: on_host(KnnMemory::planned(config, data, device)?, device),
         })
     }
 
@@ -76,7 +76,10 @@ impl RunMemory {
             0 if knn.features > 0 => format!("left out: they are more than {}", bytes(PIXELS)),
             _ => "at the end, without batches".to_owned(),
         };
-        let mut text = "beside the arena, in a run:\n".to_owned();
+        let mut text = match arena {
+            0 => "beside the card's memory, with the arenas, in a run:\n".to_owned(),
+            _ => "beside the arena, in a run:\n".to_owned(),
+        };
         for (name, size, note) in [
             ("batches of views", batches, "train.prefetch, one being made, one in use"),
             ("exchange buffers", exchanged, "on the host: gradients on their way to other ranks"),
@@ -92,13 +95,25 @@ impl RunMemory {
             ("program", PROGRAM, "graph, scratch of views, picture of neighbours; about"),
             ("peak of a run", self.peak(arena), "without code and stacks, 10 to 15 MiB"),
         ] {
-            if ["exchange buffers", "before an epoch"].contains(&name) && size == 0 {
+            if ["exchange buffers", "before an epoch", "k-NN network"].contains(&name) && size == 0 {
                 continue;
             }
             let _ = writeln!(text, "{name:<28} {:>11} {size:>14} B  {note}", bytes(size));
         }
         text
     }
+}
+
+/// What a step's arena takes of this machine's memory: a card has its own.
+pub fn arena(config: &Config, plan: &Plan, device: &NumericDevice) -> usize {
+    let most = config.train.memory_budget.0.unwrap_or(usize::MAX);
+    if device.is_card() { 0 } else { plan.bytes().min(most) }
+}
+
+/// What the k-NN takes of this machine's memory: a card has its network.
+fn on_host(knn: KnnMemory, device: &NumericDevice) -> KnnMemory {
+    let network = if device.is_card() { 0 } else { knn.network };
+    KnnMemory { network, ..knn }
 }
 
 /// Opens the data of one of the ranks' run, if this machine has the memory for all of the run.
@@ -132,12 +147,8 @@ pub fn check_run(
     let step = StepConfig { ranks, images: data.pretrain, memory_budget, ..config.step() };
     let (graph, built) = planned_step(&step, device)?;
     let plan = Plan::new(&graph, device);
-    let mut run = RunMemory::planned(config, data, (&graph, &built), ranks, device)?;
-    let mut arena =
-        config.train.memory_budget.0.map_or(plan.bytes(), |most| most.min(plan.bytes()));
-    if device.is_card() {
-        (arena, run.knn.network) = (0, 0);
-    }
+    let run = RunMemory::planned(config, data, (&graph, &built), ranks, device)?;
+    let arena = arena(config, &plan, device);
     let inputs = memory_map::persistent(&graph, Kind::Input);
     let persistent = (4 * plan.persistent).min(arena);
     let weights = match config.method {

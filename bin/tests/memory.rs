@@ -83,6 +83,25 @@ fn the_work_before_an_epoch_is_planned() {
 }
 
 #[test]
+fn the_plan_is_of_the_device() {
+    let temp = TempDir::new().unwrap();
+    let plan = |command: &str, more: &[&str]| {
+        carp(temp.path(), &[&[command, "--preset", "minimal"], more].concat())
+    };
+    // A card has the arenas in memory of its own.
+    let [host, card] = ["emulate", "cuda:0"].map(|name| stdout(&plan("plan", &["--device", name])));
+    assert_eq!(planned(&host, "arena"), planned(&card, "arena"));
+    let arenas = planned(&host, "arena") + planned(&host, "k-NN network");
+    assert_eq!(planned(&card, "peak of a run"), planned(&host, "peak of a run") - arenas);
+    assert!(!card.contains("k-NN network"), "{card}");
+    for command in ["plan", "trace"] {
+        let bf16 = ["--numerics", "bf16"];
+        fails(&plan(command, &bf16), 2, &["train.numerics", "bf16: the CPU computes exactly"]);
+        assert!(plan(command, &[&bf16[..], &["--device", "emulate"]].concat()).status.success());
+    }
+}
+
+#[test]
 fn built_in_images_are_counted_and_not_drawn() {
     let temp = TempDir::new().unwrap();
     let plan = |sets: &[&str]| {

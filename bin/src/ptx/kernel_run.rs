@@ -21,7 +21,7 @@ use crate::outputs::check_outputs;
 #[derive(Args)]
 pub struct PtxArgs {
     /// One of carp's kernels (gemm_64x64, softmax, ...), launched on small data as in training; or
-    /// FILE.ptx:KERNEL with the options below.
+    /// FILE.ptx:KERNEL, launched as --grid to --save say.
     pub kernel: String,
     /// Blocks along x, y and z [default: 1].
     #[arg(long, value_name = "X,Y,Z", value_parser = shape)]
@@ -131,8 +131,13 @@ where
     if let Some((file, kernel)) = file_and_kernel(&args.kernel) {
         return from_file(args, file, kernel, options, run);
     }
+    let module = tour::module_of(&args.kernel);
+    if let (Some(_), Some(option)) = (module, args.launch_option()) {
+        let detail = format!("{option} is for FILE.ptx:KERNEL: {} launches itself", args.kernel);
+        return Err(Error::usage(detail));
+    }
     let visits = tour::visit(&args.kernel, options, run)?;
-    let module = tour::module_of(&args.kernel).unwrap_or_default();
+    let module = module.unwrap_or_default();
     Ok(Run {
         visits,
         ptx: modules::ptx(module).unwrap_or_default().to_owned(),
@@ -153,14 +158,14 @@ fn from_file(
         &Options,
     ) -> std::result::Result<Report, Fault>,
 ) -> Result<Run> {
+    // One file takes several arrays.
+    let saved: BTreeSet<&PathBuf> = args.save.iter().map(|(_, path)| path).collect();
+    check_outputs(saved, &args.inputs())?;
     let io = |source| Error::io(file, source);
     let ptx = std::fs::read_to_string(file).map_err(io)?;
     let module = Module::parse(&file.display().to_string(), &ptx)
         .map_err(|error| Error::Tensor(tensor::Error::device(error.to_string())))?;
     if !module.kernels().any(|known| known == kernel) {
-    // One file takes several arrays.
-    let saved: BTreeSet<&PathBuf> = args.save.iter().map(|(_, path)| path).collect();
-    check_outputs(saved, &args.inputs())?;
         let names: Vec<&str> = module.kernels().collect();
         return Err(Error::usage(format!(
             "{} has no kernel {kernel}; it has {}",
@@ -185,11 +190,12 @@ fn from_file(
         buffers.extend(buffer.map(|buffer| (i, buffer)));
         params.push(param);
     }
+    let (grid, block) = (args.grid.unwrap_or([1; 3]), args.block.unwrap_or([32, 1, 1]));
     let shape = Launch {
         kernel,
-        grid: args.grid,
-        block: args.block,
-        shared_bytes: args.shared,
+        grid,
+        block,
+        shared_bytes: args.shared.unwrap_or(0),
         shared_opt_in: !args.without_opt_in,
         params: &params,
     };
@@ -207,7 +213,7 @@ fn from_file(
         write_arrays(&args.save, &arrays)?;
     }
     let folder = file.parent().unwrap_or(Path::new("")).to_owned();
-    let visits = vec![Visit { grid: args.grid, block: args.block, seconds, result }];
+    let visits = vec![Visit { grid, block, seconds, result }];
     Ok(Run { visits, ptx, folder, buffers: shown })
 }
 

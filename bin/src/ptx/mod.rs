@@ -45,6 +45,7 @@ pub enum PtxCommand {
 #[derive(Args)]
 pub struct RooflineArgs {
     /// One of carp's kernels; without one, a whole training step.
+    #[arg(conflicts_with = "ConfigArgs")]
     kernel: Option<String>,
     #[command(flatten)]
     step: ConfigArgs,

@@ -31,22 +31,25 @@ pub struct FeaturesArgs {
     /// Stop at this layer (conv1 with its batch norm and ReLU, maxpool, layer1 to layer4, layer2.0,
     /// ...), averaged over its pixels.
     #[arg(long, value_name = "NAME", default_value = POOLED)]
+    #[arg(conflicts_with_all = ["fit", "multi_scale"])]
     layer: String,
     /// Image preprocessing: that of the run's k-NN, or ImageNet's 256/224 (always, for third-party
     /// weights).
     #[arg(long, value_name = "NAME", value_enum, default_value = "run")]
     transform: TransformName,
     /// Length to which the short side is resized.
-    #[arg(long, value_name = "PIXELS", conflicts_with = "patches")]
+    #[arg(long, value_name = "PIXELS")]
+    #[arg(conflicts_with_all = ["patches", "stretch", "fit", "multi_scale"])]
     resize: Option<usize>,
     /// Side of the centre crop.
-    #[arg(long, value_name = "PIXELS")]
+    #[arg(long, value_name = "PIXELS", conflicts_with_all = ["stretch", "fit", "multi_scale"])]
     size: Option<usize>,
     /// Resizing filter.
     #[arg(long, value_name = "NAME", value_enum, default_value = "bicubic")]
+    #[arg(conflicts_with_all = ["stretch", "fit", "multi_scale"])]
     filter: FilterName,
     /// Images per batch.
-    #[arg(long, value_name = "B")]
+    #[arg(long, value_name = "B", conflicts_with_all = ["fit", "multi_scale"])]
     batch_size: Option<usize>,
     /// Threads; 0 means one per core.
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -165,10 +168,6 @@ fn extract(
     let network = &args.network;
     let transform = args.transform(source)?;
     let set = if args.multi_scale || args.fit.is_some() {
-        if args.layer != POOLED || network.network == NetworkName::Pixels {
-            let detail = "--fit and --multi-scale work only with a network's last layer";
-            return Err(Error::usage(detail.to_owned()));
-        }
         let data = match args.fit {
             Some(most) => Arc::new(Changed { data, change: Change::Fit(most) }),
             None => data,
@@ -182,8 +181,8 @@ fn extract(
             None => data,
         };
         let batch = batch_size(source, args.batch_size)?;
-        check_features(&encoder, data.len())?;
         let mut encoder = network.encoder(source, transform, &args.layer, batch)?;
+        check_features(&encoder, data.len())?;
         encoder.feature_set(&*data, |done| bar.set(done))?
     };
     let per_second = bar.finish(set.rows());

@@ -342,7 +342,7 @@ fn retrieval_needs_every_image_and_copies_leave_a_row_out() {
     // The same numbers by way of files.
     for (split, out) in [("database", "d"), ("queries", "q")] {
         let data = "WEIGHTS --dataset roxford5k --data roxford5k --fit 40 --multi-scale";
-        succeeds(folder, &format!("features {data} --filter bilinear --split {split} -o {out}"));
+        succeeds(folder, &format!("features {data} --split {split} -o {out}"));
     }
     let truth = r#"{"easy": [[0], []], "hard": [[1], [3]], "junk": [[2], []]}"#;
     write(folder, "truth.json", truth);

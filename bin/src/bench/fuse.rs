@@ -14,8 +14,8 @@ use super::contender::Contender;
 use super::peak::gemm_peak;
 use super::picture::{self, Bars};
 use super::profile;
-use super::race::{Measured, RaceArgs, race, table};
-use super::step::refuse_passes;
+use super::race::{Measured, RoundsArgs, race, table};
+use super::step::refuse_chosen;
 use crate::config_args::ConfigArgs;
 use crate::device::{DeviceArgs, DeviceName};
 use crate::print::{complain, print, say};
@@ -57,7 +57,7 @@ fn steps(config: &StepConfig) -> Result<Vec<(String, Graph)>> {
 pub fn run(args: &FuseArgs) -> Result<ExitCode> {
     args.picture.as_deref().map_or(Ok(()), picture::check)?;
     let config = args.config.load()?;
-    refuse_passes(&config, "fuse")?;
+    refuse_chosen(&config, "fuse")?;
     let steps = steps(&config.step())?;
     let named = |(name, graph): (String, Graph)| {
         (format!("{name} ({} kernels)", graph.nodes().len()), graph)

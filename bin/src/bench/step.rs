@@ -7,6 +7,8 @@ use autograd::Passes;
 use carp::config::Config;
 use carp::error::{Error, Result};
 use carp::loss::LossVariant;
+use carp::memory_budget::MemoryBudget;
+use carp::method::MethodConfig;
 use carp::step::Step;
 use clap::Args;
 
@@ -37,16 +39,34 @@ pub struct StepArgs {
     device: DeviceArgs,
 }
 
-/// Both benchmarks of the step choose passes of their own.
+/// Both benchmarks of the step choose passes of their own, and plan without a memory budget.
 ///
 /// # Errors
 /// Settings that choose some too.
-pub fn refuse_passes(config: &Config, bench: &str) -> Result<()> {
-    if config.train.fuse == Passes::all() {
+pub fn refuse_chosen(config: &Config, bench: &str) -> Result<()> {
+    let detail = if config.train.fuse != Passes::all() {
+        "chooses the passes itself: leave out --fuse (train.fuse)"
+    } else if config.train.memory_budget != MemoryBudget::default() {
+        "measures without a budget: leave out --memory-budget (train.memory_budget)"
+    } else {
         return Ok(());
-    }
-    let detail = format!("bench {bench} chooses the passes itself: leave out --fuse (train.fuse)");
-    Err(Error::usage(detail))
+    };
+    Err(Error::usage(format!("bench {bench} {detail}")))
+}
+
+/// Without a breakdown, the variants of CARP's loss race.
+///
+/// # Errors
+/// Settings that choose one, or another method.
+fn refuse_variant(config: &Config) -> Result<()> {
+    let detail = if config.method != MethodConfig::Carp {
+        format!("races variants of CARP's loss, not {}'s: add --breakdown", config.method.name())
+    } else if config.model.loss_variant != Config::default().model.loss_variant {
+        "runs every loss variant: leave out --loss-variant (model.loss_variant)".to_owned()
+    } else {
+        return Ok(());
+    };
+    Err(Error::usage(format!("bench step {detail}")))
 }
 
 pub fn run(args: &StepArgs) -> Result<ExitCode> {
@@ -54,7 +74,8 @@ pub fn run(args: &StepArgs) -> Result<ExitCode> {
     if args.breakdown {
         return break_down(args, &config);
     }
-    refuse_passes(&config, "step")?;
+    refuse_chosen(&config, "step")?;
+    refuse_variant(&config)?;
     let device = &args.device.open_with(config.train.numerics)?;
     let text = on_threads(args.race.threads, || {
         let mut contenders = LossVariant::ALL

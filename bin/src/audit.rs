@@ -8,7 +8,8 @@ use carp::error::Result;
 use clap::Args;
 
 use crate::device::DeviceArgs;
-use crate::print::{complain, say};
+use crate::print::{complain_of, say};
+use crate::threads::on_threads;
 
 #[derive(Args)]
 pub struct AuditArgs {
@@ -17,6 +18,9 @@ pub struct AuditArgs {
     files: Vec<PathBuf>,
     #[command(flatten)]
     device: DeviceArgs,
+    /// Threads; 0 means one per core.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    threads: usize,
     /// Print every output, not only those that differ.
     #[arg(long, short)]
     verbose: bool,
@@ -25,6 +29,10 @@ pub struct AuditArgs {
 /// Exit code 0: all within tolerance; 1: some are not; 2: not a valid audit file. Every file is
 /// checked.
 pub fn run(args: &AuditArgs) -> Result<ExitCode> {
+    on_threads(args.threads, || audit_all(args))
+}
+
+fn audit_all(args: &AuditArgs) -> Result<ExitCode> {
     let device = args.device.open()?;
     let mut code = 0;
     for file in &args.files {

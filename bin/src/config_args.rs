@@ -13,6 +13,7 @@ use clap::Args;
 use clap::builder::TypedValueParser;
 use tensor::Numerics;
 
+use crate::limits::{THREADS, within};
 use crate::one_of::one_of;
 
 /// Where the settings come from.
@@ -56,6 +57,9 @@ pub struct ConfigArgs {
     /// train.shards=S; see docs/distributed.md).
     #[arg(long, value_name = "S")]
     shards: Option<usize>,
+    /// Threads; 0 means one per core (same as --set train.threads=N).
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
     /// Fail on an unreadable image instead of skipping it (same as --set data.strict=true).
     #[arg(long)]
     strict: bool,
@@ -127,6 +131,10 @@ impl ConfigArgs {
         }
         config.train.digest |= self.digest;
         let mut config = self.over(config);
+        if let Some(threads) = self.threads {
+            within("--threads", threads, 0..=THREADS)?;
+            config.train.threads = threads;
+        }
         config.data.strict |= self.strict;
         // A run may be resumed and evaluated from elsewhere.
         if let Some(path) = &mut config.data.path {

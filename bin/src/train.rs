@@ -41,7 +41,7 @@ pub struct TrainArgs {
     #[arg(long, value_name = "DIR", conflicts_with = "resume")]
     out: Option<PathBuf>,
     /// Resume the run in this folder, with its settings.
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["preset", "method", "sets", "data", "strict", "loss_variant", "fuse", "conv", "numerics", "digest", "shards"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["preset", "method", "sets", "data", "strict", "loss_variant", "fuse", "conv", "numerics", "digest", "shards", "threads"])]
     resume: Option<PathBuf>,
     #[command(flatten)]
     shown: ShownArgs,

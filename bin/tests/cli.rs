@@ -13,9 +13,10 @@ fn a_run_writes_its_folder_and_repeats_to_the_bit() {
     let temp = TempDir::new().unwrap();
     let mut digests = Vec::new();
     for (name, threads) in [("a", "1"), ("b", "2"), ("c", "3"), ("d", "8")] {
-        let threads = format!("train.threads={threads}");
-        let output = train(temp.path(), &["--out", name, "--set", &threads]);
+        let output = train(temp.path(), &["--out", name, "--threads", threads]);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let config = std::fs::read_to_string(temp.path().join(name).join("config.toml")).unwrap();
+        assert!(config.contains(&format!("\nthreads = {threads}\n")), "{config}");
         let text = stdout(&output);
         for part in ["raw pixels", "before training", "after training", "SHA-256"] {
             assert!(text.contains(part), "{text}");

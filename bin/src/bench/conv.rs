@@ -57,7 +57,9 @@ pub fn run(args: &ConvArgs) -> Result<ExitCode> {
         return ladder(&args.race);
     }
     let layers = args.layer.iter();
-    race_and_print(&args.race, || layers.map(|layer| with_gradients(layer.0)).collect())
+    race_and_print(args.race.threads, &args.race.rounds, || {
+        layers.map(|layer| with_gradients(layer.0)).collect()
+    })
 }
 
 fn ladder(args: &RaceArgs) -> Result<ExitCode> {
@@ -77,7 +79,7 @@ fn ladder(args: &RaceArgs) -> Result<ExitCode> {
                 contenders.push(with_gradients(conv)?);
             }
         }
-        Ok(race_to_peak(contenders, args.rounds)? + &conv_accuracy::table(&convs))
+        Ok(race_to_peak(contenders, args.rounds.rounds)? + &conv_accuracy::table(&convs))
     })?;
     print(&text);
     Ok(ExitCode::SUCCESS)

@@ -26,7 +26,7 @@ pub struct FuseArgs {
     #[command(flatten)]
     config: ConfigArgs,
     #[command(flatten)]
-    race: RaceArgs,
+    race: RoundsArgs,
     #[command(flatten)]
     device: DeviceArgs,
     /// Plot time, bytes moved and planned memory to FILE.svg and FILE.png.
@@ -67,7 +67,7 @@ pub fn run(args: &FuseArgs) -> Result<ExitCode> {
             let detail = "--picture plots times, which --device emulate does not measure";
             return Err(Error::usage(format!("bench fuse: {detail}")));
         }
-        let profiles = on_threads(args.race.threads, || {
+        let profiles = on_threads(config.train.threads, || {
             let profiles = steps.into_iter().map(named);
             profiles
                 .map(|(name, graph)| profile::profile(name, graph, &[]))
@@ -78,7 +78,7 @@ pub fn run(args: &FuseArgs) -> Result<ExitCode> {
     }
     let device = &args.device.open_with(config.train.numerics)?;
     let names: Vec<String> = steps.iter().map(|(name, _)| name.clone()).collect();
-    let measured = on_threads(args.race.threads, || {
+    let measured = on_threads(config.train.threads, || {
         let contender = |(name, graph)| Contender::graph(name, graph, &[], device);
         let mut contenders =
             steps.into_iter().map(named).map(contender).collect::<Result<Vec<_>>>()?;

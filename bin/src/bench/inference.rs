@@ -10,7 +10,7 @@ use carp::nn::{Params, ResNet};
 use clap::Args;
 
 use super::contender::Contender;
-use super::race::{RaceArgs, race_and_print};
+use super::race::{RoundsArgs, race_and_print};
 use crate::config_args::ConfigArgs;
 use crate::device::DeviceName;
 
@@ -20,12 +20,12 @@ pub struct InferenceArgs {
     #[command(flatten)]
     config: ConfigArgs,
     #[command(flatten)]
-    race: RaceArgs,
+    race: RoundsArgs,
 }
 
 pub fn run(args: &InferenceArgs) -> Result<ExitCode> {
     let config = args.config.load()?;
-    race_and_print(&args.race, || {
+    race_and_print(config.train.threads, &args.race, || {
         let layers = contender("batch norm as layers", &config, |_| ())?;
         let folded = contender("folded", &config, |graph| drop(graph.fold_batch_norms()))?;
         Ok(vec![layers, folded])

@@ -19,9 +19,9 @@ use super::picture::{self, Series};
 use super::profile;
 use super::race::{Measured, RaceArgs, race, table};
 use crate::config_args::loss_variant;
+use crate::device::{DeviceArgs, DeviceName};
 use crate::limits::{PROTOTYPES, UNITS, VIEWS, within};
 use crate::outputs::check_outputs;
-use crate::device::{DeviceArgs, DeviceName};
 use crate::print::say;
 use crate::threads::on_threads;
 
@@ -183,7 +183,7 @@ pub fn run(args: &LossArgs) -> Result<ExitCode> {
                 contenders.push(gemms_alone(sizes, prototypes));
             }
             contenders.push(gemm_peak(&args.device, device)?);
-            race(&mut contenders, args.race.rounds as usize)
+            race(&mut contenders, args.race.rounds.rounds as usize)
         })?;
         print_sizes(sizes, prototypes);
         crate::print::print(&table(&measured));

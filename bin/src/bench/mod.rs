@@ -54,9 +54,11 @@ pub fn run(command: &BenchCommand) -> Result<ExitCode> {
     match command {
         BenchCommand::Loss(args) => loss::run(args),
         BenchCommand::Conv(args) => conv::run(args),
-        BenchCommand::Gemm(args) => race_and_print(args, gemm::contenders),
-        BenchCommand::Norm(args) => race_and_print(args, norm::contenders),
-        BenchCommand::Optimizer(args) => race_and_print(args, optimizer::contenders),
+        BenchCommand::Gemm(args) => race_and_print(args.threads, &args.rounds, gemm::contenders),
+        BenchCommand::Norm(args) => race_and_print(args.threads, &args.rounds, norm::contenders),
+        BenchCommand::Optimizer(args) => {
+            race_and_print(args.threads, &args.rounds, optimizer::contenders)
+        }
         BenchCommand::Step(args) => step::run(args),
         BenchCommand::Inference(args) => inference::run(args),
         BenchCommand::Augment(args) => augment::run(args),

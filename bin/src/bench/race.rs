@@ -12,13 +12,20 @@ use super::peak::cpu_gemm_peak;
 use crate::print::print;
 use crate::threads::on_threads;
 
-/// How to measure.
+/// How often to measure.
 #[derive(Args)]
-pub struct RaceArgs {
+pub struct RoundsArgs {
     /// Rounds; each runs every variant once, and the median is reported.
     #[arg(long, value_name = "N")]
     #[arg(default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..))]
     pub rounds: u32,
+}
+
+/// How to measure.
+#[derive(Args)]
+pub struct RaceArgs {
+    #[command(flatten)]
+    pub rounds: RoundsArgs,
     /// Threads; 0 means one per core.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub threads: usize,
@@ -63,10 +70,11 @@ pub fn race(contenders: &mut [Contender], rounds: usize) -> Result<Vec<Measured>
 
 /// Runs contenders against the GEMM peak and prints the table.
 pub fn race_and_print(
-    args: &RaceArgs,
+    threads: usize,
+    RoundsArgs { rounds }: &RoundsArgs,
     contenders: impl FnOnce() -> Result<Vec<Contender>> + Send,
 ) -> Result<ExitCode> {
-    let text = on_threads(args.threads, || race_to_peak(contenders()?, args.rounds))?;
+    let text = on_threads(threads, || race_to_peak(contenders()?, *rounds))?;
     print(&text);
     Ok(ExitCode::SUCCESS)
 }

@@ -16,7 +16,7 @@ use super::breakdown::Breakdown;
 use super::contender::Contender;
 use super::peak::gemm_peak;
 use super::picture;
-use super::race::{RaceArgs, race, table};
+use super::race::{RoundsArgs, race, table};
 use crate::config_args::ConfigArgs;
 use crate::device::DeviceArgs;
 use crate::print::{print, say};
@@ -34,7 +34,7 @@ pub struct StepArgs {
     #[arg(long, value_name = "FILE", requires = "breakdown")]
     picture: Option<PathBuf>,
     #[command(flatten)]
-    race: RaceArgs,
+    race: RoundsArgs,
     #[command(flatten)]
     device: DeviceArgs,
 }
@@ -77,7 +77,7 @@ pub fn run(args: &StepArgs) -> Result<ExitCode> {
     refuse_chosen(&config, "step")?;
     refuse_variant(&config)?;
     let device = &args.device.open_with(config.train.numerics)?;
-    let text = on_threads(args.race.threads, || {
+    let text = on_threads(config.train.threads, || {
         let mut contenders = LossVariant::ALL
             .into_iter()
             .map(|variant| {
@@ -97,7 +97,7 @@ fn break_down(args: &StepArgs, config: &Config) -> Result<ExitCode> {
     args.picture.as_deref().map_or(Ok(()), picture::check)?;
     let runs = args.race.rounds as usize;
     let breakdown =
-        on_threads(args.race.threads, || Breakdown::measure(config, &args.device, runs))?;
+        on_threads(config.train.threads, || Breakdown::measure(config, &args.device, runs))?;
     print(&breakdown.table());
     if let Some(path) = &args.picture {
         picture::save(path, &breakdown)?;

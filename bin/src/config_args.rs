@@ -114,14 +114,16 @@ impl ConfigArgs {
         }
         if let Some(variant) = self.loss_variant {
             config.model.loss_variant = variant;
-            if self.fuse.as_ref().is_some_and(|passes| *passes != Passes::all()) {
-                let detail = "--loss-variant says how far all passes fuse the loss; with --fuse \
-                              NAMES, name the loss's pass there";
-                return Err(Error::usage(detail));
-            }
         }
         if let Some(passes) = &self.fuse {
             config.train.fuse = passes.clone();
+        }
+        let is_variant = |(key, _): &(String, String)| key == "model.loss_variant";
+        let has_variant = self.loss_variant.is_some() || sets.iter().any(is_variant);
+        if has_variant && config.train.fuse != Passes::all() {
+            let detail = "--loss-variant (model.loss_variant) says how far all passes fuse the loss; \
+                          with --fuse NAMES (train.fuse), name the loss's pass there";
+            return Err(Error::usage(detail));
         }
         if let Some(conv) = self.conv {
             config.train.conv = conv;
@@ -129,12 +131,12 @@ impl ConfigArgs {
         if let Some(numerics) = self.numerics {
             config.train.numerics = numerics;
         }
-        config.train.digest |= self.digest;
-        let mut config = self.over(config);
         if let Some(threads) = self.threads {
             within("--threads", threads, 0..=THREADS)?;
             config.train.threads = threads;
         }
+        config.train.digest |= self.digest;
+        let mut config = self.over(config);
         config.data.strict |= self.strict;
         // A run may be resumed and evaluated from elsewhere.
         if let Some(path) = &mut config.data.path {
@@ -152,6 +154,11 @@ impl ConfigArgs {
         config
     }
 
+    /// The preset's file, if it is one.
+    pub fn preset_file(&self) -> PathBuf {
+        PathBuf::from(&self.preset)
+    }
+
     /// What a run with this preset is called; one with another method, by its name, too.
     pub fn preset_name(&self) -> String {
         let path = self.preset_file();
@@ -159,8 +166,3 @@ impl ConfigArgs {
         self.method.map_or(preset.to_string(), |method| format!("{preset}-{method}"))
     }
 }
-    /// The preset's file, if it is one.
-    pub fn preset_file(&self) -> PathBuf {
-        PathBuf::from(&self.preset)
-    }
-

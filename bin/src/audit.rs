@@ -45,7 +45,7 @@ fn audit_all(args: &AuditArgs) -> Result<ExitCode> {
                 code = code.max(if report.passed() { 0 } else { 1 });
             }
             Err(error) => {
-                complain!("error: {error}");
+                complain_of(&error);
                 code = 2;
             }
         }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use carp::error::Result;
+use carp::error::{Error, Result};
 use clap::{Args, Subcommand};
 use files::write_atomically;
 use learn::catalogue::{EXERCISES, find};
@@ -75,6 +75,10 @@ pub fn run(args: &LearnArgs) -> Result<ExitCode> {
     match &args.command {
         None => list(&Folder::open(&args.dir)?),
         Some(LearnCommand::New { folder }) => {
+            if folder.is_file() {
+                let file = folder.display();
+                return Err(Error::usage(format!("{file}: a file, should be a folder")));
+            }
             let (_, written) = Folder::create(folder)?;
             let kept = EXERCISES.len() - written;
             say!("{written} exercises in {}, {kept} were there already", folder.display());
@@ -119,11 +123,11 @@ fn show(
     let (exercise, file) = folder.named(name)?;
     let default = || PathBuf::from(format!("{}.{extension}", exercise.name));
     let output = output.clone().unwrap_or_else(default);
+    check_outputs([&output], [&file])?;
     write_atomically(&output, folder.show(exercise, &file, by)?.as_bytes())?;
     say!("{}", output.display());
     Ok(())
 }
-    check_outputs([&output], [&file])?;
 
 /// All exercises, and how they stand.
 fn list(folder: &Folder) {

@@ -25,13 +25,14 @@ mod machine_memory;
 mod map_picture;
 mod network_args;
 mod one_of;
-mod patch_args;
 mod outputs;
+mod patch_args;
 mod print;
 mod ptx;
 mod ranks;
 mod report;
 mod run_memory;
+mod run_path;
 mod shown_run;
 mod single_thread;
 mod spellings;
@@ -48,7 +49,7 @@ use std::process::ExitCode;
 use carp::error::Result;
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::print::complain;
+use crate::print::complain_of;
 
 /// CARP: learns image features without labels, by consistent assignment of views over random
 /// partitions of prototypes.
@@ -116,7 +117,7 @@ fn main() -> ExitCode {
             // The first one tells it, and its exit code is that of all.
             return ExitCode::SUCCESS;
         }
-        complain!("error: {error}");
+        complain_of(&error);
         ExitCode::from(error.exit_code())
     })
 }

@@ -17,6 +17,7 @@ use crate::machine_memory::check_fits;
 use crate::one_of::one_of;
 use crate::patch_args::PatchArgs;
 use crate::print::say;
+use crate::run_path::check_checkpoint;
 
 /// A network in a checkpoint, and where it runs.
 #[derive(Args, Clone)]
@@ -42,9 +43,10 @@ impl NetworkArgs {
     /// Opens a checkpoint, and prints which network in it is taken.
     ///
     /// # Errors
-    /// Patches out of range, and those of [`NetworkFile::open`] and [`NetworkFile::find`].
+    /// Patches out of range, a path that leads nowhere, and those of [`NetworkFile::open`] and [`NetworkFile::find`].
     pub fn open(&self, checkpoint: &Path) -> Result<NetworkFile> {
         self.patches.grid()?;
+        check_checkpoint(checkpoint)?;
         let file = NetworkFile::open(checkpoint, self.prefix.as_deref())?;
         tell(&file, self.network, network_option)?;
         Ok(file)
@@ -89,8 +91,6 @@ impl NetworkArgs {
     }
 }
 
-/// Images per batch: the number given, or else that of the run's own k-NN.
-///
 /// Fails if this machine has not the memory for the features of so many images.
 ///
 /// # Errors
@@ -100,8 +100,10 @@ pub fn check_features(encoder: &Encoder, images: usize) -> Result<()> {
     Ok(check_fits(bytes, || format!("for the features of {images} images; take smaller or fewer"))?)
 }
 
+/// Images per batch: the number given, or else that of the run's own k-NN.
+///
 /// # Errors
-/// A batch of 0 images.
+/// A batch of 0 images, or of more than memory can be planned for.
 pub fn batch_size(file: &NetworkFile, given: Option<usize>) -> Result<usize> {
     let batch = given.unwrap_or(file.config().map_or(64, |config| config.knn.batch_size));
     within("--batch-size", batch, 1..=UNITS)?;

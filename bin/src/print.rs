@@ -5,6 +5,9 @@
 use std::io::{ErrorKind, Result, Write};
 use std::process::exit;
 
+use carp::error::Error;
+use files::shown;
+
 /// Exit code after a pipe was closed: a shell's for a program that SIGPIPE (13) ended.
 const CLOSED_PIPE: i32 = 128 + 13;
 
@@ -38,6 +41,11 @@ pub fn try_print(text: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes())?;
     out.flush()
+}
+
+/// Prints an error in one line; a path or another word in it may have line breaks.
+pub fn complain_of(error: &Error) {
+    complain!("error: {}", shown(error.to_string().as_ref()));
 }
 
 /// Prints a text to standard error. There is nowhere to report that it cannot be written.

@@ -14,6 +14,7 @@ use report::run::Depth;
 use crate::device::DeviceArgs;
 use crate::outputs::check_outputs;
 use crate::print::say;
+use crate::run_path::check_run_folder;
 use crate::threads::on_threads;
 
 #[derive(Args)]
@@ -38,6 +39,7 @@ pub fn run(args: &ReportArgs) -> Result<ExitCode> {
     check_outputs([&args.output], &args.runs)?;
     let device = args.device.open()?;
     for run in &args.runs {
+        check_run_folder(run)?;
         if let (_, Some(line)) = run_settings::read(run)? {
             say!("warning: {line}");
         }

@@ -25,6 +25,7 @@ use crate::device::DeviceArgs;
 use crate::print::say;
 use crate::ranks;
 use crate::run_memory::open_data;
+use crate::run_path::check_run_folder;
 use crate::shown_run::{ShownArgs, ShownRun};
 use crate::stop::{Ending, Stop};
 use crate::threads::on_threads;
@@ -57,6 +58,7 @@ enum Start {
 
 impl Start {
     fn of(args: &TrainArgs) -> Result<Start> {
+        args.resume.as_deref().map_or(Ok(()), check_run_folder)?;
         let folder = args.resume.as_deref().or(args.out.as_deref());
         check_output_folder(folder.unwrap_or(Path::new("runs")))?;
         let Some(path) = &args.resume else { return Ok(Start::New(args.config.load()?)) };

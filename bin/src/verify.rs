@@ -47,11 +47,19 @@ pub struct VerifyArgs {
     audit: Option<PathBuf>,
 }
 
-/// Exit code 0: all steps are as recorded; 1: one is not.
+/// Exit code 0: all steps are as recorded; 1: one is not; 2: they cannot be compared.
 pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
-    if !args.run.is_dir() {
-        return Err(Error::usage(format!("{}: no such run folder", args.run.display())));
+    match repeat(args) {
+        Err(error) if !matches!(error, Error::NonFinite { .. }) => {
+            complain_of(&error);
+            Ok(ExitCode::from(2))
+        }
+        repeated => repeated,
     }
+}
+
+fn repeat(args: &VerifyArgs) -> Result<ExitCode> {
+    check_run_folder(&args.run)?;
     // Only a difference writes into the run's folder, which may be read-only.
     check_outputs(&args.audit, [&args.run])?;
     let audit = args.audit.clone().unwrap_or_else(|| args.run.join("difference.safetensors"));

@@ -16,6 +16,7 @@ use evaluations::network_role::Role;
 use crate::network_args::tell;
 use crate::outputs::check_outputs;
 use crate::print::{print, say};
+use crate::run_path::check_checkpoint;
 
 /// How many names of a list are printed.
 const SHOWN: usize = 8;
@@ -60,6 +61,7 @@ pub fn run(command: &WeightsCommand) -> Result<ExitCode> {
 }
 
 fn show(args: &ShowArgs) -> Result<ExitCode> {
+    check_checkpoint(&args.file)?;
     let path = checkpoint_of(&args.file);
     let file = open_weights(&path)?;
     let mut text =

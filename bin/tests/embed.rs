@@ -90,7 +90,7 @@ fn mistakes_are_errors_of_one_line() {
     let temp = TempDir::new().unwrap();
     let of =
         |args: &[&str]| carp(temp.path(), &[&["embed", "nowhere", "-o", "map"], args].concat());
-    fails(&of(&[]), 1, &["nowhere"]);
+    fails(&of(&[]), 2, &["nowhere: no such run folder or file"]);
     fails(&of(&["--images", "0"]), 2, &["--images"]);
     fails(&of(&["--images", "65537"]), 2, &["--images", "65536"]);
 }

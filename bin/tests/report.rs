@@ -104,5 +104,5 @@ fn a_run_is_shown_whole_and_the_same_is_trained() {
     let missing = runs[0]["missing"][0].as_str().unwrap();
     assert!(missing.contains("checkpoint.safetensors"), "{missing}");
     assert!(runs[0]["network"].is_null() && runs[1]["network"].is_object());
-    fails(&carp(temp.path(), &["report", "nowhere"]), 1, &["nowhere", "config.toml"]);
+    fails(&carp(temp.path(), &["report", "nowhere"]), 2, &["nowhere: no such run folder"]);
 }

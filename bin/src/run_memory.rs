@@ -95,7 +95,8 @@ impl RunMemory {
             ("program", PROGRAM, "graph, scratch of views, picture of neighbours; about"),
             ("peak of a run", self.peak(arena), "without code and stacks, 10 to 15 MiB"),
         ] {
-            if ["exchange buffers", "before an epoch", "k-NN network"].contains(&name) && size == 0 {
+            if ["exchange buffers", "before an epoch", "k-NN network"].contains(&name) && size == 0
+            {
                 continue;
             }
             let _ = writeln!(text, "{name:<28} {:>11} {size:>14} B  {note}", bytes(size));

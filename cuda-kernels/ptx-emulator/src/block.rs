@@ -1,9 +1,12 @@
 //! A block: its warps take turns, and wait for each other at barriers.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use isa::{Isa, multiversion};
 
 use super::cfg::is_collective;
 use super::error::{FaultKind, Place};
+use super::exec::control::passed_by;
 use super::exec::{Env, Problem, Step, Trouble, guarded, trouble};
 use super::geometry::Geometry;
 use super::observer::{Observer, Seen};
@@ -38,6 +41,11 @@ pub struct Block<'a, 'o> {
     /// Its warps.
     pub warps: Vec<Warp>,
     barriers: [Barrier; BARRIERS],
+    /// For the sanitizer: the warps that came to each barrier instruction, after which instructions
+    /// threads of each warp ended (with a lane), and what [`passed_by`] has found to be in order.
+    came: BTreeSet<(u32, usize)>,
+    ended: BTreeMap<(u32, usize), usize>,
+    in_order: BTreeSet<(u32, u32, bool)>,
     /// Addresses of the module's variables.
     variables: &'a [u64],
     geometry: Geometry,
@@ -78,6 +86,9 @@ impl<'a> Block<'a, '_> {
             env,
             warps,
             barriers: Default::default(),
+            came: BTreeSet::new(),
+            ended: BTreeMap::new(),
+            in_order: BTreeSet::new(),
             variables,
             geometry,
             budget,
@@ -98,7 +109,7 @@ impl<'a> Block<'a, '_> {
             for w in 0..self.warps.len() {
                 if self.warps[w].state == State::Ready {
                     moved = true;
-                    self.turn(w).map_err(|problem| self.locate(w, *problem))?;
+                    self.turn(w).map_err(|problem| self.locate(*problem))?;
                     spins &= self.warps[w].state == State::Ready && self.warps[w].spins;
                 }
             }
@@ -109,7 +120,7 @@ impl<'a> Block<'a, '_> {
                 let waits = |warp: &Warp| warp.state == State::Waiting;
                 let w = self.warps.iter().position(waits).unwrap_or(0);
                 let problem = self.deadlock(w);
-                return Err(self.locate(w, *problem));
+                return Err(self.locate(*problem));
             }
             if spins {
                 return Ok(false);
@@ -117,8 +128,8 @@ impl<'a> Block<'a, '_> {
         }
     }
 
-    fn locate(&self, w: usize, problem: Problem) -> Box<Located> {
-        let thread = w * LANES + problem.lane;
+    fn locate(&self, problem: Problem) -> Box<Located> {
+        let thread = usize::from(self.env.warp) * LANES + problem.lane;
         Box::new(Located {
             place: self.env.kernel.places.get(self.env.pc as usize).copied().unwrap_or_default(),
             block: self.geometry.ctaid(self.number()),
@@ -134,6 +145,8 @@ impl<'a> Block<'a, '_> {
         self.env.shared.fill(0);
         self.env.copied.clear();
         self.barriers = Default::default();
+        self.came.clear();
+        self.ended.clear();
         let count = self.warps.len();
         if let Some(sanitizer) = &mut self.env.sanitizer {
             sanitizer.reset(number as u32, count);
@@ -234,6 +247,7 @@ impl<'a> Block<'a, '_> {
                         self.env.compute(warp, i, active)?;
                     }
                 }
+                warp.last = Some(last);
                 warp.way.pc = last;
                 warp.go(&kernel.order, last + 1);
                 warp.steps += straight;
@@ -263,6 +277,14 @@ impl<'a> Block<'a, '_> {
             if let Some(observer) = &mut self.observer {
                 let Env { block, ref shared, .. } = self.env;
                 observer(Seen { block, warp: w, pc: pc as usize, active, state: warp, shared });
+            }
+            match i.op {
+                Op::Exit if active != 0 && self.env.sanitizer.is_some() => {
+                    let lane = active.trailing_zeros() as usize;
+                    warp.last.iter().for_each(|&last| _ = self.ended.insert((last, w), lane));
+                }
+                Op::Exit => {}
+                _ => warp.last = Some(pc),
             }
             match self.env.step(warp, i, active)? {
                 Step::On => {}
@@ -306,6 +328,9 @@ impl<'a> Block<'a, '_> {
             }
         }
         let time = self.env.sanitizer.as_mut().map_or(0, |s| s.clocks.advance(w));
+        if self.env.sanitizer.is_some() {
+            self.came.insert((pc, w));
+        }
         barrier.wanted = wanted;
         barrier.came.push((w, time));
         if waits {
@@ -314,22 +339,21 @@ impl<'a> Block<'a, '_> {
                 warp.state = State::Waiting;
             }
         }
-        self.release(number as usize);
-        Ok(())
+        self.release(number as usize)
     }
 
     /// A warp has ended: barriers may have been waiting only for it.
     fn release_all(&mut self) -> Result<(), Trouble> {
         for number in 0..BARRIERS {
             if !self.barriers[number].waiting.is_empty() {
-                self.release(number);
+                self.release(number)?;
             }
         }
         Ok(())
     }
 
     /// Releases the warps at a barrier if all have arrived.
-    fn release(&mut self, number: usize) {
+    fn release(&mut self, number: usize) -> Result<(), Trouble> {
         let barrier = &self.barriers[number];
         let complete = match barrier.wanted {
             Some(wanted) => barrier.came.len() * LANES >= wanted as usize,
@@ -340,9 +364,10 @@ impl<'a> Block<'a, '_> {
             }
         };
         if !complete {
-            return;
+            return Ok(());
         }
         let barrier = std::mem::take(&mut self.barriers[number]);
+        self.check_ended(&barrier)?;
         if let Some(sanitizer) = &mut self.env.sanitizer {
             let learn: Vec<usize> = barrier.waiting.iter().map(|&(w, ..)| w).collect();
             sanitizer.clocks.meet(&barrier.came, &learn);
@@ -353,6 +378,34 @@ impl<'a> Block<'a, '_> {
                 self.warps[w].state = State::Ready;
             }
         }
+        Ok(())
+    }
+
+    /// Have the threads that do not come to a barrier because they have ended done so before it? A
+    /// barrier that counts its threads may leave out any.
+    fn check_ended(&mut self, barrier: &Barrier) -> Result<(), Trouble> {
+        let Some(&(w, pc, active)) = barrier.waiting.first().filter(|_| barrier.wanted.is_none())
+        else {
+            return Ok(());
+        };
+        for (&(last, other), &lane) in &self.ended {
+            let came = self.came.contains(&(pc, other));
+            if self.in_order.contains(&(pc, last, came)) {
+                continue;
+            }
+            if passed_by(self.env.kernel, pc, last, came) {
+                let detail = format!(
+                    "thread {} has ended without coming to the barrier, by way of {} behind it",
+                    other * LANES + lane,
+                    self.env.show_place(last)
+                );
+                (self.env.pc, self.env.warp) = (pc, w as u16);
+                let lane = active.trailing_zeros() as usize;
+                return Err(trouble(FaultKind::BarrierDivergence, lane, detail));
+            }
+            self.in_order.insert((pc, last, came));
+        }
+        Ok(())
     }
 
     /// The results of `bar.red`.
@@ -380,6 +433,7 @@ impl<'a> Block<'a, '_> {
 
     /// Deadlock: warps wait at different barriers, or for threads that never arrive.
     fn deadlock(&mut self, w: usize) -> Trouble {
+        self.env.warp = w as u16;
         let mut places = Vec::new();
         let mut lane = 0;
         for (number, barrier) in self.barriers.iter().enumerate() {

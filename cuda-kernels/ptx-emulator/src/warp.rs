@@ -74,6 +74,8 @@ pub struct Warp {
     pub aside: Vec<(u32, Way)>,
     /// The number at which the way that runs has come to those that wait.
     until: u32,
+    /// The instruction that ran last, ends aside.
+    pub last: Option<u32>,
     /// Lanes that have not ended.
     pub live: u32,
     /// Lanes that exist: the last warp of a block may have fewer than 32 threads.
@@ -110,6 +112,7 @@ impl Warp {
             way: Way { pc: 0, mask: 0 },
             aside: Vec::new(),
             until: NEVER,
+            last: None,
             live: 0,
             threads: 0,
             state: State::Done,
@@ -133,6 +136,7 @@ impl Warp {
         self.way = Way { pc: 0, mask: threads };
         self.aside.clear();
         self.until = NEVER;
+        self.last = None;
         self.live = threads;
         self.threads = threads;
         self.state = State::Ready;

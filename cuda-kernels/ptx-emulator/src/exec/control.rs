@@ -54,7 +54,7 @@ impl Env<'_> {
 
     /// A collective waits for the lanes that it names until they come or end: lets those that can
     /// only end do so first. `i` is a collective. The sanitizer leaves out those that would meet these lanes again: they
-    /// have not returned, so that it is a mistake to name them.
+    /// have not returned but passed it by, which is a mistake.
     pub fn others_end_first(&self, warp: &mut Warp, i: &Instruction, active: u32) -> bool {
         if active == 0 {
             return false;
@@ -78,7 +78,7 @@ impl Env<'_> {
         let ends = |&(_, way): &(u32, Way)| {
             way.mask & named != 0
                 && !kernel.collective_ahead[way.pc as usize]
-                && (barrier || self.sanitizer.is_none() || !meet(kernel, self.pc, way.pc))
+                && (self.sanitizer.is_none() || !meet(kernel, self.pc, way.pc, barrier))
         };
         let Some(aside) = warp.aside.iter().position(ends) else { return false };
         warp.prefer(&kernel.order, aside);
@@ -101,15 +101,23 @@ impl Env<'_> {
     }
 }
 
-/// Do the ways from two instructions come together again, before their end and inside one turn of
-/// every loop?
-fn meet(kernel: &Kernel, one: u32, other: u32) -> bool {
-    let both = ahead(kernel, one).into_iter().zip(ahead(kernel, other));
+/// Do the ways from two instructions come together again, before their end and (unless `again`) inside
+/// one turn of every loop?
+fn meet(kernel: &Kernel, one: u32, other: u32, again: bool) -> bool {
+    let both = ahead(kernel, one, again).into_iter().zip(ahead(kernel, other, again));
     both.zip(&kernel.code).any(|((a, b), i)| a && b && !matches!(i.op, Op::Exit))
 }
 
-/// The instructions that can follow one inside one turn of every loop.
-fn ahead(kernel: &Kernel, from: u32) -> Vec<bool> {
+/// Has a thread that ended after the instruction `last` passed a barrier by, and not ended before it?
+/// So it has if others come there from the barrier, and nobody from there to the barrier; or, in a loop
+/// around both, if others come there in the same turn and it never `came` to the barrier.
+pub fn passed_by(kernel: &Kernel, barrier: u32, last: u32, came: bool) -> bool {
+    let returns = ahead(kernel, last, true)[barrier as usize];
+    !(returns && came) && ahead(kernel, barrier, !returns)[last as usize]
+}
+
+/// The instructions that can follow one; without `again`, inside one turn of every loop.
+fn ahead(kernel: &Kernel, from: u32, again: bool) -> Vec<bool> {
     let mut seen = vec![false; kernel.code.len()];
     let mut work = vec![from];
     while let Some(pc) = work.pop() {
@@ -124,7 +132,9 @@ fn ahead(kernel: &Kernel, from: u32) -> Vec<bool> {
         };
         let stops = matches!(i.op, Op::Branch | Op::BranchIndex | Op::Exit | Op::Trap);
         let on = (!stops || i.guard != NONE).then_some(pc + 1);
-        work.extend(goals.into_iter().chain(on).filter(|&goal| kernel.order.forward(pc, goal)));
+        work.extend(
+            goals.into_iter().chain(on).filter(|&goal| again || kernel.order.forward(pc, goal)),
+        );
     }
     seen
 }

@@ -4,7 +4,7 @@ mod atomic;
 mod bits;
 mod carry;
 mod collective;
-mod control;
+pub mod control;
 mod convert;
 mod count;
 mod env;

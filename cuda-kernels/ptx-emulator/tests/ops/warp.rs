@@ -223,7 +223,11 @@ bar.sync 0;
 mov.u32 %d, 2;
 bar.sync 0;
 END:";
-    check(body, &lanes(), |l| if l >= 20 { 1 } else { 2 });
+    let expected: Vec<u32> = (0..32).map(|lane| if lane < 20 { 2 } else { 1 }).collect();
+    assert_eq!(kernel(&per_thread(body), 32, &lanes(), 32, false), Ok(expected));
+    // They go on behind the barriers: to the sanitizer these are not ended lanes.
+    let fault = kernel(&per_thread(body), 32, &lanes(), 32, true).unwrap_err();
+    assert!(fault.contains("20 of the warp's 32 threads come to the barrier"), "{fault}");
 }
 
 #[test]

@@ -1,0 +1,92 @@
+//! What the sanitizer finds and what it leaves alone, fault by fault: beside each faulty kernel the same
+//! one put right. (`races.rs` and `mutants.rs` have longer ones, in CUDA C++.)
+
+use ptx_emulator::{Fault, FaultKind, Launch, Memory, Module, Options, Param, launch};
+
+/// Runs the body of a kernel `(in, out)` with these blocks and threads on so many words of each.
+fn run(body: &str, [blocks, threads]: [u32; 2], words: usize) -> Result<(), Fault> {
+    let text = format!(
+        ".version 8.8\n.target sm_90\n.address_size 64
+.visible .entry k(.param .u64 in, .param .u64 out)
+{{
+.reg .b64 %in, %out, %at, %g, %h, %s; .reg .b32 %t, %w, %x, %y, %z, %sh; .reg .pred %p, %q;
+.shared .align 16 .b8 a[128];
+.shared .align 16 .b8 b[512];
+.shared .align 8 .b64 bar;
+ld.param.u64 %in, [in];
+ld.param.u64 %out, [out];
+mov.u32 %t, %tid.x;
+shr.u32 %w, %t, 5;
+mad.wide.u32 %at, %t, 4, %out;
+{body}
+ret;
+}}
+"
+    );
+    let module = Module::parse("k.ptx", &text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+    let mut memory = Memory::new();
+    let params = [Param::U64(memory.alloc(4 * words)), Param::U64(memory.alloc(4 * words))];
+    let shape = Launch {
+        kernel: "k",
+        grid: [blocks, 1, 1],
+        block: [threads, 1, 1],
+        shared_bytes: 0,
+        shared_opt_in: false,
+        params: &params,
+    };
+    let options = Options { sanitize: true, budget: 100_000, ..Options::default() };
+    launch(&module, &mut memory, &shape, &options).map(|_| ())
+}
+
+#[track_caller]
+fn silent(body: &str, shape: [u32; 2]) {
+    assert_eq!(run(body, shape, 4096), Ok(()), "{body}");
+}
+
+#[track_caller]
+fn found(body: &str, shape: [u32; 2], kind: FaultKind, words: &str) {
+    let fault = run(body, shape, 4096).expect_err(body);
+    let text = fault.to_string();
+    assert_eq!(fault.kind, kind, "{body}: {text}");
+    assert!(text.contains(words) && text.lines().count() == 1, "{body}: {text}");
+}
+
+/// Threads that pass a barrier by and meet the others behind it; an end before it is none of that.
+#[test]
+fn barriers_that_threads_pass_by() {
+    use FaultKind::BarrierDivergence as Kind;
+    let lanes = "setp.ge.u32 %p, %t, 16;";
+    let warps = "setp.ge.u32 %p, %t, 32;";
+    let (part, whole) = ("16 of the warp's 32 threads", "thread 32 has ended without coming to");
+    for (who, threads, words) in [(lanes, 32, part), (warps, 64, whole)] {
+        let skip = format!("{who} @%p bra S; bar.sync 0; S: st.global.u32 [%at], %t;");
+        found(&skip, [1, threads], Kind, words);
+        let reduces = skip.replace("bar.sync 0", "bar.red.popc.u32 %x, 0, %p");
+        found(&reduces, [1, threads], Kind, words);
+        silent(&skip.replace("bra S", "ret"), [1, threads]);
+        let ends = format!("{who} @%p bra S; bar.sync 0; st.global.u32 [%at], %t; S:");
+        silent(&ends, [1, threads]);
+    }
+    // A barrier that counts the threads may leave out a warp.
+    let counts = format!("{warps} @%p bra S; bar.sync 0, 32; S: st.global.u32 [%at], %t;");
+    silent(&counts, [1, 64]);
+    // Other numbers of turns: of lanes, and of warps.
+    for (turns, threads) in [("rem.u32 %x, %t, 3;", 32), ("mov.u32 %x, %w;", 96)] {
+        let body = format!(
+            "{turns} mov.u32 %y, 0;
+L: setp.ge.u32 %q, %y, %x; @%q bra S; bar.sync 0; add.u32 %y, %y, 1; bra L;
+S: st.global.u32 [%at], %x;"
+        );
+        let fault = run(&body, [1, threads], 128).unwrap_err();
+        assert_eq!(fault.kind, Kind, "{fault}");
+        silent(&body.replace("@%q bra S;", "@%q ret;"), [1, threads]);
+        // The loop's test at its end, as a compiler puts it.
+        let last = format!(
+            "{turns} mov.u32 %y, 0;
+L: bar.sync 0; st.global.u32 [%at], %y; add.u32 %y, %y, 1; setp.le.u32 %q, %y, %x; @%q bra L;"
+        );
+        silent(&last, [1, threads]);
+        let behind = format!("{last} st.global.u32 [%at], %x;");
+        found(&behind, [1, threads], Kind, "");
+    }
+}

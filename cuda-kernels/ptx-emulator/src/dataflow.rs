@@ -57,9 +57,13 @@ pub fn annotate(draft: &mut Draft) {
         let mut hint = Hint::default();
         match i.op {
             Op::Load { space, address, semantics, .. } => {
-                let outs = kernel.lists[i.outs.range()].iter().enumerate();
-                let unused = outs.filter(|&(_, &r)| r == NONE || !used[r as usize]);
-                hint.unused = unused.fold(0, |mask, (k, _)| mask | 1 << k);
+                let outs = &kernel.lists[i.outs.range()];
+                let is_used = |r: R| r != NONE && used[r as usize];
+                // A compiler widens a load of what is used. One without any use is the text's own.
+                if !semantics.is_strong() && outs.iter().any(|&r| is_used(r)) {
+                    let unused = outs.iter().enumerate().filter(|&(_, &r)| !is_used(r));
+                    hint.unused = unused.fold(0, |mask, (k, _)| mask | 1 << k);
+                }
                 hint.checked = checked.contains(&(i.a, i.imm));
                 hint.polls = semantics.is_strong() && polls(kernel, &loops, pc);
                 hint.object = object(i, space, address);

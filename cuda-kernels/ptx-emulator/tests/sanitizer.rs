@@ -90,3 +90,23 @@ L: bar.sync 0; st.global.u32 [%at], %y; add.u32 %y, %y, 1; setp.le.u32 %q, %y, %
         found(&behind, [1, threads], Kind, "");
     }
 }
+
+/// A load counts though nobody uses its result; the parts of a vector that nobody uses do not.
+#[test]
+fn loads_without_a_use() {
+    let store = "mov.u32 %sh, b; mad.lo.u32 %x, %t, 4, %sh; st.shared.u32 [%x], %t;";
+    for load in ["ld.shared", "ld.volatile.shared", "ld.relaxed.cta.shared"] {
+        let races = format!("{store} xor.b32 %x, %x, 4; {load}.u32 %y, [%x];");
+        found(&races, [1, 32], FaultKind::Race, "thread 1 wrote");
+        silent(&races.replace("xor", "bar.sync 0; xor"), [1, 32]);
+        let never = format!("{load}.u32 %y, [b];");
+        found(&never, [1, 32], FaultKind::UninitialisedShared, "were not written");
+    }
+    let wide = |store: &str, load: &str| {
+        format!("mov.u32 %x, 1; {store} [b], %x; {load} {{%y, %z}}, [b]; st.global.u32 [%at], %y;")
+    };
+    silent(&wide("st.shared.u32", "ld.shared.v2.u32"), [1, 1]);
+    let strong = wide("st.shared.u32", "ld.volatile.shared.v2.u32");
+    found(&strong, [1, 1], FaultKind::UninitialisedShared, "8 bytes at byte");
+    silent(&strong.replace("st.shared.u32 [b], %x", "st.shared.v2.u32 [b], {%x, %x}"), [1, 1]);
+}

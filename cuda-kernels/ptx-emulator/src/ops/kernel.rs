@@ -69,7 +69,7 @@ pub struct Hint {
     pub checked: bool,
     /// Does it load what ends a loop around it?
     pub polls: bool,
-    /// Elements of its vector that nobody uses, a bit each.
+    /// Elements of its vector that nobody uses though others are used, a bit each; 0 of a strong load.
     pub unused: u8,
     /// The bytes of local memory that its address must stay in, where that is known.
     pub object: Option<(u32, u32)>,

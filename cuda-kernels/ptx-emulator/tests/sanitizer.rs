@@ -110,3 +110,20 @@ fn loads_without_a_use() {
     found(&strong, [1, 1], FaultKind::UninitialisedShared, "8 bytes at byte");
     silent(&strong.replace("st.shared.u32 [b], %x", "st.shared.v2.u32 [b], {%x, %x}"), [1, 1]);
 }
+
+/// A copy that reads less than it writes may end where its source does.
+#[test]
+fn copies_at_the_end_of_a_buffer() {
+    let body = |bytes: u32| {
+        format!(
+            "add.s64 %g, %in, 16; cp.async.ca.shared.global [b], [%g], 16, {bytes}; cp.async.wait_all;
+ld.shared.u32 %x, [b+12]; st.global.u32 [%at], %x;"
+        )
+    };
+    assert_eq!(run(&body(12), [1, 1], 7), Ok(()));
+    let fault = run(&body(13), [1, 1], 7).unwrap_err();
+    assert_eq!(fault.kind, FaultKind::OutOfBounds, "{fault}");
+    assert!(fault.detail.contains("13 bytes at"), "{fault}");
+    let fault = run(&body(12).replace(", 16;", ", 4;"), [1, 1], 7).unwrap_err();
+    assert_eq!(fault.kind, FaultKind::Misaligned, "{fault}");
+}

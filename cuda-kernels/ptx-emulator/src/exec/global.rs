@@ -38,7 +38,7 @@ impl Env<'_> {
     }
 
     /// The first invalid global access: lane and reason.
-    fn global_trouble(&self, at: &Longs, active: u32, total: u64) -> Option<Trouble> {
+    fn global_trouble(&self, at: &Longs, active: u32, total: u64, align: u64) -> Option<Trouble> {
         for lane in lanes(active) {
             let address = at[lane];
             let found = self.memory.find(address).and_then(|index| self.memory.allocation(index));
@@ -54,7 +54,7 @@ impl Env<'_> {
                 let detail = format!("{total} bytes at {address:#x} of global memory: {near}");
                 return Some(trouble(FaultKind::OutOfBounds, lane, detail));
             }
-            if !address.is_multiple_of(total) {
+            if !address.is_multiple_of(align) {
                 let detail = format!("{total} bytes at {address:#x} of global memory");
                 return Some(trouble(FaultKind::Misaligned, lane, detail));
             }
@@ -62,12 +62,23 @@ impl Env<'_> {
         None
     }
 
-    /// Each lane's allocation (its index) and offset there.
+    /// Each lane's allocation (its index) and offset there, of accesses that are aligned to their size.
     pub(super) fn each_global(
         &mut self,
         at: &Longs,
         active: u32,
         total: u64,
+    ) -> Result<[(usize, u64); LANES], Trouble> {
+        self.each_aligned(at, active, total, total)
+    }
+
+    /// The same of those with another alignment.
+    pub(super) fn each_aligned(
+        &mut self,
+        at: &Longs,
+        active: u32,
+        total: u64,
+        align: u64,
     ) -> Result<[(usize, u64); LANES], Trouble> {
         let memory = self.memory;
         let mut places = [(0, 0); LANES];
@@ -77,14 +88,14 @@ impl Env<'_> {
                 let offset = at[lane].wrapping_sub(allocation.start);
                 offset < allocation.bytes
                     && total <= allocation.bytes - offset
-                    && offset.is_multiple_of(total)
+                    && offset.is_multiple_of(align)
             };
             if lanes(active).all(is_right) {
                 lanes(active).for_each(|lane| places[lane] = (last, at[lane] - allocation.start));
                 return Ok(places);
             }
         }
-        if let Some(found) = self.global_trouble(at, active, total) {
+        if let Some(found) = self.global_trouble(at, active, total, align) {
             return Err(found);
         }
         for lane in lanes(active) {

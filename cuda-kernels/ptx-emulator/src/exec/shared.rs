@@ -125,21 +125,29 @@ impl Env<'_> {
         let total = u64::from(bytes);
         self.check_shared(&to, active, total)?;
         let (from, reads) = self.copy_source(warp, i, active);
-        let sizes = warp.words[i.c as usize];
-        let places = self.each_global(&from, reads, total)?;
-        if self.watches() && reads != 0 {
+        let sizes = warp.words[i.c as usize].map(|size| size.min(bytes.into()) as u8);
+        if self.profile.is_some() && reads != 0 {
             self.profile_global(&from, reads, total);
-            let touch = Touch { kind: Kind::Copy, ..Touch::READ };
-            self.watch_global(&from, &places, reads, total, touch)?;
+        }
+        // Lanes that read as many bytes, together.
+        let (mut places, mut rest) = ([(0, 0); LANES], reads);
+        while rest != 0 {
+            let read = sizes[rest.trailing_zeros() as usize];
+            let alike = lanes(rest).filter(|&lane| sizes[lane] == read);
+            let mask = alike.fold(0, |mask, lane| mask | 1 << lane);
+            let found = self.each_aligned(&from, mask, read.into(), total)?;
+            lanes(mask).for_each(|lane| places[lane] = found[lane]);
+            if self.checks() {
+                let touch = Touch { kind: Kind::Copy, ..Touch::READ };
+                self.watch_global(&from, &places, mask, read.into(), touch)?;
+            }
+            rest &= !mask;
         }
         for lane in lanes(active) {
-            let mut data = [0; 16];
-            if let Some(allocation) = self.memory.allocation(places[lane].0)
-                && reads >> lane & 1 == 1
-            {
-                let count = (sizes[lane] as usize).min(bytes.into());
-                for (at, byte) in data[..count].iter_mut().enumerate() {
-                    *byte = allocation.load(places[lane].1 + at as u64, 1) as u8;
+            let (mut data, read) = ([0; 16], sizes[lane]);
+            if let Some(allocation) = self.memory.allocation(places[lane].0).filter(|_| read > 0) {
+                for (at, byte) in (places[lane].1..).zip(&mut data[..read.into()]) {
+                    *byte = allocation.load(at, 1) as u8;
                 }
             }
             let touch = Touch { kind: Kind::Copy, ..Touch::WRITE };
@@ -149,7 +157,7 @@ impl Env<'_> {
                 from: from[lane],
                 data,
                 bytes,
-                read: if reads >> lane & 1 == 1 { bytes } else { 0 },
+                read,
                 lane: lane as u8,
                 group: warp.groups[lane],
             });

@@ -38,11 +38,12 @@ pub fn annotate(draft: &mut Draft) {
     for i in &kernel.code {
         kernel.reads(i).for_each(|r| used[r as usize] = true);
     }
-    let checked: BTreeSet<(R, i32)> = kernel
+    let origins = Origins::new(kernel, classes.len(), presets);
+    let checked: BTreeSet<(R, i64)> = kernel
         .code
         .iter()
         .filter(|i| matches!(i.op, Op::Atomic { op: Atomic::Cas, .. }))
-        .map(|i| (i.a, i.imm))
+        .map(|i| origins.of(i))
         .collect();
     let loops = loops(kernel);
     let end = kernel.local_bytes as u32;
@@ -64,7 +65,7 @@ pub fn annotate(draft: &mut Draft) {
                     let unused = outs.iter().enumerate().filter(|&(_, &r)| !is_used(r));
                     hint.unused = unused.fold(0, |mask, (k, _)| mask | 1 << k);
                 }
-                hint.checked = checked.contains(&(i.a, i.imm));
+                hint.checked = checked.contains(&origins.of(i));
                 hint.polls = semantics.is_strong() && polls(kernel, &loops, pc);
                 hint.object = object(i, space, address);
             }
@@ -78,6 +79,60 @@ pub fn annotate(draft: &mut Draft) {
         hint
     };
     kernel.hints = kernel.code.iter().enumerate().map(hint).collect();
+}
+
+/// Where addresses come from.
+struct Origins {
+    /// The one that each register with one definition is so many bytes behind, if that says so.
+    behind: Vec<Option<(R, i64)>>,
+}
+
+impl Origins {
+    fn new(kernel: &Kernel, registers: usize, presets: &[(R, Preset)]) -> Origins {
+        let numbers: HashMap<R, i64> = presets
+            .iter()
+            .filter_map(|&(r, preset)| match preset {
+                Preset::Long(value) => Some((r, value as i64)),
+                Preset::Word(value) => Some((r, i64::from(value as i32))),
+                _ => None,
+            })
+            .collect();
+        let number = |r: R| numbers.get(&r).copied();
+        let mut behind = vec![None; registers];
+        let mut definitions = vec![0; registers];
+        presets.iter().for_each(|&(r, _)| definitions[r as usize] += 1);
+        for i in &kernel.code {
+            kernel.writes(i).for_each(|r| definitions[r as usize] += 1);
+            let from = match i.op {
+                Op::Logic(Logic::Mov, _) | Op::ToGeneric(..) | Op::FromGeneric(..) => {
+                    Some((i.a, 0))
+                }
+                Op::Int(Int::Add, _) => match (number(i.a), number(i.b)) {
+                    (_, Some(bytes)) => Some((i.a, bytes)),
+                    (Some(bytes), _) => Some((i.b, bytes)),
+                    _ => None,
+                },
+                Op::Int(Int::Sub, _) => number(i.b).map(|bytes| (i.a, bytes.wrapping_neg())),
+                _ => None,
+            };
+            if i.d != NONE {
+                behind[i.d as usize] = from;
+            }
+        }
+        let known = behind.into_iter().zip(definitions);
+        Origins { behind: known.map(|(from, count)| from.filter(|_| count == 1)).collect() }
+    }
+
+    /// The register and the bytes behind it that an access is made at.
+    fn of(&self, i: &Instruction) -> (R, i64) {
+        let (mut register, mut bytes) = (i.a, i64::from(i.imm));
+        // A register may be made of itself: this must end.
+        for _ in 0..100 {
+            let Some(&Some((from, more))) = self.behind.get(register as usize) else { break };
+            (register, bytes) = (from, bytes.wrapping_add(more));
+        }
+        (register, bytes)
+    }
 }
 
 /// The stretches of code that a jump back repeats, first and last instruction.

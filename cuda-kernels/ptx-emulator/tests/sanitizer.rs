@@ -111,6 +111,26 @@ fn loads_without_a_use() {
     silent(&strong.replace("st.shared.u32 [b], %x", "st.shared.v2.u32 [b], {%x, %x}"), [1, 1]);
 }
 
+/// address.
+#[test]
+fn reads_before_a_compare_and_swap() {
+    let swap = |load: &str| {
+        format!(
+            "cvta.to.global.u64 %g, %out; add.s64 %h, %out, 4; sub.s64 %s, %g, -8;
+{load}; add.u32 %y, %x, 1;
+AGAIN: atom.cas.b32 %z, [%h], %x, %y; setp.eq.u32 %p, %z, %x; mov.u32 %x, %z; add.u32 %y, %x, 1;
+@!%p bra AGAIN;"
+        )
+    };
+    for address in ["[%g+4]", "[%s+-4]", "[%h]", "[%out+4]"] {
+        silent(&swap(&format!("ld.global.u32 %x, {address}")), [1, 96]);
+    }
+    // Of another place, which a swap changes, too.
+    let other =
+        swap("ld.global.u32 %x, [%g]").replace("AGAIN:", "atom.exch.b32 %z, [%s+-8], 5; AGAIN:");
+    found(&other, [1, 96], FaultKind::Race, "of global memory");
+}
+
 /// A copy that reads less than it writes may end where its source does.
 #[test]
 fn copies_at_the_end_of_a_buffer() {

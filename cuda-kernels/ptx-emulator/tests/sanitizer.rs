@@ -111,6 +111,23 @@ fn loads_without_a_use() {
     silent(&strong.replace("st.shared.u32 [b], %x", "st.shared.v2.u32 [b], {%x, %x}"), [1, 1]);
 }
 
+/// A fence between proxies is none of the memory model's.
+#[test]
+fn fences_between_proxies() {
+    let flag = |fence: &str| {
+        format!(
+            "mov.u32 %x, 1; setp.ne.u32 %p, %w, 0; setp.eq.u32 %q, %t, 0; @%p bra READ;
+@!%q ret; st.global.u32 [%out], %x; {fence}; st.relaxed.gpu.global.u32 [%in], %x; ret;
+READ: ld.relaxed.gpu.global.u32 %y, [%in]; setp.eq.u32 %q, %y, 0; @%q bra READ;
+{fence}; ld.global.u32 %z, [%out]; st.global.u32 [%at+64], %z;"
+        )
+    };
+    for fence in ["fence.proxy.async", "fence.proxy.alias", "fence.proxy.async.shared::cta"] {
+        found(&flag(fence), [1, 64], FaultKind::Race, "thread 0 wrote");
+        silent(&flag(&format!("{fence}; fence.acq_rel.gpu")), [1, 64]);
+    }
+}
+
 /// address.
 #[test]
 fn reads_before_a_compare_and_swap() {

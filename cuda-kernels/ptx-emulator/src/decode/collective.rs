@@ -108,6 +108,9 @@ impl<'a> Builder<'a> {
             "bar" | "barrier" => return self.barrier(frame, op, operands),
             "membar" | "fence" => {
                 let wide = !op.flag("cta");
+                // A fence between proxies orders nothing among threads, unless it says so.
+                let proxy = op.flag("proxy")
+                    && !(op.text.contains(".release") || op.text.contains(".acquire"));
                 op.ignore(&[
                     "gl",
                     "sys",
@@ -115,7 +118,6 @@ impl<'a> Builder<'a> {
                     "cluster",
                     "sc",
                     "acq_rel",
-                    "proxy",
                     "async",
                     "mbarrier_init",
                     "release",
@@ -129,7 +131,7 @@ impl<'a> Builder<'a> {
                     "sync_restrict::shared::cta",
                     "sync_restrict::shared::cluster",
                 ]);
-                i.op = Op::Fence { wide };
+                i.op = if proxy { Op::Nop } else { Op::Fence { wide } };
             }
             "mma" => return self.mma(frame, op, operands),
             _ => return Ok(false),

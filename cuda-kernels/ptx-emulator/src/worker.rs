@@ -8,8 +8,9 @@ use super::observer::Observer;
 use super::profiler::Profile;
 use super::sanitizer::Shadow;
 
-/// Blocks that may wait at a time; a card of today holds a few thousand.
-const WAITING: usize = 256;
+/// Blocks that may wait at a time: as many as the largest card of today holds, a B200's 148
+/// multiprocessors with 32 each.
+const WAITING: usize = 148 * 32;
 
 /// A thread's blocks and what they hand on to each other.
 pub struct Worker<'a, 'o> {

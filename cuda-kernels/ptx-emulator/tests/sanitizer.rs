@@ -128,6 +128,18 @@ READ: ld.relaxed.gpu.global.u32 %y, [%in]; setp.eq.u32 %q, %y, 0; @%q bra READ;
     }
 }
 
+/// All blocks of a card can wait for each other.
+#[test]
+fn a_barrier_of_many_blocks() {
+    let body = |blocks: u32| {
+        format!(
+            "atom.add.acq_rel.gpu.global.u32 %x, [%out], 1;
+WAIT: ld.acquire.gpu.global.u32 %x, [%out]; setp.lt.u32 %p, %x, {blocks}; @%p bra WAIT;"
+        )
+    };
+    silent(&body(300), [300, 1]);
+}
+
 /// address.
 #[test]
 fn reads_before_a_compare_and_swap() {

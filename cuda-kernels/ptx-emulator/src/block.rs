@@ -172,6 +172,11 @@ impl<'a> Block<'a, '_> {
                     warp.longs[slot] = [value; LANES];
                     continue;
                 }
+                Preset::Shared { at, wide: true, .. } => {
+                    warp.longs[slot] = [at.into(); LANES];
+                    continue;
+                }
+                Preset::Shared { at, .. } => [at; LANES],
                 Preset::Global(variable, offset) => {
                     let at = self.variables[variable as usize].wrapping_add(offset as u64);
                     warp.longs[slot] = [at; LANES];

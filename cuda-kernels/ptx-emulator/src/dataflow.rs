@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::decode::Draft;
-use super::ops::{Address, Atomic, Hint, Instruction, Int, Kernel, Logic, NONE, Op, Preset, R};
+use super::ops::{
+    Address, Atomic, Hint, Instruction, Int, Int3, Kernel, Logic, NONE, Op, Preset, R,
+};
 use super::types::Space;
 
 /// What a register's definitions agree on.
@@ -15,8 +17,12 @@ enum Value {
     Constant,
     /// An address inside the local variable that begins at this byte.
     Local(u32),
+    /// An address inside the shared variable that begins and ends at these bytes.
+    Shared(u32, u32),
     /// Something else.
     Other,
+    /// What is made of addresses in shared variables, of which one cannot be told.
+    Mixed,
 }
 
 impl Value {
@@ -24,6 +30,28 @@ impl Value {
         match (self, other) {
             (Value::Unknown, value) | (value, Value::Unknown) => value,
             (one, other) if one == other => one,
+            (one, other) if one.is_shared() || other.is_shared() => Value::Mixed,
+            _ => Value::Other,
+        }
+    }
+
+    /// Is it made of addresses in shared variables?
+    fn is_shared(self) -> bool {
+        matches!(self, Value::Shared(..) | Value::Mixed)
+    }
+
+    /// The sum of an address and an offset.
+    fn plus(self, other: Value) -> Value {
+        match (self, other) {
+            (Value::Local(root), _) | (_, Value::Local(root)) => Value::Local(root),
+            (Value::Constant, Value::Constant) => Value::Constant,
+            (address @ Value::Shared(..), offset) | (offset, address @ Value::Shared(..))
+                if !offset.is_shared() =>
+            {
+                address
+            }
+            (one, other) if one.is_shared() || other.is_shared() => Value::Mixed,
+            (Value::Unknown, _) | (_, Value::Unknown) => Value::Unknown,
             _ => Value::Other,
         }
     }
@@ -48,11 +76,16 @@ pub fn annotate(draft: &mut Draft) {
     let loops = loops(kernel);
     let end = kernel.local_bytes as u32;
     let object = |i: &Instruction, space: Space, address: Address| match address {
-        Address::Long | Address::Word if matches!(space, Space::Local | Space::Generic) => {
-            let Value::Local(root) = values[i.a as usize] else { return None };
-            Some((root, roots.range(root + 1..).next().copied().unwrap_or(end)))
-        }
-        _ => None,
+        Address::Long | Address::Word => match values[i.a as usize] {
+            Value::Local(root) if matches!(space, Space::Local | Space::Generic) => {
+                Some((root, roots.range(root + 1..).next().copied().unwrap_or(end)))
+            }
+            Value::Shared(start, end) if matches!(space, Space::Shared | Space::Generic) => {
+                Some((start, end))
+            }
+            _ => None,
+        },
+        Address::Fixed => None,
     };
     let hint = |(pc, i): (usize, &Instruction)| {
         let mut hint = Hint::default();
@@ -74,6 +107,11 @@ pub fn annotate(draft: &mut Draft) {
                 hint.constant = ins.all(|&r| values[r as usize] == Value::Constant);
                 hint.object = object(i, space, address);
             }
+            Op::Atomic { space, address, .. } => hint.object = object(i, space, address),
+            Op::CopyAsync { address, .. }
+            | Op::LoadMatrix { address, .. }
+            | Op::StoreMatrix { address, .. }
+            | Op::MBarrier(_, address) => hint.object = object(i, Space::Shared, address),
             _ => {}
         }
         hint
@@ -207,25 +245,30 @@ fn values(kernel: &Kernel, registers: usize, presets: &[(R, Preset)]) -> Vec<Val
         values[r as usize] = match preset {
             Preset::Word(_) | Preset::Long(_) | Preset::True | Preset::False => Value::Constant,
             Preset::Global(..) | Preset::Ntid(_) | Preset::Nctaid(_) => Value::Constant,
+            Preset::Shared { variable: (start, end), .. } => Value::Shared(start, end),
             _ => Value::Other,
         };
     }
     let result = |values: &[Value], i: &Instruction| {
         let of = |r: R| values[r as usize];
+        let passes = |value: Value| value.is_shared() || value == Value::Unknown;
         match i.op {
             Op::Int(Int::Add, _) if depots.contains_key(&i.a) => {
                 let root = numbers.get(&i.b).map(|&offset| depots[&i.a] + offset as u32);
                 root.map_or(Value::Other, Value::Local)
             }
-            Op::Int(Int::Add, _) => match (of(i.a), of(i.b)) {
-                (Value::Local(root), _) | (_, Value::Local(root)) => Value::Local(root),
-                (Value::Constant, Value::Constant) => Value::Constant,
-                (Value::Unknown, _) | (_, Value::Unknown) => Value::Unknown,
-                _ => Value::Other,
-            },
+            Op::Int(Int::Add, _) => of(i.a).plus(of(i.b)),
+            Op::Int(Int::Sub, _) if passes(of(i.a)) && !of(i.b).is_shared() => of(i.a),
+            Op::Int3(Int3::MadLo | Int3::MadWide, _)
+                if passes(of(i.c)) && !of(i.a).is_shared() && !of(i.b).is_shared() =>
+            {
+                of(i.c)
+            }
             Op::Logic(Logic::Mov, _) | Op::ToGeneric(..) | Op::FromGeneric(..) => of(i.a),
-            Op::Convert { .. } if matches!(of(i.a), Value::Constant | Value::Unknown) => of(i.a),
+            Op::Convert { .. } if passes(of(i.a)) || of(i.a) == Value::Constant => of(i.a),
             Op::Load { space: Space::Param, address: Address::Fixed, .. } => Value::Constant,
+            Op::Load { .. } | Op::Atomic { .. } => Value::Other,
+            _ if kernel.operands(i).any(|r| of(r).is_shared()) => Value::Mixed,
             _ => Value::Other,
         }
     };

@@ -176,3 +176,38 @@ ld.shared.u32 %x, [b+12]; st.global.u32 [%at], %x;"
     let fault = run(&body(12).replace(", 16;", ", 4;"), [1, 1], 7).unwrap_err();
     assert_eq!(fault.kind, FaultKind::Misaligned, "{fault}");
 }
+
+/// An address stays in the shared variable that it was made of, whatever lies behind.
+#[test]
+fn overruns_into_the_next_shared_variable() {
+    let word = |at: &str| format!("mov.u32 %sh, a; {at} st.shared.u32 [%x+4], %t;");
+    let wide = "mov.u64 %s, a; cvta.shared.u64 %s, %s; mul.wide.u32 %h, %t, 4; add.s64 %g, %s, %h;
+st.u32 [%g+4], %t;";
+    let copy =
+        "mov.u32 %sh, a; mad.lo.u32 %x, %t, 4, %sh; cp.async.ca.shared.global [%x+4], [%in], 4;";
+    let sum = "mov.u32 %sh, a; mad.lo.u32 %x, %t, 4, %sh; st.shared.u32 [%x], %t; bar.sync 0;
+red.shared.add.u32 [%x+4], %t;";
+    for body in [
+        &word("shl.b32 %z, %t, 2; add.s32 %x, %z, %sh;"),
+        &word("mad.lo.s32 %x, %t, 4, %sh;"),
+        &word("shl.b32 %z, %t, 2; sub.s32 %y, %sh, %z; add.s32 %x, %y, 124;").replace("+4", "+0"),
+        wide,
+        copy,
+        sum,
+    ] {
+        let up = body.replace("+0]", "+4]");
+        found(
+            &up,
+            [1, 32],
+            FaultKind::OutOfBounds,
+            "4 bytes at byte 128 of a shared variable of 128",
+        );
+        silent(&body.replace("+4]", "+0]"), [1, 32]);
+    }
+    let below = "mov.u32 %sh, b; st.shared.u32 [%sh+-4], %t;";
+    found(below, [1, 1], FaultKind::OutOfBounds, "byte -4 of a shared variable of 512");
+    // One of two variables, and one by its distance to another.
+    let either = "mov.u32 %x, a; mov.u32 %y, b; setp.lt.u32 %p, %t, 1; selp.b32 %z, %x, %y, %p;
+st.shared.u32 [%z+4], %t; sub.u32 %w, %y, %x; add.u32 %sh, %x, %w; @%p st.shared.u32 [%sh+8], %t;";
+    silent(either, [1, 2]);
+}

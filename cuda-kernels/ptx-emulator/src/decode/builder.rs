@@ -71,6 +71,8 @@ pub(super) struct Builder<'a> {
     pub(super) presets: HashMap<Preset, R>,
     pub(super) shared: HashMap<String, u64>,
     pub(super) shared_end: u64,
+    /// Where static shared variables begin and end.
+    pub(super) shareds: Vec<(u32, u32)>,
     /// Where launch-sized arrays begin.
     pub(super) dynamic: u64,
     pub(super) local_end: u64,

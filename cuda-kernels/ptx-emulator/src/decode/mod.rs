@@ -53,6 +53,7 @@ pub fn decode(name: &str, ast: &Ast, function: &Function) -> std::result::Result
         presets: HashMap::new(),
         shared: HashMap::new(),
         shared_end: 0,
+        shareds: Vec::new(),
         dynamic: 0,
         local_end: 0,
         locals: Vec::new(),

@@ -121,12 +121,16 @@ impl<'a> Builder<'a> {
             (Space::Global | Space::Const, 64) => {
                 self.preset(Preset::Global(spot.at as u32, offset), Class::Long)
             }
-            (Space::Shared | Space::Param | Space::Local, 64) => {
-                self.preset(Preset::Long(at), Class::Long)
+            (Space::Shared, bits @ (32 | 64)) => {
+                let begins = |&&(start, _): &&(u32, u32)| u64::from(start) == spot.at;
+                // What the launch sizes comes last.
+                let last = (spot.at as u32, u32::MAX);
+                let variable = self.shareds.iter().find(begins).copied().unwrap_or(last);
+                let preset = Preset::Shared { at: at as u32, variable, wide: bits == 64 };
+                self.preset(preset, ty.class())
             }
-            (Space::Shared | Space::Param | Space::Local, 32) => {
-                self.preset(Preset::Word(at as u32), Class::Word)
-            }
+            (Space::Param | Space::Local, 64) => self.preset(Preset::Long(at), Class::Long),
+            (Space::Param | Space::Local, 32) => self.preset(Preset::Word(at as u32), Class::Word),
             _ => Err(format!("an address in {} bits", ty.bits())),
         }
     }

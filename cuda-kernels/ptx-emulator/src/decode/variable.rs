@@ -102,6 +102,7 @@ impl<'a> Builder<'a> {
                 self.shared_end
             ));
         }
+        self.shareds.push((at as u32, self.shared_end as u32));
         self.shared.insert(name, at);
         Ok(())
     }

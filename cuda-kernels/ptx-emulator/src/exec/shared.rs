@@ -20,7 +20,10 @@ impl Env<'_> {
             bad |= at & (total - 1);
         }
         if bad == 0 {
-            return Ok(());
+            return match &self.sanitizer {
+                Some(_) => self.check_variable(at, active, total),
+                None => Ok(()),
+            };
         }
         for lane in lanes(active) {
             let at = at[lane];
@@ -34,6 +37,20 @@ impl Env<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Checks that the lanes' bytes are in the variable that their address comes from.
+    fn check_variable(&self, at: &Longs, active: u32, total: u64) -> Result<(), Trouble> {
+        let Some((start, end)) = self.kernel.hints[self.pc as usize].object else { return Ok(()) };
+        let (start, end) = (u64::from(start), u64::from(end).min(self.shared.len() as u64));
+        let outside = |&lane: &usize| at[lane] < start || at[lane] + total > end;
+        let Some(lane) = lanes(active).find(outside) else { return Ok(()) };
+        let detail = format!(
+            "{total} bytes at byte {} of a shared variable of {} bytes",
+            at[lane] as i64 - start as i64,
+            end.saturating_sub(start)
+        );
+        Err(trouble(FaultKind::OutOfBounds, lane, detail))
     }
 
     pub(super) fn load_shared(

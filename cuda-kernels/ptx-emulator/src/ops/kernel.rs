@@ -12,6 +12,12 @@ pub enum Preset {
     Long(u64),
     /// Where a compiler has put all local variables of a function.
     Depot(u64),
+    /// An address in the shared variable that begins and ends at these bytes.
+    Shared {
+        at: u32,
+        variable: (u32, u32),
+        wide: bool,
+    },
     Tid(u8),
     Ntid(u8),
     Ctaid(u8),
@@ -71,7 +77,7 @@ pub struct Hint {
     pub polls: bool,
     /// Elements of its vector that nobody uses though others are used, a bit each; 0 of a strong load.
     pub unused: u8,
-    /// The bytes of local memory that its address must stay in, where that is known.
+    /// The bytes of local or shared memory that its address must stay in, where that is known.
     pub object: Option<(u32, u32)>,
 }
 

@@ -140,6 +140,7 @@ WAIT: ld.acquire.gpu.global.u32 %x, [%out]; setp.lt.u32 %p, %x, {blocks}; @%p br
     silent(&body(300), [300, 1]);
 }
 
+/// The plain read of what a compare-and-swap will check may be stale, whatever registers have the
 /// address.
 #[test]
 fn reads_before_a_compare_and_swap() {
@@ -210,4 +211,52 @@ red.shared.add.u32 [%x+4], %t;";
     let either = "mov.u32 %x, a; mov.u32 %y, b; setp.lt.u32 %p, %t, 1; selp.b32 %z, %x, %y, %p;
 st.shared.u32 [%z+4], %t; sub.u32 %w, %y, %x; add.u32 %sh, %x, %w; @%p st.shared.u32 [%sh+8], %t;";
     silent(either, [1, 2]);
+}
+
+/// What cp.async brings is there for those who wait at the mbarrier that tracks it.
+#[test]
+fn copies_that_an_mbarrier_tracks() {
+    let start =
+        "mov.u32 %y, bar; setp.eq.u32 %p, %t, 0; @%p mbarrier.init.shared.b64 [%y], 64; bar.sync 0;
+mov.u32 %sh, b; mad.lo.u32 %x, %t, 4, %sh; mad.wide.u32 %g, %t, 4, %in;
+cp.async.ca.shared.global [%x], [%g], 4;";
+    let arrive = "cp.async.mbarrier.arrive.noinc.shared.b64 [%y];";
+    let wait = "W: mbarrier.test_wait.parity.shared.b64 %q, [%y], 0; @!%q bra W;";
+    let own = "ld.shared.u32 %z, [%x]; st.global.u32 [%at], %z;";
+    let other = "xor.b32 %z, %t, 32; mad.lo.u32 %x, %z, 4, %sh; ld.shared.u32 %z, [%x]; st.global.u32 [%at], %z;";
+    for reads in [own, other] {
+        silent(&[start, arrive, wait, reads].concat(), [1, 64]);
+        let body = [start, arrive, "bar.sync 0;", reads].concat();
+        found(&body, [1, 64], FaultKind::Race, "cp.async was not waited for");
+        silent(&[start, arrive, "cp.async.wait_all; bar.sync 0;", reads].concat(), [1, 64]);
+    }
+    let at_once = [start, arrive, own].concat();
+    found(&at_once, [1, 64], FaultKind::Race, "cp.async was not waited for");
+    // Without .noinc the copies' arrival is one more, and the thread's own the one that counts.
+    let counted = "cp.async.mbarrier.arrive.shared.b64 [%y]; mbarrier.arrive.shared.b64 %s, [%y];";
+    silent(&[start, counted, wait, other].concat(), [1, 64]);
+    // Earlier copies have come, too, when later ones have.
+    let later =
+        "cp.async.mbarrier.arrive.shared.b64 [%y]; cp.async.ca.shared.global [%x+256], [%g], 4;";
+    silent(&[start, later, arrive, wait, other].concat(), [1, 64]);
+    // One thread waits, and the others for it.
+    let one = format!("setp.ne.u32 %p, %w, 0; @%p bra B; {wait} B: bar.sync 0;");
+    silent(&[start, arrive, &one, other].concat(), [1, 64]);
+}
+
+/// Bytes that end a phase of an mbarrier pass on what its arrivals do.
+#[test]
+fn bytes_that_end_a_phase() {
+    let body = |arrive: &str| {
+        format!(
+            "mov.u32 %y, bar; setp.eq.u32 %p, %t, 0; @%p mbarrier.init.shared.b64 [%y], 1; bar.sync 0;
+@!%p bra W; {arrive} mbarrier.complete_tx.relaxed.cta.shared::cta.b64 [%y], 16; ret;
+W: mbarrier.test_wait.parity.shared.b64 %q, [%y], 0; @!%q bra W;
+ld.shared.u32 %z, [b]; st.global.u32 [%at], %z;"
+        )
+    };
+    let (store, arrive) =
+        ("st.shared.u32 [b], %t;", "mbarrier.arrive.expect_tx.shared.b64 %s, [%y], 16;");
+    silent(&body(&format!("{store} {arrive}")), [1, 64]);
+    found(&body(&format!("{arrive} {store}")), [1, 64], FaultKind::Race, "thread 0 wrote");
 }

@@ -110,8 +110,7 @@ impl Env<'_> {
                     ends = state.end();
                 }
                 MBarrier::CopyArrive { counts } => {
-                    // What was copied so far is there when the thread arrives.
-                    self.copy_wait(warp, -1, 1 << lane);
+                    self.copy_track(warp, lane, place);
                     state.pending -= if counts { 1 } else { 0 };
                     ends = state.end();
                 }
@@ -130,10 +129,17 @@ impl Env<'_> {
                 MBarrier::PendingCount => {}
             }
             self.shared[place as usize..][..8].copy_from_slice(&state.pack().to_le_bytes());
-            let arrives = matches!(op, MBarrier::Arrive { .. } | MBarrier::CopyArrive { .. });
             let actor = self.actor(lane);
-            if let Some(sanitizer) = self.sanitizer.as_mut().filter(|_| arrives) {
-                sanitizer.arrive(&actor, place, ends);
+            let Some(sanitizer) = &mut self.sanitizer else { continue };
+            match op {
+                MBarrier::Init | MBarrier::Invalidate => sanitizer.forget(place),
+                MBarrier::Arrive { .. } | MBarrier::CopyArrive { .. } => {
+                    sanitizer.arrive(&actor, place);
+                }
+                _ => {}
+            }
+            if ends {
+                sanitizer.end_phase(place);
             }
         }
         Ok(())

@@ -4,7 +4,7 @@ use super::env::{Env, Trouble, trouble};
 use super::memory::{Access, get, set};
 use crate::error::FaultKind;
 use crate::ops::{Address, Instruction};
-use crate::sanitizer::{Kind, Sanitizer, Touch};
+use crate::sanitizer::{Kind, Touch};
 use crate::warp::{Copy, LANES, Longs, Warp, lanes};
 
 impl Env<'_> {
@@ -191,27 +191,41 @@ impl Env<'_> {
         }
         let keep = groups.max(0) as u32;
         let open = warp.groups;
-        let ended = |copy: &mut Copy| {
+        let ended = |copy: &Copy| {
             let lane = copy.lane as usize;
             active >> lane & 1 == 1 && copy.group + keep < open[lane]
         };
-        for copy in warp.copies.extract_if(.., ended) {
-            self.land(&copy);
+        for copy in warp.copies.extract_if(.., |copy| ended(copy)) {
+            self.deliver(&copy);
+            if let Some(sanitizer) = &mut self.sanitizer {
+                sanitizer.land(&copy, self.warp, sanitizer.clocks.now(self.warp));
+            }
+        }
+        if let Some(sanitizer) = &mut self.sanitizer {
+            let now = sanitizer.clocks.now(self.warp);
+            sanitizer.land_tracked(Some(now), |warp, copy, _| warp == self.warp && ended(copy));
         }
     }
 
-    /// A copy is complete.
-    fn land(&mut self, copy: &Copy) {
+    /// An mbarrier tracks a lane's copies so far: they may come at any time, but only those may rely on
+    /// that who wait for it.
+    pub(super) fn copy_track(&mut self, warp: &mut Warp, lane: usize, mbarrier: u64) {
+        if self.sanitizer.is_none() {
+            return self.copy_wait(warp, -1, 1 << lane);
+        }
+        for copy in warp.copies.extract_if(.., |copy| usize::from(copy.lane) == lane) {
+            self.deliver(&copy);
+            self.sanitizer.iter_mut().for_each(|s| s.track(copy, self.warp));
+        }
+        let actor = self.actor(lane);
+        self.sanitizer.iter_mut().for_each(|s| s.mark_tracked(&actor, mbarrier));
+    }
+
+    /// A copy's bytes come.
+    fn deliver(&mut self, copy: &Copy) {
         let bytes = copy.bytes as usize;
         let range = copy.to as usize..copy.to as usize + bytes;
         self.shared[range.clone()].copy_from_slice(&copy.data[..bytes]);
-        let actor = self.actor(copy.lane.into());
-        let Some(sanitizer) = &mut self.sanitizer else { return };
-        sanitizer.written[range].fill(true);
-        let Sanitizer { shared, global, clocks, .. } = &mut **sanitizer;
-        shared.land(clocks, &actor, copy.to.into(), bytes);
-        if let Some(global) = global.as_mut().filter(|_| copy.read > 0) {
-            global.land(clocks, &actor, copy.from, copy.read.into());
-        }
+        self.sanitizer.iter_mut().for_each(|s| s.written[range.clone()].fill(true));
     }
 }

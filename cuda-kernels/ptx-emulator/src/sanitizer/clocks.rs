@@ -76,6 +76,11 @@ impl Clocks {
         }));
     }
 
+    /// The block.
+    pub fn block(&self) -> u32 {
+        self.block
+    }
+
     /// A warp's time.
     pub fn now(&self, warp: u16) -> u32 {
         self.warps[warp as usize].now

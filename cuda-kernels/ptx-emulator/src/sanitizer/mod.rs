@@ -10,7 +10,8 @@
 //! * what a thread releases at an address (a fence and then a strong write, or `.release`), before
 //!   what another does that reads it there and acquires it (a strong read and then a fence, or
 //!   `.acquire`), over any chain of atomics and threads, inside the scopes of all of these;
-//! * an arrival at an mbarrier, before what follows a wait that saw its phase end.
+//! * an arrival at an mbarrier, before what follows a wait that saw its phase end; so are copies that
+//!   the mbarrier tracks (`cp.async.mbarrier.arrive`).
 //!
 //! Where it is more lenient: an atomic also acquires at the block's next barrier, as in CUDA's own
 //! `threadFenceReduction`. Threads may write one constant to the same place (a flag), the plain read
@@ -30,12 +31,29 @@ pub use self::access::{Actor, Conflict, Kind, Touch};
 pub use self::clocks::Clocks;
 pub use self::shadow::Shadow;
 use self::vector_clock::VectorClock;
+use crate::warp::Copy;
 
 /// What an mbarrier passes on: in the phase that runs, and in the last one.
 #[derive(Debug, Default)]
 struct Phases {
     running: Option<Arc<VectorClock>>,
     ended: Option<Arc<VectorClock>>,
+    /// The same of copies: those of a thread with lower numbers than this.
+    tracks: Vec<Mark>,
+    ended_tracks: Vec<Mark>,
+}
+
+/// A thread (warp and lane) and a number of copies.
+type Mark = ((u16, u8), u64);
+
+/// A copy that mbarriers track.
+#[derive(Debug)]
+struct Tracked {
+    copy: Copy,
+    warp: u16,
+    /// Of the thread, when it arrived.
+    time: u32,
+    number: u64,
 }
 
 /// The sanitizer's state of a block, and of the launch.
@@ -51,6 +69,9 @@ pub struct Sanitizer {
     pub written: Vec<bool>,
     /// The block's mbarriers, by their address.
     mbarriers: HashMap<u64, Phases>,
+    /// Copies that mbarriers track and nobody has waited for, and the number of the next one.
+    tracked: Vec<Tracked>,
+    next: u64,
 }
 
 impl Sanitizer {
@@ -62,6 +83,8 @@ impl Sanitizer {
             clocks: Clocks::default(),
             written: vec![false; shared_bytes],
             mbarriers: HashMap::new(),
+            tracked: Vec::new(),
+            next: 0,
         }
     }
 
@@ -70,6 +93,7 @@ impl Sanitizer {
         self.shared.clear();
         self.written.fill(false);
         self.mbarriers.clear();
+        self.tracked.clear();
         self.clocks.reset(block, warps);
     }
 
@@ -99,19 +123,61 @@ impl Sanitizer {
         Ok(())
     }
 
-    /// A thread arrives at an mbarrier; `ends`: with it the phase ends.
-    pub fn arrive(&mut self, actor: &Actor, at: u64, ends: bool) {
+    /// There is a new mbarrier, or none any more.
+    pub fn forget(&mut self, at: u64) {
+        self.mbarriers.remove(&at);
+    }
+
+    /// A thread arrives at an mbarrier.
+    pub fn arrive(&mut self, actor: &Actor, at: u64) {
         let phases = self.mbarriers.entry(at).or_default();
         self.clocks.arrive(actor, &mut phases.running);
-        if ends {
-            phases.ended = phases.running.take();
-        }
+    }
+
+    /// An mbarrier's phase ends.
+    pub fn end_phase(&mut self, at: u64) {
+        let phases = self.mbarriers.entry(at).or_default();
+        phases.ended = phases.running.take();
+        phases.ended_tracks.append(&mut phases.tracks);
     }
 
     /// A thread sees that an mbarrier's last phase has ended.
     pub fn acquire(&mut self, actor: &Actor, at: u64) {
-        if let Some(phases) = self.mbarriers.get(&at) {
-            self.clocks.acquire(actor, &phases.ended);
+        let Some(phases) = self.mbarriers.get_mut(&at) else { return };
+        self.clocks.acquire(actor, &phases.ended);
+        for (thread, below) in std::mem::take(&mut phases.ended_tracks) {
+            self.land_tracked(None, |warp, copy, number| {
+                (warp, copy.lane) == thread && number < below
+            });
+        }
+    }
+
+    /// Mbarriers track a warp's copy.
+    pub fn track(&mut self, copy: Copy, warp: u16) {
+        self.tracked.push(Tracked { copy, warp, time: self.clocks.now(warp), number: self.next });
+        self.next += 1;
+    }
+
+    /// An mbarrier's phase that runs waits for all of a thread's tracked copies.
+    pub fn mark_tracked(&mut self, actor: &Actor, at: u64) {
+        let thread = (actor.warp, actor.lane as u8);
+        self.mbarriers.entry(at).or_default().tracks.push((thread, self.next));
+    }
+
+    /// Tracked copies that fit are complete, as of a time or of their arrival at the mbarrier.
+    pub fn land_tracked(&mut self, time: Option<u32>, fits: impl Fn(u16, &Copy, u64) -> bool) {
+        let fits = |tracked: &mut Tracked| fits(tracked.warp, &tracked.copy, tracked.number);
+        for tracked in self.tracked.extract_if(.., fits).collect::<Vec<_>>() {
+            self.land(&tracked.copy, tracked.warp, time.unwrap_or(tracked.time));
+        }
+    }
+
+    /// A warp's copy is complete, as of a time.
+    pub fn land(&mut self, copy: &Copy, warp: u16, time: u32) {
+        let (block, thread) = (self.clocks.block(), (warp, copy.lane));
+        self.shared.land(block, thread, time, copy.to.into(), copy.bytes.into());
+        if let Some(global) = self.global.as_mut().filter(|_| copy.read > 0) {
+            global.land(block, thread, time, copy.from, copy.read.into());
         }
     }
 }

@@ -63,17 +63,18 @@ impl Shadow {
         self.each(at, bytes, |unit| unit.note(clocks, actor, this, touch.same))
     }
 
-    /// A copy of the actor has ended: its accesses to the bytes are now the actor's own.
-    pub fn land(&mut self, clocks: &Clocks, actor: &Actor, at: u64, bytes: usize) {
+    /// A copy of a block's thread, `(warp, lane)`, has ended: its accesses to the bytes are now that
+    /// thread's own, at this time.
+    pub fn land(&mut self, block: u32, (warp, lane): (u16, u8), time: u32, at: u64, bytes: usize) {
         let mine = |access: &Access| {
             access.kind == Kind::Copy
-                && (access.block, access.warp) == (actor.block, actor.warp)
-                && access.lanes >> actor.lane & 1 == 1
+                && (access.block, access.warp) == (block, warp)
+                && access.lanes >> lane & 1 == 1
         };
         let land = |unit: &mut Unit| -> Result<(), ()> {
             for access in unit.few.iter_mut().chain(&mut unit.more).filter(|access| mine(access)) {
                 access.kind = Kind::Weak;
-                access.time = clocks.now(actor.warp);
+                access.time = time;
             }
             Ok(())
         };

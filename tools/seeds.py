@@ -28,10 +28,12 @@ def write(path, content):
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
 
 
-def copy(kind, *patterns, most=1 << 13):
+def copy(kind, *patterns, most=1 << 13, whole=False):
+    """Copies files, cut to `most` bytes, or only those that are not larger."""
     for pattern in patterns:
         for path in sorted(ROOT.glob(pattern)):
-            write(f"{kind}/{path.name}", path.read_bytes()[:most])
+            if not whole or path.stat().st_size <= most:
+                write(f"{kind}/{path.name}", path.read_bytes()[:most])
 
 
 def images():
@@ -83,6 +85,59 @@ def checkpoints():
     write("safetensors/two", struct.pack("<Q", len(text)) + text + bytes(32))
 
 
+def record(name, header, **tensors):
+    """An audit record of one tensor per keyword, `in_x_0` for `in.x.0` and `in_grad__y` for `in.grad_y`."""
+    entries, data = {"__metadata__": {"carp.audit": json.dumps(header)}}, b""
+    for key, array in tensors.items():
+        array = np.asarray(array)
+        array = array.astype("<i8" if array.dtype.kind == "i" else "<f4")
+        tensor = key.replace("__", " ").replace("_", ".").replace(" ", "_")
+        entries[tensor] = {
+            "dtype": "I64" if array.dtype.kind == "i" else "F32", "shape": array.shape,
+            "data_offsets": [len(data), len(data) + array.nbytes]}
+        data += array.tobytes()
+    text = json.dumps(entries).encode()
+    text += b" " * (-len(text) % 8)
+    write(f"audit/{name}.safetensors", struct.pack("<Q", len(text)) + text + data)
+
+
+def op(name, kernel, **tensors):
+    header = {"kind": "op", "settings": {"kernel": kernel, "layer": "a"},
+              "tolerance": {"abs": 0, "rel": 0}}
+    record(f"op-{name}", header, **tensors)
+
+
+def audits():
+    """Records of every kind that is small; ops, and some with sizes and indices that no step has."""
+    copy("audit", "fixtures/audit/*.safetensors", most=2100, whole=True)
+    x = np.linspace(-1, 1, 24)
+    for name, low, high in [("clamp", -0.5, 0.5), ("clamp-none", 1, 0)]:
+        op(name, {"Clamp": {"low": low, "high": high}}, in_x_0=x, out_y_0=x)
+    for name, ranges in [("lars", [0, 10, 16, 24]), ("lars-back", [10, 20, 0, 10])]:
+        op(name, {"Lars": {"momentum": 0.9, "eta": 0.001, "tensors": 2}}, in_x_0=x, in_x_1=[0.1],
+           in_x_2=[0.1], in_x_3=ranges, in_y_0=x, in_y_1=x, out_y_0=x, out_y_1=x)
+    conv = {"n": 2, "h": 4, "w": 3, "c": 1, "o": 2, "r": 2, "s": 2, "algorithm": "Direct"}
+    for name, stride, padding, places in [("", 1, 0, 6), ("-stride", 100000, 0, 1),
+                                          ("-padding", 10**9, 10**9, 9)]:
+        conv.update(stride=stride, padding=padding)
+        y = np.zeros(2 * 2 * places)
+        op(f"conv2d{name}", {"Conv2d": conv}, in_x_0=x, in_x_1=x[:8], out_y_0=y)
+        op(f"grad-input{name}", {"Conv2dGradInput": conv}, in_x_0=y, in_x_1=x[:8], out_y_0=x)
+        op(f"grad-weight{name}", {"Conv2dGradWeight": conv}, in_x_0=x, in_x_1=y, out_y_0=x[:8])
+    for name, index in [("", [3, 0, 1]), ("-twice", [3, 3, 1])]:
+        op(f"columns{name}", {"GatherColumnsBackward": {"columns": 4}}, in_x_0=x[:18],
+           in_x_1=index, out_y_0=x)
+    header = {"kind": "conv2d", "tolerance": {"abs": 0, "rel": 0}}
+    for stride, padding in [(100000, 0), (10**9, 10**9), (1, 10**6)]:
+        header["settings"] = {"stride": stride, "padding": padding}
+        record(f"conv2d-{stride}-{padding}", header, in_x=x.reshape(2, 1, 4, 3),
+               in_weight=x[:8].reshape(2, 1, 2, 2), in_grad__y=np.zeros((2, 2, 1, 1)),
+               out_grad__x=x.reshape(2, 1, 4, 3))
+    header = {"kind": "avg_pool2d", "tolerance": {"abs": 0, "rel": 0},
+              "settings": {"kernel": 2**40, "stride": 1, "padding": 2**39}}
+    record("pool", header, in_x=x.reshape(2, 1, 4, 3), out_y=x)
+
+
 def indices():
     copy("mat", "fixtures/data/*.mat")
     write("stl/three", bytes([3, 1, 10, 2]))
@@ -105,6 +160,7 @@ if __name__ == "__main__":
     idx()
     pickles()
     checkpoints()
+    audits()
     indices()
     copy("preset", "carp/presets/*.toml")
     copy("ptx", "cuda-kernels/ptx-emulator/tests/mutants/*.ptx", most=1 << 12)

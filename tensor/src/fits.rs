@@ -1,6 +1,8 @@
 //! Whether a kernel and its operands belong together: for kernels from files. Graphs make theirs by
 //! shape rules and need no check.
 
+use std::collections::HashSet;
+
 use crate::geometry::{BatchNorm, Conv2d, Gemm, PartitionLoss, Pool2d, StreamingLoss};
 use crate::order::group_sums;
 use crate::{Kernel, Shape};
@@ -53,17 +55,15 @@ impl Kernel {
         let are = |i: &[usize], o: &[usize]| inputs == i && outputs == o;
         Some(match (self, inputs, outputs) {
             (Kernel::Fill(_), [], [_]) => true,
-            (
-                Kernel::Copy | Kernel::Scale(_) | Kernel::Unary(_) | Kernel::Clamp { .. },
-                &[x],
-                &[y],
-            ) => x == y,
+            (Kernel::Copy | Kernel::Scale(_) | Kernel::Unary(_), &[x], &[y]) => x == y,
+            (Kernel::Clamp { low, high }, &[x], &[y]) => x == y && low <= high,
+            (Kernel::ClampBackward { low, high }, &[x, dy], &[dx]) => {
+                same(&[x, dy, dx]) && low <= high
+            }
             (Kernel::ScaleBy | Kernel::Accumulate | Kernel::Ema, &[1, x], &[y]) => x == y,
-            (
-                Kernel::Add | Kernel::Mul | Kernel::UnaryBackward(_) | Kernel::ClampBackward { .. },
-                &[a, b],
-                &[y],
-            ) => same(&[a, b, y]),
+            (Kernel::Add | Kernel::Mul | Kernel::UnaryBackward(_), &[a, b], &[y]) => {
+                same(&[a, b, y])
+            }
             (Kernel::AddBias | Kernel::BiasGelu, &[x, bias], &[y]) => x == y && has_rows(x, bias),
             (Kernel::BiasRelu { residual: false }, &[x, bias], &[y]) => x == y && has_rows(x, bias),
             (Kernel::BiasRelu { residual: true }, &[x, bias, added], &[y]) => {
@@ -227,21 +227,29 @@ impl Kernel {
         }
     }
 
-    /// Whether these indices point into operands that it [`Kernel::fits`].
+    /// Whether these indices point into operands that it [`Kernel::fits`], each to a place of its own
+    /// where the kernel says so.
     pub fn allows(&self, indices: &[u32], inputs: &[usize], outputs: &[usize]) -> bool {
         let below = |limit: usize| indices.iter().all(|&index| (index as usize) < limit);
+        let distinct = |indices: &[u32]| {
+            let mut seen = HashSet::new();
+            indices.iter().all(|&index| seen.insert(index))
+        };
         match *self {
             Kernel::MaxPool2dBackward(pool) => below(pool.h * pool.w),
             Kernel::GatherRows { columns } => below(inputs[0] / columns),
             Kernel::ScatterAddRows { columns } => below(outputs[0] / columns),
-            Kernel::GatherColumns { columns } | Kernel::GatherColumnsBackward { columns } => {
-                below(columns)
+            Kernel::GatherColumns { columns } => below(columns),
+            Kernel::GatherColumnsBackward { columns } => {
+                let used = inputs[0] / (outputs[0] / columns);
+                below(columns) && distinct(&indices[..used])
             }
-            Kernel::PartitionLoss(loss) => below(loss.prototypes),
-            Kernel::StreamingLoss(streaming) => below(streaming.loss.prototypes),
-            Kernel::Lars { .. } => {
-                below(inputs[0] + 1) && indices.chunks_exact(2).all(|range| range[0] <= range[1])
-            }
+            Kernel::PartitionLoss(PartitionLoss { prototypes, .. })
+            | Kernel::StreamingLoss(StreamingLoss {
+                loss: PartitionLoss { prototypes, .. }, ..
+            }) => below(prototypes) && distinct(indices),
+            // Tensors one after the other.
+            Kernel::Lars { .. } => below(inputs[0] + 1) && indices.is_sorted(),
             _ => true,
         }
     }

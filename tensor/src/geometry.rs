@@ -80,7 +80,7 @@ impl Conv2d {
     ///
     /// # Errors
     /// Ranks or channels that differ, a stride or kernel of 0, a kernel larger than the padded image,
-    /// a padding whose double overflows.
+    /// a padding of far more zeros than image and kernel have numbers, a stride beyond all images.
     pub fn new(x: Shape, weight: Shape, stride: usize, padding: usize) -> Result<Conv2d> {
         let (&[n, h, w, c], &[o, r, s, weight_c]) = (&x[..], &weight[..]) else {
             return Err(Error::shape(
@@ -94,7 +94,8 @@ impl Conv2d {
                 format!("input {x} has {c} channels, weight {weight} takes {weight_c}"),
             ));
         }
-        window("conv2d", x, (r, s), stride, padding)?;
+        let pixels = h.saturating_mul(w).saturating_add(r.saturating_mul(s));
+        window("conv2d", x, (r, s), stride, (padding, pixels))?;
         let algorithm = ConvAlgorithm::Direct;
         let conv = Conv2d { n, h, w, c, o, r, s, stride, padding, algorithm };
         Ok(conv.by(conv.preferred()))
@@ -232,8 +233,9 @@ impl Pool2d {
     /// The windows of `op` over images `x`.
     ///
     /// # Errors
-    /// A rank other than 4, a stride or kernel of 0, a padding above half the kernel, a kernel
-    /// larger than the padded image.
+    /// A rank other than 4, a stride or kernel of 0, a padding above half the kernel or of far more
+    /// zeros than the image has numbers, a kernel larger than the padded image, a stride beyond all
+    /// images.
     pub fn new(
         op: &'static str,
         x: Shape,
@@ -244,7 +246,7 @@ impl Pool2d {
         let &[n, h, w, c] = &x[..] else {
             return Err(Error::shape(op, format!("input {x} is not [N,H,W,C]")));
         };
-        window(op, x, (kernel, kernel), stride, padding)?;
+        window(op, x, (kernel, kernel), stride, (padding, h.saturating_mul(w)))?;
         if padding * 2 > kernel {
             return Err(Error::setting(
                 op,
@@ -270,20 +272,31 @@ impl Pool2d {
     }
 }
 
+/// How many times as many pixels as given a padded image has at most.
+const MOST_PADDED: usize = 16;
+/// The largest stride: coordinates are 32 bits on a GPU.
+const MOST_STRIDE: usize = i32::MAX as usize;
+
+/// Checks windows `[r,s]` over images of which the caller has memory for so many pixels, kernel included:
+/// sizes may come from a file, and padding multiplies what they take.
 fn window(
     op: &'static str,
     x: Shape,
     (r, s): (usize, usize),
     stride: usize,
-    padding: usize,
+    (padding, pixels): (usize, usize),
 ) -> Result<()> {
     if stride == 0 || r == 0 || s == 0 {
         return Err(Error::setting(op, format!("kernel {r}x{s}, stride {stride}: none may be 0")));
     }
-    let padded = |side: usize| side.checked_add(padding.checked_mul(2)?);
-    let (Some(h), Some(w)) = (padded(x[1]), padded(x[2])) else {
-        return Err(Error::setting(op, format!("padding {padding} is too large")));
-    };
+    if stride > MOST_STRIDE {
+        return Err(Error::setting(op, format!("stride {stride} is above {MOST_STRIDE}")));
+    }
+    let [h, w] = [x[1], x[2]].map(|side| side.saturating_add(padding.saturating_mul(2)));
+    if padding > 0 && h.saturating_mul(w) > pixels.saturating_mul(MOST_PADDED) {
+        let detail = format!("padding {padding} is too large for input {x} and kernel {r}x{s}");
+        return Err(Error::setting(op, detail));
+    }
     if h < r || w < s {
         return Err(Error::shape(
             op,

@@ -11,6 +11,7 @@ use datasets::{DataConfig, DataKind};
 use pickle::{Item, Pickle};
 use ptx_emulator::Module;
 use tempfile::TempDir;
+use tensor::Cpu;
 use weights::WeightsFile;
 
 /// A reader and the memory that it may take for an input: so many MiB, and so many bytes for each
@@ -28,7 +29,8 @@ const fn target(name: &'static str, read: fn(&[u8]), mib: usize, per_byte: usize
 
 /// A name is also that of the folder with its seeds. Compressed kinds (images, `.mat`, `.pth`) may
 /// unpack to a fixed size whatever theirs is.
-pub const TARGETS: [Target; 13] = [
+pub const TARGETS: [Target; 14] = [
+    target("audit", audit, 64, 16_384),
     target("cifar", cifar, 4, 256),
     target("gtsrb_csv", gtsrb_csv, 4, 512),
     target("idx", idx, 4, 4096),
@@ -76,6 +78,13 @@ fn tree(made: &'static OnceLock<()>, files: &[(&str, &[u8])]) {
             write(folder().join(path), bytes);
         }
     });
+}
+
+/// An audit record, replayed.
+fn audit(bytes: &[u8]) {
+    let path = folder().join("record.safetensors");
+    write(path.clone(), bytes);
+    one_line(audit::audit(&path, &Cpu));
 }
 
 fn cifar(bytes: &[u8]) {

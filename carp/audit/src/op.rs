@@ -78,7 +78,7 @@ pub(super) fn op(inputs: &Inputs, device: Device) -> Result<Outputs> {
     for (place, (is_index, bits)) in reads.iter().enumerate() {
         let takes_indices = kernel.index_input() == Some(place);
         if takes_indices != *is_index || takes_indices && !kernel.allows(bits, &lens_read, &lens) {
-            let wanted = if takes_indices { "indices into the others, I64" } else { "F32" };
+            let wanted = if takes_indices { "indices that the kernel takes, I64" } else { "F32" };
             return Err(inputs.invalid(&format!("in.x.{place} should be {wanted}")));
         }
     }

@@ -12,8 +12,8 @@ use std::collections::HashSet;
 
 use case::{Case, uniform};
 use isa::Isa;
-use tensor::geometry::{BatchNorm, Conv2d, ConvAlgorithm, Gemm, Pool2d};
-use tensor::kernel::Unary;
+use tensor::geometry::{BatchNorm, Conv2d, ConvAlgorithm, Gemm, PartitionLoss, Pool2d};
+use tensor::kernel::{AdamW, Unary};
 use tensor::order::group_sums;
 use tensor::{Cpu, Device, Error, Kernel, Shape, Slot};
 use variants::{VARIANTS, variant};
@@ -279,4 +279,40 @@ fn kernels_fit_their_operands_and_no_others() {
             assert!(indices.is_empty() || !kernel.allows(&beyond, &inputs, &outputs), "{kernel:?}");
         }
     }
+}
+
+/// Settings and indices of a kernel from a file that would take its code out of bounds or around no end.
+#[test]
+fn senseless_kernels_are_refused() {
+    for (low, high) in [(1.0, 0.0), (f32::NAN, 1.0), (0.0, f32::NAN)] {
+        assert!(!Kernel::Clamp { low, high }.fits(&[3], &[3]));
+        assert!(!Kernel::ClampBackward { low, high }.fits(&[3, 3], &[3]));
+    }
+    let lars = Kernel::Lars { momentum: 0.9, eta: 0.001, tensors: 2 };
+    let allows = |ranges: [u32; 4]| lars.allows(&ranges, &[20, 1, 1, 4], &[20, 20]);
+    assert!(allows([0, 10, 10, 20]) && allows([0, 5, 8, 8]));
+    for ranges in [[10, 20, 0, 10], [0, 12, 10, 20], [0, 10, 20, 10], [0, 10, 10, 21]] {
+        assert!(!allows(ranges), "{ranges:?}");
+    }
+    let columns = Kernel::GatherColumnsBackward { columns: 4 };
+    assert!(columns.allows(&[3, 1, 1], &[4, 3], &[8]));
+    assert!(!columns.allows(&[1, 1, 3], &[4, 3], &[8]));
+    let loss = Kernel::PartitionLoss(PartitionLoss::new(2, 1, 3, 3).unwrap());
+    assert!(!loss.allows(&[0, 2, 2], &[6, 6, 3], &[1, 1, 1, 6]));
+
+    let (n, h, w, c, o, r, s) = (1, 2, 2, 1, 1, 1, 1);
+    let algorithm = ConvAlgorithm::Direct;
+    for (stride, padding, side, fits) in [
+        (1, 2, 6, true),
+        (100_000, 0, 1, true),
+        (1 << 31, 0, 1, false),
+        (1 << 30, 1 << 30, 3, false),
+        (1 << 62, 1 << 62, 3, false),
+    ] {
+        let conv = Conv2d { n, h, w, c, o, r, s, stride, padding, algorithm };
+        let got = Kernel::Conv2dGradInput(conv).fits(&[side * side, 1], &[4]);
+        assert_eq!(got, fits, "stride {stride}, padding {padding}");
+    }
+    let pool = Pool2d { n, h, w, c, kernel: 1 << 40, stride: 1, padding: 1 << 39 };
+    assert!(!Kernel::AvgPool2d(pool).fits(&[4], &[9]));
 }

@@ -28,14 +28,14 @@ struct Phase {
 }
 
 impl Phase {
-    /// All phases of a convolution.
+    /// All phases that have pixels: those of the first rows and columns, up to the stride.
     fn all(conv: Conv2d) -> impl Iterator<Item = Phase> {
-        let meets =
-            move |size: usize, remainder| size.saturating_sub(remainder).div_ceil(conv.stride);
-        (0..conv.stride).flat_map(move |a| {
-            (0..conv.stride).map(move |b| Phase {
-                remainder: [a, b],
-                window: [meets(conv.r, a), meets(conv.s, b)],
+        let Conv2d { h, w, r, s, padding, stride, .. } = conv;
+        let meets = move |size: usize, remainder| size.saturating_sub(remainder).div_ceil(stride);
+        (0..h.min(stride)).flat_map(move |y| {
+            (0..w.min(stride)).map(move |x| {
+                let [a, b] = [y, x].map(|place| (place + padding) % stride);
+                Phase { remainder: [a, b], window: [meets(r, a), meets(s, b)] }
             })
         })
     }

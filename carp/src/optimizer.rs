@@ -99,7 +99,8 @@ pub fn optimizer_step(
     }
 }
 
-/// A gradient scaled down where its norm is above `most`: `g min(1, most / (|g| + 1e-6))`.
+/// A gradient scaled down where its norm is above `most`: `g min(1, most / (|g| + 1e-6))`, and so to 0
+/// where the norm is infinite.
 ///
 /// # Errors
 /// Those of its ops; none for a gradient of any shape.
@@ -146,12 +147,11 @@ fn larc_trust(
     Ok([graph.add(trust, plain)?, trust])
 }
 
-/// |x|, `[1]`, of a tensor of any shape.
+/// |x|, `[1]`, of a tensor of any shape: infinite from 2^64 on, as its square is in f32.
 fn length(graph: &mut Graph, x: Value) -> Result<Value> {
-    let row = graph.reshape(x, [1, graph.shape(x).elements()])?;
-    let direction = graph.l2_normalize(row, f32::MIN_POSITIVE);
-    let along = graph.mul(row, direction)?;
-    Ok(graph.sum(along))
+    let squares = graph.mul(x, x)?;
+    let sum = graph.sum(squares);
+    Ok(graph.sqrt(sum))
 }
 
 #[cfg(test)]
@@ -178,6 +178,28 @@ mod tests {
         executor.write(weight_decay, &[0.1]);
         executor.run_all().unwrap();
         executor.read(w)
+    }
+
+    /// Of short gradients, of long ones, and where the norm overflows: PyTorch's factors.
+    #[test]
+    fn clipping_never_lengthens_a_gradient() {
+        for (grad, want) in [
+            ([0.3f32, -0.4], [0.3, -0.4]),
+            ([30.0, -40.0], [1.8, -2.4]),
+            ([3e18, -4e18], [1.8, -2.4]),
+            ([3e19, -4e19], [0.0, 0.0]),
+            ([0.0, f32::MAX], [0.0, 0.0]),
+        ] {
+            let mut graph = Graph::new();
+            let g = graph.input("g", [2]);
+            let y = clipped(&mut graph, g, 3.0).unwrap();
+            graph.keep(y);
+            let mut executor = Executor::new(graph, &Cpu).unwrap();
+            executor.write(g, &grad);
+            executor.run_all().unwrap();
+            let got = executor.read(y);
+            assert!(got.iter().zip(want).all(|(a, b)| (a - b).abs() < 1e-6), "{grad:?}: {got:?}");
+        }
     }
 
     /// As in Apex, which neither scales nor decays then.

@@ -131,6 +131,18 @@ extern "C" __global__ void silu_backward(const float* x, const float* dy, float*
     dx[i] = dy[i] * (s * fmaf(x[i], 1.0f - s, 1.0f));
 }
 
+// y = sqrt x
+extern "C" __global__ void square_root(const float* x, float* y, u32 n) {
+    u32 i = element();
+    if (i < n) y[i] = sqrtf(x[i]);
+}
+
+// dx = dy / (2 y)
+extern "C" __global__ void square_root_backward(const float* y, const float* dy, float* dx, u32 n) {
+    u32 i = element();
+    if (i < n) dx[i] = dy[i] / (2.0f * y[i]);
+}
+
 // y[r,c] = x[r,c] + bias[c], with n = rows * columns; y may be x. The bias stays in the cache.
 extern "C" __global__ void add_bias(const float* x, const float* bias, float* y, u32 n,
                                     u32 columns) {

@@ -58,11 +58,13 @@ pub enum Unary {
     Gelu,
     /// f(x) = x s(x) with the sigmoid s(x) = 1 / (1 + exp(-x)); f'(x) = s(x) (1 + x (1 - s(x))).
     Silu,
+    /// f(x) = sqrt x; f'(x) = 1 / (2 f(x)).
+    Sqrt,
 }
 
 impl Unary {
     /// All of them.
-    pub const ALL: [Unary; 4] = [Unary::Ln, Unary::Relu, Unary::Gelu, Unary::Silu];
+    pub const ALL: [Unary; 5] = [Unary::Ln, Unary::Relu, Unary::Gelu, Unary::Silu, Unary::Sqrt];
 
     /// Names of the kernel and of its gradient.
     pub fn names(self) -> [&'static str; 2] {
@@ -71,12 +73,13 @@ impl Unary {
             Unary::Relu => ["relu", "relu_backward"],
             Unary::Gelu => ["gelu", "gelu_backward"],
             Unary::Silu => ["silu", "silu_backward"],
+            Unary::Sqrt => ["square_root", "square_root_backward"],
         }
     }
 
     /// The gradient reads y, so that x may die: f'(x) is known from f(x).
     pub fn by_output(self) -> bool {
-        self == Unary::Relu
+        matches!(self, Unary::Relu | Unary::Sqrt)
     }
 }
 

@@ -109,6 +109,11 @@ impl Graph {
         self.unary(Unary::Silu, x)
     }
 
+    /// The root of every element.
+    pub fn sqrt(&mut self, x: Value) -> Value {
+        self.unary(Unary::Sqrt, x)
+    }
+
     /// The natural logarithm of every element.
     pub fn ln(&mut self, x: Value) -> Value {
         self.unary(Unary::Ln, x)

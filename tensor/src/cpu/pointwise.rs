@@ -179,6 +179,7 @@ pub fn unary(isa: Isa, function: Unary, x: &[f32], y: &mut [f32]) {
         Unary::Relu => map(x, y, |x| if x < 0.0 { 0.0 } else { x }),
         Unary::Gelu => map(x, y, |x| gelu_of(x)),
         Unary::Silu => map(x, y, |x| x * sigmoid(x)),
+        Unary::Sqrt => map(x, y, |x| x.sqrt()),
     });
 }
 
@@ -193,6 +194,7 @@ pub fn unary_backward(isa: Isa, function: Unary, saved: &[f32], dy: &[f32], dx: 
             let s = sigmoid(x);
             dy * (s * x.mul_add(1.0 - s, 1.0))
         }),
+        Unary::Sqrt => map2(saved, dy, dx, |y, dy| dy / (2.0 * y)),
     });
 }
 

@@ -52,6 +52,10 @@ pub fn run(kernel: &Kernel, inputs: &[&[f64]], outputs: &mut [Vec<f64>]) {
         (Kernel::UnaryBackward(Unary::Silu), [x, dy], [dx]) => {
             *dx = map2(dy, x, |dy, x| dy * sigmoid(x) * (1.0 + x * (1.0 - sigmoid(x))));
         }
+        (Kernel::Unary(Unary::Sqrt), [x], [y]) => *y = map(x, f64::sqrt),
+        (Kernel::UnaryBackward(Unary::Sqrt), [y, dy], [dx]) => {
+            *dx = map2(dy, y, |dy, y| dy / (2.0 * y));
+        }
         (Kernel::AddBias, [x, bias], [y]) => *y = map2(x, bias, |x, bias| x + bias),
         (Kernel::BiasGelu, [x, bias], [y]) => *y = map2(x, bias, |x, bias| gelu(x + bias)),
         (Kernel::BiasGeluBackward, [x, bias, dy], [dx]) => {

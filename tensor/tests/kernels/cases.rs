@@ -27,7 +27,7 @@ pub fn elementwise() -> Vec<Case> {
         let sum = Case::new(Kernel::Accumulate).reads(vec![0.5]).reads(x.clone());
         let (low, high) = (-0.25, 0.5);
         for function in Unary::ALL {
-            let x = if function == Unary::Ln { &positive } else { &wide };
+            let x = if matches!(function, Unary::Ln | Unary::Sqrt) { &positive } else { &wide };
             cases.push(one(Kernel::Unary(function), x));
             cases.push(two(Kernel::UnaryBackward(function), x, &dy));
         }

@@ -148,7 +148,7 @@ fn pairs() -> Vec<Pair> {
         pair(slice, &[x], 9, &[Dy], 0),
     ];
     for function in Unary::ALL {
-        let x = if function == Unary::Ln { positive } else { wide };
+        let x = if matches!(function, Unary::Ln | Unary::Sqrt) { positive } else { wide };
         let saved = if function.by_output() { Output(0) } else { Input(0) };
         let kernels = (Kernel::Unary(function), Kernel::UnaryBackward(function));
         pairs.push(pair(kernels, &[x], len, &[saved, Dy], 0));

@@ -23,6 +23,7 @@ pub fn report(graph: &Graph, plan: &Plan) -> String {
     line("inputs", persistent(graph, Kind::Input), "views, settings of the step");
     line("parameters", persistent(graph, Kind::Param), "trained");
     line("state", persistent(graph, Kind::State), "teacher, optimizer, running statistics");
+    line("constants", persistent(graph, Kind::Constant), "indices and numbers that stay");
     line("temporaries", 4 * (plan.total - plan.persistent), "shared by values and workspaces");
     let Shards { all, local } = graph.shards();
     if all > 1 {
@@ -103,7 +104,7 @@ pub fn svg(graph: &Graph, plan: &Plan) -> String {
         );
     };
     let end = graph.nodes().len();
-    let title = format!("inputs, parameters, state: {}", bytes(4 * plan.persistent));
+    let title = format!("inputs, parameters, state, constants: {}", bytes(4 * plan.persistent));
     rectangle((x(0), y(0)), (x(end), y(plan.persistent)), PERSISTENT, &title);
     for block in &plan.blocks {
         let node = &graph.nodes()[block.first];

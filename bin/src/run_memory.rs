@@ -151,6 +151,8 @@ pub fn check_run(
     let run = RunMemory::planned(config, data, (&graph, &built), ranks, device)?;
     let arena = arena(config, &plan, device);
     let inputs = memory_map::persistent(&graph, Kind::Input);
+    let [trained, state] =
+        [Kind::Param, Kind::State].map(|kind| memory_map::persistent(&graph, kind));
     let persistent = (4 * plan.persistent).min(arena);
     let weights = match config.method {
         MethodConfig::Carp => "model.prototypes, model.bottleneck, model.hidden or model.width",
@@ -166,7 +168,7 @@ pub fn check_run(
     };
     let parts = [
         ("the step's views", inputs.min(arena), "train.batch_size or the views' sizes"),
-        ("weights and optimizer", persistent.saturating_sub(inputs), weights),
+        ("weights and optimizer", (trained + state).min(arena), weights),
         ("the step's results", arena - persistent, "train.batch_size or the views' sizes"),
         ("batches of views", run.batches, "train.prefetch, train.batch_size or the views' sizes"),
         ("images", run.images, images),

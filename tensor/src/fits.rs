@@ -177,6 +177,9 @@ impl Kernel {
                 let rows = whole.checked_div(columns)?;
                 has_rows(whole, columns) && has_rows(part, rows) && part / rows <= index
             }
+            (&Kernel::Transpose { rows, columns }, &[x], &[y]) => {
+                same(&[x, y, product(&[rows, columns])])
+            }
             (Kernel::ConcatRows, parts, &[y]) => parts.iter().sum::<usize>() == y,
             (&Kernel::SumShards { shards, elements }, parts, &[y]) => {
                 shards.is_power_of_two()

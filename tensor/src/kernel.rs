@@ -259,6 +259,13 @@ pub enum Kernel {
         /// Length of a row of dx.
         columns: usize,
     },
+    /// `x [rows,columns] -> y [columns,rows]`: `y[c,r] = x[r,c]`.
+    Transpose {
+        /// Rows of x.
+        rows: usize,
+        /// Columns of x.
+        columns: usize,
+    },
     /// `x_1, x_2, .. -> y`: concatenation.
     ConcatRows,
     /// `x_1, x_2, .. -> y`: y = x_1 + x_2 + .., as many as this process has shards, a power of two.
@@ -362,6 +369,7 @@ impl Kernel {
             Kernel::ScatterAddRows { .. } => "scatter_add_rows",
             Kernel::GatherColumns { .. } => "gather_columns",
             Kernel::GatherColumnsBackward { .. } => "gather_columns_backward",
+            Kernel::Transpose { .. } => "transpose",
             Kernel::ConcatRows => "concat_rows",
             Kernel::SumShards { .. } => "sum_shards",
             Kernel::SliceRows { .. } => "slice_rows",
@@ -380,7 +388,7 @@ impl Kernel {
         let y = outputs.first().map_or(0, |&y| y as u64);
         let x = inputs.first().map_or(0, |&x| x as u64);
         match self {
-            Kernel::Fill(_) | Kernel::Copy | Kernel::ConcatRows => 0,
+            Kernel::Fill(_) | Kernel::Copy | Kernel::Transpose { .. } | Kernel::ConcatRows => 0,
             Kernel::SliceRows { .. } | Kernel::SliceRowsBackward { .. } => 0,
             Kernel::GatherRows { .. } | Kernel::SumColumnsBackward { .. } => 0,
             Kernel::GatherColumns { .. } | Kernel::GatherColumnsBackward { .. } => 0,

@@ -36,20 +36,6 @@ impl Graph {
         let kernel = Kernel::GatherRows { columns: sx[1] };
         Ok(self.apply(kernel, &[x, index], Shape::from([si[0], sx[1]])))
     }
-
-    /// The transpose of x `[N,C]`: `[C,N]`, gathered number by number.
-    ///
-    /// # Errors
-    /// If x is not a matrix.
-    pub fn transpose(&mut self, x: Value) -> Result<Value> {
-        let shape = self.shape(x);
-        let &[n, c] = &shape[..] else {
-            return Err(Error::shape("transpose", format!("{shape} is not a matrix")));
-        };
-        let place = |to: usize| (to % n * c + to / n) as u32;
-        let index = self.constant_u32("transposed", (0..n * c).map(place).collect());
-        Ok(self.apply(Kernel::GatherRows { columns: 1 }, &[x, index], Shape::from([c, n])))
-    }
 }
 
 pub(super) fn vjp(g: &mut Graph, node: &Node, backward: Kernel, dy: Value) -> Gradients {

@@ -15,6 +15,7 @@ pub mod pool;
 pub mod reduce;
 pub mod rows;
 pub mod softmax;
+pub mod transpose;
 
 use tensor::{Error, Kernel};
 
@@ -64,6 +65,7 @@ pub(crate) fn vjp(g: &mut Graph, node: &Node, dy: Value, wanted: &[bool]) -> Gra
         Kernel::GatherColumns { columns } => {
             gather::vjp(g, node, Kernel::GatherColumnsBackward { columns }, dy)
         }
+        Kernel::Transpose { .. } => transpose::vjp(g, dy),
         Kernel::ConcatRows => rows::concat_vjp(g, node, dy, wanted),
         // The gradient of a sum over shards is each shard's: see `shards`.
         Kernel::SumShards { .. } => Ok(vec![Some(dy)]),

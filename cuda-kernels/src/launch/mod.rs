@@ -164,6 +164,11 @@ pub fn run(gpu: &mut Gpu, kernel: &Kernel, io: &Io) {
             let call = call.counts(&[columns, inputs[0].len / rows]);
             call.each_row(rows, BLOCK);
         }
+        Kernel::Transpose { rows, columns } => {
+            const SIDE: usize = 32;
+            let tiles = rows.div_ceil(SIDE) * columns.div_ceil(SIDE);
+            call(gpu, "transpose", kernel, io, &[]).counts(&[rows, columns]).each_row(tiles, BLOCK);
+        }
         Kernel::ConcatRows => {
             let mut start = 0;
             for &x in inputs {

@@ -57,6 +57,7 @@ pub fn of_module(module: &str, large: bool) -> Vec<Call> {
         "reduce" => reduce(),
         "softmax" => softmax(),
         "streaming_loss" => vec![streaming_loss()],
+        "transpose" => vec![call(Kernel::Transpose { rows: 40, columns: 70 }, &[2800], &[2800])],
         "winograd" => [ConvAlgorithm::Winograd2, ConvAlgorithm::Winograd4]
             .into_iter()
             .flat_map(|algorithm| conv2d(24, 1, algorithm))

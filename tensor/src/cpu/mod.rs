@@ -20,6 +20,7 @@ pub mod pool;
 pub mod reduce;
 pub mod softmax;
 pub mod streaming_loss;
+pub mod transpose;
 
 use isa::Isa;
 
@@ -278,6 +279,9 @@ impl Backend for CpuBackend {
                 on(arena, io, |[dy, at], [dx], _| {
                     gather::gather_columns_backward(columns, dy, bits(at), dx);
                 });
+            }
+            Kernel::Transpose { rows, columns } => {
+                on(arena, io, |[x], [y], _| transpose::transpose(rows, columns, x, y));
             }
             Kernel::ConcatRows => {
                 let mut start = 0;

@@ -207,6 +207,11 @@ pub fn run(kernel: &Kernel, inputs: &[&[f64]], outputs: &mut [Vec<f64>]) {
                 dx[r * columns + index[i] as usize] = dy[r * used + i];
             }
         }
+        (Kernel::Transpose { rows, columns }, [x], [y]) => {
+            for [r, c] in grid([rows, columns]) {
+                y[c * rows + r] = x[r * columns + c];
+            }
+        }
         (Kernel::ConcatRows, parts, [y]) => *y = parts.concat(),
         (Kernel::SumShards { .. }, parts, [y]) => {
             y.fill(0.0);

@@ -354,6 +354,9 @@ pub fn gathers() -> Vec<Case> {
             two(Kernel::GatherColumns { columns }, x.clone(), &order, rows * used, 0.0),
             two(Kernel::GatherColumnsBackward { columns }, dy_used, &order, rows * columns, 0.0),
         ]);
+        cases.push(
+            Case::new(Kernel::Transpose { rows, columns }).reads(x.clone()).writes(x.len(), 0.0),
+        );
         let start = columns / 2;
         let taken = (rows * columns).div_ceil(2);
         cases.extend([

@@ -134,6 +134,8 @@ fn pairs() -> Vec<Pair> {
     let gather = (Kernel::GatherRows { columns }, Kernel::ScatterAddRows { columns });
     let gather_columns =
         (Kernel::GatherColumns { columns }, Kernel::GatherColumnsBackward { columns });
+    let transpose =
+        (Kernel::Transpose { rows, columns }, Kernel::Transpose { rows: columns, columns: rows });
     let slice = (Kernel::SliceRows { start }, Kernel::SliceRowsBackward { start });
     let mut pairs = vec![
         pair(clamp, &[x], len, &[Input(0), Dy], 0),
@@ -145,6 +147,7 @@ fn pairs() -> Vec<Pair> {
         pair(log_softmax, &[x], len, &[Output(0), Dy], 0),
         pair(gather, &[x, index], 7 * columns, &[Dy, Input(1)], 0),
         pair(gather_columns, &[x, order], rows * 4, &[Dy, Input(1)], 0),
+        pair(transpose, &[x], len, &[Dy], 0),
         pair(slice, &[x], 9, &[Dy], 0),
     ];
     for function in Unary::ALL {

@@ -26,6 +26,6 @@ variants! {
     MaxPool2d MaxPool2dBackward AvgPool2d AvgPool2dBackward GlobalAvgPool GlobalAvgPoolBackward
     Softmax SoftmaxBackward LogSoftmax LogSoftmaxBackward L2Normalize L2NormalizeBackward
     GatherRows ScatterAddRows GatherColumns GatherColumnsBackward
-    ConcatRows SumShards SliceRows SliceRowsBackward
+    Transpose ConcatRows SumShards SliceRows SliceRowsBackward
     PartitionLoss StreamingLoss Ema Sgd Lars AdamW
 }

@@ -2,7 +2,7 @@
 //! differences.
 
 use autograd::gradcheck::{Input, largest_error};
-use autograd::{Executor, Graph, Phase, Result, Value};
+use autograd::{BatchNormParams, Executor, Graph, Passes, Phase, Result, Shards, Value};
 use tensor::Cpu;
 use tensor::random::{Purpose, Stream};
 
@@ -99,4 +99,50 @@ fn no_gradient_passes_through_a_detached_value() {
     executor.write(x, &[3.0, -4.0]);
     executor.run_all().unwrap();
     assert_eq!(executor.read(grad), [3.0, -4.0]);
+}
+
+/// Logits of +-x have probabilities e^(+-x) / (N cosh x), and H = x tanh x - ln cosh x, about x^2 / 2:
+/// between two multiples of 4.8e-7, to which numbers next to ln N are rounded.
+#[test]
+fn the_entropy_near_uniform_keeps_its_digits() {
+    const N: usize = 64;
+    let logits: Vec<f32> = (0..4 * N).map(|i| [0.0012, -0.0012][i % 2]).collect();
+    for passes in [Passes::none(), Passes::all()] {
+        let mut g = Graph::new();
+        let [student, teacher] =
+            ["student", "teacher"].map(|name| g.constant(name, [2, N], &logits[..2 * N]));
+        let order = g.constant_u32("order", (0..N as u32).collect());
+        let entropy = g.carp_loss_of_logits(student, teacher, order, N).unwrap().entropy;
+        g.keep(entropy);
+        g.fuse(&passes);
+        let mut executor = Executor::new(g, &Cpu).unwrap();
+        executor.run(Phase::Forward).unwrap();
+        let got = executor.read(entropy)[0];
+        assert!((got - 7.2e-7).abs() < 1.5e-7, "{passes}: {got}");
+    }
+}
+
+/// What counts is the rows of all shards: here one each.
+#[test]
+fn batch_norm_of_shards_of_one_row() {
+    let build = |shards| -> Result<_> {
+        let mut g = Graph::of_shards(Shards { all: shards, local: shards });
+        let x = g.shard_input("x", [1, 2]);
+        let [weight, bias] = [1.0, 0.0].map(|value| g.constant("", [2], &[value; 2]));
+        let [running_mean, running_var] = ["mean", "var"].map(|name| g.state(name, [2]));
+        let params = BatchNormParams { weight, bias, running_mean, running_var };
+        let y = g.batch_norm(x, params, true, 0.0, 1.0)?;
+        g.keep(y);
+        g.split_batch_norm()?;
+        Ok((g, x, [y, running_mean, running_var]))
+    };
+    let (g, x, results) = build(2).unwrap();
+    let mut executor = Executor::new(g, &Cpu).unwrap();
+    executor.write_shard(x, 0, 0, &[1.0, 30.0]);
+    executor.write_shard(x, 1, 0, &[3.0, 10.0]);
+    executor.run(Phase::Forward).unwrap();
+    let got = results.map(|value| executor.read(value));
+    assert_eq!(got, [[-1.0, 1.0], [2.0, 20.0], [2.0, 200.0]]);
+    let line = build(1).map(|_| ()).unwrap_err().to_string();
+    assert!(line.contains("use a larger batch"), "{line}");
 }

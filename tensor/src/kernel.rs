@@ -42,8 +42,21 @@ impl AdamW {
     /// The bias corrections 1 - beta1^t and 1 - beta2^t of step t = 1, 2, ...
     pub fn correction(&self, t: usize) -> [f32; 2] {
         let (first, second) = self.betas;
-        [first, second].map(|beta| (1.0 - beta.powi(t as i32)) as f32)
+        [first, second].map(|beta| (1.0 - power(beta, t)) as f32)
     }
+}
+
+/// `x^n` by squaring: the precision of [`f64::powi`] depends on platform and compiler.
+fn power(mut x: f64, mut n: usize) -> f64 {
+    let mut y = 1.0;
+    while n > 0 {
+        if n % 2 == 1 {
+            y *= x;
+        }
+        x *= x;
+        n /= 2;
+    }
+    y
 }
 
 /// A function of one number.

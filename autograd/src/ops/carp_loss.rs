@@ -131,19 +131,19 @@ pub(crate) fn op_by_op(
     let mean = g.sum_shards(mean);
     let consistency = g.scale(mean, -1.0 / shards as f32);
 
-    // H: m = mean over all rows of student and teacher; mean over blocks of ln N_B + sum of m ln m.
+    // H: m = mean over all rows of student and teacher; mean over blocks of ln N_B + sum of m ln m, as
+    // sum of m ln(N_B m): near uniform the logarithm is near 0, which keeps its digits.
     let all = g.concat_rows(&[p, q])?;
     let all = g.reshape(all, [sizes.rows(), used])?;
     let sum = g.sum_rows(all);
     let sum = g.sum_shards(sum);
     let m = g.scale(sum, 1.0 / (shards * sizes.rows()) as f32);
     let m_clamped = clamp(g, m);
-    let log = g.ln(m_clamped);
+    let share = g.scale(m_clamped, size as f32);
+    let log = g.ln(share);
     let terms = g.mul(m, log)?;
     let sum = g.sum(terms);
-    let mean = g.scale(sum, 1.0 / blocks as f32);
-    let log_size = g.fill([1], (size as f32).ln());
-    let entropy = g.add(mean, log_size)?;
+    let entropy = g.scale(sum, 1.0 / blocks as f32);
 
     let loss = g.add(consistency, entropy)?;
     Ok(LossTerms { loss, consistency, entropy })

@@ -244,6 +244,23 @@ fn all_finite_sees_a_single_bad_number() {
     }
 }
 
+#[test]
+fn the_bias_correction_is_a_power() {
+    let correction = |betas, t| AdamW { betas, eps: 0.0 }.correction(t);
+    for t in [1, 2, 3, 10, 23] {
+        let want = [0.5f32, 0.25].map(|beta| 1.0 - (0..t).map(|_| beta).product::<f32>());
+        assert_eq!(correction((0.5, 0.25), t), want, "{t}");
+    }
+    for t in [1, 7, 1000, 123_456] {
+        let want = [0.9f64, 0.9999].map(|beta| 1.0 - (t as f64 * beta.ln()).exp());
+        let got = correction((0.9, 0.9999), t);
+        assert!(
+            got.iter().zip(want).all(|(a, b)| (f64::from(*a) - b).abs() < 1e-7),
+            "{t}: {got:?}"
+        );
+    }
+}
+
 /// A kernel from a file is refused with operands of other sizes, and with indices beyond them.
 #[test]
 fn kernels_fit_their_operands_and_no_others() {

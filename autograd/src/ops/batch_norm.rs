@@ -53,7 +53,7 @@ impl Graph {
                 return Err(Error::shape("batch_norm", detail));
             }
         }
-        if training && rows < 2 {
+        if training && rows * self.shards().all < 2 {
             let detail = format!(
                 "input {shape} has one value per channel, training needs at least 2: \
                  use a larger batch"

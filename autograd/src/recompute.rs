@@ -32,8 +32,8 @@ use crate::trace::bytes;
 
 /// A layout has gaps: the search aims at the budget, and then at up to as many percent less.
 const GAPS: usize = 12;
-/// Then at this many even parts of what can be dropped; the best of them is the smallest budget that
-/// is told.
+/// Then at this many even parts of what can be dropped, from the least work on; if none fits, the
+/// smallest of them is the budget that is told.
 const PARTS: usize = 16;
 /// Budgets are told in multiples of this many bytes.
 const UNIT: usize = 1024;
@@ -72,20 +72,23 @@ impl Graph {
             }
         }
         let part = plan.bytes().saturating_sub(search.floor) / PARTS;
-        let far = (0..PARTS).map(|parts| planned(search.floor + parts * part));
-        let (smallest, _, graph) = far.min_by_key(|(bytes, ..)| *bytes).expect("there are parts");
-        if smallest.next_multiple_of(UNIT) > budget {
-            let detail = format!(
-                "{} is too little: the smallest that works is {}KiB; from {}KiB on nothing is \
-                 computed twice",
-                bytes(budget),
-                smallest.div_ceil(UNIT),
-                plan.bytes().div_ceil(UNIT)
-            );
-            return Err(Error::setting("memory_budget", detail));
+        let mut smallest = usize::MAX;
+        for parts in (0..PARTS).rev() {
+            let (bytes, _, graph) = planned(search.floor + parts * part);
+            if bytes.next_multiple_of(UNIT) <= budget {
+                *self = graph;
+                return Ok(());
+            }
+            smallest = smallest.min(bytes);
         }
-        *self = graph;
-        Ok(())
+        let detail = format!(
+            "{} is too little: the smallest that works is {}KiB; from {}KiB on nothing is computed \
+             twice",
+            bytes(budget),
+            smallest.div_ceil(UNIT),
+            plan.bytes().div_ceil(UNIT)
+        );
+        Err(Error::setting("memory_budget", detail))
     }
 }
 

@@ -9,7 +9,7 @@
 // In memory: tiles image by image and row by row, with as many as cover the output;
 //   u [place][o][c] from the filters, v [place][tile][c] from the input,
 //   m [place][tile][o] products, e [place][tile][o] from the output's gradient.
-// The transforms are those of tensor/src/cpu/conv2d/winograd/transforms.rs, operation by operation.
+// The transforms are those of tensor/src/cpu/conv2d/winograd/f2.rs and f4.rs, operation by operation.
 #include "tile.cuh"
 
 // The matrices of F(2x2,3x3), each applied to a column.

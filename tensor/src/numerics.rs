@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// How exactly a device computes. Everything but the products of convolutions is always exact.
+/// How exactly a device computes. Everything but the products of convolutions, and what is
+/// stored between them, is always exact.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Numerics {
@@ -11,7 +12,7 @@ pub enum Numerics {
     Exact,
     /// Convolutions on a GPU's tensor cores, from operands rounded to 10 bits of mantissa.
     Tf32,
-    /// The same from operands rounded to 7 bits.
+    /// The same from operands rounded to 7 bits, and what convolutions read and write stored so.
     Bf16,
 }
 

@@ -7,9 +7,14 @@ use rayon::prelude::*;
 
 use crate::order::CHUNK;
 
-/// About a chunk of whole rows of `columns`, in elements.
-pub fn rows_chunk(columns: usize) -> usize {
-    (CHUNK / columns.max(1)).max(1) * columns.max(1)
+/// Rows of `columns` elements that are about a chunk.
+pub fn rows_per_chunk(columns: usize) -> usize {
+    (CHUNK / columns.max(1)).max(1)
+}
+
+/// Elements of so many rows.
+pub fn chunk_of_rows(columns: usize) -> usize {
+    rows_per_chunk(columns) * columns.max(1)
 }
 
 /// Calls `work(x, y)` for all chunks of `len` elements of x and y.

@@ -3,6 +3,11 @@
 use isa::{Isa, multiversion};
 use rayon::prelude::*;
 
+use super::chunks::rows_per_chunk;
+
+/// Most tasks of a [`scatter_add_rows`].
+const SCATTER_TASKS: usize = 16;
+
 /// `y[i]` = `x[index[i]`].
 ///
 /// # Panics
@@ -20,13 +25,19 @@ pub fn gather_rows(columns: usize, x: &[f32], index: &[u32], y: &mut [f32]) {
 /// If an index is not below the number of rows.
 #[multiversion(isa)]
 pub fn scatter_add_rows(isa: Isa, columns: usize, dy: &[f32], index: &[u32], dx: &mut [f32]) {
-    dx.fill(0.0);
-    for (dy, &row) in dy.chunks_exact(columns).zip(index) {
-        let first = row as usize * columns;
-        for (dx, dy) in dx[first..first + columns].iter_mut().zip(dy) {
-            *dx += dy;
+    let rows = dx.len() / columns;
+    assert!(index.iter().all(|&row| (row as usize) < rows), "an index is not below {rows}");
+    // Each task has rows of its own, and looks for them among all indices.
+    let own = rows.div_ceil(SCATTER_TASKS).max(rows_per_chunk(columns));
+    dx.par_chunks_mut(own * columns).enumerate().for_each(|(task, dx)| {
+        dx.fill(0.0);
+        for (dy, &row) in dy.chunks_exact(columns).zip(index) {
+            let row = (row as usize).wrapping_sub(task * own);
+            if let Some(dx) = dx.chunks_exact_mut(columns).nth(row) {
+                dx.iter_mut().zip(dy).for_each(|(dx, dy)| *dx += dy);
+            }
         }
-    }
+    });
 }
 
 /// `y[r,i]` = `x[r, index[i]]`, for as many indices as y has columns.

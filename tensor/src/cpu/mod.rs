@@ -103,7 +103,7 @@ impl Backend for CpuBackend {
             return run_in_place(isa, arena, kernel, io);
         }
         match *kernel {
-            Kernel::Fill(value) => on(arena, io, |[], [y], _| y.fill(value)),
+            Kernel::Fill(value) => on(arena, io, |[], [y], _| pointwise::fill(value, y)),
             Kernel::Copy => on(arena, io, |[x], [y], _| pointwise::copy(x, y)),
             Kernel::Add => on(arena, io, |[a, b], [y], _| pointwise::add(isa, a, b, y)),
             Kernel::Mul => on(arena, io, |[a, b], [y], _| pointwise::mul(isa, a, b, y)),
@@ -298,8 +298,11 @@ impl Backend for CpuBackend {
             }
             Kernel::SliceRowsBackward { start } => {
                 on(arena, io, |[dy], [dx], _| {
-                    dx.fill(0.0);
-                    pointwise::copy(dy, &mut dx[start..start + dy.len()]);
+                    let (before, rest) = dx.split_at_mut(start);
+                    let (part, after) = rest.split_at_mut(dy.len());
+                    pointwise::fill(0.0, before);
+                    pointwise::copy(dy, part);
+                    pointwise::fill(0.0, after);
                 });
             }
 

@@ -6,12 +6,8 @@
 use isa::{Isa, multiversion};
 use rayon::prelude::*;
 
+use super::chunks::rows_per_chunk;
 use super::reduce::dot;
-
-/// Rows per task.
-fn rows_per_task(columns: usize) -> usize {
-    (16 * 1024 / columns.max(1)).max(1)
-}
 
 /// Forward; `norm` keeps n of each row.
 #[multiversion(isa)]
@@ -23,7 +19,7 @@ pub fn l2_normalize(
     y: &mut [f32],
     norm: &mut [f32],
 ) {
-    let rows = rows_per_task(columns);
+    let rows = rows_per_chunk(columns);
     y.par_chunks_mut(rows * columns)
         .zip(x.par_chunks(rows * columns))
         .zip(norm.par_chunks_mut(rows))
@@ -50,7 +46,7 @@ pub fn l2_normalize_backward(
     dy: &[f32],
     dx: &mut [f32],
 ) {
-    let rows = rows_per_task(columns);
+    let rows = rows_per_chunk(columns);
     dx.par_chunks_mut(rows * columns)
         .zip(y.par_chunks(rows * columns))
         .zip(dy.par_chunks(rows * columns))

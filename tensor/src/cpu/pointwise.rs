@@ -5,7 +5,7 @@
 use isa::{Isa, multiversion};
 use rayon::prelude::*;
 
-use super::chunks::{each_chunk, each_chunk2, rows_chunk};
+use super::chunks::{chunk_of_rows, each_chunk, each_chunk2};
 use crate::kernel::Unary;
 use crate::math::{self, normal_cdf, normal_density};
 use crate::order::CHUNK;
@@ -29,6 +29,11 @@ fn update(x: &[f32], y: &mut [f32], f: impl Fn(f32, f32) -> f32) {
     for (y, &x) in y.iter_mut().zip(x) {
         *y = f(x, *y);
     }
+}
+
+/// y = value.
+pub fn fill(value: f32, y: &mut [f32]) {
+    y.par_chunks_mut(CHUNK).for_each(|y| y.fill(value));
 }
 
 /// y = x.
@@ -97,7 +102,7 @@ pub fn accumulate(isa: Isa, keep: f32, x: &[f32], acc: &mut [f32]) {
 #[multiversion(isa)]
 pub fn add_bias(isa: Isa, x: &[f32], bias: &[f32], y: &mut [f32]) {
     let columns = bias.len();
-    each_chunk(rows_chunk(columns), x, y, |x, y| {
+    each_chunk(chunk_of_rows(columns), x, y, |x, y| {
         for (y, x) in y.chunks_exact_mut(columns).zip(x.chunks_exact(columns)) {
             map2(x, bias, y, |x, bias| x + bias);
         }
@@ -107,7 +112,7 @@ pub fn add_bias(isa: Isa, x: &[f32], bias: &[f32], y: &mut [f32]) {
 /// `y[r,c]` = `y[r,c]` + `bias[c]`.
 #[multiversion(isa)]
 pub fn add_bias_assign(isa: Isa, bias: &[f32], y: &mut [f32]) {
-    y.par_chunks_mut(rows_chunk(bias.len())).for_each(|y| {
+    y.par_chunks_mut(chunk_of_rows(bias.len())).for_each(|y| {
         for y in y.chunks_exact_mut(bias.len()) {
             update(bias, y, |bias, y| y + bias);
         }
@@ -118,7 +123,7 @@ pub fn add_bias_assign(isa: Isa, bias: &[f32], y: &mut [f32]) {
 #[multiversion(isa)]
 pub fn bias_relu_assign(isa: Isa, bias: &[f32], residual: Option<&[f32]>, y: &mut [f32]) {
     let relu = |y: f32| if y < 0.0 { 0.0 } else { y };
-    let (columns, chunk) = (bias.len(), rows_chunk(bias.len()));
+    let (columns, chunk) = (bias.len(), chunk_of_rows(bias.len()));
     y.par_chunks_mut(chunk).enumerate().for_each(|(i, y)| {
         let rows = y.chunks_exact_mut(columns);
         match residual {
@@ -148,7 +153,7 @@ pub fn bias_relu(isa: Isa, x: &[f32], bias: &[f32], residual: Option<&[f32]>, y:
 #[multiversion(isa)]
 pub fn bias_gelu(isa: Isa, x: &[f32], bias: &[f32], y: &mut [f32]) {
     let columns = bias.len();
-    each_chunk(rows_chunk(columns), x, y, |x, y| {
+    each_chunk(chunk_of_rows(columns), x, y, |x, y| {
         for (y, x) in y.chunks_exact_mut(columns).zip(x.chunks_exact(columns)) {
             map2(x, bias, y, |x, bias| gelu_of(x + bias));
         }
@@ -159,7 +164,7 @@ pub fn bias_gelu(isa: Isa, x: &[f32], bias: &[f32], y: &mut [f32]) {
 #[multiversion(isa)]
 pub fn bias_gelu_backward(isa: Isa, x: &[f32], bias: &[f32], dy: &[f32], dx: &mut [f32]) {
     let columns = bias.len();
-    each_chunk2(rows_chunk(columns), (x, dy), dx, |x, dy, dx| {
+    each_chunk2(chunk_of_rows(columns), (x, dy), dx, |x, dy, dx| {
         let rows = x.chunks_exact(columns).zip(dy.chunks_exact(columns));
         for (dx, (x, dy)) in dx.chunks_exact_mut(columns).zip(rows) {
             for ((dx, dy), (x, bias)) in dx.iter_mut().zip(dy).zip(x.iter().zip(bias)) {

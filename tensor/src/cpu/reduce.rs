@@ -5,6 +5,7 @@ use std::ops::Range;
 use isa::{Isa, multiversion};
 use rayon::prelude::*;
 
+use super::chunks::rows_per_chunk;
 use crate::order::{CHUNK, PIECE, PIECE_LANES, ROW_LANES, part_rows};
 
 /// Sums the numbers of `part` over all chunks of `0..len`, halving the range recursively at multiples of
@@ -145,15 +146,10 @@ pub fn sum_rows(isa: Isa, x: &[f32], y: &mut [f32], workspace: &mut [f32]) {
     sum_parts(isa, workspace, y);
 }
 
-/// Rows in about a chunk.
-fn rows_chunk(columns: usize) -> usize {
-    (CHUNK / columns.max(1)).max(1)
-}
-
 /// `y[r]` = sum over c of `x[r,c]`.
 #[multiversion(isa)]
 pub fn sum_columns(isa: Isa, columns: usize, x: &[f32], y: &mut [f32]) {
-    let rows = rows_chunk(columns);
+    let rows = rows_per_chunk(columns);
     y.par_chunks_mut(rows).zip(x.par_chunks(rows * columns)).for_each(|(y, x)| {
         for (y, x) in y.iter_mut().zip(x.chunks_exact(columns)) {
             *y = row_sum(x);
@@ -163,7 +159,7 @@ pub fn sum_columns(isa: Isa, columns: usize, x: &[f32], y: &mut [f32]) {
 
 /// `dx[r,c]` = `dy[r]`.
 pub fn sum_columns_backward(columns: usize, dy: &[f32], dx: &mut [f32]) {
-    let rows = rows_chunk(columns);
+    let rows = rows_per_chunk(columns);
     dx.par_chunks_mut(rows * columns).zip(dy.par_chunks(rows)).for_each(|(dx, dy)| {
         for (dx, dy) in dx.chunks_exact_mut(columns).zip(dy) {
             dx.fill(*dy);

@@ -7,7 +7,7 @@
 
 use isa::{Isa, multiversion};
 
-use super::chunks::{each_chunk, each_chunk2, rows_chunk};
+use super::chunks::{chunk_of_rows, each_chunk, each_chunk2};
 use super::reduce::{dot, row_max, row_sum};
 use crate::math::{exp, ln};
 
@@ -36,7 +36,7 @@ pub fn softmax_in_place(row: &mut [f32]) {
 /// Softmax of each row.
 #[multiversion(isa)]
 pub fn softmax(isa: Isa, columns: usize, x: &[f32], y: &mut [f32]) {
-    each_chunk(rows_chunk(columns), x, y, |x, y| {
+    each_chunk(chunk_of_rows(columns), x, y, |x, y| {
         for (y, x) in y.chunks_exact_mut(columns).zip(x.chunks_exact(columns)) {
             softmax_row(x, y);
         }
@@ -46,7 +46,7 @@ pub fn softmax(isa: Isa, columns: usize, x: &[f32], y: &mut [f32]) {
 /// dx = y (dy - <dy, y>).
 #[multiversion(isa)]
 pub fn softmax_backward(isa: Isa, columns: usize, y: &[f32], dy: &[f32], dx: &mut [f32]) {
-    each_chunk2(rows_chunk(columns), (y, dy), dx, |y, dy, dx| {
+    each_chunk2(chunk_of_rows(columns), (y, dy), dx, |y, dy, dx| {
         let rows = y.chunks_exact(columns).zip(dy.chunks_exact(columns));
         for (dx, (y, dy)) in dx.chunks_exact_mut(columns).zip(rows) {
             let mean = dot(dy, y);
@@ -60,7 +60,7 @@ pub fn softmax_backward(isa: Isa, columns: usize, y: &[f32], dy: &[f32], dx: &mu
 /// Log-softmax of each row.
 #[multiversion(isa)]
 pub fn log_softmax(isa: Isa, columns: usize, x: &[f32], y: &mut [f32]) {
-    each_chunk(rows_chunk(columns), x, y, |x, y| {
+    each_chunk(chunk_of_rows(columns), x, y, |x, y| {
         for (y, x) in y.chunks_exact_mut(columns).zip(x.chunks_exact(columns)) {
             let max = row_max(x);
             for (y, x) in y.iter_mut().zip(x) {
@@ -77,7 +77,7 @@ pub fn log_softmax(isa: Isa, columns: usize, x: &[f32], y: &mut [f32]) {
 /// dx = dy - exp(y) sum(dy).
 #[multiversion(isa)]
 pub fn log_softmax_backward(isa: Isa, columns: usize, y: &[f32], dy: &[f32], dx: &mut [f32]) {
-    each_chunk2(rows_chunk(columns), (y, dy), dx, |y, dy, dx| {
+    each_chunk2(chunk_of_rows(columns), (y, dy), dx, |y, dy, dx| {
         let rows = y.chunks_exact(columns).zip(dy.chunks_exact(columns));
         for (dx, (y, dy)) in dx.chunks_exact_mut(columns).zip(rows) {
             let sum = row_sum(dy);

@@ -96,7 +96,7 @@ fn what_is_not_known_is_refused_with_its_line() {
     refused(kernel("\nfrobnicate.u32 %r1, %r2;"), 8, "unknown instruction frobnicate.u32");
     refused(kernel("add.u32 %r1, %r2;"), 7, "2 operands where 3 are expected");
     refused(kernel("add.u32 %r1, %r2, %rd1;"), 7, "64 bits where 32 are expected");
-    refused(kernel("add.u33 %r1, %r2, %r3;"), 7, "has no known type");
+    refused(kernel("add.u33 %r1, %r2, %r3;"), 7, ".u33 of add.u33 is not known");
     refused(kernel("add.bogus.u32 %r1, %r2, %r3;"), 7, ".bogus");
     refused(kernel("add.u32 %r1, %r2, %r99;"), 7, "%r99 of %r<9>");
     refused(kernel("add.u32 %r1, %r2, %zzz;"), 7, "%zzz is neither declared");
@@ -121,7 +121,7 @@ fn what_is_not_known_is_refused_with_its_line() {
     refused(kernel("dp4a.s32.hi %r6, %r0, %r4, 9;"), 7, ".hi");
     refused(kernel("dp4a.u16.u16 %r6, %r0, %r4, 9;"), 7, "not known");
     refused(kernel("dp2a.s32.s32 %r6, %r0, %r4, 9;"), 7, "wants .lo or .hi");
-    refused(kernel("dp2a.lo.hi.s32.s32 %r6, %r0, %r4, 9;"), 7, "wants .lo or .hi");
+    refused(kernel("dp2a.lo.hi.s32.s32 %r6, %r0, %r4, 9;"), 7, "is not known");
     refused(kernel("mul24.s32 %r6, %r0, %r4;"), 7, "wants .lo or .hi");
     refused(kernel("shl.hi.b32 %r6, %r0, %r4;"), 7, ".hi");
     refused(kernel("popc.shiftamt.b32 %r6, %r0;"), 7, ".shiftamt");
@@ -137,6 +137,56 @@ fn what_is_not_known_is_refused_with_its_line() {
     refused(kernel("call missing, ();"), 7, "missing is not declared");
     refused(kernel("{ {"), 8, "ends");
     refused(kernel("brx.idx %r1, TABLE;"), 7, "no such list");
+}
+
+/// Types and suffixes that an opcode has, but not together.
+#[test]
+fn forms_that_the_isa_does_not_have() {
+    for (text, what) in [
+        ("lop3.b64 %rd1, %rd2, %rd3, %rd4, 1;", ".b64 of lop3.b64"),
+        ("shf.l.wrap.b64 %rd1, %rd2, %rd3, %rd4;", ".b64"),
+        ("shf.wrap.b32 %r1, %r2, %r3, %r4;", "wants .l or .r"),
+        ("prmt.b64 %rd1, %rd2, %rd3, %rd4;", ".b64"),
+        ("bmsk.clamp.b64 %rd1, %r2, %r3;", ".b64"),
+        ("szext.clamp.u64 %rd1, %rd2, %r3;", ".u64"),
+        ("fns.b64 %rd1, %rd2, %rd3, %rd4;", ".b64"),
+        ("mul24.lo.u64 %rd1, %rd2, %rd3;", ".u64"),
+        ("add.sat.u32 %r1, %r2, %r3;", "is not known"),
+        ("add.sat.cc.s32 %r1, %r2, %r3;", "is not known"),
+        ("mad.lo.sat.s32 %r1, %r2, %r3, %r4;", "is not known"),
+        ("mad.hi.sat.s64 %rd1, %rd2, %rd3, %rd4;", "is not known"),
+        ("mul.wide.u64 %rd1, %rd2, %rd3;", "is not known"),
+        ("mul.u32 %r1, %r2, %r3;", "mul.u32 wants .lo, .hi or .wide"),
+        ("mul.lo.hi.u32 %r1, %r2, %r3;", "is not known"),
+        ("madc.u32 %r1, %r2, %r3, %r4;", "wants .lo or .hi"),
+        ("neg.u32 %r1, %r2;", ".u32"),
+        ("add.rz.f16 %h1, %h2, %h3;", "is not known"),
+        ("add.ftz.bf16 %h1, %h2, %h3;", "is not known"),
+        ("add.ftz.f64 %rd1, %rd2, %rd3;", "is not known"),
+        ("fma.f32 %f1, %f2, %f3, %f4;", "wants .rn, .rz, .rm or .rp"),
+        ("rcp.approx.f64 %rd1, %rd2;", "wants .ftz"),
+        ("ex2.approx.bf16 %h1, %h2;", "wants .ftz"),
+        ("min.xorsign.f32 %f1, %f2, %f3;", "wants .abs"),
+        ("max.NaN.f64 %rd1, %rd2, %rd3;", "is not known"),
+        ("setp.lt.b32 %p1, %r1, %r2;", "is not known"),
+        ("setp.num.s32 %p1, %r1, %r2;", "is not known"),
+        ("setp.lo.s32 %p1, %r1, %r2;", "is not known"),
+        ("set.lt.u64.s32 %rd1, %r1, %r2;", "is not known"),
+        ("set.lt.f64.f32 %rd1, %f1, %f2;", "is not known"),
+        ("set.eq.u64.f16x2 %rd1, %r1, %r2;", "is not known"),
+        ("testp.finite.u64 %p1, %rd1;", ".u64"),
+        ("testp.finite.f16 %p1, %h1;", ".f16"),
+        ("slct.f32.u32 %f1, %f2, %f3, %r1;", "is not known"),
+        ("vote.sync.any.b32 %r1, %p1, -1;", "is not known"),
+        ("vote.sync.all.u32 %r1, %p1, -1;", ".u32"),
+        ("atom.global.inc.u64 %rd1, [%rd2], %rd3;", "is not known"),
+        ("atom.global.min.b32 %r1, [%rd2], %r3;", "is not known"),
+        ("cvt.relu.f32.f32 %f1, %f2;", "is not known"),
+        ("cvt.f32.e4m3 %f1, %h1;", "is not known"),
+        ("cvt.u32.u16x2 %r1, %r2;", "is not known"),
+    ] {
+        refused(kernel(text), 7, what);
+    }
 }
 
 #[test]

@@ -6,8 +6,6 @@ use crate::ast::Operand;
 use crate::ops::*;
 use crate::types::{Class, Ty};
 
-const HALVES: [Ty; 4] = [Ty::F16, Ty::F16x2, Ty::Bf16, Ty::Bf16x2];
-
 /// Takes exactly N operands.
 pub fn exactly<const N: usize>(operands: &[Operand]) -> Result<&[Operand; N]> {
     operands.try_into().map_err(|_| format!("{} operands where {N} are expected", operands.len()))
@@ -90,18 +88,10 @@ impl<'a> Builder<'a> {
         ty: Ty,
         operands: &[Operand],
     ) -> Result<()> {
-        if ty.bits() < 16 || ty == Ty::Pred {
-            return Err(format!("{} on {} bits", op.name, ty.bits()));
-        }
-        let (hi, wide) = (op.flag("hi"), op.flag("wide"));
-        let lo = op.flag("lo");
+        let (hi, wide) = (op.either("hi", "lo"), op.flag("wide"));
         let (sat, cc) = (op.flag("sat"), op.flag("cc"));
-        let relu = matches!(ty, Ty::S32 | Ty::S16x2) && op.flag("relu");
+        let relu = op.flag("relu");
         op.done()?;
-        let pairs = matches!(ty, Ty::U16x2 | Ty::S16x2);
-        if pairs && (sat || cc || !matches!(op.name, "add" | "min" | "max")) {
-            return Err(format!("{} is not known", op.text));
-        }
         let carry_in = matches!(op.name, "addc" | "subc" | "madc");
         if cc || carry_in {
             let carry = match op.name {
@@ -122,9 +112,6 @@ impl<'a> Builder<'a> {
             i.d = self.write(frame, &operands[0], ty)?;
             return self.emit(i);
         }
-        if wide && ty.bits() > 32 {
-            return Err(format!("{} of 64 bits", op.text));
-        }
         let to = match (wide, ty) {
             (false, _) => ty,
             (_, Ty::U16) => Ty::U32,
@@ -138,8 +125,7 @@ impl<'a> Builder<'a> {
                 (true, _) if sat => Int3::MadHiSat,
                 (true, _) => Int3::MadHi,
                 (_, true) => Int3::MadWide,
-                _ if lo => Int3::MadLo,
-                _ => return Err(format!("{} without .lo, .hi or .wide", op.text)),
+                _ => Int3::MadLo,
             };
             let mut i = Instruction::new(Op::Int3(int, ty));
             i.a = self.read(frame, a, ty)?;
@@ -155,8 +141,7 @@ impl<'a> Builder<'a> {
             "sub" => Int::Sub,
             "mul" if hi => Int::MulHi,
             "mul" if wide => Int::MulWide,
-            "mul" if lo => Int::MulLo,
-            "mul" => return Err(format!("{} without .lo, .hi or .wide", op.text)),
+            "mul" => Int::MulLo,
             "div" => Int::Div,
             "rem" => Int::Rem,
             "min" if relu => Int::MinRelu,
@@ -164,8 +149,7 @@ impl<'a> Builder<'a> {
             "min" => Int::Min,
             "max" => Int::Max,
             "neg" => Int::Neg,
-            "abs" => Int::Abs,
-            _ => return Err(format!("{} on integers", op.text)),
+            _ => Int::Abs,
         };
         let mut i = Instruction::new(Op::Int(int, ty));
         if matches!(int, Int::Neg | Int::Abs) {
@@ -225,11 +209,10 @@ impl<'a> Builder<'a> {
             "add" => (Float::Add, 3),
             "sub" => (Float::Sub, 3),
             "mul" => (Float::Mul, 3),
-            "fma" => (Float::Fma, 4),
-            _ => return Err(format!("{} is not known", op.text)),
+            _ => (Float::Fma, 4),
         };
-        if operands.len() != wanted || mode.sat || mode.relu || mode.finite {
-            return Err(format!("{} is not known", op.text));
+        if operands.len() != wanted {
+            return Err(format!("{} operands where {wanted} are expected", operands.len()));
         }
         let mut halves = Vec::new();
         for operand in &operands[1..] {
@@ -278,41 +261,30 @@ impl<'a> Builder<'a> {
         ty: Ty,
         operands: &[Operand],
     ) -> Result<()> {
-        let (approx, full) = (op.flag("approx"), op.flag("full"));
-        let rounds = op.round_stated();
-        let mut mode = op.mode();
-        mode.round = rounds.unwrap_or(Round::Nearest);
+        let approx = op.either("approx", "full");
+        let mode = op.mode();
         let nan = op.flag("NaN");
         let (xor, abs) = (op.flag("xorsign"), op.flag("abs"));
-        if xor && !abs {
-            return Err(format!("{} is not known", op.text));
-        }
-        op.flag("noftz");
         // Factors and first terms of 16 bits, with a result and a last term of f32.
-        let mixes = ty == Ty::F32 && matches!(op.name, "add" | "sub" | "fma") && !mode.ftz;
-        let halves = |name: &str| Ty::from_name(name).filter(|ty| [Ty::F16, Ty::Bf16].contains(ty));
-        let factor = if mixes { op.find(halves) } else { None };
+        let factor = op.find(Ty::from_name);
         op.done()?;
-        let half = HALVES.contains(&ty);
         let float = match op.name {
             "add" => Float::Add,
             "sub" => Float::Sub,
             "mul" => Float::Mul,
-            "fma" => Float::Fma,
-            "mad" if !half => Float::Fma,
-            "div" if full && ty == Ty::F32 => Float::Div,
-            "div" if approx && ty == Ty::F32 => Float::DivApprox,
-            "div" if !half && rounds.is_some() => Float::Div,
-            "rcp" if approx && !half => Float::RcpApprox,
-            "rcp" if !half && rounds.is_some() => Float::Rcp,
-            "sqrt" if approx && ty == Ty::F32 => Float::SqrtApprox,
-            "sqrt" if !half && rounds.is_some() => Float::Sqrt,
-            "rsqrt" if approx && !half => Float::RsqrtApprox,
-            "ex2" if approx && ty != Ty::F64 => Float::Ex2,
-            "tanh" if approx && ty != Ty::F64 => Float::Tanh,
-            "lg2" if approx && ty == Ty::F32 => Float::Lg2,
-            "sin" if approx && ty == Ty::F32 => Float::Sin,
-            "cos" if approx && ty == Ty::F32 => Float::Cos,
+            "fma" | "mad" => Float::Fma,
+            "div" if approx => Float::DivApprox,
+            "div" => Float::Div,
+            "rcp" if approx => Float::RcpApprox,
+            "rcp" => Float::Rcp,
+            "sqrt" if approx => Float::SqrtApprox,
+            "sqrt" => Float::Sqrt,
+            "rsqrt" => Float::RsqrtApprox,
+            "ex2" => Float::Ex2,
+            "tanh" => Float::Tanh,
+            "lg2" => Float::Lg2,
+            "sin" => Float::Sin,
+            "cos" => Float::Cos,
             "min" if xor && nan => Float::MinNanXor,
             "max" if xor && nan => Float::MaxNanXor,
             "min" if xor => Float::MinXor,
@@ -323,12 +295,8 @@ impl<'a> Builder<'a> {
             "max" => Float::Max,
             "neg" => Float::Neg,
             "abs" => Float::Abs,
-            "copysign" if !half => Float::CopySign,
-            _ => return Err(format!("{} is not known", op.text)),
+            _ => Float::CopySign,
         };
-        if ty == Ty::Tf32 || mode.round == Round::Away || mode.finite {
-            return Err(format!("{} is not known", op.text));
-        }
         if let [_, _, _, _] = operands
             && ty == Ty::F32
             && !xor

@@ -17,9 +17,10 @@ impl<'a> Builder<'a> {
         let mut i = Instruction::new(Op::Nop);
         let ty = op.ty()?;
         let shift = matches!(op.name, "shl" | "shr");
-        let hi = matches!(op.name, "mul24" | "mad24") && op.half()?;
-        let amount = op.name == "bfind" && op.flag("shiftamt");
-        let sat = op.name == "mad24" && hi && ty == Ty::S32 && op.flag("sat");
+        let hi = op.either("hi", "lo");
+        let amount = op.flag("shiftamt");
+        let sat = op.flag("sat");
+        let wraps = op.either("wrap", "clamp");
         if op.name == "lop3" && operands.len() == 6 {
             return self.lop3_test(frame, op, operands);
         }
@@ -57,8 +58,10 @@ impl<'a> Builder<'a> {
             "bfe" | "bmsk" | "szext" => {
                 let int = match op.name {
                     "bfe" => Int3::Bfe,
-                    "bmsk" => pick(&mut op, Int3::BmskWrap, Int3::Bmsk)?,
-                    _ => pick(&mut op, Int3::SzextWrap, Int3::Szext)?,
+                    "bmsk" if wraps => Int3::BmskWrap,
+                    "bmsk" => Int3::Bmsk,
+                    _ if wraps => Int3::SzextWrap,
+                    _ => Int3::Szext,
                 };
                 i.op = Op::Int3(int, ty);
                 i.a = self.read(frame, operands.get(1).ok_or("an operand is missing")?, ty)?;
@@ -101,20 +104,13 @@ impl<'a> Builder<'a> {
                         immediate = &operands[..operands.len() - 1];
                         Int3::Lop3
                     }
-                    "shf" => {
-                        let left = op.flag("l");
-                        if !left && !op.flag("r") {
-                            return Err(format!("{} without .l or .r", op.text));
-                        }
-                        match (left, pick(&mut op, true, false)?) {
-                            (true, true) => Int3::ShfLeftWrap,
-                            (true, false) => Int3::ShfLeftClamp,
-                            (false, true) => Int3::ShfRightWrap,
-                            (false, false) => Int3::ShfRightClamp,
-                        }
-                    }
-                    "prmt" => op.find(prmt).unwrap_or(Int3::Prmt),
-                    _ => return Err(format!("{} lacks a suffix", op.text)),
+                    "shf" => match (op.either("l", "r"), wraps) {
+                        (true, true) => Int3::ShfLeftWrap,
+                        (true, false) => Int3::ShfLeftClamp,
+                        (false, true) => Int3::ShfRightWrap,
+                        (false, false) => Int3::ShfRightClamp,
+                    },
+                    _ => op.find(prmt).unwrap_or(Int3::Prmt),
                 };
                 let [d, a, b, c] = exactly(immediate)?;
                 i.op = Op::Int3(int, ty);
@@ -126,17 +122,6 @@ impl<'a> Builder<'a> {
         }
         op.done()?;
         self.emit(i)
-    }
-}
-
-/// `.wrap` or `.clamp`.
-fn pick<T>(op: &mut Opcode<'_>, wrap: T, clamp: T) -> Result<T> {
-    if op.flag("wrap") {
-        Ok(wrap)
-    } else if op.flag("clamp") {
-        Ok(clamp)
-    } else {
-        Err(format!("{} without .wrap or .clamp", op.text))
     }
 }
 

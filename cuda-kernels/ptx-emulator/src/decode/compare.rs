@@ -48,15 +48,9 @@ impl<'a> Builder<'a> {
                 let ftz = op.flag("ftz");
                 let [d, a, b, c] = exactly(operands)?;
                 let int = match by {
-                    Ty::S32 => Int3::Slct,
                     Ty::F32 if ftz => Int3::SlctFtz,
                     Ty::F32 => Int3::SlctF,
-                    _ => {
-                        return Err(format!(
-                            "{} selects by something other than .s32 or .f32",
-                            op.text
-                        ));
-                    }
+                    _ => Int3::Slct,
                 };
                 i.op = Op::Int3(int, ty);
                 i.a = self.read(frame, a, ty)?;
@@ -73,9 +67,6 @@ impl<'a> Builder<'a> {
                 if matches!(ty, Ty::F16x2 | Ty::Bf16x2) {
                     op.done()?;
                     return self.compare_pairs(frame, (compare, combine, ftz), (to, ty), operands);
-                }
-                if matches!(ty, Ty::Tf32 | Ty::Pred) || ty.bits() < 16 {
-                    return Err(format!("{} compares an unsupported type", op.text));
                 }
                 let (a, b) = match (operands, combine) {
                     ([_, a, b], Combine::None) => (a, b),

@@ -16,14 +16,11 @@ impl<'a> Builder<'a> {
         operands: &'a [Operand],
     ) -> Result<()> {
         let ty_a = op.ty()?;
-        let ty_b = op.find(Ty::from_name).unwrap_or(ty_a);
-        if [ty_a, ty_b].iter().any(|ty| !matches!(ty, Ty::S32 | Ty::U32)) {
-            return Err(format!("{} is not known", op.text));
-        }
+        let ty_b = op.ty()?;
         let [signed_a, signed_b] = [ty_a, ty_b].map(Ty::is_signed);
         let ways = if op.name == "dp4a" { 4 } else { 2 };
         // Which half of b is multiplied is a question only where not all of it is.
-        let high = ways == 2 && op.half()?;
+        let high = ways == 2 && op.either("hi", "lo");
         op.done()?;
         let mut i = Instruction::new(Op::Dot { ways, signed_a, signed_b, high });
         let [d, a, b, c] = exactly(operands)?;

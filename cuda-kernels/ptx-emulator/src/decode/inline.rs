@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::builder::{Builder, Frame, MAX_DEPTH, Result, Spot};
+use super::forms;
 use super::opcode::Opcode;
 use crate::ast::{Function, Operand, Statement, StatementKind};
 use crate::ops::{Instruction, NONE, Op};
@@ -113,6 +114,7 @@ impl<'a> Builder<'a> {
         if others.iter().any(begins) {
             return Ok(false);
         }
+        forms::check(&opcode)?;
         if opcode.name == "call" {
             let mut opcode = opcode;
             opcode.flag("uni");

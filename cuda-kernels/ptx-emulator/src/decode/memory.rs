@@ -306,7 +306,12 @@ impl<'a> Builder<'a> {
         {
             return Err(format!("{} is not known", op.text));
         }
-        if ty.bytes() == 2 && !float_only && atomic != Atomic::Cas {
+        let known = match atomic {
+            Atomic::Inc | Atomic::Dec => ty == Ty::U32,
+            Atomic::Min | Atomic::Max => !matches!(ty, Ty::B32 | Ty::B64),
+            _ => true,
+        };
+        if !known || ty.bytes() == 2 && !float_only && atomic != Atomic::Cas {
             return Err(format!("{} is not known", op.text));
         }
         let returns = op.name == "atom";

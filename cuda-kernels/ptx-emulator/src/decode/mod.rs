@@ -11,6 +11,7 @@ mod compare;
 mod control;
 mod copy;
 mod dot;
+mod forms;
 mod inline;
 mod mbarrier;
 mod memory;

@@ -132,8 +132,11 @@ impl<'a> Builder<'a> {
             return self.emit(i);
         }
         let [d, a] = exactly(operands)?;
-        let pairs = [Ty::F16x2, Ty::Bf16x2, Ty::Pred];
-        if pairs.contains(&to) || pairs.contains(&from) || from == Ty::Tf32 {
+        let whole = |ty: Ty| {
+            let pairs = [Ty::F16x2, Ty::Bf16x2, Ty::U16x2, Ty::S16x2];
+            ty != Ty::Pred && !pairs.contains(&ty) && ![Ty::E4m3, Ty::E5m2].contains(&ty)
+        };
+        if !whole(to) || !whole(from) || from == Ty::Tf32 || mode.relu && !half {
             return Err(format!("{} is not known", op.text));
         }
         if from.is_float() && to.is_int() && integral.is_none() {

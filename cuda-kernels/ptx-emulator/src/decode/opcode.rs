@@ -5,7 +5,8 @@ use crate::ops::{Mode, Round};
 use crate::types::Ty;
 
 /// Why registers and accesses of `.b128` are refused.
-const WIDE: &str = "numbers of 128 bits are not supported; vectors of two of 64 bits are";
+pub(super) const WIDE: &str =
+    "numbers of 128 bits are not supported; vectors of two of 64 bits are";
 
 /// `fma.rn.ftz.f32` as its name and the suffixes not yet taken.
 #[derive(Clone)]
@@ -23,6 +24,11 @@ impl<'a> Opcode<'a> {
         let mut parts = text.split('.');
         let name = parts.next().unwrap_or_default();
         Opcode { text, name, suffixes: parts.collect() }
+    }
+
+    /// The suffixes not yet taken.
+    pub fn suffixes(&self) -> &[&'a str] {
+        &self.suffixes
     }
 
     /// Takes the suffix if present.
@@ -49,13 +55,11 @@ impl<'a> Opcode<'a> {
         self.find(what).ok_or_else(|| format!("{} has no known {kind}", self.text))
     }
 
-    /// Takes `.hi` (true) or `.lo`, where there must be one.
-    pub fn half(&mut self) -> Result<bool> {
-        match (self.flag("hi"), self.flag("lo")) {
-            (true, false) => Ok(true),
-            (false, true) => Ok(false),
-            _ => Err(format!("{} wants .lo or .hi", self.text)),
-        }
+    /// Takes the first of two suffixes (true) or the other.
+    pub fn either(&mut self, first: &str, other: &str) -> bool {
+        let found = self.flag(first);
+        self.flag(other);
+        found
     }
 
     /// Takes the first type.

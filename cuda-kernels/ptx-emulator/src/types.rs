@@ -118,7 +118,7 @@ impl Ty {
 /// A register file: all registers up to 32 bits, those of 64 bits, and predicates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Class {
-    /// 8, 16 and 32 bits, the upper bits zero.
+    /// 8, 16 and 32 bits; what is above those of the type does not count.
     Word,
     /// 64 bits.
     Long,

@@ -1,7 +1,7 @@
 //! Atomics, lane by lane.
 
 use super::env::{Env, Trouble, trouble};
-use super::memory::{get, little_endian, same_space, set};
+use super::memory::{cut, get, little_endian, same_space, set};
 use super::watch::atomic_touch;
 use crate::error::FaultKind;
 use crate::numeric::{BF16, F16, Format, bits32, flush32};
@@ -41,7 +41,7 @@ impl Env<'_> {
                     for lane in lanes(mask) {
                         let (index, offset) = places[lane];
                         let Some(allocation) = self.memory.allocation(index) else { continue };
-                        let (b, c) = (get(warp, i.b, lane, wide), get(warp, i.c, lane, wide));
+                        let [b, c] = [i.b, i.c].map(|r| cut(get(warp, r, lane, wide), bytes));
                         let old = allocation
                             .update(offset, bytes, |old| change((op, ty), true, [old, b, c]));
                         set(warp, i.d, lane, old, wide);
@@ -56,7 +56,7 @@ impl Env<'_> {
                         if self.watches_shared() {
                             self.watch_shared(at[lane], lane, bytes, touch)?;
                         }
-                        let (b, c) = (get(warp, i.b, lane, wide), get(warp, i.c, lane, wide));
+                        let [b, c] = [i.b, i.c].map(|r| cut(get(warp, r, lane, wide), bytes));
                         let cell = &mut self.shared[at[lane] as usize..][..bytes];
                         let old = little_endian(cell);
                         let new = change((op, ty), false, [old, b, c]);

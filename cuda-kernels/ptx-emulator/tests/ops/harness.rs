@@ -19,8 +19,17 @@ fn storage(ty: &str) -> (&'static str, &'static str, usize) {
 }
 
 /// Runs `line`, an instruction with result `d` of type `out` and operands `a`, `b`, `c`, `e` of the
-/// types `ins`, once per row, and returns the results, which are the same on all instruction sets.
+/// types `ins`, once per row, and returns the results, which are the same on all instruction sets,
+/// and whatever loads leave above the 16 bits of a register.
 pub fn results(line: &str, out: &str, ins: &[&str], rows: &[&[u64]]) -> Vec<u64> {
+    let found = results_of(line, out, ins, rows, "b16");
+    if ins.iter().any(|ty| storage(ty).2 == 2) {
+        assert_eq!(results_of(line, out, ins, rows, "s16"), found, "{line} of extended numbers");
+    }
+    found
+}
+
+fn results_of(line: &str, out: &str, ins: &[&str], rows: &[&[u64]], half: &str) -> Vec<u64> {
     let names = ["a", "b", "c", "e"];
     let mut text = HEADER.to_owned();
     text += ".visible .entry k(.param .u64 in, .param .u64 out)\n{\n";
@@ -37,7 +46,10 @@ pub fn results(line: &str, out: &str, ins: &[&str], rows: &[&[u64]]) -> Vec<u64>
             "pred" => {
                 format!("ld.global.u32 %word, [%in+{}];\nsetp.ne.u32 {name}, %word, 0;", 8 * at)
             }
-            ty => format!("ld.global.{} {name}, [%in+{}];", storage(ty).1, 8 * at),
+            ty => {
+                let load = if storage(ty).2 == 2 { half } else { storage(ty).1 };
+                format!("ld.global.{load} {name}, [%in+{}];", 8 * at)
+            }
         };
         text += &load;
         text += "\n";

@@ -121,6 +121,12 @@ fn atomics() {
         &[([d(1.0), d(2.0)], d(3.0))],
     );
     table(
+        "atom.global.cas.b16 d, [%in], b, c; ld.global.b16 d, [%in];",
+        "b16",
+        ["b16", "b16", "b16"],
+        &[([0xffff, 0xffff, 7], 7), ([0xffff, 0x7fff, 7], 0xffff), ([5, 5, 0x8000], 0x8000)],
+    );
+    table(
         "atom.global.cas.b64 d, [%in], b, c; ld.global.u64 d, [%in];",
         "u64",
         ["u64"; 3],

@@ -364,7 +364,11 @@ fn convert_one(bits: u64, to: Ty, from: Ty, mode: Mode, integral: bool, wide_to:
     if to.is_int() {
         let (least, most) = integer_bounds(to);
         let rounded = to_integral(value, mode.round);
-        let value = if rounded.is_nan() { 0 } else { (rounded as i128).clamp(least, most) };
+        let value = match rounded.is_nan() {
+            true if from == Ty::F64 || to.bits() == 64 => integer_of(1 << (to.bits() - 1), to),
+            true => 0,
+            false => (rounded as i128).clamp(least, most),
+        };
         return if wide_to { value as u64 } else { value as u64 & 0xffff_ffff };
     }
     let value = if integral { to_integral(value, mode.round) } else { value };

@@ -45,7 +45,8 @@ fn floats_to_integers_round_and_clamp() {
         let rows: Vec<_> = inputs.iter().zip(expected).map(|(&x, e)| ([d(x.into())], e)).collect();
         table(&format!("cvt.{round}.s64.f64 d, a;"), "s64", ["f64"], &rows);
     }
-    // The result is clamped to the integer's range, NaN gives 0.
+    // The result is clamped to the integer's range. "NaN input results in: zero if source is not
+    // `.f64` and destination is not `.s64`, `.u64`, otherwise 1 << (BitWidth(dst) - 1)".
     table(
         "cvt.rzi.s32.f32 d, a;",
         "s32",
@@ -67,8 +68,19 @@ fn floats_to_integers_round_and_clamp() {
         "cvt.rzi.u64.f32 d, a;",
         "u64",
         ["f32"],
-        &[([f(1e30)], u64::MAX), ([f(2f32.powi(40))], 1 << 40)],
+        &[([f(1e30)], u64::MAX), ([f(2f32.powi(40))], 1 << 40), ([nan], 1 << 63)],
     );
+    table("cvt.rzi.s64.f32 d, a;", "s64", ["f32"], &[([nan], 1 << 63), ([f(-1e30)], 1 << 63)]);
+    table("cvt.rni.s64.f16 d, a;", "s64", ["f16"], &[([0x7e00], 1 << 63), ([0xc000], s(-2))]);
+    table("cvt.rzi.s32.f16 d, a;", "s32", ["f16"], &[([0x7e00], 0)]);
+    let nan = d(f64::NAN);
+    for (to, expected) in
+        [("s64", 1 << 63), ("u64", 1 << 63), ("s32", 1 << 31), ("u32", 1 << 31), ("s16", 1 << 15)]
+    {
+        table(&format!("cvt.rzi.{to}.f64 d, a;"), to, ["f64"], &[([nan], expected)]);
+    }
+    table("cvt.rzi.u8.f64 d, a;", "u32", ["f64"], &[([nan], 0x80)]);
+    table("cvt.rzi.s8.f64 d, a;", "s32", ["f64"], &[([nan], 0xffff_ff80)]);
     table("cvt.rni.s16.f32 d, a;", "s16", ["f32"], &[([f(1e6)], 0x7fff), ([f(-1e6)], 0x8000)]);
     table("cvt.rzi.u8.f32 d, a;", "u32", ["f32"], &[([f(300.0)], 255), ([f(-3.0)], 0)]);
     table(

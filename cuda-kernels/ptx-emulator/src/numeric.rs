@@ -41,6 +41,12 @@ impl Format {
         bits & sign | (bits & !sign).min(self.infinity() - 1)
     }
 
+    /// The bits of a number, those of a zero of its sign if it is subnormal.
+    pub fn flush(self, bits: u64) -> u64 {
+        let sign = 1 << (self.fraction + self.exponent);
+        if bits & self.infinity() == 0 { bits & sign } else { bits }
+    }
+
     /// Rounds `magnitude 2^exponent` with a sign to the format's bits.
     pub fn round(self, negative: bool, magnitude: u128, exponent: i32, round: Round) -> u64 {
         let sign = u64::from(negative) << (self.fraction + self.exponent);

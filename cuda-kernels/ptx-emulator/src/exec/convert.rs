@@ -77,6 +77,9 @@ impl Warp {
         match ty {
             Ty::F32 if ftz => compare_floats(compare, a, b, |x| flush32(f32::from_bits(x))),
             Ty::F32 => compare_floats(compare, a, b, f32::from_bits),
+            Ty::F16 if ftz => {
+                compare_floats(compare, a, b, |x| F16.to_f64(F16.flush(u64::from(x & 0xffff))))
+            }
             Ty::F16 => compare_floats(compare, a, b, |x| F16.to_f64(u64::from(x & 0xffff))),
             Ty::Bf16 => compare_floats(compare, a, b, |x| f32::from_bits(x << 16)),
             Ty::S32 => compare_with(compare, a, b, |x| x as i32),

@@ -220,18 +220,14 @@ fn product_error(a: f64, b: f64, product: f64) -> f64 {
 
 /// One lane in half precision (either kind), computed exactly enough in double and rounded once.
 fn half(format: Format, op: Float, mode: Mode, a: u32, b: u32, c: u32) -> u32 {
+    let flush = |bits: u32| if mode.ftz { format.flush(bits.into()) as u32 } else { bits };
+    let [a, b, c] = [a, b, c].map(flush);
     match op {
         Float::Neg => return a ^ 0x8000,
         Float::Abs => return a & 0x7fff,
         _ => {}
     }
-    let value = |bits: u32| {
-        let value = format.to_f64(bits.into());
-        // Halves of the IEEE kind are flushed below 2^-14, as `.ftz` says.
-        let flushed = mode.ftz && value.abs() < numeric::power_of_two(-14) && format.exponent == 5;
-        if flushed { 0f64.copysign(value) } else { value }
-    };
-    let (x, y, z) = (value(a), value(b), value(c));
+    let [x, y, z] = [a, b, c].map(|bits| format.to_f64(bits.into()));
     let result = match op {
         Float::Add => fma_odd(x, 1.0, y, Round::Nearest),
         Float::Sub => fma_odd(x, 1.0, -y, Round::Nearest),
@@ -253,7 +249,5 @@ fn half(format: Format, op: Float, mode: Mode, a: u32, b: u32, c: u32) -> u32 {
     };
     let result = if mode.sat { if result > 0.0 { result.min(1.0) } else { 0.0 } } else { result };
     let result = if mode.relu && result < 0.0 { 0.0 } else { result };
-    let bits = format.round_f64(result, Round::Nearest) as u32;
-    let small = mode.ftz && format.exponent == 5 && bits & 0x7c00 == 0;
-    if small { bits & 0x8000 } else { bits }
+    flush(format.round_f64(result, Round::Nearest) as u32)
 }

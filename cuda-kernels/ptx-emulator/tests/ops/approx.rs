@@ -170,5 +170,7 @@ fn special_values() {
         &[([d(4.0)], d(0.5)), ([d(-0.0)], d(f64::NEG_INFINITY))],
     );
     table("ex2.approx.ftz.bf16x2 d, a;", "b32", ["b32"], &[([0x3f80_4000], 0x4000_4080)]);
+    // 2^-130 would be subnormal.
+    table("ex2.approx.ftz.bf16 d, a;", "bf16", ["bf16"], &[([0xc302], 0), ([0xc2fc], 0x0080)]);
     table("tanh.approx.f16 d, a;", "f16", ["f16"], &[([0x7c00], 0x3c00), ([0x8000], 0x8000)]);
 }

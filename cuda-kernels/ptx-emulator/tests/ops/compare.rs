@@ -86,6 +86,9 @@ fn floats_ordered_and_unordered() {
     }
     table("setp.eq.ftz.f32 d, a, b;", "pred", ["f32", "f32"], &[([1, 0], 1)]);
     table("setp.eq.f32 d, a, b;", "pred", ["f32", "f32"], &[([1, 0], 0)]);
+    table("setp.gt.ftz.f16 d, a, b;", "pred", ["f16"; 2], &[([1, 0], 0), ([0x0400, 0], 1)]);
+    table("setp.gt.f16 d, a, b;", "pred", ["f16"; 2], &[([1, 0], 1)]);
+    table("set.eq.ftz.u32.f16x2 d, a, b;", "u32", ["b32"; 2], &[([0x8001_0400, 0], 0xffff_0000)]);
 }
 
 #[test]

@@ -7,7 +7,9 @@ A case is a line `instruction; | type of the result | types of the operands`, fo
 row: the result's bits and the operands', in hexadecimal.
 """
 
+import math
 import sys
+from fractions import Fraction
 
 import numpy as np
 import torch
@@ -242,11 +244,58 @@ def emit_product(ty_a, ty_b, sum_ty, m, k, saturates, a, b, c, d):
         CASES.append(" ".join(f"{int(x):x}" for part in (a, b, c, d) for x in part[:, lane]))
 
 
+def rounded(exact, way):
+    """The double at or beside an exact number, in the direction of `way`."""
+    try:
+        near = float(exact)
+    except OverflowError:
+        near = math.inf if exact > 0 else -math.inf
+    up = exact < 0 if way == "rz" else way == "rp"
+    wrong = near < exact if up else near > exact
+    return math.nextafter(near, math.inf if up else -math.inf) if wrong else near
+
+
+def directed():
+    """Doubles, among them tiny and huge ones, whose results underflow and overflow."""
+    rng = np.random.default_rng(12)
+
+    def doubles(count):
+        powers = rng.choice([-1074, -1060, -1000, -540, -520, -300, 0, 1, 60, 300, 511, 970], count)
+        return [math.ldexp(m, int(p)) for m, p in zip(rng.uniform(1, 2, count) * rng.choice([-1, 1], count), powers)]
+
+    a, b, c = doubles(48), doubles(48), doubles(48)
+    # Sums that almost cancel.
+    c = [-x * y if i % 3 == 0 and math.isfinite(x * y) else z for i, (x, y, z) in enumerate(zip(a, b, c))]
+    exact = [[Fraction(x) for x in row] for row in (a, b, c)]
+    as_bits = lambda row: np.array(row, np.float64).view(np.uint64)
+    for way in ["rz", "rm", "rp"]:
+        for name, count, op in [
+            ("add", 2, lambda x, y: x + y),
+            ("mul", 2, lambda x, y: x * y),
+            ("fma", 3, lambda x, y, z: x * y + z),
+            ("div", 2, lambda x, y: x / y),
+        ]:
+            rows = [row for row in zip(*exact[:count]) if op(*row) != 0]
+            operands = [as_bits([float(x) for x in column]) for column in zip(*rows)]
+            line = f"{name}.{way}.f64 d, {', '.join('abc'[:count])};"
+            case(line, "f64", ["f64"] * count, operands, as_bits([rounded(op(*row), way) for row in rows]))
+        roots = []
+        for x in map(abs, a):
+            root = math.sqrt(x)
+            if way == "rp" and Fraction(root) ** 2 < Fraction(x):
+                root = math.nextafter(root, math.inf)
+            elif way != "rp" and Fraction(root) ** 2 > Fraction(x):
+                root = math.nextafter(root, 0)
+            roots.append(root)
+        case(f"sqrt.{way}.f64 d, a;", "f64", ["f64"], [as_bits([abs(x) for x in a])], as_bits(roots))
+
+
 integers()
 float_cases()
 conversions()
 comparisons()
 products()
+directed()
 with open(sys.argv[1], "w") as out:
     out.write("\n".join(CASES) + "\n")
 np.save(sys.argv[2], (np.arange(128, dtype=np.float32) / 4 - 7).reshape(2, 64))

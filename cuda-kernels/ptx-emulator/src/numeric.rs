@@ -1,8 +1,9 @@
 //! Rounding: one exact value to any format in any direction, and the arithmetic that needs it.
 //!
-//! Rounding to nearest is what the processor does. The directed forms take the exact result as a
-//! sum of two numbers (Dekker's and Knuth's error-free transformations), round it to odd in f64,
-//! which keeps all a narrower format needs, and round that once.
+//! Rounding to nearest is what the processor does. The directed forms of f32 take the exact result as
+//! a sum of two numbers (Dekker's and Knuth's error-free transformations), round it to odd in f64,
+//! which keeps all a narrower format needs, and round that once. Those of f64 compute with integers
+//! of 128 bits, the last of them odd where something is cut off.
 
 use super::ops::Round;
 
@@ -232,75 +233,89 @@ pub fn sqrt_odd(a: f64) -> f64 {
     to_odd(root, (-root).mul_add(root, a))
 }
 
-/// Moves a result rounded to nearest where `exact - nearest` has the sign of `error`.
-pub fn direct64(nearest: f64, error: f64, round: Round) -> f64 {
-    if nearest.is_nan() || error.is_nan() || error == 0.0 {
-        return nearest;
-    }
-    let up = error > 0.0;
-    match round {
-        Round::Up if up => nearest.next_up(),
-        Round::Down if !up => nearest.next_down(),
-        Round::Zero if up && nearest < 0.0 => nearest.next_up(),
-        Round::Zero if !up && nearest > 0.0 => nearest.next_down(),
-        _ => nearest,
-    }
+/// Rounds `magnitude 2^exponent` with a sign to double precision.
+fn round64(negative: bool, magnitude: u128, exponent: i32, round: Round) -> f64 {
+    f64::from_bits(F64.round(negative, magnitude, exponent, round))
 }
 
 /// `a + b` in double precision.
 pub fn add64(a: f64, b: f64, round: Round) -> f64 {
-    let sum = a + b;
-    if round == Round::Nearest {
-        return sum;
-    }
-    if sum == 0.0 && a.is_finite() {
-        return zero_sum(a, b, round);
-    }
-    if sum.is_infinite() && a.is_finite() && b.is_finite() {
-        return direct64(sum, -sum, round);
-    }
-    direct64(sum, two_sum(a, b).1, round)
+    if round == Round::Nearest { a + b } else { fma64(a, 1.0, b, round) }
 }
 
-/// `a b + c` in double precision. The directed forms are exact if no part underflows.
-pub fn fma64(a: f64, b: f64, c: f64, round: Round) -> f64 {
-    let result = a.mul_add(b, c);
-    if round == Round::Nearest || result.is_nan() {
-        return result;
-    }
-    if result.is_infinite() {
-        let finite = a.is_finite() && b.is_finite() && c.is_finite();
-        return if finite { direct64(result, -result, round) } else { result };
-    }
-    // Boldo and Muller: the error of an FMA is the sum of two numbers.
+/// `a b` in double precision.
+pub fn mul64(a: f64, b: f64, round: Round) -> f64 {
     let product = a * b;
-    let product_error = a.mul_add(b, -product);
-    if result == 0.0 && product_error == 0.0 {
-        return zero_sum(product, c, round);
+    let exact = [a, b].iter().all(|x| x.is_finite() && *x != 0.0);
+    if round == Round::Nearest || !exact {
+        return product;
     }
-    let (alpha, alpha_error) = two_sum(c, product_error);
-    let (beta, beta_error) = two_sum(product, alpha);
-    let gamma = (beta - result) + beta_error;
-    direct64(result, gamma + alpha_error, round)
+    let ((x, at_x), (y, at_y)) = (parts(a), parts(b));
+    let magnitude = u128::from(x) * u128::from(y);
+    round64(product.is_sign_negative(), magnitude, at_x + at_y, round)
+}
+
+/// `a b + c` in double precision.
+pub fn fma64(a: f64, b: f64, c: f64, round: Round) -> f64 {
+    if round == Round::Nearest || ![a, b, c].iter().all(|x| x.is_finite()) {
+        return a.mul_add(b, c);
+    }
+    let ((x, at_x), (y, at_y), (z, at_z)) = (parts(a), parts(b), parts(c));
+    let minus = a.is_sign_negative() != b.is_sign_negative();
+    let product = (minus, u128::from(x) * u128::from(y), at_x + at_y);
+    let last = (c.is_sign_negative(), u128::from(z), at_z);
+    match (product.1, last.1) {
+        (0, 0) => return zero_sum(a * b, c, round),
+        (0, _) => return c,
+        (_, 0) => return round64(product.0, product.1, product.2, round),
+        _ => {}
+    }
+    // Both with bit 125 as the highest, so the sum fits. The smaller one is rounded to odd where it
+    // is cut off; the larger one then is far too large to cancel.
+    let [product, last] = [product, last].map(|(minus, magnitude, exponent)| {
+        let shift = magnitude.leading_zeros() as i32 - 2;
+        (minus, magnitude << shift, exponent - shift)
+    });
+    let (large, small) = if product.2 < last.2 { (last, product) } else { (product, last) };
+    let small_part = match large.2 - small.2 {
+        shift @ ..126 => (small.1 >> shift) | u128::from(small.1.trailing_zeros() < shift as u32),
+        _ => 1,
+    };
+    let signed = |minus: bool, part: u128| if minus { -(part as i128) } else { part as i128 };
+    let sum = signed(large.0, large.1) + signed(small.0, small_part);
+    if sum == 0 {
+        return zero_sum(1.0, -1.0, round);
+    }
+    round64(sum < 0, sum.unsigned_abs(), large.2, round)
 }
 
 /// `a / b` in double precision.
 pub fn div64(a: f64, b: f64, round: Round) -> f64 {
     let quotient = a / b;
-    if round == Round::Nearest || quotient.is_nan() || b == 0.0 || b.is_infinite() {
+    let exact = [a, b].iter().all(|x| x.is_finite() && *x != 0.0);
+    if round == Round::Nearest || !exact {
         return quotient;
     }
-    if quotient.is_infinite() {
-        return if a.is_finite() { direct64(quotient, -quotient, round) } else { quotient };
-    }
-    let remainder = (-quotient).mul_add(b, a);
-    direct64(quotient, if remainder == 0.0 { 0.0 } else { remainder * b.signum() }, round)
+    let ((x, at_x), (y, at_y)) = (parts(a), parts(b));
+    let (x, y) = (u128::from(x), u128::from(y));
+    let shift = x.leading_zeros() - 1;
+    let (whole, rest) = ((x << shift) / y, (x << shift) % y);
+    let magnitude = whole << 1 | u128::from(rest != 0);
+    round64(quotient.is_sign_negative(), magnitude, at_x - at_y - shift as i32 - 1, round)
 }
 
 /// The square root in double precision.
 pub fn sqrt64(a: f64, round: Round) -> f64 {
-    let root = a.sqrt();
-    direct64(root, (-root).mul_add(root, a), round)
+    if round == Round::Nearest || !a.is_finite() || a <= 0.0 {
+        return a.sqrt();
+    }
+    let (x, at) = parts(a);
+    let x = u128::from(x);
+    let most = x.leading_zeros() as i32 - 1;
+    let shift = most - (at - most).rem_euclid(2);
+    let root = (x << shift).isqrt();
+    let magnitude = root << 1 | u128::from(root * root != x << shift);
+    round64(false, magnitude, (at - shift) / 2 - 1, round)
 }
 
 #[cfg(test)]

@@ -5,8 +5,8 @@ use isa::multiversion;
 
 use crate::approx;
 use crate::numeric::{
-    self, BF16, F16, Format, NAN32, add64, bits32, canonical32, div_odd, div64, flush32, fma_odd,
-    fma64, round32, sqrt_odd, sqrt64,
+    BF16, F16, Format, NAN32, add64, bits32, canonical32, div_odd, div64, flush32, fma_odd, fma64,
+    mul64, round32, sqrt_odd, sqrt64,
 };
 use crate::ops::{Float, Instruction, Mode, Round};
 use crate::types::Ty;
@@ -172,10 +172,7 @@ fn double(op: Float, round: Round, a: f64, b: f64, c: f64) -> f64 {
     let result = match op {
         Float::Add => add64(a, b, round),
         Float::Sub => add64(a, -b, round),
-        Float::Mul => {
-            let product = a * b;
-            numeric::direct64(product, product_error(a, b, product), round)
-        }
+        Float::Mul => mul64(a, b, round),
         Float::Fma => fma64(a, b, c, round),
         Float::Div => div64(a, b, round),
         Float::Rcp => div64(1.0, a, round),
@@ -209,13 +206,6 @@ fn double(op: Float, round: Round, a: f64, b: f64, c: f64) -> f64 {
     };
     let first = [a, b, c].into_iter().take(used).find(|x| x.is_nan());
     f64::from_bits(first.map_or(0xfff8_0000_0000_0000, |x| x.to_bits() | 1 << 51))
-}
-
-fn product_error(a: f64, b: f64, product: f64) -> f64 {
-    if product.is_infinite() && a.is_finite() && b.is_finite() {
-        return -product;
-    }
-    a.mul_add(b, -product)
 }
 
 /// One lane in half precision (either kind), computed exactly enough in double and rounded once.

@@ -59,6 +59,8 @@ pub struct Function {
     pub max_threads: Option<u64>,
     /// Registers of a thread (`.maxnreg`).
     pub registers_each: Option<u32>,
+    /// Blocks of a cluster (`.reqnctapercluster`), product.
+    pub cluster: u64,
     /// The only block shape allowed (`.reqntid`).
     pub required_threads: Option<[u32; 3]>,
 }

@@ -190,6 +190,14 @@ fn forms_that_the_isa_does_not_have() {
 }
 
 #[test]
+fn clusters_of_more_than_one_block_are_refused() {
+    let of = |shape: &str| parse(&format!(".entry k() .reqnctapercluster {shape} {{ ret; }}"));
+    refused(of("2, 1, 1"), 4, "k wants clusters of 2 blocks, which are not supported");
+    refused(of("1, 4"), 4, "clusters of 4 blocks");
+    assert!(of("1").is_ok() && of("1, 1, 1").is_ok());
+}
+
+#[test]
 fn huge_numbers_are_refused_or_harmless() {
     // Declared registers cost nothing until they are used.
     let many = ".entry k() { .reg .b32 %r<4294967295>; .reg .b64 %q<18446744073709551615>; \

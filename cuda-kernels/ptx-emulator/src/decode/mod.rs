@@ -71,6 +71,12 @@ pub fn decode(name: &str, ast: &Ast, function: &Function) -> std::result::Result
 
 impl<'a> Builder<'a> {
     fn kernel(&mut self, function: &'a Function) -> Result<Draft> {
+        if function.cluster > 1 {
+            let (name, blocks) = (&function.name, function.cluster);
+            return Err(format!(
+                "{name} wants clusters of {blocks} blocks, which are not supported"
+            ));
+        }
         let (mut params, mut end) = (Vec::new(), 0usize);
         for param in &function.params {
             end = end.next_multiple_of(param.align.max(1));

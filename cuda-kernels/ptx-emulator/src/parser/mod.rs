@@ -121,6 +121,7 @@ impl<'a> Parser<'a, '_> {
             line,
             max_threads: None,
             registers_each: None,
+            cluster: 1,
             required_threads: None,
         };
         loop {
@@ -131,19 +132,11 @@ impl<'a> Parser<'a, '_> {
                     break;
                 }
                 Kind::Word(word @ (".maxntid" | ".reqntid")) => {
-                    let mut shape = [1; 3];
-                    for (i, side) in shape.iter_mut().enumerate() {
-                        if i > 0 && !self.take(b',') {
-                            break;
-                        }
-                        *side = u32::try_from(self.int()?).unwrap_or(u32::MAX);
-                    }
+                    let shape = self.shape()?;
                     if word == ".reqntid" {
                         function.required_threads = Some(shape);
                     }
-                    let product =
-                        shape.iter().fold(1u64, |all, &side| all.saturating_mul(side.into()));
-                    function.max_threads = Some(product);
+                    function.max_threads = Some(product(shape));
                 }
                 Kind::Word(".maxnreg") => {
                     function.registers_each = u32::try_from(self.int()?).ok();
@@ -151,12 +144,7 @@ impl<'a> Parser<'a, '_> {
                 Kind::Word(".minnctapersm" | ".maxnctapersm" | ".maxclusterrank") => {
                     self.int()?;
                 }
-                Kind::Word(".reqnctapercluster") => {
-                    self.int()?;
-                    while self.take(b',') {
-                        self.int()?;
-                    }
-                }
+                Kind::Word(".reqnctapercluster") => function.cluster = product(self.shape()?),
                 Kind::Word(".noreturn" | ".explicitcluster" | ".blocksareclusters") => {}
                 Kind::Word(".pragma") => {
                     self.next()?;
@@ -178,6 +166,18 @@ impl<'a> Parser<'a, '_> {
             None => self.ast.functions.push(function),
         }
         Ok(())
+    }
+
+    /// One to three numbers; the others are 1.
+    fn shape(&mut self) -> Result<[u32; 3]> {
+        let mut shape = [1; 3];
+        for (i, side) in shape.iter_mut().enumerate() {
+            if i > 0 && !self.take(b',') {
+                break;
+            }
+            *side = u32::try_from(self.int()?).unwrap_or(u32::MAX);
+        }
+        Ok(shape)
     }
 
     fn body(&mut self, function: &mut Function) -> Result<()> {
@@ -301,4 +301,8 @@ impl<'a> Parser<'a, '_> {
         self.expect(b';')?;
         Ok(found)
     }
+}
+
+fn product(shape: [u32; 3]) -> u64 {
+    shape.iter().fold(1, |all, &side| all.saturating_mul(side.into()))
 }

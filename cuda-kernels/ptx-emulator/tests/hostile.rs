@@ -104,6 +104,7 @@ fn what_is_not_known_is_refused_with_its_line() {
     refused(kernel("@%r1 add.u32 %r1, %r2, %r3;"), 7, "not a predicate");
     refused(kernel("bra NOWHERE;"), 7, "no label NOWHERE");
     refused(kernel("L: L: ret;"), 7, "is defined twice");
+    refused(kernel("bra L; { L: ret; }"), 7, "no label L");
     refused(kernel("tex.2d.v4.f32.f32 {%f1,%f2,%f3,%f4}, [t, {%f1,%f2}];"), 7, "");
     refused(kernel("ld.global.u32 %r1, %rd1;"), 7, "an address in brackets");
     refused(kernel("ld.global.v4.u32 {%r1, %r2}, [%rd1];"), 7, "2 registers where 4");

@@ -71,10 +71,7 @@ impl<'a> Builder<'a> {
     fn statement(&mut self, frame: &mut Frame<'a>, statement: &'a Statement) -> Result<()> {
         match &statement.kind {
             StatementKind::Label(label) => {
-                let here = self.code.len() as u32;
-                if frame.labels.insert(label, here).is_some() {
-                    return Err(format!("label {label} is defined twice"));
-                }
+                frame.labels.insert(label, self.code.len() as u32);
             }
             StatementKind::Targets(..) => {}
             StatementKind::Instruction { guard, opcode, operands } => {

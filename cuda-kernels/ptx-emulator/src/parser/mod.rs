@@ -5,7 +5,7 @@ mod operand;
 mod state;
 
 use self::state::{MAX_SCOPES, MAX_TEXT, Name, Parser, Result, Scope, show};
-use crate::ast::{Ast, Function, Statement, StatementKind};
+use crate::ast::{Ast, Function, Operand, Statement, StatementKind};
 use crate::error::{Place, PtxError};
 use crate::lexer::{Kind, lex};
 use crate::types::{Space, Ty};
@@ -190,6 +190,7 @@ impl<'a> Parser<'a, '_> {
             outer.names.insert(param.name.clone(), Name::Return(i as u32));
         }
         let mut scopes = vec![outer];
+        let mut braces = 0;
         self.place = Place::default();
         while let Some(scope) = scopes.last_mut() {
             self.place.line = self.line();
@@ -198,10 +199,15 @@ impl<'a> Parser<'a, '_> {
                     if scopes.len() == MAX_SCOPES {
                         return self.error(format!("braces nested deeper than {MAX_SCOPES}"));
                     }
-                    scopes.push(Scope::default());
+                    braces += 1;
+                    let start = body.len();
+                    scopes.push(Scope { number: braces, start, ..Scope::default() });
                 }
                 Kind::Sign(b'}') => {
-                    scopes.pop();
+                    // The outermost labels keep their names.
+                    if let (Some(scope), false) = (scopes.pop(), scopes.is_empty()) {
+                        own_labels(&scope, &mut body);
+                    }
                 }
                 Kind::Sign(b';') => {}
                 Kind::Word(".reg") => {
@@ -228,6 +234,10 @@ impl<'a> Parser<'a, '_> {
                     return self.error(format!("unknown directive {word}"));
                 }
                 Kind::Word(label) if self.take(b':') => {
+                    if !scope.labels.insert(label) {
+                        self.at -= 2;
+                        return self.error(format!("label {label} is defined twice"));
+                    }
                     let kind = match self.peek() {
                         Some(Kind::Word(".branchtargets")) => self.targets(label)?,
                         Some(Kind::Word(".callprototype" | ".calltargets")) => {
@@ -300,6 +310,35 @@ impl<'a> Parser<'a, '_> {
         }
         self.expect(b';')?;
         Ok(found)
+    }
+}
+
+/// Renames the labels of a scope in braces that ends, so that they are nobody else's.
+fn own_labels(scope: &Scope<'_>, body: &mut [Statement]) {
+    if scope.labels.is_empty() {
+        return;
+    }
+    let rename = |name: &mut String| {
+        if scope.labels.contains(name.as_str()) {
+            *name = format!("{name}#{}", scope.number);
+        }
+    };
+    for statement in &mut body[scope.start..] {
+        match &mut statement.kind {
+            StatementKind::Label(label) => rename(label),
+            StatementKind::Targets(label, targets) => {
+                rename(label);
+                targets.iter_mut().for_each(rename);
+            }
+            StatementKind::Instruction { opcode, operands, .. } => {
+                let jumps = opcode.starts_with("bra") || opcode.starts_with("brx");
+                for operand in operands.iter_mut().filter(|_| jumps) {
+                    if let Operand::Symbol(label, 0) = operand {
+                        rename(label);
+                    }
+                }
+            }
+        }
     }
 }
 

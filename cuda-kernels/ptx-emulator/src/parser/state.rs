@@ -1,6 +1,6 @@
 //! The parser's position, and its symbol tables.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::ast::Ast;
 use crate::error::{Place, PtxError};
@@ -31,11 +31,15 @@ pub(super) enum Name {
     Return(u32),
 }
 
-/// Names in a scope, and the registers created so far.
+/// Names in a scope, and the registers and labels created so far.
 #[derive(Default)]
 pub(super) struct Scope<'a> {
     pub(super) names: HashMap<String, Name>,
     pub(super) registers: HashMap<&'a str, u32>,
+    pub(super) labels: HashSet<&'a str>,
+    /// Which of the function's scopes, and its first statement.
+    pub(super) number: usize,
+    pub(super) start: usize,
 }
 
 pub(super) struct Parser<'a, 'n> {

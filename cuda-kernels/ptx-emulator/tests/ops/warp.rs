@@ -187,6 +187,26 @@ setp.ne.u32 %q, %y, 0xffffffff;
     check(body, &lanes(), |l| l * l.saturating_sub(1) / 2);
 }
 
+/// As of inline assembly that is there twice.
+#[test]
+fn labels_belong_to_their_braces() {
+    let table = "{ and.b32 %y, %t, 1; brx.idx %y, TABLE; TABLE: .branchtargets A, B;
+A: add.u32 %x, %x, 100; bra OUT; B: add.u32 %x, %x, 200; OUT: }";
+    let body = format!(
+        "
+mov.u32 %x, 0;
+{{ {{ L: add.u32 %x, %x, 1; setp.lt.u32 %p, %x, %t; @%p bra L; }}
+L: add.u32 %x, %x, 10; setp.lt.u32 %p, %x, 40; @%p bra L; bra OUT; }}
+L: mov.u32 %x, 0;
+OUT: {table} {table}
+mov.u32 %d, %x;"
+    );
+    check(&body, &lanes(), |l| {
+        let once = l.max(1);
+        once + (40 - once).div_ceil(10) * 10 + 200 + l % 2 * 200
+    });
+}
+
 #[test]
 fn jumps_by_index_nested_jumps_and_early_ends() {
     let body = "

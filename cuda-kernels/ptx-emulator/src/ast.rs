@@ -32,6 +32,8 @@ pub struct Variable {
     pub external: bool,
     /// The type of one element.
     pub ty: Ty,
+    /// Why a kernel that uses it is refused.
+    pub refused: Option<String>,
 }
 
 /// A kernel (`.entry`) or a device function (`.func`).

@@ -72,12 +72,11 @@ impl<'a> Lexer<'a, '_> {
                 b'"' => self.string()?,
                 b'0'..=b'9' => self.number()?,
                 b'.' if self.peek(1).is_ascii_digit() => self.number()?,
+                b'%' if self.after_number() => self.sign(b'%'),
                 byte if is_word(byte) => self.word(),
                 sign @ (b'{' | b'}' | b'[' | b']' | b'(' | b')' | b',' | b';' | b':' | b'='
-                | b'+' | b'-' | b'!' | b'@' | b'|' | b'<' | b'>' | b'~' | b'*') => {
-                    self.push(Kind::Sign(sign));
-                    self.at += 1;
-                }
+                | b'+' | b'-' | b'!' | b'@' | b'|' | b'<' | b'>' | b'~' | b'*' | b'/'
+                | b'^' | b'&' | b'?') => self.sign(sign),
                 _ => {
                     let bad = self.text[self.at..].chars().next().unwrap_or('?');
                     return Err(self.error(format!("unexpected character {bad:?}")));
@@ -85,6 +84,17 @@ impl<'a> Lexer<'a, '_> {
             }
         }
         Ok(self.tokens)
+    }
+
+    fn sign(&mut self, sign: u8) {
+        self.push(Kind::Sign(sign));
+        self.at += 1;
+    }
+
+    /// Is a `%` here a remainder, not the beginning of a name?
+    fn after_number(&self) -> bool {
+        let last = self.tokens.last().map(|token| token.kind);
+        matches!(last, Some(Kind::Int(_) | Kind::Sign(b')')))
     }
 
     fn skip_line(&mut self) {

@@ -135,6 +135,9 @@ fn what_is_not_known_is_refused_with_its_line() {
     refused(kernel("mov.b128 %rd1, {%rd2, %rd3};"), 7, "numbers of 128 bits");
     refused(kernel(".reg .b128 %q<2>;"), 7, ".b128 is not supported");
     refused(kernel("redux.sync.add.f32 %r1, %r2, 0xffffffff;"), 7, "is not known");
+    let pointer =
+        "{ P: .callprototype (.param .b32 _) _ (.param .b32 _);\ncall (r), %rd1, (p), P; }";
+    refused(kernel(pointer), 8, "calls through a pointer are not supported");
     refused(kernel("call missing, ();"), 7, "missing is not declared");
     refused(kernel("{ {"), 8, "ends");
     refused(kernel("brx.idx %r1, TABLE;"), 7, "no such list");
@@ -196,6 +199,32 @@ fn clusters_of_more_than_one_block_are_refused() {
     refused(of("2, 1, 1"), 4, "k wants clusters of 2 blocks, which are not supported");
     refused(of("1, 4"), 4, "clusters of 4 blocks");
     assert!(of("1").is_ok() && of("1, 1, 1").is_ok());
+}
+
+#[test]
+fn constants_without_a_value() {
+    refused(kernel("mov.u32 %r1, 5/0;"), 7, "5 / 0 in a constant");
+    refused(kernel("mov.u32 %r1, -5/2;"), 7, "/ of numbers below 0 or from 2^63 on");
+    refused(kernel("mov.u32 %r1, 5*;"), 7, "';' in a constant, where a number should be");
+    let nested = format!("mov.u32 %r1, {}5;", "(".repeat(100_000));
+    refused(kernel(&nested), 7, "a constant nested deeper than 64");
+    refused(kernel(&nested.replace('(', "-")), 7, "a constant nested deeper than 64");
+    refused(parse(".global .u32 x[2][];"), 4, "x lacks a length");
+    refused(parse(".global .u32 x[];"), 4, "x has no size");
+}
+
+#[test]
+fn special_registers_that_are_not_supported() {
+    for name in ["%envreg3", "%pm0", "%pm7_64", "%reserved_smem_offset_begin"] {
+        let text = format!("mov.u32 %r1, {name};");
+        refused(kernel(&text), 7, &format!("{name} is not supported"));
+    }
+    refused(
+        kernel("mov.u64 %rd1, %current_graph_exec;"),
+        7,
+        "%current_graph_exec is not supported",
+    );
+    refused(kernel("mov.u32 %r1, %pmask;"), 7, "%pmask is neither declared");
 }
 
 #[test]
@@ -319,13 +348,19 @@ fn launches_that_do_not_fit() {
 fn an_unknown_instruction_refuses_one_kernel() {
     let text = format!(
         "{HEADER}.entry good() {{ ret; }}\n.entry bad() {{\n.reg .b32 %r<9>;\n\
-         frobnicate.u32 %r1, [%r2, {{%r3, %r4}}];\nret; }}"
+         frobnicate.u32 %r1, [%r2, {{%r3, %r4}}];\nret; }}\n\
+         .global .u32 x, y[] = {{1, generic(x)+4}}, z = 7;\n\
+         .entry addresses() {{ .reg .b64 %a;\nmov.u64 %a, y; ret; }}\n\
+         .entry numbers() {{ .reg .b64 %a; mov.u64 %a, z; ret; }}"
     );
     let module = Module::parse("two.ptx", &text).unwrap();
-    assert_eq!(module.kernels().collect::<Vec<_>>(), ["good", "bad"]);
-    assert!(module.kernel("good").is_ok());
+    assert_eq!(module.kernels().collect::<Vec<_>>(), ["good", "bad", "addresses", "numbers"]);
+    assert!(module.kernel("good").is_ok() && module.kernel("numbers").is_ok());
     let error = module.kernel("bad").unwrap_err().to_string();
     assert_eq!(error, "two.ptx:7: unknown instruction frobnicate.u32");
+    let error = module.kernel("addresses").unwrap_err().to_string();
+    let what = "generic is an initial value of y; only numbers are supported";
+    assert_eq!(error, format!("two.ptx:11: {what}"));
     let error = module.kernel("neither").unwrap_err().to_string();
     assert!(error.contains("no kernel neither; there are: good, bad"), "{error}");
 }

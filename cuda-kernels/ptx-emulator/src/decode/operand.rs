@@ -175,6 +175,7 @@ impl<'a> Builder<'a> {
                 self.emit(Instruction { d, ..Instruction::new(Op::Clock(class)) })?;
                 return Ok(d);
             }
+            _ if is_left_out(name) => return Err(format!("{name} is not supported")),
             _ => return Err(format!("{name} is neither declared nor a special register")),
         };
         match ty.bits() {
@@ -182,6 +183,18 @@ impl<'a> Builder<'a> {
             bits => Err(format!("{name} has 32 bits, not {bits}")),
         }
     }
+}
+
+/// Is it a special register whose value only a driver or a card has?
+fn is_left_out(name: &str) -> bool {
+    let numbered = |begin: &str| {
+        let rest = name.strip_prefix(begin);
+        rest.is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+    };
+    numbered("%envreg")
+        || numbered("%pm")
+        || name.starts_with("%reserved_smem_offset_")
+        || name == "%current_graph_exec"
 }
 
 fn fits(has: Ty, ty: Ty) -> Result<()> {

@@ -15,7 +15,7 @@ impl<'a> Builder<'a> {
                 if let Some(spot) = frame.variables[index] {
                     return Ok((spot, offset));
                 }
-                let variable = &frame.function.variables[index];
+                let variable = usable(&frame.function.variables[index])?;
                 let spot = match variable.space {
                     Space::Shared => {
                         let name = format!("{}.{index}", frame.function.name);
@@ -45,7 +45,7 @@ impl<'a> Builder<'a> {
                 let Some(index) = found else {
                     return Err(format!("{name} is not declared"));
                 };
-                let variable = &self.ast.variables[index];
+                let variable = usable(&self.ast.variables[index])?;
                 let spot = match variable.space {
                     Space::Shared => self.shared_spot(name, variable),
                     Space::Global | Space::Const => {
@@ -111,6 +111,10 @@ impl<'a> Builder<'a> {
         let at = if variable.external { self.dynamic } else { self.shared[name] };
         Spot { space: Space::Shared, at }
     }
+}
+
+fn usable(variable: &Variable) -> Result<&Variable> {
+    variable.refused.clone().map_or(Ok(variable), Err)
 }
 
 fn operands_of(statement: &Statement) -> Option<&[Operand]> {

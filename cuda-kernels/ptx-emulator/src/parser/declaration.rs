@@ -21,8 +21,16 @@ impl Parser<'_, '_> {
         loop {
             let name = self.word()?.to_owned();
             let mut variable = self.extent(name, space, ty, align, lanes, external)?;
+            let (open, row) = (variable.external, variable.bytes);
             if self.take(b'=') {
-                self.initialiser(&mut variable)?;
+                variable.external = false;
+                let most = if open { MAX_VARIABLE } else { variable.bytes };
+                self.initialiser(&mut variable, most)?;
+                if open {
+                    variable.bytes = variable.init.len().next_multiple_of(row.max(1));
+                }
+            } else if open {
+                variable.bytes = 0;
             }
             found.push(variable);
             if !self.take(b',') {
@@ -46,6 +54,13 @@ impl Parser<'_, '_> {
                 }
                 ".v2" => lanes = 2,
                 ".v4" => lanes = 4,
+                // Memory that is managed or unified is device memory here.
+                ".attribute" => {
+                    self.expect(b'(')?;
+                    while !self.take(b')') {
+                        self.next()?;
+                    }
+                }
                 ".ptr" | ".global" | ".const" | ".shared" | ".local" => {}
                 // Handles: an instruction that uses one is refused.
                 ".texref" | ".samplerref" | ".surfref" => return Ok((Ty::B64, 8, 1)),
@@ -88,68 +103,83 @@ impl Parser<'_, '_> {
     ) -> Result<Variable> {
         let mut bytes = ty.bytes() * lanes;
         let mut open = false;
+        let mut first = true;
         while self.take(b'[') {
-            let length = match self.peek() {
-                Some(Kind::Sign(b']')) => {
-                    open = true;
-                    0
+            // The launch or the initial values may give the first length.
+            match self.constant()? {
+                Some(length) => {
+                    let length = usize::try_from(length).unwrap_or(usize::MAX);
+                    bytes = bytes.saturating_mul(length);
                 }
-                _ => self.int()?,
-            };
-            bytes = bytes.saturating_mul(usize::try_from(length).unwrap_or(usize::MAX));
+                None if first => open = true,
+                None => return self.error(format!("{name} lacks a length")),
+            }
+            first = false;
             self.expect(b']')?;
         }
         if bytes > MAX_VARIABLE {
             return self.error(format!("{name} takes {bytes} bytes; at most {MAX_VARIABLE}"));
         }
-        if open && !external {
+        if open && !external && self.peek() != Some(Kind::Sign(b'=')) {
             return self.error(format!("{name} has no size"));
         }
-        Ok(Variable { name, space, bytes, align, init: Vec::new(), external: open, ty })
+        let (init, refused) = (Vec::new(), None);
+        Ok(Variable { name, space, bytes, align, init, external: open, ty, refused })
     }
 
-    /// Numbers, nested braces flattened.
-    fn initialiser(&mut self, variable: &mut Variable) -> Result<()> {
-        let mut depth = 0usize;
+    /// Numbers of at most `most` bytes, nested braces flattened.
+    fn initialiser(&mut self, variable: &mut Variable, most: usize) -> Result<()> {
+        let (mut depth, ty) = (0usize, variable.ty);
         loop {
-            let negative = self.take(b'-');
-            let kind = self.next()?;
-            let size = variable.ty.bytes();
-            match (kind, variable.ty) {
-                (Kind::Sign(b'{'), _) => depth += 1,
-                (Kind::Sign(b'}'), _) if depth > 0 => depth -= 1,
-                (Kind::Sign(b','), _) if depth > 0 => continue,
-                (Kind::Int(value), _) => {
-                    let value = if negative { value.wrapping_neg() } else { value };
-                    variable.init.extend(&value.to_le_bytes()[..size]);
+            if let Some(number) = self.float() {
+                match (number, ty) {
+                    (Kind::F32(bits), _) if ty.bytes() == 4 => {
+                        variable.init.extend(bits.to_le_bytes());
+                    }
+                    (Kind::F64(bits), Ty::F32) => {
+                        variable.init.extend((f64::from_bits(bits) as f32).to_le_bytes());
+                    }
+                    (Kind::F64(bits), Ty::F64) => variable.init.extend(bits.to_le_bytes()),
+                    _ => return self.error("a decimal for a variable that is not a float"),
                 }
-                (Kind::F32(bits), _) if size == 4 => {
-                    let sign = u32::from(negative) << 31;
-                    variable.init.extend((bits ^ sign).to_le_bytes());
-                }
-                (Kind::F64(bits), ty) => {
-                    let value = f64::from_bits(bits) * if negative { -1.0 } else { 1.0 };
-                    match ty {
-                        Ty::F32 => variable.init.extend((value as f32).to_le_bytes()),
-                        Ty::F64 => variable.init.extend(value.to_le_bytes()),
-                        _ => return self.error("a decimal for a variable that is not a float"),
+            } else if let Some(value) = self.constant()? {
+                variable.init.extend(&value.to_le_bytes()[..ty.bytes()]);
+            } else {
+                match self.next()? {
+                    Kind::Sign(b'{') => depth += 1,
+                    Kind::Sign(b'}') if depth > 0 => depth -= 1,
+                    Kind::Sign(b',') if depth > 0 => continue,
+                    other => {
+                        self.at -= 1;
+                        let what = show(other);
+                        variable.refused = Some(format!(
+                            "{what} is an initial value of {}; only numbers are supported",
+                            variable.name
+                        ));
+                        return self.skip_initialiser(depth);
                     }
                 }
-                (other, _) => {
-                    self.at -= 1;
-                    return self.error(format!(
-                        "{} in the initialiser of {}; only numbers are supported",
-                        show(other),
-                        variable.name
-                    ));
-                }
             }
-            if variable.init.len() > variable.bytes {
+            if variable.init.len() > most {
                 return self.error(format!("{} has more values than elements", variable.name));
             }
             if depth == 0 {
                 return Ok(());
             }
+        }
+    }
+
+    /// To the end of an initialiser, out of `depth` braces.
+    fn skip_initialiser(&mut self, mut depth: usize) -> Result<()> {
+        loop {
+            match self.peek() {
+                Some(Kind::Sign(b';')) => return Ok(()),
+                Some(Kind::Sign(b',')) if depth == 0 => return Ok(()),
+                Some(Kind::Sign(b'{' | b'(')) => depth += 1,
+                Some(Kind::Sign(b'}' | b')')) => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            self.next()?;
         }
     }
 

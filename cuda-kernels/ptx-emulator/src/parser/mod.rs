@@ -1,5 +1,6 @@
 //! Tokens to [`Ast`]: declarations, scopes of registers and variables, statements.
 
+mod constant;
 mod declaration;
 mod operand;
 mod state;
@@ -240,8 +241,10 @@ impl<'a> Parser<'a, '_> {
                     }
                     let kind = match self.peek() {
                         Some(Kind::Word(".branchtargets")) => self.targets(label)?,
+                        // Of calls through a pointer, which the decoder refuses.
                         Some(Kind::Word(".callprototype" | ".calltargets")) => {
-                            return self.error("calls through a pointer are not supported");
+                            while self.next()? != Kind::Sign(b';') {}
+                            continue;
                         }
                         _ => StatementKind::Label(label.to_owned()),
                     };

@@ -26,7 +26,7 @@ impl<'a> Parser<'a, '_> {
         }
         let opcode = self.word()?.to_owned();
         let start = self.at;
-        let operands = match self.operands(scopes, function) {
+        let operands = match self.operands(opcode.starts_with("call"), scopes, function) {
             Ok(operands) => operands,
             // The decoder refuses it if the kernel is wanted; the others may be fine.
             Err(error) if error.line == self.tokens[start - 1].line => {
@@ -45,13 +45,21 @@ impl<'a> Parser<'a, '_> {
 
     fn operands(
         &mut self,
+        call: bool,
         scopes: &mut [Scope<'a>],
         function: &mut Function,
     ) -> Result<Vec<Operand>> {
         let mut operands = Vec::new();
         if !self.take(b';') {
             loop {
-                operands.push(self.operand(scopes, function, 0)?);
+                let operand = match self.take(b'(') {
+                    true if call => Operand::List(self.list(b')', scopes, function, 0)?),
+                    parenthesis => {
+                        self.at -= usize::from(parenthesis);
+                        self.operand(scopes, function, 0)?
+                    }
+                };
+                operands.push(operand);
                 if self.take(b';') {
                     break;
                 }
@@ -70,18 +78,17 @@ impl<'a> Parser<'a, '_> {
         if depth > 2 {
             return self.error("operand nested too deep");
         }
+        match self.float() {
+            Some(Kind::F32(bits)) => return Ok(Operand::F32(bits)),
+            Some(Kind::F64(bits)) => return Ok(Operand::F64(bits)),
+            _ => {}
+        }
+        if let Some(value) = self.constant()? {
+            return Ok(Operand::Int(value));
+        }
         let operand = match self.next()? {
             Kind::Word("_") => Operand::Sink,
             Kind::Word(name) => self.resolve(name, scopes, function)?,
-            Kind::Int(value) => Operand::Int(value),
-            Kind::F32(bits) => Operand::F32(bits),
-            Kind::F64(bits) => Operand::F64(bits),
-            Kind::Sign(b'-') => match self.next()? {
-                Kind::Int(value) => Operand::Int(value.wrapping_neg()),
-                Kind::F32(bits) => Operand::F32(bits ^ 1 << 31),
-                Kind::F64(bits) => Operand::F64(bits ^ 1 << 63),
-                other => return self.error(format!("{} after a minus", show(other))),
-            },
             Kind::Sign(b'!') => {
                 let name = self.word()?;
                 match self.resolve(name, scopes, function)? {
@@ -95,17 +102,8 @@ impl<'a> Parser<'a, '_> {
                 self.expect(b']')?;
                 return Ok(Operand::Address(Box::new(base), offset));
             }
-            Kind::Sign(open @ (b'{' | b'(')) => {
-                let close = if open == b'{' { b'}' } else { b')' };
-                let mut list = Vec::new();
-                while !self.take(close) {
-                    list.push(self.operand(scopes, function, depth + 1)?);
-                    if !self.take(b',') {
-                        self.expect(close)?;
-                        break;
-                    }
-                }
-                return Ok(if open == b'{' { Operand::Vector(list) } else { Operand::List(list) });
+            Kind::Sign(b'{') => {
+                return Ok(Operand::Vector(self.list(b'}', scopes, function, depth)?));
             }
             other => {
                 self.at -= 1;
@@ -135,17 +133,23 @@ impl<'a> Parser<'a, '_> {
         Ok(operand)
     }
 
-    /// `+4`, `+-4`, `-4` or nothing.
-    fn offset(&mut self) -> Result<i64> {
-        if self.take(b'-') {
-            return Ok((self.int()? as i64).wrapping_neg());
+    /// Operands up to a closing sign, at most `depth` inside others.
+    fn list(
+        &mut self,
+        close: u8,
+        scopes: &mut [Scope<'a>],
+        function: &mut Function,
+        depth: usize,
+    ) -> Result<Vec<Operand>> {
+        let mut list = Vec::new();
+        while !self.take(close) {
+            list.push(self.operand(scopes, function, depth + 1)?);
+            if !self.take(b',') {
+                self.expect(close)?;
+                break;
+            }
         }
-        if !self.take(b'+') {
-            return Ok(0);
-        }
-        let negative = self.take(b'-');
-        let value = self.int()? as i64;
-        Ok(if negative { value.wrapping_neg() } else { value })
+        Ok(list)
     }
 
     /// Resolves a name: inner scopes first.

@@ -62,7 +62,11 @@ impl<'a> Parser<'a, '_> {
     }
 
     pub(super) fn peek(&self) -> Option<Kind<'a>> {
-        self.tokens.get(self.at).map(|token| token.kind)
+        self.peek_at(0)
+    }
+
+    pub(super) fn peek_at(&self, ahead: usize) -> Option<Kind<'a>> {
+        self.tokens.get(self.at + ahead).map(|token| token.kind)
     }
 
     pub(super) fn next(&mut self) -> Result<Kind<'a>> {

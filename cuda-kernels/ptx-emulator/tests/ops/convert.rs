@@ -287,6 +287,32 @@ fn moves_pack_and_unpack() {
     table("mov.u32 d, %lanemask_ge;", "u32", ["u32"], &[([0], 0xffff_ffff), ([0], 0xffff_fffe)]);
 }
 
+/// As in C; the results are Python's, or worked out by hand.
+#[test]
+fn constants_are_folded() {
+    for (constant, expected) in [
+        ("4*8", 32),
+        ("(1<<4)|3", 19),
+        ("~5", s(-6)),
+        ("-(3-5)*2", 4),
+        ("7%3 + 20/6", 4),
+        ("1 << 2 + 1", 8),
+        ("10 - 4 - 3", 3),
+        ("6 & 3 == 3", 0),
+        ("1 | 6 ^ 3 & 5", 7),
+        ("2 > 1 ? 10 : 20", 10),
+        ("1 >= 2 ? 10 : 0 ? 20 : 30", 30),
+        ("!0 || 0 && 1", 1),
+        ("(.u64) 0xF0 >> 4", 15),
+    ] {
+        table(&format!("mov.b64 d, {constant};"), "b64", ["b64"], &[([0], expected)]);
+    }
+    table("mov.u16 d, ~0;", "u16", ["u16"], &[([0], 0xffff)]);
+    table("add.f32 d, a, -0f3F800000;", "f32", ["f32"], &[([f(3.0)], f(2.0))]);
+    table("ld.global.u32 d, [%in+4*4-2*4];", "u32", ["u32"; 2], &[([5, 6], 6)]);
+    table("ld.global.u32 d, [%in - -(1 << 3)];", "u32", ["u32"; 2], &[([5, 6], 6)]);
+}
+
 /// `d = c << 2n | saturated a << n | saturated b`, for integers of n bits.
 #[test]
 fn small_integers_are_packed() {

@@ -175,8 +175,8 @@ ret;
 #[test]
 fn calls_constants_and_module_variables() {
     let text = "
-.const .align 4 .u32 table[4] = {10, 20, 30, 40};
-.global .align 4 .f32 scale = 0f40000000;
+.const .align 4 .u32 table[] = {10, 4 * 5, 30, (1 << 5) | 8};
+.global .attribute(.managed) .align 4 .f32 scale = 0f40000000;
 .func (.param .b32 result) twice(.param .b32 x)
 {
 .reg .b32 %a; .reg .pred %p;

@@ -26,8 +26,8 @@ pub struct Variable {
     pub bytes: usize,
     /// Alignment in bytes, a power of two.
     pub align: usize,
-    /// Initial contents, zero-padded to `bytes`.
-    pub init: Vec<u8>,
+    /// Initial contents and where they begin; all others are zero.
+    pub init: Vec<(usize, Vec<u8>)>,
     /// Is it sized by the launch?
     pub external: bool,
     /// The type of one element.

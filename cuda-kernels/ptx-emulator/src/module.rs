@@ -123,8 +123,10 @@ impl Module {
                 _ => 0,
             };
             if at != 0 {
-                let mut bytes = variable.init.clone();
-                bytes.resize(variable.bytes, 0);
+                let mut bytes = vec![0; variable.bytes];
+                for (start, run) in &variable.init {
+                    bytes[*start..][..run.len()].copy_from_slice(run);
+                }
                 // The allocation was made for these bytes.
                 let _ = memory.write(at, &bytes);
             }

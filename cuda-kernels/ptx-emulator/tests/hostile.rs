@@ -244,6 +244,8 @@ fn huge_numbers_are_refused_or_harmless() {
     refused(parse(".entry k(.param .b8 p[99999]) { ret; }"), 4, "of parameters; at most");
     refused(parse(".global .align 3 .b8 x[4];"), 4, "alignment");
     refused(parse(".global .u32 x[2] = {1, 2, 3};"), 4, "more values than elements");
+    refused(parse(".global .u32 x[2][2] = {{1, 2, 3}};"), 4, "more values than elements");
+    refused(parse(".global .u32 x[][9999999] = {{},{},{},{},{},{},{}};"), 4, "more values");
     refused(parse(&"{".repeat(1_000_000)), 4, "");
     refused(
         parse(&format!(".entry k() {{ {} }}", "{".repeat(1_000_000))),

@@ -20,14 +20,14 @@ impl Parser<'_, '_> {
         let (ty, align, lanes) = self.type_and_align()?;
         loop {
             let name = self.word()?.to_owned();
-            let mut variable = self.extent(name, space, ty, align, lanes, external)?;
+            let (mut variable, parts) = self.extent(name, space, ty, align, lanes, external)?;
             let (open, row) = (variable.external, variable.bytes);
             if self.take(b'=') {
                 variable.external = false;
                 let most = if open { MAX_VARIABLE } else { variable.bytes };
-                self.initialiser(&mut variable, most)?;
+                let bytes = self.initialiser(&mut variable, most, &parts)?;
                 if open {
-                    variable.bytes = variable.init.len().next_multiple_of(row.max(1));
+                    variable.bytes = bytes.next_multiple_of(row.max(1));
                 }
             } else if open {
                 variable.bytes = 0;
@@ -92,6 +92,7 @@ impl Parser<'_, '_> {
         }
     }
 
+    /// A variable, and the bytes of what braces hold: of all, of its rows, down to an element.
     fn extent(
         &mut self,
         name: String,
@@ -100,23 +101,23 @@ impl Parser<'_, '_> {
         align: usize,
         lanes: usize,
         external: bool,
-    ) -> Result<Variable> {
-        let mut bytes = ty.bytes() * lanes;
+    ) -> Result<(Variable, Vec<usize>)> {
+        let mut parts = vec![ty.bytes() * lanes];
         let mut open = false;
-        let mut first = true;
         while self.take(b'[') {
             // The launch or the initial values may give the first length.
             match self.constant()? {
                 Some(length) => {
                     let length = usize::try_from(length).unwrap_or(usize::MAX);
-                    bytes = bytes.saturating_mul(length);
+                    parts.iter_mut().for_each(|bytes| *bytes = bytes.saturating_mul(length));
                 }
-                None if first => open = true,
+                None if parts.len() == 1 => open = true,
                 None => return self.error(format!("{name} lacks a length")),
             }
-            first = false;
+            parts.push(ty.bytes() * lanes);
             self.expect(b']')?;
         }
+        let bytes = parts[0];
         if bytes > MAX_VARIABLE {
             return self.error(format!("{name} takes {bytes} bytes; at most {MAX_VARIABLE}"));
         }
@@ -124,31 +125,53 @@ impl Parser<'_, '_> {
             return self.error(format!("{name} has no size"));
         }
         let (init, refused) = (Vec::new(), None);
-        Ok(Variable { name, space, bytes, align, init, external: open, ty, refused })
+        let external = open;
+        Ok((Variable { name, space, bytes, align, init, external, ty, refused }, parts))
     }
 
-    /// Numbers of at most `most` bytes, nested braces flattened.
-    fn initialiser(&mut self, variable: &mut Variable, most: usize) -> Result<()> {
-        let (mut depth, ty) = (0usize, variable.ty);
+    /// Numbers of at most `most` bytes; zeros where inner braces hold fewer than their part has.
+    /// Gives the bytes that all of it takes.
+    fn initialiser(
+        &mut self,
+        variable: &mut Variable,
+        most: usize,
+        parts: &[usize],
+    ) -> Result<usize> {
+        let ty = variable.ty;
+        let mut at = 0;
+        // Where the open braces began.
+        let mut starts = Vec::new();
         loop {
-            if let Some(number) = self.float() {
-                match (number, ty) {
-                    (Kind::F32(bits), _) if ty.bytes() == 4 => {
-                        variable.init.extend(bits.to_le_bytes());
-                    }
-                    (Kind::F64(bits), Ty::F32) => {
-                        variable.init.extend((f64::from_bits(bits) as f32).to_le_bytes());
-                    }
-                    (Kind::F64(bits), Ty::F64) => variable.init.extend(bits.to_le_bytes()),
-                    _ => return self.error("a decimal for a variable that is not a float"),
+            let number = match (self.float(), ty) {
+                (Some(Kind::F32(bits)), _) if ty.bytes() == 4 => Some(bits.into()),
+                (Some(Kind::F64(bits)), Ty::F32) => {
+                    Some((f64::from_bits(bits) as f32).to_bits().into())
                 }
-            } else if let Some(value) = self.constant()? {
-                variable.init.extend(&value.to_le_bytes()[..ty.bytes()]);
+                (Some(Kind::F64(bits)), Ty::F64) => Some(bits),
+                (Some(_), _) => {
+                    return self.error("a decimal for a variable that is not a float");
+                }
+                (None, _) => self.constant()?,
+            };
+            let mut full = most;
+            if let Some(number) = number {
+                let bytes = &number.to_le_bytes()[..ty.bytes()];
+                match variable.init.last_mut() {
+                    Some((start, run)) if *start + run.len() == at => run.extend(bytes),
+                    _ => variable.init.push((at, bytes.to_vec())),
+                }
+                at += bytes.len();
             } else {
                 match self.next()? {
-                    Kind::Sign(b'{') => depth += 1,
-                    Kind::Sign(b'}') if depth > 0 => depth -= 1,
-                    Kind::Sign(b',') if depth > 0 => continue,
+                    Kind::Sign(b'{') => starts.push(at),
+                    Kind::Sign(b'}') if !starts.is_empty() => {
+                        let start = starts.pop().unwrap_or(0);
+                        if let (Some(part), false) = (parts.get(starts.len()), starts.is_empty()) {
+                            let end = start.saturating_add(*part);
+                            (full, at) = (full.min(end), at.max(end));
+                        }
+                    }
+                    Kind::Sign(b',') if !starts.is_empty() => continue,
                     other => {
                         self.at -= 1;
                         let what = show(other);
@@ -156,15 +179,16 @@ impl Parser<'_, '_> {
                             "{what} is an initial value of {}; only numbers are supported",
                             variable.name
                         ));
-                        return self.skip_initialiser(depth);
+                        self.skip_initialiser(starts.len())?;
+                        return Ok(at);
                     }
                 }
             }
-            if variable.init.len() > most {
+            if at > full {
                 return self.error(format!("{} has more values than elements", variable.name));
             }
-            if depth == 0 {
-                return Ok(());
+            if starts.is_empty() {
+                return Ok(at);
             }
         }
     }
@@ -197,7 +221,7 @@ impl Parser<'_, '_> {
             }
             let (ty, align, lanes) = self.type_and_align()?;
             let name = self.word()?.to_owned();
-            found.push(self.extent(name, Space::Param, ty, align, lanes, false)?);
+            found.push(self.extent(name, Space::Param, ty, align, lanes, false)?.0);
             if !self.take(b',') {
                 self.expect(b')')?;
                 break;

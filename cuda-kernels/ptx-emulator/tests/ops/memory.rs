@@ -176,6 +176,7 @@ ret;
 fn calls_constants_and_module_variables() {
     let text = "
 .const .align 4 .u32 table[] = {10, 4 * 5, 30, (1 << 5) | 8};
+.const .v2 .u32 rows[][2] = {{{0, 1}}, {2, 3, 4}};
 .global .attribute(.managed) .align 4 .f32 scale = 0f40000000;
 .func (.param .b32 result) twice(.param .b32 x)
 {
@@ -215,6 +216,10 @@ ret;
 }
 ";
     assert_eq!(kernel(text, 4, &[0], 4, true).unwrap(), [40, 80, 62, 82]);
+    // As in C, a row with fewer numbers than it has elements ends in zeros.
+    let text = text.replace("mov.u64 %c, table;", "mov.u64 %c, rows;");
+    let expected = [0, 1, 0, 0, 2, 3, 4, 0].map(|x| 4 * x);
+    assert_eq!(kernel(&text, 8, &[0], 8, true).unwrap(), expected);
 }
 
 /// Copies complete when waited for: before, shared memory still holds the old value.

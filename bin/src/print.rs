@@ -2,10 +2,10 @@
 //!
 //! [`println!`] panics where it cannot write; Clippy refuses it and its like in this program.
 
+use std::fmt::Display;
 use std::io::{ErrorKind, Result, Write};
 use std::process::exit;
 
-use carp::error::Error;
 use files::shown;
 
 /// Exit code after a pipe was closed: a shell's for a program that SIGPIPE (13) ended.
@@ -44,7 +44,7 @@ pub fn try_print(text: &str) -> Result<()> {
 }
 
 /// Prints an error in one line; a path or another word in it may have line breaks.
-pub fn complain_of(error: &Error) {
+pub fn complain_of(error: &impl Display) {
     complain!("error: {}", shown(error.to_string().as_ref()));
 }
 

@@ -7,7 +7,7 @@ use autograd::{AbortOnPanic, Transport};
 use carp::error::{Error, Result};
 use carp::ranks::is_shared;
 
-use crate::print::complain;
+use crate::print::complain_of;
 
 /// What launchers tell a process: how many there are, and which one it is.
 const LAUNCHERS: [(&str, &str); 3] = [
@@ -82,9 +82,9 @@ pub fn run_as(
     };
     match (&error, rank) {
         (Error::OtherRank(_), _) => {}
-        (error, 0) => complain!("error: {error}"),
+        (error, 0) => complain_of(error),
         (error, _) if is_shared(error) => {}
-        (error, rank) => complain!("error: rank {rank}: {error}"),
+        (error, rank) => complain_of(&format!("rank {rank}: {error}")),
     }
     if !is_shared(&error) {
         ranks.abort(error.exit_code());

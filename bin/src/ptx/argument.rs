@@ -89,7 +89,7 @@ pub fn parameter(
         let detail = format!("argument {index} of the kernel is {detail}");
         Error::usage(format!("--arg {text}: {detail}"))
     };
-    if size != ty.bytes() {
+    if size == 0 || size != ty.bytes() {
         return Err(misfit(format!("a structure of {size} bytes, which is not supported")));
     }
     let is_pointer = size == 8 && ty.is_int();

@@ -120,6 +120,10 @@ fn wrong_settings_are_one_line_with_exit_code_2() {
     fails(&set(&format!("{}a=1", "a.".repeat(50_000))), 2, &["the key a.a.a", "50001 parts"]);
     fails(&carp(temp.path(), &["train", "--preset", "shape"]), 2, &["shape", "shapes"]);
     fails(&set("data.partition=2"), 2, &["data.partition = 2: data.kind shapes has no partitions"]);
+    for none in ["", "."] {
+        let preset = carp(temp.path(), &["train", "--preset", none]);
+        fails(&preset, 2, &[&format!("unknown preset {none:?}; presets: shapes, ")]);
+    }
     let methods = ["plan", "--method", "dino", "--set", "method.name=swav"];
     fails(&carp(temp.path(), &methods), 2, &["--method dino and --set method.name=swav", "one"]);
     let none = ["bench", "loss", "--prototypes", "0"];

@@ -192,7 +192,9 @@ fn nearest<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> String {
     let (section, name) = given.rsplit_once('.').unwrap_or(("", &given));
     let distance = |known: &str| {
         let (known_section, last) = known.rsplit_once('.').unwrap_or(("", known));
-        let is_part = (section.is_empty() || section == known_section) && last.contains(name);
+        let is_part = !name.is_empty()
+            && (section.is_empty() || section == known_section)
+            && last.contains(name);
         let compared = if section.is_empty() { last } else { known };
         (!is_part, strsim::damerau_levenshtein(&given, compared))
     };

@@ -74,6 +74,7 @@ fn classifiers_of_a_checkpoint() {
     );
     fails(&linear(&["run", "--factor", "0.5"]), 2, "--milestones and --factor are multistep's");
     fails(&linear(&["run", "--lr", "-1"]), 2, "learning rate -1: choose above 0");
+    fails(&linear(&["run", "--crop-scale", "-0.5,1"]), 2, "crop scale -0.5,1: choose 0 < low");
     fails(&linear(&[]), 2, "CHECKPOINT or --features FILE is missing");
     fails(&linear(&["--features", "a.safetensors"]), 2, "--test-features FILE is missing");
     let missing = ["--features", "a.safetensors", "--test-features", "b.safetensors"];

@@ -100,6 +100,7 @@ fn a_path_that_is_no_run_is_told_alike() {
         (&["report"], &run),
         (&["train", "--resume"], &run),
         (&["eval", "knn"], &weights),
+        (&["eval", "all"], &weights),
         (&["features", "-o", "x"], &weights),
         (&["embed", "-o", "x"], &weights),
         (&["weights", "show"], &weights),
@@ -128,6 +129,9 @@ fn an_output_is_no_input_and_no_other_output() {
         &["report", "x", "-o", "x/metrics.jsonl"],
         &["verify", "x", "--audit", "again/config.toml"],
         &["eval", "knn", "again", "--json", "x/result.json"],
+        &["eval", "semi", "x", "--json", "again/checkpoint.safetensors"],
+        &["eval", "linear", "x", "--confusion", "link"],
+        &["eval", "all", "link", "--out", "y", "--json", "x/checkpoint.safetensors"],
         &["plan", "--preset", "x/config.toml", "--svg", "again/config.toml"],
     ] {
         fails(&carp(temp.path(), args), 2, &["an input cannot be the output"]);

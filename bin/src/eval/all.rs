@@ -12,7 +12,7 @@ use evaluations::all::{
 };
 use evaluations::linear::LinearSettings;
 use evaluations::network_file::{NetworkFile, NetworkName};
-use files::{check_output, check_output_folder, write_atomically};
+use files::{check_output_folder, write_atomically};
 use indicatif::ProgressBar;
 
 use crate::at_least_one::at_least_one;
@@ -21,7 +21,9 @@ use crate::data_args::DataArgs;
 use crate::device::DeviceArgs;
 use crate::network_args::{batch_size, network_name, network_option, tell};
 use crate::one_of::one_of;
+use crate::outputs::check_outputs;
 use crate::print::{print, say};
+use crate::run_path::check_checkpoint;
 use crate::threads::on_threads;
 
 #[derive(Args)]
@@ -147,9 +149,10 @@ impl AllArgs {
 
 pub fn run(args: &AllArgs) -> Result<ExitCode> {
     at_least_one("--fit", args.fit)?;
+    check_checkpoint(&args.checkpoint)?;
     let folder = args.folder()?;
     check_output_folder(&folder)?;
-    args.json.as_deref().map_or(Ok(()), check_output)?;
+    check_outputs(&args.json, [&args.checkpoint])?;
     let settings = args.settings(args.data_root.is_none());
     settings.check()?;
     let mut screen = Screen::new();

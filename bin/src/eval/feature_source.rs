@@ -45,16 +45,14 @@ pub struct Output {
 }
 
 impl Output {
-    /// Fails if the JSON file or one of the `more` outputs cannot be written, or two are one: to know
-    /// before the work.
-    pub fn check(&self, more: &[&Option<PathBuf>]) -> Result<()> {
-        self.check_beside(more, &[])
-    }
-
-    /// As [`Output::check`]; fails also if an output is an input.
-    fn check_beside(&self, more: &[&Option<PathBuf>], inputs: &[&Option<PathBuf>]) -> Result<()> {
-        let outputs = self.json.iter().chain(more.iter().copied().flatten());
-        check_outputs(outputs, inputs.iter().copied().flatten())
+    /// Fails if the JSON file or one of the `more` outputs cannot be written, or is another or one of the
+    /// inputs: to know before the work.
+    pub fn check<'a>(
+        &'a self,
+        more: &[&'a Option<PathBuf>],
+        inputs: impl IntoIterator<Item = &'a PathBuf>,
+    ) -> Result<()> {
+        check_outputs(self.json.iter().chain(more.iter().copied().flatten()), inputs)
     }
 
     /// Writes the JSON file, if one was requested.
@@ -64,15 +62,14 @@ impl Output {
 }
 
 impl FeatureSource {
-    /// Fails if the JSON file or one of the `more` outputs cannot be written, or two are one, or one is
-    /// an input, of which there may be more `beside` these here.
+    /// [`Output::check`] with the inputs here, and more `beside` them.
     pub fn check_outputs(
         &self,
         more: &[&Option<PathBuf>],
         beside: &[&Option<PathBuf>],
     ) -> Result<()> {
         let own = [&self.checkpoint, &self.features, &self.test_features];
-        self.output.check_beside(more, &[&own[..], beside].concat())
+        self.output.check(more, own.into_iter().chain(beside.iter().copied()).flatten())
     }
 
     /// The checkpoint, or `None` if there are feature files.

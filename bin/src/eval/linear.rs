@@ -73,7 +73,7 @@ pub struct LinearArgs {
     no_augment: bool,
     /// Area of a random crop, as a fraction of the image [default: 0.08,1].
     #[arg(long, value_name = "LOW,HIGH", value_parser = super::classifier::low_high)]
-    #[arg(conflicts_with_all = ["features", "patches"])]
+    #[arg(allow_hyphen_values = true, conflicts_with_all = ["features", "patches"])]
     crop_scale: Option<(f32, f32)>,
     #[command(flatten)]
     classes: ClassArgs,
@@ -165,7 +165,7 @@ impl LinearArgs {
 }
 
 pub fn run(args: &LinearArgs) -> Result<ExitCode> {
-    args.source.output.check(&[&args.classes.confusion])?;
+    args.source.check_outputs(&[&args.classes.confusion], &[])?;
     args.classes.check()?;
     let settings = args.settings()?;
     settings.check()?;

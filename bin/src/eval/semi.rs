@@ -64,7 +64,7 @@ pub struct SemiArgs {
     batch_size: usize,
     /// Area of a random crop, as a fraction of the image.
     #[arg(long, value_name = "LOW,HIGH", value_parser = super::classifier::low_high)]
-    #[arg(default_value = "0.08,1")]
+    #[arg(default_value = "0.08,1", allow_hyphen_values = true)]
     crop_scale: (f32, f32),
     /// Seed of image selection, the classifier's initial weights, order and crops.
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -99,7 +99,7 @@ impl SemiArgs {
 }
 
 pub fn run(args: &SemiArgs) -> Result<ExitCode> {
-    args.output.check(&[&args.classes.confusion])?;
+    args.output.check(&[&args.classes.confusion], args.list.iter().chain([&args.checkpoint]))?;
     args.classes.check()?;
     args.settings(args.percent / 100.0)?.check()?;
     let (source, result) = on_threads(args.output.threads, || {

@@ -296,5 +296,5 @@ fn an_op_is_replayed_from_its_file() {
     beyond.inputs[1].bits[0] = 3;
     audit::write_op(&file, &beyond).unwrap();
     let error = audit::audit(&file, &Cpu).unwrap_err().to_string();
-    assert!(error.contains("in.x.1 should be indices into the others"), "{error}");
+    assert!(error.contains("in.x.1 should be indices that the kernel takes"), "{error}");
 }

@@ -12,7 +12,7 @@ use super::geometry::Geometry;
 use super::observer::{Observer, Seen};
 use super::ops::{Instruction, NONE, Op, Preset, Reduce};
 use super::types::Class;
-use super::warp::{LANES, State, Warp, lanes};
+use super::warp::{LANES, State, Warp, Way, lanes};
 
 /// Barriers of a block.
 const BARRIERS: usize = 16;
@@ -264,24 +264,33 @@ impl<'a> Block<'a, '_> {
                 continue;
             }
             let i = &kernel.code[pc as usize];
-            let active = guarded(warp, i);
+            let active = guarded(warp, warp.way, i);
             self.env.pc = pc;
-            if !warp.aside.is_empty()
-                && is_collective(i.op)
-                && (warp.back_in_order(&kernel.order) || self.env.others_end_first(warp, i, active))
-            {
-                continue;
+            let mut partners = Vec::new();
+            if !warp.aside.is_empty() && is_collective(i.op) {
+                partners = self.env.partners(warp, i, active);
+                if partners.is_empty()
+                    && (warp.back_in_order(&kernel.order)
+                        || self.env.others_end_first(warp, i, active)
+                        || self.env.others_come_first(warp, i, active))
+                {
+                    continue;
+                }
             }
-            warp.steps += 1;
-            let count = u64::from(active.count_ones());
-            self.instructions[0] += count;
-            self.instructions[1] += 1;
-            if let Some(profile) = &mut self.env.profile {
-                profile.run(pc as usize..=pc as usize, active);
-            }
-            if let Some(observer) = &mut self.observer {
-                let Env { block, ref shared, .. } = self.env;
-                observer(Seen { block, warp: w, pc: pc as usize, active, state: warp, shared });
+            let lanes_of = |way: Way| guarded(warp, way, &kernel.code[way.pc as usize]);
+            let also: Vec<_> = partners.iter().map(|&(_, way)| (way.pc, lanes_of(way))).collect();
+            for (pc, active) in also.into_iter().chain([(pc, active)]) {
+                warp.steps += 1;
+                let count = u64::from(active.count_ones());
+                self.instructions[0] += count;
+                self.instructions[1] += 1;
+                if let Some(profile) = &mut self.env.profile {
+                    profile.run(pc as usize..=pc as usize, active);
+                }
+                if let Some(observer) = &mut self.observer {
+                    let Env { block, ref shared, .. } = self.env;
+                    observer(Seen { block, warp: w, pc: pc as usize, active, state: warp, shared });
+                }
             }
             match i.op {
                 Op::Exit if active != 0 && self.env.sanitizer.is_some() => {
@@ -291,7 +300,11 @@ impl<'a> Block<'a, '_> {
                 Op::Exit => {}
                 _ => warp.last = Some(pc),
             }
-            match self.env.step(warp, i, active)? {
+            let step = match partners.is_empty() {
+                true => self.env.step(warp, i, active),
+                false => self.env.step_together(warp, i, active, &partners),
+            };
+            match step? {
                 Step::On => {}
                 Step::Barrier => self.arrive(w, i, pc, active)?,
             }
@@ -318,6 +331,7 @@ impl<'a> Block<'a, '_> {
             return Err(trouble(FaultKind::BarrierDivergence, lane, detail));
         }
         let waits = !matches!(i.op, Op::Barrier { arrive: true, .. });
+        let aligned = !matches!(i.op, Op::Barrier { aligned: false, .. });
         if let Some(&(other, its_pc, _)) = barrier.waiting.first() {
             let place = self.env.show_place(its_pc);
             if barrier.wanted != wanted {
@@ -327,7 +341,7 @@ impl<'a> Block<'a, '_> {
                 return Err(trouble(FaultKind::BarrierDivergence, lane, detail));
             }
             // To the hardware two places in the text are one barrier, but hardly to the author.
-            if self.env.sanitizer.is_some() && wanted.is_none() && its_pc != pc {
+            if self.env.sanitizer.is_some() && wanted.is_none() && aligned && its_pc != pc {
                 let detail = format!("warp {other} waits at another barrier instruction, {place}");
                 return Err(trouble(FaultKind::BarrierDivergence, lane, detail));
             }

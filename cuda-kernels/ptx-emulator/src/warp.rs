@@ -195,19 +195,28 @@ impl Warp {
         self.until = self.aside.last().map_or(NEVER, |&(number, _)| number);
     }
 
-    /// Runs a way that waits, whatever the order says, until it parts or ends.
-    pub fn prefer(&mut self, order: &Order, aside: usize) {
+    /// Runs a way that waits, whatever the order says, until it parts or ends or comes to this number.
+    pub fn prefer(&mut self, order: &Order, aside: usize, until: Option<u32>) {
         let (_, way) = self.aside.remove(aside);
         let waiting = std::mem::replace(&mut self.way, way);
         self.wait(order.at[waiting.pc as usize], waiting);
-        self.until = NEVER;
+        self.until = until.unwrap_or(NEVER);
+    }
+
+    /// Ways aside have run the instruction that they stood at, and wait at the next one.
+    pub fn pass(&mut self, order: &Order, ways: &[(u32, Way)]) {
+        self.aside.retain(|waiting| !ways.contains(waiting));
+        for &(_, Way { pc, mask }) in ways {
+            self.wait(order.between(pc, pc + 1), Way { pc: pc + 1, mask });
+        }
+        self.until = self.aside.last().map_or(NEVER, |&(number, _)| number);
     }
 
     /// The way that runs waits for another one in a loop: lets the next one run, each in turn.
     pub fn yield_to_another(&mut self, order: &Order) {
         if !self.aside.is_empty() {
             self.turns += 1;
-            self.prefer(order, self.turns % self.aside.len());
+            self.prefer(order, self.turns % self.aside.len(), None);
             self.out_of_order = true;
         }
     }

@@ -260,3 +260,57 @@ ld.shared.u32 %z, [b]; st.global.u32 [%at], %z;"
     silent(&body(&format!("{store} {arrive}")), [1, 64]);
     found(&body(&format!("{arrive} {store}")), [1, 64], FaultKind::Race, "thread 0 wrote");
 }
+
+/// Lanes wait for those that come to a collective like theirs in the other branch.
+#[test]
+fn collectives_in_both_branches() {
+    use FaultKind::WarpDivergence as Kind;
+    let both = |one: &str, other: &str| {
+        format!(
+            "setp.lt.u32 %p, %t, 4; @%p bra F; add.u32 %x, %t, 100; {one} bra J;
+F: add.u32 %x, %t, 200; {other} J: st.global.u32 [%at], %x;"
+        )
+    };
+    let sync = "bar.warp.sync -1;";
+    silent(&both(sync, sync), [1, 32]);
+    let passes =
+        "mov.u32 %sh, b; mad.lo.u32 %z, %t, 4, %sh; st.shared.u32 [%z], %t; bar.warp.sync -1;";
+    let reads = "ld.shared.u32 %x, [b+124];";
+    silent(&both(passes, &format!("{sync} {reads}")), [1, 32]);
+    found(&both(passes, &format!("{reads} {sync}")), [1, 32], FaultKind::Race, "thread 31 wrote");
+    found(&both(sync, ""), [1, 32], Kind, "names lane 0, which took another path");
+    found(&both(sync, "bar.warp.sync 15;"), [1, 32], Kind, "which took another path");
+    found(&both(sync, "vote.sync.any.pred %q, %p, -1;"), [1, 32], Kind, "took another path");
+    // One of the branches has branches of its own.
+    let inner = format!("setp.lt.u32 %q, %t, 2; @%q bra G; add.u32 %x, %x, 1; G: {sync}");
+    silent(&both(sync, &inner), [1, 32]);
+    silent(&both(&inner.replace('G', "H"), &inner), [1, 32]);
+    let twice = format!("setp.lt.u32 %q, %t, 2; @%q bra G; {sync} bra I; G: {sync} I:");
+    silent(&both(sync, &twice), [1, 32]);
+    // In a loop.
+    let turns = format!(
+        "mov.u32 %y, 0; L: {} add.u32 %y, %y, 1; setp.lt.u32 %q, %y, 3; @%q bra L;",
+        both(sync, sync)
+    );
+    silent(&turns, [1, 32]);
+}
+
+/// Barriers without `.aligned` may be in branches.
+#[test]
+fn barriers_in_branches() {
+    let both = |one: &str, other: &str| {
+        format!(
+            "setp.lt.u32 %p, %t, 4; @%p bra F; {one} bra J; F: {other} J: st.global.u32 [%at], %t;"
+        )
+    };
+    silent(&both("barrier.sync 0;", "barrier.sync 0;"), [1, 64]);
+    silent(&both("barrier.sync 0, 64;", "barrier.sync 0, 64;"), [1, 64]);
+    for (one, other) in [
+        ("barrier.sync 0;", "barrier.sync 1;"),
+        ("barrier.sync 0;", "bar.sync 0;"),
+        ("bar.sync 0;", "bar.sync 0;"),
+        ("barrier.sync 0;", ""),
+    ] {
+        found(&both(one, other), [1, 64], FaultKind::BarrierDivergence, "go another way");
+    }
+}

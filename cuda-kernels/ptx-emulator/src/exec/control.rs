@@ -3,7 +3,7 @@
 use super::env::{Env, Trouble, trouble};
 use crate::error::FaultKind;
 use crate::ops::{Instruction, Kernel, NONE, Op};
-use crate::warp::{FULL, Warp, Way, lanes};
+use crate::warp::{Warp, Way, lanes};
 
 impl Env<'_> {
     /// `brx.idx`: lanes diverge by index; those with the same target stay together.
@@ -60,20 +60,7 @@ impl Env<'_> {
             return false;
         }
         let kernel = self.kernel;
-        let register = match i.op {
-            Op::Shuffle(_) => Some(kernel.lists[i.ins.start as usize]),
-            Op::Vote(_)
-            | Op::MatchAny(_)
-            | Op::MatchAll(_)
-            | Op::Redux(..)
-            | Op::ReduxFloat { .. } => Some(i.b),
-            Op::Elect => Some(i.b),
-            Op::WarpBarrier => Some(i.a),
-            _ => None,
-        };
-        let named = register.map_or(FULL, |register| {
-            lanes(active).fold(0, |all, lane| all | warp.words[register as usize][lane])
-        });
+        let named = self.named(warp, i, active);
         let barrier = matches!(i.op, Op::Barrier { .. } | Op::BarrierReduce { .. });
         let ends = |&(_, way): &(u32, Way)| {
             way.mask & named != 0
@@ -81,7 +68,7 @@ impl Env<'_> {
                 && (self.sanitizer.is_none() || !meet(kernel, self.pc, way.pc, barrier))
         };
         let Some(aside) = warp.aside.iter().position(ends) else { return false };
-        warp.prefer(&kernel.order, aside);
+        warp.prefer(&kernel.order, aside, None);
         true
     }
 
@@ -117,7 +104,7 @@ pub fn passed_by(kernel: &Kernel, barrier: u32, last: u32, came: bool) -> bool {
 }
 
 /// The instructions that can follow one; without `again`, inside one turn of every loop.
-fn ahead(kernel: &Kernel, from: u32, again: bool) -> Vec<bool> {
+pub(super) fn ahead(kernel: &Kernel, from: u32, again: bool) -> Vec<bool> {
     let mut seen = vec![false; kernel.code.len()];
     let mut work = vec![from];
     while let Some(pc) = work.pop() {

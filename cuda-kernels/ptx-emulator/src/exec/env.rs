@@ -6,7 +6,7 @@ use crate::module::Module;
 use crate::ops::{Instruction, Kernel, NONE};
 use crate::profiler::Profile;
 use crate::sanitizer::Sanitizer;
-use crate::warp::{FULL, Warp};
+use crate::warp::{FULL, Warp, Way};
 
 /// A fault, before the launch adds its location.
 #[derive(Debug)]
@@ -70,12 +70,12 @@ pub enum Step {
     Barrier,
 }
 
-/// Lanes of a path enabled by an instruction's guard.
+/// Lanes of a way enabled by an instruction's guard.
 #[inline(always)]
-pub fn guarded(warp: &Warp, i: &Instruction) -> u32 {
+pub fn guarded(warp: &Warp, way: Way, i: &Instruction) -> u32 {
     if i.guard == NONE {
-        return warp.way.mask;
+        return way.mask;
     }
     let bits = warp.preds[i.guard as usize] ^ if i.negated { FULL } else { 0 };
-    warp.way.mask & bits
+    way.mask & bits
 }

@@ -19,6 +19,7 @@ mod mma;
 mod offsets;
 mod rows;
 mod shared;
+mod together;
 mod watch;
 
 pub use self::env::{Env, Problem, Step, Trouble, guarded, trouble};

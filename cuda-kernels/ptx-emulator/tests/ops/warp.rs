@@ -343,3 +343,28 @@ setp.eq.u32 %q, %t, 95;
 OUT:";
     check(body, &three_warps(), |_| 7);
 }
+
+/// Lanes that come to a collective in both branches exchange what each has there.
+#[test]
+fn lanes_meet_at_collectives_of_two_branches() {
+    let both = |one: &str, other: &str| {
+        format!(
+            "setp.lt.u32 %p, %t, 16; @%p bra LOW; add.u32 %y, %v, 1000; {one} bra BOTH;
+LOW: add.u32 %z, %v, 2000; {other} BOTH:"
+        )
+    };
+    let value = |l: u32| 100 + l + if l < 16 { 2000 } else { 1000 };
+    let shuffle = "shfl.sync.bfly.b32 %d, %z, 16, 31, -1;";
+    check(&both(&shuffle.replace("%z", "%y"), shuffle), &lanes(), |l| value(l ^ 16));
+    // Into the operand's own register, and from one that the other branch writes.
+    let own = "shfl.sync.bfly.b32 %z, %z, 16, 31, -1; mov.u32 %d, %z;";
+    check(&both(&own.replace("%z", "%y"), own), &lanes(), |l| value(l ^ 16));
+    let crossed = "shfl.sync.bfly.b32 %y, %z, 16, 31, -1; mov.u32 %d, %y;";
+    let other = "shfl.sync.bfly.b32 %z, %y, 16, 31, -1; mov.u32 %d, %z;";
+    check(&both(other, crossed), &lanes(), |l| value(l ^ 16));
+    let sum = (0..32).map(value).sum::<u32>();
+    let reduce = "redux.sync.add.u32 %d, %z, -1;";
+    check(&both(&reduce.replace("%z", "%y"), reduce), &lanes(), |_| sum);
+    let odd = "and.b32 %x, %t, 1; setp.eq.u32 %q, %x, 1; vote.sync.ballot.b32 %d, %q, -1;";
+    check(&both(odd, &odd.replace("%q", "%p")), &lanes(), |_| 0xaaaa_aaaa);
+}

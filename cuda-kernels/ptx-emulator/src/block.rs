@@ -332,16 +332,19 @@ impl<'a> Block<'a, '_> {
         }
         let waits = !matches!(i.op, Op::Barrier { arrive: true, .. });
         let aligned = !matches!(i.op, Op::Barrier { aligned: false, .. });
+        let whole = self.geometry.threads().next_multiple_of(LANES) as u32;
+        let threads = |wanted: Option<u32>| wanted.unwrap_or(whole);
         if let Some(&(other, its_pc, _)) = barrier.waiting.first() {
             let place = self.env.show_place(its_pc);
-            if barrier.wanted != wanted {
+            if threads(barrier.wanted) != threads(wanted) {
                 let detail = format!(
                     "barrier {number} is waited for with another number of threads at {place}"
                 );
                 return Err(trouble(FaultKind::BarrierDivergence, lane, detail));
             }
             // To the hardware two places in the text are one barrier, but hardly to the author.
-            if self.env.sanitizer.is_some() && wanted.is_none() && aligned && its_pc != pc {
+            let all = wanted.is_none() && barrier.wanted.is_none();
+            if self.env.sanitizer.is_some() && all && aligned && its_pc != pc {
                 let detail = format!("warp {other} waits at another barrier instruction, {place}");
                 return Err(trouble(FaultKind::BarrierDivergence, lane, detail));
             }
@@ -350,7 +353,11 @@ impl<'a> Block<'a, '_> {
         if self.env.sanitizer.is_some() {
             self.came.insert((pc, w));
         }
-        barrier.wanted = wanted;
+        // All is all, and fewer once some have ended, even if another place counts them.
+        barrier.wanted = match barrier.came.is_empty() {
+            true => wanted,
+            false => barrier.wanted.and(wanted),
+        };
         barrier.came.push((w, time));
         if waits {
             barrier.waiting.push((w, pc, active));

@@ -295,7 +295,7 @@ F: add.u32 %x, %t, 200; {other} J: st.global.u32 [%at], %x;"
     silent(&turns, [1, 32]);
 }
 
-/// Barriers without `.aligned` may be in branches.
+/// Barriers without `.aligned` may be in branches, and all threads may be counted or not.
 #[test]
 fn barriers_in_branches() {
     let both = |one: &str, other: &str| {
@@ -313,4 +313,7 @@ fn barriers_in_branches() {
     ] {
         found(&both(one, other), [1, 64], FaultKind::BarrierDivergence, "go another way");
     }
+    let counted = both("bar.sync 0;", "bar.sync 0, 64;").replace("%t, 4", "%t, 32");
+    silent(&counted, [1, 64]);
+    found(&counted, [1, 96], FaultKind::BarrierDivergence, "with another number of threads");
 }

@@ -1,6 +1,7 @@
 //! A block: its warps take turns, and wait for each other at barriers.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hasher};
 
 use isa::{Isa, multiversion};
 
@@ -23,6 +24,10 @@ const SPINNING_TURN: u64 = 64;
 /// See `SPINNING_TURN`.
 const MANY_POLLS: u32 = 256;
 
+/// Rounds of waiting after which a block is asked whether it will wait forever: finding that out costs as
+/// much as the waiting.
+const PATIENCE: u64 = 64;
+
 /// A barrier that some warps have reached.
 #[derive(Debug, Default)]
 struct Barrier {
@@ -32,6 +37,19 @@ struct Barrier {
     came: Vec<(usize, u32)>,
     /// Number of threads to wait for, if given.
     wanted: Option<u32>,
+}
+
+/// Rounds of a block that waits for others while no memory changes (Brent: An Improved Monte Carlo
+/// Factorization Algorithm, 1980, finds the cycle): once its warps are what they have been before, they
+/// will be so forever.
+#[derive(Debug, Default)]
+struct Waits {
+    /// Changes of memory before the first of these rounds.
+    changes: u64,
+    rounds: u64,
+    /// What the warps were like after as many rounds as the last power of two.
+    before: Option<u64>,
+    forever: bool,
 }
 
 /// A running block; reused for the next one.
@@ -50,6 +68,8 @@ pub struct Block<'a, 'o> {
     variables: &'a [u64],
     geometry: Geometry,
     budget: u64,
+    /// What its warps were like after some round in which they only waited for others.
+    waits: Waits,
     /// Instructions run, per thread and per warp.
     pub instructions: [u64; 2],
     /// Called before each instruction.
@@ -92,6 +112,7 @@ impl<'a> Block<'a, '_> {
             variables,
             geometry,
             budget,
+            waits: Waits::default(),
             instructions: [0; 2],
             observer: None,
         }
@@ -128,6 +149,38 @@ impl<'a> Block<'a, '_> {
         }
     }
 
+    /// Has it just become clear that it will wait forever, unless memory changes? To be asked after each of
+    /// its rounds in which it only waited; `changes`: how often memory has changed.
+    pub fn waits_forever(&mut self, changes: u64) -> bool {
+        if self.waits.changes != changes {
+            self.waits = Waits { changes, ..Waits::default() };
+        }
+        self.waits.rounds += 1;
+        if self.waits.forever || self.waits.rounds < PATIENCE {
+            return false;
+        }
+        let mut hasher = DefaultHasher::new();
+        self.warps.iter().for_each(|warp| warp.hash_state(&mut hasher));
+        let now = Some(hasher.finish());
+        self.waits.forever = self.waits.before == now;
+        if self.waits.rounds.is_power_of_two() {
+            self.waits.before = now;
+        }
+        self.waits.forever
+    }
+
+    /// The fault of a block that waits forever.
+    pub fn endless_wait(&mut self) -> Box<Located> {
+        let spins = |warp: &Warp| warp.state == State::Ready;
+        let w = self.warps.iter().position(spins).unwrap_or(0);
+        let Way { pc, mask } = self.warps[w].way;
+        (self.env.pc, self.env.warp) = (pc, w as u16);
+        let detail =
+            "waits in a loop for memory to change, and all other threads wait, too, or have ended";
+        let lane = mask.trailing_zeros() as usize % LANES;
+        self.locate(Problem { kind: FaultKind::BarrierDivergence, lane, detail: detail.to_owned() })
+    }
+
     fn locate(&self, problem: Problem) -> Box<Located> {
         let thread = usize::from(self.env.warp) * LANES + problem.lane;
         Box::new(Located {
@@ -145,6 +198,7 @@ impl<'a> Block<'a, '_> {
         self.env.shared.fill(0);
         self.env.copied.clear();
         self.barriers = Default::default();
+        self.waits = Waits::default();
         self.came.clear();
         self.ended.clear();
         let count = self.warps.len();
@@ -349,6 +403,7 @@ impl<'a> Block<'a, '_> {
                 return Err(trouble(FaultKind::BarrierDivergence, lane, detail));
             }
         }
+        self.env.changed = true;
         let time = self.env.sanitizer.as_mut().map_or(0, |s| s.clocks.advance(w));
         if self.env.sanitizer.is_some() {
             self.came.insert((pc, w));

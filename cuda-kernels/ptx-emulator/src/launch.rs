@@ -183,6 +183,7 @@ fn run(
             warp: 0,
             pc: 0,
             polls: 0,
+            changed: false,
             watched: memory.is_watched(),
         }
     };

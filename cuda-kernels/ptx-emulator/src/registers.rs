@@ -13,11 +13,11 @@ pub type Longs = [u64; LANES];
 
 /// A row that fills whole cache lines.
 #[repr(align(64))]
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Hash)]
 pub struct Row<T>(pub [T; LANES]);
 
 /// The rows of a warp's registers of one width.
-#[derive(Debug)]
+#[derive(Debug, Hash)]
 pub struct Registers<T>(Vec<Row<T>>);
 
 impl<T: Clone + Default> Registers<T> {

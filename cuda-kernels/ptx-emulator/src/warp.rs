@@ -5,6 +5,8 @@
 //! warp parts into ways. The one that comes first in the kernel's order (see [`super::cfg`]) runs
 //! until it has come to where another waits; there they go on together.
 
+use std::hash::{Hash, Hasher};
+
 use isa::Isa;
 
 use super::ops::{Instruction, Order, R};
@@ -17,7 +19,7 @@ pub const FULL: u32 = u32::MAX;
 const NEVER: u32 = u32::MAX;
 
 /// Lanes on one path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Way {
     /// Their next instruction.
     pub pc: u32,
@@ -26,7 +28,7 @@ pub struct Way {
 }
 
 /// Status of a warp.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum State {
     /// It can run.
     Ready,
@@ -148,6 +150,13 @@ impl Warp {
         self.local_written.fill(false);
         self.copies.clear();
         self.groups = [0; LANES];
+    }
+
+    /// Hashes all on which it depends what the warp does next, memory that others see aside.
+    pub fn hash_state(&self, state: &mut impl Hasher) {
+        (&self.words, &self.longs, &self.preds, self.carry).hash(state);
+        (self.state, self.way, &self.aside, self.until, self.out_of_order).hash(state);
+        (self.turns % self.aside.len().max(1), &self.local, &self.groups).hash(state);
     }
 
     /// The way goes on at `pc`, or waits there for others that are to run first.

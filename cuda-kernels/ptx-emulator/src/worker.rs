@@ -19,13 +19,17 @@ pub struct Worker<'a, 'o> {
     /// Called before each instruction.
     pub observer: Option<Observer<'o>>,
     waiting: VecDeque<Block<'a, 'o>>,
+    /// How often memory has changed, and how many blocks will wait forever unless it does so again.
+    changes: u64,
+    endless: usize,
     idle: Vec<Block<'a, 'o>>,
 }
 
 impl<'a, 'o> Worker<'a, 'o> {
     /// Without blocks.
     pub fn new(global: Option<Shadow>, observer: Option<Observer<'o>>) -> Worker<'a, 'o> {
-        Worker { global, observer, waiting: VecDeque::new(), idle: Vec::new() }
+        let waiting = VecDeque::new();
+        Worker { global, observer, waiting, changes: 0, endless: 0, idle: Vec::new() }
     }
 
     /// Runs the blocks that `next` numbers until there are none, or one has a fault: its number
@@ -43,7 +47,13 @@ impl<'a, 'o> Worker<'a, 'o> {
                 self.go_on(block)?;
             }
             match self.waiting.pop_front() {
-                Some(block) => self.go_on(block)?,
+                Some(block) => {
+                    self.go_on(block)?;
+                    let endless = self.endless > 0 && self.endless == self.waiting.len();
+                    if new.is_none() && endless {
+                        return Err(self.endless_wait());
+                    }
+                }
                 None if new.is_none() => return Ok(()),
                 None => {}
             }
@@ -61,13 +71,24 @@ impl<'a, 'o> Worker<'a, 'o> {
             self.global = sanitizer.global.take();
         }
         let number = block.number();
+        if std::mem::take(&mut block.env.changed) {
+            (self.changes, self.endless) = (self.changes + 1, 0);
+        }
         let ended = result.as_ref().map_or(true, |&ended| ended);
         if ended {
             self.idle.push(block)
         } else {
+            self.endless += usize::from(block.waits_forever(self.changes));
             self.waiting.push_back(block)
         }
         result.map(|_| ()).map_err(|located| (number, located))
+    }
+
+    /// The fault of blocks that all wait, the lowest one's.
+    fn endless_wait(&mut self) -> (u64, Box<Located>) {
+        let lowest = self.waiting.iter_mut().min_by_key(|block| block.number());
+        let block = lowest.expect("a block waits");
+        (block.number(), block.endless_wait())
     }
 
     /// Instructions, per thread and per warp, and the profile.

@@ -317,3 +317,45 @@ fn barriers_in_branches() {
     silent(&counted, [1, 64]);
     found(&counted, [1, 96], FaultKind::BarrierDivergence, "with another number of threads");
 }
+
+/// Threads that wait for what nobody does are found long before the budget; those that wait for a time,
+/// or for a thread that takes its time, are not.
+#[test]
+fn waits_without_an_end() {
+    use FaultKind::BarrierDivergence as Kind;
+    let words = "all other threads wait, too";
+    let flag = "mov.u32 %y, 0;
+W: ld.relaxed.gpu.global.u32 %x, [%out]; setp.eq.u32 %p, %x, 0; @%p bra W;";
+    for shape in [[1, 1], [1, 256], [3, 64]] {
+        found(flag, shape, Kind, words);
+    }
+    let lock =
+        flag.replace("ld.relaxed.gpu.global.u32 %x, [%out]", "atom.cas.b32 %x, [%out], 5, 6");
+    found(&lock, [2, 32], Kind, words);
+    let arrivals = |count: u32| {
+        format!(
+            "mov.u32 %y, bar; setp.eq.u32 %p, %t, 0; @%p mbarrier.init.shared.b64 [%y], {count}; bar.sync 0;
+mbarrier.arrive.shared.b64 %s, [%y];
+W: mbarrier.test_wait.parity.shared.b64 %q, [%y], 0; @!%q bra W;"
+        )
+    };
+    silent(&arrivals(64), [1, 64]);
+    found(&arrivals(65), [1, 64], Kind, words);
+    // It gives up after a while.
+    let times = flag
+        .replace("@%p bra W;", "add.u32 %y, %y, 1; setp.lt.and.u32 %p, %y, 15000, %p; @%p bra W;");
+    silent(&times, [1, 64]);
+    // The first thread counts, and then sets the flag.
+    let late = format!(
+        "setp.ne.u32 %p, %w, 0; @%p bra O; mov.u32 %z, 1; mov.u32 %y, 0;
+C: add.u32 %y, %y, 1; setp.lt.u32 %q, %y, 25000; @%q bra C; st.relaxed.gpu.global.u32 [%out], %z; ret;
+O: {flag}"
+    );
+    silent(&late, [1, 64]);
+    // A block sets it after waiting itself, so that there are several rounds.
+    let chain = "mov.u32 %z, %ctaid.x; mad.wide.u32 %g, %z, 4, %out; add.u32 %z, %z, 1;
+setp.eq.u32 %q, %z, 8; @%q bra S;
+W: ld.relaxed.gpu.global.u32 %x, [%g+4]; setp.eq.u32 %p, %x, 0; @%p bra W;
+S: st.relaxed.gpu.global.u32 [%g], %z;";
+    silent(chain, [8, 1]);
+}

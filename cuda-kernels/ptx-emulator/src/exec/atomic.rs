@@ -42,8 +42,9 @@ impl Env<'_> {
                         let (index, offset) = places[lane];
                         let Some(allocation) = self.memory.allocation(index) else { continue };
                         let [b, c] = [i.b, i.c].map(|r| cut(get(warp, r, lane, wide), bytes));
-                        let old = allocation
-                            .update(offset, bytes, |old| change((op, ty), true, [old, b, c]));
+                        let new = |old| change((op, ty), true, [old, b, c]);
+                        let old = allocation.update(offset, bytes, new);
+                        self.changed |= new(old) != old;
                         set(warp, i.d, lane, old, wide);
                     }
                 }
@@ -60,6 +61,7 @@ impl Env<'_> {
                         let cell = &mut self.shared[at[lane] as usize..][..bytes];
                         let old = little_endian(cell);
                         let new = change((op, ty), false, [old, b, c]);
+                        self.changed |= new != old;
                         cell.copy_from_slice(&new.to_le_bytes()[..bytes]);
                         set(warp, i.d, lane, old, wide);
                     }

@@ -57,6 +57,8 @@ pub struct Env<'a> {
     pub pc: u32,
     /// How often the warp has read memory, in its turn, as threads do that wait for others.
     pub polls: u32,
+    /// Has memory changed, or may it have, since this was last looked at?
+    pub changed: bool,
     /// Does memory track writes?
     pub watched: bool,
 }

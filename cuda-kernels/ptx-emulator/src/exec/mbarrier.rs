@@ -128,6 +128,7 @@ impl Env<'_> {
                 }
                 MBarrier::PendingCount => {}
             }
+            self.changed |= state.pack() != before;
             self.shared[place as usize..][..8].copy_from_slice(&state.pack().to_le_bytes());
             let actor = self.actor(lane);
             let Some(sanitizer) = &mut self.sanitizer else { continue };

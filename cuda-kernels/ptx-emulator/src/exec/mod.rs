@@ -106,6 +106,7 @@ impl Env<'_> {
                 }
             }
             Op::Store { space, bytes, wide, address, semantics } => {
+                self.changed = true;
                 let bytes = bytes as usize;
                 let access = Access { space, bytes, signed: false, wide, address, semantics };
                 if !self.store_rows(warp, i, access, active) {
@@ -152,9 +153,15 @@ impl Env<'_> {
                 self.polls += 1;
                 self.atomic(warp, i, (op, ty), (space, address), semantics, active)?;
             }
-            Op::CopyAsync { bytes, address } => self.copy_async(warp, i, bytes, address, active)?,
+            Op::CopyAsync { bytes, address } => {
+                self.changed = true;
+                self.copy_async(warp, i, bytes, address, active)?;
+            }
             Op::CopyCommit => lanes(active).for_each(|lane| warp.groups[lane] += 1),
-            Op::CopyWait => self.copy_wait(warp, i.imm, active),
+            Op::CopyWait => {
+                self.changed |= !warp.copies.is_empty();
+                self.copy_wait(warp, i.imm, active);
+            }
             Op::Shuffle(shuffle) => self.shuffle(warp, i, shuffle, active)?,
             Op::Vote(vote) => self.vote(warp, i, vote, active)?,
             Op::MatchAny(class) => self.match_any(warp, i, class, active)?,
@@ -183,6 +190,7 @@ impl Env<'_> {
                 self.load_matrix(warp, i, transposed, address, active)?;
             }
             Op::StoreMatrix { transposed, address } => {
+                self.changed = true;
                 self.store_matrix(warp, i, transposed, address, active)?;
             }
             Op::ToGeneric(space, address) => {

@@ -149,12 +149,12 @@ impl AllArgs {
 
 pub fn run(args: &AllArgs) -> Result<ExitCode> {
     at_least_one("--fit", args.fit)?;
+    let settings = args.settings(args.data_root.is_none());
+    settings.check()?;
     check_checkpoint(&args.checkpoint)?;
     let folder = args.folder()?;
     check_output_folder(&folder)?;
     check_outputs(&args.json, [&args.checkpoint])?;
-    let settings = args.settings(args.data_root.is_none());
-    settings.check()?;
     let mut screen = Screen::new();
     let report = on_threads(args.threads, || {
         let mut source = NetworkFile::open(&args.checkpoint, args.prefix.as_deref())?;

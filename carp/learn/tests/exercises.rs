@@ -140,7 +140,7 @@ const MISTAKES: &[(&str, &str, &str, &str)] = &[
         "block-sum",
         "    bar.sync 0;\n    setp.ge.u32 %idle, %thread, %half;\n    @%idle bra NEXT;\n",
         "    setp.ge.u32 %idle, %thread, %half;\n    @%idle bra NEXT;\n    bar.sync 0;\n",
-        "bar.sync 0 belongs between the two lines",
+        "keep it out of branches that only some take",
     ),
     ("block-sum", "st.shared.f32 [%mine]", "st.shared.f32 [%mine+2]", "misaligned"),
     ("transpose", "    bar.sync 0;\n", "", "barrier"),

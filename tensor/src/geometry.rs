@@ -272,8 +272,9 @@ impl Pool2d {
     }
 }
 
-/// How many times as many pixels as given a padded image has at most.
+/// How many times as many pixels as given a padded image has at most, unless it is that small.
 const MOST_PADDED: usize = 16;
+const SMALL: usize = 256;
 /// The largest stride: coordinates are 32 bits on a GPU.
 const MOST_STRIDE: usize = i32::MAX as usize;
 
@@ -293,7 +294,7 @@ fn window(
         return Err(Error::setting(op, format!("stride {stride} is above {MOST_STRIDE}")));
     }
     let [h, w] = [x[1], x[2]].map(|side| side.saturating_add(padding.saturating_mul(2)));
-    if padding > 0 && h.saturating_mul(w) > pixels.saturating_mul(MOST_PADDED) {
+    if padding > 0 && h.saturating_mul(w) > pixels.saturating_mul(MOST_PADDED).max(SMALL) {
         let detail = format!("padding {padding} is too large for input {x} and kernel {r}x{s}");
         return Err(Error::setting(op, detail));
     }

@@ -29,41 +29,41 @@ const FLOAT_ORDER: &str = "!eq|ne|lt|le|gt|ge|equ|neu|ltu|leu|gtu|geu|num|nan an
 const FLOAT_ORDER_FLUSHED: &str =
     "!eq|ne|lt|le|gt|ge|equ|neu|ltu|leu|gtu|geu|num|nan and|or|xor ftz";
 
+/// Those of sums and products of floats.
+const ON_FLOATS: &[Form] = &[
+    (&["f32"], ROUNDED_SATURATED),
+    (&["f32x2"], "rn|rz|rm|rp ftz"),
+    (&["f64"], ROUNDED),
+    (&["f16 f16x2"], "rn ftz sat"),
+    (&["bf16 bf16x2"], "rn"),
+];
+
 /// The forms of an opcode; none if it is checked elsewhere.
+fn forms(name: &str) -> impl Iterator<Item = Form> + Clone {
+    let on_floats = if matches!(name, "add" | "sub" | "mul") { ON_FLOATS } else { &[] };
+    own_forms(name).iter().chain(on_floats).copied()
+}
+
+/// Those that an opcode does not share.
 #[rustfmt::skip]
-fn forms(name: &str) -> &'static [Form] {
+fn own_forms(name: &str) -> &'static [Form] {
     match name {
         "add" => &[
             (&["u16 u32 u64 s16 s64 u16x2 s16x2"], ""),
             (&["s32"], "sat"),
             (&[FROM_32_BITS], "!cc"),
-            (&["f32"], ROUNDED_SATURATED),
-            (&["f32x2"], "rn|rz|rm|rp ftz"),
-            (&["f64"], ROUNDED),
-            (&["f16 f16x2"], "rn ftz sat"),
-            (&["bf16 bf16x2"], "rn"),
             (&["f32", "f16 bf16"], "rn|rz|rm|rp sat"),
         ],
         "sub" => &[
             (&["u16 u32 u64 s16 s64"], ""),
             (&["s32"], "sat"),
             (&[FROM_32_BITS], "!cc"),
-            (&["f32"], ROUNDED_SATURATED),
-            (&["f32x2"], "rn|rz|rm|rp ftz"),
-            (&["f64"], ROUNDED),
-            (&["f16 f16x2"], "rn ftz sat"),
-            (&["bf16 bf16x2"], "rn"),
             (&["f32", "f16 bf16"], "rn|rz|rm|rp sat"),
         ],
         "addc" | "subc" => &[(&[FROM_32_BITS], "cc")],
         "mul" => &[
             (&["u16 u32 s16 s32"], "!lo|hi|wide"),
             (&["u64 s64"], EITHER_HALF),
-            (&["f32"], ROUNDED_SATURATED),
-            (&["f32x2"], "rn|rz|rm|rp ftz"),
-            (&["f64"], ROUNDED),
-            (&["f16 f16x2"], "rn ftz sat"),
-            (&["bf16 bf16x2"], "rn"),
         ],
         "mad" => &[
             (&["u16 u32 s16 s32"], "!lo|hi|wide"),
@@ -184,14 +184,14 @@ enum Fit {
 pub fn check(op: &Opcode<'_>) -> Result<()> {
     let forms = forms(op.name);
     let mut lacks = None;
-    for &form in forms {
+    for form in forms.clone() {
         match fit(form, op.suffixes()) {
             Fit::Yes => return Ok(()),
             Fit::Lacks(slot) => lacks = lacks.or(Some(slot)),
             Fit::No => {}
         }
     }
-    if forms.is_empty() {
+    if forms.clone().next().is_none() {
         return Ok(());
     }
     if op.suffixes().contains(&"b128") {
@@ -206,7 +206,7 @@ pub fn check(op: &Opcode<'_>) -> Result<()> {
         return Err(format!("{} wants {choices}", op.text));
     }
     let known = |suffix: &str| {
-        forms.iter().any(|(types, slots)| {
+        forms.clone().any(|(types, slots)| {
             types.iter().any(|place| place.split(' ').any(|ty| ty == suffix))
                 || slots.split([' ', '|', '!']).any(|slot| slot == suffix)
         })

@@ -1,7 +1,6 @@
 //! A block: its warps take turns, and wait for each other at barriers.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::hash::{DefaultHasher, Hasher};
 
 use isa::{Isa, multiversion};
 
@@ -13,6 +12,7 @@ use super::geometry::Geometry;
 use super::observer::{Observer, Seen};
 use super::ops::{Instruction, NONE, Op, Preset, Reduce};
 use super::types::Class;
+use super::waits::Waits;
 use super::warp::{LANES, State, Warp, Way, lanes};
 
 /// Barriers of a block.
@@ -24,10 +24,6 @@ const SPINNING_TURN: u64 = 64;
 /// See `SPINNING_TURN`.
 const MANY_POLLS: u32 = 256;
 
-/// Rounds of waiting after which a block is asked whether it will wait forever: finding that out costs as
-/// much as the waiting.
-const PATIENCE: u64 = 64;
-
 /// A barrier that some warps have reached.
 #[derive(Debug, Default)]
 struct Barrier {
@@ -37,19 +33,6 @@ struct Barrier {
     came: Vec<(usize, u32)>,
     /// Number of threads to wait for, if given.
     wanted: Option<u32>,
-}
-
-/// Rounds of a block that waits for others while no memory changes (Brent: An Improved Monte Carlo
-/// Factorization Algorithm, 1980, finds the cycle): once its warps are what they have been before, they
-/// will be so forever.
-#[derive(Debug, Default)]
-struct Waits {
-    /// Changes of memory before the first of these rounds.
-    changes: u64,
-    rounds: u64,
-    /// What the warps were like after as many rounds as the last power of two.
-    before: Option<u64>,
-    forever: bool,
 }
 
 /// A running block; reused for the next one.
@@ -152,21 +135,7 @@ impl<'a> Block<'a, '_> {
     /// Has it just become clear that it will wait forever, unless memory changes? To be asked after each of
     /// its rounds in which it only waited; `changes`: how often memory has changed.
     pub fn waits_forever(&mut self, changes: u64) -> bool {
-        if self.waits.changes != changes {
-            self.waits = Waits { changes, ..Waits::default() };
-        }
-        self.waits.rounds += 1;
-        if self.waits.forever || self.waits.rounds < PATIENCE {
-            return false;
-        }
-        let mut hasher = DefaultHasher::new();
-        self.warps.iter().for_each(|warp| warp.hash_state(&mut hasher));
-        let now = Some(hasher.finish());
-        self.waits.forever = self.waits.before == now;
-        if self.waits.rounds.is_power_of_two() {
-            self.waits.before = now;
-        }
-        self.waits.forever
+        self.waits.another(changes, &self.warps)
     }
 
     /// The fault of a block that waits forever.

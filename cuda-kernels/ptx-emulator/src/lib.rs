@@ -51,6 +51,7 @@ mod sanitizer;
 mod slice;
 mod trace;
 mod types;
+mod waits;
 mod warp;
 mod windows;
 mod worker;

@@ -1,20 +1,12 @@
-//! Upper bounds of options, far above any use: those of the settings where there is one
-//! (`carp/src/config/ranges.rs`). Below them no size that is computed from several leaves 64 bits.
+//! Upper bounds of options: those of the settings, and what has no setting.
 
 use std::ops::RangeInclusive;
 
+pub use carp::config::limits::{PROTOTYPES, SIDE, THREADS, UNITS, VIEWS};
 use carp::error::{Error, Result};
 
-/// Pixels of a side.
-pub const SIDE: usize = 1 << 13;
-/// Images of a batch; numbers of a feature.
-pub const UNITS: usize = 1 << 16;
-/// Views of an image.
-pub const VIEWS: usize = 1 << 8;
-/// Rows of prototypes.
-pub const PROTOTYPES: usize = 1 << 24;
-/// Threads; random draws.
-pub const THREADS: usize = 1 << 12;
+/// Random draws.
+pub const DRAWS: usize = 1 << 12;
 
 /// Fails if the value of an option is out of range.
 ///

@@ -14,7 +14,7 @@ use super::feature_source::FeatureSource;
 use super::report::print_source;
 use crate::bars::watched;
 use crate::commas::with_commas;
-use crate::limits::{THREADS, within};
+use crate::limits::{DRAWS, within};
 use crate::print::say;
 use crate::threads::on_threads;
 
@@ -83,7 +83,7 @@ enum InterpolationArg {
 
 pub fn run(args: &FewShotArgs) -> Result<ExitCode> {
     args.source.check_outputs(&[], &[])?;
-    within("--draws", args.draws, 0..=THREADS)?;
+    within("--draws", args.draws, 0..=DRAWS)?;
     let options = FewShotOptions {
         costs: args.costs.clone(),
         shots: if args.only_full { vec![] } else { args.shots.clone() },

@@ -5,6 +5,7 @@
 //! defines the allowed values, `load` does all this in turn.
 
 mod keys;
+pub mod limits;
 mod load;
 mod passes;
 mod presets;

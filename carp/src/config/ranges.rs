@@ -2,21 +2,11 @@
 
 use toml::Value;
 
+use super::limits::{EPOCHS, IMAGES, PROTOTYPES, SIDE, THREADS, UNITS, VIEWS, WIDTH};
 use super::settings::Config;
 use crate::error::{Error, Result};
 use crate::method::MethodConfig;
 
-/// Upper bounds, far above any use: below them no size that a step computes from several settings
-/// leaves 64 bits.
-/// Images are numbered by a u32.
-const IMAGES: usize = u32::MAX as usize;
-const PROTOTYPES: usize = 1 << 24;
-const UNITS: usize = 1 << 16;
-const WIDTH: usize = 1 << 12;
-const SIDE: usize = 1 << 13;
-const VIEWS: usize = 1 << 8;
-const THREADS: usize = 1 << 12;
-const EPOCHS: usize = 1 << 24;
 /// Of colours: beyond it, hardly a pixel is neither black nor white.
 const CHANGE: f32 = 10.0;
 /// In pixels: the blur's kernel is in memory.

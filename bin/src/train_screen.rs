@@ -13,6 +13,8 @@ pub struct TrainScreen<'a> {
     stop: &'a Stop,
     /// Of ranks, only the first one shows anything.
     is_silent: bool,
+    /// CARP's loss is C + H, and not C alone.
+    entropy_term: bool,
     /// The command that goes on where a run was stopped.
     resume: String,
 }
@@ -26,7 +28,7 @@ impl<'a> TrainScreen<'a> {
     /// As [`TrainScreen::new`], for one of several processes.
     pub fn of_rank(rank: usize, stop: &'a Stop) -> TrainScreen<'a> {
         let (bar, resume) = (ProgressBar::hidden(), String::new());
-        TrainScreen { bar, stop, is_silent: rank > 0, resume }
+        TrainScreen { bar, stop, is_silent: rank > 0, entropy_term: true, resume }
     }
 
     /// The command to tell when the run is stopped.
@@ -48,7 +50,8 @@ impl<'a> TrainScreen<'a> {
     pub fn show(&mut self, event: TrainEvent) {
         match event {
             TrainEvent::Start { .. } if self.is_silent => {}
-            TrainEvent::Start { first_step, steps } => {
+            TrainEvent::Start { first_step, steps, entropy_term } => {
+                self.entropy_term = entropy_term;
                 self.bar = message_bar(steps).with_position(first_step as u64);
                 self.bar.reset_eta();
                 self.stop.above(self.bar.clone());
@@ -69,10 +72,7 @@ impl<'a> TrainScreen<'a> {
                 self.stop.ends(Ending::After("this step"));
                 self.bar.set_position(metrics.step as u64);
                 let parts = match (metrics.consistency, metrics.entropy) {
-                    // The loss is the sum, rounded once, or the first term alone.
-                    (Some(c), Some(h))
-                        if (metrics.loss - c - h).abs() <= (metrics.loss - c).abs() =>
-                    {
+                    (Some(c), Some(h)) if self.entropy_term => {
                         format!(" = consistency {c:.3} + entropy {h:.3}")
                     }
                     (Some(_), Some(h)) => format!(" = consistency, entropy {h:.3} apart"),

@@ -29,6 +29,8 @@ pub enum TrainEvent<'a> {
         first_step: usize,
         /// Total steps.
         steps: usize,
+        /// CARP's loss is C + H, and not C alone.
+        entropy_term: bool,
     },
     /// k-NN accuracy will be measured.
     Measure {
@@ -157,7 +159,7 @@ fn run(
     }
     let (first_step, steps) = (progress.step, trainer.steps());
     let mut saved = first_step;
-    show(TrainEvent::Start { first_step, steps });
+    show(TrainEvent::Start { first_step, steps, entropy_term: config.model.entropy_term });
     if let Some(accuracy) = knn_before {
         show(TrainEvent::Knn { step: 0, accuracy });
     }

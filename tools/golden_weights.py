@@ -81,7 +81,8 @@ def multi_scale(net, images):
 
 def patches(net):
     """Images `image.N` [H,W,3], and for G x G patches of a share of the short side the mean of their
-    features, `features.N.G.SHARE`."""
+    features, `features.N.G.SHARE`; for the whole image the means of G x G cells of layer1's map,
+    `cells.N.G`."""
     rng = np.random.default_rng(14)
     results = {}
     for number, (height, width) in enumerate([(40, 57), (90, 71)]):
@@ -92,6 +93,15 @@ def patches(net):
             with torch.no_grad():
                 features = net(torch.stack(crops).double()).mean(0).float()
             results[f"features.{number}.{count}.{share}"] = features
+        [crop] = patches_of(Image.fromarray(pixels), 1, 1.0)
+        with torch.no_grad():
+            x = net.maxpool(net.relu(net.bn1(net.conv1(crop[None].double()))))
+            side = net.layer1(x)[0].permute(1, 2, 0)
+        for count, window in [(2, 4), (3, 4), (4, 2), (8, 1)]:
+            step = len(side) // count
+            places = [slice(i * step, i * step + window) for i in range(count)]
+            cells = [side[rows, columns].mean((0, 1)) for rows in places for columns in places]
+            results[f"cells.{number}.{count}"] = torch.cat(cells).float()
     return results
 
 

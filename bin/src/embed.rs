@@ -53,7 +53,7 @@ pub fn run(args: &EmbedArgs) -> Result<ExitCode> {
         let shown = Subset::spread(data, args.images);
         let data = watched("pictures", |progress| Subset::readable(shown, progress))?;
         let (transform, batch) = (source.transform()?, batch_size(&source, None)?);
-        let mut encoder = args.network.encoder(&mut source, transform, POOLED, batch)?;
+        let mut encoder = args.network.encoder(&mut source, transform, POOLED.name, batch)?;
         check_features(&encoder, data.len())?;
         let bar = ImageBar::new("features", data.len());
         let features = encoder.feature_set(&*data, |done| bar.set(done))?;

@@ -29,8 +29,8 @@ pub struct FeaturesArgs {
     #[command(flatten)]
     data: DataArgs,
     /// Stop at this layer (conv1 with its batch norm and ReLU, maxpool, layer1 to layer4, layer2.0,
-    /// ...), averaged over its pixels.
-    #[arg(long, value_name = "NAME", default_value = POOLED)]
+    /// ...), averaged over its pixels or the cells of --grid.
+    #[arg(long, value_name = "NAME", default_value = POOLED.name)]
     #[arg(conflicts_with_all = ["fit", "multi_scale"])]
     layer: String,
     /// Image preprocessing: that of the run's k-NN, or ImageNet's 256/224 (always, for third-party
@@ -61,11 +61,11 @@ pub struct FeaturesArgs {
     #[arg(short, long, value_name = "FILE")]
     out: PathBuf,
     /// Do not crop; average the features at scales 1, 1/sqrt(2) and 1/2, normalised to length 1.
-    #[arg(long, conflicts_with = "patches")]
+    #[arg(long, conflicts_with_all = ["patches", "grid"])]
     multi_scale: bool,
     /// Do not crop; shrink images so that neither side exceeds this (Lanczos); features are
     /// normalised to length 1.
-    #[arg(long, value_name = "PIXELS", conflicts_with_all = ["stretch", "patches"])]
+    #[arg(long, value_name = "PIXELS", conflicts_with_all = ["stretch", "patches", "grid"])]
     fit: Option<usize>,
     /// Crop retrieval queries to their boxes, as the benchmark does and the authors do not.
     #[arg(long)]
@@ -92,7 +92,7 @@ enum FilterName {
 }
 
 pub fn run(args: &FeaturesArgs) -> Result<ExitCode> {
-    let is_whole = args.layer == POOLED && args.fit.is_none() && !args.multi_scale;
+    let is_whole = args.layer == POOLED.name && args.fit.is_none() && !args.multi_scale;
     if args.network.network == NetworkName::Pixels && !is_whole {
         let detail = "--network pixels: raw pixels have no --layer, --fit or --multi-scale";
         return Err(Error::usage(detail.to_owned()));

@@ -6,7 +6,7 @@ use carp::error::{Error, Result};
 use carp::views::EvalTransform;
 use clap::Args;
 use clap::builder::TypedValueParser;
-use evaluations::features::Encoder;
+use evaluations::features::{Encoder, Layer};
 use evaluations::network_file::{NetworkFile, NetworkName};
 use evaluations::network_role::Role;
 use evaluations::trained::TrainedBackbone;
@@ -30,6 +30,11 @@ pub struct NetworkArgs {
     pub prefix: Option<String>,
     #[command(flatten)]
     pub patches: PatchArgs,
+    /// Divide the last feature map into G x G cells, whose means are the features [default: the mean of
+    /// the whole map].
+    #[arg(long, value_name = "G", default_value_t = 1, hide_default_value = true)]
+    #[arg(conflicts_with = "patches")]
+    pub grid: usize,
     #[command(flatten)]
     pub device: DeviceArgs,
 }
@@ -55,7 +60,8 @@ impl NetworkArgs {
     /// The network up to a layer, or the pixels, ready to take images or their patches.
     ///
     /// # Errors
-    /// A network that cannot be read, a device that is not there, or patches of pixels.
+    /// A network that cannot be read, a device that is not there, cells that the map does not have, or
+    /// cells or patches of pixels.
     pub fn encoder(
         &self,
         file: &mut NetworkFile,
@@ -64,26 +70,35 @@ impl NetworkArgs {
         batch: usize,
     ) -> Result<Encoder> {
         let encoder = if self.network == NetworkName::Pixels {
+            if self.grid != 1 {
+                return Err(Error::usage("--network pixels: raw pixels have no --grid".to_owned()));
+            }
             Encoder::of_pixels(transform)
         } else {
-            let backbone = file.backbone(self.network)?;
+            let (backbone, layer) =
+                (file.backbone(self.network)?, Layer { name: layer, grid: self.grid });
             Encoder::new(&backbone, transform, layer, batch, self.device.open()?)?
         };
         self.patches.over(encoder)
     }
 
+    /// Whether the features are of patches or cells: made once, from images that do not change.
+    pub fn are_made_once(&self) -> bool {
+        self.patches.patches.is_some() || self.grid != 1
+    }
+
     /// The network, for protocols that make its features themselves.
     ///
     /// # Errors
-    /// Raw pixels or patches; a network that cannot be read, or a device that is not there.
+    /// Raw pixels, patches or cells; a network that cannot be read, or a device that is not there.
     pub fn trained(
         &self,
         file: &mut NetworkFile,
         transform: EvalTransform,
     ) -> Result<TrainedBackbone<'_>> {
-        if self.patches.patches.is_some() {
-            let detail = "--patches is for features that are made once: this protocol shows the \
-                          network images of its own";
+        if self.are_made_once() {
+            let detail = "--patches and --grid are for features that are made once: this protocol \
+                          shows the network images of its own";
             return Err(Error::usage(detail.to_owned()));
         }
         let batch = batch_size(file, None)?;

@@ -301,6 +301,26 @@ fn mistakes_are_one_line() {
     }
 }
 
+/// Whitened features do not depend on how the network scales its directions.
+#[test]
+fn whitening_undoes_a_scale() {
+    let folder = folder();
+    let folder = folder.path();
+    let knn = |more: &str| {
+        succeeds(folder, &format!("knn {BOTH} {more}"));
+        json(folder, "out.json")
+    };
+    let [plain, white] = ["", "--whiten"].map(knn);
+    assert_eq!(white["source"]["whitened by"], "the training features");
+    for (name, rows, index) in [("train", 60, 1), ("test", 30, 2)] {
+        let mut set = clouds(rows, index);
+        set.features.iter_mut().step_by(6).for_each(|x| *x *= 50.0);
+        set.save(&folder.join(name)).unwrap();
+    }
+    assert_eq!(knn("--whiten")["accuracies"], white["accuracies"]);
+    assert_ne!(knn("")["accuracies"], plain["accuracies"]);
+}
+
 /// Third-party weights on a folder of images: a protocol has the same numbers alone as in `all`,
 /// and both name where they come from.
 #[test]

@@ -309,9 +309,9 @@ fn patches_are_averaged_where_features_are_made_once() {
     refused(&format!("eval kmeans {data} --patches 2 --patch-share 1.5"), &["share 1.5", "to 1"]);
     refused(&format!("eval knn {data} --patches 2 --network pixels"), &["need a network"]);
     refused(&format!("features {data} --patches 2 --network pixels -o o"), &["need a network"]);
-    refused(&format!("eval semi {data} --patches 2"), &["--patches is for features"]);
+    refused(&format!("eval semi {data} --patches 2"), &["--patches and --grid are for features"]);
     let landmarks = "WEIGHTS --dataset roxford5k --data roxford5k --patches 2";
-    refused(&format!("eval retrieval {landmarks}"), &["--patches is for features"]);
+    refused(&format!("eval retrieval {landmarks}"), &["--patches and --grid are for features"]);
     for words in [
         "features WEIGHTS --patches 2 --fit 40 -o o",
         "features WEIGHTS --patches 2 --multi-scale -o o",
@@ -323,6 +323,41 @@ fn patches_are_averaged_where_features_are_made_once() {
         let output = run(folder, words);
         let error = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.code() == Some(2) && error.contains("--patches"), "{words}: {error}");
+    }
+}
+
+#[test]
+fn cells_of_a_map_are_features() {
+    let root = faulty();
+    let folder = root.path();
+    let data = "WEIGHTS --dataset gtsrb --data gtsrb";
+    // The last map of 224 x 224 pixels is 7 x 7, with 32 channels.
+    let knn = measured(folder, &format!("knn {data} -k 1 --grid 2"));
+    assert_eq!(
+        (&knn["dim"], &knn["source"]["features"]),
+        (&128.into(), &"means of 2 x 2 cells".into())
+    );
+    for (layer, dim) in [("avgpool", 9 * 32), ("layer3", 9 * 16)] {
+        let text = succeeds(folder, &format!("features {data} --layer {layer} --grid 3 -o o"));
+        assert!(text.contains(&format!("features of {dim} numbers")), "{text}");
+    }
+    let white = measured(folder, &format!("linear {data} --whiten --optimizer sgd --epochs 1"));
+    assert_eq!(white["source"]["whitened by"], "the training features");
+
+    let refused = |words: &str, parts: &[&str]| fails(&run(folder, words), 2, parts);
+    refused(&format!("eval knn {data} --grid 8"), &["8 x 8 cells of the 7 x 7 map", "1 to 7"]);
+    refused(&format!("eval knn {data} --grid 2 --network pixels"), &["raw pixels have no --grid"]);
+    refused(&format!("eval semi {data} --grid 2"), &["--patches and --grid are for features"]);
+    for words in [
+        "features WEIGHTS --grid 2 --fit 40 -o o",
+        "features WEIGHTS --grid 2 --multi-scale -o o",
+        "eval knn WEIGHTS --grid 2 --patches 2",
+        "eval linear WEIGHTS --grid 2 --crop-scale 0.1,1",
+        "eval knn --features train --test-features test --grid 2",
+    ] {
+        let output = run(folder, words);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(2) && error.contains("--grid"), "{words}: {error}");
     }
 }
 

@@ -148,7 +148,7 @@ fn measure(args: &CopyDetectionArgs) -> Result<(Source, CopyDetectionResult)> {
         source.push(("unreadable images", lost.to_string()));
     }
     let batch = batch_size(&file, None)?;
-    let mut encoder = images.network.encoder(&mut file, transform, POOLED, batch)?;
+    let mut encoder = images.network.encoder(&mut file, transform, POOLED.name, batch)?;
     check_features(&encoder, set.parts().map(|data| data.len()).sum())?;
     let mut bar = PartsBar::default();
     let mut features =

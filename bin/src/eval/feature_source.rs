@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::image_source::{ImageSource, Sets};
 use super::report::{Source, write_json};
+use super::whiten_args::WhitenArgs;
 use crate::outputs::check_outputs;
 
 /// A checkpoint with images, or feature files made by any program.
@@ -23,7 +24,7 @@ pub struct FeatureSource {
     /// Features to train on, or of the database, instead of a checkpoint: safetensors with
     /// `features` `[N,D]` f32 and, where the protocol has classes, `labels` `[N]` or `[N,C]`.
     #[arg(long, value_name = "FILE")]
-    #[arg(conflicts_with_all = ["network", "prefix", "patches"])]
+    #[arg(conflicts_with_all = ["network", "prefix", "patches", "grid"])]
     #[arg(conflicts_with_all = ["preset", "dataset", "data", "strict"])]
     pub features: Option<PathBuf>,
     /// Features to test on, or of the queries, in the same format.
@@ -88,19 +89,28 @@ impl FeatureSource {
     }
 
     /// Training and test features for a protocol, with their source.
-    pub fn pair(&self, protocol: Protocol) -> Result<(FeatureSet, FeatureSet, Source)> {
+    pub fn pair(
+        &self,
+        protocol: Protocol,
+        whitening: &WhitenArgs,
+    ) -> Result<(FeatureSet, FeatureSet, Source)> {
         if self.checkpoint()?.is_none() {
             wanted(&self.test_features, "--test-features", "the test features")?;
         }
-        let Sets { train, test, source, .. } = self.train_and_maybe_test(protocol)?;
+        let Sets { train, test, source, .. } = self.train_and_maybe_test(protocol, whitening)?;
         Ok((train, test.expect("a file, or a network's"), source))
     }
 
     /// Training features, and test features if there are any.
-    pub fn train_and_maybe_test(&self, protocol: Protocol) -> Result<Sets> {
-        if let Some(checkpoint) = self.checkpoint()? {
-            return self.images.features(checkpoint, protocol);
-        }
+    pub fn train_and_maybe_test(&self, protocol: Protocol, whitening: &WhitenArgs) -> Result<Sets> {
+        let sets = match self.checkpoint()? {
+            Some(checkpoint) => self.images.features(checkpoint, protocol),
+            None => self.from_files(),
+        };
+        whitening.over(sets?)
+    }
+
+    fn from_files(&self) -> Result<Sets> {
         let train = self.features.as_deref().expect("features, as there is no checkpoint");
         let test = self.test_features.as_deref();
         Ok(Sets {

@@ -12,6 +12,7 @@ use evaluations::linear_svm::SvmOptions;
 use super::class_table::{percent, print_classes};
 use super::feature_source::FeatureSource;
 use super::report::print_source;
+use super::whiten_args::WhitenArgs;
 use crate::bars::watched;
 use crate::commas::with_commas;
 use crate::limits::{DRAWS, within};
@@ -22,6 +23,8 @@ use crate::threads::on_threads;
 pub struct FewShotArgs {
     #[command(flatten)]
     source: FeatureSource,
+    #[command(flatten)]
+    whitening: WhitenArgs,
     /// SVM costs C to try; the best mAP is reported.
     #[arg(long, value_name = "C,...", value_delimiter = ',')]
     #[arg(default_value = with_commas(&FewShotOptions::default().costs))]
@@ -107,7 +110,7 @@ pub fn run(args: &FewShotArgs) -> Result<ExitCode> {
     };
     options.check()?;
     let (source, result) = on_threads(args.source.output.threads, || {
-        let (train, test, source) = args.source.pair(Protocol::FewShot)?;
+        let (train, test, source) = args.source.pair(Protocol::FewShot, &args.whitening)?;
         let result = watched("SVMs", |progress| evaluate(train, test, options, progress))?;
         Ok((source, result))
     })?;

@@ -54,6 +54,8 @@ impl ImageSource {
             source.push(("backbone", file.described(self.network.network)?));
         }
         source.extend(self.network.patches.grid()?.map(|grid| ("patches", grid.to_string())));
+        let grid = self.network.grid;
+        source.extend((grid != 1).then(|| ("features", format!("means of {grid} x {grid} cells"))));
         Ok((file, source))
     }
 
@@ -73,7 +75,7 @@ impl ImageSource {
         let (data, _) = self.data.config(&file)?;
         let transform = self.transform(&file, protocol, data.kind)?;
         let batch = batch_size(&file, None)?;
-        let mut encoder = self.network.encoder(&mut file, transform, POOLED, batch)?;
+        let mut encoder = self.network.encoder(&mut file, transform, POOLED.name, batch)?;
         let scaling = self.network.network.scaling(encoder.transform());
         let images = format!("{}, {scaling}", encoder.crop());
         let (train, test) = (self.data.open(&file, "train")?, self.data.open(&file, "test")?);

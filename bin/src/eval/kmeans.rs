@@ -16,6 +16,7 @@ use super::class_args::ClassArgs;
 use super::feature_source::FeatureSource;
 use super::image_source::Sets;
 use super::report::print_source;
+use super::whiten_args::WhitenArgs;
 use crate::bars::watched;
 use crate::print::say;
 use crate::threads::on_threads;
@@ -24,6 +25,8 @@ use crate::threads::on_threads;
 pub struct KmeansArgs {
     #[command(flatten)]
     source: FeatureSource,
+    #[command(flatten)]
+    whitening: WhitenArgs,
     /// Number of clusters; 0 means one per class.
     #[arg(long, value_name = "K", default_value_t = 0)]
     clusters: usize,
@@ -93,7 +96,7 @@ pub fn run(args: &KmeansArgs) -> Result<ExitCode> {
     };
     let (source, result) = on_threads(args.source.output.threads, || {
         let Sets { train, test, source, test_images } =
-            args.source.train_and_maybe_test(Protocol::Kmeans)?;
+            args.source.train_and_maybe_test(Protocol::Kmeans, &args.whitening)?;
         let result = watched("k-means", |progress| evaluate(train, test, options, progress))?;
         if let (Some(path), Some(images)) = (&args.pictures, test_images) {
             draw(path, &sheet(&result, &*images, args.rows.get(), KEPT)?)?;

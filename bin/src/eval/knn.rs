@@ -11,6 +11,7 @@ use evaluations::knn::{KnnAccuracy, KnnOptions, evaluate};
 use super::class_args::ClassArgs;
 use super::feature_source::FeatureSource;
 use super::report::print_source;
+use super::whiten_args::WhitenArgs;
 use crate::bars::watched;
 use crate::commas::with_commas;
 use crate::print::say;
@@ -20,6 +21,8 @@ use crate::threads::on_threads;
 pub struct KnnArgs {
     #[command(flatten)]
     source: FeatureSource,
+    #[command(flatten)]
+    whitening: WhitenArgs,
     /// Numbers of neighbours.
     #[arg(short, long, value_name = "K,...", value_delimiter = ',')]
     #[arg(default_value = with_commas(&KnnOptions::default().ks))]
@@ -40,7 +43,7 @@ pub fn run(args: &KnnArgs) -> Result<ExitCode> {
     args.classes.check()?;
     let options = KnnOptions { ks: args.k.clone(), temperature: args.temperature };
     let (source, result) = on_threads(args.source.output.threads, || {
-        let (train, test, source) = args.source.pair(Protocol::Knn)?;
+        let (train, test, source) = args.source.pair(Protocol::Knn, &args.whitening)?;
         let result = watched("k-NN", |progress| evaluate(&train, &test, options, progress))?;
         Ok((source, result))
     })?;

@@ -17,6 +17,7 @@ use super::classifier::{Screen, number};
 use super::feature_source::FeatureSource;
 use super::image_source::Labelled;
 use super::report::{Source, print_settings};
+use super::whiten_args::WhitenArgs;
 use crate::print::say;
 use crate::threads::on_threads;
 
@@ -24,6 +25,8 @@ use crate::threads::on_threads;
 pub struct LinearArgs {
     #[command(flatten)]
     source: FeatureSource,
+    #[command(flatten)]
+    whitening: WhitenArgs,
     /// Recipe that sets the defaults of the options below.
     #[arg(long, value_name = "NAME", default_value = "imagenet")]
     recipe: Recipe,
@@ -68,12 +71,12 @@ pub struct LinearArgs {
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
     /// Preprocess training images like test images, once, instead of cropping anew in every epoch
-    /// (always so with features from files, `--network pixels` and `--patches`).
+    /// (always so with features from files, `--network pixels`, `--patches`, `--grid` and `--whiten`).
     #[arg(long, conflicts_with = "crop_scale")]
     no_augment: bool,
     /// Area of a random crop, as a fraction of the image [default: 0.08,1].
     #[arg(long, value_name = "LOW,HIGH", value_parser = super::classifier::low_high)]
-    #[arg(allow_hyphen_values = true, conflicts_with_all = ["features", "patches"])]
+    #[arg(allow_hyphen_values = true, conflicts_with_all = ["features", "patches", "grid", "whiten"])]
     crop_scale: Option<(f32, f32)>,
     #[command(flatten)]
     classes: ClassArgs,
@@ -189,7 +192,9 @@ fn measure(
 ) -> Result<(Source, LinearResult)> {
     let show = &mut |event: ClassifierEvent| screen.show(event);
     let network = &args.source.images.network;
-    let of_backbone = network.network != NetworkName::Pixels && network.patches.patches.is_none();
+    let of_backbone = network.network != NetworkName::Pixels
+        && !args.whitening.whiten
+        && !network.are_made_once();
     if let (Some(checkpoint), true) = (args.source.checkpoint()?, of_backbone) {
         let Labelled { backbone, splits, mut source } =
             args.source.images.labelled(checkpoint, Protocol::Linear)?;
@@ -202,7 +207,7 @@ fn measure(
         let detail = "--crop-scale needs a network: raw pixels are prepared once";
         return Err(Error::usage(detail.to_owned()));
     }
-    let (train, test, source) = args.source.pair(Protocol::Linear)?;
+    let (train, test, source) = args.source.pair(Protocol::Linear, &args.whitening)?;
     let FeatureSource { features, test_features, .. } = &args.source;
     let train_path = features.as_deref().unwrap_or("training images".as_ref());
     let test_path = test_features.as_deref().unwrap_or("test images".as_ref());

@@ -14,6 +14,7 @@ mod linear;
 mod report;
 mod retrieval;
 mod semi;
+mod whiten_args;
 
 use std::process::ExitCode;
 

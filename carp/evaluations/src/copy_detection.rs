@@ -12,7 +12,7 @@ use datasets::{Dataset, Progress};
 use serde::{Deserialize, Serialize};
 
 use super::average_precision::trapezoid_average_precision;
-use super::whitening::Whitening;
+use super::whitening::{Moments, Whitening};
 use crate::features::FeatureSet;
 use crate::neighbours::{Neighbour, neighbours};
 use crate::picture_sheet::{Frame, Row};
@@ -160,7 +160,7 @@ pub fn evaluate(
     }
     if let Some(set) = &whitening {
         database.same_dim(set)?;
-        let whitening = Whitening::learn(set, options.whitening_power);
+        let whitening = Whitening::learn(set, Moments::Raw, options.whitening_power);
         whitening.apply(&mut database);
         whitening.apply(&mut queries);
     }

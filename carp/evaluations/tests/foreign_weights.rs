@@ -9,7 +9,7 @@ use datasets::{Filter, MemoryDataset};
 use evaluations::backbone::{Backbone, Candidate, candidates, choose, compare, read};
 use evaluations::export::export;
 use evaluations::features::{
-    AnySize, Encoder, FeatureExtractor, FeatureSet, POOLED, PatchGrid, SCALES,
+    AnySize, Encoder, FeatureExtractor, FeatureSet, Layer, POOLED, PatchGrid, SCALES,
 };
 use evaluations::network_role::Role;
 use safetensors::SafeTensors;
@@ -59,8 +59,14 @@ fn features_are_pytorchs() {
             ["conv1", "maxpool", "layer1", "layer2.0", "layer2", "layer3", "layer4", "avgpool"]
         {
             let size = (shape[1], shape[2]);
-            let mut extractor =
-                FeatureExtractor::of_layer(&config, shape[0], size, layer, &Cpu).unwrap();
+            let mut extractor = FeatureExtractor::of_layer(
+                &config,
+                shape[0],
+                size,
+                Layer { name: layer, grid: 1 },
+                &Cpu,
+            )
+            .unwrap();
             extractor.load(&tensors).unwrap();
             let got = extractor
                 .extract(shape[0], |_, pixels| {
@@ -89,7 +95,13 @@ fn features_are_pytorchs() {
         compared += want.len();
     }
     assert!(compared > 660, "{compared}");
-    let size = FeatureExtractor::of_layer(&backbone("carp.pth").config, 1, (8, 8), "fc", &Cpu);
+    let size = FeatureExtractor::of_layer(
+        &backbone("carp.pth").config,
+        1,
+        (8, 8),
+        Layer { name: "fc", grid: 1 },
+        &Cpu,
+    );
     assert!(size.err().unwrap().to_string().contains("the network has no fc"));
 }
 
@@ -129,6 +141,36 @@ fn features_over_patches_are_pytorchs() {
                 assert!(error < 1e-5, "{name}: {got} instead of {want}");
             }
         }
+    }
+}
+
+/// The map of layer1 has 8 x 8 pixels: 3 x 3 cells overlap.
+#[test]
+fn features_of_cells_are_pytorchs() {
+    let bytes = std::fs::read(fixture("patches.safetensors")).unwrap();
+    let expected = SafeTensors::deserialize(&bytes).unwrap();
+    let of = |grid| {
+        let transform =
+            EvalTransform { resize: 32, size: 32, ..EvalTransform::imagenet(Filter::Bicubic, 3) };
+        let layer = Layer { name: "layer1", grid };
+        Encoder::new(&backbone("torchvision.pth"), transform, layer, 2, &Cpu)
+    };
+    for (number, data) in pictures(&expected).iter().enumerate() {
+        for grid in [2, 3, 4, 8] {
+            let got = of(grid).unwrap().feature_set(data, |_| ()).unwrap().features;
+            let name = format!("cells.{number}.{grid}");
+            let want = expected.tensor(&name).unwrap();
+            let want = want.data().as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes));
+            assert_eq!((got.len(), want.len()), (4 * grid * grid, 4 * grid * grid));
+            for (got, want) in got.iter().zip(want) {
+                let error = (got - want).abs() / want.abs().max(1.0);
+                assert!(error < 1e-5, "{name}: {got} instead of {want}");
+            }
+        }
+    }
+    for grid in [0, 9] {
+        let want = format!("{grid} x {grid} cells of the 8 x 8 map of layer1: choose 1 to 8");
+        assert_eq!(of(grid).err().unwrap().to_string(), want);
     }
 }
 

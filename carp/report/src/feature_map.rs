@@ -2,7 +2,7 @@
 
 use datasets::Labels;
 use evaluations::features::FeatureSet;
-use evaluations::whitening::Whitening;
+use evaluations::whitening::{Moments, Whitening};
 use serde::Serialize;
 
 /// Pictures on a map, at most.
@@ -39,7 +39,7 @@ impl FeatureMap {
         };
         centre(&mut points.features, dim);
         // A power of 0 only turns the axes.
-        Whitening::learn(&points, 0.0).apply(&mut points);
+        Whitening::learn(&points, Moments::Raw, 0.0).apply(&mut points);
         let along = |axis: usize| points.features.iter().skip(axis).step_by(dim).copied();
         let variance = |axis: usize| along(axis).map(|x| f64::from(x).powi(2)).sum::<f64>();
         let all: f64 = (0..dim).map(variance).sum();

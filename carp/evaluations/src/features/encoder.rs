@@ -9,7 +9,7 @@ use carp::views::{EvalTransform, Scratch};
 use datasets::{Crop, Dataset};
 use rayon::prelude::*;
 
-use super::extractor::FeatureExtractor;
+use super::extractor::{FeatureExtractor, Layer};
 use super::feature_set::FeatureSet;
 use super::finite::check_finite;
 use super::image_features::{ImageFeatures, Unreadable};
@@ -31,11 +31,11 @@ impl Encoder {
     /// A backbone up to `layer` (see [`FeatureExtractor::of_layer`]), `batch` images at a time.
     ///
     /// # Errors
-    /// Images too small for the backbone, or an unknown layer.
+    /// Those of [`FeatureExtractor::of_layer`].
     pub fn new(
         backbone: &Backbone,
         transform: EvalTransform,
-        layer: &str,
+        layer: Layer,
         batch: usize,
         device: Device,
     ) -> Result<Encoder> {
@@ -54,7 +54,7 @@ impl Encoder {
     pub fn without_weights(
         config: &ResNetConfig,
         transform: EvalTransform,
-        layer: &str,
+        layer: Layer,
         batch: usize,
         device: Device,
     ) -> Result<Encoder> {

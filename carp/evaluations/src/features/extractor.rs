@@ -7,8 +7,18 @@ use carp::error::{Error, Result};
 use carp::learner::Device;
 use carp::nn::{Params, ResNet, ResNetConfig};
 
-/// The last layer of a backbone: its global average pool.
-pub const POOLED: &str = "avgpool";
+/// A layer of a backbone, and how its map becomes features.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layer<'a> {
+    /// As in [`ResNet::forward_to`], or [`POOLED`]'s: the last one.
+    pub name: &'a str,
+    /// G: the features are the means of G x G cells of the map, row by row (Goyal et al., 2019); 1 for
+    /// the mean of all its pixels.
+    pub grid: usize,
+}
+
+/// The last layer's global average pool.
+pub const POOLED: Layer = Layer { name: "avgpool", grid: 1 };
 
 /// A backbone without gradients, whose batch norms use the running statistics and are folded into
 /// the convolutions.
@@ -35,16 +45,15 @@ impl FeatureExtractor {
         FeatureExtractor::of_layer(config, batch, (size, size), POOLED, device)
     }
 
-    /// As [`FeatureExtractor::new`], for images of (height, width), up to the named layer: see
-    /// [`ResNet::forward_to`]. Layers other than [`POOLED`] are averaged over their pixels.
+    /// As [`FeatureExtractor::new`], for images of (height, width), of any layer.
     ///
     /// # Errors
-    /// Images too small for the backbone, or an unknown layer.
+    /// Images too small for the backbone, an unknown layer, or more cells than its map has pixels.
     pub fn of_layer(
         config: &ResNetConfig,
         batch: usize,
         (height, width): (usize, usize),
-        layer: &str,
+        layer: Layer,
         device: Device,
     ) -> Result<FeatureExtractor> {
         let Network { graph, params, folded, images, features } =
@@ -157,7 +166,7 @@ impl Network {
         config: &ResNetConfig,
         batch: usize,
         (height, width): (usize, usize),
-        layer: &str,
+        layer: Layer,
         device: Device,
     ) -> Result<Network> {
         let (mut graph, mut params) = (Graph::new(), Params::new(false));
@@ -166,8 +175,9 @@ impl Network {
         let features = if layer == POOLED {
             resnet.forward(&mut graph, images, false)?
         } else {
-            let spatial = resnet.forward_to(&mut graph, images, layer, false)?;
-            graph.global_avg_pool(spatial)?
+            let name = if layer.name == POOLED.name { "layer4" } else { layer.name };
+            let map = resnet.forward_to(&mut graph, images, name, false)?;
+            cells(&mut graph, map, layer)?
         };
         graph.keep(features);
         graph.fuse(&Passes::all());
@@ -175,4 +185,25 @@ impl Network {
         graph.halve(device);
         Ok(Network { graph, params, folded, images, features })
     }
+}
+
+/// A map `[N,P,P,F]` to the means of G x G equal windows that cover it, `[N,G*G*F]`; neighbours
+/// overlap where G does not divide P.
+///
+/// # Errors
+/// A map that is no square or has less than G pixels a side.
+fn cells(graph: &mut Graph, map: Value, Layer { name, grid }: Layer) -> Result<Value> {
+    let [images, height, width, channels] = graph.shape(map)[..] else {
+        unreachable!("maps are [N,P,Q,F]")
+    };
+    if grid == 1 {
+        return Ok(graph.global_avg_pool(map)?);
+    }
+    if height != width || !(1..=height).contains(&grid) {
+        let detail = format!("{grid} x {grid} cells of the {height} x {width} map of {name}");
+        return Err(Error::usage(format!("{detail}: choose 1 to {}", height.min(width))));
+    }
+    let stride = height / grid;
+    let means = graph.avg_pool2d(map, height - (grid - 1) * stride, stride, 0)?;
+    Ok(graph.reshape(means, [images, grid * grid * channels])?)
 }

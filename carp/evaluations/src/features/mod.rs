@@ -15,7 +15,7 @@ mod patch_grid;
 pub use self::any_size::{AnySize, SCALES};
 pub use self::class_ids::ClassIds;
 pub use self::encoder::{Encoder, network_features, pixels};
-pub use self::extractor::{FeatureExtractor, POOLED};
+pub use self::extractor::{FeatureExtractor, Layer, POOLED};
 pub use self::feature_set::FeatureSet;
 pub use self::finite::check_finite;
 pub use self::image_features::ImageFeatures;

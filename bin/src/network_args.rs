@@ -22,8 +22,9 @@ use crate::run_path::check_checkpoint;
 /// A network in a checkpoint, and where it runs.
 #[derive(Args, Clone)]
 pub struct NetworkArgs {
-    /// Which network in it; `pixels` uses raw pixels as features.
-    #[arg(long, value_name = "NAME", default_value = "teacher", value_parser = network_name())]
+    /// Which network in it: `auto` is the one that the method's authors evaluate, or the teacher of
+    /// third-party weights; `pixels` uses raw pixels as features.
+    #[arg(long, value_name = "NAME", default_value = "auto", value_parser = network_name())]
     pub network: NetworkName,
     /// Prefix of torchvision's names, if it is not detected.
     #[arg(long, value_name = "PREFIX")]

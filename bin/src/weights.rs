@@ -45,9 +45,13 @@ pub struct ExportArgs {
     /// Output file.
     #[arg(short, long, value_name = "FILE")]
     out: PathBuf,
-    /// Export the student instead of the teacher.
+    /// Export the student [default: the network that the method's authors evaluate, or the teacher of
+    /// third-party weights].
     #[arg(long)]
     student: bool,
+    /// Export the teacher.
+    #[arg(long, conflicts_with_all = ["student", "prefix"])]
+    teacher: bool,
     /// Prefix of torchvision's names, if it is not detected.
     #[arg(long, value_name = "PREFIX", conflicts_with = "student")]
     prefix: Option<String>,
@@ -83,7 +87,10 @@ fn show(args: &ShowArgs) -> Result<ExitCode> {
     if !file.classes().is_empty() {
         let _ = writeln!(text, "read past, nothing was run: objects of {}", listed(file.classes()));
     }
-    let chosen = choose(&file, None, None);
+    let chosen = match NetworkFile::open(&args.file, None) {
+        Ok(source) => source.chosen(NetworkName::Auto),
+        Err(_) => choose(&file, None, None),
+    };
     for candidate in candidates(&file) {
         let is_chosen = chosen.as_ref().is_ok_and(|chosen| *chosen == candidate);
         let role = match candidate.role {
@@ -132,10 +139,14 @@ fn export_weights(args: &ExportArgs) -> Result<ExitCode> {
     check_outputs([&args.out], [&args.checkpoint])?;
     check_checkpoint(&args.checkpoint)?;
     let mut source = NetworkFile::open(&args.checkpoint, args.prefix.as_deref())?;
-    let network = if args.student { NetworkName::Student } else { NetworkName::Teacher };
+    let network = match (args.student, args.teacher) {
+        (true, _) => NetworkName::Student,
+        (_, true) => NetworkName::Teacher,
+        _ => NetworkName::Auto,
+    };
     let option = |role| match role {
         Role::Student => "--student",
-        Role::Teacher => "the command without --student",
+        Role::Teacher => "--teacher",
     };
     tell(&source, network, option)?;
     let backbone = source.backbone(network)?;

@@ -1,7 +1,11 @@
-//! `carp weights` on files that PyTorch wrote, as a user runs it.
+//! `carp weights` on files that PyTorch wrote, and which of a run's networks is taken, as a user runs it.
+
+mod common;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+
+use common::{carp, stdout, train};
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/weights").join(name)
@@ -36,6 +40,35 @@ fn the_network_that_is_taken_and_the_one_that_is_not_are_told() {
     }
     let told = text(&weights(&["export", "--out", out], &fixture("torchvision.pth")).stdout);
     assert!(told.contains("100 tensors") && !told.contains("ignored"), "{told}");
+}
+
+/// Of a run of MoCo v3 the student, without an option.
+#[test]
+fn the_network_that_the_methods_authors_evaluate_is_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let short = ["--set", "views.local_count=0", "--set", "train.epochs=1", "--out", "run"];
+    let output = train(folder.path(), &[&["--method", "moco-v3"][..], &short].concat());
+    assert!(output.status.success(), "{output:?}");
+    let run = |words: &str| {
+        let output = carp(folder.path(), &words.split(' ').collect::<Vec<_>>());
+        assert!(output.status.success(), "{words}: {output:?}");
+        stdout(&output)
+    };
+    let shown = run("weights show run");
+    assert!(shown.contains("under \"student.backbone.\", a student, taken by default:"), "{shown}");
+    let told = run("weights export run --out it");
+    assert!(told.contains("student found under"), "{told}");
+    assert!(told.contains("teacher under \"teacher.backbone.\" ignored: --teacher takes it"), "{told}");
+    assert!(run("weights export run --teacher --out other").contains("teacher found under"));
+    let bytes = |name: &str| std::fs::read(folder.path().join(name)).unwrap();
+    assert_ne!(bytes("it"), bytes("other"));
+    for (more, network) in [("", "student"), (" --network teacher", "teacher")] {
+        run(&format!("eval knn run -k 5 --json knn.json{more}"));
+        let json: serde_json::Value = serde_json::from_slice(&bytes("knn.json")).unwrap();
+        assert_eq!(json["source"]["network"], network, "{json}");
+    }
+    let table = run("eval all run --protocols knn");
+    assert!(table.contains("| raw pixels | untrained network | trained network |"), "{table}");
 }
 
 #[test]

@@ -368,13 +368,13 @@ impl Learner {
         self.executor.write_part(value, start, &rows);
     }
 
-    /// A tensor of the backbone to evaluate, the teacher's if there is one, in this project's layout,
-    /// by its name without the prefix `teacher.backbone.` or `student.backbone.`.
+    /// A tensor of the backbone that the method's authors evaluate, in this project's layout, by its name
+    /// without the prefix `teacher.backbone.` or `student.backbone.`.
     pub fn backbone(&mut self, name: &str) -> Option<Vec<f32>> {
         let Step { student, teacher, .. } = &self.step;
-        let (params, prefix) = match teacher.all() {
-            [] => (student.all(), "student.backbone."),
-            all => (all, "teacher.backbone."),
+        let (params, prefix) = match self.config.method.evaluates_teacher() {
+            true => (teacher.all(), "teacher.backbone."),
+            false => (student.all(), "student.backbone."),
         };
         let graph = self.executor.graph();
         let is_it = |value: &Value| graph.info(*value).name.strip_prefix(prefix) == Some(name);

@@ -61,7 +61,7 @@ pub enum TrainEvent<'a> {
     Warning(String),
 }
 
-/// Measures the teacher's backbone by k-NN before, during and after a run. The caller provides it:
+/// Measures the evaluated backbone by k-NN before, during and after a run. The caller provides it:
 /// evaluating features is not part of the method.
 pub trait Monitor {
     /// k-NN accuracy of a backbone's features on held-out images, as a fraction; `tensor` gives its

@@ -140,6 +140,28 @@ fn every_method_moves_its_weights() {
     }
 }
 
+/// The network that the authors' own code evaluates: of CARP and DINO the teacher, of all others the one that
+/// is trained, such as MoCo v3's `base_encoder`, PCL's `encoder_q` and Triplet's `online_net`.
+#[test]
+fn the_backbone_to_evaluate_is_the_authors() {
+    for method in MethodConfig::all() {
+        let name = method.name();
+        let config = config(name, &[]).unwrap();
+        let mut trainer = Trainer::new(&config, &Cpu).unwrap();
+        advance(&mut trainer, 0..1);
+        let learner = trainer.learner();
+        let got = learner.backbone("bn1.weight").unwrap();
+        let copies = learner.copies();
+        let of = |role: &str| {
+            let name = format!("{role}.backbone.bn1.weight");
+            copies.iter().find(|(found, ..)| *found == name).map(|(.., data)| data)
+        };
+        assert_ne!(of("student"), of("teacher"), "{name}");
+        let role = if ["carp", "dino"].contains(&name) { "teacher" } else { "student" };
+        assert_eq!(Some(&got), of(role), "{name}");
+    }
+}
+
 /// An epoch has two micro-batches, as an update has: one that is the whole run is an update, too.
 #[test]
 fn the_last_micro_batch_of_a_run_reaches_an_update() {

@@ -30,8 +30,8 @@ use crate::threads::on_threads;
 pub struct AllArgs {
     /// Run folder, checkpoint, or third-party weights (safetensors or PyTorch .pth).
     checkpoint: PathBuf,
-    /// Networks to compare [default: pixels, untrained and teacher on a run's own data, else
-    /// teacher].
+    /// Networks to compare [default: pixels, untrained and auto on a run's own data, else auto, the one
+    /// that the method's authors evaluate].
     #[arg(long, alias = "networks", value_name = "NAME,...", value_delimiter = ',')]
     #[arg(value_parser = network_name())]
     network: Option<Vec<NetworkName>>,
@@ -163,9 +163,10 @@ pub fn run(args: &AllArgs) -> Result<ExitCode> {
         let look = (&look, batch_size(&source, args.batch_size)?);
         let mut show = |event: EvaluationEvent| screen.show(event);
         let mut recorder = Recorder::new(&path, &settings, &folder, &mut show);
-        let all = [NetworkName::Pixels, NetworkName::Untrained, NetworkName::Teacher];
+        let all = [NetworkName::Pixels, NetworkName::Untrained, NetworkName::Auto];
         let default = if args.data_root.is_some() { &all[2..] } else { &all[..] };
-        let mut networks = args.network.clone().unwrap_or(default.to_vec());
+        let networks = args.network.as_deref().unwrap_or(default).iter();
+        let mut networks: Vec<_> = networks.map(|&network| source.resolved(network)).collect();
         let mut seen = Vec::new();
         networks.retain(|network| {
             !seen.contains(network) && {

@@ -48,7 +48,7 @@ impl ImageSource {
         let file = self.network.open(checkpoint)?;
         let mut source = vec![
             ("checkpoint", file.path().display().to_string()),
-            ("network", self.network.network.name().to_owned()),
+            ("network", file.resolved(self.network.network).name().to_owned()),
         ];
         if self.network.network != NetworkName::Pixels {
             source.push(("backbone", file.described(self.network.network)?));

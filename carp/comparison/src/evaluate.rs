@@ -1,4 +1,5 @@
-//! The evaluations of a run: k-NN, a linear classifier and k-means on the teacher's features.
+//! The evaluations of a run: k-NN, a linear classifier and k-means on the features of the network that its
+//! method's authors evaluate.
 
 use std::path::Path;
 
@@ -43,6 +44,9 @@ pub const ROWS: usize = 2048;
 pub struct Scores {
     /// Of the weights that were evaluated.
     pub weights_sha256: String,
+    /// Which of the networks; earlier versions took the teacher and did not say so.
+    #[serde(default = "earlier_network")]
+    pub network: String,
     /// k-NN accuracy, with the run's k and temperature.
     pub knn: f64,
     /// Top-1 accuracy of the linear classifier with the best rate, in its best epoch.
@@ -54,6 +58,10 @@ pub struct Scores {
     /// Effective rank of the features of the images that the run is tested on, at most [`ROWS`] of
     /// them.
     pub effective_rank: f64,
+}
+
+fn earlier_network() -> String {
+    NetworkName::Teacher.name().to_owned()
 }
 
 /// The effective rank of at most [`ROWS`] of the rows, from everywhere: test sets may be sorted by
@@ -75,10 +83,11 @@ pub fn evaluate(
     (config, tested_on): (&Config, TestedOn),
     device: Device,
 ) -> Result<Scores> {
+    let network = NetworkName::evaluated(&config.method);
     let file = folder.join(format!("{}.json", tested_on.name()));
     if let Ok(text) = std::fs::read_to_string(&file)
         && let Ok(scores) = serde_json::from_str::<Scores>(&text)
-        && scores.weights_sha256 == weights_sha256
+        && (&*scores.weights_sha256, &*scores.network) == (weights_sha256, network.name())
     {
         return Ok(scores);
     }
@@ -89,8 +98,7 @@ pub fn evaluate(
     let splits = LabelledSplits::new(&data.open(config.seed)?, Progress::none())?;
     let mut source = NetworkFile::open(folder, None)?;
     let (transform, batch) = (source.transform()?, config.knn.batch_size);
-    let backbone =
-        TrainedBackbone::new(&mut source, NetworkName::Teacher, transform, batch, device)?;
+    let backbone = TrainedBackbone::new(&mut source, network, transform, batch, device)?;
     let mut encoder = backbone.encoder(backbone.transform.clone())?;
     let train = encoder.feature_set(&*splits.train, |_| ())?;
     let test = encoder.feature_set(&*splits.test, |_| ())?;
@@ -109,6 +117,7 @@ pub fn evaluate(
     let clusters = clustering::evaluate(train, Some(test), options, Progress::none())?.scores;
     let scores = Scores {
         weights_sha256: weights_sha256.to_owned(),
+        network: network.name().to_owned(),
         knn,
         linear: linear.best().best.test.top1,
         kmeans_accuracy: clusters.accuracy,

@@ -161,6 +161,33 @@ fn the_test_set_is_only_looked_at_on_request() {
     assert!(markdown(&test).contains("tested on the test set"));
 }
 
+/// MoCo v3's authors evaluate the student. Scores that do not say of which network they are were the teacher's.
+#[test]
+fn a_run_is_evaluated_with_its_methods_network() {
+    let temp = TempDir::new().unwrap();
+    let request = request(Budget::Passes(128), &["base", "moco:method.name=moco-v3"]);
+    let evaluated = || {
+        let (report, _) = until(99, (&request, TestedOn::HeldOut), temp.path()).unwrap();
+        report.unwrap().rows.into_iter().map(|mut row| row.runs.remove(0)).collect::<Vec<_>>()
+    };
+    let runs = evaluated();
+    let networks: Vec<&str> = runs.iter().map(|run| &*run.scores.network).collect();
+    assert_eq!(networks, ["teacher", "student"]);
+    assert!(runs.iter().all(|run| run.curve.last().unwrap().knn == run.scores.knn));
+    for name in ["base", "moco"] {
+        let path = temp.path().join(name).join("seed-0/held-out.json");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let earlier = text.lines().filter(|line| !line.contains("\"network\""));
+        let earlier = earlier.map(|line| match line.contains("\"knn\"") {
+            true => "\"knn\": 2.0,",
+            false => line,
+        });
+        std::fs::write(&path, earlier.collect::<Vec<_>>().join("\n")).unwrap();
+    }
+    let again: Vec<f64> = evaluated().iter().map(|run| run.scores.knn).collect();
+    assert_eq!(again, [2.0, runs[1].scores.knn]);
+}
+
 #[test]
 fn a_run_that_diverges_is_a_failure_and_the_others_go_on() {
     let temp = TempDir::new().unwrap();

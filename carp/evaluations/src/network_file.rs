@@ -6,6 +6,7 @@ use carp::checkpoint::open_weights;
 use carp::config::Config;
 use carp::error::{Error, Result};
 use carp::kept_checkpoints::checkpoint_of;
+use carp::method::MethodConfig;
 use carp::nn::ResNetConfig;
 use carp::views::EvalTransform;
 use datasets::Filter;
@@ -17,7 +18,9 @@ use crate::network_role::Role;
 /// Which network of a checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NetworkName {
-    /// The teacher, if there is one: what the authors evaluate.
+    /// What the method's authors evaluate; of third-party weights the teacher, if there is one.
+    Auto,
+    /// The teacher, if there is one.
     Teacher,
     /// The student.
     Student,
@@ -29,17 +32,28 @@ pub enum NetworkName {
 
 impl NetworkName {
     /// All of them.
-    pub const ALL: [NetworkName; 4] =
-        [NetworkName::Teacher, NetworkName::Student, NetworkName::Untrained, NetworkName::Pixels];
+    pub const ALL: [NetworkName; 5] = [
+        NetworkName::Auto,
+        NetworkName::Teacher,
+        NetworkName::Student,
+        NetworkName::Untrained,
+        NetworkName::Pixels,
+    ];
 
     /// Name in commands.
     pub fn name(self) -> &'static str {
         match self {
+            NetworkName::Auto => "auto",
             NetworkName::Teacher => "teacher",
             NetworkName::Student => "student",
             NetworkName::Untrained => "untrained",
             NetworkName::Pixels => "pixels",
         }
+    }
+
+    /// The one that a method's authors evaluate.
+    pub fn evaluated(method: &MethodConfig) -> NetworkName {
+        if method.evaluates_teacher() { NetworkName::Teacher } else { NetworkName::Student }
     }
 
     /// How the transformed pixels become its input, in words.
@@ -84,20 +98,37 @@ impl NetworkFile {
         self.config.as_ref()
     }
 
-    /// Locates the network in the file.
+    /// What [`NetworkName::Auto`] is in this file; other names are what they are.
+    pub fn resolved(&self, name: NetworkName) -> NetworkName {
+        match (name, &self.config) {
+            (NetworkName::Auto, Some(config)) => NetworkName::evaluated(&config.method),
+            (NetworkName::Auto, None) => NetworkName::Teacher,
+            _ => name,
+        }
+    }
+
+    /// Chooses the network among those of the file.
     ///
     /// # Errors
-    /// None found, or unknown shapes.
-    pub fn find(&self, name: NetworkName) -> Result<(Candidate, Match)> {
+    /// None found.
+    pub fn chosen(&self, name: NetworkName) -> Result<Candidate> {
         // Third-party weights may be one network without a role, and some methods have no teacher: the
-        // default takes what there is.
-        let role = match (name, &self.config) {
+        // teacher is what there is.
+        let role = match (self.resolved(name), &self.config) {
             (NetworkName::Student, _) => Some(Role::Student),
             (_, Some(config)) if config.method.has_teacher() => Some(Role::Teacher),
             _ => None,
         };
         let role = if self.prefix.is_some() { None } else { role };
-        let chosen = choose(&self.file, role, self.prefix.as_deref())?;
+        choose(&self.file, role, self.prefix.as_deref())
+    }
+
+    /// Locates the network in the file.
+    ///
+    /// # Errors
+    /// None found, or unknown shapes.
+    pub fn find(&self, name: NetworkName) -> Result<(Candidate, Match)> {
+        let chosen = self.chosen(name)?;
         let mut found = compare(&self.file, &chosen)?;
         if let Some(config) = &self.config {
             found.config.zero_init_residual = config.model.zero_init_residual;
@@ -126,7 +157,7 @@ impl NetworkFile {
         name: NetworkName,
         option: impl Fn(Role) -> &'static str,
     ) -> Result<Option<String>> {
-        let (chosen, _) = self.find(name)?;
+        let chosen = self.chosen(name)?;
         let others = candidates(&self.file).into_iter().filter(|other| *other != chosen);
         let others: Vec<String> = others
             .map(|Candidate { prefix, role, .. }| match role {
@@ -158,7 +189,7 @@ impl NetworkFile {
                 let seed = self.config.as_ref().map_or(0, |config| config.seed);
                 Ok(Backbone::untrained(&found.config, seed))
             }
-            NetworkName::Teacher | NetworkName::Student => read(&mut self.file, &found),
+            NetworkName::Auto | NetworkName::Teacher | NetworkName::Student => read(&mut self.file, &found),
         }
     }
 
@@ -167,7 +198,7 @@ impl NetworkFile {
     /// # Errors
     /// Those of [`NetworkFile::find`].
     pub fn resnet(&self) -> Result<ResNetConfig> {
-        Ok(self.find(NetworkName::Teacher)?.1.config)
+        Ok(self.find(NetworkName::Auto)?.1.config)
     }
 
     /// The image preprocessing: that of the run's k-NN, or "256/224" for third-party weights.

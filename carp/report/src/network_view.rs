@@ -62,7 +62,7 @@ struct ConfusionView {
 }
 
 impl NetworkView {
-    /// Runs the teacher of a run's last checkpoint.
+    /// Runs the evaluated network of a run's last checkpoint.
     ///
     /// # Errors
     /// No checkpoint; a picture that cannot be read.
@@ -74,7 +74,7 @@ impl NetworkView {
     ) -> Result<NetworkView> {
         let mut file = NetworkFile::open(folder, None)?;
         let transform = file.transform()?;
-        let backbone = file.backbone(NetworkName::Teacher)?;
+        let backbone = file.backbone(NetworkName::Auto)?;
         let batch = config.knn.batch_size;
         let mut encoder = Encoder::new(&backbone, transform, POOLED, batch, device)?;
         let (shown, most) = match &splits.test {

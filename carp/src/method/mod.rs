@@ -117,6 +117,12 @@ impl MethodConfig {
         !matches!(self, BarlowTwins(_) | Vicreg(_) | Swav(_) | DeepclusterV2(_) | SelaV2(_))
     }
 
+    /// Whether its authors evaluate the teacher; those of the others evaluate the student, the network that
+    /// gradients train.
+    pub fn evaluates_teacher(&self) -> bool {
+        matches!(self, MethodConfig::Carp | MethodConfig::Dino(_))
+    }
+
     /// Whether it keeps something of every image, so that its step depends on their number.
     pub fn is_per_image(&self) -> bool {
         use MethodConfig::{DeepclusterV2, PclV2, SelaV2};

@@ -47,19 +47,21 @@ fn cell(score: &Score) -> String {
     }
 }
 
-/// Column heading.
-fn head(network: &str) -> &str {
+/// Column heading; of one trained network it need not say which.
+fn head<'a>(network: &'a str, all: &[&str]) -> &'a str {
     match network {
         "pixels" => "raw pixels",
         "untrained" => "untrained network",
-        "teacher" => "trained network",
+        "teacher" | "student" if !(all.contains(&"teacher") && all.contains(&"student")) => {
+            "trained network"
+        }
         other => other,
     }
 }
 
 fn side_by_side(text: &mut String, report: &EvaluationReport, networks: &[&str]) {
     let _ = writeln!(text, "\nData: {}. All numbers in per cent.\n", report.entries[0].data);
-    let columns: Vec<&str> = networks.iter().map(|network| head(network)).collect();
+    let columns: Vec<&str> = networks.iter().map(|network| head(network, networks)).collect();
     let _ = writeln!(text, "| protocol | | {} |", columns.join(" | "));
     let _ = writeln!(text, "|---|---|{}", "---|".repeat(networks.len()));
     let mut settings = Vec::new();

@@ -152,14 +152,15 @@ class Method:
 
     def train(self):
         scale = self.settings.get("optimizer.vector_lr", 1.0)
+        decay = self.settings.get("optimizer.weight_decay", DECAY)
         weights = list(self.student.parameters())
         vectors = self.optimizer == "larc" and self.settings["optimizer.scale_vectors"] == "true"
         groups = [
-            dict(params=[w for w in weights if w.ndim > 1], weight_decay=DECAY, lr=self.lr),
+            dict(params=[w for w in weights if w.ndim > 1], weight_decay=decay, lr=self.lr),
             dict(params=[w for w in weights if w.ndim <= 1], weight_decay=0.0, lr=scale * self.lr),
         ]
-        if vectors:
-            groups[1]["weight_decay"] = DECAY
+        if vectors or self.settings.get("optimizer.decay_vectors") == "true":
+            groups[1]["weight_decay"] = decay
         if self.optimizer == "larc":
             for group, scaled in zip(groups, [True, vectors]):
                 group["scaled"] = scaled
@@ -452,6 +453,14 @@ class InfoMin(Contrast):
         return loss
 
 
+class DecayedVectors(InfoMin):
+    settings = InfoMin.settings | {
+        "optimizer.weight_decay": 0.5,
+        "optimizer.decay_vectors": "true",
+    }
+    fixture = "infomin-decayed-vectors"
+
+
 class Jigsaw(InfoMin):
     settings = InfoMin.settings | {
         "views.patch_count": 4,
@@ -640,7 +649,7 @@ def densities():
 
 def main(path):
     tensors, metadata = {}, {}
-    more = [Swav, DeepClusterV2, SelaV2, InfoMin, Jigsaw, PclV2]
+    more = [Swav, DeepClusterV2, SelaV2, InfoMin, DecayedVectors, Jigsaw, PclV2]
     for kind in Method.__subclasses__() + more:
         if "method.name" not in kind.settings:
             continue

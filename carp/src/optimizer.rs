@@ -34,7 +34,7 @@ pub enum Optimizer {
 }
 
 impl Optimizer {
-    /// Whether weight decay is for 1-D tensors, too.
+    /// Whether it decays 1-D tensors by itself.
     pub fn decays_vectors(&self) -> bool {
         matches!(self, Optimizer::Larc { vectors: true, .. })
     }

@@ -55,6 +55,8 @@ pub struct StepConfig {
     pub accumulation: usize,
     /// The optimizer.
     pub optimizer: Optimizer,
+    /// Whether weight decay is for 1-D tensors, too.
+    pub decay_vectors: bool,
     /// The learning rate of 1-D tensors, as a share of the others'.
     pub vector_lr: f32,
     /// Largest norm of each tensor's gradient; 0 is no bound.
@@ -284,7 +286,7 @@ fn accumulated(
 }
 
 /// The optimizer's ops. Weight decay and LARS's scaling apply only to tensors with more than one
-/// dimension (docs/method.md, 1.8); LARC can be told otherwise.
+/// dimension (docs/method.md, 1.8), unless settings say otherwise.
 fn updates<'a>(
     graph: &mut Graph,
     config: &StepConfig,
@@ -299,7 +301,7 @@ fn updates<'a>(
     for (&weight, &grad) in weights {
         let is_matrix = graph.shape(weight).len() > 1;
         let mut lr = if is_matrix { lr } else { vector_lr };
-        let decays = is_matrix || config.optimizer.decays_vectors();
+        let decays = is_matrix || config.decay_vectors || config.optimizer.decays_vectors();
         let mut weight_decay = if decays { weight_decay } else { no_decay };
         let mut grad = grad;
         if config.clip_norm > 0.0 {

@@ -15,6 +15,8 @@ use tensor::Cpu;
 /// Relative to the largest element of a tensor, or 1: single against double precision, whose distance grows
 /// with every step, to 2.2e-4 after five.
 const TOLERANCE: f32 = 3e-4;
+/// Weight decay of runs that do not set it.
+const DECAY: f32 = 1e-3;
 const STEPS_PER_EPOCH: usize = 2;
 const IMAGES: usize = 24;
 
@@ -123,7 +125,11 @@ fn write_choices(learner: &mut Learner, step: usize, images: &[u32]) {
     }
 }
 
-fn compare(method: &str, config: &Config, tensors: &BTreeMap<String, Vec<f32>>) {
+fn compare(
+    method: &str,
+    (config, weight_decay): (&Config, f32),
+    tensors: &BTreeMap<String, Vec<f32>>,
+) {
     let lr = config.optimizer.base_lr as f32;
     let config = StepConfig { images: IMAGES, ..config.step() };
     let mut learner = Learner::new(&config, &Cpu).unwrap();
@@ -152,8 +158,7 @@ fn compare(method: &str, config: &Config, tensors: &BTreeMap<String, Vec<f32>>) 
         let (hooks, executor) = learner.method();
         hooks.after_forward(at, &images, executor);
         learner.backward(step, true).unwrap();
-        let (weight_decay, teacher_momentum) = (1e-3, 0.9);
-        let number = step + 1;
+        let (teacher_momentum, number) = (0.9, step + 1);
         learner.update(UpdateSettings { lr, weight_decay, teacher_momentum, number }).unwrap();
     }
     close(&format!("{method}: losses"), &losses, &tensors["loss"]);
@@ -182,8 +187,11 @@ fn five_steps_are_pytorchs() {
     let file = File::open();
     let mut methods = BTreeSet::from(["carp"]);
     for (name, text) in file.runs() {
-        let config = Config::load("shapes", &settings(&text)).unwrap();
-        compare(&name, &config, &file.tensors(&name));
+        let settings = settings(&text);
+        let config = Config::load("shapes", &settings).unwrap();
+        let decay = settings.iter().find(|(key, _)| key == "optimizer.weight_decay");
+        let decay = decay.map_or(DECAY, |(_, value)| value.parse().unwrap());
+        compare(&name, (&config, decay), &file.tensors(&name));
         methods.insert(config.method.name());
     }
     assert_eq!(methods, MethodConfig::all().iter().map(MethodConfig::name).collect());

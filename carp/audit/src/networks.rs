@@ -244,6 +244,7 @@ fn step_config(inputs: &Inputs) -> Result<StepConfig> {
         patches: 0,
         accumulation: 1,
         optimizer,
+        decay_vectors: false,
         vector_lr: 1.0,
         clip_norm: 0.0,
         memory_budget: MemoryBudget(None),

@@ -121,10 +121,12 @@ pub struct OptimizerConfig {
     pub warmup_start_lr: f64,
     /// Decay of the momentum buffer (lars, larc, sgd).
     pub momentum: f32,
-    /// Weight decay of tensors with more than one dimension; see `scale_vectors`.
+    /// Weight decay of tensors with more than one dimension; see `decay_vectors`.
     pub weight_decay: f64,
     /// Weight decay at the end of the cosine.
     pub final_weight_decay: f64,
+    /// Biases and batch norms decay, too.
+    pub decay_vectors: bool,
     /// Learning rate of biases and batch norms, as a share of that of matrices.
     pub vector_lr: f32,
     /// Largest norm of a tensor's gradient; 0 is no bound.
@@ -152,6 +154,7 @@ impl Default for OptimizerConfig {
             momentum: 0.9,
             weight_decay: 1e-6,
             final_weight_decay: 1e-6,
+            decay_vectors: false,
             vector_lr: 1.0,
             clip_norm: 0.0,
             eta: 0.001,
@@ -332,6 +335,7 @@ impl Config {
                 OptimizerName::Sgd => Optimizer::Sgd { momentum },
                 OptimizerName::AdamW => Optimizer::AdamW(AdamW { betas, eps }),
             },
+            decay_vectors: self.optimizer.decay_vectors,
             vector_lr: self.optimizer.vector_lr,
             clip_norm: self.optimizer.clip_norm,
             memory_budget: self.train.memory_budget,

@@ -58,7 +58,10 @@ fn the_network_that_the_methods_authors_evaluate_is_taken() {
     assert!(shown.contains("under \"student.backbone.\", a student, taken by default:"), "{shown}");
     let told = run("weights export run --out it");
     assert!(told.contains("student found under"), "{told}");
-    assert!(told.contains("teacher under \"teacher.backbone.\" ignored: --teacher takes it"), "{told}");
+    assert!(
+        told.contains("teacher under \"teacher.backbone.\" ignored: --teacher takes it"),
+        "{told}"
+    );
     assert!(run("weights export run --teacher --out other").contains("teacher found under"));
     let bytes = |name: &str| std::fs::read(folder.path().join(name)).unwrap();
     assert_ne!(bytes("it"), bytes("other"));

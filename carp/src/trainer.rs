@@ -17,6 +17,7 @@ use crate::metrics::Metrics;
 use crate::pipeline::{Batch, Pipeline, PipelineConfig};
 use crate::schedule::Cosine;
 use crate::step::StepConfig;
+use crate::views::EvalTransform;
 
 /// Learning rate, weight decay and teacher momentum over the steps of a run.
 struct Schedules {
@@ -185,7 +186,9 @@ impl<'a> Trainer<'a> {
         if !step.is_multiple_of(self.steps_per_epoch) {
             return Ok(());
         }
-        let (at, device, transform) = (self.at(step), self.device, self.config.eval_transform());
+        let (at, device) = (self.at(step), self.device);
+        let filter = self.config.views.filter;
+        let transform = EvalTransform { filter, ..self.config.eval_transform() };
         let epoch = step..step + self.steps_per_epoch;
         let Trainer { config, splits, learner, .. } = self;
         let (hooks, executor) = learner.method();

@@ -4,6 +4,7 @@ use carp::config::Config;
 use carp::error::Error;
 use carp::method::MethodConfig;
 use carp::nn::{Arch, Stem};
+use datasets::Filter;
 
 const PRESETS: [&str; 6] = ["shapes", "fashion-mnist", "cifar10", "stl10", "folder", "imagenet"];
 
@@ -122,6 +123,7 @@ fn values_of_a_wrong_kind_name_the_key_and_who_gave_them() {
     refused(set("model.arch", "resnet19"), &["--set", "model.arch", "resnet19", "resnet34"]);
     refused(set("data.kind", "cifar"), &["--set", "data.kind", "cifar10"]);
     refused(set("optimizer.name", "adam"), &["--set", "optimizer.name", "adamw"]);
+    refused(set("views.filter", "cubic"), &["--set", "views.filter", "bicubic"]);
     refused(set("train.conv", "fft"), &["--set", "train.conv", "winograd2"]);
     refused(set("views.global1.scale", "[1]"), &["--set", "views.global1.scale"]);
     refused(set("seed", "-1"), &["--set", "seed"]);
@@ -201,9 +203,17 @@ fn presets_for_imagenet_begin_as_the_authors_networks() {
             "carp" => "imagenet".to_owned(),
             name => format!("imagenet-{name}"),
         };
-        let Config { model, train, .. } = Config::load(&name, &[]).unwrap();
+        let Config { model, train, optimizer, views, .. } = Config::load(&name, &[]).unwrap();
         let is_zero = ["carp", "barlow-twins", "vicreg", "moco-v3", "triplet"];
         assert_eq!(model.zero_init_residual, is_zero.contains(&method.name()), "{name}");
+        let decays = ["pcl-v2", "infomin", "obow"];
+        assert_eq!(optimizer.decay_vectors, decays.contains(&method.name()), "{name}");
+        let is_bicubic = ["carp", "barlow-twins", "vicreg", "dino", "triplet"];
+        let filter = match is_bicubic.contains(&method.name()) {
+            true => Filter::Bicubic,
+            false => Filter::Bilinear,
+        };
+        assert_eq!(views.filter, filter, "{name}");
         // Triplet's negatives are those of one GPU.
         let batches = (train.batch_size, train.accumulation);
         assert!(method.name() != "triplet" || batches == (196, 32), "{batches:?}");

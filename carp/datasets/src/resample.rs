@@ -7,6 +7,7 @@
 use std::ops::Range;
 
 use isa::{Isa, multiversion};
+use serde::{Deserialize, Serialize};
 
 use crate::crop::Crop;
 
@@ -14,7 +15,8 @@ use crate::crop::Crop;
 const PRECISION: u32 = 22;
 
 /// The filter's shape.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Filter {
     /// Triangle.
     Bilinear,

@@ -189,7 +189,9 @@ impl NetworkFile {
                 let seed = self.config.as_ref().map_or(0, |config| config.seed);
                 Ok(Backbone::untrained(&found.config, seed))
             }
-            NetworkName::Auto | NetworkName::Teacher | NetworkName::Student => read(&mut self.file, &found),
+            NetworkName::Auto | NetworkName::Teacher | NetworkName::Student => {
+                read(&mut self.file, &found)
+            }
         }
     }
 

@@ -23,7 +23,7 @@ pub struct Encoder {
 }
 
 impl Encoder {
-    /// The embeddings `[N,D]` of all images, preprocessed as in evaluations; an image that cannot be
+    /// The embeddings `[N,D]` of all images, preprocessed as `run` says; an image that cannot be
     /// read has that of the one before. Reports the images done.
     ///
     /// # Errors

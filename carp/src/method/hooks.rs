@@ -42,7 +42,7 @@ pub struct EpochStart<'a> {
     pub device: &'a dyn tensor::Device,
     /// The images.
     pub data: &'a Arc<dyn Dataset>,
-    /// Their preprocessing in evaluations.
+    /// Their preprocessing in evaluations, with the views' filter.
     pub transform: &'a EvalTransform,
     /// The epoch's batches.
     pub pipeline: &'a dyn Fn() -> Result<Pipeline>,

@@ -1,6 +1,7 @@
 //! Transformations of views, with their strengths and probabilities (docs/method.md, 1.9): the
 //! `[views]` section of the settings.
 
+use datasets::Filter;
 use serde::{Deserialize, Serialize};
 
 use super::patches::Patches;
@@ -15,6 +16,8 @@ pub struct ViewPolicy {
     pub mean: Vec<f32>,
     /// Divisor after that, one number per channel.
     pub std: Vec<f32>,
+    /// How crops are resized: bilinear, bicubic or lanczos.
+    pub filter: Filter,
     /// Number of local views.
     pub local_count: usize,
     /// View 0.
@@ -41,6 +44,7 @@ impl Default for ViewPolicy {
         ViewPolicy {
             mean: vec![0.485, 0.456, 0.406],
             std: vec![0.229, 0.224, 0.225],
+            filter: Filter::Bicubic,
             local_count: 6,
             global1: ViewKind::authors(224, (0.2, 1.0), 1.0, 0.0),
             global2: ViewKind::authors(224, (0.2, 1.0), 0.1, 0.2),

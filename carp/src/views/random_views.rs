@@ -20,7 +20,7 @@ impl ViewPolicy {
         Views {
             kinds: self.kinds().cloned().collect(),
             patches: self.patches(),
-            filter: Filter::Bicubic,
+            filter: self.filter,
             mean: self.mean.clone(),
             std: self.std.clone(),
         }
@@ -215,16 +215,19 @@ mod tests {
             (kind.flip, kind.jitter, kind.greyscale, kind.blur, kind.solarise) =
                 (0.0, 0.0, 0.0, 0.0, 0.0);
         }
-        let got = views(&policy, 0);
-        let mut stream = Stream::new(0, Purpose::Views, 0, 0);
-        let image = image();
-        let crop = random_resized_crop(20, 24, (0.2, 1.0), &mut stream);
-        let (mut pixels, mut scratch) = (Vec::new(), ResizeScratch::default());
-        let source = (&image.pixels[..], 24, 3);
-        resize(Filter::Bicubic, source, crop, (16, 16), &mut scratch, &mut pixels);
-        for (i, (&got, &pixel)) in got[0].iter().zip(&pixels).enumerate() {
-            let want = (f32::from(pixel) / 255.0 - policy.mean[i % 3]) / policy.std[i % 3];
-            assert_eq!(got, want);
+        for filter in [Filter::Bicubic, Filter::Bilinear] {
+            policy.filter = filter;
+            let got = views(&policy, 0);
+            let mut stream = Stream::new(0, Purpose::Views, 0, 0);
+            let image = image();
+            let crop = random_resized_crop(20, 24, (0.2, 1.0), &mut stream);
+            let (mut pixels, mut scratch) = (Vec::new(), ResizeScratch::default());
+            let source = (&image.pixels[..], 24, 3);
+            resize(filter, source, crop, (16, 16), &mut scratch, &mut pixels);
+            for (i, (&got, &pixel)) in got[0].iter().zip(&pixels).enumerate() {
+                let want = (f32::from(pixel) / 255.0 - policy.mean[i % 3]) / policy.std[i % 3];
+                assert_eq!(got, want);
+            }
         }
     }
 }

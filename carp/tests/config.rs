@@ -173,6 +173,7 @@ fn values_out_of_range_name_the_key_the_value_and_the_range() {
         ("views.mean", "[0.5]", "as many numbers as the data has channels, 3"),
         ("views.std", "[0.5, 0.5, 0.0]", "above 0"),
         ("views.global1.size", "0", "at least 1"),
+        ("views.global1.resize", "3", "0, or "),
         ("views.global2.scale", "[0.5, 0.1]", "low <= high"),
         ("views.global2.scale", "[0.5, 1.1]", "high <= 1"),
         ("views.local.scale", "[0.0, 0.1]", "0 < low"),

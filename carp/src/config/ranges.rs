@@ -148,12 +148,12 @@ pub fn check(config: &Config) -> Result<()> {
         ),
     ]);
     let kinds = [
-        ("global1", &views.global1),
-        ("global2", &views.global2),
-        ("local", &views.local),
-        ("patch", &views.patch),
+        ("global1", &views.global1, views.global1.size),
+        ("global2", &views.global2, views.global2.size),
+        ("local", &views.local, views.local.size),
+        ("patch", &views.patch, views.patch_crop),
     ];
-    for (name, kind) in kinds {
+    for (name, kind, side) in kinds {
         let key = |setting: &str| format!("views.{name}.{setting}");
         let (low, high) = kind.scale;
         let (least, most) = kind.blur_sigma;
@@ -163,6 +163,11 @@ pub fn check(config: &Config) -> Result<()> {
                 low > 0.0 && (low..=1.0).contains(&high),
                 &key("scale"),
                 "[low, high] with 0 < low <= high <= 1".to_owned(),
+            ),
+            rule(
+                kind.resize == 0 || (side..=SIDE).contains(&kind.resize),
+                &key("resize"),
+                format!("0, or {side} to {SIDE}"),
             ),
             share(&key("flip"), kind.flip.into()),
             share(&key("quarter_turn"), kind.quarter_turn.into()),

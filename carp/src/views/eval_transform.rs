@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use datasets::{Crop, Filter, Image, resize_part};
+use datasets::{Crop, Filter, Image, ResizeScratch, resize_part};
 
 use super::normalise::normalise;
 use super::policy::ViewPolicy;
@@ -97,18 +97,30 @@ impl EvalTransform {
         scratch: &'a mut Scratch,
     ) -> &'a [u8] {
         let image = image.with_channels(self.mean.len());
-        let Image { height, width, channels, .. } = *image;
-        let short = height.min(width);
-        // The long side is rounded down, as torchvision's Resize does.
-        let (tall, wide) = (self.resize * height / short, self.resize * width / short);
         let Scratch { resize, pixels, .. } = scratch;
-        let source = (&image.pixels[..], width, channels);
-        let whole = Crop::whole(height, width);
-        // Of an image of 1 x 8000 the resized whole is 8000 times the crop.
-        let crop = Crop::at(place, (tall, wide), (self.size, self.size));
-        resize_part(self.filter, source, whole, (tall, wide), crop, resize, pixels);
+        resized_crop(self.filter, &image, (self.resize, self.size), place, resize, pixels);
         pixels
     }
+}
+
+/// A square crop at a place ([`Crop::at`]) of the image whose short side is resized, written into `pixels`.
+pub(super) fn resized_crop(
+    filter: Filter,
+    image: &Image,
+    (short_side, size): (usize, usize),
+    place: (f64, f64),
+    scratch: &mut ResizeScratch,
+    pixels: &mut Vec<u8>,
+) {
+    let Image { height, width, channels, .. } = *image;
+    let short = height.min(width);
+    // The long side is rounded down, as torchvision's Resize does.
+    let (tall, wide) = (short_side * height / short, short_side * width / short);
+    let source = (&image.pixels[..], width, channels);
+    let whole = Crop::whole(height, width);
+    // Of an image of 1 x 8000 the resized whole is 8000 times the crop.
+    let crop = Crop::at(place, (tall, wide), (size, size));
+    resize_part(filter, source, whole, (tall, wide), crop, scratch, pixels);
 }
 
 /// In words, for reports.

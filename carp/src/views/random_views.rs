@@ -1,11 +1,12 @@
 //! Draws the transformations of each view and applies them.
 
-use datasets::{Filter, Image, ResizeScratch, greyscale, resize};
+use datasets::{Crop, Filter, Image, ResizeScratch, greyscale, resize};
 use tensor::random::Stream;
 
 use super::blur::{gaussian_blur, scratch_len};
 use super::colour::{adjust_brightness, adjust_contrast, adjust_hue, adjust_saturation, solarise};
 use super::crop::random_resized_crop;
+use super::eval_transform::resized_crop;
 use super::normalise::normalise;
 use super::patches::Patches;
 use super::policy::ViewPolicy;
@@ -110,7 +111,7 @@ impl Views {
         }
     }
 
-    /// A random crop with its transformations, in `scratch.pixels`.
+    /// A crop with its transformations, in `scratch.pixels`.
     fn draw_crop(
         &self,
         kind: &ViewKind,
@@ -119,11 +120,16 @@ impl Views {
         scratch: &mut Scratch,
     ) {
         let Image { height, width, channels, .. } = *image;
-        let source = (&image.pixels[..], width, channels);
-        let crop = random_resized_crop(height, width, kind.scale, stream);
         let Scratch { resize: resize_scratch, pixels, blur, source: copy, .. } = scratch;
-        let size = (kind.size, kind.size);
-        resize(self.filter, source, crop, size, resize_scratch, pixels);
+        if kind.resize > 0 {
+            let sizes = (kind.resize, kind.size);
+            resized_crop(self.filter, image, sizes, Crop::MIDDLE, resize_scratch, pixels);
+        } else {
+            let source = (&image.pixels[..], width, channels);
+            let crop = random_resized_crop(height, width, kind.scale, stream);
+            let size = (kind.size, kind.size);
+            resize(self.filter, source, crop, size, resize_scratch, pixels);
+        }
         if stream.chance(kind.flip) {
             flip(pixels, kind.size, channels);
         }
@@ -136,17 +142,35 @@ impl Views {
             jitter(kind, pixels, channels, stream);
         }
         let square = (kind.size, kind.size, channels);
+        // InfoMin's authors, whose RandAugment this is, blur before it.
+        let is_augmented = kind.rand_augment > 0;
+        if is_augmented {
+            blur_at_random(kind, pixels, square, stream, blur);
+        }
         rand_augment(pixels, square, (kind.rand_augment, &self.mean), stream, copy);
         if stream.chance(kind.greyscale) {
             greyscale(pixels, channels);
         }
-        if stream.chance(kind.blur) {
-            let sigma = stream.range(kind.blur_sigma.0, kind.blur_sigma.1);
-            gaussian_blur(pixels, square, sigma, blur);
+        if !is_augmented {
+            blur_at_random(kind, pixels, square, stream, blur);
         }
         if stream.chance(kind.solarise) {
             solarise(pixels);
         }
+    }
+}
+
+/// The blur, if chance has it.
+fn blur_at_random(
+    kind: &ViewKind,
+    pixels: &mut [u8],
+    square: (usize, usize, usize),
+    stream: &mut Stream,
+    scratch: &mut Vec<u8>,
+) {
+    if stream.chance(kind.blur) {
+        let sigma = stream.range(kind.blur_sigma.0, kind.blur_sigma.1);
+        gaussian_blur(pixels, square, sigma, scratch);
     }
 }
 
@@ -174,6 +198,7 @@ mod tests {
     use datasets::ResizeScratch;
     use tensor::random::Purpose;
 
+    use super::super::eval_transform::EvalTransform;
     use super::*;
 
     fn image() -> Image {
@@ -207,14 +232,53 @@ mod tests {
         assert!(first.iter().flatten().all(|x| x.is_finite()));
     }
 
-    #[test]
-    fn without_chances_a_view_is_crop_resize_and_normalise() {
+    /// A policy without local views whose first view has no random change but its crop.
+    fn still() -> ViewPolicy {
         let mut policy = small();
         policy.local_count = 0;
-        for kind in [&mut policy.global1, &mut policy.global2] {
-            (kind.flip, kind.jitter, kind.greyscale, kind.blur, kind.solarise) =
-                (0.0, 0.0, 0.0, 0.0, 0.0);
+        let kind = &mut policy.global1;
+        (kind.flip, kind.jitter, kind.greyscale, kind.blur, kind.solarise) =
+            (0.0, 0.0, 0.0, 0.0, 0.0);
+        policy
+    }
+
+    #[test]
+    fn a_view_from_the_middle_is_that_of_evaluations() {
+        let mut policy = still();
+        (policy.filter, policy.global1.resize) = (Filter::Bilinear, 18);
+        let (mean, std) = (policy.mean.clone(), policy.std.clone());
+        let transform = EvalTransform { resize: 18, size: 16, filter: Filter::Bilinear, mean, std };
+        let mut want = vec![0.0; 16 * 16 * 3];
+        transform.apply(&image(), &mut want, &mut Scratch::default());
+        for index in 0..3 {
+            assert_eq!(views(&policy, index)[0], want);
         }
+    }
+
+    #[test]
+    fn a_view_is_blurred_before_rand_augment() {
+        let mut policy = still();
+        (policy.global1.rand_augment, policy.global1.blur) = (2, 1.0);
+        let image = image();
+        for index in 0..20 {
+            let stream = &mut Stream::new(0, Purpose::Views, 0, index);
+            let crop = random_resized_crop(20, 24, (0.2, 1.0), stream);
+            let mut pixels = image.cropped(crop).resized(Filter::Bicubic, 16, 16).pixels;
+            for chance in [0.0, 0.0, 0.0, 1.0] {
+                stream.chance(chance);
+            }
+            let square = (16, 16, 3);
+            gaussian_blur(&mut pixels, square, stream.range(0.1, 2.0), &mut Vec::new());
+            rand_augment(&mut pixels, square, (2, &policy.mean), stream, &mut Vec::new());
+            let mut want = vec![0.0; pixels.len()];
+            normalise(&pixels, &policy.mean, &policy.std, &mut want);
+            assert_eq!(views(&policy, index)[0], want, "{index}");
+        }
+    }
+
+    #[test]
+    fn without_chances_a_view_is_crop_resize_and_normalise() {
+        let mut policy = still();
         for filter in [Filter::Bicubic, Filter::Bilinear] {
             policy.filter = filter;
             let got = views(&policy, 0);

@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 pub struct ViewKind {
     /// Side in pixels.
     pub size: usize,
+    /// Length to which the short side is resized before the middle is cut out, as in evaluations; 0 takes a
+    /// random crop of `scale` instead.
+    pub resize: usize,
     /// Smallest and largest area of the crop, as fractions of the image.
     pub scale: (f32, f32),
     /// Probability of a horizontal flip.
@@ -42,6 +45,7 @@ impl ViewKind {
     pub(super) fn authors(size: usize, scale: (f32, f32), blur: f32, solarise: f32) -> ViewKind {
         ViewKind {
             size,
+            resize: 0,
             scale,
             flip: 0.5,
             quarter_turn: 0.0,

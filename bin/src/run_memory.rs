@@ -29,6 +29,7 @@ pub struct RunMemory {
     exchanged: usize,
     images: usize,
     before_epoch: usize,
+    before_epoch_network: usize,
     knn: KnnMemory,
 }
 
@@ -53,6 +54,10 @@ impl RunMemory {
             batches,
             // What fills it makes batches of its own, gone before the rest.
             before_epoch: step.hooks.host_bytes().max(if fills { batches } else { 0 }),
+            before_epoch_network: match device.is_card() {
+                true => 0,
+                false => step.hooks.network_bytes(config.knn.size, device)?,
+            },
             exchanged: HostMemory::of(graph).bytes(),
             images: data.memory,
             knn: on_host(KnnMemory::planned(config, data, device)?, device),
@@ -61,9 +66,11 @@ impl RunMemory {
 
     /// All of it at its peak, with an arena of so many bytes.
     fn peak(&self, arena: usize) -> usize {
-        let RunMemory { batches, exchanged, images, before_epoch, knn } = self;
+        let RunMemory { batches, exchanged, images, before_epoch, before_epoch_network, knn } =
+            self;
         // The batches are gone when the last features and the pixels are compared.
-        let during = batches.saturating_add(knn.features).saturating_add(*before_epoch);
+        let during = batches.saturating_add(knn.features);
+        let during = during.saturating_add(*before_epoch).saturating_add(*before_epoch_network);
         let end = 2 * knn.features + knn.pixels;
         let always = arena + exchanged + images + knn.network + PROGRAM;
         always.saturating_add(during.max(end))
@@ -71,7 +78,8 @@ impl RunMemory {
 
     /// A line for each part, and for the peak.
     pub fn report(&self, arena: usize) -> String {
-        let RunMemory { batches, exchanged, images, before_epoch, knn } = *self;
+        let RunMemory { batches, exchanged, images, before_epoch, before_epoch_network, knn } =
+            *self;
         let pixels = match knn.pixels {
             0 if knn.features > 0 => format!("left out: they are more than {}", bytes(PIXELS)),
             _ => "at the end, without batches".to_owned(),
@@ -89,14 +97,20 @@ impl RunMemory {
                 before_epoch,
                 "on the host: embeddings of all images, and their labels",
             ),
+            (
+                "network before an epoch",
+                before_epoch_network,
+                "its arena and a batch of images, gone before they are clustered",
+            ),
             ("k-NN network", knn.network, "its arena and a batch of images"),
             ("k-NN features", knn.features, "bank and queries; twice at the end"),
             ("k-NN of raw pixels", knn.pixels, &pixels),
             ("program", PROGRAM, "graph, scratch of views, picture of neighbours; about"),
             ("peak of a run", self.peak(arena), "without code and stacks, 10 to 15 MiB"),
         ] {
-            if ["exchange buffers", "before an epoch", "k-NN network"].contains(&name) && size == 0
-            {
+            let some =
+                ["exchange buffers", "before an epoch", "network before an epoch", "k-NN network"];
+            if some.contains(&name) && size == 0 {
                 continue;
             }
             let _ = writeln!(text, "{name:<28} {:>11} {size:>14} B  {note}", bytes(size));
@@ -173,6 +187,7 @@ pub fn check_run(
         ("batches of views", run.batches, "train.prefetch, train.batch_size or the views' sizes"),
         ("images", run.images, images),
         ("the work before an epoch", run.before_epoch, before_epoch),
+        ("the network before an epoch", run.before_epoch_network, "knn.size"),
         ("the k-NN network", run.knn.network, "knn.batch_size or knn.size"),
         ("k-NN features", 2 * run.knn.features, "knn.bank or knn.queries (0 takes all images)"),
         ("k-NN of raw pixels", run.knn.pixels, "knn.size, knn.bank or knn.queries"),

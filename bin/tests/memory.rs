@@ -72,6 +72,7 @@ fn the_work_before_an_epoch_is_planned() {
             "train.batch_size=8",
             "model.prototypes=500",
             "model.bottleneck=16",
+            "knn.batch_size=64",
         ];
         let sets = sets.map(|set| ["--set", set]);
         let method = ["plan", "--method", method];
@@ -80,6 +81,17 @@ fn the_work_before_an_epoch_is_planned() {
     let labels = planned(&plan("sela-v2"), "before an epoch");
     assert!((12_000_000..12_600_000).contains(&labels), "{labels}");
     assert!(!plan("swav").contains("before an epoch"));
+    // PCL v2's network takes as many images at once as k-NN's here, and has a head.
+    let text = plan("pcl-v2");
+    let [network, knn] =
+        ["network before an epoch", "k-NN network"].map(|name| planned(&text, name));
+    assert!((knn..knn + (1 << 20)).contains(&network), "{text}");
+    let part = |name: &str| planned(&text, name);
+    let during =
+        part("batches of views") + part("k-NN features") + part("before an epoch") + network;
+    let end = 2 * part("k-NN features") + part("k-NN of raw pixels");
+    let always = part("arena") + part("images") + knn + part("program");
+    assert_eq!(part("peak of a run"), always + during.max(end), "{text}");
 }
 
 #[test]

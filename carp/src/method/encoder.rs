@@ -1,6 +1,6 @@
 //! Embeddings of a whole data set by the teacher, in inference.
 
-use autograd::{Executor, Graph, Passes, Phase, Value};
+use autograd::{Executor, Graph, Passes, Phase, Plan, Value};
 use datasets::Dataset;
 use rayon::prelude::*;
 
@@ -22,7 +22,39 @@ pub struct Encoder {
     pub tensors: Vec<Value>,
 }
 
+/// The network on a batch, in inference.
+struct Inference {
+    graph: Graph,
+    params: Params,
+    images: Value,
+    embeddings: Value,
+}
+
 impl Encoder {
+    fn inference(&self, side: usize, device: &dyn tensor::Device) -> Result<Inference> {
+        let mut graph = Graph::new();
+        let mut params = Params::new(false);
+        let head = (&self.layers, None);
+        let network = Network::new(&mut graph, &mut params, "teacher", &self.resnet, head);
+        let images = graph.input("images", [BATCH, side, side, self.resnet.in_channels]);
+        let [_, embeddings] = network.forward(&mut graph, &[images], false)?;
+        graph.keep(embeddings);
+        graph.fuse(&Passes::all());
+        graph.halve(device);
+        Ok(Inference { graph, params, images, embeddings })
+    }
+
+    /// Bytes that [`Encoder::embeddings`] takes of images of this side for the network's arena and a batch of
+    /// images.
+    ///
+    /// # Errors
+    /// Images too small for the backbone.
+    pub fn planned(&self, side: usize, device: &dyn tensor::Device) -> Result<usize> {
+        let Inference { graph, images, .. } = self.inference(side, device)?;
+        let pixels = size_of::<f32>() * graph.shape(images).elements();
+        Ok(Plan::new(&graph, device).bytes() + pixels)
+    }
+
     /// The embeddings `[N,D]` of all images, preprocessed as `run` says; an image that cannot be
     /// read has that of the one before. Reports the images done.
     ///
@@ -30,16 +62,8 @@ impl Encoder {
     /// No readable image, or a device fault.
     pub fn embeddings(&self, run: &mut EpochStart) -> Result<Vec<f32>> {
         let transform = run.transform;
-        let mut graph = Graph::new();
-        let mut params = Params::new(false);
-        let head = (&self.layers, None);
-        let network = Network::new(&mut graph, &mut params, "teacher", &self.resnet, head);
-        let side = transform.size;
-        let images = graph.input("images", [BATCH, side, side, self.resnet.in_channels]);
-        let [_, embeddings] = network.forward(&mut graph, &[images], false)?;
-        graph.keep(embeddings);
-        graph.fuse(&Passes::all());
-        graph.halve(run.device);
+        let Inference { graph, params, images, embeddings } =
+            self.inference(transform.size, run.device)?;
         let mut executor = Executor::new(graph, run.device)?;
         for (param, &tensor) in params.all().iter().zip(&self.tensors) {
             let numbers = run.executor.read(tensor);

@@ -77,6 +77,14 @@ pub trait Hooks: Send {
         0
     }
 
+    /// Bytes that it takes for a network of its own and a batch of images of this side.
+    ///
+    /// # Errors
+    /// Images too small for the backbone.
+    fn network_bytes(&self, _side: usize, _device: &dyn tensor::Device) -> Result<usize> {
+        Ok(0)
+    }
+
     /// What [`Hooks::start_epoch`] sees, by the epoch, from 0, from which on it does; in order. Before the
     /// first of them it does nothing.
     fn seen(&self) -> Vec<(usize, Seen)> {

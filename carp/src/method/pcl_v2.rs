@@ -235,6 +235,10 @@ impl Hooks for PclHooks {
         largest.map_or(0, |largest| size_of::<f32>() * (self.images * self.dim + largest))
     }
 
+    fn network_bytes(&self, side: usize, device: &dyn tensor::Device) -> crate::Result<usize> {
+        if self.clusterings.is_empty() { Ok(0) } else { self.encoder.planned(side, device) }
+    }
+
     fn seen(&self) -> Vec<(usize, Seen)> {
         if self.clusterings.is_empty() {
             return Vec::new();

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{bf16, packed, rounding_gpu, uniform, unpacked};
+use common::{bf16, cut, packed, rounding_gpu, tf32, uniform, unpacked};
 use cuda_kernels::launch;
 use tensor::arena::{ALIGN, DType};
 use tensor::geometry::{Conv2d, ConvAlgorithm};
@@ -13,17 +13,6 @@ use tensor::{Backend, Cpu, Device, Io, Kernel, Numerics, Shape, Slot};
 const F32: (usize, [DType; 3]) = (0, [DType::F32; 3]);
 /// Clear of the error of a sum in f32 in any order, and of what one operand left unrounded makes.
 const TOLERANCE: f32 = 2e-6;
-
-/// Rounded to tf32, ties away from zero.
-fn tf32(x: &[f32]) -> Vec<f32> {
-    x.iter().map(|x| f32::from_bits((x.to_bits() + (1 << 12)) >> 13 << 13)).collect()
-}
-
-/// Cut to tf32 without bias: see `to_cut` in the kernel's source.
-fn cut(x: &[f32]) -> Vec<f32> {
-    let share = 0.721_347_5 / 2048.0_f32;
-    x.iter().map(|x| f32::from_bits(x.mul_add(share, *x).to_bits() >> 13 << 13)).collect()
-}
 
 /// The operands as the kernel rounds them: bf16 to nearest even; of tf32 the weights to the nearest, ties
 /// away from zero, and images cut.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// How exactly a device computes. Everything but the products of convolutions, and what is
+/// How exactly a device computes. Everything but products (of convolutions and matrices), and what is
 /// stored between them, is always exact.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -10,7 +10,7 @@ pub enum Numerics {
     /// All in f32, in the order of [`crate::order`]: the same bits on every device.
     #[default]
     Exact,
-    /// Convolutions on a GPU's tensor cores, from operands rounded to 10 bits of mantissa.
+    /// Products on a GPU's tensor cores, from operands rounded to 10 bits of mantissa.
     Tf32,
     /// The same from operands rounded to 7 bits, and what convolutions read and write stored so.
     Bf16,

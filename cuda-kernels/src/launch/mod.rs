@@ -5,6 +5,7 @@ pub mod batch_norm;
 pub mod conv2d;
 pub mod conv2d_tensor;
 pub mod gemm;
+mod gemm_tensor;
 mod halves;
 pub mod lars;
 pub mod partition_loss;
@@ -24,7 +25,7 @@ use crate::gpu::{BLOCK, Call, in_fours};
 /// Elements of scratch memory that a kernel needs on a GPU.
 pub fn workspace(kernel: &Kernel, numerics: Numerics) -> usize {
     match *kernel {
-        Kernel::Gemm(gemm) | Kernel::GemmBias(gemm) => gemm::workspace(gemm),
+        Kernel::Gemm(gemm) | Kernel::GemmBias(gemm) => gemm_tensor::workspace(gemm, numerics),
         Kernel::SumRows { rows, columns } => reduce::sum_rows_workspace(rows, columns),
         Kernel::Conv2d(conv) | Kernel::Conv2dSums(conv) => {
             conv2d::forward_workspace(conv, numerics)
@@ -78,7 +79,7 @@ pub fn run(gpu: &mut Gpu, kernel: &Kernel, io: &Io) {
 
         Kernel::Gemm(gemm) | Kernel::GemmBias(gemm) => {
             let (factors, bias) = first(inputs);
-            gemm::gemm(gpu, gemm, factors, bias, y, workspace);
+            gemm_tensor::gemm(gpu, gemm, factors, bias, y, workspace);
         }
         Kernel::SumRows { .. } => reduce::sum_rows(gpu, inputs[0], y, workspace),
         Kernel::SumColumns { columns } => {

@@ -30,6 +30,17 @@ pub fn bf16(x: &[f32]) -> Vec<f32> {
     x.iter().map(round).collect()
 }
 
+/// Rounded to tf32, ties away from zero.
+pub fn tf32(x: &[f32]) -> Vec<f32> {
+    x.iter().map(|x| f32::from_bits((x.to_bits() + (1 << 12)) >> 13 << 13)).collect()
+}
+
+/// Cut to tf32 without bias: see `to_cut` in the kernel's source.
+pub fn cut(x: &[f32]) -> Vec<f32> {
+    let share = 0.721_347_5 / 2048.0_f32;
+    x.iter().map(|x| f32::from_bits(x.mul_add(share, *x).to_bits() >> 13 << 13)).collect()
+}
+
 /// Numbers that are bf16, two in an element of an arena.
 pub fn packed(x: &[f32]) -> Vec<f32> {
     let pair = |pair: &[f32]| f32::from_bits(pair[0].to_bits() >> 16 | pair[1].to_bits());

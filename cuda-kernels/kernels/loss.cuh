@@ -46,9 +46,10 @@ struct RowTerms {
 
     __device__ RowTerms(u32 view, const float* p, const float* q0, const float* q1, const float* g,
                         u32 size, float terms)
-        : negative_log(0.0), unclamped(0.0f) {
-        float d[2] = {row_dot(p, q0, size), row_dot(p, q1, size)};
-        mean_g = row_dot(p, g, size);
+        : RowTerms(view, {row_dot(p, q0, size), row_dot(p, q1, size)}, row_dot(p, g, size), terms) {}
+    // From d_i0 and d_i1.
+    __device__ RowTerms(u32 view, const float (&d)[2], float mean_g, float terms)
+        : negative_log(0.0), unclamped(0.0f), mean_g(mean_g) {
         for (u32 j = 0; j < 2; ++j) {
             factor[j] = 0.0f;
             if (j == view) continue;

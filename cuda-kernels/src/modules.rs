@@ -15,6 +15,7 @@ pub const MODULES: &[(&str, &str)] = &[
     ("reduce", include_str!("../kernels/reduce.ptx")),
     ("softmax", include_str!("../kernels/softmax.ptx")),
     ("streaming_loss", include_str!("../kernels/streaming_loss.ptx")),
+    ("streaming_tensor", include_str!("../kernels/streaming_tensor.ptx")),
     ("transpose", include_str!("../kernels/transpose.ptx")),
     ("winograd", include_str!("../kernels/winograd.ptx")),
 ];

@@ -11,7 +11,7 @@ use tensor::geometry::BatchNorm;
 use tensor::{Backend, Io, Kernel, Numerics, Slot};
 
 /// Kernels whose jumps or addresses depend on data.
-const NEED_DATA: [&str; 20] = [
+const NEED_DATA: [&str; 25] = [
     "gather_rows",
     "scatter_add_rows",
     "gather_columns",
@@ -32,6 +32,11 @@ const NEED_DATA: [&str; 20] = [
     "streaming_gradient",
     "streaming_prototypes_backward",
     "streaming_surplus",
+    "group_prototypes_f32",
+    "group_gradient_f32",
+    "group_prototypes_bf16",
+    "group_gradient_bf16",
+    "group_prototypes_backward",
 ];
 
 #[test]

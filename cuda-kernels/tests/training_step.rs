@@ -17,6 +17,7 @@ use tensor::random::{Purpose, Stream};
 use tensor::{Cpu, Device, Numerics, Result};
 
 const STEPS: usize = 5;
+const BATCH: usize = 4;
 const PROTOTYPES: usize = 70;
 
 /// A learner with these settings besides those of the test.
@@ -55,12 +56,12 @@ fn learner_with(device: &dyn Device, others: &[(&str, &str)]) -> Learner {
     learner
 }
 
-/// Writes the views of a step and runs it; returns the loss.
-fn step(learner: &mut Learner, number: usize) -> f32 {
+/// Writes the views of a step, of this many images, and runs it; returns the loss.
+fn step(learner: &mut Learner, number: usize, batch: usize) -> f32 {
     let mut random = Stream::new(3, Purpose::Test, 2, number as u64);
     for (group, size) in [16usize, 12].into_iter().enumerate() {
         let mut pixels = Vec::new();
-        for row in 0..2 * 4 {
+        for row in 0..2 * batch {
             let level = (row % 4) as f32 / 2.0 - 1.0;
             pixels.extend((0..size * size * 3).map(|_| level + random.range(-0.5, 0.5)));
         }
@@ -89,7 +90,9 @@ fn train_with(
     steps: usize,
 ) -> (Vec<f32>, Vec<NamedTensor>) {
     let mut learner = learner_with(device, settings);
-    let losses = (0..steps).map(|number| step(&mut learner, number)).collect();
+    let batch = settings.iter().find(|(key, _)| *key == "train.batch_size");
+    let batch = batch.map_or(BATCH, |(_, value)| value.parse().unwrap());
+    let losses = (0..steps).map(|number| step(&mut learner, number, batch)).collect();
     let tensors = learner.copies();
     learner.executor_mut().finish().unwrap();
     (losses, tensors)
@@ -243,9 +246,9 @@ fn a_step_waits_only_where_the_loss_is_read() {
     let counts = Arc::new(Mutex::new(Counts::default()));
     let device = watched(&counts, false, device::fast_driver, Numerics::Exact);
     let mut learner = learner_with(&device, &[]);
-    step(&mut learner, 0);
+    step(&mut learner, 0, BATCH);
     *counts.lock().unwrap() = Counts::default();
-    step(&mut learner, 1);
+    step(&mut learner, 1, BATCH);
     let counts = counts.lock().unwrap();
     // Loss, C and H in sequence, whether the two values that the update reads are finite, and the
     // check for faults: nothing runs in between.
@@ -254,21 +257,41 @@ fn a_step_waits_only_where_the_loss_is_read() {
     assert!(counts.launches > 100, "{} launches", counts.launches);
 }
 
+/// Images of a step whose student has rows enough for tensor cores.
+const MORE: (&str, &str) = ("train.batch_size", "6");
+
+fn assert_near(losses: &[f32], exact: &[f32], case: &str) {
+    for (loss, of_exact) in losses.iter().zip(exact) {
+        let near = (loss - of_exact).abs() < 0.02 * of_exact.abs();
+        assert!(near, "{case}: {losses:?}, not {exact:?}");
+    }
+    assert_ne!(losses, exact, "{case}");
+}
+
+/// With each loss, so that products of layers and those of the loss are on tensor cores.
+#[test]
+fn steps_in_tf32_are_near_exact_ones() {
+    for loss in ["streaming", "fused-softmax"] {
+        let settings = [MORE, ("model.loss_variant", loss), ("model.bottleneck", "24")];
+        let (exact, _) = train_with(&Cpu, &settings, 3);
+        let device = OnDriver(|| Ok(device::fast_driver()), Numerics::Tf32);
+        let (losses, _) = train_with(&device, &settings, 3);
+        assert_near(&losses, &exact, loss);
+    }
+}
+
 /// Activations between convolutions are bf16 in memory: the losses stay near those in f32, and runs, replays
 /// and steps that make results anew in half of the memory end with the same bits.
 #[test]
 fn steps_in_bf16_are_near_exact_ones_and_repeat_to_the_bit() {
     let device = || OnDriver(|| Ok(device::fast_driver()), Numerics::Bf16);
     for (arch, steps) in [("resnet18", STEPS), ("resnet50", 3)] {
-        let settings = [("model.arch", arch)];
+        let settings = [("model.arch", arch), MORE];
         let (exact, _) = train_with(&Cpu, &settings, steps);
         let driver = if arch == "resnet18" { device::driver } else { device::fast_driver };
         let one_by_one = OnDriver(move || Ok(driver()), Numerics::Bf16);
         let (losses, tensors) = train_with(&one_by_one, &settings, steps);
-        for (loss, exact) in losses.iter().zip(&exact) {
-            assert!((loss - exact).abs() < 0.02 * exact.abs(), "{arch}: {losses:?}, not {exact:?}");
-        }
-        assert_ne!(losses, exact);
+        assert_near(&losses, &exact, arch);
 
         let counts = Arc::new(Mutex::new(Counts::default()));
         let recorded = watched(&counts, true, device::fast_driver, Numerics::Bf16);
@@ -282,7 +305,7 @@ fn steps_in_bf16_are_near_exact_ones_and_repeat_to_the_bit() {
         let (all, of_exact) = (bytes(&device(), &settings), bytes(&Cpu, &settings));
         assert!(all < of_exact * 85 / 100, "{arch}: {all} bytes, {of_exact} exactly");
         let budget = format!("{}KiB", all / 1024 * 99 / 100);
-        let settings = [settings[0], ("train.memory_budget", &budget)];
+        let settings = [settings[0], MORE, ("train.memory_budget", &budget)];
         assert!(bytes(&device(), &settings) < all);
         let (again, tensors_again) = train_with(&device(), &settings, steps);
         assert_eq!(again, losses);

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// How exactly a device computes. Everything but products (of convolutions and matrices), and what is
-/// stored between them, is always exact.
+/// How exactly a device computes. Everything but products (of convolutions, matrices and the streaming
+/// loss), and what is stored between them, is always exact.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Numerics {
@@ -12,7 +12,8 @@ pub enum Numerics {
     Exact,
     /// Products on a GPU's tensor cores, from operands rounded to 10 bits of mantissa.
     Tf32,
-    /// The same from operands rounded to 7 bits, and what convolutions read and write stored so.
+    /// The same from operands rounded to 7 bits, and what convolutions read and write stored so, as are
+    /// the streaming loss's logits.
     Bf16,
 }
 

@@ -138,14 +138,23 @@ pub fn forward_workspace(conv: Conv2d, numerics: Numerics) -> usize {
 
 /// y.
 pub fn forward(gpu: &mut Gpu, conv: Conv2d, [x, weight]: [Slot; 2], y: Slot, workspace: Slot) {
-    let precision = precision(gpu.numerics(), x.dtype);
-    let counts = [conv.patch(), conv.o, conv.o.next_multiple_of(PADDED)];
-    let call = gpu.kernel(MODULE, precision.pack).counts(&counts).slots(&[weight, workspace]);
-    call.launch(precision.packing_grid(conv.patch(), conv.o), PACKERS);
+    pack(gpu, conv, x.dtype, weight, workspace);
+    forward_packed(gpu, conv, [x, workspace], y);
+}
 
+/// The weights of [`forward_packed`] for images of this type.
+pub fn pack(gpu: &mut Gpu, conv: Conv2d, images: DType, weight: Slot, packed: Slot) {
+    let precision = precision(gpu.numerics(), images);
+    let counts = [conv.patch(), conv.o, conv.o.next_multiple_of(PADDED)];
+    let call = gpu.kernel(MODULE, precision.pack).counts(&counts).slots(&[weight, packed]);
+    call.launch(precision.packing_grid(conv.patch(), conv.o), PACKERS);
+}
+
+/// y from weights that are packed.
+pub fn forward_packed(gpu: &mut Gpu, conv: Conv2d, [x, packed]: [Slot; 2], y: Slot) {
     let in_fours = in_fours(&[conv.c, conv.o], &[x, y]);
     let pixels = [conv.out_h(), conv.out_w(), 1, 0, 0];
-    convolve(gpu, &Windows::of_x(conv), in_fours, conv.o, pixels, [x, workspace, y]);
+    convolve(gpu, &Windows::of_x(conv), in_fours, conv.o, pixels, [x, packed, y]);
 }
 
 /// Elements of scratch memory for [`grad_input`]: the weights of a phase, turned.
@@ -253,6 +262,17 @@ pub fn grad_weight(
     dweight: Slot,
     workspace: Slot,
 ) {
+    let parts = grad_weight_parts(gpu, conv, [x, dy], workspace);
+    gemm::sum_parts(gpu, parts, workspace, None, dweight);
+}
+
+/// The terms of dweight, one after the other, and how many there are.
+pub fn grad_weight_parts(
+    gpu: &mut Gpu,
+    conv: Conv2d,
+    [x, dy]: [Slot; 2],
+    workspace: Slot,
+) -> usize {
     let in_fours = in_fours(&[conv.c, conv.o], &[x, dy, workspace]);
     let GradWeight { kernel, tile: [m, n], shared } =
         GradWeight::of(conv, gpu.numerics(), [x.dtype, dy.dtype], in_fours);
@@ -262,5 +282,5 @@ pub fn grad_weight(
     let call = call.slots(&[x, dy, workspace]).shared(shared as u32);
     let grid = [blocks(conv.o, m), blocks(conv.patch(), n), blocks(parts, 1)];
     call.launch(grid, [THREADS, 1, 1]);
-    gemm::sum_parts(gpu, parts, workspace, None, dweight);
+    parts
 }

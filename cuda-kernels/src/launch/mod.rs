@@ -11,6 +11,7 @@ pub mod lars;
 pub mod partition_loss;
 pub mod reduce;
 pub mod streaming_loss;
+mod streaming_tensor;
 mod windows;
 pub mod winograd;
 
@@ -34,7 +35,7 @@ pub fn workspace(kernel: &Kernel, numerics: Numerics) -> usize {
         Kernel::Conv2dGradWeight(conv) => conv2d::grad_weight_workspace(conv, numerics),
         Kernel::BatchNorm(norm) | Kernel::BatchNormBackward(norm) => batch_norm::workspace(norm),
         Kernel::PartitionLoss(sizes) => partition_loss::workspace(sizes),
-        Kernel::StreamingLoss(sizes) => streaming_loss::workspace(sizes),
+        Kernel::StreamingLoss(sizes) => streaming_loss::workspace(sizes, numerics),
         Kernel::Lars { tensors, .. } => lars::workspace(tensors),
         Kernel::SumShards { shards, elements } => shards::workspace(shards, elements),
         _ => 0,

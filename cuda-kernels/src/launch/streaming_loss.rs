@@ -1,11 +1,11 @@
 //! CARP's loss from embeddings, block by block.
 
-use tensor::Slot;
 use tensor::geometry::{PartitionLoss, StreamingLoss};
 use tensor::order::{PRODUCT_CHAIN, streaming_tasks};
+use tensor::{Numerics, Slot};
 
 use super::gemm::{self, Tile};
-use super::partition_loss;
+use super::{partition_loss, streaming_tensor};
 use crate::Gpu;
 use crate::gpu::Call;
 
@@ -38,7 +38,10 @@ impl Layout {
 }
 
 /// Elements of scratch memory for [`streaming_loss`], whatever K is.
-pub fn workspace(sizes: StreamingLoss) -> usize {
+pub fn workspace(sizes: StreamingLoss, numerics: Numerics) -> usize {
+    if numerics != Numerics::Exact {
+        return streaming_tensor::workspace(sizes, numerics);
+    }
     let Layout { negative_logs, sums, grad_student, rows, prototypes } = Layout::of(sizes);
     let columns = 3 * sizes.loss.partition_size;
     streaming_tasks(sizes) * (negative_logs + sums + grad_student + rows + 2 * prototypes + columns)
@@ -48,10 +51,15 @@ pub fn workspace(sizes: StreamingLoss) -> usize {
 pub fn streaming_loss(
     gpu: &mut Gpu,
     sizes: StreamingLoss,
-    [student, teacher, student_prototypes, teacher_prototypes, permutation]: [Slot; 5],
-    [loss, consistency, entropy, grad_student, grad_prototypes]: [Slot; 5],
+    inputs: [Slot; 5],
+    outputs: [Slot; 5],
     workspace: Slot,
 ) {
+    if gpu.numerics() != Numerics::Exact {
+        return streaming_tensor::streaming_loss(gpu, sizes, inputs, outputs, workspace);
+    }
+    let [student, teacher, student_prototypes, teacher_prototypes, permutation] = inputs;
+    let [loss, consistency, entropy, grad_student, grad_prototypes] = outputs;
     let PartitionLoss { views, batch, prototypes, partition_size: size } = sizes.loss;
     let (tasks, blocks, dim) = (streaming_tasks(sizes), sizes.loss.blocks(), sizes.dim);
     let (rows, students, teachers) = (sizes.loss.rows(), views * batch, 2 * batch);

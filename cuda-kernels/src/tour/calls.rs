@@ -56,7 +56,7 @@ pub fn of_module(module: &str, large: bool) -> Vec<Call> {
         "pool" => pool(),
         "reduce" => reduce(),
         "softmax" => softmax(),
-        "streaming_loss" => vec![streaming_loss()],
+        "streaming_loss" | "streaming_tensor" => vec![streaming_loss()],
         "transpose" => vec![call(Kernel::Transpose { rows: 40, columns: 70 }, &[2800], &[2800])],
         "winograd" => [ConvAlgorithm::Winograd2, ConvAlgorithm::Winograd4]
             .into_iter()

@@ -11,7 +11,7 @@
 //! share is in the first one's.
 
 use tensor::arena::ALIGN;
-use tensor::{Device, Slot};
+use tensor::{Device, Kernel, Slot};
 
 use crate::buckets::summed;
 use crate::graph::{Graph, Kind, Node, Span, Value};
@@ -61,6 +61,7 @@ impl Plan {
         assert!(nodes.is_sorted_by_key(|node| node.phase), "nodes are not in the order of phases");
         let mut slots = vec![Slot::default(); graph.values.len()];
         let [shared, persistent] = place_persistent(graph, &mut slots);
+        let words = words(graph, device);
         let mut temps = Temps::new(graph);
         let per_shard = PerShard::of(graph);
         let mut workspace_block = Vec::with_capacity(nodes.len());
@@ -72,7 +73,7 @@ impl Plan {
                     // What the shards share, others still read.
                     let output = node.outputs[i];
                     let source = source.filter(|&x| per_shard.has(x) == per_shard.has(output));
-                    temps.make(graph, at, v, source.map(|x| x.index()));
+                    temps.make(words[v], at, v, source.map(|x| x.index()));
                 }
             }
             // Of other ranks' shards, devices receive the sums.
@@ -91,7 +92,7 @@ impl Plan {
         let shard = if graph.shards.all > 1 { aligned(end - shared) } else { 0 };
         let total = end + (local - 1) * shard;
         for (v, info) in graph.values.iter().enumerate() {
-            (slots[v].len, slots[v].dtype) = (info.words(), info.dtype);
+            (slots[v].len, slots[v].dtype) = (words[v], info.dtype);
             if let Some(block) = temps.block_of[v] {
                 slots[v].offset = temps.blocks[block].slot.offset;
             } else if let Some(pin) = temps.pin_of[v] {
@@ -124,6 +125,18 @@ pub(crate) fn in_place(node: &Node) -> Option<usize> {
     let place = node.kernel.in_place()?;
     let is_unique = node.inputs.iter().filter(|&&v| v == node.inputs[place]).count() == 1;
     is_unique.then_some(place)
+}
+
+/// Elements of the arena that each value takes on `device`, which may have its own groups of batch norm's
+/// sums.
+pub(crate) fn words(graph: &Graph, device: &dyn Device) -> Vec<usize> {
+    let mut words: Vec<usize> = graph.values.iter().map(|info| info.words()).collect();
+    for node in &graph.nodes {
+        if let Kernel::Conv2dSums(conv) = node.kernel {
+            words[node.outputs[1].index()] = device.sums(conv).elements();
+        }
+    }
+    words
 }
 
 /// The room that a value takes.
@@ -221,13 +234,13 @@ impl Temps {
         self.blocks.len() - 1
     }
 
-    /// Places value `v`, written by node `at`, in the memory of `source` if that dies here.
-    fn make(&mut self, graph: &Graph, at: usize, v: usize, source: Option<usize>) {
+    /// Places value `v` of `len` elements, written by node `at`, in the memory of `source` if that dies
+    /// here.
+    fn make(&mut self, len: usize, at: usize, v: usize, source: Option<usize>) {
         // Updated in place.
         if self.block_of[v].is_some() {
             return;
         }
-        let len = graph.values[v].words();
         let reused = source.and_then(|x| {
             let block = self.block_of[x]?;
             let dies = self.last_use[x] == at && self.pins[block].is_none();

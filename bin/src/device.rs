@@ -7,7 +7,8 @@ use clap::Args;
 use cuda_kernels::device::driver;
 use cuda_kernels::drivers::emulator::Emulator;
 use cuda_kernels::{Gpu, launch};
-use tensor::{Backend, Cpu, Device, Error, Halves, Kernel, Numerics};
+use tensor::geometry::Conv2d;
+use tensor::{Backend, Cpu, Device, Error, Halves, Kernel, Numerics, Shape};
 
 use crate::machine_memory::check_fits;
 
@@ -84,6 +85,13 @@ impl Device for NumericDevice {
         match self.device {
             DeviceName::Cpu => Cpu.halves(kernel),
             DeviceName::Cuda(_) | DeviceName::Emulate => launch::halves(kernel, self.numerics),
+        }
+    }
+
+    fn sums(&self, conv: Conv2d) -> Shape {
+        match self.device {
+            DeviceName::Cpu => Cpu.sums(conv),
+            DeviceName::Cuda(_) | DeviceName::Emulate => launch::sums(conv, self.numerics),
         }
     }
 

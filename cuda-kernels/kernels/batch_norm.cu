@@ -7,7 +7,8 @@
 //           dx = weight inv_std (g - (dbias + xhat dweight) / rows).
 //
 // Statistics are sums over all rows, in two stages: groups of rows, then the groups, in f64. A third
-// kernel uses them element by element.
+// kernel uses them element by element. Of a convolution on tensor cores, that one has done the first stage
+// (tile_statistics.cuh).
 //
 // Launch of the first stage: 2-D blocks of up to 64 threads, threadIdx.x on channels; blockIdx.x is
 // a group of rows, blockIdx.y a tile of channels. With few channels the rows of a group are dealt

@@ -11,6 +11,7 @@
 // or any taps, 16 bytes or single words at a time.
 #include "packed_weights.cuh"
 #include "tensor_grad_weight.cuh"
+#include "tile_statistics.cuh"
 
 // Results lie at every step-th pixel of an image, from (phase_h, phase_w) on; in bf16 if `halves`.
 struct Results {
@@ -36,7 +37,8 @@ struct Results {
 };
 
 // Y = patches B^T with B packed, [columns, taps]. Where patches are rounded when they are read, each of the
-// 4 warps has a quarter of the rows and all columns, so that they are read once; else half of both.
+// 4 warps has a quarter of the rows and all columns, so that they are read once; else half of both. Unless
+// `parts` is null, batch norm's sums of each M pixels go there, [groups, 2, columns], of what y keeps of them.
 //
 // Launch: a block of 128 threads for each M x N tile of Y: grid (ceil(pixels / M), ceil(columns / N)),
 // with STAGES times SLABS times M rows of 128 bytes and N of 16 CHUNKS bytes of shared memory. B has
@@ -44,7 +46,7 @@ struct Results {
 template <u32 M, u32 N, u32 NEIGHBOURS, Precision PRECISION,
           template <u32, u32, u32, class> class Patches>
 __device__ void convolve(const WindowsOf<typename Packed<PRECISION>::Image>& windows,
-                         const void* packed, u32 padded, const Results& results) {
+                         const void* packed, u32 padded, const Results& results, float* parts) {
     using Format = Packed<PRECISION>;
     constexpr u32 WARPS_ACROSS = PRECISION == BF16 ? 2 : 1, WARPS_DOWN = 4 / WARPS_ACROSS;
     constexpr u32 ROWS = M / WARPS_DOWN / 16, COLUMNS = N / WARPS_ACROSS / 8;
@@ -137,6 +139,22 @@ __device__ void convolve(const WindowsOf<typename Packed<PRECISION>::Image>& win
             }
         }
     }
+
+    if (parts == nullptr) return;
+    using Statistics = TileStatistics<M, N, WARPS_DOWN>;
+    static_assert(sizeof(Statistics) <= STAGE_BYTES, "a stage's memory holds it");
+    Statistics& statistics = *(Statistics*)shared;
+    if (results.halves) round_sums(sums);
+    u32 rows = min(M, windows.pixels - first_row);
+    u32 of_warp = min(M / WARPS_DOWN, rows - min(rows, warp_row));
+    __syncthreads();  // the stages have been used by all
+    statistics.put(sums, warp_row / (M / WARPS_DOWN), warp_column, of_warp);
+    __syncthreads();
+    u32 j = first_column + threadIdx.x;
+    if (threadIdx.x < N && j < results.columns) {
+        float* at = parts + (size_t)blockIdx.x * 2 * results.columns + j;
+        statistics.store(threadIdx.x, rows, at, at + results.columns);
+    }
 }
 
 #define WEIGHTS(PRECISION, SUFFIX)                                                                 \
@@ -173,10 +191,10 @@ WEIGHTS(BF16, bf16)
     extern "C" __global__ void __launch_bounds__(THREADS, 2)                                       \
         NAME(WINDOWS, u32 columns, u32 padded, u32 y_height, u32 y_width, u32 step, u32 phase_h,   \
              u32 phase_w, u32 halves, const Packed<PRECISION>::Image* x, const void* packed,       \
-             void* y) {                                                                            \
+             void* y, float* parts) {                                                              \
         convolve<M, N, NEIGHBOURS, PRECISION, PATCHES>(                                            \
             WINDOWS_OF(x), packed, padded,                                                         \
-            {y, halves, columns, y_height, y_width, step, phase_h, phase_w});                      \
+            {y, halves, columns, y_height, y_width, step, phase_h, phase_w}, parts);               \
     }
 
 #define GRAD_WEIGHT(NAME, M, N, FLOATS, PRECISION, G)                                              \

@@ -2,7 +2,8 @@
 
 #[cfg(not(any(feature = "cuda", feature = "cust")))]
 use tensor::Error;
-use tensor::{Backend, Device, Halves, Kernel, Numerics, Result};
+use tensor::geometry::Conv2d;
+use tensor::{Backend, Device, Halves, Kernel, Numerics, Result, Shape};
 
 use crate::driver::Driver;
 use crate::{Gpu, launch};
@@ -17,6 +18,10 @@ impl<F: Fn() -> Result<Box<dyn Driver>> + Send + Sync> Device for OnDriver<F> {
 
     fn halves(&self, kernel: &Kernel) -> &'static [Halves] {
         launch::halves(kernel, self.1)
+    }
+
+    fn sums(&self, conv: Conv2d) -> Shape {
+        launch::sums(conv, self.1)
     }
 
     fn open(&self, elements: usize) -> Result<Box<dyn Backend>> {

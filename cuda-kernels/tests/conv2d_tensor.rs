@@ -6,7 +6,7 @@ mod common;
 use common::{bf16, cut, packed, rounding_gpu, tf32, uniform, unpacked};
 use cuda_kernels::launch;
 use tensor::arena::{ALIGN, DType};
-use tensor::geometry::{Conv2d, ConvAlgorithm};
+use tensor::geometry::{BatchNorm, Conv2d, ConvAlgorithm};
 use tensor::{Backend, Cpu, Device, Io, Kernel, Numerics, Shape, Slot};
 
 /// All f32 in memory, and in whole groups of 16 bytes.
@@ -154,4 +154,127 @@ fn large_tiles_and_parts() {
 #[test]
 fn many_large_tiles() {
     check([132, 16, 16, 64], [72, 1, 1], 1, 0, 0);
+}
+
+/// A convolution's result, and the mean and inv_std that batch norm finds from its sums.
+fn statistics(
+    conv: Conv2d,
+    (numerics, halves): (Numerics, bool),
+    [x, w]: [&[f32]; 2],
+) -> [Vec<f32>; 3] {
+    let kernel = Kernel::Conv2dSums(conv);
+    let (rows, c) = (conv.rows(), conv.o);
+    let [x_type, _, y_type] =
+        if halves { halved(&Kernel::Conv2d(conv), conv) } else { [DType::F32; 3] };
+    let mut end = 0;
+    let mut place = |numbers: usize, dtype: DType| {
+        let offset = usize::next_multiple_of(end, ALIGN);
+        let len = dtype.words(numbers);
+        end = offset + len;
+        Slot { offset, len, dtype }
+    };
+    let inputs = [place(x.len(), x_type), place(w.len(), DType::F32)];
+    let (y, z) = (place(rows * c, y_type), place(rows * c, y_type));
+    let sums = place(launch::sums(conv, numerics).elements(), DType::F32);
+    let [weight, bias, mean, inv_std, running_mean, running_var] =
+        [(); 6].map(|()| place(c, DType::F32));
+    let workspace = place(launch::workspace(&kernel, numerics), DType::F32);
+    let mut gpu = rounding_gpu(end, numerics);
+    gpu.write(inputs[0], &if x_type == DType::Bf16 { packed(&bf16(x)) } else { x.to_vec() });
+    gpu.write(inputs[1], w);
+    [y, z, sums].iter().for_each(|&slot| gpu.write(slot, &vec![f32::NAN; slot.len]));
+    let parameters = [weight, bias, running_mean, running_var];
+    parameters.iter().for_each(|&slot| gpu.write(slot, &vec![1.0; c]));
+    gpu.run(&kernel, &Io { inputs: &inputs, outputs: &[y, sums], workspace });
+    let (training, residual, relu) = (true, false, false);
+    let norm = BatchNorm { rows, channels: c, eps: EPS, momentum: 0.1, training, residual, relu };
+    let inputs = [y, weight, bias, sums];
+    let outputs = [z, mean, inv_std, running_mean, running_var];
+    gpu.run(
+        &Kernel::BatchNormFromSums(norm),
+        &Io { inputs: &inputs, outputs: &outputs, workspace },
+    );
+    let read = |slot: Slot| {
+        let mut data = vec![0.0; slot.len];
+        gpu.read(slot, &mut data);
+        if slot.dtype == DType::Bf16 { unpacked(&data) } else { data }
+    };
+    let results = [y, mean, inv_std].map(read);
+    gpu.finish().unwrap();
+    results
+}
+
+const EPS: f32 = 1e-5;
+
+/// In all precisions: statistics are those in f64 of y as it is in memory. Returns y, mean and inv_std of each.
+fn check_statistics(
+    x: [usize; 4],
+    [o, r, s]: [usize; 3],
+    (stride, padding): (usize, usize),
+    data: impl Fn(Conv2d) -> [Vec<f32>; 2],
+) -> Vec<[Vec<f32>; 3]> {
+    let conv = Conv2d::new(Shape::from(x), Shape::from([o, r, s, x[3]]), stride, padding).unwrap();
+    let conv = conv.by(ConvAlgorithm::Direct);
+    let (data, rows) = (data(conv), conv.rows() as f64);
+    let check = |way| {
+        let results = statistics(conv, way, data.each_ref().map(|data| &data[..]));
+        let [y, mean, inv_std] = &results;
+        for channel in 0..o {
+            let y = || y[channel..].iter().step_by(o).map(|&y| f64::from(y));
+            let middle = y().sum::<f64>() / rows;
+            let var = y().map(|y| (y - middle) * (y - middle)).sum::<f64>() / rows;
+            let scale = 1.0 / (var + f64::from(EPS)).sqrt();
+            let [mean, inv_std] = [mean, inv_std].map(|x| f64::from(x[channel]));
+            // A mean in f32 is rounded three times, and a sum of distances loses its own last digits.
+            let (digit, deviation) = (2e-7 * middle.abs(), var.sqrt());
+            let is_near = (mean - middle).abs() <= digit + 1e-6 * deviation;
+            assert!(is_near, "{way:?} {conv:?}: mean of {channel} is {mean}, not {middle}");
+            let is_near = (inv_std / scale - 1.0).abs() <= 2e-6 + digit / deviation.max(1e-30);
+            assert!(is_near, "{way:?} {conv:?}: inv_std of {channel} is {inv_std}, not {scale}");
+        }
+        results
+    };
+    [(Numerics::Tf32, false), (Numerics::Bf16, false), (Numerics::Bf16, true)].map(check).into()
+}
+
+fn random(conv: Conv2d) -> [Vec<f32>; 2] {
+    [uniform(1, conv.n * conv.h * conv.w * conv.c), uniform(2, conv.o * conv.patch())]
+}
+
+/// Whole tiles and parts of them, in all kernels: pixels fewer than a warp has, one more than a tile, channels
+/// beside a tile.
+#[test]
+fn statistics_of_a_result() {
+    check_statistics([1, 3, 2, 8], [12, 3, 3], (1, 1), random);
+    check_statistics([1, 3, 43, 8], [68, 1, 1], (1, 0), random);
+    check_statistics([2, 9, 11, 64], [136, 3, 3], (1, 1), random);
+    check_statistics([3, 8, 16, 128], [64, 1, 1], (1, 0), random);
+    check_statistics([2, 15, 17, 3], [5, 7, 7], (2, 3), random);
+    check_statistics([129, 16, 16, 64], [72, 1, 1], (1, 0), random);
+}
+
+/// Channels that are the same in all pixels have a variance of 0, whatever they are.
+#[test]
+fn statistics_of_constant_channels() {
+    let constant = |conv: Conv2d| {
+        let [x, w] = random(conv);
+        [(0..x.len()).map(|i| x[i % conv.c]).collect(), w]
+    };
+    for [y, mean, inv_std] in check_statistics([1, 13, 15, 64], [72, 1, 1], (1, 0), constant) {
+        assert_eq!(mean, y[..72]);
+        assert!(inv_std.iter().all(|&inv_std| inv_std == (1.0 / f64::from(EPS).sqrt()) as f32));
+    }
+}
+
+/// A mean of 10,000 and a deviation of 1: the textbook's sum(x^2) - sum(x)^2 / n in f32 has no digits left.
+#[test]
+fn statistics_far_from_zero() {
+    // 9984 is a bf16; a pixel's first channel is 1.
+    let far = |conv: Conv2d| {
+        let [x, w] = random(conv);
+        let x = x.iter().enumerate().map(|(i, x)| if i % conv.c == 0 { 1.0 } else { *x }).collect();
+        let w = w.iter().enumerate().map(|(i, w)| if i % conv.c == 0 { 9984.0 } else { *w });
+        [x, w.collect()]
+    };
+    check_statistics([2, 11, 13, 8], [72, 1, 1], (1, 0), far);
 }

@@ -74,6 +74,8 @@ fn the_presets_fit() {
         for numerics in [Numerics::Exact, Numerics::Tf32, Numerics::Bf16] {
             let most = step_of(preset, numerics);
             assert!(most.len() > 20, "{preset}, {numerics:?}: {most:?}");
+            // Convolutions on tensor cores have taken them, and batch norms of bf16 follow no others.
+            assert!(!most.contains_key("statistics_bf16"), "{preset}");
         }
     }
 }

@@ -1,7 +1,9 @@
 //! The device interface: scratch memory sizes, an arena, and kernels that run in it.
 
+use crate::geometry::Conv2d;
 use crate::kernel::{Io, Kernel};
-use crate::{Result, Slot};
+use crate::order::group_sums;
+use crate::{Result, Shape, Slot};
 
 /// Operands of a kernel, by their places, that may be bf16 in memory if all of them are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +24,12 @@ pub trait Device: Send + Sync {
     fn halves(&self, kernel: &Kernel) -> &'static [Halves] {
         let _ = kernel;
         &[]
+    }
+
+    /// Batch norm's sums `[groups,2,O]` that [`Kernel::Conv2dSums`] takes here: of its own groups, unless
+    /// the device's convolutions sum in an order of theirs.
+    fn sums(&self, conv: Conv2d) -> Shape {
+        group_sums(conv.rows(), conv.o)
     }
 
     /// An arena of `elements` elements, all zero, with the kernels that run in it.

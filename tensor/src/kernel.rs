@@ -170,8 +170,7 @@ pub enum Kernel {
     /// `x, weight -> y`: see [`Conv2d`].
     Conv2d(Conv2d),
     /// `x, weight -> y, sums`: the same, and batch norm's sums of y's rows `[groups,2,O]`: for each group
-    /// of rows ([`order::group_sums`](crate::order::group_sums)) and channel the mean, and the squares
-    /// around it.
+    /// of rows ([`Device::sums`](crate::Device::sums)) and channel the mean, and the squares around it.
     Conv2dSums(Conv2d),
     /// `dy, weight -> dx`: gradient of the convolution by its input.
     Conv2dGradInput(Conv2d),

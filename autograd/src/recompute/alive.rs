@@ -26,15 +26,15 @@ impl<'a> Alive<'a> {
             let copy = copy.as_ref().map_or(0, |copy| device.workspace(&copy.node.kernel));
             [aligned(device.workspace(&node.kernel)), aligned(copy)]
         });
-        let size = |info: &ValueInfo| match info.kind {
-            Kind::Temp => aligned(info.words()),
+        let size = |(info, &words): (&ValueInfo, &usize)| match info.kind {
+            Kind::Temp => aligned(words),
             _ => 0,
         };
         let mut spans = vec![None; graph.values.len()];
         for span in &graph.spans {
             span.members.iter().for_each(|v| spans[v.index()] = Some(span.whole.index()));
         }
-        let sizes = graph.values.iter().map(size).collect();
+        let sizes = graph.values.iter().zip(&plan::words(graph, device)).map(size).collect();
         let in_place = graph.nodes.iter().map(|node| in_place(graph, node)).collect();
         Alive { graph, workspaces: workspaces.collect(), sizes, spans, in_place }
     }

@@ -1,15 +1,25 @@
 //! Batch norm fused with residual and ReLU: statistics of groups of rows, then of all rows, then
 //! the elements. Likewise backward.
 
-use tensor::Slot;
 use tensor::arena::DType;
 use tensor::geometry::BatchNorm;
 use tensor::order::{GROUP_CHAINS, group_rows, group_sums, rows_at_once};
+use tensor::{Numerics, Slot};
 
+use super::conv2d_tensor::TILE_ROWS;
 use crate::Gpu;
 use crate::gpu::{BLOCK, Call, WARP, blocks, in_fours};
 
 const MODULE: &str = "batch_norm";
+
+/// Rows of a group of sums that [`forward_from_sums`] has of a convolution, and how many groups there are.
+pub fn group_of(rows: usize, channels: usize, numerics: Numerics) -> [usize; 2] {
+    let group = match numerics {
+        Numerics::Exact => group_rows(channels),
+        _ => TILE_ROWS,
+    };
+    [group, rows.div_ceil(group)]
+}
 
 /// Elements of scratch memory: two sums `[C]` per group of rows.
 pub fn workspace(norm: BatchNorm) -> usize {
@@ -99,7 +109,9 @@ pub fn forward(
     let BatchNorm { rows, channels, eps, .. } = norm;
     if norm.training {
         sums(gpu, [rows, channels], x, workspace);
-        return forward_from_sums(gpu, norm, [x, weight, bias, workspace], residual, outputs);
+        let group = group_of(rows, channels, Numerics::Exact);
+        let inputs = [x, weight, bias, workspace];
+        return from_sums_of(gpu, norm, group, inputs, residual, outputs);
     }
     let [y, mean, inv_std, running_mean, running_var] = outputs;
     let slots = [running_mean, running_var, mean, inv_std];
@@ -108,10 +120,23 @@ pub fn forward(
     apply(gpu, norm, [x, weight, bias, mean, inv_std], residual, y);
 }
 
-/// The same in training, from the sums of x's groups.
+/// The same in training, from the sums of a convolution's result x.
 pub fn forward_from_sums(
     gpu: &mut Gpu,
     norm: BatchNorm,
+    inputs: [Slot; 4],
+    residual: Option<Slot>,
+    outputs: [Slot; 5],
+) {
+    let group = group_of(norm.rows, norm.channels, gpu.numerics());
+    from_sums_of(gpu, norm, group, inputs, residual, outputs);
+}
+
+/// The same from the sums of groups of so many rows, and so many groups.
+fn from_sums_of(
+    gpu: &mut Gpu,
+    norm: BatchNorm,
+    group: [usize; 2],
     [x, weight, bias, sums]: [Slot; 4],
     residual: Option<Slot>,
     [y, mean, inv_std, running_mean, running_var]: [Slot; 5],
@@ -119,8 +144,8 @@ pub fn forward_from_sums(
     let BatchNorm { rows, channels, eps, momentum, .. } = norm;
     let slots = [sums, mean, inv_std, running_mean, running_var];
     let call = gpu.kernel(MODULE, "finish_statistics").slots(&slots);
-    let counts = [rows, channels, group_rows(channels), group_sums(rows, channels)[0]];
-    all_groups(call.counts(&counts).floats(&[eps, momentum]), norm);
+    let call = call.counts(&[rows, channels]).counts(&group);
+    all_groups(call.floats(&[eps, momentum]), norm);
     apply(gpu, norm, [x, weight, bias, mean, inv_std], residual, y);
 }
 

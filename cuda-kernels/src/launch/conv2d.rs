@@ -5,6 +5,7 @@ use tensor::geometry::{Conv2d, ConvAlgorithm};
 use tensor::order::{direct_chain, direct_part_images};
 use tensor::{Numerics, Slot};
 
+use super::batch_norm;
 use super::conv2d_tensor;
 use super::gemm::{self, Tile};
 use super::windows::{InputPhase, Windows, input_phases};
@@ -24,11 +25,25 @@ pub fn forward_workspace(conv: Conv2d, numerics: Numerics) -> usize {
     winograd(conv).map_or(0, |winograd| winograd.workspace())
 }
 
-/// y.
-pub fn forward(gpu: &mut Gpu, conv: Conv2d, [x, weight]: [Slot; 2], y: Slot, workspace: Slot) {
+/// y, and batch norm's sums of it if they are asked for: on tensor cores by the same kernel.
+pub fn forward(
+    gpu: &mut Gpu,
+    conv: Conv2d,
+    [x, weight]: [Slot; 2],
+    y: Slot,
+    sums: Option<Slot>,
+    workspace: Slot,
+) {
     if gpu.numerics() != Numerics::Exact {
-        return conv2d_tensor::forward(gpu, conv, [x, weight], y, workspace);
+        return conv2d_tensor::forward(gpu, conv, [x, weight], y, sums, workspace);
     }
+    exact(gpu, conv, [x, weight], y, workspace);
+    if let Some(sums) = sums {
+        batch_norm::sums(gpu, [conv.rows(), conv.o], y, sums);
+    }
+}
+
+fn exact(gpu: &mut Gpu, conv: Conv2d, [x, weight]: [Slot; 2], y: Slot, workspace: Slot) {
     if let Some([product, ..]) = conv.as_gemms() {
         return gemm::gemm(gpu, product, [x, weight], None, y, workspace);
     }

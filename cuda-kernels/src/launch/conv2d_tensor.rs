@@ -14,6 +14,9 @@ const THREADS: u32 = 128;
 /// Blocks that keep a GPU busy: two for each of an H100's 132 multiprocessors.
 const BUSY: usize = 264;
 
+/// Rows of every tile of a result: a group of batch norm's sums.
+pub const TILE_ROWS: usize = 128;
+
 /// Columns to whose multiple weights are padded.
 const PADDED: usize = 128;
 /// Most stages, and taps down and across, of the kernels for whole slabs.
@@ -111,13 +114,13 @@ impl Precision {
         let is_whole = channels.is_multiple_of(self.depth())
             && windows.taps / channels.max(1) <= MOST_TAPS
             && windows.taps / self.depth() <= MOST_STAGES;
-        let tiles = windows.pixels.div_ceil(128) * columns.div_ceil(128);
+        let tiles = windows.pixels.div_ceil(TILE_ROWS) * columns.div_ceil(128);
         let [large, narrow] = self.whole;
         match (in_chunks, is_whole) {
-            (false, _) => (self.words, [128, 64]),
-            (true, false) => (self.chunks, [128, 64]),
-            (true, true) if columns > 64 && tiles >= BUSY => (large, [128, 128]),
-            (true, true) => (narrow, [128, 64]),
+            (false, _) => (self.words, [TILE_ROWS, 64]),
+            (true, false) => (self.chunks, [TILE_ROWS, 64]),
+            (true, true) if columns > 64 && tiles >= BUSY => (large, [TILE_ROWS, 128]),
+            (true, true) => (narrow, [TILE_ROWS, 64]),
         }
     }
 }
@@ -136,10 +139,17 @@ pub fn forward_workspace(conv: Conv2d, numerics: Numerics) -> usize {
     most_packed(numerics, conv.patch(), conv.o)
 }
 
-/// y.
-pub fn forward(gpu: &mut Gpu, conv: Conv2d, [x, weight]: [Slot; 2], y: Slot, workspace: Slot) {
+/// y, and batch norm's sums of each [`TILE_ROWS`] of its rows if they are asked for.
+pub fn forward(
+    gpu: &mut Gpu,
+    conv: Conv2d,
+    [x, weight]: [Slot; 2],
+    y: Slot,
+    sums: Option<Slot>,
+    workspace: Slot,
+) {
     pack(gpu, conv, x.dtype, weight, workspace);
-    forward_packed(gpu, conv, [x, workspace], y);
+    forward_packed(gpu, conv, [x, workspace], y, sums);
 }
 
 /// The weights of [`forward_packed`] for images of this type.
@@ -150,11 +160,17 @@ pub fn pack(gpu: &mut Gpu, conv: Conv2d, images: DType, weight: Slot, packed: Sl
     call.launch(precision.packing_grid(conv.patch(), conv.o), PACKERS);
 }
 
-/// y from weights that are packed.
-pub fn forward_packed(gpu: &mut Gpu, conv: Conv2d, [x, packed]: [Slot; 2], y: Slot) {
+/// As [`forward`], from weights that are packed.
+pub fn forward_packed(
+    gpu: &mut Gpu,
+    conv: Conv2d,
+    [x, packed]: [Slot; 2],
+    y: Slot,
+    sums: Option<Slot>,
+) {
     let in_fours = in_fours(&[conv.c, conv.o], &[x, y]);
     let pixels = [conv.out_h(), conv.out_w(), 1, 0, 0];
-    convolve(gpu, &Windows::of_x(conv), in_fours, conv.o, pixels, [x, packed, y]);
+    convolve(gpu, &Windows::of_x(conv), in_fours, conv.o, pixels, [x, packed, y], sums);
 }
 
 /// Elements of scratch memory for [`grad_input`]: the weights of a phase, turned.
@@ -177,12 +193,12 @@ pub fn grad_input(gpu: &mut Gpu, conv: Conv2d, [dy, weight]: [Slot; 2], dx: Slot
 
         let [phase_h, phase_w] = phase;
         let pixels = [conv.h, conv.w, conv.stride, phase_h, phase_w];
-        convolve(gpu, &windows, in_fours, conv.c, pixels, [dy, workspace, dx]);
+        convolve(gpu, &windows, in_fours, conv.c, pixels, [dy, workspace, dx], None);
     }
 }
 
 /// y `[pixels, columns]` = patches b^T with b packed; `pixels` says where the pixels lie in y (`Results`
-/// in the source).
+/// in the source). And `sums` if there are any.
 fn convolve(
     gpu: &mut Gpu,
     windows: &Windows,
@@ -190,6 +206,7 @@ fn convolve(
     columns: usize,
     pixels: [usize; 5],
     slots: [Slot; 3],
+    sums: Option<Slot>,
 ) {
     const ROW_BYTES: usize = 128;
     let [x, _, y] = slots;
@@ -199,7 +216,8 @@ fn convolve(
     let call = windows.put(gpu.kernel(MODULE, kernel));
     let call = call.counts(&[columns, columns.next_multiple_of(PADDED)]).counts(&pixels);
     let call = call.words(&[u32::from(y.dtype == DType::Bf16)]);
-    let call = call.slots(&slots).shared((precision.stages * precision.slabs * slab_bytes) as u32);
+    let call = call.slots(&slots).optional(sums);
+    let call = call.shared((precision.stages * precision.slabs * slab_bytes) as u32);
     call.launch([blocks(windows.pixels, m), blocks(columns, n), 1], [THREADS, 1, 1]);
 }
 

@@ -80,7 +80,7 @@ pub fn gemm(
         return gemm::gemm(gpu, gemm, [a, b], bias, c, workspace);
     };
     match role {
-        Role::Forward => conv2d_tensor::forward(gpu, conv, [a, b], c, workspace),
+        Role::Forward => conv2d_tensor::forward(gpu, conv, [a, b], c, None, workspace),
         Role::GradInput => conv2d_tensor::grad_input(gpu, conv, [a, b], c, workspace),
         Role::GradWeight => conv2d_tensor::grad_weight(gpu, conv, [b, a], c, workspace),
     }

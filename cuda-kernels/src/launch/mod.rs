@@ -16,8 +16,8 @@ mod windows;
 pub mod winograd;
 
 use tensor::arena::DType;
-use tensor::geometry::Pool2d;
-use tensor::{Io, Kernel, Numerics, Slot, shards};
+use tensor::geometry::{Conv2d, Pool2d};
+use tensor::{Io, Kernel, Numerics, Shape, Slot, shards};
 
 pub use self::halves::halves;
 use crate::Gpu;
@@ -40,6 +40,11 @@ pub fn workspace(kernel: &Kernel, numerics: Numerics) -> usize {
         Kernel::SumShards { shards, elements } => shards::workspace(shards, elements),
         _ => 0,
     }
+}
+
+/// Batch norm's sums of a convolution's result: see [`tensor::Device::sums`].
+pub fn sums(conv: Conv2d, numerics: Numerics) -> Shape {
+    Shape::from([batch_norm::group_of(conv.rows(), conv.o, numerics)[1], 2, conv.o])
 }
 
 /// Launches a kernel.
@@ -91,10 +96,9 @@ pub fn run(gpu: &mut Gpu, kernel: &Kernel, io: &Io) {
         }
         Kernel::Sum(alpha) => reduce::sum(gpu, alpha, inputs[0], y),
 
-        Kernel::Conv2d(conv) => conv2d::forward(gpu, conv, all(inputs), y, workspace),
+        Kernel::Conv2d(conv) => conv2d::forward(gpu, conv, all(inputs), y, None, workspace),
         Kernel::Conv2dSums(conv) => {
-            conv2d::forward(gpu, conv, all(inputs), y, workspace);
-            batch_norm::sums(gpu, [conv.rows(), conv.o], y, outputs[1]);
+            conv2d::forward(gpu, conv, all(inputs), y, Some(outputs[1]), workspace);
         }
         Kernel::Conv2dGradInput(conv) => {
             conv2d::grad_input(gpu, conv, all(inputs), y, workspace);

@@ -180,10 +180,10 @@ pub fn streaming_loss(
         };
         normalise(gpu, teacher_prototypes);
         let logits = convolution(count, dim, teachers);
-        conv2d_tensor::forward_packed(gpu, logits, [w, packed_teacher], q);
+        conv2d_tensor::forward_packed(gpu, logits, [w, packed_teacher], q, None);
         normalise(gpu, student_prototypes);
         let logits = convolution(count, dim, students);
-        conv2d_tensor::forward_packed(gpu, logits, [w, packed_student], x);
+        conv2d_tensor::forward_packed(gpu, logits, [w, packed_student], x, None);
 
         let call = gpu.kernel(MODULE, names.softmax).counts(&[students, teachers, size]);
         let call = call.slots(&[x, q, maxima, factors]);
@@ -197,7 +197,7 @@ pub fn streaming_loss(
         call.launch([blocks(students, WARP), blocks(group, 1), 1], [256, 1, 1]);
 
         let products = convolution(count, students, dim);
-        conv2d_tensor::forward_packed(gpu, products, [x, packed_turned], grad_w);
+        conv2d_tensor::forward_packed(gpu, products, [x, packed_turned], grad_w, None);
         let call = gpu.kernel(MODULE, "group_prototypes_backward").counts(&[count, dim]);
         let call = call.slots(&[student_prototypes, lengths, grad_w, order, grad_prototypes]);
         call.each_warp(count);

@@ -1,10 +1,12 @@
 //! The calls of the tour, family by family: small sizes that are not multiples of tiles.
 
-use tensor::Kernel;
 use tensor::geometry::{
     BatchNorm, Conv2d, ConvAlgorithm, Gemm, PartitionLoss, Pool2d, StreamingLoss,
 };
 use tensor::kernel::{AdamW, Unary};
+use tensor::{Kernel, Numerics};
+
+use crate::launch;
 
 /// The contents of an input.
 pub enum Input {
@@ -87,10 +89,14 @@ fn conv2d(channels: usize, stride: usize, algorithm: ConvAlgorithm) -> [Call; 3]
     convolutions(Conv2d { n: 2, h: 9, w: 11, c, o, r: 3, s: 3, stride, padding: 1, algorithm })
 }
 
-/// Slabs of whole taps; with 66 images many large tiles.
+/// Slabs of whole taps, with batch norm's sums on tensor cores; with 66 images many large tiles.
 fn pointwise_conv2d(n: usize, o: usize) -> [Call; 3] {
     let (c, algorithm) = (64, ConvAlgorithm::Direct);
-    convolutions(Conv2d { n, h: 32, w: 16, c, o, r: 1, s: 1, stride: 1, padding: 0, algorithm })
+    let conv = Conv2d { n, h: 32, w: 16, c, o, r: 1, s: 1, stride: 1, padding: 0, algorithm };
+    let mut calls = convolutions(conv);
+    calls[0].0 = Kernel::Conv2dSums(conv);
+    calls[0].2.push(launch::sums(conv, Numerics::Tf32).elements());
+    calls
 }
 
 fn stem() -> [Call; 3] {

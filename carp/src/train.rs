@@ -1,7 +1,7 @@
 //! The training loop (docs/method.md, 1.7).
 
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use autograd::Transport;
@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::fingerprint::Fingerprint;
 use crate::learner::Learner;
 use crate::metrics::Metrics;
+use crate::pipeline::Pipeline;
 use crate::ranks::{restore, share_text};
 use crate::run_folder::RunFolder;
 use crate::run_result::{RunResult, peak_rss_bytes};
@@ -109,78 +110,100 @@ const OBSERVED_EVERY: usize = 100;
 /// # Errors
 /// Invalid data or files. A number that is not finite: names the op that made the first one, even if
 /// it showed only later.
-pub fn train(
-    mut trainer: Trainer,
-    monitor: Option<&mut dyn Monitor>,
-    mut folder: Option<RunFolder>,
+pub fn train<'a>(
+    trainer: Trainer<'a>,
+    monitor: Option<&'a mut dyn Monitor>,
+    folder: Option<RunFolder>,
     resume: Option<Checkpoint>,
-    stop: &dyn Fn() -> bool,
-    show: &mut (dyn FnMut(TrainEvent) + Send),
+    stop: &'a dyn Fn() -> bool,
+    show: &'a mut (dyn FnMut(TrainEvent) + Send),
 ) -> Result<Outcome> {
-    let outcome = run(&mut trainer, monitor, folder.as_mut(), resume, stop, show);
-    match outcome {
+    let (data, ranks) = (Fingerprint::of(trainer.splits())?, trainer.transport());
+    let mut run = Run { trainer, monitor, folder, data, ranks, stop, show };
+    match run.train(resume) {
         Err(error @ (Error::NonFinite { op: None, .. } | Error::NonFiniteWeight { .. })) => {
             let line =
                 format!("{error}; repeats the steps since the last checkpoint to find the op");
-            show(TrainEvent::Warning(line));
-            Err(find_op(&mut trainer, folder.as_ref(), stop)?.unwrap_or(error))
+            run.warn(line);
+            Err(find_op(&mut run.trainer, run.folder.as_ref(), stop)?.unwrap_or(error))
         }
         outcome => outcome,
     }
 }
 
-fn run(
-    trainer: &mut Trainer,
-    mut monitor: Option<&mut dyn Monitor>,
-    mut folder: Option<&mut RunFolder>,
-    resume: Option<Checkpoint>,
-    stop: &dyn Fn() -> bool,
-    show: &mut (dyn FnMut(TrainEvent) + Send),
-) -> Result<Outcome> {
-    let (config, ranks) = (trainer.config(), trainer.transport());
-    let is_asked_to_stop = || ranks.first(stop()).map(|rank| rank.is_some());
-    let data = Fingerprint::of(trainer.splits())?;
-    check_same(&data, &*ranks)?;
-    trainer.learner().executor_mut().link()?;
-    if let Some(line) =
-        resume.as_ref().map_or(Ok(None), |checkpoint| checkpoint.check_data(&data))?
-    {
-        show(TrainEvent::Warning(line));
-    }
-    let mut measure = |learner: &mut Learner| {
-        let monitor = monitor.as_mut();
-        monitor.map(|monitor| monitor.knn(&mut |name| learner.backbone(name))).transpose()
-    };
-    // The initial weights are a function of the seed: a resumed run measures them anew.
-    let knn_before = measure(trainer.learner())?;
-    let mut progress = restore(trainer.learner(), resume)?;
-    if let (Some(folder), 1..) = (&mut folder, progress.step) {
-        folder.rewind(progress)?;
-    }
-    let (first_step, steps) = (progress.step, trainer.steps());
-    let mut saved = first_step;
-    show(TrainEvent::Start { first_step, steps, entropy_term: config.model.entropy_term });
-    if let Some(accuracy) = knn_before {
-        show(TrainEvent::Knn { step: 0, accuracy });
-    }
+/// A run with all that it writes to and asks.
+struct Run<'a> {
+    trainer: Trainer<'a>,
+    monitor: Option<&'a mut dyn Monitor>,
+    folder: Option<RunFolder>,
+    data: Fingerprint,
+    ranks: Arc<dyn Transport>,
+    stop: &'a dyn Fn() -> bool,
+    show: &'a mut (dyn FnMut(TrainEvent) + Send),
+}
 
-    let mut pipeline = trainer.pipeline(first_step)?;
-    let mut watch = CollapseWatch::new(config.model.partition_size);
-    for step in first_step..steps {
-        // At the start of the next step: a run that stopped before it measured does so on its resume.
-        if step > 0 && trainer.is_due(config.knn.every_epochs, progress) {
-            show(TrainEvent::Measure { step, is_saved: saved == step });
-            if let Some(accuracy) = measure(trainer.learner())? {
-                if let Some(folder) = &mut folder {
-                    folder.append_knn(step, accuracy)?;
-                }
-                show(TrainEvent::Knn { step, accuracy });
+impl Run<'_> {
+    fn train(&mut self, resume: Option<Checkpoint>) -> Result<Outcome> {
+        let config = self.trainer.config();
+        check_same(&self.data, &*self.ranks)?;
+        self.trainer.learner().executor_mut().link()?;
+        let warning = resume.as_ref().map(|checkpoint| checkpoint.check_data(&self.data));
+        if let Some(line) = warning.transpose()?.flatten() {
+            self.warn(line);
+        }
+        // The initial weights are a function of the seed: a resumed run measures them anew.
+        let knn_before = self.measure()?;
+        let mut progress = restore(self.trainer.learner(), resume)?;
+        if let (Some(folder), 1..) = (&mut self.folder, progress.step) {
+            folder.rewind(progress)?;
+        }
+        let (first_step, steps) = (progress.step, self.trainer.steps());
+        let mut saved = first_step;
+        let entropy_term = config.model.entropy_term;
+        (self.show)(TrainEvent::Start { first_step, steps, entropy_term });
+        if let Some(accuracy) = knn_before {
+            (self.show)(TrainEvent::Knn { step: 0, accuracy });
+        }
+
+        let mut pipeline = self.trainer.pipeline(first_step)?;
+        let mut watch = CollapseWatch::new(config.model.partition_size);
+        for step in first_step..steps {
+            // At the start of the next step: a run that stopped before it measured does so on its resume.
+            if step > 0 && self.trainer.is_due(config.knn.every_epochs, progress) {
+                (self.show)(TrainEvent::Measure { step, is_saved: saved == step });
+                self.measure_and_record(step)?;
+            }
+            progress = self.step(progress, &mut pipeline, &mut watch)?;
+            let is_due = self.trainer.is_due(config.train.checkpoint_every_epochs, progress);
+            if self.is_asked_to_stop()? || is_due || progress.step == steps {
+                self.save(progress)?;
+                saved = progress.step;
+            }
+            if saved == progress.step && self.is_asked_to_stop()? {
+                return Ok(Outcome::Stopped { step: saved });
             }
         }
+        drop(pipeline);
+
+        (self.show)(TrainEvent::Measure { step: steps, is_saved: true });
+        if self.is_asked_to_stop()? {
+            return Ok(Outcome::Stopped { step: steps });
+        }
+        self.finish(knn_before, progress).map(Outcome::Finished)
+    }
+
+    /// One step with its line in the metrics, and the progress after it.
+    fn step(
+        &mut self,
+        before: Progress,
+        pipeline: &mut Pipeline,
+        watch: &mut CollapseWatch,
+    ) -> Result<Progress> {
+        let (step, trainer) = (before.step, &mut self.trainer);
         let start = Instant::now();
-        start_epoch(trainer, step, show)?;
+        start_epoch(trainer, step, self.show)?;
         let batch = pipeline.next_batch()?;
-        let is_observed = step.is_multiple_of(OBSERVED_EVERY) || step + 1 == steps;
+        let is_observed = step.is_multiple_of(OBSERVED_EVERY) || step + 1 == trainer.steps();
         let (terms, diversity) = if is_observed {
             trainer.observed_step(step, batch)?
         } else {
@@ -188,78 +211,96 @@ fn run(
         };
         let waited = pipeline.take_waited();
         let elapsed = start.elapsed();
-        progress = Progress { step: step + 1, seconds: progress.seconds + elapsed.as_secs_f64() };
         let mut metrics = trainer.metrics(step, terms, elapsed, waited);
         metrics.diversity = diversity;
-        if config.train.digest && folder.is_some() {
+        if trainer.config().train.digest && self.folder.is_some() {
             metrics.digest = Some(step_digest(terms, &trainer.weights_sha256()));
         }
         // First, since who sees the line in the file takes the step for done.
-        show(TrainEvent::Step(&metrics));
-        if let Some(folder) = &mut folder {
+        (self.show)(TrainEvent::Step(&metrics));
+        if let Some(folder) = &mut self.folder {
             folder.append(&metrics)?;
         }
         let lines = [watch.observe(terms), diversity.and_then(|diversity| watch.look(diversity))];
-        lines.into_iter().flatten().for_each(|line| show(TrainEvent::Warning(line)));
+        lines.into_iter().flatten().for_each(|line| self.warn(line));
+        Ok(Progress { step: step + 1, seconds: before.seconds + elapsed.as_secs_f64() })
+    }
 
-        let is_due = trainer.is_due(config.train.checkpoint_every_epochs, progress);
-        if is_asked_to_stop()? || is_due || progress.step == steps {
-            check_finite(trainer.learner(), progress.step)?;
-            if let Some(folder) = &mut folder {
-                folder.save_checkpoint(config, &data, trainer.learner(), progress)?;
+    fn save(&mut self, progress: Progress) -> Result<()> {
+        let config = self.trainer.config();
+        let learner = self.trainer.learner();
+        check_finite(learner, progress.step)?;
+        if let Some(folder) = &mut self.folder {
+            folder.save_checkpoint(config, &self.data, learner, progress)?;
+        }
+        (self.show)(TrainEvent::Saved);
+        Ok(())
+    }
+
+    /// The last measurement, and the result with its picture.
+    fn finish(&mut self, knn_before: Option<f64>, progress: Progress) -> Result<RunResult> {
+        let Progress { step: steps, seconds } = progress;
+        let knn_after = self.measure_and_record(steps)?;
+        let mut knn_pixels = None;
+        if let Some(monitor) = &mut self.monitor {
+            knn_pixels = monitor.knn_of_pixels()?;
+            // A result without its picture is worth more than none.
+            if let Some(folder) = &self.folder
+                && let Err(error) = monitor.draw(folder.path())
+            {
+                self.warn(format!("no picture of the neighbours: {error}"));
             }
-            saved = progress.step;
-            show(TrainEvent::Saved);
         }
-        if saved == progress.step && is_asked_to_stop()? {
-            return Ok(Outcome::Stopped { step: saved });
+        let trainer = &mut self.trainer;
+        // In many epochs each rank meets most images.
+        let skipped = self.ranks.gather(trainer.splits().pretrain.skipped() as f32)?;
+        let skipped = skipped.into_iter().fold(0.0, f32::max);
+        let images = (steps * trainer.config().train.batch_size) as f64;
+        let result = RunResult {
+            knn_before,
+            knn_after,
+            knn_pixels,
+            weights_sha256: trainer.weights_sha256(),
+            steps,
+            seconds,
+            images_per_second: images / seconds,
+            planned_peak_bytes: trainer.learner().executor().plan().bytes(),
+            peak_rss_bytes: peak_rss_bytes(),
+        };
+        if skipped > 0.0 {
+            self.warn(format!("unreadable images skipped: {skipped}"));
         }
+        if let Some(folder) = &self.folder {
+            folder.write_result(&result)?;
+        }
+        Ok(result)
     }
-    drop(pipeline);
 
-    show(TrainEvent::Measure { step: steps, is_saved: true });
-    if is_asked_to_stop()? {
-        return Ok(Outcome::Stopped { step: steps });
+    fn measure(&mut self) -> Result<Option<f64>> {
+        let learner = self.trainer.learner();
+        let monitor = self.monitor.as_mut();
+        monitor.map(|monitor| monitor.knn(&mut |name| learner.backbone(name))).transpose()
     }
-    let knn_after = measure(trainer.learner())?;
-    if let Some(accuracy) = knn_after {
-        if let Some(folder) = &mut folder {
-            folder.append_knn(steps, accuracy)?;
+
+    fn measure_and_record(&mut self, step: usize) -> Result<Option<f64>> {
+        let measured = self.measure()?;
+        if let Some(accuracy) = measured {
+            if let Some(folder) = &mut self.folder {
+                folder.append_knn(step, accuracy)?;
+            }
+            (self.show)(TrainEvent::Knn { step, accuracy });
         }
-        show(TrainEvent::Knn { step: steps, accuracy });
+        Ok(measured)
     }
-    let mut knn_pixels = None;
-    if let Some(monitor) = monitor {
-        knn_pixels = monitor.knn_of_pixels()?;
-        // A result without its picture is worth more than none.
-        if let Some(folder) = &folder
-            && let Err(error) = monitor.draw(folder.path())
-        {
-            show(TrainEvent::Warning(format!("no picture of the neighbours: {error}")));
-        }
+
+    /// Whether any rank is.
+    fn is_asked_to_stop(&self) -> Result<bool> {
+        Ok(self.ranks.first((self.stop)())?.is_some())
     }
-    // In many epochs each rank meets most images.
-    let skipped = ranks.gather(trainer.splits().pretrain.skipped() as f32)?;
-    let skipped = skipped.into_iter().fold(0.0, f32::max);
-    if skipped > 0.0 {
-        show(TrainEvent::Warning(format!("unreadable images skipped: {skipped}")));
+
+    fn warn(&mut self, line: String) {
+        (self.show)(TrainEvent::Warning(line));
     }
-    let images = (steps * config.train.batch_size) as f64;
-    let result = RunResult {
-        knn_before,
-        knn_after,
-        knn_pixels,
-        weights_sha256: trainer.weights_sha256(),
-        steps,
-        seconds: progress.seconds,
-        images_per_second: images / progress.seconds,
-        planned_peak_bytes: trainer.learner().executor().plan().bytes(),
-        peak_rss_bytes: peak_rss_bytes(),
-    };
-    if let Some(folder) = folder {
-        folder.write_result(&result)?;
-    }
-    Ok(Outcome::Finished(result))
 }
 
 /// Compares this rank's data with the first one's: they may be on different machines.

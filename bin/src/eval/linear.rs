@@ -11,6 +11,7 @@ use evaluations::linear::{
     linear_of_features,
 };
 use evaluations::network_file::NetworkName;
+use evaluations::trained::CROP_SCALE;
 
 use super::class_args::{ClassArgs, tell_untrained};
 use super::classifier::{Screen, number};
@@ -198,7 +199,7 @@ fn measure(
     if let (Some(checkpoint), true) = (args.source.checkpoint()?, of_backbone) {
         let Labelled { backbone, splits, mut source } =
             args.source.images.labelled(checkpoint, Protocol::Linear)?;
-        let crop_scale = (!args.no_augment).then_some(args.crop_scale.unwrap_or((0.08, 1.0)));
+        let crop_scale = (!args.no_augment).then_some(args.crop_scale.unwrap_or(CROP_SCALE));
         source.extend(backbone.described(crop_scale));
         let result = linear_of_backbone(settings, crop_scale, &backbone, &splits, show)?;
         return Ok((source, result));

@@ -40,11 +40,11 @@ pub struct SemiArgs {
     #[arg(long, value_name = "X", allow_hyphen_values = true)]
     head_lr: Option<f64>,
     /// Momentum.
-    #[arg(long, value_name = "X", default_value_t = 0.9)]
+    #[arg(long, value_name = "X", default_value_t = SemiSettings::swav(0.1).momentum)]
     #[arg(allow_hyphen_values = true)]
     momentum: f64,
     /// Weight decay of all tensors.
-    #[arg(long, value_name = "X", default_value_t = 0.0)]
+    #[arg(long, value_name = "X", default_value_t = SemiSettings::swav(0.1).weight_decay)]
     #[arg(allow_hyphen_values = true)]
     weight_decay: f64,
     /// Learning-rate schedule, by epoch.
@@ -57,15 +57,15 @@ pub struct SemiArgs {
     #[arg(long, value_name = "X", allow_hyphen_values = true)]
     factor: Option<f64>,
     /// Passes over the images.
-    #[arg(long, value_name = "N", default_value_t = 20)]
+    #[arg(long, value_name = "N", default_value_t = SemiSettings::swav(0.1).epochs)]
     epochs: usize,
     /// Images per update.
-    #[arg(long, value_name = "N", default_value_t = 256)]
+    #[arg(long, value_name = "N", default_value_t = SemiSettings::swav(0.1).batch_size)]
     batch_size: usize,
-    /// Area of a random crop, as a fraction of the image.
+    /// Area of a random crop, as a fraction of the image [default: 0.08,1].
     #[arg(long, value_name = "LOW,HIGH", value_parser = super::classifier::low_high)]
-    #[arg(default_value = "0.08,1", allow_hyphen_values = true)]
-    crop_scale: (f32, f32),
+    #[arg(allow_hyphen_values = true)]
+    crop_scale: Option<(f32, f32)>,
     /// Seed of image selection, the classifier's initial weights, order and crops.
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
@@ -92,7 +92,7 @@ impl SemiArgs {
             schedule: with_steps(schedule, (&self.milestones, self.factor))?,
             epochs: self.epochs,
             batch_size: self.batch_size,
-            crop_scale: self.crop_scale,
+            crop_scale: self.crop_scale.unwrap_or(swav.crop_scale),
             seed: self.seed,
         })
     }

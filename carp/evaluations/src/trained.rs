@@ -14,6 +14,9 @@ use crate::features::{ClassIds, Encoder, FeatureExtractor, POOLED, network_featu
 use crate::label_subset;
 use crate::network_file::{NetworkFile, NetworkName};
 
+/// Smallest and largest area of a random crop, as fractions of the image: torchvision's default.
+pub const CROP_SCALE: (f32, f32) = (0.08, 1.0);
+
 /// A backbone and its image preprocessing.
 #[derive(Clone)]
 pub struct TrainedBackbone<'a> {

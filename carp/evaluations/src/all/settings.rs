@@ -11,6 +11,7 @@ use crate::few_shot::FewShotOptions;
 use crate::knn::KnnOptions;
 use crate::linear::LinearSettings;
 use crate::semi::SemiSettings;
+use crate::trained::CROP_SCALE;
 
 /// What to run and how.
 #[derive(Clone, Debug, Serialize)]
@@ -76,11 +77,11 @@ impl Default for AllSettings {
             knn: KnnOptions::default(),
             linear: LinearSettings::imagenet(),
             inat18: LinearSettings::inat18(),
-            crop_scale: Some((0.08, 1.0)),
+            crop_scale: Some(CROP_SCALE),
             few_shot: FewShotOptions::default(),
             full_up_to: 10_000,
             semi_shares: vec![0.01, 0.1],
-            semi_epochs: 20,
+            semi_epochs: SemiSettings::swav(0.1).epochs,
             imagenet_clustered: 0.1,
             fit: 512,
             query_boxes: false,

@@ -28,7 +28,7 @@ use crate::label_subset;
 use crate::linear::{
     ClassifierEvent, EpochResult, Tested, best_epoch, keep_better, tested, untrained_classes,
 };
-use crate::trained::{LabelledSplits, TrainedBackbone};
+use crate::trained::{CROP_SCALE, LabelledSplits, TrainedBackbone};
 
 /// Which labels are known.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -84,7 +84,7 @@ impl SemiSettings {
             schedule: EpochSchedule::Multistep { milestones: vec![12, 16], factor: 0.2 },
             epochs: 20,
             batch_size: 256,
-            crop_scale: (0.08, 1.0),
+            crop_scale: CROP_SCALE,
             seed: 0,
         }
     }

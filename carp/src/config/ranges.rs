@@ -5,52 +5,62 @@ use toml::Value;
 use super::limits::{EPOCHS, IMAGES, PROTOTYPES, SIDE, THREADS, UNITS, VIEWS, WIDTH};
 use super::settings::Config;
 use crate::error::{Error, Result};
-use crate::method::MethodConfig;
+use crate::method::{MethodConfig, Range};
 
 /// Of colours: beyond it, hardly a pixel is neither black nor white.
 const CHANGE: f32 = 10.0;
 /// In pixels: the blur's kernel is in memory.
 const BLUR: f32 = 1024.0;
 
-/// Settings of methods that something is divided by, or that must not be 0.
-const ABOVE_ZERO: [&str; 7] = [
-    "temperature",
-    "student_temperature",
-    "teacher_temperature",
-    "first_teacher_temperature",
-    "epsilon",
-    "inv_delta",
-    "kappa",
-];
-/// Shares: of a moving average what stays, of the loss a term's.
-const SHARES: [&str; 3] = ["centre_momentum", "momentum", "beta"];
-/// Numbers of things of which a method needs one.
-const AT_LEAST_ONE: [&str; 4] = ["heads", "iterations", "starts", "points_per_cluster"];
+/// Whether a setting is in its range, its key, and the range.
+type Rule = (bool, String, String);
 
 /// Fails if a setting is out of range, naming the key, its value and its range.
 ///
 /// # Errors
 /// As above.
 pub fn check(config: &Config) -> Result<()> {
-    let Config { data, method, model, optimizer, teacher, train, knn, views, .. } = config;
-    let channels = data.channels();
-    let unit = "0 to 1";
-    let count = |key: &str, value: usize, most: usize| {
-        ((1..=most).contains(&value), key.to_owned(), format!("at least 1 and at most {most}"))
-    };
-    let share =
-        |key: &str, value: f64| ((0.0..=1.0).contains(&value), key.to_owned(), unit.to_owned());
-    let positive = |key: &str, value: f64| {
-        (value > 0.0 && value.is_finite(), key.to_owned(), "above 0".to_owned())
-    };
-    let not_negative = |key: &str, value: f64| {
-        (value >= 0.0 && value.is_finite(), key.to_owned(), "0 or more".to_owned())
-    };
-    let change = |key: &str, value: f32| {
-        ((0.0..=CHANGE).contains(&value), key.to_owned(), format!("0 to {CHANGE}"))
-    };
-    let rule = |holds: bool, key: &str, range: String| (holds, key.to_owned(), range);
-    let mut rules = vec![
+    let sections = [model, optimizer, train, views, method];
+    let mut rules = sections.iter().flat_map(|section| section(config));
+    match rules.find(|(holds, _, _)| !holds) {
+        None => Ok(()),
+        Some((_, key, range)) => {
+            let value = config.value_of(&key).unwrap_or_default();
+            Err(Error::usage(format!("{key} is {value}, should be {range}")))
+        }
+    }
+}
+
+fn rule(holds: bool, key: &str, range: impl Into<String>) -> Rule {
+    (holds, key.to_owned(), range.into())
+}
+
+fn count(key: &str, value: usize, most: usize) -> Rule {
+    rule((1..=most).contains(&value), key, format!("at least 1 and at most {most}"))
+}
+
+fn at_most(key: &str, value: usize, most: usize) -> Rule {
+    rule(value <= most, key, format!("0 to {most}"))
+}
+
+fn share(key: &str, value: f64) -> Rule {
+    rule((0.0..=1.0).contains(&value), key, "0 to 1")
+}
+
+fn positive(key: &str, value: f64) -> Rule {
+    rule(value > 0.0 && value.is_finite(), key, "above 0")
+}
+
+fn not_negative(key: &str, value: f64) -> Rule {
+    rule(value >= 0.0 && value.is_finite(), key, "0 or more")
+}
+
+fn change(key: &str, value: f32) -> Rule {
+    rule((0.0..=CHANGE).contains(&value), key, format!("0 to {CHANGE}"))
+}
+
+fn model(Config { data, method, model, .. }: &Config) -> Vec<Rule> {
+    vec![
         count("data.train_size", data.train_size, IMAGES),
         count("data.test_size", data.test_size, IMAGES),
         count("model.width", model.width, WIDTH),
@@ -66,19 +76,16 @@ pub fn check(config: &Config) -> Result<()> {
             _ => count("model.partition_size", model.partition_size, PROTOTYPES),
         },
         not_negative("model.embedding_length", model.embedding_length.into()),
+    ]
+}
+
+fn optimizer(Config { optimizer, teacher, .. }: &Config) -> Vec<Rule> {
+    vec![
         positive("optimizer.base_lr", optimizer.base_lr),
         not_negative("optimizer.final_lr", optimizer.final_lr),
-        rule(
-            optimizer.warmup_epochs <= EPOCHS,
-            "optimizer.warmup_epochs",
-            format!("0 to {EPOCHS}"),
-        ),
+        at_most("optimizer.warmup_epochs", optimizer.warmup_epochs, EPOCHS),
         not_negative("optimizer.warmup_start_lr", optimizer.warmup_start_lr),
-        rule(
-            (0.0..1.0).contains(&optimizer.momentum),
-            "optimizer.momentum",
-            "0 to below 1".to_owned(),
-        ),
+        rule((0.0..1.0).contains(&optimizer.momentum), "optimizer.momentum", "0 to below 1"),
         not_negative("optimizer.weight_decay", optimizer.weight_decay),
         not_negative("optimizer.final_weight_decay", optimizer.final_weight_decay),
         not_negative("optimizer.vector_lr", optimizer.vector_lr.into()),
@@ -87,13 +94,18 @@ pub fn check(config: &Config) -> Result<()> {
         rule(
             [optimizer.betas.0, optimizer.betas.1].iter().all(|b| (0.0..1.0).contains(b)),
             "optimizer.betas",
-            "two numbers from 0 to below 1".to_owned(),
+            "two numbers from 0 to below 1",
         ),
         positive("optimizer.eps", optimizer.eps.into()),
         share("teacher.momentum", teacher.momentum),
         share("teacher.final_momentum", teacher.final_momentum),
+    ]
+}
+
+fn train(Config { train, knn, .. }: &Config) -> Vec<Rule> {
+    vec![
         count("train.epochs", train.epochs, EPOCHS),
-        rule(train.steps <= IMAGES, "train.steps", format!("0 to {IMAGES}")),
+        at_most("train.steps", train.steps, IMAGES),
         count("train.batch_size", train.batch_size, UNITS),
         rule(
             train.shards.is_power_of_two() && train.batch_size.is_multiple_of(train.shards),
@@ -101,24 +113,26 @@ pub fn check(config: &Config) -> Result<()> {
             format!("a power of two that divides train.batch_size = {}", train.batch_size),
         ),
         count("train.accumulation", train.accumulation, UNITS),
-        rule(
-            train.checkpoint_every_epochs <= EPOCHS,
-            "train.checkpoint_every_epochs",
-            format!("0 to {EPOCHS}"),
-        ),
-        rule(knn.every_epochs <= EPOCHS, "knn.every_epochs", format!("0 to {EPOCHS}")),
+        at_most("train.checkpoint_every_epochs", train.checkpoint_every_epochs, EPOCHS),
+        at_most("knn.every_epochs", knn.every_epochs, EPOCHS),
         count("knn.k", knn.k, IMAGES),
         positive("knn.temperature", knn.temperature.into()),
         count("knn.batch_size", knn.batch_size, UNITS),
-        rule(train.prefetch <= UNITS, "train.prefetch", format!("0 to {UNITS}")),
-        rule(train.threads <= THREADS, "train.threads", format!("0 to {THREADS}")),
-        rule(views.local_count <= VIEWS, "views.local_count", format!("0 to {VIEWS}")),
+        at_most("train.prefetch", train.prefetch, UNITS),
+        at_most("train.threads", train.threads, THREADS),
         rule((1..=SIDE).contains(&knn.resize), "knn.resize", format!("1 to {SIDE}")),
         rule(
             (1..=knn.resize).contains(&knn.size),
             "knn.size",
             format!("1 to knn.resize = {}", knn.resize),
         ),
+    ]
+}
+
+fn views(Config { data, views, .. }: &Config) -> Vec<Rule> {
+    let channels = data.channels();
+    let mut rules = vec![
+        at_most("views.local_count", views.local_count, VIEWS),
         rule(
             views.mean.len() == channels && views.mean.iter().all(|m| m.is_finite()),
             "views.mean",
@@ -162,7 +176,7 @@ pub fn check(config: &Config) -> Result<()> {
             rule(
                 low > 0.0 && (low..=1.0).contains(&high),
                 &key("scale"),
-                "[low, high] with 0 < low <= high <= 1".to_owned(),
+                "[low, high] with 0 < low <= high <= 1",
             ),
             rule(
                 kind.resize == 0 || (side..=SIDE).contains(&kind.resize),
@@ -175,8 +189,8 @@ pub fn check(config: &Config) -> Result<()> {
             change(&key("brightness"), kind.brightness),
             change(&key("contrast"), kind.contrast),
             change(&key("saturation"), kind.saturation),
-            rule((0.0..=0.5).contains(&kind.hue), &key("hue"), "0 to 0.5".to_owned()),
-            rule(kind.rand_augment <= VIEWS, &key("rand_augment"), format!("0 to {VIEWS}")),
+            rule((0.0..=0.5).contains(&kind.hue), &key("hue"), "0 to 0.5"),
+            at_most(&key("rand_augment"), kind.rand_augment, VIEWS),
             share(&key("greyscale"), kind.greyscale.into()),
             share(&key("blur"), kind.blur.into()),
             rule(
@@ -187,29 +201,22 @@ pub fn check(config: &Config) -> Result<()> {
             share(&key("solarise"), kind.solarise.into()),
         ]);
     }
-    for (name, value) in method.settings() {
+    rules
+}
+
+fn method(Config { method, .. }: &Config) -> Vec<Rule> {
+    let of = |(name, value): (String, Value)| {
         let key = format!("method.{name}");
-        rules.push(match value {
-            Value::Float(x) if ABOVE_ZERO.contains(&&*name) => positive(&key, x),
-            Value::Float(x) if SHARES.contains(&&*name) => share(&key, x),
-            Value::Float(x) => not_negative(&key, x),
-            Value::Integer(n) => {
-                let least = usize::from(AT_LEAST_ONE.contains(&&*name));
+        let number = value.as_float().or(value.as_integer().map(|n| n as f64))?;
+        Some(match method.range(&name) {
+            Range::Positive => positive(&key, number),
+            Range::NotNegative => not_negative(&key, number),
+            Range::Share => share(&key, number),
+            Range::AtLeast(least) => {
                 let range = format!("{least} to {PROTOTYPES}");
-                rule(
-                    usize::try_from(n).is_ok_and(|n| (least..=PROTOTYPES).contains(&n)),
-                    &key,
-                    range,
-                )
+                rule((least as f64..=PROTOTYPES as f64).contains(&number), &key, range)
             }
-            _ => continue,
-        });
-    }
-    match rules.into_iter().find(|(holds, _, _)| !holds) {
-        None => Ok(()),
-        Some((_, key, range)) => {
-            let value = config.value_of(&key).unwrap_or_default();
-            Err(Error::usage(format!("{key} is {value}, should be {range}")))
-        }
-    }
+        })
+    };
+    method.settings().into_iter().filter_map(of).collect()
 }

@@ -10,11 +10,15 @@
 use autograd::Result;
 use methods::BarlowTwins;
 
-use super::definition::{Built, Method};
+use super::definition::{Built, Method, Range};
 use crate::nn::MlpConfig;
 use crate::step_builder::StepBuilder;
 
 impl Method for BarlowTwins {
+    fn ranges(&self) -> &'static [(&'static str, Range)] {
+        &[("lambda", Range::NotNegative), ("eps", Range::NotNegative)]
+    }
+
     fn build(&self, step: &mut StepBuilder) -> Result<Built> {
         let width = step.sizes.head.hidden;
         let layers = MlpConfig {

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use tensor::random::{Purpose, Stream};
 
 use super::clustered::{Clustered, Labeller};
-use super::definition::{Built, Method};
+use super::definition::{Built, Method, Range};
 use crate::kmeans::spherical_kmeans_from;
 use crate::nn::{Init, MlpConfig};
 use crate::step_builder::StepBuilder;
@@ -39,6 +39,14 @@ impl Default for DeepClusterV2Config {
 }
 
 impl Method for DeepClusterV2Config {
+    fn ranges(&self) -> &'static [(&'static str, Range)] {
+        &[
+            ("temperature", Range::Positive),
+            ("heads", Range::AtLeast(1)),
+            ("iterations", Range::AtLeast(1)),
+        ]
+    }
+
     fn build(&self, step: &mut StepBuilder) -> Result<Built> {
         let head = step.sizes.head;
         let (clusters, dim) = (head.prototypes, head.bottleneck);

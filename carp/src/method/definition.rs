@@ -7,11 +7,29 @@ use crate::step_builder::StepBuilder;
 
 /// A method of learning without labels.
 pub trait Method {
+    /// The range of each of its settings that is a number.
+    fn ranges(&self) -> &'static [(&'static str, Range)] {
+        &[]
+    }
+
     /// Appends the method's networks, forward passes and loss to a step.
     ///
     /// # Errors
     /// Sizes that do not fit together.
     fn build(&self, step: &mut StepBuilder) -> Result<Built>;
+}
+
+/// The allowed values of a setting.
+#[derive(Clone, Copy, Debug)]
+pub enum Range {
+    /// Above 0.
+    Positive,
+    /// 0 or more.
+    NotNegative,
+    /// 0 to 1: of a moving average what stays, of the loss a term's share.
+    Share,
+    /// Integers from this on, up to as many as there may be prototypes.
+    AtLeast(usize),
 }
 
 /// The forward pass of a method.

@@ -14,7 +14,7 @@ use methods::Dino;
 use methods::unit::unit;
 use serde::{Deserialize, Serialize};
 
-use super::definition::{Built, Method};
+use super::definition::{Built, Method, Range};
 use super::frozen::Frozen;
 use super::hooks::{Hooks, Moment};
 use crate::networks::Network;
@@ -63,6 +63,17 @@ impl DinoConfig {
 }
 
 impl Method for DinoConfig {
+    fn ranges(&self) -> &'static [(&'static str, Range)] {
+        &[
+            ("student_temperature", Range::Positive),
+            ("teacher_temperature", Range::Positive),
+            ("centre_momentum", Range::Share),
+            ("first_teacher_temperature", Range::Positive),
+            ("temperature_epochs", Range::AtLeast(0)),
+            ("frozen_epochs", Range::AtLeast(0)),
+        ]
+    }
+
     fn build(&self, step: &mut StepBuilder) -> Result<Built> {
         let layers = MlpConfig { batch_norm: self.batch_norm, ..step.sizes.head.layers() };
         let prototypes = step.sizes.head.prototypes;

@@ -16,7 +16,7 @@ use methods::info_nce::info_nce;
 use methods::unit::unit;
 use serde::{Deserialize, Serialize};
 
-use super::definition::{Built, Method};
+use super::definition::{Built, Method, Range};
 use super::queues::{push_afterwards, queue_of};
 use crate::networks::Network;
 use crate::nn::MlpConfig;
@@ -39,6 +39,10 @@ impl Default for InfoMinConfig {
 }
 
 impl Method for InfoMinConfig {
+    fn ranges(&self) -> &'static [(&'static str, Range)] {
+        &[("temperature", Range::Positive), ("beta", Range::Share), ("queue", Range::AtLeast(0))]
+    }
+
     fn build(&self, step: &mut StepBuilder) -> Result<Built> {
         let (hidden, dim) = (step.sizes.head.hidden, step.sizes.head.bottleneck);
         let layers = MlpConfig { batch_norm: false, ..MlpConfig::relu(&[hidden, dim]) };

@@ -12,13 +12,17 @@ use autograd::{Graph, Result, Value};
 use methods::MocoV3;
 use methods::moments::standardize;
 
-use super::definition::{Built, Method};
+use super::definition::{Built, Method, Range};
 use crate::networks::Network;
 use crate::nn::MlpConfig;
 use crate::nn::layers::BN_EPS;
 use crate::step_builder::StepBuilder;
 
 impl Method for MocoV3 {
+    fn ranges(&self) -> &'static [(&'static str, Range)] {
+        &[("temperature", Range::Positive)]
+    }
+
     fn build(&self, step: &mut StepBuilder) -> Result<Built> {
         let (hidden, dim) = (step.sizes.head.hidden, step.sizes.head.bottleneck);
         let layers =

@@ -26,7 +26,7 @@ mod vicreg;
 use methods::{BarlowTwins, MocoV3, Triplet, VicReg};
 use serde::{Deserialize, Serialize};
 
-pub use self::definition::{Built, Method, Partition};
+pub use self::definition::{Built, Method, Partition, Range};
 pub use self::hooks::{EpochStart, Hooks, Moment, Seen};
 use crate::step_builder::StepBuilder;
 
@@ -134,7 +134,20 @@ impl MethodConfig {
     /// # Errors
     /// Sizes that do not fit together.
     pub fn build(&self, step: &mut StepBuilder) -> autograd::Result<Built> {
-        let method: &dyn Method = match self {
+        self.method().build(step)
+    }
+
+    /// The allowed values of a number among its own settings.
+    ///
+    /// # Panics
+    /// If the method gives none.
+    pub fn range(&self, setting: &str) -> Range {
+        let found = self.method().ranges().iter().find(|(name, _)| *name == setting);
+        found.unwrap_or_else(|| panic!("{} has no range for {setting}", self.name())).1
+    }
+
+    fn method(&self) -> &dyn Method {
+        match self {
             MethodConfig::Carp => &carp::Carp,
             MethodConfig::BarlowTwins(method) => method,
             MethodConfig::Vicreg(method) => method,
@@ -147,7 +160,6 @@ impl MethodConfig {
             MethodConfig::Infomin(method) => method,
             MethodConfig::Obow(method) => method,
             MethodConfig::Triplet => &Triplet,
-        };
-        method.build(step)
+        }
     }
 }

@@ -17,7 +17,7 @@ use methods::unit::unit;
 use serde::{Deserialize, Serialize};
 use tensor::random::{Purpose, Stream};
 
-use super::definition::{Built, Method};
+use super::definition::{Built, Method, Range};
 use super::hooks::{Hooks, Moment};
 use crate::nn::{Init, MlpConfig};
 use crate::step_builder::StepBuilder;
@@ -45,6 +45,15 @@ impl Default for ObowConfig {
 }
 
 impl Method for ObowConfig {
+    fn ranges(&self) -> &'static [(&'static str, Range)] {
+        &[
+            ("inv_delta", Range::Positive),
+            ("momentum", Range::Share),
+            ("kappa", Range::Positive),
+            ("words", Range::AtLeast(0)),
+        ]
+    }
+
     fn build(&self, step: &mut StepBuilder) -> Result<Built> {
         let batch = step.sizes.batch;
         if self.layers.is_empty() {

@@ -20,7 +20,7 @@ use methods::unit::unit;
 use serde::{Deserialize, Serialize};
 use tensor::random::{Purpose, Stream};
 
-use super::definition::{Built, Method};
+use super::definition::{Built, Method, Range};
 use super::encoder::Encoder;
 use super::hooks::{EpochStart, Hooks, Moment, Seen};
 use super::queues::{push_afterwards, queue_of};
@@ -66,6 +66,18 @@ impl Default for PclV2Config {
 }
 
 impl Method for PclV2Config {
+    fn ranges(&self) -> &'static [(&'static str, Range)] {
+        &[
+            ("temperature", Range::Positive),
+            ("queue", Range::AtLeast(0)),
+            ("negatives", Range::AtLeast(0)),
+            ("from_epoch", Range::AtLeast(0)),
+            ("iterations", Range::AtLeast(1)),
+            ("starts", Range::AtLeast(1)),
+            ("points_per_cluster", Range::AtLeast(1)),
+        ]
+    }
+
     fn build(&self, step: &mut StepBuilder) -> Result<Built> {
         let sizes = step.sizes.clone();
         let (dim, images) = (sizes.head.bottleneck, sizes.images);

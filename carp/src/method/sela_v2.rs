@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use tensor::cpu::gemm::{Strides, sgemm};
 
 use super::clustered::{Clustered, Labeller};
-use super::definition::{Built, Method};
+use super::definition::{Built, Method, Range};
 use super::projected::project;
 use crate::kmeans::scale_to_length_1;
 use crate::nn::MlpConfig;
@@ -45,6 +45,15 @@ impl Default for SelaV2Config {
 }
 
 impl Method for SelaV2Config {
+    fn ranges(&self) -> &'static [(&'static str, Range)] {
+        &[
+            ("temperature", Range::Positive),
+            ("lambda", Range::NotNegative),
+            ("tolerance", Range::NotNegative),
+            ("heads", Range::AtLeast(1)),
+        ]
+    }
+
     fn build(&self, step: &mut StepBuilder) -> Result<Built> {
         let head = step.sizes.head;
         let (clusters, dim) = (head.prototypes, head.bottleneck);

@@ -15,7 +15,7 @@ use methods::Swav;
 use methods::unit::unit;
 use serde::{Deserialize, Serialize};
 
-use super::definition::{Built, Method};
+use super::definition::{Built, Method, Range};
 use super::frozen::Frozen;
 use super::hooks::{Hooks, Moment};
 use super::projected::project;
@@ -44,6 +44,17 @@ impl Default for SwavConfig {
 }
 
 impl Method for SwavConfig {
+    fn ranges(&self) -> &'static [(&'static str, Range)] {
+        &[
+            ("epsilon", Range::Positive),
+            ("iterations", Range::AtLeast(1)),
+            ("temperature", Range::Positive),
+            ("queue", Range::AtLeast(0)),
+            ("queue_from_epoch", Range::AtLeast(0)),
+            ("frozen_epochs", Range::AtLeast(0)),
+        ]
+    }
+
     fn build(&self, step: &mut StepBuilder) -> Result<Built> {
         let head = step.sizes.head;
         let batch = step.sizes.batch;

@@ -9,11 +9,19 @@
 use autograd::Result;
 use methods::VicReg;
 
-use super::definition::{Built, Method};
+use super::definition::{Built, Method, Range};
 use crate::nn::MlpConfig;
 use crate::step_builder::StepBuilder;
 
 impl Method for VicReg {
+    fn ranges(&self) -> &'static [(&'static str, Range)] {
+        &[
+            ("invariance", Range::NotNegative),
+            ("variance", Range::NotNegative),
+            ("covariance", Range::NotNegative),
+        ]
+    }
+
     fn build(&self, step: &mut StepBuilder) -> Result<Built> {
         let width = step.sizes.head.hidden;
         let layers = MlpConfig { last_bias: false, ..MlpConfig::relu(&[width, width, width]) };

@@ -87,11 +87,6 @@ impl FineTuner {
         Ok(FineTuner { executor, config: config.clone(), params, images, index, rates, loss })
     }
 
-    /// Bytes of the step's arena.
-    pub fn planned_bytes(&self) -> usize {
-        self.executor.plan().bytes()
-    }
-
     /// Sets tensors by torchvision's names (`fc.weight` and `fc.bias` are the classifier's), in this
     /// project's layout.
     ///

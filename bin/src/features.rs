@@ -11,7 +11,6 @@ use datasets::{Change, Changed, Dataset, Filter, Labels};
 use evaluations::features::{AnySize, FeatureSet, POOLED, SCALES};
 use evaluations::network_file::{NetworkFile, NetworkName};
 
-use crate::at_least_one::at_least_one;
 use crate::bars::ImageBar;
 use crate::data_args::DataArgs;
 use crate::limits::{SIDE, within};
@@ -98,7 +97,7 @@ pub fn run(args: &FeaturesArgs) -> Result<ExitCode> {
         return Err(Error::usage(detail.to_owned()));
     }
     check_outputs([&args.out], [&args.checkpoint])?;
-    at_least_one("--fit", args.fit.unwrap_or(1))?;
+    within("--fit", args.fit.unwrap_or(1), 1..=usize::MAX)?;
     for (option, side) in
         [("--stretch", args.stretch), ("--resize", args.resize), ("--size", args.size)]
     {

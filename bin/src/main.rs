@@ -4,7 +4,6 @@
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
-mod at_least_one;
 mod audit;
 mod bars;
 mod bench;

@@ -15,10 +15,10 @@ use evaluations::network_file::{NetworkFile, NetworkName};
 use files::{check_output_folder, write_atomically};
 use indicatif::ProgressBar;
 
-use crate::at_least_one::at_least_one;
 use crate::bars::bar;
 use crate::data_args::DataArgs;
 use crate::device::DeviceArgs;
+use crate::limits::within;
 use crate::network_args::{batch_size, network_name, network_option, tell};
 use crate::one_of::one_of;
 use crate::outputs::check_outputs;
@@ -148,7 +148,7 @@ impl AllArgs {
 }
 
 pub fn run(args: &AllArgs) -> Result<ExitCode> {
-    at_least_one("--fit", args.fit)?;
+    within("--fit", args.fit, 1..=usize::MAX)?;
     let settings = args.settings(args.data_root.is_none());
     settings.check()?;
     check_checkpoint(&args.checkpoint)?;

@@ -17,9 +17,9 @@ use evaluations::retrieval_set::{RetrievalLook, RetrievalSet, box_of};
 
 use super::feature_source::{FeatureSource, files, wanted};
 use super::report::{Source, print_source};
-use crate::at_least_one::at_least_one;
 use crate::bars::{PartsBar, watched};
 use crate::commas::with_commas;
+use crate::limits::within;
 use crate::print::say;
 use crate::threads::on_threads;
 
@@ -98,7 +98,7 @@ fn measure(args: &RetrievalArgs) -> Result<(Source, RetrievalResult)> {
         let detail = "--relevance is for --features: a data set has its own ground truth";
         return Err(Error::usage(detail.to_owned()));
     }
-    at_least_one("--fit", args.fit)?;
+    within("--fit", args.fit, 1..=usize::MAX)?;
     let images = &args.source.images;
     let (mut file, mut source) = images.open(checkpoint)?;
     let contents = images.data.contents(&file)?;

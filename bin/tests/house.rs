@@ -1,6 +1,7 @@
-//! Dependencies between files: within a crate no file uses another that uses it back, directly or
-//! through others.
+//! The house rules that a program can check: files that do not use each other in circles, and their
+//! lengths.
 //!
+//! Circles: within a crate no file uses another that uses it back, directly or through others.
 //! A file has an arrow to every file that defines something it names by a path. A re-export (`pub
 //! use`) is followed to its definition. A `mod.rs` has arrows to its children, so a child that
 //! names something defined in its `mod.rs` closes a circle. Test modules are ignored.
@@ -345,4 +346,31 @@ fn circles_are_seen() {
     assert_eq!(circles(&hands_on), 0);
     let defines = "mod x;\nmod y;\npub use self::x::X;\npub struct Y;";
     assert_eq!(circles(&[("a/mod.rs", defines)]), 1);
+}
+
+/// ARCHITECTURE.md has the reason of each file that is longer than CONTRIBUTING.md wants it, and of no
+/// other.
+#[test]
+fn long_files_have_a_reason() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let text = std::fs::read_to_string(root.join("ARCHITECTURE.md")).unwrap();
+    let (_, list) = text.split_once("\nThe files over 400 lines").unwrap();
+    let (_, list) = list.split_once(":\n").unwrap();
+    let quoted = list.split('`').skip(1).step_by(2);
+    let listed: BTreeSet<&str> = quoted.filter(|name| name.ends_with(".rs")).collect();
+    let (mut long, mut open) = (BTreeSet::new(), vec![root.to_owned()]);
+    while let Some(folder) = open.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap();
+            if path.is_dir() && name != "target" && !name.starts_with('.') {
+                open.push(path);
+            } else if name.ends_with(".rs")
+                && std::fs::read_to_string(&path).unwrap().lines().count() > 400
+            {
+                long.insert(path.strip_prefix(root).unwrap().to_str().unwrap().to_owned());
+            }
+        }
+    }
+    assert_eq!(listed, long.iter().map(String::as_str).collect());
 }

@@ -6,7 +6,8 @@ use carp::error::Result;
 use clap::Args;
 use evaluations::confusion::{ClassAccuracy, Confusion, on_one_line};
 
-use super::class_table::{percent, print_classes};
+use super::class_table::print_classes;
+use super::percent::percent;
 use crate::print::say;
 
 /// Results by class.

@@ -27,8 +27,3 @@ pub fn print_classes(
         line(name, &mut cells.iter().map(String::as_str));
     }
 }
-
-/// A fraction in per cent, or a dash.
-pub fn percent(fraction: Option<f64>) -> String {
-    fraction.map_or("-".to_owned(), |fraction| format!("{:.2}", 100.0 * fraction))
-}

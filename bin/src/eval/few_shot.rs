@@ -9,8 +9,9 @@ use evaluations::average_precision::Interpolation;
 use evaluations::few_shot::{ClassPrecision, Difficult, FewShotOptions, ShotScore, evaluate};
 use evaluations::linear_svm::SvmOptions;
 
-use super::class_table::{percent, print_classes};
+use super::class_table::print_classes;
 use super::feature_source::FeatureSource;
+use super::percent::percent;
 use super::report::print_source;
 use super::whiten_args::WhitenArgs;
 use crate::bars::watched;
@@ -144,23 +145,22 @@ pub fn run(args: &FewShotArgs) -> Result<ExitCode> {
     say!("label 0 of [N,C] {difficult}; average precision over {interpolation}");
     say!("images/class  draws     best C   mAP %     sd  top-1 %  not converged");
     for score in &result.scores {
-        let shots = score.shots.map_or("all".to_owned(), |shots| shots.to_string());
         let best = score.costs.iter().find(|cost| cost.cost == score.best_cost);
         let best = best.expect("one of the costs");
-        let top1 = best.accuracy.map_or("-".to_owned(), |share| format!("{:.2}", 100.0 * share));
         say!(
-            "{shots:>12}  {:>5}  {:>9}  {:>6.2}  {:>5.2}  {top1:>7}  {:>13}",
+            "{:>12}  {:>5}  {:>9}  {:>6.2}  {:>5.2}  {:>7}  {:>13}",
+            score.name(),
             score.draws,
             score.best_cost,
             100.0 * score.map,
             100.0 * score.map_sd,
+            percent(best.accuracy),
             best.not_converged
         );
     }
     for score in &result.scores {
         if let Some(note) = score.note() {
-            let shots = score.shots.map_or("all".to_owned(), |shots| shots.to_string());
-            say!("{shots} images/class: {note}");
+            say!("{} images/class: {note}", score.name());
         }
     }
     if let (true, Some(score)) = (args.per_class, result.scores.last()) {
@@ -176,7 +176,6 @@ fn print_score(score: &ShotScore) {
         let (precision, accuracy) = (percent(class.average_precision), percent(class.accuracy));
         (name, vec![class.images.to_string(), precision, accuracy])
     };
-    let shots = score.shots.map_or("all".to_owned(), |shots| shots.to_string());
-    say!("\nclass by class, {shots} images/class");
+    say!("\nclass by class, {} images/class", score.name());
     print_classes(&["images", "AP %", "accuracy %"], None, score.per_class.iter().map(row));
 }

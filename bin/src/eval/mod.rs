@@ -11,6 +11,7 @@ mod image_source;
 mod kmeans;
 mod knn;
 mod linear;
+mod percent;
 mod report;
 mod retrieval;
 mod semi;

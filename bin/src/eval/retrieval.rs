@@ -16,6 +16,7 @@ use evaluations::retrieval::{Relevance, RetrievalOptions, RetrievalResult, evalu
 use evaluations::retrieval_set::{RetrievalLook, RetrievalSet, box_of};
 
 use super::feature_source::{FeatureSource, files, wanted};
+use super::percent::percent;
 use super::report::{Source, print_source};
 use crate::bars::{PartsBar, watched};
 use crate::commas::with_commas;
@@ -68,10 +69,9 @@ pub fn run(args: &RetrievalArgs) -> Result<ExitCode> {
     say!("{:<8}{:>9}{}  queries", "", "mAP %", columns.collect::<String>());
     let rows = [("Easy", &result.easy), ("Medium", &result.medium), ("Hard", &result.hard)];
     for (name, score) in rows {
-        let number = |x: &Option<f64>| x.map_or("-".to_owned(), |x| format!("{:.2}", 100.0 * x));
-        let columns = score.mean_precision.iter().map(|x| format!("{:>9}", number(x)));
+        let columns = score.mean_precision.iter().map(|&x| format!("{:>9}", percent(x)));
         let columns: String = columns.collect();
-        say!("{name:<8}{:>9}{columns}  {:>7}", number(&score.map), score.queries);
+        say!("{name:<8}{:>9}{columns}  {:>7}", percent(score.map), score.queries);
     }
     args.source.output.save(Protocol::Retrieval, &source, &result)?;
     Ok(ExitCode::SUCCESS)

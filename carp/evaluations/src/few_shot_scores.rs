@@ -72,6 +72,11 @@ pub struct ShortClass {
 }
 
 impl ShotScore {
+    /// Its number of images per class, or `all`.
+    pub fn name(&self) -> String {
+        self.shots.map_or("all".to_owned(), |shots| shots.to_string())
+    }
+
     /// The classes that got less than the others, in one line; all are named in the JSON.
     pub fn note(&self) -> Option<String> {
         const NAMED: usize = 5;

@@ -90,10 +90,10 @@ pub fn few_shot(
         let (name, value) = (format!("mAP, {images}"), 100.0 * score.map);
         scores.push(Score { name, value, sd });
     }
-    let notes = result.scores.iter().filter_map(|score| {
-        let shots = score.shots.map_or("all".to_owned(), |shots| shots.to_string());
-        Some(format!("; {shots} images: {}", score.note()?))
-    });
+    let notes = result
+        .scores
+        .iter()
+        .filter_map(|score| Some(format!("; {} images: {}", score.name(), score.note()?)));
     let notes: String = notes.collect();
     let options = &result.options;
     let full = if options.full { "" } else { "; all images skipped: too many" };

@@ -3,6 +3,7 @@
 
 mod headlines;
 mod look;
+mod measure;
 mod own_data;
 mod paper;
 mod paper_sets;

@@ -11,7 +11,7 @@ use datasets::{DataConfig, DataKind, Progress, Reading, Subset};
 
 use super::headlines;
 use super::look::Look;
-use super::own_data::{Pair, backbone, described, fine_tuned, linear, pair, succeeded};
+use super::measure::{Pair, backbone, described, fine_tuned, linear, of_features, pair, succeeded};
 use super::protocol::Protocol;
 use super::recorder::{EvaluationEvent, Recorder};
 use super::report::Measured;
@@ -132,16 +132,10 @@ impl Run<'_> {
                             self.features(recorder, &transform, &contents, backbone, share)?;
                         known = Some((transform.clone(), pair));
                     }
-                    let (_, Pair { train, test }) = known.as_ref().expect("just made");
+                    let (_, pair) = known.as_ref().expect("just made");
                     let images = self.images(&transform);
                     recorder.measure(self.names(protocol), images, |settings, progress| {
-                        match protocol {
-                            Protocol::Knn => headlines::knn(train, test, settings, progress),
-                            Protocol::FewShot => {
-                                headlines::few_shot(train, test, settings, progress)
-                            }
-                            _ => headlines::kmeans(train, test, settings, progress),
-                        }
+                        of_features(protocol, pair, settings, progress)
                     })?;
                     if is_part {
                         known = None;

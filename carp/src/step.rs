@@ -105,7 +105,7 @@ impl Step {
                 config.view_sizes.len(),
                 config.accumulation
             );
-            return Err(Error::setting("carp_step", detail));
+            return Err(Error::setting("step", detail));
         }
         config.check_shards()?;
         let mut builder = StepBuilder::new(config.sizes());
@@ -140,7 +140,7 @@ impl Step {
         for (&weight, grad) in weights.iter().zip(g.backward(&[(built.loss, seed)], &weights)?) {
             let grad = grad.ok_or_else(|| {
                 let name = &g.info(weight).name;
-                Error::setting("carp_step", format!("{name} does not reach the loss"))
+                Error::setting("step", format!("{name} does not reach the loss"))
             })?;
             grads.push(accumulated(g, config, scalars.keep, weight, grad)?);
         }

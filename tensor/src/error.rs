@@ -12,11 +12,11 @@ pub enum Error {
         detail: String,
     },
     /// A setting outside its range (a stride of 0, a partition larger than K).
-    #[error("{op}: {detail}")]
+    #[error("{origin}: {detail}")]
     Setting {
-        /// The op.
-        op: &'static str,
-        /// The setting, its value and its range.
+        /// The op whose setting it is, or the key of the user's setting.
+        origin: &'static str,
+        /// Its value and its range.
         detail: String,
     },
     /// A device that is missing or failed.
@@ -30,9 +30,9 @@ impl Error {
         Error::Shape { op, detail: detail.into() }
     }
 
-    /// A settings error of `op`.
-    pub fn setting(op: &'static str, detail: impl Into<String>) -> Error {
-        Error::Setting { op, detail: detail.into() }
+    /// An error of an op's setting, or of the user's setting with this key.
+    pub fn setting(origin: &'static str, detail: impl Into<String>) -> Error {
+        Error::Setting { origin, detail: detail.into() }
     }
 
     /// An error of a device.

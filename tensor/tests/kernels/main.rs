@@ -172,7 +172,7 @@ fn wrong_convolutions_name_both_shapes() {
         assert!(new([1, 2, 2, 3], [4, 3, 3, 3], 1, padding).contains("is too large"));
     }
     let pool = Pool2d::new("max_pool2d", Shape::from([1, 4, 4, 1]), 2, 2, 2);
-    assert!(matches!(pool, Err(Error::Setting { op: "max_pool2d", .. })));
+    assert!(matches!(pool, Err(Error::Setting { origin: "max_pool2d", .. })));
 }
 
 #[test]

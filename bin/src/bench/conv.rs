@@ -9,13 +9,14 @@ use carp::error::Result;
 use clap::Args;
 use isa::Isa;
 use rayon::prelude::*;
-use tensor::cpu::conv2d::{self, patches::gather};
+use tensor::cpu::conv2d;
 use tensor::cpu::gemm::{self, gemm};
 use tensor::geometry::{Conv2d, ConvAlgorithm, Gemm};
 use tensor::{Cpu, Shape};
 
 use super::contender::Contender;
 use super::conv_accuracy;
+use super::patches::gather;
 use super::race::{RaceArgs, race_and_print, race_to_peak};
 use crate::print::print;
 use crate::threads::on_threads;

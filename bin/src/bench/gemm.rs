@@ -5,10 +5,10 @@ use carp::error::Result;
 use isa::Isa;
 use rayon::prelude::*;
 use tensor::cpu::gemm::{self, Strides, gemm};
-use tensor::cpu::matrixmultiply;
 use tensor::geometry::Gemm;
 
 use super::contender::Contender;
+use super::matrixmultiply;
 
 /// What is multiplied: a 1x1 convolution of a ResNet-50 at 14x14, its gradient by the weight, a
 /// layer of the head, and a square.

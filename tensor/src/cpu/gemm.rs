@@ -48,11 +48,6 @@ impl Strides {
             Strides { row: columns, column: 1 }
         }
     }
-
-    /// One more than the largest index in a matrix that is not empty.
-    pub fn reach(self, rows: usize, columns: usize) -> usize {
-        (rows - 1) * self.row + (columns - 1) * self.column + 1
-    }
 }
 
 /// C = A B, or C += A B if `adds`, on this thread, with A `[m,k]`, B `[k,n]` and C `[m,n]` row-major.

@@ -10,7 +10,6 @@ pub mod conv2d;
 pub mod gather;
 pub mod gemm;
 mod group_sums;
-pub mod matrixmultiply;
 mod microkernel;
 pub mod normalize;
 pub mod optimizer;

@@ -15,7 +15,6 @@ mod filter;
 mod forward;
 mod grad_input;
 mod grad_weight;
-pub mod patches;
 mod phases;
 mod slab;
 mod winograd;

@@ -1,6 +1,6 @@
 //! Patches of rows of output pixels: what im2col would multiply, for comparison.
 
-use crate::geometry::Conv2d;
+use tensor::geometry::Conv2d;
 
 /// Image, row and column of output pixel `row`.
 fn pixel(conv: Conv2d, row: usize) -> (usize, usize, usize) {

@@ -1,6 +1,6 @@
-//! The matrix product of the crate `matrixmultiply`, which ours is measured and checked against.
+//! The matrix product of the crate `matrixmultiply`, which ours is measured against.
 
-use super::gemm::Strides;
+use tensor::cpu::gemm::Strides;
 
 /// C = A B on this thread, with A `[m,k]`, B `[k,n]` and C `[m,n]` row-major. Allocates.
 ///
@@ -12,13 +12,13 @@ pub fn sgemm(
     (b, b_strides): (&[f32], Strides),
     c: &mut [f32],
 ) {
-    assert!(a.len() >= a_strides.reach(m, k), "A of {} elements is not {m}x{k}", a.len());
-    assert!(b.len() >= b_strides.reach(k, n), "B of {} elements is not {k}x{n}", b.len());
+    assert!(a.len() >= reach(a_strides, m, k), "A of {} elements is not {m}x{k}", a.len());
+    assert!(b.len() >= reach(b_strides, k, n), "B of {} elements is not {k}x{n}", b.len());
     assert!(c.len() >= m * n, "C of {} elements is not {m}x{n}", c.len());
     // SAFETY: the asserts above keep every element of the three matrices inside its slice, and C
     // is borrowed exclusively.
     unsafe {
-        matrixmultiply::sgemm(
+        ::matrixmultiply::sgemm(
             m,
             k,
             n,
@@ -35,4 +35,9 @@ pub fn sgemm(
             1,
         );
     }
+}
+
+/// One more than the largest index in a matrix that is not empty.
+fn reach(strides: Strides, rows: usize, columns: usize) -> usize {
+    (rows - 1) * strides.row + (columns - 1) * strides.column + 1
 }

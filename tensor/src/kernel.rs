@@ -436,7 +436,12 @@ impl Kernel {
             Kernel::Sgd { .. } => 6 * y,
             Kernel::Lars { .. } => 12 * y,
             Kernel::AdamW(_) => 14 * y,
-            _ => y,
+            Kernel::Add | Kernel::Mul | Kernel::Scale(_) | Kernel::ScaleBy => y,
+            Kernel::Accumulate | Kernel::AddBias => y,
+            Kernel::Clamp { .. } | Kernel::ClampBackward { .. } => y,
+            Kernel::Unary(_) | Kernel::UnaryBackward(_) => y,
+            Kernel::MaxPool2dBackward(_) | Kernel::AvgPool2dBackward(_) => y,
+            Kernel::GlobalAvgPoolBackward { .. } => y,
         }
     }
 

@@ -24,6 +24,15 @@ impl Graph {
         Ok(())
     }
 
+    /// `state = value`.
+    ///
+    /// # Errors
+    /// If the shapes differ.
+    pub fn assign(&mut self, value: Value, state: Value) -> Result<()> {
+        let keep = self.fill([1], 0.0);
+        self.accumulate(keep, value, state)
+    }
+
     /// `teacher = m teacher + (1 - m) student`, with the scalar `m`. No gradient passes through.
     ///
     /// # Errors

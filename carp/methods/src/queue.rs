@@ -14,6 +14,5 @@ pub fn push(g: &mut Graph, queue: Value, rows: Value) -> Result<()> {
     }
     let kept = g.slice_rows(queue, 0, length - new)?;
     let shifted = g.concat_rows(&[rows, kept])?;
-    let forget = g.fill([1], 0.0);
-    g.accumulate(forget, shifted, queue)
+    g.assign(shifted, queue)
 }

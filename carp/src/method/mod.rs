@@ -16,11 +16,11 @@ mod infomin;
 mod moco_v3;
 mod obow;
 mod pcl_v2;
-mod projected;
 mod queues;
 mod sela_v2;
 mod swav;
 mod triplet;
+mod unit_prototypes;
 mod vicreg;
 
 use methods::{BarlowTwins, MocoV3, Triplet, VicReg};

@@ -20,7 +20,7 @@ use tensor::cpu::gemm::{Strides, sgemm};
 
 use super::clustered::{Clustered, Labeller};
 use super::definition::{Built, Method, Range};
-use super::projected::project;
+use super::unit_prototypes::project;
 use crate::kmeans::scale_to_length_1;
 use crate::nn::MlpConfig;
 use crate::step_builder::StepBuilder;

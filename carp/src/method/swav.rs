@@ -18,8 +18,8 @@ use serde::{Deserialize, Serialize};
 use super::definition::{Built, Method, Range};
 use super::frozen::Frozen;
 use super::hooks::{Hooks, Moment};
-use super::projected::project;
 use super::queues::{push_afterwards, queue_of};
+use super::unit_prototypes::project;
 use crate::nn::MlpConfig;
 use crate::step_builder::StepBuilder;
 

@@ -10,6 +10,5 @@ use methods::unit::unit;
 pub fn project(g: &mut Graph, prototypes: Value) -> Result<()> {
     let directions = unit(g, prototypes);
     let directions = g.detach(directions);
-    let forget = g.fill([1], 0.0);
-    g.accumulate(forget, directions, prototypes)
+    g.assign(directions, prototypes)
 }

@@ -6,10 +6,10 @@
 
 use isa::{Isa, LANES};
 
-use super::chunks::images_per_task;
 use super::edges::{Axis, is_mostly_edge};
 use super::filter::Filter;
 use super::slab::Slab;
+use super::tasks::images_per_task;
 use crate::cpu::group_sums::{AT_ONCE, OutputRows};
 use crate::cpu::microkernel::{Walk, multiply};
 use crate::geometry::Conv2d;

@@ -6,7 +6,6 @@
 //! tasks, each with its own scratch memory, share the work. `winograd` has the other algorithm; which one
 //! computes a convolution is in [`Conv2d`](crate::geometry::Conv2d).
 
-mod chunks;
 mod convolve;
 mod direct;
 mod direct_grad_weight;
@@ -17,6 +16,7 @@ mod grad_input;
 mod grad_weight;
 mod phases;
 mod slab;
+mod tasks;
 mod winograd;
 
 pub use forward::{forward, forward_workspace};

@@ -9,9 +9,9 @@ use std::ops::{Range, RangeFrom};
 use isa::{Isa, LANES};
 use rayon::prelude::*;
 
-use super::chunks::{CHUNK, images_per_task};
 use super::filter::Filter;
 use super::slab::Slab;
+use super::tasks::{SLAB, images_per_task};
 use crate::cpu::microkernel::{Walk, multiply};
 use crate::geometry::{Conv2d, ConvAlgorithm};
 
@@ -97,7 +97,7 @@ fn gradient_images(conv: Conv2d) -> Conv2d {
 fn largest_slab(conv: Conv2d) -> Slab {
     let dy = gradient_images(conv);
     let one = Slab { first_image: 0, images: 1, first_row: 0, rows: dy.out_h() };
-    let images = (CHUNK / one.image(dy)).clamp(1, images_per_task(conv));
+    let images = (SLAB / one.image(dy)).clamp(1, images_per_task(conv));
     Slab { images, ..one }
 }
 

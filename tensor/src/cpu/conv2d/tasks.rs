@@ -3,7 +3,7 @@
 use crate::geometry::Conv2d;
 
 /// Elements of a slab of whole images, unless one has more: 256 KiB, a part of a core's L2.
-pub const CHUNK: usize = 64 * 1024;
+pub const SLAB: usize = 64 * 1024;
 /// Number of tasks.
 const TASKS: usize = 16;
 /// Output pixels of a task: with fewer, it reads all weights for too little work.

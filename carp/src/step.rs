@@ -224,7 +224,7 @@ impl StepConfig {
             partition_size: self.partition_size,
             fixed_partition: self.fixed_partition,
             entropy_term: self.entropy_term,
-            batch: self.shard_batch(),
+            shard_batch: self.shard_batch(),
             shards: Shards { all: self.shards, local: self.local_shards() },
             view_sizes: &self.view_sizes,
             patches: self.patches,

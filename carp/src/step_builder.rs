@@ -51,8 +51,8 @@ pub struct Sizes<'a> {
     pub fixed_partition: bool,
     /// Train CARP on C + H, not on C alone.
     pub entropy_term: bool,
-    /// Images of a micro-batch, of one of its shards.
-    pub batch: usize,
+    /// Images of a micro-batch in one of its shards.
+    pub shard_batch: usize,
     /// The micro-batch's shards.
     pub shards: Shards,
     /// Side of each view; views 0 and 1 are the global ones.
@@ -184,7 +184,7 @@ impl<'a> StepBuilder<'a> {
 
     /// Some consecutive views, a value per group that they are in.
     pub fn views_in(&mut self, views: Range<usize>) -> Vec<Value> {
-        let batch = self.sizes.batch;
+        let batch = self.sizes.shard_batch;
         let mut images = Vec::new();
         for group in self.views.clone() {
             let first = views.start.max(group.first);
@@ -249,7 +249,7 @@ fn view_inputs(graph: &mut Graph, sizes: &Sizes) -> Vec<ViewGroup> {
     let mut first = 0;
     for run in sizes.view_sizes.chunk_by(|a, b| a == b) {
         let (count, size) = (run.len(), run[0]);
-        let shape = [count * sizes.batch, size, size, sizes.resnet.in_channels];
+        let shape = [count * sizes.shard_batch, size, size, sizes.resnet.in_channels];
         let images = graph.shard_input(&format!("views.{first}"), shape);
         groups.push(ViewGroup { images, first, count, size });
         first += count;

@@ -73,8 +73,8 @@ impl Clustered {
         let views = sizes.view_sizes.len();
         let target = |head| {
             let g = &mut step.graph;
-            let index = g.input_u32(&format!("index.{head}"), [views * sizes.batch]);
-            (index, g.input(&format!("shares.{head}"), [views * sizes.batch]))
+            let index = g.input_u32(&format!("index.{head}"), [views * sizes.shard_batch]);
+            (index, g.input(&format!("shares.{head}"), [views * sizes.shard_batch]))
         };
         Ok(Clustered {
             memories,

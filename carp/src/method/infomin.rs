@@ -80,7 +80,7 @@ impl Method for InfoMinConfig {
 /// One embedding `[B,D]` of all patches of an image: each has the backbone and layers of its own kind,
 /// `patch`, and all together a linear layer, `whole`.
 fn jigsaw(step: &mut StepBuilder, query: &Network, layers: &MlpConfig) -> Result<Value> {
-    let (batch, patches) = (step.sizes.batch, step.sizes.patches);
+    let (batch, patches) = (step.sizes.shard_batch, step.sizes.patches);
     let (features, dim) = (step.sizes.resnet.features(), step.sizes.head.bottleneck);
     let patch = step.predictor("jigsaw.patch", features, layers);
     let whole = step.predictor("jigsaw.whole", patches * dim, &MlpConfig::relu(&[dim]));

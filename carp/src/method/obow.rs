@@ -55,7 +55,7 @@ impl Method for ObowConfig {
     }
 
     fn build(&self, step: &mut StepBuilder) -> Result<Built> {
-        let batch = step.sizes.batch;
+        let batch = step.sizes.shard_batch;
         if self.layers.is_empty() {
             return Err(Error::setting("method.layers", "empty, should be one stage or more"));
         }
@@ -113,7 +113,7 @@ impl Method for ObowConfig {
 impl ObowConfig {
     /// The words of one level, and their weights.
     fn level(&self, step: &mut StepBuilder, number: usize, maps: Value) -> Result<Level> {
-        let (batch, features) = (step.sizes.batch, step.sizes.resnet.features());
+        let (batch, features) = (step.sizes.shard_batch, step.sizes.resnet.features());
         let channels = step.graph.shape(maps).columns();
         let name = |kind: &str| format!("{kind}.{number}");
         let words = step.state(&name("words"), &[self.words, channels], Init::HalfNormal);

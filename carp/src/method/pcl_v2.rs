@@ -82,11 +82,11 @@ impl Method for PclV2Config {
         let sizes = step.sizes.clone();
         let (dim, images) = (sizes.head.bottleneck, sizes.images);
         for &clusters in &self.clusters {
-            if clusters > images || clusters < sizes.batch + self.negatives {
+            if clusters > images || clusters < sizes.shard_batch + self.negatives {
                 let detail = format!(
                     "{clusters}, should be at most the {images} images, and at \
                      least train.batch_size + method.negatives = {}",
-                    sizes.batch + self.negatives
+                    sizes.shard_batch + self.negatives
                 );
                 return Err(Error::setting("method.clusters", detail));
             }
@@ -100,7 +100,7 @@ impl Method for PclV2Config {
         let mut clusterings = Vec::new();
         for (place, &count) in self.clusters.iter().enumerate() {
             let name = |kind: &str| format!("{kind}.{place}");
-            let columns = sizes.batch + self.negatives;
+            let columns = sizes.shard_batch + self.negatives;
             clusterings.push(Clustering {
                 centroids: step.state(&name("centroids"), &[count, dim], Init::UnitRows(dim)),
                 densities: step.state(&name("densities"), &[count, 1], Init::Constant(1.0)),

@@ -11,7 +11,7 @@ use crate::step_builder::StepBuilder;
 /// # Errors
 /// A length that is not a multiple of B.
 pub fn queue_of(step: &mut StepBuilder, name: &str, length: usize) -> Result<Value> {
-    let (batch, dim) = (step.sizes.batch, step.sizes.head.bottleneck);
+    let (batch, dim) = (step.sizes.shard_batch, step.sizes.head.bottleneck);
     if length == 0 || !length.is_multiple_of(batch) {
         let detail = format!("{length}, should be a multiple of train.batch_size = {batch}");
         return Err(Error::setting("method.queue", detail));

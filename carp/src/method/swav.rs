@@ -57,7 +57,7 @@ impl Method for SwavConfig {
 
     fn build(&self, step: &mut StepBuilder) -> Result<Built> {
         let head = step.sizes.head;
-        let batch = step.sizes.batch;
+        let batch = step.sizes.shard_batch;
         let student = step.student(&MlpConfig::relu(&[head.hidden, head.bottleneck]), None);
         let prototypes = step.prototypes("prototypes", head.prototypes);
         let frozen = Frozen::new(step, &[prototypes], self.frozen_epochs);

@@ -54,7 +54,7 @@ fn the_defaults_are_the_authors() {
     assert!(model.zero_init_residual);
     assert_eq!((model.hidden, model.bottleneck), (2048, 256));
     assert_eq!((model.prototypes, model.partition_size), (65536, 512));
-    assert_eq!(config.views.sizes(), [224, 224, 96, 96, 96, 96, 96, 96]);
+    assert_eq!(config.views.views().sizes(), [224, 224, 96, 96, 96, 96, 96, 96]);
     assert_eq!((config.optimizer.base_lr, config.optimizer.final_lr), (0.45, 0.0048));
     assert_eq!((config.teacher.momentum, config.teacher.final_momentum), (0.99, 1.0));
     assert_eq!((config.train.epochs, config.train.batch_size), (100, 32));

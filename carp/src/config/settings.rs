@@ -326,7 +326,7 @@ impl Config {
             shards: self.train.shards,
             ranks: 1,
             images: 0,
-            view_sizes: self.views.sizes(),
+            view_sizes: self.views.views().sizes(),
             patches: self.views.patch_count,
             accumulation: self.train.accumulation,
             optimizer: match self.optimizer.name {

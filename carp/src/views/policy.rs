@@ -75,10 +75,4 @@ impl ViewPolicy {
             crop: ViewKind { size: patch_crop, ..patch.clone() },
         })
     }
-
-    /// Sides of all views in order.
-    pub fn sizes(&self) -> Vec<usize> {
-        let patches = std::iter::repeat_n(self.patch.size, self.patch_count);
-        self.kinds().map(|kind| kind.size).chain(patches).collect()
-    }
 }

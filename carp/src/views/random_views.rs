@@ -208,7 +208,7 @@ mod tests {
 
     fn views(policy: &ViewPolicy, index: u64) -> Vec<Vec<f32>> {
         let mut views: Vec<Vec<f32>> =
-            policy.sizes().iter().map(|size| vec![f32::NAN; size * size * 3]).collect();
+            policy.views().sizes().iter().map(|size| vec![f32::NAN; size * size * 3]).collect();
         let mut slices: Vec<&mut [f32]> = views.iter_mut().map(|view| &mut view[..]).collect();
         let mut stream = Stream::new(0, Purpose::Views, 0, index);
         policy.views().make(&image(), &mut stream, &mut slices, &mut Scratch::default());
@@ -224,7 +224,7 @@ mod tests {
     #[test]
     fn views_are_a_function_of_the_stream() {
         let policy = small();
-        assert_eq!(policy.sizes(), [16, 16, 7, 7, 7, 7, 7, 7]);
+        assert_eq!(policy.views().sizes(), [16, 16, 7, 7, 7, 7, 7, 7]);
         let first = views(&policy, 3);
         assert_eq!(first, views(&policy, 3));
         assert_ne!(first, views(&policy, 4));

@@ -6,6 +6,7 @@
 //! sets the sharpness. Other methods have other layers (`carp/src/method`), and prototypes or none.
 
 use autograd::{Graph, Result, Value};
+use methods::unit::unit;
 use tensor::kernel::Unary;
 
 use super::mlp::{LinearInit, Mlp, MlpConfig};
@@ -13,9 +14,6 @@ use super::params::{Init, Params};
 
 /// Standard deviation of the initial weights of CARP's linear layers.
 const INIT_STD: f32 = 0.02;
-
-/// Shorter embeddings are divided by this where embeddings are normalised: PyTorch's `normalize`.
-const LEAST_LENGTH: f32 = 1e-12;
 
 /// Sizes of the head.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -46,8 +44,8 @@ impl HeadConfig {
         if self.embedding_length == 0.0 {
             return z;
         }
-        let unit = graph.l2_normalize(z, LEAST_LENGTH);
-        graph.scale(unit, self.embedding_length)
+        let z = unit(graph, z);
+        graph.scale(z, self.embedding_length)
     }
 }
 

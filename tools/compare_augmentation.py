@@ -23,7 +23,7 @@ import torch
 from PIL import Image, ImageFilter, ImageOps
 from torchvision import transforms as T
 
-from compare_speed import ROOT, chosen, output, refuse_if_busy
+from comparison import ROOT, chosen, output, refuse_if_busy
 
 IMAGES = 64
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

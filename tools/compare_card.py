@@ -16,7 +16,8 @@ import sys
 import torch
 
 import bench_pytorch
-from compare_speed import ROOT, STEPS, median_seconds, options, output, planned_mib
+from compare_speed import STEPS, options, planned_mib
+from comparison import ROOT, median_seconds, output
 
 PROGRAM = str(ROOT / "target/release/carp")
 PYTORCH = {"exact": "f32", "tf32": "tf32", "bf16": "bf16"}

@@ -16,7 +16,7 @@ import sys
 import torch
 
 import reference
-from compare_speed import ROOT, median_seconds, output, processor, refuse_if_busy
+from comparison import ROOT, median_seconds, output, processor, refuse_if_busy
 
 CALLS = 5
 THREADS = 2

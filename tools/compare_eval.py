@@ -23,7 +23,7 @@ import faiss
 import numpy as np
 from safetensors.numpy import save_file
 
-from compare_speed import ROOT, refuse_if_busy
+from comparison import ROOT, refuse_if_busy
 
 CARP = str(ROOT / "target/release/carp")
 DIM, CLASSES, K = 512, 10, 200

@@ -16,7 +16,7 @@ import sys
 import torch
 
 import reference
-from compare_speed import ROOT, chosen, median_seconds, output, processor, refuse_if_busy
+from comparison import ROOT, chosen, median_seconds, output, processor, refuse_if_busy
 
 BATCHES = 5
 IMAGES = 64

@@ -19,7 +19,7 @@ import time
 import torch
 
 import reference
-from compare_speed import ROOT, refuse_if_busy
+from comparison import ROOT, refuse_if_busy
 
 BATCH, DIM, PROTOTYPES, SIZE, THREADS = 64, 256, 65536, 512, 2
 

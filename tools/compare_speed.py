@@ -13,15 +13,12 @@ the load first and refuses. To compare with AVX2 on both sides, set CARP_ISA=avx
 ATEN_CPU_CAPABILITY=avx2 and ONEDNN_MAX_CPU_ISA=AVX2. Needs tools/requirements.txt.
 """
 
-import os
-import pathlib
 import re
 import statistics
-import subprocess
 import sys
-import time
 
-ROOT = pathlib.Path(__file__).parent.parent
+from comparison import ROOT, chosen, output, processor, refuse_if_busy
+
 STEPS = 5
 CASES = ("small", "wide", "resnet50", "imagenet")
 # The setting of carp, the option of bench_pytorch.py, and the value in each case.
@@ -38,8 +35,6 @@ SETTINGS = [
     ("model.partition_size", "partition-size", (128, 256, 256, 512)),
     ("train.threads", "threads", (2, 2, 2, 2)),
 ]
-# Share of the processors that others may use.
-BUSY = 0.1
 
 
 def options(case):
@@ -66,45 +61,6 @@ def commands(case):
     return steps, [program, "plan"] + carp
 
 
-def used_share():
-    """The share of the processors' time that was used in the last second."""
-
-    def times():
-        numbers = [int(word) for word in open("/proc/stat").readline().split()[1:]]
-        return sum(numbers), numbers[3] + numbers[4]
-
-    before = times()
-    time.sleep(1)
-    after = times()
-    return 1 - (after[1] - before[1]) / max(after[0] - before[0], 1)
-
-
-def refuse_if_busy():
-    share = used_share()
-    if share > BUSY:
-        sys.exit(f"others use {100 * share:.0f} % of the processors: wait until they are idle")
-
-
-def chosen(settings):
-    """The options of carp that choose settings."""
-    return [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
-
-
-def median_seconds(work, calls):
-    """The median of some calls, after one to warm up."""
-    times = []
-    for call in range(calls + 1):
-        start = time.perf_counter()
-        work()
-        if call > 0:
-            times.append(time.perf_counter() - start)
-    return statistics.median(times)
-
-
-def output(command):
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
-
-
 def measure(command):
     """Seconds a step, and MiB if the command prints them."""
     refuse_if_busy()
@@ -112,14 +68,6 @@ def measure(command):
     memory = re.search(r"peak memory ([0-9.]+) MiB", text)
     seconds = float(re.search(r"median ([0-9.]+) s (?:per|a) step", text)[1])
     return seconds, float(memory[1]) if memory else None
-
-
-def processor():
-    lines = open("/proc/cpuinfo").read().splitlines()
-    name = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    flags = next(line for line in lines if line.startswith("flags"))
-    isa = "AVX-512" if "avx512f" in flags else "AVX2" if "avx2" in flags else "no AVX2"
-    return f"{name}, {isa}, {os.cpu_count()} cores"
 
 
 def planned_mib(plan):

@@ -19,7 +19,8 @@ use crate::one_of::one_of;
 /// Where the settings come from.
 #[derive(Args)]
 pub struct ConfigArgs {
-    /// Preset (shapes, minimal, fashion-mnist, cifar10, stl10, folder, imagenet, imagenet-METHOD) or TOML file.
+    /// Preset (shapes, minimal, fashion-mnist, cifar10, stl10, folder, imagenet, imagenet-METHOD) or
+    /// TOML file.
     #[arg(long, value_name = "NAME|FILE", default_value = "shapes")]
     preset: String,
     /// Method, with its settings for small images (same as --set method.name=NAME; see

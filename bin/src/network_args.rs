@@ -49,7 +49,8 @@ impl NetworkArgs {
     /// Opens a checkpoint, and prints which network in it is taken.
     ///
     /// # Errors
-    /// Patches out of range, a path that leads nowhere, and those of [`NetworkFile::open`] and [`NetworkFile::find`].
+    /// Patches out of range, a path that leads nowhere, and those of [`NetworkFile::open`] and
+    /// [`NetworkFile::find`].
     pub fn open(&self, checkpoint: &Path) -> Result<NetworkFile> {
         self.patches.grid()?;
         check_checkpoint(checkpoint)?;

@@ -5,11 +5,12 @@
 //! the features, and `audit` checks the numbers. In reading order, from pixel to loss to gradient:
 //! [`views`] crops and augments the views of an image, [`pipeline`] prepares batches of them ahead
 //! of time; [`nn`] holds the network, [`loss`] the loss and its variants; [`step`] is one training
-//! step as a graph, whose forward pass a [`method`] puts together, [`conv`] how it convolves; [`learner`] puts it on a device; a [`trainer`]
-//! takes one step after another, and [`train`] is the loop. [`schedule`] and [`config`] hold the
-//! settings; [`checkpoint`], with a [`fingerprint`] of the data, and [`run_folder`], with the
-//! [`run_result`] and the [`kept_checkpoints`], store the results. [`verify`] repeats a run and
-//! compares it with its [`run_record`]; [`ranks`] is what processes that share a run agree on.
+//! step as a graph, whose forward pass a [`method`] puts together, [`conv`] how it convolves;
+//! [`learner`] puts it on a device; a [`trainer`] takes one step after another, and [`train`] is
+//! the loop. [`schedule`] and [`config`] hold the settings; [`checkpoint`], with a [`fingerprint`]
+//! of the data, and [`run_folder`], with the [`run_result`] and the [`kept_checkpoints`], store the
+//! results. [`verify`] repeats a run and compares it with its [`run_record`]; [`ranks`] is what
+//! processes that share a run agree on.
 
 pub mod anomaly;
 pub mod checkpoint;

@@ -1,5 +1,6 @@
 //! The folder of a run: `config.toml`, `metrics.jsonl`, `checkpoint.safetensors` and the one before
-//! it, `result.json` and the image `neighbours.png`. The file `lock` keeps a second process out while one trains.
+//! it, `result.json` and the image `neighbours.png`. The file `lock` keeps a second process out while
+//! one trains.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;

@@ -313,7 +313,8 @@ impl<'a> Trainer<'a> {
         }
     }
 
-    /// C + H, which is the loss unless that is C alone, as a share of ln N_B, where collapsed runs are; none if that is 0.
+    /// C + H, which is the loss unless that is C alone, as a share of ln N_B, where collapsed runs are;
+    /// none if that is 0.
     fn relative_loss(&self, loss: f32, parts: LossParts) -> Option<f32> {
         let sum = if self.config.model.entropy_term { loss } else { parts.sum() };
         let block = self.config.model.partition_size;

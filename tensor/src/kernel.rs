@@ -179,7 +179,8 @@ pub enum Kernel {
 
     /// `x, weight, bias (, residual) -> y, mean, inv_std, running_mean, running_var`: see
     /// [`BatchNorm`]. Training uses the batch's statistics and updates the running ones in place;
-    /// inference uses the running ones and leaves them as they are. `mean` and `inv_std` `[C]` are those used.
+    /// inference uses the running ones and leaves them as they are. `mean` and `inv_std` `[C]` are those
+    /// used.
     BatchNorm(BatchNorm),
     /// `x, weight, bias, sums (, residual) -> y, mean, inv_std, running_mean, running_var`: the same in
     /// training, from the sums of [`Kernel::Conv2dSums`].

@@ -1,9 +1,9 @@
 //! Images, and data sets: built in, or read as published.
 //!
 //! Random views and networks belong to the method, in the crate `carp`. In reading order: [`Image`]
-//! with [`Crop`], `resample`, `luma` and `decode`; [`Progress`]; [`Dataset`], the common interface, with [`Labels`]
-//! and [`Splits`]; the generic data sets ([`MemoryDataset`], [`FileDataset`], [`Subset`],
-//! [`Changed`]); the formats (`idx`, `image_folder` with `class_folders` and `image_files`,
+//! with [`Crop`], `resample`, `luma` and `decode`; [`Progress`]; [`Dataset`], the common interface,
+//! with [`Labels`] and [`Splits`]; the generic data sets ([`MemoryDataset`], [`FileDataset`],
+//! [`Subset`], [`Changed`]); the formats (`idx`, `image_folder` with `class_folders` and `image_files`,
 //! [`shapes`]) and the [`catalogue`] of the paper's data sets; [`DataConfig`], the settings.
 
 mod binary_file;

@@ -5,6 +5,7 @@ use datasets::Filter;
 use serde::{Deserialize, Serialize};
 
 use super::patches::Patches;
+use super::random_views::Views;
 use super::view_kind::ViewKind;
 
 /// The views of an image: two global ones, the local ones, then patches: pieces of one more crop, cut
@@ -59,13 +60,24 @@ impl Default for ViewPolicy {
 }
 
 impl ViewPolicy {
-    pub(super) fn kinds(&self) -> impl Iterator<Item = &ViewKind> {
+    /// What [`crate::pipeline`] turns each image into.
+    pub fn views(&self) -> Views {
+        Views {
+            kinds: self.kinds().cloned().collect(),
+            patches: self.patches(),
+            filter: self.filter,
+            mean: self.mean.clone(),
+            std: self.std.clone(),
+        }
+    }
+
+    fn kinds(&self) -> impl Iterator<Item = &ViewKind> {
         let locals = std::iter::repeat_n(&self.local, self.local_count);
         [&self.global1, &self.global2].into_iter().chain(locals)
     }
 
     /// Patches, if there are any.
-    pub(super) fn patches(&self) -> Option<Patches> {
+    fn patches(&self) -> Option<Patches> {
         let ViewPolicy { patch_count, patch_grid, patch_crop, patch_shift, ref patch, .. } = *self;
         (patch_count > 0).then(|| Patches {
             count: patch_count,

@@ -5,7 +5,6 @@ use datasets::Filter;
 use serde::{Deserialize, Serialize};
 
 use super::patches::Patches;
-use super::random_views::Views;
 use super::view_kind::ViewKind;
 
 /// The views of an image: two global ones, the local ones, then patches: pieces of one more crop, cut
@@ -60,24 +59,13 @@ impl Default for ViewPolicy {
 }
 
 impl ViewPolicy {
-    /// What [`crate::pipeline`] turns each image into.
-    pub fn views(&self) -> Views {
-        Views {
-            kinds: self.kinds().cloned().collect(),
-            patches: self.patches(),
-            filter: self.filter,
-            mean: self.mean.clone(),
-            std: self.std.clone(),
-        }
-    }
-
-    fn kinds(&self) -> impl Iterator<Item = &ViewKind> {
+    pub(super) fn kinds(&self) -> impl Iterator<Item = &ViewKind> {
         let locals = std::iter::repeat_n(&self.local, self.local_count);
         [&self.global1, &self.global2].into_iter().chain(locals)
     }
 
     /// Patches, if there are any.
-    fn patches(&self) -> Option<Patches> {
+    pub(super) fn patches(&self) -> Option<Patches> {
         let ViewPolicy { patch_count, patch_grid, patch_crop, patch_shift, ref patch, .. } = *self;
         (patch_count > 0).then(|| Patches {
             count: patch_count,

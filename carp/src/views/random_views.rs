@@ -9,10 +9,24 @@ use super::crop::random_resized_crop;
 use super::eval_transform::resized_crop;
 use super::normalise::normalise;
 use super::patches::Patches;
+use super::policy::ViewPolicy;
 use super::rand_augment::rand_augment;
 use super::scratch::Scratch;
 use super::turn::{flip, quarter_turn};
 use super::view_kind::ViewKind;
+
+impl ViewPolicy {
+    /// What [`crate::pipeline`] turns each image into.
+    pub fn views(&self) -> Views {
+        Views {
+            kinds: self.kinds().cloned().collect(),
+            patches: self.patches(),
+            filter: self.filter,
+            mean: self.mean.clone(),
+            std: self.std.clone(),
+        }
+    }
+}
 
 /// Views to make of an image, in order.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,9 +37,9 @@ pub struct Views {
     pub patches: Option<Patches>,
     /// How crops are resized.
     pub filter: Filter,
-    /// As in [`ViewPolicy`](super::ViewPolicy).
+    /// As in [`ViewPolicy`].
     pub mean: Vec<f32>,
-    /// As in [`ViewPolicy`](super::ViewPolicy).
+    /// As in [`ViewPolicy`].
     pub std: Vec<f32>,
 }
 

@@ -4,7 +4,6 @@ use datasets::ResizeScratch;
 use tensor::random::Purpose;
 
 use super::super::eval_transform::EvalTransform;
-use super::super::policy::ViewPolicy;
 use super::*;
 
 fn image() -> Image {

@@ -105,12 +105,13 @@ impl FeatureSource {
     pub fn train_and_maybe_test(&self, protocol: Protocol, whitening: &WhitenArgs) -> Result<Sets> {
         let sets = match self.checkpoint()? {
             Some(checkpoint) => self.images.features(checkpoint, protocol),
-            None => self.from_files(),
+            None => self.of_files(),
         };
         whitening.over(sets?)
     }
 
-    fn from_files(&self) -> Result<Sets> {
+    /// The features of the files.
+    fn of_files(&self) -> Result<Sets> {
         let train = self.features.as_deref().expect("features, as there is no checkpoint");
         let test = self.test_features.as_deref();
         Ok(Sets {

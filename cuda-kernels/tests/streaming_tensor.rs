@@ -78,7 +78,9 @@ struct Rounding {
 
 impl Rounding {
     fn of(numerics: Numerics, sizes: StreamingLoss) -> Rounding {
-        let in_eights = (sizes.loss.views * sizes.loss.batch) % 8 == 0 && sizes.dim % 8 == 0;
+        let in_eights = [sizes.loss.views * sizes.loss.batch, sizes.dim]
+            .iter()
+            .all(|len| len.is_multiple_of(8));
         match numerics {
             Numerics::Bf16 if in_eights => Rounding { image: bf16, packed: bf16, logits: bf16 },
             Numerics::Bf16 => Rounding { image: bf16, packed: bf16, logits: <[f32]>::to_vec },

@@ -1,6 +1,8 @@
 //! The slice of a kernel that decides its course (Weiser: Program Slicing, 1984), see [`Slice`]. The
 //! other instructions need not run to be counted.
 
+use std::collections::BTreeSet;
+
 use super::ops::{Kernel, NONE, Op, R, Slice};
 use super::types::Space;
 
@@ -11,7 +13,7 @@ pub fn slice(kernel: &Kernel, registers: usize) -> Slice {
         kernel.writes(i).for_each(|r| writers[r as usize].push(pc));
     }
     let slice = Slice { inside: vec![false; kernel.code.len()], ..Slice::default() };
-    let mut slicer = Slicer { kernel, slice, work: Vec::new() };
+    let mut slicer = Slicer { kernel, slice, read: BTreeSet::new(), work: Vec::new() };
     slicer.begin();
     let mut wanted = vec![false; registers];
     while let Some(r) = slicer.work.pop() {
@@ -22,10 +24,15 @@ pub fn slice(kernel: &Kernel, registers: usize) -> Slice {
     slicer.slice
 }
 
+/// The bytes of a variable, where it is known.
+type Variable = Option<(u32, u32)>;
+
 /// A slice being made.
 struct Slicer<'a> {
     kernel: &'a Kernel,
     slice: Slice,
+    /// Variables that were read from, and whether they are in shared memory.
+    read: BTreeSet<(bool, Variable)>,
     /// Registers that decide.
     work: Vec<R>,
 }
@@ -66,24 +73,35 @@ impl Slicer<'_> {
             Op::Load { space: Space::Global | Space::Generic, .. } | Op::LoadMatrix { .. } => {
                 self.slice.needs_data = true;
             }
-            Op::Load { space: Space::Shared | Space::Local, .. }
-                if !std::mem::replace(&mut self.slice.reads_memory, true) =>
-            {
-                self.take_stores();
+            Op::Load { space: space @ (Space::Shared | Space::Local), .. } => {
+                self.slice.reads_memory = true;
+                let variable = self.kernel.hints[pc].object;
+                if self.read.insert((space == Space::Shared, variable)) {
+                    self.take_stores(space, variable);
+                }
             }
             _ => {}
         }
     }
 
-    /// What is stored in shared and local memory decides, too.
-    fn take_stores(&mut self) {
+    /// What is stored where one loads decides, too: in this variable if it is known, else in any.
+    fn take_stores(&mut self, space: Space, variable: Variable) {
         for (pc, i) in self.kernel.code.iter().enumerate() {
-            match i.op {
-                Op::Store { space: Space::Shared | Space::Local, .. } | Op::StoreMatrix { .. } => {
-                    self.take(pc);
+            let stored = match i.op {
+                Op::Store { space: space @ (Space::Shared | Space::Local), .. } => space,
+                Op::StoreMatrix { .. } => Space::Shared,
+                Op::Store { space: Space::Generic, .. } => {
+                    self.slice.needs_data = true;
+                    continue;
                 }
-                Op::Store { space: Space::Generic, .. } => self.slice.needs_data = true,
-                _ => {}
+                _ => continue,
+            };
+            let is_another = match (variable, self.kernel.hints[pc].object) {
+                (Some(read), Some(written)) => read.1 <= written.0 || written.1 <= read.0,
+                _ => false,
+            };
+            if stored == space && !is_another {
+                self.take(pc);
             }
         }
     }

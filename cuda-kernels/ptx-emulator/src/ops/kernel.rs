@@ -86,7 +86,7 @@ pub struct Hint {
 pub struct Slice {
     /// Is each instruction one of them?
     pub inside: Vec<bool>,
-    /// Does one of them read shared or local memory? Then stores there are among them.
+    /// Does one of them read shared or local memory? Then stores to the same variables are among them.
     pub reads_memory: bool,
     /// Does one of them read global memory, or can that not be told?
     pub needs_data: bool,

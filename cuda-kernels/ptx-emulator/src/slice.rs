@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::ops::{Kernel, NONE, Op, R, Slice};
+use super::ops::{Address, Kernel, NONE, Op, R, Slice};
 use super::types::Space;
 
 /// The slice of a kernel whose registers do not share slots yet.
@@ -23,6 +23,9 @@ pub fn slice(kernel: &Kernel, registers: usize) -> Slice {
     }
     slicer.slice
 }
+
+/// Bytes of the widest load or store.
+const WIDEST: u32 = 32;
 
 /// The bytes of a variable, where it is known.
 type Variable = Option<(u32, u32)>;
@@ -75,12 +78,24 @@ impl Slicer<'_> {
             }
             Op::Load { space: space @ (Space::Shared | Space::Local), .. } => {
                 self.slice.reads_memory = true;
-                let variable = self.kernel.hints[pc].object;
+                let variable = self.variable(pc);
                 if self.read.insert((space == Space::Shared, variable)) {
                     self.take_stores(space, variable);
                 }
             }
             _ => {}
+        }
+    }
+
+    /// The bytes that a load or a store may touch.
+    fn variable(&self, pc: usize) -> Variable {
+        let i = &self.kernel.code[pc];
+        match i.op {
+            Op::Load { address: Address::Fixed, .. }
+            | Op::Store { address: Address::Fixed, .. } => {
+                Some((i.imm as u32, i.imm as u32 + WIDEST))
+            }
+            _ => self.kernel.hints[pc].object,
         }
     }
 
@@ -96,7 +111,7 @@ impl Slicer<'_> {
                 }
                 _ => continue,
             };
-            let is_another = match (variable, self.kernel.hints[pc].object) {
+            let is_another = match (variable, self.variable(pc)) {
                 (Some(read), Some(written)) => read.1 <= written.0 || written.1 <= read.0,
                 _ => false,
             };

@@ -8,9 +8,9 @@ use carp::checkpoint::open_weights;
 use carp::error::Result;
 use carp::kept_checkpoints::checkpoint_of;
 use clap::{Args, Subcommand};
-use evaluations::backbone::{candidates, choose, compare};
+use evaluations::backbone::{candidates, compare};
 use evaluations::export::export;
-use evaluations::network_file::{NetworkFile, NetworkName};
+use evaluations::network_file::{NetworkFile, NetworkName, chosen, config_of};
 use evaluations::network_role::Role;
 
 use crate::network_args::tell;
@@ -87,10 +87,9 @@ fn show(args: &ShowArgs) -> Result<ExitCode> {
     if !file.classes().is_empty() {
         let _ = writeln!(text, "read past, nothing was run: objects of {}", listed(file.classes()));
     }
-    let chosen = match NetworkFile::open(&args.file, None) {
-        Ok(source) => source.chosen(NetworkName::Auto),
-        Err(_) => choose(&file, None, None),
-    };
+    // A file whose settings cannot be read is shown as one without any.
+    let config = config_of(&file).unwrap_or_default();
+    let chosen = chosen(&file, config.as_ref(), NetworkName::Auto, None);
     for candidate in candidates(&file) {
         let is_chosen = chosen.as_ref().is_ok_and(|chosen| *chosen == candidate);
         let role = match candidate.role {

@@ -56,6 +56,15 @@ impl NetworkName {
         if method.evaluates_teacher() { NetworkName::Teacher } else { NetworkName::Student }
     }
 
+    /// What [`NetworkName::Auto`] is in a file with these settings; other names are what they are.
+    fn resolved(self, config: Option<&Config>) -> NetworkName {
+        match (self, config) {
+            (NetworkName::Auto, Some(config)) => NetworkName::evaluated(&config.method),
+            (NetworkName::Auto, None) => NetworkName::Teacher,
+            _ => self,
+        }
+    }
+
     /// How the transformed pixels become its input, in words.
     pub fn scaling(self, transform: &EvalTransform) -> String {
         match self {
@@ -63,6 +72,36 @@ impl NetworkName {
             _ => transform.standardisation(),
         }
     }
+}
+
+/// The settings of the run that wrote a file, if this program did.
+///
+/// # Errors
+/// Invalid settings.
+pub fn config_of(file: &WeightsFile) -> Result<Option<Config>> {
+    let text = file.metadata("carp.config");
+    text.map(|text| Config::parse(text, &file.path().display().to_string())).transpose()
+}
+
+/// Chooses a network among those of a file, which was written with these settings if they are known; under
+/// `prefix` if that is given.
+///
+/// # Errors
+/// None found.
+pub fn chosen(
+    file: &WeightsFile,
+    config: Option<&Config>,
+    name: NetworkName,
+    prefix: Option<&str>,
+) -> Result<Candidate> {
+    // Third-party weights may be one network without a role, and some methods have no teacher: the
+    // teacher is what there is.
+    let role = match (name.resolved(config), config) {
+        (NetworkName::Student, _) => Some(Role::Student),
+        (_, Some(config)) if config.method.has_teacher() => Some(Role::Teacher),
+        _ => None,
+    };
+    choose(file, role.filter(|_| prefix.is_none()), prefix)
 }
 
 /// An open checkpoint.
@@ -81,10 +120,7 @@ impl NetworkFile {
     pub fn open(path: &Path, prefix: Option<&str>) -> Result<NetworkFile> {
         let path = checkpoint_of(path);
         let file = open_weights(&path)?;
-        let config = match file.metadata("carp.config") {
-            Some(text) => Some(Config::parse(text, &path.display().to_string())?),
-            None => None,
-        };
+        let config = config_of(&file)?;
         Ok(NetworkFile { file, config, prefix: prefix.map(str::to_owned) })
     }
 
@@ -100,27 +136,12 @@ impl NetworkFile {
 
     /// What [`NetworkName::Auto`] is in this file; other names are what they are.
     pub fn resolved(&self, name: NetworkName) -> NetworkName {
-        match (name, &self.config) {
-            (NetworkName::Auto, Some(config)) => NetworkName::evaluated(&config.method),
-            (NetworkName::Auto, None) => NetworkName::Teacher,
-            _ => name,
-        }
+        name.resolved(self.config.as_ref())
     }
 
     /// Chooses the network among those of the file.
-    ///
-    /// # Errors
-    /// None found.
-    pub fn chosen(&self, name: NetworkName) -> Result<Candidate> {
-        // Third-party weights may be one network without a role, and some methods have no teacher: the
-        // teacher is what there is.
-        let role = match (self.resolved(name), &self.config) {
-            (NetworkName::Student, _) => Some(Role::Student),
-            (_, Some(config)) if config.method.has_teacher() => Some(Role::Teacher),
-            _ => None,
-        };
-        let role = if self.prefix.is_some() { None } else { role };
-        choose(&self.file, role, self.prefix.as_deref())
+    fn chosen(&self, name: NetworkName) -> Result<Candidate> {
+        chosen(&self.file, self.config.as_ref(), name, self.prefix.as_deref())
     }
 
     /// Locates the network in the file.

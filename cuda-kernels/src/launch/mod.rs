@@ -12,6 +12,7 @@ pub mod partition_loss;
 pub mod reduce;
 pub mod streaming_loss;
 mod streaming_tensor;
+mod transpose;
 mod windows;
 pub mod winograd;
 
@@ -35,7 +36,7 @@ pub fn workspace(kernel: &Kernel, numerics: Numerics) -> usize {
         Kernel::Conv2dGradWeight(conv) => conv2d::grad_weight_workspace(conv, numerics),
         Kernel::BatchNorm(norm) | Kernel::BatchNormBackward(norm) => batch_norm::workspace(norm),
         Kernel::PartitionLoss(sizes) => partition_loss::workspace(sizes),
-        Kernel::StreamingLoss(sizes) => streaming_loss::workspace(sizes, numerics),
+        Kernel::StreamingLoss(sizes) => streaming_tensor::workspace(sizes, numerics),
         Kernel::Lars { tensors, .. } => lars::workspace(tensors),
         Kernel::SumShards { shards, elements } => shards::workspace(shards, elements),
         _ => 0,
@@ -171,9 +172,7 @@ pub fn run(gpu: &mut Gpu, kernel: &Kernel, io: &Io) {
             call.each_row(rows, BLOCK);
         }
         Kernel::Transpose { rows, columns } => {
-            const SIDE: usize = 32;
-            let tiles = rows.div_ceil(SIDE) * columns.div_ceil(SIDE);
-            call(gpu, "transpose", kernel, io, &[]).counts(&[rows, columns]).each_row(tiles, BLOCK);
+            transpose::transpose(gpu, [rows, columns], inputs[0], y);
         }
         Kernel::ConcatRows => {
             let mut start = 0;
@@ -193,7 +192,7 @@ pub fn run(gpu: &mut Gpu, kernel: &Kernel, io: &Io) {
             partition_loss::partition_loss(gpu, sizes, all(inputs), all(outputs), workspace);
         }
         Kernel::StreamingLoss(sizes) => {
-            streaming_loss::streaming_loss(gpu, sizes, all(inputs), all(outputs), workspace);
+            streaming_tensor::streaming_loss(gpu, sizes, all(inputs), all(outputs), workspace);
         }
 
         Kernel::Ema => call(gpu, "optimizer", kernel, io, &[]).counts(&[n]).each_element(n),

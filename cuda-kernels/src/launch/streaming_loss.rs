@@ -1,11 +1,11 @@
 //! CARP's loss from embeddings, block by block.
 
+use tensor::Slot;
 use tensor::geometry::{PartitionLoss, StreamingLoss};
 use tensor::order::{PRODUCT_CHAIN, streaming_tasks};
-use tensor::{Numerics, Slot};
 
 use super::gemm::{self, Tile};
-use super::{partition_loss, streaming_tensor};
+use super::partition_loss;
 use crate::Gpu;
 use crate::gpu::Call;
 
@@ -38,10 +38,7 @@ impl Layout {
 }
 
 /// Elements of scratch memory for [`streaming_loss`], whatever K is.
-pub fn workspace(sizes: StreamingLoss, numerics: Numerics) -> usize {
-    if numerics != Numerics::Exact {
-        return streaming_tensor::workspace(sizes, numerics);
-    }
+pub fn workspace(sizes: StreamingLoss) -> usize {
     let Layout { negative_logs, sums, grad_student, rows, prototypes } = Layout::of(sizes);
     let columns = 3 * sizes.loss.partition_size;
     streaming_tasks(sizes) * (negative_logs + sums + grad_student + rows + 2 * prototypes + columns)
@@ -51,16 +48,11 @@ pub fn workspace(sizes: StreamingLoss, numerics: Numerics) -> usize {
 pub fn streaming_loss(
     gpu: &mut Gpu,
     sizes: StreamingLoss,
-    inputs: [Slot; 5],
-    outputs: [Slot; 5],
+    [student, teacher, student_prototypes, teacher_prototypes, permutation]: [Slot; 5],
+    [loss, consistency, entropy, grad_student, grad_prototypes]: [Slot; 5],
     workspace: Slot,
 ) {
-    if gpu.numerics() != Numerics::Exact {
-        return streaming_tensor::streaming_loss(gpu, sizes, inputs, outputs, workspace);
-    }
-    let [student, teacher, student_prototypes, teacher_prototypes, permutation] = inputs;
-    let [loss, consistency, entropy, grad_student, grad_prototypes] = outputs;
-    let PartitionLoss { views, batch, prototypes, partition_size: size } = sizes.loss;
+    let PartitionLoss { views, batch, partition_size: size, .. } = sizes.loss;
     let (tasks, blocks, dim) = (streaming_tasks(sizes), sizes.loss.blocks(), sizes.dim);
     let (rows, students, teachers) = (sizes.loss.rows(), views * batch, 2 * batch);
     let at_once = sizes.views_at_once * batch;
@@ -78,9 +70,7 @@ pub fn streaming_loss(
     // The teacher's rows of the first task.
     let q = x.part(students * size, x.len - students * size);
 
-    let surplus = prototypes - blocks * size;
-    let call = gpu.kernel(MODULE, "streaming_surplus").counts(&[blocks * size, surplus, dim]);
-    call.slots(&[permutation, grad_prototypes]).each_element(surplus * dim);
+    surplus(gpu, sizes, permutation, grad_prototypes);
     let w_by_row = Factor { slot: w, steps: [layout.prototypes, dim, 1] };
     let w_by_column = Factor { slot: w, steps: [layout.prototypes, 1, dim] };
     let of_all = |slot| Factor { slot, steps: [0, dim, 1] };
@@ -130,7 +120,25 @@ pub fn streaming_loss(
         call.slots(&[negative_logs, divergences, sums]).each_element(tasks);
     }
     gemm::sum_parts(gpu, tasks, partials, None, grad_student);
-    let counts = [tasks, blocks, sizes.loss.terms()];
+    terms(gpu, sizes, (sums, tasks), [loss, consistency, entropy]);
+}
+
+/// 0 in the gradient of the prototypes that sit out this step.
+pub fn surplus(gpu: &mut Gpu, sizes: StreamingLoss, permutation: Slot, grad_prototypes: Slot) {
+    let used = sizes.loss.blocks() * sizes.loss.partition_size;
+    let surplus = sizes.loss.prototypes - used;
+    let call = gpu.kernel(MODULE, "streaming_surplus").counts(&[used, surplus, sizes.dim]);
+    call.slots(&[permutation, grad_prototypes]).each_element(surplus * sizes.dim);
+}
+
+/// Loss, consistency and entropy from so many pairs of sums.
+pub fn terms(
+    gpu: &mut Gpu,
+    sizes: StreamingLoss,
+    (sums, pairs): (Slot, usize),
+    [loss, consistency, entropy]: [Slot; 3],
+) {
+    let counts = [pairs, sizes.loss.blocks(), sizes.loss.terms()];
     let call = gpu.kernel(MODULE, "streaming_terms").counts(&counts);
     call.slots(&[sums, loss, consistency, entropy]).each_row(1, 1);
 }

@@ -6,7 +6,8 @@ use tensor::geometry::{PartitionLoss, StreamingLoss};
 use tensor::{Numerics, Slot};
 
 use super::gemm_tensor::convolution;
-use super::{conv2d_tensor, gemm, partition_loss};
+use super::transpose::transpose;
+use super::{conv2d_tensor, gemm, partition_loss, streaming_loss};
 use crate::Gpu;
 use crate::gpu::{WARP, blocks};
 
@@ -125,17 +126,26 @@ fn group_blocks(sizes: StreamingLoss, numerics: Numerics) -> usize {
 
 /// Elements of scratch memory for [`streaming_loss`], whatever K is.
 pub fn workspace(sizes: StreamingLoss, numerics: Numerics) -> usize {
+    if numerics == Numerics::Exact {
+        return streaming_loss::workspace(sizes);
+    }
     Layout::of(sizes, numerics, group_blocks(sizes, numerics)).elements()
 }
 
-/// Loss, consistency, entropy, and the gradients by the student's embeddings and prototypes.
+/// Loss, consistency, entropy, and the gradients by the student's embeddings and prototypes: on tensor cores
+/// where the device's numerics allow, else exactly.
 pub fn streaming_loss(
     gpu: &mut Gpu,
     sizes: StreamingLoss,
-    [student, teacher, student_prototypes, teacher_prototypes, permutation]: [Slot; 5],
-    [loss, consistency, entropy, grad_student, grad_prototypes]: [Slot; 5],
+    inputs: [Slot; 5],
+    outputs: [Slot; 5],
     workspace: Slot,
 ) {
+    if gpu.numerics() == Numerics::Exact {
+        return streaming_loss::streaming_loss(gpu, sizes, inputs, outputs, workspace);
+    }
+    let [student, teacher, student_prototypes, teacher_prototypes, permutation] = inputs;
+    let [loss, consistency, entropy, grad_student, grad_prototypes] = outputs;
     let PartitionLoss { views, batch, partition_size: size, .. } = sizes.loss;
     let ([students, teachers], dim, all) = (rows(sizes.loss), sizes.dim, sizes.loss.blocks());
     let dtype = stored(sizes, gpu.numerics());
@@ -160,9 +170,7 @@ pub fn streaming_loss(
         sum_and_terms.part(students * dim, sum_and_terms.len - students * dim),
     );
 
-    let call = gpu.kernel("transpose", "transpose").slots(&[student, transposed]);
-    let tiles = students.div_ceil(WARP) * dim.div_ceil(WARP);
-    call.counts(&[students, dim]).each_row(tiles, 256);
+    transpose(gpu, [students, dim], student, transposed);
     conv2d_tensor::pack(gpu, convolution(0, dim, students), dtype, student, packed_student);
     conv2d_tensor::pack(gpu, convolution(0, dim, teachers), dtype, teacher, packed_teacher);
     conv2d_tensor::pack(gpu, convolution(0, students, dim), dtype, transposed, packed_turned);
@@ -212,11 +220,6 @@ pub fn streaming_loss(
         let call = gpu.kernel(MODULE, "group_sums").counts(&counts).words(&[u32::from(first > 0)]);
         call.slots(&[negative_logs, divergences, sums]).each_warp(group);
     }
-    let surplus = sizes.loss.prototypes - all * size;
-    let call = gpu.kernel("streaming_loss", "streaming_surplus");
-    let call = call.counts(&[all * size, surplus, dim]).slots(&[permutation, grad_prototypes]);
-    call.each_element(surplus * dim);
-    let call = gpu.kernel("streaming_loss", "streaming_terms");
-    let call = call.counts(&[at_once, all, sizes.loss.terms()]);
-    call.slots(&[sums, loss, consistency, entropy]).each_row(1, 1);
+    streaming_loss::surplus(gpu, sizes, permutation, grad_prototypes);
+    streaming_loss::terms(gpu, sizes, (sums, at_once), [loss, consistency, entropy]);
 }

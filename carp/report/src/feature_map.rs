@@ -37,9 +37,8 @@ impl FeatureMap {
             labels: Labels::None,
             class_names: Vec::new(),
         };
-        centre(&mut points.features, dim);
         // A power of 0 only turns the axes.
-        Whitening::learn(&points, Moments::Raw, 0.0).apply(&mut points);
+        Whitening::learn(&points, Moments::Central, 0.0).apply(&mut points);
         let along = |axis: usize| points.features.iter().skip(axis).step_by(dim).copied();
         let variance = |axis: usize| along(axis).map(|x| f64::from(x).powi(2)).sum::<f64>();
         let all: f64 = (0..dim).map(variance).sum();
@@ -68,16 +67,4 @@ impl FeatureMap {
 pub fn unit(feature: &[f32]) -> impl Iterator<Item = f32> {
     let length = feature.iter().map(|x| x * x).sum::<f32>().sqrt().max(1e-12);
     feature.iter().map(move |x| x / length)
-}
-
-/// Takes the mean off.
-fn centre(features: &mut [f32], dim: usize) {
-    let rows = (features.len() / dim) as f64;
-    let mut mean = vec![0.0; dim];
-    for row in features.chunks_exact(dim) {
-        mean.iter_mut().zip(row).for_each(|(mean, &x)| *mean += f64::from(x) / rows);
-    }
-    for row in features.chunks_exact_mut(dim) {
-        row.iter_mut().zip(&mean).for_each(|(x, &mean)| *x -= mean as f32);
-    }
 }

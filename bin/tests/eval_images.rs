@@ -278,6 +278,13 @@ fn what_a_run_holds_out_is_tested_on_in_every_command() {
     }
 }
 
+/// The command line is refused before anything is read, with lines that name the option.
+fn is_refused(folder: &Path, words: &str, option: &str) {
+    let output = run(folder, words);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(2) && error.contains(option), "{words}: {error}");
+}
+
 #[test]
 fn patches_are_averaged_where_features_are_made_once() {
     let root = faulty();
@@ -320,9 +327,7 @@ fn patches_are_averaged_where_features_are_made_once() {
         "eval linear WEIGHTS --patches 2 --crop-scale 0.1,1",
         "eval knn --features train --test-features test --patches 2",
     ] {
-        let output = run(folder, words);
-        let error = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.code() == Some(2) && error.contains("--patches"), "{words}: {error}");
+        is_refused(folder, words, "--patches");
     }
 }
 
@@ -355,9 +360,7 @@ fn cells_of_a_map_are_features() {
         "eval linear WEIGHTS --grid 2 --crop-scale 0.1,1",
         "eval knn --features train --test-features test --grid 2",
     ] {
-        let output = run(folder, words);
-        let error = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.code() == Some(2) && error.contains("--grid"), "{words}: {error}");
+        is_refused(folder, words, "--grid");
     }
 }
 

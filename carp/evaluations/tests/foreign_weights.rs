@@ -123,6 +123,17 @@ fn encoder(resize: usize) -> Encoder {
     Encoder::new(&backbone("torchvision.pth"), transform, POOLED, 2, &Cpu).unwrap()
 }
 
+/// The numbers are those of the fixture's tensor, as many and as large.
+fn assert_near(got: &[f32], expected: &SafeTensors, name: &str) {
+    let want = expected.tensor(name).unwrap();
+    let want = want.data().as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes));
+    assert_eq!(got.len(), want.len(), "{name}");
+    for (got, want) in got.iter().zip(want) {
+        let error = (got - want).abs() / want.abs().max(1.0);
+        assert!(error < 1e-5, "{name}: {got} instead of {want}");
+    }
+}
+
 #[test]
 fn features_over_patches_are_pytorchs() {
     let bytes = std::fs::read(fixture("patches.safetensors")).unwrap();
@@ -133,13 +144,8 @@ fn features_over_patches_are_pytorchs() {
             let mut encoder = encoder(36).over_patches(&grid).unwrap();
             let got = encoder.feature_set(data, |_| ()).unwrap().features;
             let name = format!("features.{number}.{count}.{share}");
-            let want = expected.tensor(&name).unwrap();
-            let want = want.data().as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes));
-            assert_eq!((got.len(), want.len()), (32, 32));
-            for (got, want) in got.iter().zip(want) {
-                let error = (got - want).abs() / want.abs().max(1.0);
-                assert!(error < 1e-5, "{name}: {got} instead of {want}");
-            }
+            assert_eq!(got.len(), 32);
+            assert_near(&got, &expected, &name);
         }
     }
 }
@@ -159,13 +165,8 @@ fn features_of_cells_are_pytorchs() {
         for grid in [2, 3, 4, 8] {
             let got = of(grid).unwrap().feature_set(data, |_| ()).unwrap().features;
             let name = format!("cells.{number}.{grid}");
-            let want = expected.tensor(&name).unwrap();
-            let want = want.data().as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes));
-            assert_eq!((got.len(), want.len()), (4 * grid * grid, 4 * grid * grid));
-            for (got, want) in got.iter().zip(want) {
-                let error = (got - want).abs() / want.abs().max(1.0);
-                assert!(error < 1e-5, "{name}: {got} instead of {want}");
-            }
+            assert_eq!(got.len(), 4 * grid * grid);
+            assert_near(&got, &expected, &name);
         }
     }
     for grid in [0, 9] {

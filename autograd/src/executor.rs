@@ -187,15 +187,24 @@ impl Executor {
     /// # Errors
     /// A device fault, with the op at which it showed. A CPU has none.
     pub fn run(&mut self, phase: Phase) -> Result<()> {
+        self.run_phases(&[phase])
+    }
+
+    /// Runs the ops of these phases, in order, as one sequence that a device may record: see
+    /// [`tensor::Backend::begin_sequence`].
+    ///
+    /// # Errors
+    /// As [`Executor::run`].
+    pub fn run_phases(&mut self, phases: &[Phase]) -> Result<()> {
         // What ranks exchange may pass through the host, and so is not recorded.
         let is_recorded = self.transport().size() == 1;
-        if is_recorded && self.backend.begin_sequence(phase as usize) {
+        let sequence = phases.iter().fold(0, |set, &phase| set | 1 << phase as usize);
+        if is_recorded && self.backend.begin_sequence(sequence) {
             return self.backend.check();
         }
         let Executor { graph, calls, backend, exchange, .. } = self;
-        let end = graph.nodes.len();
         for (place, (node, calls)) in graph.nodes.iter().zip(calls).enumerate() {
-            if node.phase == phase {
+            if phases.contains(&node.phase) {
                 exchange.wait(&mut **backend, place)?;
                 run_node(node, calls, &mut **backend)?;
                 if let Some((sum, scratch)) = sum_of_ranks(node, calls) {
@@ -203,7 +212,7 @@ impl Executor {
                 }
             }
         }
-        exchange.wait(&mut **backend, end)?;
+        exchange.wait(&mut **backend, graph.nodes.len())?;
         if is_recorded {
             self.backend.end_sequence();
         }
@@ -226,7 +235,15 @@ impl Executor {
     /// # Errors
     /// As [`Executor::run`].
     pub fn run_all(&mut self) -> Result<()> {
-        [Phase::Forward, Phase::Backward, Phase::Update].into_iter().try_for_each(|p| self.run(p))
+        self.run_phases(&Phase::ALL)
+    }
+
+    /// The first device fault so far, of those that show without waiting. A `read` has waited.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn check(&mut self) -> Result<()> {
+        self.backend.check()
     }
 
     /// Waits until the device is idle. Values read before are valid only if this finds no fault.

@@ -67,6 +67,11 @@ pub enum Phase {
     Update,
 }
 
+impl Phase {
+    /// All of them, in order.
+    pub const ALL: [Phase; 3] = [Phase::Forward, Phase::Backward, Phase::Update];
+}
+
 /// One kernel in the list.
 #[derive(Clone, Debug)]
 pub struct Node {

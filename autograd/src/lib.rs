@@ -3,7 +3,8 @@
 //! In reading order: a [`Graph`] is a list of kernels with shapes, built by calls that read like
 //! eager code (`ops/` has one file per family: shape rules and gradients). [`Graph::fuse`] rewrites
 //! that list into fewer, larger kernels. [`Graph::backward`] walks it backwards and appends the
-//! kernels of its gradient. [`Graph::halve`] stores activations in bf16 where the device can.
+//! kernels of its gradient. [`Graph::guard_updates`] keeps weights as they are where a gradient is not
+//! finite. [`Graph::halve`] stores activations in bf16 where the device can.
 //! [`Graph::recompute`] drops results and makes them anew, if the step has
 //! to fit a memory budget. A [`Plan`] assigns every value its place in one arena before anything
 //! runs. An [`Executor`] then runs the list repeatedly without allocating. [`gradcheck`] checks
@@ -17,6 +18,7 @@ pub mod executor;
 pub mod fuse;
 pub mod gradcheck;
 pub mod graph;
+mod guard;
 mod halve;
 pub mod look_inside;
 pub mod memory_map;

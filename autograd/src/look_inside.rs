@@ -168,21 +168,6 @@ impl Executor {
         Ok(read)
     }
 
-    /// Whether all numbers are finite that earlier phases make for this one: for `Update`, the
-    /// gradients.
-    pub fn is_fed_finite(&mut self, phase: Phase) -> bool {
-        let Executor { graph, plan, backend, .. } = self;
-        let mut is_finite = |v: &Value| backend.all_finite(plan.slots[v.index()]);
-        let read = graph.nodes.iter().filter(|node| node.phase == phase).flat_map(|n| &n.inputs);
-        read.into_iter().all(|v| {
-            let members = graph.members(*v).unwrap_or(std::slice::from_ref(v));
-            let ValueInfo { kind, dtype, .. } = graph.info(members[0]);
-            let is_made = *dtype == DType::F32 && matches!(kind, Kind::Temp | Kind::State);
-            // Anything may lie between the members of a span.
-            !is_made || is_finite(v) || members.iter().all(&mut is_finite)
-        })
-    }
-
     /// The bits of a value that an op has just written or is about to read; zeros between the members
     /// of a span. bf16 become f32.
     fn operand(&mut self, value: Value, slot: Slot) -> Operand {

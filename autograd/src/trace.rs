@@ -126,8 +126,7 @@ fn buckets(graph: &Graph) -> String {
 /// FLOPs and bytes of each phase and of the whole step.
 fn totals(graph: &Graph) -> String {
     let mut text = String::new();
-    let phases = [Some(Phase::Forward), Some(Phase::Backward), Some(Phase::Update), None];
-    for phase in phases {
+    for phase in Phase::ALL.map(Some).into_iter().chain([None]) {
         let nodes = || graph.nodes().iter().filter(|node| phase.is_none_or(|p| p == node.phase));
         let name = phase.map_or("step".to_owned(), |p| format!("{p:?}").to_lowercase());
         let _ = writeln!(

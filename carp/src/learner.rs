@@ -1,9 +1,10 @@
-//! Student, teacher and optimizer on a device, and the three parts of a step.
+//! Student, teacher and optimizer on a device, and a step with them.
 
 use std::io;
 use std::sync::Arc;
 
 use autograd::{Alone, Executor, Graph, NonFinite, Phase, Transport, Value};
+use tensor::kernel::MOST_SCALARS;
 use tensor::random::Purpose;
 
 use crate::diversity::{self, Diversity};
@@ -186,24 +187,67 @@ impl Learner {
         }
     }
 
-    /// Networks and loss of the written views; `step`, from 0, is only for the error.
+    /// A step on the written views; `first` starts a new sum of gradients, and `update`, if there is one,
+    /// ends it. `step`, from 0, is only for the error.
     ///
     /// # Errors
-    /// A loss that is not finite: names the first op at fault. A device fault.
-    pub fn forward(&mut self, step: usize) -> Result<Terms> {
-        self.executor.run(Phase::Forward)?;
-        self.terms(step)
+    /// As [`Learner::run`].
+    pub fn step(
+        &mut self,
+        step: usize,
+        first: bool,
+        update: Option<UpdateSettings>,
+    ) -> Result<Terms> {
+        let phases = self.prepare(first, update);
+        self.run(step, phases)
     }
 
-    /// As [`Learner::forward`], for CARP with a look at the teacher's features and prototypes.
+    /// Writes what [`Learner::step`] does, and returns the phases that it runs.
+    pub(crate) fn prepare(
+        &mut self,
+        first: bool,
+        update: Option<UpdateSettings>,
+    ) -> &'static [Phase] {
+        self.executor.write(self.step.scalars.keep, &[if first { 0.0 } else { 1.0 }]);
+        let Some(settings) = update else { return &[Phase::Forward, Phase::Backward] };
+        self.write_update(settings);
+        &Phase::ALL
+    }
+
+    /// Runs these phases, the backward pass among them, as one sequence, and then waits for the device,
+    /// once. `step`, from 0, is only for the error.
     ///
     /// # Errors
-    /// As [`Learner::forward`].
-    pub fn observed_forward(&mut self, step: usize) -> Result<(Terms, Option<Diversity>)> {
-        let Some(partition) = self.step.partition else { return Ok((self.forward(step)?, None)) };
+    /// A loss or a gradient that is not finite: names the first op at fault. Weights, optimizer and all
+    /// else that changes behind the gradients are as before. A device fault.
+    pub(crate) fn run(&mut self, step: usize, phases: &[Phase]) -> Result<Terms> {
+        self.executor.run_phases(phases)?;
+        let mut report = [0.0; 1 + MOST_SCALARS];
+        let terms = 1 + if self.step.partition.is_some() { 3 } else { 1 };
+        self.executor.read_into(self.step.report, &mut report[..terms]);
+        self.executor.check()?;
+        let [is_faulty, loss, consistency, entropy] = report;
+        if is_faulty == 0.0 {
+            let parts = LossParts { consistency, entropy };
+            return Ok(Terms { loss, parts: self.step.partition.map(|_| parts) });
+        }
+        Err(match loss.is_finite() {
+            false => self.non_finite("the loss is", step, &[Phase::Forward]),
+            true => self.non_finite("a gradient is", step, &[Phase::Forward, Phase::Backward]),
+        }?)
+    }
+
+    /// For CARP: runs the forward pass, op by op, and looks at the teacher's features and prototypes.
+    /// Returns how to measure them, which takes finite ones. For other methods does nothing.
+    ///
+    /// # Errors
+    /// A device fault.
+    pub(crate) fn observed_forward(
+        &mut self,
+    ) -> Result<Option<impl FnOnce() -> Diversity + use<>>> {
+        let Some(partition) = self.step.partition else { return Ok(None) };
         let [features, embeddings] =
             self.executor.run_reading(Phase::Forward, partition.observed)?;
-        let terms = self.terms(step)?;
         let (dim, block) = (self.config.head.bottleneck, self.config.partition_size);
         let bits = self.executor.read(partition.permutation);
         let permutation: Vec<u32> = bits.iter().map(|x| x.to_bits()).collect();
@@ -217,31 +261,7 @@ impl Learner {
             self.executor.read_part(partition.prototypes, row, &mut prototypes[end..]);
         }
         let sizes = (2 * self.config.shard_batch(), dim, block);
-        let diversity = Diversity::of(&features, &embeddings, &prototypes, sizes);
-        Ok((terms, Some(diversity)))
-    }
-
-    /// Gradients of the last [`Learner::forward`]; `first` starts a new sum. `step` is only for the
-    /// error.
-    ///
-    /// # Errors
-    /// A gradient that is not finite: names the first op at fault. A device fault.
-    pub fn backward(&mut self, step: usize, first: bool) -> Result<()> {
-        self.write_accumulation(first);
-        self.executor.run(Phase::Backward)?;
-        if self.executor.is_fed_finite(Phase::Update) {
-            return Ok(());
-        }
-        Err(self.non_finite("a gradient is", step, &[Phase::Forward, Phase::Backward])?)
-    }
-
-    /// Moves the teacher towards the student, then the student along its gradients.
-    ///
-    /// # Errors
-    /// A device fault.
-    pub fn update(&mut self, settings: UpdateSettings) -> Result<()> {
-        self.write_update(settings);
-        Ok(self.executor.run(Phase::Update)?)
+        Ok(Some(move || Diversity::of(&features, &embeddings, &prototypes, sizes)))
     }
 
     /// Writes the order of CARP's prototypes, `[K]`.
@@ -251,11 +271,6 @@ impl Learner {
     pub fn write_partition(&mut self, permutation: &[u32]) {
         let partition = self.step.partition.expect("a step of CARP");
         self.executor.write_u32(partition.permutation, permutation);
-    }
-
-    /// Writes whether the gradients start a new sum.
-    pub fn write_accumulation(&mut self, first: bool) {
-        self.executor.write(self.step.scalars.keep, &[if first { 0.0 } else { 1.0 }]);
     }
 
     /// Writes the settings of an update; the teacher's only if it moves then: what the forward pass has
@@ -270,19 +285,6 @@ impl Learner {
         if let Optimizer::AdamW(adamw) = self.config.optimizer {
             self.executor.write(scalars.correction, &adamw.correction(settings.number));
         }
-    }
-
-    fn terms(&mut self, step: usize) -> Result<Terms> {
-        let loss = self.executor.scalar(self.step.loss);
-        let parts = self.step.partition.map(|partition| LossParts {
-            consistency: self.executor.scalar(partition.consistency),
-            entropy: self.executor.scalar(partition.entropy),
-        });
-        self.executor.finish()?;
-        if loss.is_finite() {
-            return Ok(Terms { loss, parts });
-        }
-        Err(self.non_finite("the loss is", step, &[Phase::Forward])?)
     }
 
     /// Whether all is finite that a resumed run needs.

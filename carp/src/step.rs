@@ -77,8 +77,9 @@ pub struct Step {
     pub views: Vec<ViewGroup>,
     /// Input: the settings of the step.
     pub scalars: Scalars,
-    /// The loss of the micro-batch.
-    pub loss: Value,
+    /// Whether a number of the loss or of what feeds the update is infinite or NaN (1, else 0); then the
+    /// loss of the micro-batch, and CARP's two terms.
+    pub report: Value,
     /// What only CARP has.
     pub partition: Option<Partition>,
     /// The method's work outside of the graph.
@@ -93,7 +94,8 @@ pub struct Step {
 
 impl Step {
     /// Builds the graph of a step. Its `Forward` phase ends with the loss; `Update` holds the ops of
-    /// the optimizer, and of the teacher unless it moves in the forward pass.
+    /// the optimizer, and of the teacher unless it moves in the forward pass. Where loss or gradients are
+    /// not finite, no op behind the gradients changes anything that is kept.
     ///
     /// # Errors
     /// Fewer than two views, views too small for the backbone, a batch too small for batch norm, sizes
@@ -113,11 +115,10 @@ impl Step {
         let StepBuilder { mut graph, student, teacher, state, .. } = builder;
         let StepBuilder { views, scalars, teacher_moves, frozen, afterwards, .. } = builder;
         let g = &mut graph;
-        g.keep(built.loss);
-        if let Some(partition) = built.partition {
-            g.keep(partition.consistency);
-            g.keep(partition.entropy);
-        }
+        let terms = built.partition.map(|partition| [partition.consistency, partition.entropy]);
+        let terms: Vec<Value> =
+            [built.loss].into_iter().chain(terms.into_iter().flatten()).collect();
+        terms.iter().for_each(|&term| g.keep(term));
         if let Some(algorithm) = config.conv.forced() {
             g.convolve_by(algorithm);
         }
@@ -159,6 +160,7 @@ impl Step {
             Ok(state)
         })?;
         g.fuse(&passes);
+        let report = g.guard_updates(&terms);
 
         let step = Step {
             student,
@@ -166,7 +168,7 @@ impl Step {
             state,
             views,
             scalars,
-            loss: built.loss,
+            report,
             partition: built.partition,
             hooks: built.hooks,
             teacher_moves,

@@ -202,12 +202,10 @@ impl<'a> Trainer<'a> {
     /// One step on a batch: docs/method.md, 1.7.
     ///
     /// # Errors
-    /// A loss that is not finite, or a device fault.
+    /// A loss or a gradient that is not finite, or a device fault.
     pub fn step(&mut self, step: usize, batch: &Batch) -> Result<Terms> {
-        self.write_forward(step, batch);
-        let terms = self.learner.forward(step)?;
-        self.finish_step(step, batch)?;
-        Ok(terms)
+        let phases = self.prepare(step, batch);
+        self.run(step, batch, phases)
     }
 
     /// As [`Trainer::step`], for CARP with a look at the teacher's features and prototypes on the way.
@@ -219,32 +217,26 @@ impl<'a> Trainer<'a> {
         step: usize,
         batch: &Batch,
     ) -> Result<(Terms, Option<Diversity>)> {
-        self.write_forward(step, batch);
-        let observed = self.learner.observed_forward(step)?;
-        self.finish_step(step, batch)?;
-        Ok(observed)
+        let phases = self.prepare(step, batch);
+        let seen = self.learner.observed_forward()?;
+        let left = if seen.is_some() { &phases[1..] } else { phases };
+        let terms = self.run(step, batch, left)?;
+        Ok((terms, seen.map(|diversity| diversity())))
     }
 
-    fn finish_step(&mut self, step: usize, batch: &Batch) -> Result<()> {
+    fn run(&mut self, step: usize, batch: &Batch, phases: &[Phase]) -> Result<Terms> {
+        let terms = self.learner.run(step, phases)?;
         let at = self.at(step);
         let (hooks, executor) = self.learner.method();
-        hooks.after_forward(at, &batch.samples, executor);
-        self.learner.backward(step, self.starts_sum(step))?;
-        if self.ends_sum(step) {
-            self.learner.update(self.update_settings(step))?;
-        }
-        Ok(())
+        hooks.after_step(at, &batch.samples, executor);
+        Ok(terms)
     }
 
     /// Writes all that [`Trainer::step`] writes and runs nothing; returns the phases that it runs.
     pub(crate) fn prepare(&mut self, step: usize, batch: &Batch) -> &'static [Phase] {
         self.write_forward(step, batch);
-        self.learner.write_accumulation(self.starts_sum(step));
-        if !self.ends_sum(step) {
-            return &[Phase::Forward, Phase::Backward];
-        }
-        self.learner.write_update(self.update_settings(step));
-        &[Phase::Forward, Phase::Backward, Phase::Update]
+        let update = self.ends_sum(step).then(|| self.update_settings(step));
+        self.learner.prepare(self.starts_sum(step), update)
     }
 
     /// Writes all that the forward pass reads.

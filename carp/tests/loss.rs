@@ -254,12 +254,9 @@ fn training_with_any_variant_gives_the_same_curve() {
                 }
                 random.shuffle(&mut order);
                 learner.write_partition(&order);
-                let terms = learner.forward(number).unwrap();
-                learner.backward(number, true).unwrap();
                 let settings =
                     UpdateSettings { lr: 0.6, weight_decay: 1e-6, teacher_momentum: 0.95, number };
-                learner.update(settings).unwrap();
-                terms.loss
+                learner.step(number, true, Some(settings)).unwrap().loss
             })
             .collect()
     };

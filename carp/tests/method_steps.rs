@@ -154,12 +154,11 @@ fn compare(
         hooks.before_forward(at, &images, executor);
         write_choices(&mut learner, step, &images);
         learner.write_forward_momentum(0.9);
-        losses.push(learner.forward(step).unwrap().loss);
-        let (hooks, executor) = learner.method();
-        hooks.after_forward(at, &images, executor);
-        learner.backward(step, true).unwrap();
         let (teacher_momentum, number) = (0.9, step + 1);
-        learner.update(UpdateSettings { lr, weight_decay, teacher_momentum, number }).unwrap();
+        let update = UpdateSettings { lr, weight_decay, teacher_momentum, number };
+        losses.push(learner.step(step, true, Some(update)).unwrap().loss);
+        let (hooks, executor) = learner.method();
+        hooks.after_step(at, &images, executor);
     }
     close(&format!("{method}: losses"), &losses, &tensors["loss"]);
     for role in ["student", "teacher"] {

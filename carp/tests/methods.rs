@@ -1,6 +1,9 @@
 //! All methods: the same bits on any number of threads, after a stop and within a memory budget; and
 //! settings that do not fit are refused before the first step.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
 use autograd::trace::Recomputed;
 use carp::checkpoint::{Checkpoint, Progress, save};
 use carp::config::Config;
@@ -9,7 +12,7 @@ use carp::learner::{Learner, NamedTensor, UpdateSettings};
 use carp::method::MethodConfig;
 use carp::step::{Step, StepConfig};
 use carp::trainer::Trainer;
-use tensor::Cpu;
+use tensor::{Backend, Cpu, Device, Io, Kernel, Slot};
 
 /// Steps of the runs below; 2 are an epoch.
 const STEPS: usize = 5;
@@ -87,6 +90,104 @@ fn threads_and_budgets_change_no_bit() {
         let mut trainer = Trainer::planned(&bounded, &Cpu).unwrap();
         assert!(Recomputed::of(trainer.learner().executor().graph()).is_some(), "{name}");
         assert!(outcome(&bounded, 2) == want, "{name} within a budget");
+    }
+}
+
+/// Where a [`Faulty`] device makes a NaN.
+const NOWHERE: u8 = 0;
+const IN_A_GRADIENT: u8 = 1;
+const IN_THE_LOSS: u8 = 2;
+
+/// A CPU that makes a NaN in the gradient of every convolution's weight, or in the loss once nothing but
+/// the check reads it.
+struct Faulty(Arc<AtomicU8>);
+
+struct FaultyBackend {
+    cpu: Box<dyn Backend>,
+    place: Arc<AtomicU8>,
+}
+
+impl Device for Faulty {
+    fn workspace(&self, kernel: &Kernel) -> usize {
+        Cpu.workspace(kernel)
+    }
+
+    fn open(&self, elements: usize) -> tensor::Result<Box<dyn Backend>> {
+        Ok(Box::new(FaultyBackend { cpu: Cpu.open(elements)?, place: Arc::clone(&self.0) }))
+    }
+}
+
+impl Backend for FaultyBackend {
+    tensor::moves_data_by!(cpu);
+
+    fn all_finite(&mut self, x: Slot) -> bool {
+        self.cpu.all_finite(x)
+    }
+
+    fn run(&mut self, kernel: &Kernel, io: &Io) {
+        let place = self.place.load(Ordering::Relaxed);
+        if place == IN_THE_LOSS && matches!(kernel, Kernel::NonFiniteCheck { .. }) {
+            self.cpu.write(io.inputs[0], &[f32::NAN]);
+        }
+        self.cpu.run(kernel, io);
+        if place == IN_A_GRADIENT && matches!(kernel, Kernel::Conv2dGradWeight(_)) {
+            self.cpu.write(io.outputs[0].part(3, 1), &[f32::NAN]);
+        }
+    }
+}
+
+/// Nothing that is kept changes but what the forward pass changes: running statistics, OBoW's mean distance
+/// of words, prototypes that it scales to length 1, and the teacher of methods that move it there.
+#[test]
+fn a_step_that_is_not_finite_changes_nothing_behind_its_gradients() {
+    for method in MethodConfig::all() {
+        let name = method.name();
+        let config = config(name, &[]).unwrap();
+        let in_forward = match name {
+            "moco-v3" | "pcl-v2" | "obow" => "teacher.",
+            "swav" | "sela-v2" => "student.prototypes",
+            _ => "none.",
+        };
+        let kept = |trainer: &mut Trainer| -> Vec<NamedTensor> {
+            let changes = |name: &str| {
+                name.contains("running_")
+                    || name.starts_with("state.mean_distance")
+                    || name.starts_with(in_forward)
+            };
+            trainer.learner().copies().into_iter().filter(|(name, ..)| !changes(name)).collect()
+        };
+        let place = Arc::new(AtomicU8::new(NOWHERE));
+        let device = Faulty(Arc::clone(&place));
+        let mut trainer = Trainer::new(&config, &device).unwrap();
+        advance(&mut trainer, 0..STOP);
+        let mut pipeline = trainer.pipeline(STOP).unwrap();
+        let batch = pipeline.next_batch().unwrap();
+        let before = kept(&mut trainer);
+        for (fault, line) in [
+            (IN_A_GRADIENT, "a gradient is not finite in step 4: the first value that is not"),
+            (
+                IN_THE_LOSS,
+                "the loss is not finite in step 4: the first value that is not finite is none",
+            ),
+        ] {
+            place.store(fault, Ordering::Relaxed);
+            for is_observed in [false, true] {
+                let outcome = match is_observed {
+                    false => trainer.step(STOP, batch),
+                    true => trainer.observed_step(STOP, batch).map(|(terms, _)| terms),
+                };
+                let error = outcome.unwrap_err().to_string();
+                assert!(error.starts_with(line), "{name}: {error}");
+                let names_op = error.contains(" of student.backbone.");
+                assert_eq!(names_op, fault == IN_A_GRADIENT, "{name}: {error}");
+                let after = kept(&mut trainer);
+                let changed = before.iter().zip(&after).find(|(a, b)| a != b);
+                assert!(changed.is_none(), "{name}: {}", changed.unwrap().0.0);
+            }
+        }
+        place.store(NOWHERE, Ordering::Relaxed);
+        trainer.step(STOP, batch).unwrap();
+        assert!(kept(&mut trainer) != before, "{name}: the next step does");
     }
 }
 

@@ -2,16 +2,18 @@
 //
 // w, grad, buffer .. are the n weights of one parameter and what belongs to them. Learning rate lr,
 // weight decay wd and the average's share m change at every step and are read on the device, [1]
-// each: so one recorded launch serves the whole training.
+// each: so one recorded launch serves the whole training. So is the guard, see guard.cuh.
 //
 // Launch, unless a kernel says otherwise: one thread per element, blocks of 256.
 // Traffic: each array is read once and, if it changes, written once.
+#include "guard.cuh"
 #include "tree.cuh"
 
 // teacher = m teacher + (1 - m) student. Traffic: 12 bytes per weight.
-extern "C" __global__ void ema(const float* m, const float* student, float* teacher, u32 n) {
+extern "C" __global__ void ema(const float* m, const float* student, const float* guard,
+                               float* teacher, u32 n) {
     u32 i = element();
-    if (i < n) teacher[i] = *m * teacher[i] + (1.0f - *m) * student[i];
+    if (i < n && !is_held(guard)) teacher[i] = *m * teacher[i] + (1.0f - *m) * student[i];
 }
 
 // buffer = momentum buffer + trust (g + wd w); w = w - lr buffer. Both are read before either is
@@ -26,9 +28,9 @@ __device__ inline void momentum_step(float momentum, float lr, float wd, float t
 
 // SGD with momentum (heavy ball): trust = 1. Traffic: 20 bytes per weight.
 extern "C" __global__ void sgd(float momentum, const float* grad, const float* lr, const float* wd,
-                               float* w, float* buffer, u32 n) {
+                               const float* guard, float* w, float* buffer, u32 n) {
     u32 i = element();
-    if (i < n) momentum_step(momentum, *lr, *wd, 1.0f, grad[i], &w[i], &buffer[i]);
+    if (i < n && !is_held(guard)) momentum_step(momentum, *lr, *wd, 1.0f, grad[i], &w[i], &buffer[i]);
 }
 
 // LARS: SGD on each of several tensors with a trust of its own, eta |w| / |u| with u = g + wd w.
@@ -112,10 +114,10 @@ extern "C" __global__ void lars_trust(float eta, double* sums, float* trust, u32
 
 // Third stage: SGD's step with that trust. Traffic: 20 bytes per weight.
 extern "C" __global__ void lars(float momentum, const float* grad, const float* lr,
-                                const float* wd, const u32* ranges, const float* trust, float* w,
-                                float* buffer) {
+                                const float* wd, const u32* ranges, const float* guard,
+                                const float* trust, float* w, float* buffer) {
     Tensor tensor(ranges, blockIdx.y);
-    if (element() >= tensor.len) return;
+    if (element() >= tensor.len || is_held(guard)) return;
     float rate = *lr, decay = *wd, scale = trust[blockIdx.y];
     grad += tensor.first;
     w += tensor.first;
@@ -132,10 +134,10 @@ extern "C" __global__ void lars(float momentum, const float* grad, const float* 
 // Traffic: 28 bytes per weight.
 extern "C" __global__ void adamw(float beta1, float new1, float beta2, float new2, float eps,
                                  const float* grad, const float* lr, const float* wd,
-                                 const float* correction, float* w, float* first, float* second,
-                                 u32 n) {
+                                 const float* correction, const float* guard, float* w,
+                                 float* first, float* second, u32 n) {
     u32 i = element();
-    if (i >= n) return;
+    if (i >= n || is_held(guard)) return;
     float g = grad[i];
     float m = beta1 * first[i] + new1 * g;
     float v = beta2 * second[i] + new2 * g * g;

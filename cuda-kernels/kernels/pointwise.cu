@@ -9,6 +9,7 @@
 // moves about 3.3 TB/s and does 67 TFLOP/s, 80 operations per element moved: all of these wait for
 // memory, and only fusing them with a neighbour makes them faster.
 #include "bf16.cuh"
+#include "guard.cuh"
 #include "math.cuh"
 
 // y = value
@@ -81,9 +82,10 @@ extern "C" __global__ void scale_by(const float* s, const float* x, float* y, u3
 }
 
 // acc = x + keep acc; just x where keep is 0, whatever acc holds.
-extern "C" __global__ void accumulate(const float* keep, const float* x, float* acc, u32 n) {
+extern "C" __global__ void accumulate(const float* keep, const float* x, const float* guard,
+                                      float* acc, u32 n) {
     u32 i = element();
-    if (i < n) acc[i] = *keep == 0.0f ? x[i] : fmaf(*keep, acc[i], x[i]);
+    if (i < n && !is_held(guard)) acc[i] = *keep == 0.0f ? x[i] : fmaf(*keep, acc[i], x[i]);
 }
 
 // y = max(x, 0), and NaN where x is: a fault upstream must stay visible.

@@ -1,6 +1,12 @@
-// Sums over rows, over columns and over everything.
+// Sums over rows, over columns and over everything, and whether everything is finite.
 #include "rows.cuh"
 #include "tree.cuh"
+
+// Not all bits of the exponent are set.
+__device__ inline bool is_finite(float x) {
+    const u32 EXPONENT = 0x7f800000u;
+    return (__float_as_uint(x) & EXPONENT) != EXPONENT;
+}
 
 // y[part,c] = sum over the rows r of a part of x[r,c]; x is [rows, columns], y [parts, columns].
 // The parts are then added up by gemm_sum_parts.
@@ -56,15 +62,54 @@ extern "C" __global__ void sum_of_nodes(float alpha, double* nodes, float* y, u3
     *y = (float)((double)alpha * sum_root(nodes, depth));
 }
 
-// counts[warp] = how many elements of x are infinite or NaN, of those that fall to a warp: the
-// exponent's bits are all set. Thread t of the grid takes elements t, t + T, t + 2T .. with T
-// threads in all.
-extern "C" __global__ void count_not_finite(const u32* x, float* counts, u32 n) {
-    const u32 EXPONENT = 0x7f800000u;
-    float count = 0.0f;
-    for (size_t i = element(); i < n; i += gridDim.x * blockDim.x) {
-        if ((x[i] & EXPONENT) == EXPONENT) count += 1.0f;
+// report[0] = 1 if one of the scalars a, b, c [1] is infinite or NaN, else 0; the scalars follow. Null:
+// there is none. Launch: one thread.
+extern "C" __global__ void check_scalars(const float* a, const float* b, const float* c,
+                                         float* report) {
+    const float* scalars[] = {a, b, c};
+    bool found = false;
+    for (u32 i = 0; i < 3; ++i) {
+        if (scalars[i] == nullptr) continue;
+        report[1 + i] = *scalars[i];
+        found |= !is_finite(*scalars[i]);
     }
-    count = warp_sum(count);
-    if (lane() == 0) counts[row_of_warp()] = count;
+    report[0] = found;
+}
+
+// Whether one of x[first] .. x[end - 1] that fall to this thread is infinite or NaN.
+__device__ inline bool finds(const float* x, u32 first, u32 end) {
+    first += threadIdx.x;
+    u32 count = steps(first, end, CHUNK_THREADS), found = 0;
+#pragma unroll 4
+    for (u32 i = 0; i < count; ++i) found |= !is_finite(x[first + i * CHUNK_THREADS]);
+    return found;
+}
+
+// report[0] = 1 if an element of x [n] is infinite or NaN, else as it was. With ranges only elements of
+// tensors count: tensor t is those from ranges[2t] up to ranges[2t+1], and the next lies behind it.
+//
+// Launch: a block of 256 threads for each CHECKED elements of x. Its first tensor is found by bisection.
+// Traffic: x once.
+constexpr u32 CHECKED = 8192;
+
+extern "C" __global__ void __launch_bounds__(CHUNK_THREADS)
+    check_finite(const float* x, const u32* ranges, float* report, u32 n, u32 tensors) {
+    u32 start = blockIdx.x * CHECKED, end = min(start + CHECKED, n);
+    bool found = false;
+    if (ranges == nullptr) {
+        found = finds(x, start, end);
+    } else {
+        u32 tensor = 0;
+        for (u32 beyond = tensors; tensor < beyond;) {
+            u32 middle = (tensor + beyond) / 2;
+            bool is_before = ranges[2 * middle + 1] <= start;
+            if (is_before) tensor = middle + 1;
+            else beyond = middle;
+        }
+        for (; tensor < tensors && ranges[2 * tensor] < end; ++tensor) {
+            u32 first = max(start, ranges[2 * tensor]);
+            found |= finds(x, first, min(end, ranges[2 * tensor + 1]));
+        }
+    }
+    if (found) report[0] = 1.0f;
 }

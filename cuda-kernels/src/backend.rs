@@ -22,10 +22,10 @@ impl Backend for Gpu {
     }
 
     fn all_finite(&mut self, x: Slot) -> bool {
-        let counts = launch::reduce::count_not_finite(self, x);
-        let mut faulty = vec![0.0; counts.len];
-        self.read(counts, &mut faulty);
-        faulty.iter().all(|&count| count == 0.0)
+        let found = launch::reduce::not_finite(self, x);
+        let mut is_found = [0.0];
+        self.read(found, &mut is_found);
+        is_found == [0.0]
     }
 
     fn check(&mut self) -> Result<()> {

@@ -11,15 +11,18 @@ use tensor::geometry::BatchNorm;
 use tensor::{Backend, Io, Kernel, Numerics, Slot};
 
 /// Kernels whose jumps or addresses depend on data.
-const NEED_DATA: [&str; 25] = [
+const NEED_DATA: [&str; 29] = [
     "gather_rows",
     "scatter_add_rows",
     "gather_columns",
     "gather_columns_backward",
     "l2_normalize_backward",
+    "ema",
+    "sgd",
     "lars_norms",
     "lars_trust",
     "lars",
+    "adamw",
     "partition_softmax",
     "partition_gradient",
     "clamp",
@@ -28,6 +31,7 @@ const NEED_DATA: [&str; 25] = [
     "relu_backward",
     "max_pool2d_backward",
     "max_pool2d_backward_bf16",
+    "check_finite",
     "streaming_prototypes",
     "streaming_gradient",
     "streaming_prototypes_backward",

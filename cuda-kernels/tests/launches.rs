@@ -59,11 +59,8 @@ fn step_of(preset: &str, numerics: Numerics) -> BTreeMap<&'static str, u32> {
     let mut learner = Learner::new(&step, &device).unwrap();
     let order: Vec<u32> = (0..step.head.prototypes as u32).collect();
     learner.write_partition(&order);
-    learner.forward(0).unwrap();
-    learner.backward(0, true).unwrap();
     let settings = UpdateSettings { lr: 0.1, weight_decay: 1e-4, teacher_momentum: 0.9, number: 1 };
-    learner.update(settings).unwrap();
-    learner.executor_mut().finish().unwrap();
+    learner.step(0, true, Some(settings)).unwrap();
     let most = most.lock().unwrap();
     most.clone()
 }

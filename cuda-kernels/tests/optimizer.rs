@@ -41,6 +41,46 @@ fn sgd() {
     }
 }
 
+/// A guard that lets updates pass, and one that holds them back.
+#[test]
+fn guarded() {
+    let (len, constants) = (1000, AdamW { betas: (0.9, 0.999), eps: 1e-8 });
+    for kernel in [
+        Kernel::Accumulate,
+        Kernel::Ema,
+        Kernel::Sgd { momentum: 0.9 },
+        Kernel::Lars { momentum: 0.9, eta: 1e-1, tensors: 1 },
+        Kernel::AdamW(constants),
+    ] {
+        for is_held in [0.0, 1.0] {
+            let mut case = Case::new(format!("guarded {}", kernel.name()));
+            let grad = case.input(&uniform(1, len));
+            let (lr, wd) = settings(&mut case, 0.1, 1e-2);
+            let mut inputs = match kernel {
+                Kernel::Accumulate | Kernel::Ema => vec![lr, grad],
+                _ => vec![grad, lr, wd],
+            };
+            inputs.extend(match kernel {
+                Kernel::Lars { .. } => Some(case.indices(&[0, len as u32])),
+                Kernel::AdamW(_) => Some(case.input(&[0.1, 1e-3])),
+                _ => None,
+            });
+            assert_eq!(kernel.own_inputs(), Some(inputs.len()));
+            inputs.push(case.input(&[is_held, 2.0]));
+            let state = |case: &mut Case, index| case.in_place("state", &uniform(index, len));
+            let mut outputs = vec![state(&mut case, 2)];
+            if inputs[0] == grad {
+                outputs.push(state(&mut case, 3));
+            }
+            if let Kernel::AdamW(_) = kernel {
+                outputs.push(case.in_place("second", &vec![0.5; len]));
+            }
+            case.call(kernel, &inputs, &outputs);
+            case.run();
+        }
+    }
+}
+
 /// Steps of LARS over tensors with these first and last elements.
 fn lars(name: String, ranges: &[u32], w: &[f32], grad: &[f32], wd: f32) {
     let mut case = Case::shifted(name, w.len() % 2);

@@ -1,6 +1,6 @@
 //! CARP's whole training step on the kernels: ResNet-18 of width 8, views of two sizes, LARS, the
 //! moving average. It must end with the CPU's weights to the bit, allocate once, wait for the device
-//! only when the loss is read, and give the same results when replayed from a recording.
+//! only where its report is read, and give the same results when replayed from one recording.
 
 #[path = "common/device.rs"]
 mod device;
@@ -56,8 +56,8 @@ fn learner_with(device: &dyn Device, others: &[(&str, &str)]) -> Learner {
     learner
 }
 
-/// Writes the views of a step, of this many images, and runs it; returns the loss.
-fn step(learner: &mut Learner, number: usize, batch: usize) -> f32 {
+/// Writes the views of a step, of this many images, and its partition.
+fn write(learner: &mut Learner, number: usize, batch: usize) {
     let mut random = Stream::new(3, Purpose::Test, 2, number as u64);
     for (group, size) in [16usize, 12].into_iter().enumerate() {
         let mut pixels = Vec::new();
@@ -70,13 +70,17 @@ fn step(learner: &mut Learner, number: usize, batch: usize) -> f32 {
     let mut order: Vec<u32> = (0..PROTOTYPES as u32).collect();
     random.shuffle(&mut order);
     learner.write_partition(&order);
-    let terms = learner.forward(number).unwrap();
-    learner.backward(number, true).unwrap();
+}
+
+fn settings(number: usize) -> UpdateSettings {
     let lr = 0.03 / (number + 1) as f32;
-    let settings =
-        UpdateSettings { lr, weight_decay: 1e-4, teacher_momentum: 0.9, number: number + 1 };
-    learner.update(settings).unwrap();
-    terms.loss
+    UpdateSettings { lr, weight_decay: 1e-4, teacher_momentum: 0.9, number: number + 1 }
+}
+
+/// Takes a step; returns the loss.
+fn step(learner: &mut Learner, number: usize, batch: usize) -> f32 {
+    write(learner, number, batch);
+    learner.step(number, true, Some(settings(number))).unwrap().loss
 }
 
 /// Losses of the steps and all tensors after them.
@@ -219,7 +223,7 @@ fn five_steps_are_those_of_the_cpu_to_the_bit_and_so_is_their_replay() {
     let counts = Arc::new(Mutex::new(Counts::default()));
     let (replayed, tensors_replayed) =
         train(&watched(&counts, true, device::fast_driver, Numerics::Exact));
-    assert_eq!(counts.lock().unwrap().replays, 3 * (STEPS - 1), "three phases a step");
+    assert_eq!(counts.lock().unwrap().replays, STEPS - 1, "all phases of a step together");
     assert_eq!(replayed, losses);
     assert_eq!(digest(tensors_replayed), digest(want));
 }
@@ -242,19 +246,85 @@ fn other_losses_networks_and_optimizers_give_the_bits_of_the_cpu() {
 }
 
 #[test]
-fn a_step_waits_only_where_the_loss_is_read() {
-    let counts = Arc::new(Mutex::new(Counts::default()));
-    let device = watched(&counts, false, device::fast_driver, Numerics::Exact);
-    let mut learner = learner_with(&device, &[]);
-    step(&mut learner, 0, BATCH);
-    *counts.lock().unwrap() = Counts::default();
-    step(&mut learner, 1, BATCH);
-    let counts = counts.lock().unwrap();
-    // Loss, C and H in sequence, whether the two values that the update reads are finite, and the
-    // check for faults: nothing runs in between.
-    assert_eq!(counts.waits, 6);
-    assert_eq!(counts.allocations, 0);
-    assert!(counts.launches > 100, "{} launches", counts.launches);
+fn a_step_is_replayed_and_waited_for_once() {
+    for records in [false, true] {
+        let counts = Arc::new(Mutex::new(Counts::default()));
+        let device = watched(&counts, records, device::fast_driver, Numerics::Exact);
+        let mut learner = learner_with(&device, &[]);
+        step(&mut learner, 0, BATCH);
+        for number in 1..3 {
+            *counts.lock().unwrap() = Counts::default();
+            step(&mut learner, number, BATCH);
+            let counts = counts.lock().unwrap();
+            // Loss, C, H and whether all is finite lie side by side.
+            assert_eq!((counts.waits, counts.allocations), (1, 0));
+            assert_eq!(counts.replays, usize::from(records));
+            let is_launched = !records || number == 1;
+            assert_eq!(counts.launches > 100, is_launched, "{} launches", counts.launches);
+        }
+    }
+}
+
+/// The bits of student, teacher and momentum, without what the forward pass updates.
+fn trained(learner: &mut Learner) -> Vec<(String, Vec<u32>)> {
+    let is_trained = |name: &str| !name.contains("running_") && !name.starts_with("gradient.");
+    let tensors = learner.copies().into_iter().filter(|(name, ..)| is_trained(name));
+    tensors.map(|(name, _, data)| (name, data.into_iter().map(f32::to_bits).collect())).collect()
+}
+
+/// A NaN in the sum of one gradient alone, and in a view, in updates that are launched one by one, recorded
+/// and replayed: all that is trained keeps its bits, and the error names the first value at fault.
+#[test]
+fn an_update_that_is_not_finite_changes_nothing_that_is_trained() {
+    let update = |learner: &mut Learner, number: usize, is_faulty: bool| {
+        write(learner, 2 * number, BATCH);
+        learner.step(number, true, None).unwrap();
+        write(learner, 2 * number + 1, BATCH);
+        if is_faulty {
+            let executor = learner.executor_mut();
+            let is_sum = |name: &str| name == "gradient.student.head.mlp.0.weight";
+            let sum = executor.graph().values().find(|(_, info)| is_sum(&info.name)).unwrap().0;
+            executor.write_part(sum, 7, &[f32::NAN]);
+        }
+        learner.step(number, false, Some(settings(number)))
+    };
+    let run = |device: &dyn Device, good: usize| {
+        let mut learner = learner_with(device, &[("train.accumulation", "2")]);
+        for number in 0..good {
+            update(&mut learner, number, false).unwrap();
+        }
+        let before = trained(&mut learner);
+        let line = |learner: &mut Learner, error: carp::error::Error| {
+            assert!(trained(learner) == before, "{error}");
+            error.to_string()
+        };
+        let error = update(&mut learner, good, true).unwrap_err();
+        let of_gradient = line(&mut learner, error);
+        write(&mut learner, 2 * good, BATCH);
+        let views = learner.view_groups()[0].images;
+        learner.executor_mut().write_part(views, 5, &[f32::NAN]);
+        let error = learner.step(good, true, Some(settings(good))).unwrap_err();
+        let of_loss = line(&mut learner, error);
+        update(&mut learner, good, false).unwrap();
+        assert!(trained(&mut learner) != before);
+        ([of_gradient, of_loss], trained(&mut learner))
+    };
+    for good in 0..3 {
+        let (lines, want) = run(&Cpu, good);
+        let words =
+            format!("not finite in step {}: the first value that is not finite is", good + 1);
+        for (line, what, origin) in [
+            (&lines[0], "a gradient is", "gradient.student.head.mlp.0.weight by accumulate"),
+            (&lines[1], "the loss is", "input views.0"),
+        ] {
+            assert!(line.starts_with(&format!("{what} {words} {origin};")), "{line}");
+        }
+        let counts = Arc::new(Mutex::new(Counts::default()));
+        let device = watched(&counts, true, device::fast_driver, Numerics::Exact);
+        let (lines_there, got) = run(&device, good);
+        assert_eq!(lines_there, lines);
+        assert!(got == want, "after {good} good updates");
+    }
 }
 
 /// Images of a step whose student has rows enough for tensor cores.

@@ -2,8 +2,10 @@
 //! shape rules and need no check.
 
 use std::collections::HashSet;
+use std::ops::Range;
 
 use crate::geometry::{BatchNorm, Conv2d, Gemm, PartitionLoss, Pool2d, StreamingLoss};
+use crate::kernel::MOST_SCALARS;
 use crate::order::group_sums;
 use crate::{Kernel, Shape};
 
@@ -51,6 +53,10 @@ impl Kernel {
 
     /// `None` for settings that no shape rule makes.
     fn fit(&self, inputs: &[usize], outputs: &[usize]) -> Option<bool> {
+        let (inputs, guard) = self.split_guard(inputs);
+        if guard == Some(&0) {
+            return Some(false);
+        }
         let same = |sizes: &[usize]| sizes.windows(2).all(|pair| pair[0] == pair[1]);
         let are = |i: &[usize], o: &[usize]| inputs == i && outputs == o;
         Some(match (self, inputs, outputs) {
@@ -204,6 +210,15 @@ impl Kernel {
                 is_part && are(&inputs, &[1, 1, 1, student, weights])
             }
 
+            (&Kernel::NonFiniteCheck { scalars, flat }, _, &[report]) => {
+                let (s, rest) = inputs.split_at_checked(scalars)?;
+                let (_, rest) = rest.split_at_checked(flat)?;
+                let (ranges, _) = rest.split_at_checked(flat)?;
+                scalars <= MOST_SCALARS
+                    && s.iter().all(|&s| s == 1)
+                    && ranges.iter().all(|ranges| ranges.is_multiple_of(2))
+                    && report == scalars + 1
+            }
             (Kernel::Sgd { .. }, &[grad, 1, 1], &[w, buffer]) => same(&[grad, w, buffer]),
             (&Kernel::Lars { tensors, .. }, &[grad, 1, 1, ranges], &[w, buffer]) => {
                 same(&[grad, w, buffer]) && ranges == product(&[2, tensors])
@@ -215,24 +230,28 @@ impl Kernel {
         })
     }
 
-    /// Which input holds indices, if one does.
-    pub fn index_input(&self) -> Option<usize> {
-        match self {
+    /// Which inputs hold indices.
+    pub fn index_inputs(&self) -> Range<usize> {
+        let one = match *self {
             Kernel::MaxPool2dBackward(_)
             | Kernel::GatherRows { .. }
             | Kernel::ScatterAddRows { .. }
             | Kernel::GatherColumns { .. }
-            | Kernel::GatherColumnsBackward { .. } => Some(1),
-            Kernel::PartitionLoss(_) => Some(2),
-            Kernel::Lars { .. } => Some(3),
-            Kernel::StreamingLoss(_) => Some(4),
-            _ => None,
-        }
+            | Kernel::GatherColumnsBackward { .. } => 1,
+            Kernel::PartitionLoss(_) => 2,
+            Kernel::Lars { .. } => 3,
+            Kernel::StreamingLoss(_) => 4,
+            Kernel::NonFiniteCheck { scalars, flat } => {
+                return scalars + flat..scalars + 2 * flat;
+            }
+            _ => return 0..0,
+        };
+        one..one + 1
     }
 
-    /// Whether these indices point into operands that it [`Kernel::fits`], each to a place of its own
-    /// where the kernel says so.
-    pub fn allows(&self, indices: &[u32], inputs: &[usize], outputs: &[usize]) -> bool {
+    /// Whether these indices of input `at` point into operands that it [`Kernel::fits`], each to a place
+    /// of its own where the kernel says so.
+    pub fn allows(&self, at: usize, indices: &[u32], inputs: &[usize], outputs: &[usize]) -> bool {
         let below = |limit: usize| indices.iter().all(|&index| (index as usize) < limit);
         let distinct = |indices: &[u32]| {
             let mut seen = HashSet::new();
@@ -253,6 +272,9 @@ impl Kernel {
             }) => below(prototypes) && distinct(indices),
             // Tensors one after the other.
             Kernel::Lars { .. } => below(inputs[0] + 1) && indices.is_sorted(),
+            Kernel::NonFiniteCheck { flat, .. } => {
+                below(inputs[at - flat] + 1) && indices.is_sorted()
+            }
             _ => true,
         }
     }

@@ -4,7 +4,8 @@
 //! slots of its inputs and outputs, in the order of the variant's comment, `inputs -> outputs`.
 //! Scratch memory depends on the device: [`Device::workspace`](crate::Device::workspace). Unless
 //! the comment says otherwise, outputs are overwritten and must not overlap inputs; a value updated
-//! in place is an output.
+//! in place is an output. What updates weights and state takes one input more, a guard: where its first
+//! number is not 0, all stays as it is ([`Kernel::own_inputs`]).
 
 use serde::{Deserialize, Serialize};
 
@@ -58,6 +59,9 @@ fn power(mut x: f64, mut n: usize) -> f64 {
     }
     y
 }
+
+/// Most scalars that a [`Kernel::NonFiniteCheck`] reports.
+pub const MOST_SCALARS: usize = 3;
 
 /// A function of one number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -309,6 +313,15 @@ pub enum Kernel {
     /// from embeddings and prototypes before weight norm, block by block.
     StreamingLoss(StreamingLoss),
 
+    /// `s_1 .., x_1 .., ranges_1 .. [tensors,2] (u32), z_1 .. -> report`: `report[0]` = 1 if one of their
+    /// numbers is infinite or NaN, else 0; behind it the scalars s. Of each x only the elements in its
+    /// ranges count, from `ranges[t,0]` up to `ranges[t,1]`.
+    NonFiniteCheck {
+        /// Number of s, at most [`MOST_SCALARS`].
+        scalars: usize,
+        /// Number of x.
+        flat: usize,
+    },
     /// `m, student -> teacher`: teacher = m teacher + (1 - m) student, with the scalar m.
     Ema,
     /// `grad, lr, wd -> w, buffer`: buffer = momentum buffer + g + wd w; w -= lr buffer.
@@ -389,6 +402,7 @@ impl Kernel {
             Kernel::SliceRowsBackward { .. } => "slice_rows_backward",
             Kernel::PartitionLoss(_) => "partition_loss",
             Kernel::StreamingLoss(_) => "streaming_loss",
+            Kernel::NonFiniteCheck { .. } => "non_finite_check",
             Kernel::Ema => "ema",
             Kernel::Sgd { .. } => "sgd",
             Kernel::Lars { .. } => "lars",
@@ -402,6 +416,7 @@ impl Kernel {
         let x = inputs.first().map_or(0, |&x| x as u64);
         match self {
             Kernel::Fill(_) | Kernel::Copy | Kernel::Transpose { .. } | Kernel::ConcatRows => 0,
+            Kernel::NonFiniteCheck { .. } => 0,
             Kernel::SliceRows { .. } | Kernel::SliceRowsBackward { .. } => 0,
             Kernel::GatherRows { .. } | Kernel::SumColumnsBackward { .. } => 0,
             Kernel::GatherColumns { .. } | Kernel::GatherColumnsBackward { .. } => 0,
@@ -467,6 +482,22 @@ impl Kernel {
             _ => 0,
         };
         4 * (all + again - unread) as u64
+    }
+
+    /// Of a kernel that takes a guard, how many inputs it has without one.
+    pub fn own_inputs(&self) -> Option<usize> {
+        match self {
+            Kernel::Accumulate | Kernel::Ema => Some(2),
+            Kernel::Sgd { .. } => Some(3),
+            Kernel::Lars { .. } | Kernel::AdamW(_) => Some(4),
+            _ => None,
+        }
+    }
+
+    /// A call's inputs without the guard, and the guard if it has one.
+    pub fn split_guard<'a, T>(&self, inputs: &'a [T]) -> (&'a [T], Option<&'a T>) {
+        let own = self.own_inputs().filter(|own| inputs.len() == own + 1);
+        own.map_or((inputs, None), |own| (&inputs[..own], Some(&inputs[own])))
     }
 
     /// The input whose memory output 0 may reuse if that input is not needed afterwards.

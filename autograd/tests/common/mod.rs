@@ -13,7 +13,8 @@ pub struct Step {
     pub weights: Vec<Value>,
     pub averages: Vec<Value>,
     pub scalars: [Value; 2],
-    pub loss: Value,
+    /// Whether all was finite, and the loss.
+    pub report: Value,
 }
 
 pub const BATCH: usize = 16;
@@ -90,9 +91,17 @@ pub fn build(passes: &Passes) -> Result<(Graph, Step)> {
         Ok(averages)
     })?;
     g.fuse(passes);
-    let loss = terms.loss;
-    let step =
-        Step { images, teacher, teacher_prototypes, permutation, weights, averages, scalars, loss };
+    let report = g.guard_updates(&[terms.loss]);
+    let step = Step {
+        images,
+        teacher,
+        teacher_prototypes,
+        permutation,
+        weights,
+        averages,
+        scalars,
+        report,
+    };
     Ok((graph, step))
 }
 
@@ -118,5 +127,7 @@ pub fn run(executor: &mut Executor, step: &Step, number: u32, order: &mut [u32])
     executor.write(step.scalars[0], &[0.1]);
     executor.write(step.scalars[1], &[0.01]);
     executor.run_all().unwrap();
-    executor.scalar(step.loss)
+    let mut loss = [0.0];
+    executor.read_part(step.report, 1, &mut loss);
+    loss[0]
 }

@@ -285,18 +285,17 @@ fn run_steps(
             return Err(inputs.invalid(&detail));
         }
         learner.write_partition(&permutation);
-        let terms = learner.forward(t)?;
-        let parts = terms.parts.expect("CARP's");
-        loss.push(terms.loss);
-        consistency.push(parts.consistency);
-        entropy.push(parts.entropy);
-        learner.backward(t, true)?;
-        learner.update(UpdateSettings {
+        let update = UpdateSettings {
             lr: schedules.lr[t] as f32,
             weight_decay: schedules.weight_decay as f32,
             teacher_momentum: schedules.teacher_momentum[t] as f32,
             number: t + 1,
-        })?;
+        };
+        let terms = learner.step(t, true, Some(update))?;
+        let parts = terms.parts.expect("CARP's");
+        loss.push(terms.loss);
+        consistency.push(parts.consistency);
+        entropy.push(parts.entropy);
     }
     learner.executor_mut().finish()?;
 

@@ -76,8 +76,9 @@ pub(super) fn op(inputs: &Inputs, device: Device) -> Result<Outputs> {
         return Err(inputs.invalid(&detail));
     }
     for (place, (is_index, bits)) in reads.iter().enumerate() {
-        let takes_indices = kernel.index_input() == Some(place);
-        if takes_indices != *is_index || takes_indices && !kernel.allows(bits, &lens_read, &lens) {
+        let takes_indices = kernel.index_inputs().contains(&place);
+        let is_allowed = || kernel.allows(place, bits, &lens_read, &lens);
+        if takes_indices != *is_index || takes_indices && !is_allowed() {
             let wanted = if takes_indices { "indices that the kernel takes, I64" } else { "F32" };
             return Err(inputs.invalid(&format!("in.x.{place} should be {wanted}")));
         }

@@ -117,7 +117,7 @@ impl Clustered {
             run.executor.run(Phase::Forward)?;
             run.executor.finish()?;
             at.step = run.at.step + place;
-            self.after_forward(at, &batch.samples, run.executor);
+            self.after_step(at, &batch.samples, run.executor);
             run.progress.report(place + 1, at.steps_per_epoch);
         }
         Ok(())
@@ -172,7 +172,7 @@ impl Hooks for Clustered {
         }
     }
 
-    fn after_forward(&self, at: Moment, images: &[u32], executor: &mut Executor) {
+    fn after_step(&self, at: Moment, images: &[u32], executor: &mut Executor) {
         let z = executor.read(self.z.expect("remembered embeddings"));
         let len = z.len() / self.views;
         for (view, &memory) in self.memories.iter().enumerate() {

@@ -94,8 +94,8 @@ pub trait Hooks: Send {
     /// Before a forward pass over `images`: writes the inputs that the method has beside the views.
     fn before_forward(&mut self, _at: Moment, _images: &[u32], _executor: &mut Executor) {}
 
-    /// After it: keeps what later epochs need.
-    fn after_forward(&self, _at: Moment, _images: &[u32], _executor: &mut Executor) {}
+    /// After the step over them: keeps what later epochs need.
+    fn after_step(&self, _at: Moment, _images: &[u32], _executor: &mut Executor) {}
 }
 
 /// Nothing.

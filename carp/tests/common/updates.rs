@@ -31,11 +31,11 @@ pub fn after_updates(
             }
             random.shuffle(&mut order);
             learner.write_partition(&order);
-            losses.push(learner.forward(number).unwrap().loss);
-            learner.backward(number, micro == 0).unwrap();
+            let (weight_decay, teacher_momentum) = (1e-4, 0.95);
+            let update = UpdateSettings { lr, weight_decay, teacher_momentum, number };
+            let update = (micro + 1 == config.accumulation).then_some(update);
+            losses.push(learner.step(number, micro == 0, update).unwrap().loss);
         }
-        let (weight_decay, teacher_momentum) = (1e-4, 0.95);
-        learner.update(UpdateSettings { lr, weight_decay, teacher_momentum, number }).unwrap();
     }
     Ok((learner, losses))
 }

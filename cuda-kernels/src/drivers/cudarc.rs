@@ -1,7 +1,7 @@
 //! A GPU through cudarc, which loads libcuda at run time.
 //!
 //! One stream keeps everything in order. A kernel launch costs the host some microseconds, and a
-//! step has hundreds, so a phase is recorded once as a CUDA graph and then launched as a whole.
+//! step has hundreds, so its launches are recorded once as a CUDA graph and then launched as a whole.
 //!
 //! A GPU reports a kernel's fault late, in some later call. With the environment variable
 //! `CUDA_LAUNCH_BLOCKING=1` every launch is waited for and nothing is recorded: slow, but a fault names
@@ -43,7 +43,7 @@ pub struct Cudarc {
     memory: Vec<(u64, CudaSlice<u8>)>,
     modules: HashMap<&'static str, Arc<CudaModule>>,
     functions: HashMap<&'static str, CudaFunction>,
-    /// `None` for a phase without kernels.
+    /// `None` for a sequence without kernels.
     graphs: Vec<Option<CudaGraph>>,
     /// The other ranks' cards, through NCCL.
     ranks: Option<Comm>,
@@ -205,7 +205,9 @@ impl Driver for Cudarc {
             return Ok(false);
         }
         let mode = CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
-        self.stream.begin_capture(mode).map_err(|error| fault("recording a phase", error))?;
+        self.stream
+            .begin_capture(mode)
+            .map_err(|error| fault("recording a sequence of launches", error))?;
         Ok(true)
     }
 
@@ -213,14 +215,14 @@ impl Driver for Cudarc {
         let graph = self
             .stream
             .end_capture(CUgraphInstantiate_flags(0))
-            .map_err(|error| fault("recording a phase", error))?;
+            .map_err(|error| fault("recording a sequence of launches", error))?;
         self.graphs.push(graph);
         Ok(Graph(self.graphs.len() - 1))
     }
 
     fn replay(&mut self, graph: Graph) -> Result<()> {
         let Some(graph) = &self.graphs[graph.0] else { return Ok(()) };
-        graph.launch().map_err(|error| self.late_fault("replaying a phase", error))
+        graph.launch().map_err(|error| self.late_fault("replaying a sequence of launches", error))
     }
 
     fn can_link(&self) -> bool {

@@ -1,6 +1,6 @@
 //! A GPU through cust, which links libcuda at build time.
 //!
-//! The simple driver: copies wait for earlier kernels, and phases are not recorded. It keeps the
+//! The simple driver: copies wait for earlier kernels, and steps are not recorded. It keeps the
 //! choice of binding open; benchmark with cudarc's driver.
 
 use std::collections::HashMap;

@@ -20,6 +20,7 @@ pub fn lars(
     gpu: &mut Gpu,
     [momentum, eta]: [f32; 2],
     [grad, lr, wd, ranges]: [Slot; 4],
+    guard: Option<Slot>,
     [w, buffer]: [Slot; 2],
     workspace: Slot,
 ) {
@@ -33,6 +34,6 @@ pub fn lars(
     let call = gpu.kernel(MODULE, "lars_trust").floats(&[eta]).slots(&[sums, trust]);
     call.counts(&[tensors]).each_element(tensors);
     let call = gpu.kernel(MODULE, "lars").floats(&[momentum]);
-    let call = call.slots(&[grad, lr, wd, ranges, trust, w, buffer]);
+    let call = call.slots(&[grad, lr, wd, ranges]).optional(guard).slots(&[trust, w, buffer]);
     call.launch(grid, [BLOCK, 1, 1]);
 }

@@ -78,11 +78,11 @@ pub fn run(gpu: &mut Gpu, kernel: &Kernel, io: &Io) {
         | Kernel::Add
         | Kernel::Mul
         | Kernel::ScaleBy
-        | Kernel::Accumulate
         | Kernel::Unary(_)
         | Kernel::UnaryBackward(_) => {
             call(gpu, "pointwise", kernel, io, &[]).counts(&[threads]).each_element(threads)
         }
+        Kernel::Accumulate => update(gpu, "pointwise", kernel, io, &[]),
 
         Kernel::Gemm(gemm) | Kernel::GemmBias(gemm) => {
             let (factors, bias) = first(inputs);
@@ -195,17 +195,23 @@ pub fn run(gpu: &mut Gpu, kernel: &Kernel, io: &Io) {
             streaming_tensor::streaming_loss(gpu, sizes, all(inputs), all(outputs), workspace);
         }
 
-        Kernel::Ema => call(gpu, "optimizer", kernel, io, &[]).counts(&[n]).each_element(n),
-        Kernel::Sgd { momentum } => {
-            call(gpu, "optimizer", kernel, io, &[momentum]).counts(&[n]).each_element(n)
+        Kernel::NonFiniteCheck { scalars, flat } => {
+            let (scalars, rest) = inputs.split_at(scalars);
+            let (x, rest) = rest.split_at(flat);
+            let (ranges, plain) = rest.split_at(flat);
+            let flat = x.iter().copied().zip(ranges.iter().copied());
+            reduce::non_finite_check(gpu, scalars, flat, plain, y);
         }
+        Kernel::Ema => update(gpu, "optimizer", kernel, io, &[]),
+        Kernel::Sgd { momentum } => update(gpu, "optimizer", kernel, io, &[momentum]),
         Kernel::Lars { momentum, eta, .. } => {
-            lars::lars(gpu, [momentum, eta], all(inputs), all(outputs), workspace);
+            let (inputs, guard) = first(inputs);
+            lars::lars(gpu, [momentum, eta], inputs, guard, all(outputs), workspace);
         }
         Kernel::AdamW(adamw) => {
             let [beta1, new1, beta2, new2] = adamw.shares();
             let constants = [beta1, new1, beta2, new2, adamw.eps];
-            call(gpu, "optimizer", kernel, io, &constants).counts(&[n]).each_element(n);
+            update(gpu, "optimizer", kernel, io, &constants);
         }
     }
 }
@@ -223,6 +229,15 @@ fn call<'a>(
     let name = if in_bf16 { halves::name(kernel) } else { kernel.name() };
     let call = gpu.kernel(module, name).floats(scalars);
     call.slots(io.inputs).slots(io.outputs)
+}
+
+/// Launches the kernel's namesake with arguments `scalars.., inputs.., guard, outputs.., n`: one thread per
+/// element.
+fn update(gpu: &mut Gpu, module: &'static str, kernel: &Kernel, io: &Io, scalars: &[f32]) {
+    let (inputs, guard) = kernel.split_guard(io.inputs);
+    let n = io.outputs[0].len;
+    let call = gpu.kernel(module, kernel.name()).floats(scalars).slots(inputs);
+    call.optional(guard.copied()).slots(io.outputs).counts(&[n]).each_element(n);
 }
 
 fn copy(gpu: &mut Gpu, x: Slot, y: Slot) {

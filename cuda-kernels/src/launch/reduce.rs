@@ -1,17 +1,18 @@
 //! Sums in the orders of [`tensor::order`].
 
 use tensor::Slot;
+use tensor::kernel::MOST_SCALARS;
 use tensor::order::{CHUNK, part_rows};
 
 use super::gemm;
 use crate::Gpu;
-use crate::gpu::{BLOCK, WARP};
+use crate::gpu::{BLOCK, blocks};
 
 const MODULE: &str = "reduce";
 /// Maximum depth in a tree of the nodes that blocks sum.
 const DEPTH: u32 = 10;
-/// Maximum blocks that look for numbers that are not finite.
-const BLOCKS: usize = 512;
+/// Elements that a block looks at: `CHECKED` in `kernels/reduce.cu`.
+const CHECKED: usize = 8192;
 
 /// Elements of scratch memory for [`sum_rows`].
 pub fn sum_rows_workspace(rows: usize, columns: usize) -> usize {
@@ -38,12 +39,32 @@ pub fn sum(gpu: &mut Gpu, alpha: f32, x: Slot, y: Slot) {
     call.words(&[depth]).each_row(1, 1);
 }
 
-/// Numbers of infinite or NaN elements, in the shared scratch memory: none if all are 0.
-pub fn count_not_finite(gpu: &mut Gpu, x: Slot) -> Slot {
-    // At least eight elements per thread.
-    let blocks = x.len.div_ceil(8 * BLOCK as usize).clamp(1, BLOCKS);
-    let counts = gpu.scratch().part(0, blocks * BLOCK as usize / WARP);
-    let call = gpu.kernel(MODULE, "count_not_finite").slots(&[x, counts]).counts(&[x.len]);
-    call.each_row(blocks, BLOCK);
-    counts
+/// `report[0]` = 1 if an element of a scalar, of x in its ranges or of the plain z is infinite or NaN,
+/// else 0; the scalars follow.
+pub fn non_finite_check(
+    gpu: &mut Gpu,
+    scalars: &[Slot],
+    flat: impl Iterator<Item = (Slot, Slot)>,
+    plain: &[Slot],
+    report: Slot,
+) {
+    assert!(scalars.len() <= MOST_SCALARS, "{} scalars", scalars.len());
+    let scalar = |place: usize| scalars.get(place).copied();
+    let call = (0..MOST_SCALARS)
+        .fold(gpu.kernel(MODULE, "check_scalars"), |call, place| call.optional(scalar(place)));
+    call.slots(&[report]).each_row(1, 1);
+    let flat = flat.map(|(x, ranges)| (x, Some(ranges)));
+    for (x, ranges) in flat.chain(plain.iter().map(|&x| (x, None))) {
+        let call = gpu.kernel(MODULE, "check_finite").slots(&[x]).optional(ranges);
+        let tensors = ranges.map_or(0, |ranges| ranges.len / 2);
+        let call = call.slots(&[report]).counts(&[x.len, tensors]);
+        call.launch([blocks(x.len, CHECKED), 1, 1], [BLOCK, 1, 1]);
+    }
+}
+
+/// Whether all elements of x are finite, 1 if not, in the shared scratch memory.
+pub fn not_finite(gpu: &mut Gpu, x: Slot) -> Slot {
+    let report = gpu.scratch().part(0, 1);
+    non_finite_check(gpu, &[], std::iter::empty(), &[x], report);
+    report
 }

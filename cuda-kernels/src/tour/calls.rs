@@ -220,7 +220,16 @@ fn reduce() -> Vec<Call> {
         call(Kernel::SumColumns { columns }, &[x], &[rows]),
         call(Kernel::SumColumnsBackward { columns }, &[rows], &[x]),
         call(Kernel::Sum(0.5), &[x], &[1]),
+        check(),
     ]
+}
+
+/// Of tensors with gaps between them, over several blocks, and of a plain one.
+fn check() -> Call {
+    let len = 20_000;
+    let ranges = vec![0, 30, 32, 9000, 9008, len as u32];
+    let inputs = vec![Random(1), Random(1), Random(len), Indices(ranges), Random(300)];
+    Call(Kernel::NonFiniteCheck { scalars: 2, flat: 1 }, inputs, vec![3])
 }
 
 fn softmax() -> Vec<Call> {

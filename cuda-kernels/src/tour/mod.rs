@@ -75,10 +75,6 @@ where
     match kernel {
         // No call of the backend's `run` launches these.
         "gemm_naive" => tour.product(launch::gemm::gemm_naive),
-        "count_not_finite" => {
-            let x = tour.input(&Input::Random(6600));
-            tour.gpu.all_finite(x);
-        }
         _ => {
             // What the streaming loss has in bf16 is in its workspace.
             let halves = module != "streaming_tensor"

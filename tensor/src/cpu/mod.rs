@@ -97,6 +97,11 @@ impl Backend for CpuBackend {
     fn run(&mut self, kernel: &Kernel, io: &Io) {
         let CpuBackend { arena, isa } = self;
         let isa = *isa;
+        let (inputs, guard) = kernel.split_guard(io.inputs);
+        if guard.is_some_and(|&guard| arena.read(guard)[0] != 0.0) {
+            return;
+        }
+        let io = &Io { inputs, ..*io };
         let in_place = kernel.in_place().is_some_and(|input| io.inputs[input] == io.outputs[0]);
         if in_place {
             return run_in_place(isa, arena, kernel, io);
@@ -321,6 +326,9 @@ impl Backend for CpuBackend {
                 });
             }
 
+            Kernel::NonFiniteCheck { scalars, flat } => {
+                non_finite_check(isa, arena, [scalars, flat], io)
+            }
             Kernel::Ema => {
                 on(arena, io, |[m, student], [teacher], _| {
                     optimizer::ema(isa, m[0], student, teacher)
@@ -385,6 +393,25 @@ fn run_in_place(isa: Isa, arena: &mut Arena, kernel: &Kernel, io: &Io) {
         }
         _ => unreachable!("{} does not run in place", kernel.name()),
     }
+}
+
+/// [`Kernel::NonFiniteCheck`], which takes any number of inputs.
+fn non_finite_check(isa: Isa, arena: &mut Arena, [scalars, flat]: [usize; 2], io: &Io) {
+    let (s, rest) = io.inputs.split_at(scalars);
+    let (x, rest) = rest.split_at(flat);
+    let (ranges, z) = rest.split_at(flat);
+    let report = io.outputs[0];
+    for (place, &s) in s.iter().enumerate() {
+        let io = Io { inputs: &[s], outputs: &[report.part(1 + place, 1)], ..*io };
+        on(arena, &io, |[s], [y], _| y[0] = s[0]);
+    }
+    let mut is_finite = s.iter().chain(z).all(|&x| reduce::all_finite(isa, arena.read(x)));
+    for (&x, &ranges) in x.iter().zip(ranges) {
+        on(arena, &Io { inputs: &[x, ranges], outputs: &[], ..*io }, |[x, ranges], [], _| {
+            is_finite = is_finite && reduce::all_finite_in(isa, x, bits(ranges));
+        });
+    }
+    arena.write(report)[0] = if is_finite { 0.0 } else { 1.0 };
 }
 
 /// Calls `f(inputs, outputs, scratch memory)` with slices of the arena.

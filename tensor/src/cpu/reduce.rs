@@ -125,6 +125,13 @@ pub fn all_finite(isa: Isa, x: &[f32]) -> bool {
     tree(0..x.len(), &|range| [chunk_sum(&x[range], |x| x * 0.0)]) == [0.0]
 }
 
+/// True if no element in these ranges, starts and ends, is.
+pub fn all_finite_in(isa: Isa, x: &[f32], ranges: &[u32]) -> bool {
+    // Anything may lie between the ranges, but mostly it is finite, too.
+    all_finite(isa, x)
+        || ranges.chunks(2).all(|range| all_finite(isa, &x[range[0] as usize..range[1] as usize]))
+}
+
 /// Elements of scratch memory for [`sum_rows`].
 pub fn sum_rows_workspace(rows: usize, columns: usize) -> usize {
     rows.div_ceil(part_rows(columns)) * columns

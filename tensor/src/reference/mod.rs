@@ -23,6 +23,10 @@ use crate::kernel::{Kernel, Unary};
 /// If numbers of inputs and outputs, or lengths, do not match the kernel.
 pub fn run(kernel: &Kernel, inputs: &[&[f64]], outputs: &mut [Vec<f64>]) {
     let lens: Vec<usize> = outputs.iter().map(Vec::len).collect();
+    let (inputs, guard) = kernel.split_guard(inputs);
+    if guard.is_some_and(|guard| guard[0] != 0.0) {
+        return;
+    }
     match (*kernel, inputs, &mut *outputs) {
         (Kernel::Fill(value), [], [y]) => y.fill(value.into()),
         (Kernel::Copy, [x], [y]) => *y = x.to_vec(),
@@ -234,6 +238,18 @@ pub fn run(kernel: &Kernel, inputs: &[&[f64]], outputs: &mut [Vec<f64>]) {
             loss[0] = c[0] + h[0];
         }
 
+        (Kernel::NonFiniteCheck { scalars, flat }, inputs, [report]) => {
+            let (s, rest) = inputs.split_at(scalars);
+            let (x, rest) = rest.split_at(flat);
+            let (ranges, z) = rest.split_at(flat);
+            let in_ranges = x.iter().zip(ranges).flat_map(|(x, ranges)| {
+                ranges.chunks(2).map(|range| &x[range[0] as usize..range[1] as usize])
+            });
+            let all = s.iter().chain(z).copied().chain(in_ranges);
+            let is_finite = all.flatten().all(|x| x.is_finite());
+            let scalars: Vec<f64> = s.iter().map(|s| s[0]).collect();
+            *report = [vec![if is_finite { 0.0 } else { 1.0 }], scalars].concat();
+        }
         (Kernel::Ema, [m, student], [teacher]) => {
             *teacher = map2(teacher, student, |t, s| m[0] * t + (1.0 - m[0]) * s);
         }

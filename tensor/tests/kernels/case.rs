@@ -120,12 +120,13 @@ impl Case {
         (self.inputs.iter().map(|input| input.bits().len()).collect(), outputs.collect())
     }
 
-    /// The input that holds indices.
-    pub fn indices(&self) -> Option<Vec<u32>> {
-        self.inputs.iter().find_map(|input| match input {
-            Data::Indices(indices) => Some(indices.clone()),
+    /// The inputs that hold indices, by their places.
+    pub fn indices(&self) -> Vec<(usize, Vec<u32>)> {
+        let indices = |(at, input): (usize, &Data)| match input {
+            Data::Indices(indices) => Some((at, indices.clone())),
             Data::Numbers(_) => None,
-        })
+        };
+        self.inputs.iter().enumerate().filter_map(indices).collect()
     }
 
     fn name(&self) -> String {

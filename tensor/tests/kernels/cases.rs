@@ -436,18 +436,42 @@ pub fn optimizers() -> Vec<Case> {
     let mut cases = Vec::new();
     let step =
         |kernel, grad: Vec<f32>, wd| Case::new(kernel).reads(grad).reads(vec![0.5]).reads(vec![wd]);
-    for len in [1, 49_157] {
+    // Without a guard, and with one that lets it run or keeps all as it is.
+    let guards = [None, Some(vec![0.0, 1.0]), Some(vec![1.0])];
+    for (len, guard) in [1, 49_157].into_iter().flat_map(|len| guards.clone().map(|g| (len, g))) {
+        let guarded = |case: Case| match &guard {
+            Some(guard) => case.reads(guard.clone()),
+            None => case,
+        };
         let [grad, w, state] = [1, 2, 3].map(|index| uniform(index, len));
         let squares: Vec<f32> = state.iter().map(|x| x * x).collect();
         let ema = Case::new(Kernel::Ema).reads(vec![0.99]).reads(grad.clone());
         let sgd = step(Kernel::Sgd { momentum: 0.9 }, grad.clone(), 0.01);
         let adamw = Kernel::AdamW(AdamW { betas: (0.9, 0.999), eps: 1e-8 });
         let adamw = step(adamw, grad, 0.01).reads(vec![0.271, 0.003]);
+        let accumulate = Case::new(Kernel::Accumulate).reads(vec![0.5]).reads(w.clone());
+        let lars = Kernel::Lars { momentum: 0.9, eta: 0.02, tensors: 1 };
+        let lars = step(lars, state.clone(), 0.01).reads(vec![0, len as u32]);
         cases.extend([
-            ema.updates(w.clone(), ULPS),
-            sgd.updates(w.clone(), ULPS).updates(state.clone(), ULPS),
-            adamw.updates(w, 1e-6).updates(state, ULPS).updates(squares, ULPS),
+            guarded(ema).updates(w.clone(), ULPS),
+            guarded(accumulate).updates(state.clone(), ULPS),
+            guarded(lars).updates(w.clone(), ULPS).updates(state.clone(), ULPS),
+            guarded(sgd).updates(w.clone(), ULPS).updates(state.clone(), ULPS),
+            guarded(adamw).updates(w, 1e-6).updates(state, ULPS).updates(squares, ULPS),
         ]);
+    }
+
+    // All numbers finite but those between the ranges, and one in a range or in a plain input that is not.
+    for (in_range, in_plain) in
+        [(1.0, 1.0), (f32::NAN, 1.0), (f32::NEG_INFINITY, 1.0), (1.0, f32::INFINITY)]
+    {
+        let [mut flat, mut plain] = [5, 6].map(|index| uniform(index, 40_000));
+        (flat[0], flat[20_001]) = (f32::NAN, f32::INFINITY);
+        (flat[39_998], plain[7]) = (in_range, in_plain);
+        let case = Case::new(Kernel::NonFiniteCheck { scalars: 2, flat: 1 });
+        let case = case.reads(vec![0.5]).reads(vec![1.5]).reads(flat);
+        let case = case.reads(vec![1, 9, 16, 20_001, 20_016, 40_000]);
+        cases.push(case.reads(plain).reads(vec![2.0; 3]).writes(3, 0.0));
     }
 
     // Tensors at multiples of 16 elements: the gaps keep their values. The last but one has weights

@@ -244,6 +244,17 @@ fn all_finite_sees_a_single_bad_number() {
     }
 }
 
+/// The scalars are reported as they are.
+#[test]
+fn a_check_sees_a_bad_scalar() {
+    for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        let case = Case::new(Kernel::NonFiniteCheck { scalars: 3, flat: 0 });
+        let case = case.reads(vec![0.5]).reads(vec![bad]).reads(vec![-0.0]).reads(vec![1.0]);
+        let want = [1.0f32, 0.5, bad, -0.0].map(f32::to_bits);
+        assert_eq!(case.writes(4, 0.0).run(None), [want]);
+    }
+}
+
 #[test]
 fn the_bias_correction_is_a_power() {
     let correction = |betas, t| AdamW { betas, eps: 0.0 }.correction(t);
@@ -278,22 +289,29 @@ fn kernels_fit_their_operands_and_no_others() {
                 | Kernel::SliceRowsBackward { .. }
                 | Kernel::GatherRows { columns: 1 }
                 | Kernel::ScatterAddRows { columns: 1 }
+                | Kernel::NonFiniteCheck { .. }
         );
         for at in 0..inputs.len() + outputs.len() {
             let (mut inputs, mut outputs) = (inputs.clone(), outputs.clone());
             let left = inputs.len();
             *inputs.iter_mut().chain(&mut outputs).nth(at).unwrap() += 1;
-            let is_index = kernel.index_input() == Some(at) && at < left;
+            let is_index = kernel.index_inputs().contains(&at) && at < left;
             let refused = !kernel.fits(&inputs, &outputs);
+            let is_free = is_free || kernel.own_inputs() == Some(at) && at < left;
             assert!(refused || is_free || is_index, "{kernel:?} {inputs:?} {outputs:?}");
         }
+        // What updates in place takes a guard, but no second one.
+        let takes_more = matches!(kernel, Kernel::ConcatRows | Kernel::NonFiniteCheck { .. });
         let more = [&inputs[..], &[1]].concat();
-        assert!(!kernel.fits(&more, &outputs) || kernel == Kernel::ConcatRows, "{kernel:?}");
+        let is_free = takes_more || kernel.own_inputs() == Some(inputs.len());
+        assert!(!kernel.fits(&more, &outputs) || is_free, "{kernel:?}");
+        assert!(!kernel.fits(&[&more[..], &[1]].concat(), &outputs) || takes_more, "{kernel:?}");
         assert!(!kernel.fits(&inputs, &outputs[1..]), "{kernel:?}");
-        if let Some(indices) = case.indices() {
-            assert!(kernel.allows(&indices, &inputs, &outputs), "{kernel:?}");
+        for (at, indices) in case.indices() {
+            assert!(kernel.allows(at, &indices, &inputs, &outputs), "{kernel:?}");
             let beyond = vec![u32::MAX; indices.len()];
-            assert!(indices.is_empty() || !kernel.allows(&beyond, &inputs, &outputs), "{kernel:?}");
+            let is_refused = !kernel.allows(at, &beyond, &inputs, &outputs);
+            assert!(indices.is_empty() || is_refused, "{kernel:?}");
         }
     }
 }
@@ -306,16 +324,25 @@ fn senseless_kernels_are_refused() {
         assert!(!Kernel::ClampBackward { low, high }.fits(&[3, 3], &[3]));
     }
     let lars = Kernel::Lars { momentum: 0.9, eta: 0.001, tensors: 2 };
-    let allows = |ranges: [u32; 4]| lars.allows(&ranges, &[20, 1, 1, 4], &[20, 20]);
+    let allows = |ranges: [u32; 4]| lars.allows(3, &ranges, &[20, 1, 1, 4], &[20, 20]);
     assert!(allows([0, 10, 10, 20]) && allows([0, 5, 8, 8]));
     for ranges in [[10, 20, 0, 10], [0, 12, 10, 20], [0, 10, 20, 10], [0, 10, 10, 21]] {
         assert!(!allows(ranges), "{ranges:?}");
     }
+    let check = Kernel::NonFiniteCheck { scalars: 1, flat: 1 };
+    let allows = |ranges: [u32; 4]| check.allows(2, &ranges, &[1, 20, 4, 7], &[2]);
+    assert!(check.fits(&[1, 20, 4, 7], &[2]) && allows([0, 5, 8, 20]));
+    assert!(!allows([0, 5, 8, 21]) && !allows([5, 0, 8, 20]));
+    for inputs in [&[1, 20, 3][..], &[2, 20, 4], &[1, 20], &[]] {
+        assert!(!check.fits(inputs, &[2]), "{inputs:?}");
+    }
+    assert!(!Kernel::NonFiniteCheck { scalars: 4, flat: 0 }.fits(&[1; 4], &[5]));
+    assert!(!Kernel::NonFiniteCheck { scalars: usize::MAX, flat: 2 }.fits(&[1], &[2]));
     let columns = Kernel::GatherColumnsBackward { columns: 4 };
-    assert!(columns.allows(&[3, 1, 1], &[4, 3], &[8]));
-    assert!(!columns.allows(&[1, 1, 3], &[4, 3], &[8]));
+    assert!(columns.allows(1, &[3, 1, 1], &[4, 3], &[8]));
+    assert!(!columns.allows(1, &[1, 1, 3], &[4, 3], &[8]));
     let loss = Kernel::PartitionLoss(PartitionLoss::new(2, 1, 3, 3).unwrap());
-    assert!(!loss.allows(&[0, 2, 2], &[6, 6, 3], &[1, 1, 1, 6]));
+    assert!(!loss.allows(2, &[0, 2, 2], &[6, 6, 3], &[1, 1, 1, 6]));
 
     let (n, h, w, c, o, r, s) = (1, 2, 2, 1, 1, 1, 1);
     let algorithm = ConvAlgorithm::Direct;

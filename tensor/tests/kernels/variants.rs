@@ -27,5 +27,5 @@ variants! {
     Softmax SoftmaxBackward LogSoftmax LogSoftmaxBackward L2Normalize L2NormalizeBackward
     GatherRows ScatterAddRows GatherColumns GatherColumnsBackward
     Transpose ConcatRows SumShards SliceRows SliceRowsBackward
-    PartitionLoss StreamingLoss Ema Sgd Lars AdamW
+    PartitionLoss StreamingLoss NonFiniteCheck Ema Sgd Lars AdamW
 }

@@ -113,6 +113,8 @@ pub struct Graph {
     pub(crate) shards: Shards,
     /// Inputs of which every shard has its own.
     pub(crate) sharded: Vec<Value>,
+    /// Inputs that may be written while the step before runs.
+    pub(crate) arriving: Vec<Value>,
     layer: String,
     phase: Option<Phase>,
 }
@@ -169,6 +171,12 @@ impl Graph {
     /// Indices that the caller writes before a step.
     pub fn input_u32(&mut self, name: &str, shape: impl Into<Shape>) -> Value {
         self.value(name, shape.into(), Kind::Input, DType::U32)
+    }
+
+    /// Gives an input a second place on devices that copy beside their kernels, where it arrives while
+    /// the step before runs.
+    pub fn arrives(&mut self, input: Value) {
+        self.arriving.push(input);
     }
 
     /// A trained tensor.

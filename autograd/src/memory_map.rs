@@ -21,6 +21,9 @@ pub fn report(graph: &Graph, plan: &Plan) -> String {
         let _ = writeln!(text, "{name:<28} {:>11} {size:>14} B  {note}", bytes(size));
     };
     line("inputs", persistent(graph, Kind::Input), "views, settings of the step");
+    if !plan.arrivals.is_empty() {
+        line("inputs that arrive", plan.arrival_bytes(), "the next views, beside the step");
+    }
     line("parameters", persistent(graph, Kind::Param), "trained");
     line("state", persistent(graph, Kind::State), "teacher, optimizer, running statistics");
     line("constants", persistent(graph, Kind::Constant), "indices and numbers that stay");

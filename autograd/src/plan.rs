@@ -6,6 +6,9 @@
 //! the rest of the arena: members of spans have fixed places; of the others, largest first, each goes
 //! into the smallest gap that is free during its whole life (greedy by size, best fit).
 //!
+//! Inputs that arrive while the step before runs ([`Graph::arrives`]) have a second place, behind the
+//! other persistent values, on devices that copy beside their kernels.
+//!
 //! Of a batch in shards, inputs of single shards stand behind the other persistent values. From there
 //! on the layout is the first shard's; that of each further shard follows, equal, and what the shards
 //! share is in the first one's.
@@ -24,6 +27,8 @@ pub struct Plan {
     pub slots: Vec<Slot>,
     /// One slot per node for its scratch memory.
     pub workspaces: Vec<Slot>,
+    /// Inputs that arrive, and where.
+    pub arrivals: Vec<(Value, Slot)>,
     /// Elements of inputs, parameters and state.
     pub persistent: usize,
     /// Elements of the whole arena.
@@ -60,7 +65,15 @@ impl Plan {
         let nodes = &graph.nodes;
         assert!(nodes.is_sorted_by_key(|node| node.phase), "nodes are not in the order of phases");
         let mut slots = vec![Slot::default(); graph.values.len()];
-        let [shared, persistent] = place_persistent(graph, &mut slots);
+        let [shared, mut persistent] = place_persistent(graph, &mut slots);
+        let mut arrivals = Vec::new();
+        if device.copies_beside() {
+            for &value in &graph.arriving {
+                let slot = Slot::new(persistent, slots[value.index()].len);
+                persistent += aligned(slot.len);
+                arrivals.push((value, slot));
+            }
+        }
         let words = words(graph, device);
         let mut temps = Temps::new(graph);
         let per_shard = PerShard::of(graph);
@@ -104,13 +117,18 @@ impl Plan {
         let alive = persistent - shared + most_alive(&temps.blocks, nodes.len());
         let lower_bound = shared + local * alive;
         let blocks = temps.blocks;
-        Plan { slots, workspaces, persistent, total, shard, lower_bound, blocks }
+        Plan { slots, workspaces, arrivals, persistent, total, shard, lower_bound, blocks }
     }
 
     /// Where a shard of this process has a value of which each has its own.
     pub fn slot(&self, value: Value, shard: usize) -> Slot {
         let slot = self.slots[value.index()];
         Slot { offset: slot.offset + shard * self.shard, ..slot }
+    }
+
+    /// Bytes of the places where inputs arrive.
+    pub fn arrival_bytes(&self) -> usize {
+        4 * self.arrivals.iter().map(|(_, slot)| slot.len).sum::<usize>()
     }
 
     /// Bytes of the whole arena.

@@ -95,6 +95,10 @@ impl Device for NumericDevice {
         }
     }
 
+    fn copies_beside(&self) -> bool {
+        self.device != DeviceName::Cpu
+    }
+
     fn open(&self, elements: usize) -> tensor::Result<Box<dyn Backend>> {
         if !self.is_card() {
             check_fits(elements.saturating_mul(4), || "choose smaller sizes".to_owned())?;

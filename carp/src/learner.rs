@@ -165,13 +165,41 @@ impl Learner {
     /// # Panics
     /// If there is no such group, or `pixels` has the wrong length.
     pub fn write_group(&mut self, group: usize, pixels: &[f32]) {
+        self.write_group_by(Executor::write_shard, group, pixels);
+    }
+
+    /// Whether views can be written beside what runs.
+    pub fn has_arrivals(&self) -> bool {
+        self.executor.has_arrivals()
+    }
+
+    /// As [`Learner::write_group`], beside what runs; the next step sees them after
+    /// [`Learner::take_arrivals`].
+    ///
+    /// # Panics
+    /// As there, or on a device that does not copy beside its kernels.
+    pub fn write_group_ahead(&mut self, group: usize, pixels: &[f32]) {
+        self.write_group_by(Executor::write_ahead, group, pixels);
+    }
+
+    /// Gives the next step what was written ahead.
+    pub fn take_arrivals(&mut self) {
+        self.executor.take_arrivals();
+    }
+
+    fn write_group_by(
+        &mut self,
+        write: impl Fn(&mut Executor, Value, usize, usize, &[f32]),
+        group: usize,
+        pixels: &[f32],
+    ) {
         let ViewGroup { images, count, .. } = self.step.views[group];
         let part = self.executor.graph().shape(images).elements() / count;
         let shards = self.config.local_shards();
         assert_eq!(pixels.len(), count * shards * part, "numbers of the group");
         for (place, part) in pixels.chunks_exact(part).enumerate() {
             let (view, shard) = (place / shards, place % shards);
-            self.executor.write_shard(images, shard, view * part.len(), part);
+            write(&mut self.executor, images, shard, view * part.len(), part);
         }
     }
 

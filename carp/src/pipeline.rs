@@ -19,6 +19,8 @@ use crate::views::Views;
 pub struct Pipeline {
     batches: End<Batch>,
     current: Option<Batch>,
+    /// Taken ahead by [`Pipeline::peek`].
+    next: Option<Result<Batch>>,
     producer: Option<JoinHandle<()>>,
     waited: Duration,
 }
@@ -71,8 +73,8 @@ impl Pipeline {
                 }
             });
         });
-        let (current, producer) = (None, Some(producer));
-        Ok(Pipeline { batches, current, producer, waited: Duration::ZERO })
+        let (current, next, producer) = (None, None, Some(producer));
+        Ok(Pipeline { batches, current, next, producer, waited: Duration::ZERO })
     }
 
     /// The next batch, in step order; the previous one is handed back for reuse.
@@ -87,9 +89,19 @@ impl Pipeline {
             self.batches.put_spare(used);
         }
         let start = Instant::now();
-        let Some(batch) = self.batches.take_ready() else { self.producer_ended() };
+        let Some(batch) = self.next.take().or_else(|| self.batches.take_ready()) else {
+            self.producer_ended()
+        };
         self.waited += start.elapsed();
         Ok(self.current.insert(batch?))
+    }
+
+    /// The batch that [`Pipeline::next_batch`] will return, if it is there already and without a fault.
+    pub fn peek(&mut self) -> Option<&Batch> {
+        if self.next.is_none() {
+            self.next = self.batches.try_take_ready();
+        }
+        self.next.as_ref()?.as_ref().ok()
     }
 
     /// Passes on the producer's panic, which has told its message already.

@@ -251,6 +251,7 @@ fn view_inputs(graph: &mut Graph, sizes: &Sizes) -> Vec<ViewGroup> {
         let (count, size) = (run.len(), run[0]);
         let shape = [count * sizes.shard_batch, size, size, sizes.resnet.in_channels];
         let images = graph.shard_input(&format!("views.{first}"), shape);
+        graph.arrives(images);
         groups.push(ViewGroup { images, first, count, size });
         first += count;
     }

@@ -17,6 +17,19 @@ impl Backend for Gpu {
         self.read_bytes(from, bytemuck::cast_slice_mut(data));
     }
 
+    fn begin_ahead(&mut self) {
+        self.request(|driver| driver.begin_ahead());
+    }
+
+    fn write_ahead(&mut self, to: Slot, data: &[f32]) {
+        let at = self.address(to);
+        self.request(|driver| driver.write_ahead(at, bytemuck::cast_slice(data)));
+    }
+
+    fn end_ahead(&mut self) {
+        self.request(|driver| driver.end_ahead());
+    }
+
     fn run(&mut self, kernel: &Kernel, io: &Io) {
         launch::run(self, kernel, io);
     }

@@ -24,6 +24,10 @@ impl<F: Fn() -> Result<Box<dyn Driver>> + Send + Sync> Device for OnDriver<F> {
         launch::sums(conv, self.1)
     }
 
+    fn copies_beside(&self) -> bool {
+        true
+    }
+
     fn open(&self, elements: usize) -> Result<Box<dyn Backend>> {
         Ok(Box::new(Gpu::new(self.0()?, elements, self.1)?))
     }

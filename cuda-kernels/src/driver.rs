@@ -1,7 +1,7 @@
 //! What the backend needs from a device: memory and ordered launches.
 //!
-//! All calls of one driver take effect in call order (one CUDA stream). `write` and `launch` may
-//! return before the device is done; `read` and `synchronize` wait.
+//! All calls of one driver but `write_ahead` take effect in call order (one CUDA stream). `write` and
+//! `launch` may return before the device is done; `read` and `synchronize` wait.
 
 use tensor::Result;
 
@@ -47,6 +47,19 @@ pub trait Driver: Send {
     fn allocate(&mut self, bytes: usize) -> Result<u64>;
     /// Copies host memory to the device.
     fn write(&mut self, at: u64, data: &[u8]) -> Result<()>;
+    /// From now on `write_ahead` copies after all requests up to this one.
+    fn begin_ahead(&mut self) -> Result<()> {
+        Ok(())
+    }
+    /// Copies host memory to the device beside later requests, which leave that memory alone until
+    /// `end_ahead`.
+    fn write_ahead(&mut self, at: u64, data: &[u8]) -> Result<()> {
+        self.write(at, data)
+    }
+    /// Requests from now on find what was written ahead.
+    fn end_ahead(&mut self) -> Result<()> {
+        Ok(())
+    }
     /// Copies device memory to the host, after all earlier requests.
     fn read(&mut self, at: u64, data: &mut [u8]) -> Result<()>;
     /// Runs a kernel after all earlier requests.

@@ -94,20 +94,14 @@ impl Gpu {
     pub(crate) fn write_bytes(&mut self, to: Slot, data: &[u8]) {
         assert_eq!(4 * to.len, data.len(), "bytes for slot {to:?}");
         let at = self.address(to);
-        if self.fault.is_none() {
-            let result = self.driver.write(at, data);
-            self.keep(result);
-        }
+        self.request(|driver| driver.write(at, data));
     }
 
     /// Copies a slot's bytes to the host; zeros after a fault.
     pub(crate) fn read_bytes(&mut self, from: Slot, data: &mut [u8]) {
         assert_eq!(4 * from.len, data.len(), "bytes of slot {from:?}");
         let at = self.address(from);
-        if self.fault.is_none() {
-            let result = self.driver.read(at, data);
-            self.keep(result);
-        }
+        self.request(|driver| driver.read(at, data));
         if self.fault.is_some() {
             data.fill(0);
         }
@@ -116,10 +110,7 @@ impl Gpu {
     /// Exchanges a slot's bytes for those of another rank.
     pub(crate) fn exchange_bytes(&mut self, with: usize, mine: Slot, theirs: Slot) {
         let [from, to] = [mine, theirs].map(|slot| (self.address(slot), 4 * slot.len));
-        if self.fault.is_none() {
-            let result = self.driver.exchange(with, from, to);
-            self.keep(result);
-        }
+        self.request(|driver| driver.exchange(with, from, to));
     }
 
     pub(crate) fn driver(&self) -> &dyn Driver {
@@ -169,8 +160,13 @@ impl Gpu {
 
     /// Waits until the device is idle.
     pub(crate) fn synchronize(&mut self) {
+        self.request(|driver| driver.synchronize());
+    }
+
+    /// Asks the driver, unless there was a fault, and keeps its error.
+    pub(crate) fn request(&mut self, ask: impl FnOnce(&mut dyn Driver) -> Result<()>) {
         if self.fault.is_none() {
-            let result = self.driver.synchronize();
+            let result = ask(&mut *self.driver);
             self.keep(result);
         }
     }
@@ -184,7 +180,7 @@ impl Gpu {
 
     /// # Panics
     /// If the slot is outside the arena: a planner bug.
-    fn address(&self, slot: Slot) -> u64 {
+    pub(crate) fn address(&self, slot: Slot) -> u64 {
         // A slot must not reach into the scratch memory after the arena.
         let scratch = self.scratch();
         let is_scratch = slot.offset >= scratch.offset;

@@ -32,6 +32,12 @@ pub trait Device: Send + Sync {
         group_sums(conv.rows(), conv.o)
     }
 
+    /// Whether it copies host data beside its kernels, so that it pays to write inputs ahead
+    /// ([`Backend::write_ahead`]) into memory of their own.
+    fn copies_beside(&self) -> bool {
+        false
+    }
+
     /// An arena of `elements` elements, all zero, with the kernels that run in it.
     ///
     /// # Errors
@@ -49,6 +55,16 @@ pub trait Backend: Send {
     fn write_u32(&mut self, to: Slot, data: &[u32]);
     /// Copies device data to the host.
     fn read(&mut self, from: Slot, data: &mut [f32]);
+
+    /// From now on [`Backend::write_ahead`] writes after all calls up to this one.
+    fn begin_ahead(&mut self) {}
+    /// Copies host data into the device beside later calls. These leave the slot alone until
+    /// [`Backend::end_ahead`].
+    fn write_ahead(&mut self, to: Slot, data: &[f32]) {
+        self.write(to, data);
+    }
+    /// Later calls find what was written ahead.
+    fn end_ahead(&mut self) {}
 
     /// Runs a kernel, or queues it on the device.
     fn run(&mut self, kernel: &Kernel, io: &Io);

@@ -49,6 +49,11 @@ impl<T> End<T> {
         self.wait_for(|state| !state.ready.is_empty()).ready.pop_front()
     }
 
+    /// The next ready item, if there is one.
+    pub fn try_take_ready(&self) -> Option<Result<T>> {
+        self.state().ready.pop_front()
+    }
+
     /// Gives back a used item.
     pub fn put_spare(&self, used: T) {
         self.change(|state| state.spare.push(used));

@@ -1,7 +1,8 @@
 //! A GPU through cudarc, which loads libcuda at run time.
 //!
-//! One stream keeps everything in order. A kernel launch costs the host some microseconds, and a
-//! step has hundreds, so its launches are recorded once as a CUDA graph and then launched as a whole.
+//! One stream keeps everything in order; another one carries what is written ahead. A kernel launch
+//! costs the host some microseconds, and a step has hundreds, so its launches are recorded once as a
+//! CUDA graph and then launched as a whole.
 //!
 //! A GPU reports a kernel's fault late, in some later call. With the environment variable
 //! `CUDA_LAUNCH_BLOCKING=1` every launch is waited for and nothing is recorded: slow, but a fault names
@@ -39,6 +40,8 @@ pub struct Cudarc {
     is_blocking: bool,
     context: Arc<CudaContext>,
     stream: Arc<CudaStream>,
+    /// Of what is written ahead.
+    copies: Arc<CudaStream>,
     staging: Staging,
     memory: Vec<(u64, CudaSlice<u8>)>,
     modules: HashMap<&'static str, Arc<CudaModule>>,
@@ -74,10 +77,10 @@ impl Cudarc {
 
     fn open(ordinal: usize) -> std::result::Result<Cudarc, DriverError> {
         let context = CudaContext::new(ordinal)?;
-        // SAFETY: events order several streams; this driver has one stream per arena and never
-        // passes memory between them.
+        // SAFETY: events would order each memory's use by several streams; this driver orders its
+        // two streams by itself, in `begin_ahead` and `end_ahead`.
         unsafe { context.disable_event_tracking() };
-        let stream = context.new_stream()?;
+        let (stream, copies) = (context.new_stream()?, context.new_stream()?);
         let key = CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN;
         let most_shared = context.attribute(key)?.cast_unsigned();
         Ok(Cudarc {
@@ -86,6 +89,7 @@ impl Cudarc {
             is_blocking: std::env::var_os(BLOCKING).is_some_and(|value| value == "1"),
             staging: Staging::new(&context),
             stream,
+            copies,
             context,
             memory: Vec::new(),
             modules: HashMap::new(),
@@ -143,6 +147,8 @@ impl Driver for Cudarc {
         })?;
         let base = slice.device_ptr(&self.stream).0;
         self.memory.push((base, slice));
+        // Nothing is written ahead before it is zero.
+        self.begin_ahead()?;
         Ok(base)
     }
 
@@ -151,6 +157,21 @@ impl Driver for Cudarc {
         self.staging
             .write(&self.stream, at, data)
             .map_err(|error| self.late_fault("copy to the device", error))
+    }
+
+    fn begin_ahead(&mut self) -> Result<()> {
+        self.copies.join(&self.stream).map_err(|error| self.late_fault("writing ahead", error))
+    }
+
+    fn write_ahead(&mut self, at: u64, data: &[u8]) -> Result<()> {
+        range(&mut self.memory, at, data.len())?;
+        self.staging
+            .write(&self.copies, at, data)
+            .map_err(|error| self.late_fault("copy ahead to the device", error))
+    }
+
+    fn end_ahead(&mut self) -> Result<()> {
+        self.stream.join(&self.copies).map_err(|error| self.late_fault("writing ahead", error))
     }
 
     fn read(&mut self, at: u64, data: &mut [u8]) -> Result<()> {
@@ -276,6 +297,7 @@ impl Driver for Cudarc {
 impl Drop for Cudarc {
     fn drop(&mut self) {
         // Nothing may still run when the memory is freed; any fault has been reported by now.
+        let _ = self.copies.synchronize();
         let _ = self.stream.synchronize();
     }
 }

@@ -1,0 +1,112 @@
+//! Inputs that arrive while the step before runs: whether the device copies them as early or as late as
+//! it may, each step reads its own.
+
+#[path = "common/device.rs"]
+mod device;
+
+use autograd::{Executor, Graph, Phase, Shards, Value};
+use cuda_kernels::Driver;
+use cuda_kernels::device::OnDriver;
+use cuda_kernels::driver::Launch;
+use tensor::{Cpu, Numerics, Result};
+
+const LEN: usize = 40;
+
+/// A driver whose writes ahead take effect when they must.
+struct Late {
+    driver: Box<dyn Driver>,
+    ahead: Vec<(u64, Vec<u8>)>,
+}
+
+impl Driver for Late {
+    fn name(&self) -> String {
+        self.driver.name()
+    }
+
+    fn allocate(&mut self, bytes: usize) -> Result<u64> {
+        self.driver.allocate(bytes)
+    }
+
+    fn write(&mut self, at: u64, data: &[u8]) -> Result<()> {
+        self.driver.write(at, data)
+    }
+
+    fn begin_ahead(&mut self) -> Result<()> {
+        assert!(self.ahead.is_empty(), "a step would read what is not there");
+        Ok(())
+    }
+
+    fn write_ahead(&mut self, at: u64, data: &[u8]) -> Result<()> {
+        self.ahead.push((at, data.to_vec()));
+        Ok(())
+    }
+
+    fn end_ahead(&mut self) -> Result<()> {
+        self.ahead.drain(..).try_for_each(|(at, data)| self.driver.write(at, &data))
+    }
+
+    fn read(&mut self, at: u64, data: &mut [u8]) -> Result<()> {
+        self.driver.read(at, data)
+    }
+
+    fn launch(&mut self, launch: &Launch) -> Result<()> {
+        self.driver.launch(launch)
+    }
+
+    fn synchronize(&mut self) -> Result<()> {
+        self.driver.synchronize()
+    }
+}
+
+/// 2x, summed over the shards.
+fn doubled(shards: usize) -> (Graph, Value, Value) {
+    let mut graph = Graph::of_shards(Shards { all: shards, local: shards });
+    let x = graph.shard_input("x", [LEN]);
+    graph.arrives(x);
+    let y = graph.scale(x, 2.0);
+    let y = graph.sum_shards(y);
+    graph.keep(y);
+    (graph, x, y)
+}
+
+#[test]
+fn each_step_reads_its_own_inputs_whenever_they_arrive() {
+    let late = || Box::new(Late { driver: device::driver(), ahead: Vec::new() }) as Box<dyn Driver>;
+    for (shards, is_late) in [(1, false), (1, true), (2, false), (2, true)] {
+        let open = move || Ok(if is_late { late() } else { device::driver() });
+        let (graph, x, y) = doubled(shards);
+        let mut executor = Executor::new(graph, &OnDriver(open, Numerics::Exact)).unwrap();
+        let write = |executor: &mut Executor, step: usize| {
+            for shard in 0..shards {
+                // In two parts, as views are written.
+                let [first, second] =
+                    [0, LEN / 2].map(|start| [(100 * step + 10 * shard + start) as f32; LEN / 2]);
+                executor.write_ahead(x, shard, 0, &first);
+                executor.write_ahead(x, shard, LEN / 2, &second);
+            }
+        };
+        write(&mut executor, 0);
+        for step in 0..4 {
+            executor.take_arrivals();
+            executor.run(Phase::Forward).unwrap();
+            write(&mut executor, step + 1);
+            let of_shards = (0..shards).map(|shard| 2.0 * (100 * step + 10 * shard) as f32);
+            let want = of_shards.sum::<f32>();
+            let got = executor.read(y);
+            assert_eq!(got[0], want, "step {step} of {shards} shards, late: {is_late}");
+            assert_eq!(got[LEN - 1], want + (shards * LEN) as f32);
+        }
+        executor.finish().unwrap();
+    }
+}
+
+#[test]
+fn only_devices_that_copy_beside_their_kernels_plan_a_second_place() {
+    let (graph, ..) = doubled(1);
+    let on_card = Executor::new(graph.clone(), &device::device()).unwrap();
+    let on_cpu = Executor::new(graph, &Cpu).unwrap();
+    assert!(on_card.has_arrivals() && !on_cpu.has_arrivals());
+    assert_eq!(on_card.plan().arrival_bytes(), 4 * LEN);
+    let more = LEN.next_multiple_of(16);
+    assert_eq!(on_card.plan().total, on_cpu.plan().total + more);
+}

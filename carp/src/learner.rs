@@ -219,7 +219,7 @@ impl Learner {
     /// ends it. `step`, from 0, is only for the error.
     ///
     /// # Errors
-    /// As [`Learner::run`].
+    /// As [`Learner::finish`].
     pub fn step(
         &mut self,
         step: usize,
@@ -227,7 +227,8 @@ impl Learner {
         update: Option<UpdateSettings>,
     ) -> Result<Terms> {
         let phases = self.prepare(first, update);
-        self.run(step, phases)
+        self.start(phases)?;
+        self.finish(step)
     }
 
     /// Writes what [`Learner::step`] does, and returns the phases that it runs.
@@ -242,14 +243,22 @@ impl Learner {
         &Phase::ALL
     }
 
-    /// Runs these phases, the backward pass among them, as one sequence, and then waits for the device,
-    /// once. `step`, from 0, is only for the error.
+    /// Runs these phases, the backward pass among them, as one sequence. A device may still be busy
+    /// afterwards.
+    ///
+    /// # Errors
+    /// A device fault.
+    pub(crate) fn start(&mut self, phases: &[Phase]) -> Result<()> {
+        Ok(self.executor.run_phases(phases)?)
+    }
+
+    /// Waits for the device, once, and returns the terms of the loss. `step`, from 0, is only for the
+    /// error.
     ///
     /// # Errors
     /// A loss or a gradient that is not finite: names the first op at fault. Weights, optimizer and all
     /// else that changes behind the gradients are as before. A device fault.
-    pub(crate) fn run(&mut self, step: usize, phases: &[Phase]) -> Result<Terms> {
-        self.executor.run_phases(phases)?;
+    pub(crate) fn finish(&mut self, step: usize) -> Result<Terms> {
         let mut report = [0.0; 1 + MOST_SCALARS];
         let terms = 1 + if self.step.partition.is_some() { 3 } else { 1 };
         self.executor.read_into(self.step.report, &mut report[..terms]);

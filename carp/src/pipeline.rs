@@ -19,7 +19,7 @@ use crate::views::Views;
 pub struct Pipeline {
     batches: End<Batch>,
     current: Option<Batch>,
-    /// Taken ahead by [`Pipeline::peek`].
+    /// The one after it, taken ahead by [`Pipeline::next_batches`].
     next: Option<Result<Batch>>,
     producer: Option<JoinHandle<()>>,
     waited: Duration,
@@ -96,12 +96,18 @@ impl Pipeline {
         Ok(self.current.insert(batch?))
     }
 
-    /// The batch that [`Pipeline::next_batch`] will return, if it is there already and without a fault.
-    pub fn peek(&mut self) -> Option<&Batch> {
-        if self.next.is_none() {
-            self.next = self.batches.try_take_ready();
-        }
-        self.next.as_ref()?.as_ref().ok()
+    /// As [`Pipeline::next_batch`], with the batch after it, if that is there already and without a fault.
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Panics
+    /// As there.
+    pub fn next_batches(&mut self) -> Result<(&Batch, Option<&Batch>)> {
+        self.next_batch()?;
+        self.next = self.batches.try_take_ready();
+        let next = self.next.as_ref().and_then(|next| next.as_ref().ok());
+        Ok((self.current.as_ref().expect("just made"), next))
     }
 
     /// Passes on the producer's panic, which has told its message already.

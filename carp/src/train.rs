@@ -202,12 +202,12 @@ impl Run<'_> {
         let (step, trainer) = (before.step, &mut self.trainer);
         let start = Instant::now();
         start_epoch(trainer, step, self.show)?;
-        let batch = pipeline.next_batch()?;
+        let (batch, next) = pipeline.next_batches()?;
         let is_observed = step.is_multiple_of(OBSERVED_EVERY) || step + 1 == trainer.steps();
         let (terms, diversity) = if is_observed {
             trainer.observed_step(step, batch)?
         } else {
-            (trainer.step(step, batch)?, None)
+            (trainer.step_before(step, batch, next)?, None)
         };
         let waited = pipeline.take_waited();
         let elapsed = start.elapsed();

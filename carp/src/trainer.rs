@@ -51,6 +51,8 @@ pub struct Trainer<'a> {
     schedules: Schedules,
     steps: usize,
     steps_per_epoch: usize,
+    /// The step whose views are on their way to the device.
+    sent: Option<usize>,
 }
 
 impl<'a> Trainer<'a> {
@@ -112,7 +114,8 @@ impl<'a> Trainer<'a> {
             steps => steps,
         };
         let schedules = Schedules::new(config, steps, steps_per_epoch);
-        Ok(Trainer { config, splits, device, learner, schedules, steps, steps_per_epoch })
+        let sent = None;
+        Ok(Trainer { config, splits, device, learner, schedules, steps, steps_per_epoch, sent })
     }
 
     /// Draws the initial weights.
@@ -135,6 +138,7 @@ impl<'a> Trainer<'a> {
             schedules,
             steps: self.steps,
             steps_per_epoch: self.steps_per_epoch,
+            sent: None,
         })
     }
 
@@ -204,8 +208,22 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// A loss or a gradient that is not finite, or a device fault.
     pub fn step(&mut self, step: usize, batch: &Batch) -> Result<Terms> {
+        self.step_before(step, batch, None)
+    }
+
+    /// As [`Trainer::step`]. Meanwhile the views of the `next` step, if they are known, go to a device that
+    /// copies beside its kernels.
+    ///
+    /// # Errors
+    /// As [`Trainer::step`].
+    pub fn step_before(
+        &mut self,
+        step: usize,
+        batch: &Batch,
+        next: Option<&Batch>,
+    ) -> Result<Terms> {
         let phases = self.prepare(step, batch);
-        self.run(step, batch, phases)
+        self.run(step, batch, next, phases)
     }
 
     /// As [`Trainer::step`], for CARP with a look at the teacher's features and prototypes on the way.
@@ -220,12 +238,25 @@ impl<'a> Trainer<'a> {
         let phases = self.prepare(step, batch);
         let seen = self.learner.observed_forward()?;
         let left = if seen.is_some() { &phases[1..] } else { phases };
-        let terms = self.run(step, batch, left)?;
+        let terms = self.run(step, batch, None, left)?;
         Ok((terms, seen.map(|diversity| diversity())))
     }
 
-    fn run(&mut self, step: usize, batch: &Batch, phases: &[Phase]) -> Result<Terms> {
-        let terms = self.learner.run(step, phases)?;
+    fn run(
+        &mut self,
+        step: usize,
+        batch: &Batch,
+        next: Option<&Batch>,
+        phases: &[Phase],
+    ) -> Result<Terms> {
+        self.learner.start(phases)?;
+        if let Some(next) = next.filter(|_| self.learner.has_arrivals()) {
+            for (group, pixels) in next.groups.iter().enumerate() {
+                self.learner.write_group_ahead(group, pixels);
+            }
+            self.sent = Some(step + 1);
+        }
+        let terms = self.learner.finish(step)?;
         let at = self.at(step);
         let (hooks, executor) = self.learner.method();
         hooks.after_step(at, &batch.samples, executor);
@@ -241,8 +272,12 @@ impl<'a> Trainer<'a> {
 
     /// Writes all that the forward pass reads.
     fn write_forward(&mut self, step: usize, batch: &Batch) {
-        for (group, pixels) in batch.groups.iter().enumerate() {
-            self.learner.write_group(group, pixels);
+        if self.sent.take() == Some(step) {
+            self.learner.take_arrivals();
+        } else {
+            for (group, pixels) in batch.groups.iter().enumerate() {
+                self.learner.write_group(group, pixels);
+            }
         }
         let at = self.at(step);
         let (hooks, executor) = self.learner.method();

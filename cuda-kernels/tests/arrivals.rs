@@ -5,10 +5,12 @@
 mod device;
 
 use autograd::{Executor, Graph, Phase, Shards, Value};
+use carp::config::Config;
+use carp::trainer::Trainer;
 use cuda_kernels::Driver;
 use cuda_kernels::device::OnDriver;
 use cuda_kernels::driver::Launch;
-use tensor::{Cpu, Numerics, Result};
+use tensor::{Cpu, Device, Numerics, Result};
 
 const LEN: usize = 40;
 
@@ -58,6 +60,10 @@ impl Driver for Late {
     }
 }
 
+fn late() -> Box<dyn Driver> {
+    Box::new(Late { driver: device::fast_driver(), ahead: Vec::new() })
+}
+
 /// 2x, summed over the shards.
 fn doubled(shards: usize) -> (Graph, Value, Value) {
     let mut graph = Graph::of_shards(Shards { all: shards, local: shards });
@@ -71,7 +77,6 @@ fn doubled(shards: usize) -> (Graph, Value, Value) {
 
 #[test]
 fn each_step_reads_its_own_inputs_whenever_they_arrive() {
-    let late = || Box::new(Late { driver: device::driver(), ahead: Vec::new() }) as Box<dyn Driver>;
     for (shards, is_late) in [(1, false), (1, true), (2, false), (2, true)] {
         let open = move || Ok(if is_late { late() } else { device::driver() });
         let (graph, x, y) = doubled(shards);
@@ -109,4 +114,45 @@ fn only_devices_that_copy_beside_their_kernels_plan_a_second_place() {
     assert_eq!(on_card.plan().arrival_bytes(), 4 * LEN);
     let more = LEN.next_multiple_of(16);
     assert_eq!(on_card.plan().total, on_cpu.plan().total + more);
+}
+
+/// The weights' digest after four steps of a small run, with the views of the next one given or not.
+fn trained(device: &dyn Device, is_ahead: bool) -> String {
+    let settings = [
+        ("data.train_size", "24"),
+        ("data.test_size", "8"),
+        ("model.width", "4"),
+        ("model.hidden", "16"),
+        ("model.bottleneck", "8"),
+        ("model.prototypes", "70"),
+        ("model.partition_size", "16"),
+        ("train.batch_size", "4"),
+        ("train.accumulation", "2"),
+        ("train.epochs", "1"),
+        ("views.local_count", "2"),
+    ];
+    let settings = settings.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let config = Config::load("shapes", &settings).unwrap();
+    let mut trainer = Trainer::new(&config, device).unwrap();
+    let mut batches = trainer.pipeline(0).unwrap();
+    let mut later = trainer.pipeline(1).unwrap();
+    for step in 0..4 {
+        // The third one's views do not arrive.
+        let next = (is_ahead && step != 1).then(|| later.next_batch().unwrap());
+        trainer.step_before(step, batches.next_batch().unwrap(), next).unwrap();
+        if is_ahead && step == 1 {
+            later.next_batch().unwrap();
+        }
+    }
+    trainer.weights_sha256()
+}
+
+#[test]
+fn a_run_whose_views_arrive_ahead_ends_with_the_same_weights() {
+    let want = trained(&Cpu, false);
+    assert_eq!(trained(&Cpu, true), want, "a CPU takes them when the step begins");
+    for is_late in [false, true] {
+        let open = move || Ok(if is_late { late() } else { device::fast_driver() });
+        assert_eq!(trained(&OnDriver(open, Numerics::Exact), true), want, "late: {is_late}");
+    }
 }

@@ -2,13 +2,14 @@
 //!
 //! Layers append plain kernels; each pass here looks for its pattern, consecutive nodes whose inner
 //! results are not used elsewhere, and replaces them by one kernel. The new kernel writes the same
-//! value as the last of the old ones, so handles stay valid. ([`Pass::BatchNormSums`] leaves two, whose
-//! results are those of before.) A pass ignores what it does not
+//! value as the last of the old ones, so handles stay valid. ([`Pass::BatchNormSums`] and
+//! [`Pass::BatchNormGradientSums`] leave two, whose results are those of before.) A pass ignores what it does not
 //! recognise, so passes can be run in any number and combination; `docs/fusion.md` has a section on
 //! each. Run them on the forward list before [`Graph::backward`]: fused kernels have their own
-//! gradients. [`Pass::FlatUpdate`] rewrites the updates after it.
+//! gradients. After it [`Pass::BatchNormGradientSums`] rewrites gradients, and [`Pass::FlatUpdate`] updates.
 
 mod fold;
+mod gradients;
 mod layers;
 mod loss;
 mod pattern;
@@ -40,6 +41,8 @@ pub enum Pass {
     StreamingLoss,
     /// The streaming loss goes view by view inside a block.
     TiledLoss,
+    /// The gradient by a convolution's input takes the sums of the batch norm's gradient behind it.
+    BatchNormGradientSums,
     /// Updates of single tensors become one update of all tensors, which are then laid out
     /// contiguously.
     FlatUpdate,
@@ -47,7 +50,7 @@ pub enum Pass {
 
 impl Pass {
     /// All passes, in execution order: those of the loss build on each other.
-    pub const ALL: [Pass; 9] = [
+    pub const ALL: [Pass; 10] = [
         Pass::BatchNormAdd,
         Pass::BatchNormRelu,
         Pass::BatchNormSums,
@@ -56,6 +59,7 @@ impl Pass {
         Pass::PartitionLoss,
         Pass::StreamingLoss,
         Pass::TiledLoss,
+        Pass::BatchNormGradientSums,
         Pass::FlatUpdate,
     ];
 
@@ -70,6 +74,7 @@ impl Pass {
             Pass::PartitionLoss => "partition-loss",
             Pass::StreamingLoss => "streaming-loss",
             Pass::TiledLoss => "tiled-loss",
+            Pass::BatchNormGradientSums => "batch-norm-gradient-sums",
             Pass::FlatUpdate => "flat-update",
         }
     }
@@ -79,6 +84,8 @@ impl Pass {
         match self {
             Pass::StreamingLoss => Some(Pass::PartitionLoss),
             Pass::TiledLoss => Some(Pass::StreamingLoss),
+            // Else ReLU's gradient lies in between.
+            Pass::BatchNormGradientSums => Some(Pass::BatchNormRelu),
             _ => None,
         }
     }
@@ -87,6 +94,7 @@ impl Pass {
     fn rewrite(self, g: &mut Graph, at: usize) -> Option<(usize, Vec<Node>)> {
         let (len, node) = match self {
             Pass::BatchNormSums => return layers::batch_norm_sums(g, at),
+            Pass::BatchNormGradientSums => return gradients::batch_norm_gradient_sums(g, at),
             Pass::BatchNormAdd => layers::batch_norm_add(g, at),
             Pass::BatchNormRelu => layers::batch_norm_relu(g, at),
             Pass::BiasGelu => layers::bias_gelu(g, at),
@@ -166,7 +174,7 @@ impl fmt::Display for Passes {
 
 impl Graph {
     /// Runs these passes over the list. Values that are to be read must be kept before: a pass may
-    /// merge others away. Call it on the forward list, and again behind the updates.
+    /// merge others away. Call it on the forward list, and again behind gradients and updates.
     pub fn fuse(&mut self, passes: &Passes) {
         for pass in &passes.0 {
             let mut at = 0;

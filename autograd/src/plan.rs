@@ -150,9 +150,12 @@ pub(crate) fn in_place(node: &Node) -> Option<usize> {
 pub(crate) fn words(graph: &Graph, device: &dyn Device) -> Vec<usize> {
     let mut words: Vec<usize> = graph.values.iter().map(|info| info.words()).collect();
     for node in &graph.nodes {
-        if let Kernel::Conv2dSums(conv) = node.kernel {
-            words[node.outputs[1].index()] = device.sums(conv).elements();
-        }
+        let sums = match node.kernel {
+            Kernel::Conv2dSums(conv) => device.sums(conv),
+            Kernel::Conv2dGradInputSums { conv, .. } => device.gradient_sums(conv),
+            _ => continue,
+        };
+        words[node.outputs[1].index()] = sums.elements();
     }
     words
 }

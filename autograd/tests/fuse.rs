@@ -55,7 +55,11 @@ fn all_passes_leave_few_kernels() {
     let forward = [
         "conv2d_sums",
         "batch_norm_from_sums",
+        "conv2d_sums",
+        "batch_norm_from_sums",
         "max_pool2d",
+        "conv2d_sums",
+        "batch_norm_from_sums",
         "conv2d_sums",
         "batch_norm_from_sums",
         "avg_pool2d",
@@ -67,6 +71,13 @@ fn all_passes_leave_few_kernels() {
     ];
     assert_eq!(kernels(&fused, Phase::Forward), forward);
     assert_eq!(kernels(&fused, Phase::Update), ["ema", "lars", "sgd"]);
+    // Of four batch norms two have their gradient from a convolution: one by itself, one plus the
+    // residual's.
+    let backward = kernels(&fused, Phase::Backward);
+    let count = |name: &str| backward.iter().filter(|&&kernel| kernel == name).count();
+    assert_eq!(count("conv2d_grad_input_sums"), 2, "{backward:?}");
+    assert_eq!(count("batch_norm_backward_from_sums"), 2, "{backward:?}");
+    assert_eq!(count("add"), 1, "{backward:?}");
 }
 
 #[test]
@@ -140,6 +151,47 @@ fn conv_and_norm(reads_conv: bool, training: bool, shards: usize) -> Vec<&'stati
     g.batch_norm(if reads_conv { y } else { x }, params, training, 1e-5, 0.1).unwrap();
     g.fuse(&"batch-norm-sums".parse().unwrap());
     g.nodes().iter().map(|node| node.kernel.name()).collect()
+}
+
+/// Kernels of the gradient of a batch norm with ReLU before a convolution, which others read as well or not.
+fn gradient_of_norm_and_conv(is_kept: bool, others: usize, shards: usize) -> Vec<&'static str> {
+    let mut g = Graph::of_shards(Shards { all: shards, local: 1 });
+    let (x, w) = (g.param("x", [2, 4, 4, 3]), g.param("w", [3, 3, 3, 3]));
+    let [weight, bias] = ["weight", "bias"].map(|name| g.param(name, [3]));
+    let [running_mean, running_var] = ["mean", "var"].map(|name| g.state(name, [3]));
+    let params = BatchNormParams { weight, bias, running_mean, running_var };
+    let z = g.batch_norm(x, params, true, 1e-5, 0.1).unwrap();
+    let z = g.relu(z);
+    let y = g.conv2d(z, w, 1, 1).unwrap();
+    let y = (0..others).fold(y, |y, _| g.add(y, z).unwrap());
+    let passes = "batch-norm-gradient-sums".parse().unwrap();
+    g.fuse(&passes);
+    g.split_batch_norm().unwrap();
+    let dy = g.input("dy", [2, 4, 4, 3]);
+    g.backward(&[(y, dy)], &[x, weight]).unwrap();
+    let mut nodes = g.nodes().iter();
+    let dz =
+        nodes.find(|node| matches!(node.kernel, Kernel::Conv2dGradInput(_))).unwrap().outputs[0];
+    if is_kept {
+        g.keep(dz);
+    }
+    g.fuse(&passes);
+    let nodes = g.nodes().iter().filter(|node| node.phase == Phase::Backward);
+    nodes.map(|node| node.kernel.name()).collect()
+}
+
+#[test]
+fn a_convolution_takes_the_gradient_sums_of_the_batch_norm_that_needs_them() {
+    let fused = ["conv2d_grad_input_sums", "batch_norm_backward_from_sums"];
+    assert_eq!(gradient_of_norm_and_conv(false, 0, 1), fused);
+    assert_eq!(gradient_of_norm_and_conv(false, 1, 1), fused);
+    assert_eq!(gradient_of_norm_and_conv(false, 2, 1), [&["add"][..], &fused].concat());
+    // One that is kept, and shards.
+    for (is_kept, shards) in [(true, 1), (false, 2)] {
+        let kernels = gradient_of_norm_and_conv(is_kept, 0, shards);
+        assert!(kernels.contains(&"conv2d_grad_input"), "{kernels:?}");
+        assert!(!kernels.contains(&fused[1]), "{kernels:?}");
+    }
 }
 
 #[test]

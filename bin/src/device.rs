@@ -99,6 +99,13 @@ impl Device for NumericDevice {
         self.device != DeviceName::Cpu
     }
 
+    fn gradient_sums(&self, conv: Conv2d) -> Shape {
+        match self.device {
+            DeviceName::Cpu => Cpu.gradient_sums(conv),
+            DeviceName::Cuda(_) | DeviceName::Emulate => launch::gradient_sums(conv, self.numerics),
+        }
+    }
+
     fn open(&self, elements: usize) -> tensor::Result<Box<dyn Backend>> {
         if !self.is_card() {
             check_fits(elements.saturating_mul(4), || "choose smaller sizes".to_owned())?;

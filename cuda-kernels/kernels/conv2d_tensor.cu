@@ -11,6 +11,7 @@
 // or any taps, 16 bytes or single words at a time.
 #include "packed_weights.cuh"
 #include "tensor_grad_weight.cuh"
+#include "tile_gradients.cuh"
 #include "tile_statistics.cuh"
 
 // Results lie at every step-th pixel of an image, from (phase_h, phase_w) on; in bf16 if `halves`.
@@ -23,22 +24,34 @@ struct Results {
         return (n * height + phase_h + step * h) * width + phase_w + step * w;
     }
 
+    // How many columns from j on are inside, and where they lie.
+    __device__ u32 left(u32 j) const { return columns > j ? columns - j : 0; }
+    __device__ size_t at(u32 row, u32 j) const { return (size_t)row * columns + j; }
+
+    // The first `left` of four neighbours of a row of another tensor like y; 0 for the others.
+    __device__ void load(const void* x, u32 row, u32 j, float (&four)[4], u32 left, bool whole) const {
+        if (!halves) {
+            load_row((const float*)x + at(row, j), four, left, whole);
+        } else {
+            load_row((const bf16*)x + at(row, j), four, left, true);
+        }
+    }
+
     // Four neighbours of a row from column j on; `whole`: rows are whole groups of four, and aligned. bf16
     // always are.
     __device__ void store(u32 row, u32 j, const float (&x)[4], bool whole) const {
-        size_t at = (size_t)row * columns + j;
-        u32 left = columns > j ? columns - j : 0;
         if (!halves) {
-            store_row((float*)y + at, x, left, whole);
-        } else if (left > 0) {
-            Neighbours<4, bf16>{{x[0], x[1], x[2], x[3]}}.store((bf16*)y + at);
+            store_row((float*)y + at(row, j), x, left(j), whole);
+        } else if (left(j) > 0) {
+            Neighbours<4, bf16>{{x[0], x[1], x[2], x[3]}}.store((bf16*)y + at(row, j));
         }
     }
 };
 
 // Y = patches B^T with B packed, [columns, taps]. Where patches are rounded when they are read, each of the
 // 4 warps has a quarter of the rows and all columns, so that they are read once; else half of both. Unless
-// `parts` is null, batch norm's sums of each M pixels go there, [groups, 2, columns], of what y keeps of them.
+// `parts` is null, batch norm's sums of each M pixels go there, [groups, 2, columns], of what y keeps of them:
+// those of its gradient if there is something `behind` the convolution.
 //
 // Launch: a block of 128 threads for each M x N tile of Y: grid (ceil(pixels / M), ceil(columns / N)),
 // with STAGES times SLABS times M rows of 128 bytes and N of 16 CHUNKS bytes of shared memory. B has
@@ -46,7 +59,8 @@ struct Results {
 template <u32 M, u32 N, u32 NEIGHBOURS, Precision PRECISION,
           template <u32, u32, u32, class> class Patches>
 __device__ void convolve(const WindowsOf<typename Packed<PRECISION>::Image>& windows,
-                         const void* packed, u32 padded, const Results& results, float* parts) {
+                         const void* packed, u32 padded, const Results& results, const Behind& behind,
+                         float* parts) {
     using Format = Packed<PRECISION>;
     constexpr u32 WARPS_ACROSS = PRECISION == BF16 ? 2 : 1, WARPS_DOWN = 4 / WARPS_ACROSS;
     constexpr u32 ROWS = M / WARPS_DOWN / 16, COLUMNS = N / WARPS_ACROSS / 8;
@@ -123,6 +137,32 @@ __device__ void convolve(const WindowsOf<typename Packed<PRECISION>::Image>& win
     constexpr u32 DEPTH = SLABS * Format::DEPTH;
     pipeline<Format::STAGES, STAGE_BYTES>((windows.taps + DEPTH - 1) / DEPTH, fetch, multiply);
 
+    bool whole = NEIGHBOURS > 1 && results.columns % 4 == 0;
+    u32 rows = min(M, windows.pixels - first_row);
+    if (behind.x != nullptr) {
+        using Tile = TileRows<M, N>;
+        static_assert(sizeof(Tile) <= Format::STAGES * STAGE_BYTES, "the stages' memory holds it");
+        Tile& tile = *(Tile*)shared;
+        __syncthreads();  // the stages have been used by all
+#pragma unroll
+        for (u32 u = 0; u < ROWS; ++u) {
+#pragma unroll
+            for (u32 v = 0; v < COLUMNS; v += 2) {
+#pragma unroll
+                for (u32 e = 0; e < 4; e += 2) {
+                    const float(&even)[4] = sums.d[u][v], (&odd)[4] = sums.d[u][v + 1];
+                    u32 i = warp_row + 16 * u + lane / 4 + e / 2 * 8;
+                    u32 j = warp_column + 8 * v + 4 * (lane % 4);
+                    tile.put(i, j, {even[e], even[e + 1], odd[e], odd[e + 1]});
+                }
+            }
+        }
+        __syncthreads();
+        auto place = [&](u32 i) { return results.row(windows, first_row + i); };
+        parts += (size_t)blockIdx.x * 2 * results.columns;
+        return tile.finish(results, behind, rows, first_column, place, whole, parts);
+    }
+
 #pragma unroll
     for (u32 u = 0; u < ROWS; ++u) {
 #pragma unroll
@@ -135,7 +175,7 @@ __device__ void convolve(const WindowsOf<typename Packed<PRECISION>::Image>& win
                 const float(&even)[4] = sums.d[u][v], (&odd)[4] = sums.d[u][v + 1];
                 float four[4] = {even[e], even[e + 1], odd[e], odd[e + 1]};
                 u32 j = first_column + warp_column + 8 * v + 4 * (lane % 4);
-                results.store(row, j, four, NEIGHBOURS > 1 && results.columns % 4 == 0);
+                results.store(row, j, four, whole);
             }
         }
     }
@@ -145,7 +185,6 @@ __device__ void convolve(const WindowsOf<typename Packed<PRECISION>::Image>& win
     static_assert(sizeof(Statistics) <= STAGE_BYTES, "a stage's memory holds it");
     Statistics& statistics = *(Statistics*)shared;
     if (results.halves) round_sums(sums);
-    u32 rows = min(M, windows.pixels - first_row);
     u32 of_warp = min(M / WARPS_DOWN, rows - min(rows, warp_row));
     __syncthreads();  // the stages have been used by all
     statistics.put(sums, warp_row / (M / WARPS_DOWN), warp_column, of_warp);
@@ -191,10 +230,12 @@ WEIGHTS(BF16, bf16)
     extern "C" __global__ void __launch_bounds__(THREADS, 2)                                       \
         NAME(WINDOWS, u32 columns, u32 padded, u32 y_height, u32 y_width, u32 step, u32 phase_h,   \
              u32 phase_w, u32 halves, const Packed<PRECISION>::Image* x, const void* packed,       \
-             void* y, float* parts) {                                                              \
+             void* y, float* parts, const void* norm_x, const void* norm_y, const void* added,     \
+             const float* mean) {                                                                  \
         convolve<M, N, NEIGHBOURS, PRECISION, PATCHES>(                                            \
             WINDOWS_OF(x), packed, padded,                                                         \
-            {y, halves, columns, y_height, y_width, step, phase_h, phase_w}, parts);               \
+            {y, halves, columns, y_height, y_width, step, phase_h, phase_w},                       \
+            {norm_x, norm_y, added, mean}, parts);                                                 \
     }
 
 #define GRAD_WEIGHT(NAME, M, N, FLOATS, PRECISION, G)                                              \

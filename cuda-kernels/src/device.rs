@@ -28,6 +28,10 @@ impl<F: Fn() -> Result<Box<dyn Driver>> + Send + Sync> Device for OnDriver<F> {
         true
     }
 
+    fn gradient_sums(&self, conv: Conv2d) -> Shape {
+        launch::gradient_sums(conv, self.1)
+    }
+
     fn open(&self, elements: usize) -> Result<Box<dyn Backend>> {
         Ok(Box::new(Gpu::new(self.0()?, elements, self.1)?))
     }

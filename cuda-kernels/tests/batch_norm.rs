@@ -118,6 +118,49 @@ fn check_from_sums(conv: Conv2d) {
     case.run();
 }
 
+#[test]
+fn gradients_from_the_sums_of_a_convolution() {
+    // As above, with phases of a stride.
+    for (x, [o, r, s], stride, padding) in [
+        ([2, 9, 8, 3], [5, 3, 3], 1, 1),
+        ([2, 12, 12, 64], [4, 3, 3], 2, 1),
+        ([2, 12, 13, 70], [20, 1, 1], 1, 0),
+    ] {
+        let weight = Shape::from([o, r, s, x[3]]);
+        let conv = Conv2d::new(Shape::from(x), weight, stride, padding).unwrap();
+        for kind in 0..4 {
+            check_gradient_sums(conv, [kind & 1, kind & 2].map(|bit| bit > 0));
+        }
+    }
+}
+
+fn check_gradient_sums(conv: Conv2d, [relu, added]: [bool; 2]) {
+    let (rows, channels) = (conv.n * conv.h * conv.w, conv.c);
+    let len = rows * channels;
+    let mut case = Case::new(format!("{conv:?}, ReLU {relu}, added {added}"));
+    let dy = case.input(&uniform(1, conv.rows() * conv.o));
+    let w = case.input(&uniform(2, conv.o * conv.patch()));
+    let [x, y] = [3, 4].map(|i| case.input(&uniform(i, len)));
+    let [mean, weight, inv_std] = [5, 6, 7].map(|i| case.input(&uniform(i, channels)));
+    let mut inputs = vec![dy, w, x, y, mean];
+    if added {
+        inputs.push(case.input(&uniform(8, len)));
+    }
+    let [g, over_g] = ["g", "dx over g"].map(|name| case.output(name, len));
+    let sums = case.output("sums", group_sums(rows, channels).elements());
+    let kernel = Kernel::Conv2dGradInputSums { conv, relu, added };
+    case.call(kernel, &inputs, &[g, sums]);
+    case.call(kernel, &inputs, &[over_g, sums]);
+    let kernel = Kernel::BatchNormBackwardFromSums(norm(rows, channels, [true, relu, added]));
+    let dx = case.output("dx", len);
+    for (g, dx) in [(g, dx), (over_g, over_g)] {
+        let [dweight, dbias] = ["dweight", "dbias"].map(|name| case.output(name, channels));
+        let inputs = [x, g, weight, mean, inv_std, sums];
+        case.call(kernel, &inputs, &[dx, dweight, dbias]);
+    }
+    case.run();
+}
+
 /// The textbook's sum(x^2) - sum(x)^2 / n in f32 would lose this variance entirely.
 #[test]
 fn a_large_mean_costs_no_digits() {

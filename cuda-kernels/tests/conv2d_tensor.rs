@@ -278,3 +278,149 @@ fn statistics_far_from_zero() {
     };
     check_statistics([2, 11, 13, 8], [72, 1, 1], (1, 0), far);
 }
+
+/// A gradient by the input behind batch norm, and what batch norm's gradient makes of its sums: g, dx, dweight
+/// and dbias. The operands are dy, w, x, y, mean, `added`, weight and inv_std.
+fn gradients(
+    conv: Conv2d,
+    [relu, added]: [bool; 2],
+    (numerics, halves): (Numerics, bool),
+    operands: &[Vec<f32>; 8],
+) -> [Vec<f32>; 4] {
+    let kernel = Kernel::Conv2dGradInputSums { conv, relu, added };
+    let (rows, c) = (conv.n * conv.h * conv.w, conv.c);
+    let of_conv = halved(&Kernel::Conv2dGradInput(conv), conv);
+    let [dy_type, _, x_type] = if halves { of_conv } else { [DType::F32; 3] };
+    let mut end = 0;
+    let mut place = |numbers: usize, dtype: DType| {
+        let offset = usize::next_multiple_of(end, ALIGN);
+        let len = dtype.words(numbers);
+        end = offset + len;
+        Slot { offset, len, dtype }
+    };
+    let f32 = DType::F32;
+    let types = [dy_type, f32, x_type, x_type, f32, x_type, f32, f32];
+    let inputs: Vec<Slot> =
+        operands.iter().zip(types).map(|(data, dtype)| place(data.len(), dtype)).collect();
+    let [g, dx] = [(); 2].map(|()| place(rows * c, x_type));
+    let sums = place(launch::gradient_sums(conv, numerics).elements(), f32);
+    let [dweight, dbias] = [(); 2].map(|()| place(c, f32));
+    let workspace = place(launch::workspace(&kernel, numerics), f32);
+    let mut gpu = rounding_gpu(end, numerics);
+    for (&slot, data) in inputs.iter().zip(operands) {
+        let is_half = slot.dtype == DType::Bf16;
+        gpu.write(slot, &if is_half { packed(data) } else { data.clone() });
+    }
+    [g, dx, sums].iter().for_each(|&slot| gpu.write(slot, &vec![f32::NAN; slot.len]));
+    let [.., weight, inv_std] = inputs[..] else { unreachable!("eight operands") };
+    let reads = &inputs[..if added { 6 } else { 5 }];
+    gpu.run(&kernel, &Io { inputs: reads, outputs: &[g, sums], workspace });
+    let (training, residual) = (true, added);
+    let norm = BatchNorm { rows, channels: c, eps: EPS, momentum: 0.1, training, residual, relu };
+    let reads = [inputs[2], g, weight, inputs[4], inv_std, sums];
+    let kernel = Kernel::BatchNormBackwardFromSums(norm);
+    gpu.run(&kernel, &Io { inputs: &reads, outputs: &[dx, dweight, dbias], workspace });
+    let read = |slot: Slot| {
+        let mut data = vec![0.0; slot.len];
+        gpu.read(slot, &mut data);
+        if slot.dtype == DType::Bf16 { unpacked(&data) } else { data }
+    };
+    let results = [g, dx, dweight, dbias].map(read);
+    gpu.finish().unwrap();
+    results
+}
+
+/// In all precisions: g is the CPU's gradient plus what is added, where y is above 0, and all else is what
+/// batch norm's formulas say in f64 of g as it is in memory.
+fn check_gradients(
+    x: [usize; 4],
+    [o, r, s]: [usize; 3],
+    (stride, padding): (usize, usize),
+    [relu, added]: [bool; 2],
+) {
+    let conv = Conv2d::new(Shape::from(x), Shape::from([o, r, s, x[3]]), stride, padding).unwrap();
+    let conv = conv.by(ConvAlgorithm::Direct);
+    let (len, c, rows) = (x.iter().product::<usize>(), x[3], x[0] * x[1] * x[2]);
+    // All of them are bf16 already, so that g is rounded once.
+    let number = |i: u64, len: usize| bf16(&uniform(i, len));
+    let operands = [
+        number(1, conv.rows() * o),
+        number(2, o * conv.patch()),
+        number(3, len),
+        number(4, len).into_iter().map(|y| y.max(0.0)).collect(),
+        number(5, c),
+        number(6, len),
+        number(7, c),
+        number(8, c).into_iter().map(|x| 1.5 + x).collect(),
+    ];
+    let [dy, w, x, y, mean, other, weight, inv_std] = &operands;
+    let kernel = Kernel::Conv2dGradInput(conv);
+    let on_cpu = |inputs: [&[f32]; 2]| {
+        on(|len| Cpu.open(len).unwrap(), &kernel, Cpu.workspace(&kernel), inputs, len, F32)
+    };
+    let want = on_cpu([dy, w]);
+    let sizes = [dy, w].map(|x| x.iter().map(|x| x.abs()).collect::<Vec<_>>());
+    let sizes = on_cpu([&sizes[0], &sizes[1]]);
+    for way in [(Numerics::Tf32, false), (Numerics::Bf16, false), (Numerics::Bf16, true)] {
+        let name = format!("{way:?}, ReLU {relu}, added {added}, {conv:?}");
+        let [g, dx, dweight, dbias] = gradients(conv, [relu, added], way, &operands);
+        let halves = way.1 && c.is_multiple_of(8);
+        for (i, got) in g.iter().enumerate() {
+            let other = if added { other[i] } else { 0.0 };
+            let error = TOLERANCE * (sizes[i] + other.abs());
+            let mut range = [want[i] + other - error, want[i] + other + error];
+            if relu && y[i] <= 0.0 {
+                range = [0.0; 2];
+            }
+            if halves {
+                range = bf16(&range).try_into().expect("two numbers");
+            }
+            assert!(range[0] <= *got && *got <= range[1], "{name}: [{i}] is {got}, not {range:?}");
+        }
+        for channel in 0..c {
+            let at = |x: &[f32], row: usize| f64::from(x[row * c + channel]);
+            let [mean, weight, inv_std] = [mean, weight, inv_std].map(|x| f64::from(x[channel]));
+            let xhat = |row: usize| (at(x, row) - mean) * inv_std;
+            let sum = |f: &dyn Fn(usize) -> f64| (0..rows).map(f).sum::<f64>();
+            let [bias_sum, weight_sum] =
+                [sum(&|row| at(&g, row)), sum(&|row| at(&g, row) * xhat(row))];
+            let bias_size = sum(&|row| at(&g, row).abs());
+            let weight_size = sum(&|row| (at(&g, row) * xhat(row)).abs());
+            for (got, want, size) in
+                [(dbias[channel], bias_sum, bias_size), (dweight[channel], weight_sum, weight_size)]
+            {
+                let error = (f64::from(got) - want).abs();
+                assert!(error <= 1e-6 * size, "{name}: sum of {channel} is {got}, not {want}");
+            }
+            for row in 0..rows {
+                let through = (bias_sum + xhat(row) * weight_sum) / rows as f64;
+                let want = weight * inv_std * (at(&g, row) - through);
+                let size = at(&g, row).abs() + (bias_size + weight_size) / rows as f64;
+                let digit = if halves { 0.004 * want.abs() } else { 0.0 };
+                let error = (at(&dx, row) - want).abs();
+                let limit = digit + 2e-5 * (size + 1e-3);
+                assert!(error <= limit, "{name}: dx of {row}, {channel} is off by {error}");
+            }
+        }
+    }
+}
+
+/// Whole tiles and parts of them, in all kernels, and phases of a stride, some of which no tap covers: pixels
+/// fewer than a chain has, one more than a tile, channels beside a tile and not in fours.
+#[test]
+fn gradients_behind_batch_norm() {
+    check_gradients([1, 3, 1, 8], [12, 3, 3], (1, 1), [true, true]);
+    check_gradients([1, 3, 43, 68], [8, 1, 1], (1, 0), [true, false]);
+    check_gradients([2, 9, 11, 136], [64, 3, 3], (1, 1), [true, true]);
+    check_gradients([3, 8, 16, 64], [128, 1, 1], (1, 0), [false, true]);
+    check_gradients([2, 15, 17, 64], [64, 3, 3], (2, 1), [true, true]);
+    check_gradients([2, 12, 13, 72], [64, 1, 1], (2, 0), [true, true]);
+    check_gradients([2, 15, 17, 5], [6, 3, 3], (2, 1), [true, true]);
+    check_gradients([2, 7, 9, 10], [4, 3, 3], (1, 1), [false, false]);
+}
+
+/// Tiles of 128 x 128.
+#[test]
+fn gradients_behind_batch_norm_in_large_tiles() {
+    check_gradients([132, 16, 16, 72], [64, 1, 1], (1, 0), [true, true]);
+}

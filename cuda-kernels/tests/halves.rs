@@ -9,6 +9,7 @@ use cuda_kernels::launch;
 use tensor::arena::{ALIGN, DType};
 use tensor::geometry::{BatchNorm, Pool2d};
 use tensor::kernel::Unary;
+use tensor::order::group_sums;
 use tensor::{Backend, Cpu, Device, Io, Kernel, Numerics, Shape, Slot};
 
 /// The types of a kernel's operands, all halved that can be.
@@ -110,6 +111,9 @@ fn batch_norm() {
         let outputs = &outputs[..if relu && residual { 4 } else { 3 }];
         let inputs: [&[f32]; 6] = [&x, &y, &dy, &weight, &mean, &inv_std];
         check(Kernel::BatchNormBackward(norm), &inputs, outputs);
+        let sums = uniform(9, group_sums(rows, c).elements());
+        let inputs: [&[f32]; 6] = [&x, &dy, &weight, &mean, &inv_std, &sums];
+        check(Kernel::BatchNormBackwardFromSums(norm), &inputs, &[len, c, c]);
     }
 }
 

@@ -107,6 +107,12 @@ impl Kernel {
                 let [x, w, y] = conv_sizes(conv)?;
                 are(&[y, w], &[x])
             }
+            (&Kernel::Conv2dGradInputSums { conv, added, .. }, ..) => {
+                let [x, w, y] = conv_sizes(&conv)?;
+                let added = if added { &[x][..] } else { &[] };
+                let sums = sums(product(&[conv.n, conv.h, conv.w]), conv.c);
+                are(&[&[y, w, x, x, conv.c], added].concat(), &[x, sums])
+            }
             (Kernel::Conv2dGradWeight(conv), ..) => {
                 let [x, w, y] = conv_sizes(conv)?;
                 are(&[x, y], &[w])
@@ -133,6 +139,10 @@ impl Kernel {
                 let x = product(&[rows, c]);
                 let added = if residual && relu { &[x][..] } else { &[] };
                 are(&[x, x, x, c, c, c], &[&[x, c, c], added].concat())
+            }
+            (&Kernel::BatchNormBackwardFromSums(BatchNorm { rows, channels: c, .. }), ..) => {
+                let x = product(&[rows, c]);
+                are(&[x, x, c, c, c, sums(rows, c)], &[x, c, c])
             }
             (Kernel::MaxPool2d(pool), ..) => {
                 let [x, y] = pool_sizes(pool)?;

@@ -29,19 +29,31 @@ impl ConvAlgorithm {
         }
     }
 
-    /// Names of the kernel, without and with batch norm's sums, and of its gradients by input and
-    /// weight.
-    pub fn kernels(self) -> [&'static str; 4] {
+    /// Names of the kernel, without and with batch norm's sums, and of its gradients: by input without and
+    /// with the sums of batch norm's gradient, and by weight.
+    pub fn kernels(self) -> [&'static str; 5] {
         match self {
-            ConvAlgorithm::Direct => {
-                ["conv2d", "conv2d_sums", "conv2d_grad_input", "conv2d_grad_weight"]
-            }
-            ConvAlgorithm::Winograd2 => {
-                ["winograd2", "winograd2_sums", "winograd2_grad_input", "winograd2_grad_weight"]
-            }
-            ConvAlgorithm::Winograd4 => {
-                ["winograd4", "winograd4_sums", "winograd4_grad_input", "winograd4_grad_weight"]
-            }
+            ConvAlgorithm::Direct => [
+                "conv2d",
+                "conv2d_sums",
+                "conv2d_grad_input",
+                "conv2d_grad_input_sums",
+                "conv2d_grad_weight",
+            ],
+            ConvAlgorithm::Winograd2 => [
+                "winograd2",
+                "winograd2_sums",
+                "winograd2_grad_input",
+                "winograd2_grad_input_sums",
+                "winograd2_grad_weight",
+            ],
+            ConvAlgorithm::Winograd4 => [
+                "winograd4",
+                "winograd4_sums",
+                "winograd4_grad_input",
+                "winograd4_grad_input_sums",
+                "winograd4_grad_weight",
+            ],
         }
     }
 }

@@ -178,6 +178,17 @@ pub enum Kernel {
     Conv2dSums(Conv2d),
     /// `dy, weight -> dx`: gradient of the convolution by its input.
     Conv2dGradInput(Conv2d),
+    /// `dy, weight, x, y, mean (, added) -> g, sums`: the same plus `added`, behind a batch norm of x with the
+    /// result y, and that one's sums of g's rows `[groups,2,C]`: for each group of rows
+    /// ([`Device::gradient_sums`](crate::Device::gradient_sums)) and channel of g, and of g (x - mean).
+    Conv2dGradInputSums {
+        /// The convolution.
+        conv: Conv2d,
+        /// The batch norm ends with ReLU: g is 0 where y is 0. Only then y is read.
+        relu: bool,
+        /// With `added`.
+        added: bool,
+    },
     /// `x, dy -> dweight`: gradient of the convolution by its weight.
     Conv2dGradWeight(Conv2d),
 
@@ -195,6 +206,9 @@ pub enum Kernel {
     /// `x, y, dy, weight, mean, inv_std -> dx, dweight, dbias (, dresidual)`. y is read only with
     /// ReLU; dresidual, the gradient through the ReLU, is an output with ReLU and residual.
     BatchNormBackward(BatchNorm),
+    /// `x, g, weight, mean, inv_std, sums -> dx, dweight, dbias`: the same, from the gradient through the
+    /// ReLU and the sums of [`Kernel::Conv2dGradInputSums`].
+    BatchNormBackwardFromSums(BatchNorm),
 
     /// `x -> y, argmax`: largest value of each window; argmax (u32) is its pixel h*W+w, the first
     /// on a tie.
@@ -374,11 +388,13 @@ impl Kernel {
             Kernel::Conv2d(conv) => conv.algorithm.kernels()[0],
             Kernel::Conv2dSums(conv) => conv.algorithm.kernels()[1],
             Kernel::Conv2dGradInput(conv) => conv.algorithm.kernels()[2],
-            Kernel::Conv2dGradWeight(conv) => conv.algorithm.kernels()[3],
+            Kernel::Conv2dGradInputSums { conv, .. } => conv.algorithm.kernels()[3],
+            Kernel::Conv2dGradWeight(conv) => conv.algorithm.kernels()[4],
             Kernel::BatchNorm(_) => "batch_norm",
             Kernel::BatchNormFromSums(_) => "batch_norm_from_sums",
             Kernel::BatchNormApply(_) => "batch_norm_apply",
             Kernel::BatchNormBackward(_) => "batch_norm_backward",
+            Kernel::BatchNormBackwardFromSums(_) => "batch_norm_backward_from_sums",
             Kernel::MaxPool2d(_) => "max_pool2d",
             Kernel::MaxPool2dBackward(_) => "max_pool2d_backward",
             Kernel::AvgPool2d(_) => "avg_pool2d",
@@ -432,6 +448,9 @@ impl Kernel {
             | Kernel::Conv2dGradInput(conv)
             | Kernel::Conv2dGradWeight(conv) => conv.flops(),
             Kernel::Conv2dSums(conv) => conv.flops() + 5 * y,
+            Kernel::Conv2dGradInputSums { conv, added, .. } => {
+                conv.flops() + y * (4 + u64::from(*added))
+            }
             Kernel::BatchNorm(norm)
             | Kernel::BatchNormFromSums(norm)
             | Kernel::BatchNormApply(norm) => {
@@ -439,6 +458,7 @@ impl Kernel {
                 y * (2 + 5 * u64::from(sums) + u64::from(norm.residual) + u64::from(norm.relu))
             }
             Kernel::BatchNormBackward(_) => 9 * y,
+            Kernel::BatchNormBackwardFromSums(_) => 5 * y,
             Kernel::MaxPool2d(pool) | Kernel::AvgPool2d(pool) => {
                 y * (pool.kernel * pool.kernel) as u64
             }
@@ -464,13 +484,15 @@ impl Kernel {
     /// Bytes moved to and from memory, given the elements of the arena (of 4 bytes) that inputs and outputs
     /// take, if caches keep nothing between sweeps: each input is read and
     /// each output written once. Batch norm reads its input twice, once for the sums unless it gets
-    /// them; values updated in place are read as well.
+    /// them; values updated in place are read as well. So is the gradient that a convolution takes sums
+    /// of: in a sweep behind it, but on tensor cores.
     pub fn bytes(&self, inputs: &[usize], outputs: &[usize]) -> u64 {
         let all: usize = inputs.iter().chain(outputs).sum();
         let again = match self {
             Kernel::BatchNorm(norm) if norm.training => inputs[0],
             Kernel::BatchNormBackward(norm) if norm.relu => inputs[0] + inputs[1] + inputs[2],
             Kernel::BatchNormBackward(_) => inputs[0] + inputs[2],
+            Kernel::Conv2dGradInputSums { .. } => 2 * outputs[0],
             Kernel::Accumulate | Kernel::Ema => outputs[0],
             Kernel::Sgd { .. } | Kernel::AdamW(_) => outputs.iter().sum(),
             Kernel::Lars { .. } => inputs[0] + 2 * outputs[0] + outputs[1],
@@ -479,6 +501,7 @@ impl Kernel {
         // Without ReLU the backward pass does not read y.
         let unread = match self {
             Kernel::BatchNormBackward(norm) if !norm.relu => inputs[1],
+            Kernel::Conv2dGradInputSums { relu: false, .. } => inputs[3],
             _ => 0,
         };
         4 * (all + again - unread) as u64
@@ -508,6 +531,7 @@ impl Kernel {
             Kernel::ScaleBy => Some(1),
             // dx over dy.
             Kernel::BatchNormBackward(_) => Some(2),
+            Kernel::BatchNormBackwardFromSums(_) => Some(1),
             _ => None,
         }
     }

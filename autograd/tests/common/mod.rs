@@ -29,7 +29,7 @@ fn norm(g: &mut Graph, name: &str, channels: usize, weights: &mut Vec<Value>) ->
     BatchNormParams { weight, bias, running_mean, running_var }
 }
 
-/// Two views through two convolutions, pools, a head and the loss against given teacher embeddings;
+/// Two views through four convolutions, pools, a head and the loss against given teacher embeddings;
 /// then a moving average and LARS.
 pub fn build(passes: &Passes) -> Result<(Graph, Step)> {
     let mut graph = Graph::new();
@@ -50,15 +50,24 @@ pub fn build(passes: &Passes) -> Result<(Graph, Step)> {
     let w3 = weight(g, "linear", &[16, 8]);
     let w4 = weight(g, "linear2", &[16, 16]);
     let v = weight(g, "prototypes", &[PROTOTYPES, 16]);
+    let w5 = weight(g, "conv3", &[8, 1, 1, 8]);
+    let w6 = weight(g, "conv4", &[8, 3, 3, 8]);
     let b3 = weight(g, "bias", &[16]);
     let b4 = weight(g, "bias2", &[16]);
-    let (n1, n2) = (norm(g, "n1", 8, &mut weights), norm(g, "n2", 8, &mut weights));
+    let [n1, n2, n3, n4] = ["n1", "n2", "n3", "n4"].map(|name| norm(g, name, 8, &mut weights));
     let mut x = g.conv2d(images, w1, 1, 1)?;
     x = g.batch_norm(x, n1, true, 1e-5, 0.1)?;
+    x = g.relu(x);
+    x = g.conv2d(x, w5, 1, 0)?;
+    x = g.batch_norm(x, n3, true, 1e-5, 0.1)?;
     x = g.relu(x);
     x = g.max_pool2d(x, 3, 2, 1)?;
     let mut y = g.scope("block", |g| g.conv2d(x, w2, 1, 1))?;
     y = g.batch_norm(y, n2, true, 1e-5, 0.1)?;
+    y = g.add(y, x)?;
+    x = g.relu(y);
+    y = g.conv2d(x, w6, 1, 1)?;
+    y = g.batch_norm(y, n4, true, 1e-5, 0.1)?;
     y = g.add(y, x)?;
     x = g.relu(y);
     x = g.avg_pool2d(x, 2, 2, 0)?;

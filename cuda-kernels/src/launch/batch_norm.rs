@@ -176,16 +176,58 @@ pub fn backward(
     workspace: Slot,
 ) {
     let BatchNorm { rows, channels, relu, .. } = norm;
-    let kernel = of_type(x.dtype, "sum_gradients", "sum_gradients_bf16");
-    let call = gpu.kernel(MODULE, kernel).slots(&[x, y, dy, mean, workspace]);
-    let call = call.optional(dresidual).counts(&[rows, channels, group_rows(channels)]);
-    each_group(call.words(&[relu.into()]), [rows, channels], x.dtype, false);
-
-    let call = gpu.kernel(MODULE, "finish_gradients").slots(&[workspace, inv_std, dweight, dbias]);
-    all_groups(call.counts(&[channels, group_sums(rows, channels)[0]]), norm);
+    let masked_by = relu.then_some(y);
+    sum_gradients(gpu, [rows, channels], [x, dy, mean], masked_by, dresidual, workspace);
 
     // dresidual already is dy through the ReLU.
     let (dy, relu) = dresidual.map_or((dy, relu), |dresidual| (dresidual, false));
+    let norm = BatchNorm { relu, ..norm };
+    let groups = group_sums(rows, channels)[0];
+    let outputs = [dx, dweight, dbias];
+    finish_backward(gpu, norm, [x, y, dy, weight, mean, inv_std], (workspace, groups), outputs);
+}
+
+/// The same from g, the gradient through the ReLU, and the sums of a convolution's groups of it.
+pub fn backward_from_sums(
+    gpu: &mut Gpu,
+    norm: BatchNorm,
+    [x, g, weight, mean, inv_std, sums]: [Slot; 6],
+    outputs: [Slot; 3],
+) {
+    let groups = sums.len / (2 * norm.channels);
+    let norm = BatchNorm { relu: false, ..norm };
+    finish_backward(gpu, norm, [x, x, g, weight, mean, inv_std], (sums, groups), outputs);
+}
+
+/// The sums of groups of rows of g and of g (x - mean), where g is dy behind the ReLU that is `masked_by` its
+/// result. And g, if asked for: in dy's place, if need be.
+pub fn sum_gradients(
+    gpu: &mut Gpu,
+    [rows, channels]: [usize; 2],
+    [x, dy, mean]: [Slot; 3],
+    masked_by: Option<Slot>,
+    g: Option<Slot>,
+    sums: Slot,
+) {
+    let kernel = of_type(x.dtype, "sum_gradients", "sum_gradients_bf16");
+    let call = gpu.kernel(MODULE, kernel).slots(&[x, masked_by.unwrap_or(x), dy, mean, sums]);
+    let call = call.optional(g).counts(&[rows, channels, group_rows(channels)]);
+    let call = call.words(&[masked_by.is_some().into()]);
+    each_group(call, [rows, channels], x.dtype, false);
+}
+
+/// The gradients from the sums of so many groups.
+fn finish_backward(
+    gpu: &mut Gpu,
+    norm: BatchNorm,
+    [x, y, dy, weight, mean, inv_std]: [Slot; 6],
+    (sums, groups): (Slot, usize),
+    [dx, dweight, dbias]: [Slot; 3],
+) {
+    let BatchNorm { rows, channels, relu, .. } = norm;
+    let call = gpu.kernel(MODULE, "finish_gradients").slots(&[sums, inv_std, dweight, dbias]);
+    all_groups(call.counts(&[channels, groups]), norm);
+
     let slots = [x, y, dy, weight, mean, inv_std, dweight, dbias, dx];
     let spread = Spread::of(norm, &[x, y, dy, dx]);
     let kernel = spread.kernel(["gradient", "gradient_by_4", "gradient_bf16_by_8"]);

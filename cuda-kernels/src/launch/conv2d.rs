@@ -87,7 +87,7 @@ pub fn grad_input_workspace(conv: Conv2d, numerics: Numerics) -> usize {
 /// dx.
 pub fn grad_input(gpu: &mut Gpu, conv: Conv2d, [dy, weight]: [Slot; 2], dx: Slot, workspace: Slot) {
     if gpu.numerics() != Numerics::Exact {
-        return conv2d_tensor::grad_input(gpu, conv, [dy, weight], dx, workspace);
+        return conv2d_tensor::grad_input(gpu, conv, [dy, weight], dx, None, workspace);
     }
     if let Some([_, product, _]) = conv.as_gemms() {
         return gemm::gemm(gpu, product, [dy, weight], None, dx, workspace);

@@ -139,6 +139,27 @@ pub fn forward_workspace(conv: Conv2d, numerics: Numerics) -> usize {
     most_packed(numerics, conv.patch(), conv.o)
 }
 
+/// What a gradient by the input goes through, and batch norm's sums of it: see
+/// [`tensor::Kernel::Conv2dGradInputSums`].
+#[derive(Clone, Copy)]
+pub struct Behind {
+    /// What the batch norm reads.
+    pub x: Slot,
+    /// Its result, with ReLU.
+    pub y: Option<Slot>,
+    /// Of x.
+    pub mean: Slot,
+    /// Another gradient of y.
+    pub added: Option<Slot>,
+    /// `[groups,2,C]`.
+    pub sums: Slot,
+}
+
+/// Groups of the sums of a gradient by the input: the tiles of its phases.
+pub fn gradient_groups(conv: Conv2d) -> usize {
+    input_phases(conv).map(|phase| phase.windows.pixels.div_ceil(TILE_ROWS)).sum()
+}
+
 /// y, and batch norm's sums of each [`TILE_ROWS`] of its rows if they are asked for.
 pub fn forward(
     gpu: &mut Gpu,
@@ -170,7 +191,8 @@ pub fn forward_packed(
 ) {
     let in_fours = in_fours(&[conv.c, conv.o], &[x, y]);
     let pixels = [conv.out_h(), conv.out_w(), 1, 0, 0];
-    convolve(gpu, &Windows::of_x(conv), in_fours, conv.o, pixels, [x, packed, y], sums);
+    let windows = Windows::of_x(conv);
+    convolve(gpu, &windows, in_fours, conv.o, pixels, [x, packed, y], (sums, None));
 }
 
 /// Elements of scratch memory for [`grad_input`]: the weights of a phase, turned.
@@ -179,9 +201,20 @@ pub fn grad_input_workspace(conv: Conv2d, numerics: Numerics) -> usize {
     input_phases(conv).map(packed).max().unwrap_or(0)
 }
 
-/// dx.
-pub fn grad_input(gpu: &mut Gpu, conv: Conv2d, [dy, weight]: [Slot; 2], dx: Slot, workspace: Slot) {
-    let in_fours = in_fours(&[conv.c, conv.o], &[dy, dx]);
+/// dx, or what that is behind batch norm.
+pub fn grad_input(
+    gpu: &mut Gpu,
+    conv: Conv2d,
+    [dy, weight]: [Slot; 2],
+    dx: Slot,
+    behind: Option<Behind>,
+    workspace: Slot,
+) {
+    let mut slots = vec![dy, dx];
+    slots.extend(behind.iter().flat_map(|behind| [behind.x, behind.y.unwrap_or(behind.x)]));
+    slots.extend(behind.and_then(|behind| behind.added));
+    let in_fours = in_fours(&[conv.c, conv.o], &slots);
+    let mut sums = behind.map(|behind| behind.sums);
     let precision = precision(gpu.numerics(), dy.dtype);
     for InputPhase { windows, phase, last_tap } in input_phases(conv) {
         let [.., across] = windows.divisors;
@@ -193,12 +226,15 @@ pub fn grad_input(gpu: &mut Gpu, conv: Conv2d, [dy, weight]: [Slot; 2], dx: Slot
 
         let [phase_h, phase_w] = phase;
         let pixels = [conv.h, conv.w, conv.stride, phase_h, phase_w];
-        convolve(gpu, &windows, in_fours, conv.c, pixels, [dy, workspace, dx], None);
+        convolve(gpu, &windows, in_fours, conv.c, pixels, [dy, workspace, dx], (sums, behind));
+        // The next phase's groups.
+        let first = windows.pixels.div_ceil(TILE_ROWS) * 2 * conv.c;
+        sums = sums.map(|sums| sums.part(first, sums.len - first));
     }
 }
 
 /// y `[pixels, columns]` = patches b^T with b packed; `pixels` says where the pixels lie in y (`Results`
-/// in the source). And `sums` if there are any.
+/// in the source). And `sums` if there are any, of what is `behind` or of y.
 fn convolve(
     gpu: &mut Gpu,
     windows: &Windows,
@@ -206,7 +242,7 @@ fn convolve(
     columns: usize,
     pixels: [usize; 5],
     slots: [Slot; 3],
-    sums: Option<Slot>,
+    (sums, behind): (Option<Slot>, Option<Behind>),
 ) {
     const ROW_BYTES: usize = 128;
     let [x, _, y] = slots;
@@ -216,7 +252,10 @@ fn convolve(
     let call = windows.put(gpu.kernel(MODULE, kernel));
     let call = call.counts(&[columns, columns.next_multiple_of(PADDED)]).counts(&pixels);
     let call = call.words(&[u32::from(y.dtype == DType::Bf16)]);
-    let call = call.slots(&slots).optional(sums);
+    let call = call.slots(&slots).optional(sums).optional(behind.map(|behind| behind.x));
+    let call = call.optional(behind.and_then(|behind| behind.y));
+    let call = call.optional(behind.and_then(|behind| behind.added));
+    let call = call.optional(behind.map(|behind| behind.mean));
     let call = call.shared((precision.stages * precision.slabs * slab_bytes) as u32);
     call.launch([blocks(windows.pixels, m), blocks(columns, n), 1], [THREADS, 1, 1]);
 }

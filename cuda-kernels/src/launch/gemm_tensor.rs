@@ -81,7 +81,7 @@ pub fn gemm(
     };
     match role {
         Role::Forward => conv2d_tensor::forward(gpu, conv, [a, b], c, None, workspace),
-        Role::GradInput => conv2d_tensor::grad_input(gpu, conv, [a, b], c, workspace),
+        Role::GradInput => conv2d_tensor::grad_input(gpu, conv, [a, b], c, None, workspace),
         Role::GradWeight => conv2d_tensor::grad_weight(gpu, conv, [b, a], c, workspace),
     }
     if let Some(bias) = bias {

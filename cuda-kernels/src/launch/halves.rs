@@ -6,6 +6,8 @@ use tensor::{Halves, Kernel, Numerics};
 const X: Halves = Halves { inputs: &[0], outputs: &[] };
 const Y: Halves = Halves { inputs: &[], outputs: &[0] };
 const GRADIENT: Halves = Halves { inputs: &[1], outputs: &[] };
+/// A gradient by the input with batch norm's operands.
+const BEHIND: Halves = Halves { inputs: &[2, 3, 5], outputs: &[0] };
 
 /// What of a kernel's operands may be bf16: see [`tensor::Device::halves`].
 pub fn halves(kernel: &Kernel, numerics: Numerics) -> &'static [Halves] {
@@ -18,6 +20,12 @@ pub fn halves(kernel: &Kernel, numerics: Numerics) -> &'static [Halves] {
             sides(in_eights(conv.c), in_eights(conv.o))
         }
         Kernel::Conv2dGradInput(conv) => sides(in_eights(conv.o), in_eights(conv.c)),
+        Kernel::Conv2dGradInputSums { conv, .. } => match [conv.o, conv.c].map(in_eights) {
+            [true, true] => &[X, BEHIND],
+            [true, false] => &[X],
+            [false, true] => &[BEHIND],
+            [false, false] => &[],
+        },
         // Images of few channels stay f32 beside gradients in bf16, but not the other way round.
         Kernel::Conv2dGradWeight(conv) if !in_eights(conv.o) => &[],
         Kernel::Conv2dGradWeight(conv) if !in_eights(conv.c) => &[GRADIENT],
@@ -26,6 +34,7 @@ pub fn halves(kernel: &Kernel, numerics: Numerics) -> &'static [Halves] {
         | Kernel::BatchNormFromSums(norm)
         | Kernel::BatchNormApply(norm)
         | Kernel::BatchNormBackward(norm)
+        | Kernel::BatchNormBackwardFromSums(norm)
             if !in_eights(norm.channels) =>
         {
             &[]
@@ -34,6 +43,7 @@ pub fn halves(kernel: &Kernel, numerics: Numerics) -> &'static [Halves] {
         Kernel::BatchNormFromSums(_) => &[Halves { inputs: &[0, 4], outputs: &[0] }],
         Kernel::BatchNormApply(_) => &[Halves { inputs: &[0, 5], outputs: &[0] }],
         Kernel::BatchNormBackward(_) => &[Halves { inputs: &[0, 1, 2], outputs: &[0, 3] }],
+        Kernel::BatchNormBackwardFromSums(_) => &[Halves { inputs: &[0, 1], outputs: &[0] }],
         Kernel::MaxPool2d(_)
         | Kernel::MaxPool2dBackward(_)
         | Kernel::AvgPool2d(_)

@@ -18,8 +18,10 @@ pub mod winograd;
 
 use tensor::arena::DType;
 use tensor::geometry::{Conv2d, Pool2d};
+use tensor::order::group_sums;
 use tensor::{Io, Kernel, Numerics, Shape, Slot, shards};
 
+use self::conv2d_tensor::Behind;
 pub use self::halves::halves;
 use crate::Gpu;
 use crate::gpu::{BLOCK, Call, in_fours};
@@ -32,7 +34,9 @@ pub fn workspace(kernel: &Kernel, numerics: Numerics) -> usize {
         Kernel::Conv2d(conv) | Kernel::Conv2dSums(conv) => {
             conv2d::forward_workspace(conv, numerics)
         }
-        Kernel::Conv2dGradInput(conv) => conv2d::grad_input_workspace(conv, numerics),
+        Kernel::Conv2dGradInput(conv) | Kernel::Conv2dGradInputSums { conv, .. } => {
+            conv2d::grad_input_workspace(conv, numerics)
+        }
         Kernel::Conv2dGradWeight(conv) => conv2d::grad_weight_workspace(conv, numerics),
         Kernel::BatchNorm(norm) | Kernel::BatchNormBackward(norm) => batch_norm::workspace(norm),
         Kernel::PartitionLoss(sizes) => partition_loss::workspace(sizes),
@@ -46,6 +50,14 @@ pub fn workspace(kernel: &Kernel, numerics: Numerics) -> usize {
 /// Batch norm's sums of a convolution's result: see [`tensor::Device::sums`].
 pub fn sums(conv: Conv2d, numerics: Numerics) -> Shape {
     Shape::from([batch_norm::group_of(conv.rows(), conv.o, numerics)[1], 2, conv.o])
+}
+
+/// The sums of batch norm's gradient: see [`tensor::Device::gradient_sums`].
+pub fn gradient_sums(conv: Conv2d, numerics: Numerics) -> Shape {
+    match numerics {
+        Numerics::Exact => group_sums(conv.n * conv.h * conv.w, conv.c),
+        _ => Shape::from([conv2d_tensor::gradient_groups(conv), 2, conv.c]),
+    }
 }
 
 /// Launches a kernel.
@@ -104,6 +116,12 @@ pub fn run(gpu: &mut Gpu, kernel: &Kernel, io: &Io) {
         Kernel::Conv2dGradInput(conv) => {
             conv2d::grad_input(gpu, conv, all(inputs), y, workspace);
         }
+        Kernel::Conv2dGradInputSums { conv, relu, .. } => {
+            let ([dy, weight, x, y, mean], added) = first(inputs);
+            let (y, [g, sums]) = (relu.then_some(y), all(outputs));
+            let behind = Behind { x, y, mean, added, sums };
+            grad_input_sums(gpu, conv, [dy, weight], g, behind, workspace);
+        }
         Kernel::Conv2dGradWeight(conv) => {
             conv2d::grad_weight(gpu, conv, all(inputs), y, workspace);
         }
@@ -122,6 +140,9 @@ pub fn run(gpu: &mut Gpu, kernel: &Kernel, io: &Io) {
         Kernel::BatchNormBackward(norm) => {
             let (outputs, dresidual) = first(outputs);
             batch_norm::backward(gpu, norm, all(inputs), outputs, dresidual, workspace);
+        }
+        Kernel::BatchNormBackwardFromSums(norm) => {
+            batch_norm::backward_from_sums(gpu, norm, all(inputs), all(outputs));
         }
 
         Kernel::MaxPool2d(pool)
@@ -214,6 +235,27 @@ pub fn run(gpu: &mut Gpu, kernel: &Kernel, io: &Io) {
             update(gpu, "optimizer", kernel, io, &constants);
         }
     }
+}
+
+/// The gradient by a convolution's input behind a batch norm, and its sums.
+fn grad_input_sums(
+    gpu: &mut Gpu,
+    conv: Conv2d,
+    [dy, weight]: [Slot; 2],
+    g: Slot,
+    behind: Behind,
+    workspace: Slot,
+) {
+    if gpu.numerics() != Numerics::Exact {
+        return conv2d_tensor::grad_input(gpu, conv, [dy, weight], g, Some(behind), workspace);
+    }
+    conv2d::grad_input(gpu, conv, [dy, weight], g, workspace);
+    if let Some(added) = behind.added {
+        run(gpu, &Kernel::Add, &Io { inputs: &[g, added], outputs: &[g], workspace });
+    }
+    let Behind { x, y, mean, sums, .. } = behind;
+    let rows = conv.n * conv.h * conv.w;
+    batch_norm::sum_gradients(gpu, [rows, conv.c], [x, g, mean], y, y.map(|_| g), sums);
 }
 
 /// Begins a launch of the kernel's namesake, of that for bf16 if an operand is, with arguments `scalars.., inputs.., outputs..`; counts

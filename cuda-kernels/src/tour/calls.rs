@@ -4,6 +4,7 @@ use tensor::geometry::{
     BatchNorm, Conv2d, ConvAlgorithm, Gemm, PartitionLoss, Pool2d, StreamingLoss,
 };
 use tensor::kernel::{AdamW, Unary};
+use tensor::order::group_sums;
 use tensor::{Kernel, Numerics};
 
 use crate::launch;
@@ -73,7 +74,7 @@ fn call(kernel: Kernel, inputs: &[usize], outputs: &[usize]) -> Call {
     Call(kernel, inputs.iter().copied().map(Random).collect(), outputs.to_vec())
 }
 
-fn batch_norm(training: bool, channels: usize) -> [Call; 3] {
+fn batch_norm(training: bool, channels: usize) -> [Call; 4] {
     let (rows, eps, momentum) = (300, 1e-5, 0.1);
     let norm = BatchNorm { rows, channels, eps, momentum, training, residual: true, relu: true };
     let (x, c) = (rows * channels, channels);
@@ -81,6 +82,11 @@ fn batch_norm(training: bool, channels: usize) -> [Call; 3] {
         call(Kernel::BatchNorm(norm), &[x, c, c, x], &[x, c, c, c, c]),
         call(Kernel::BatchNormApply(norm), &[x, c, c, c, c, x], &[x]),
         call(Kernel::BatchNormBackward(norm), &[x, x, x, c, c, c], &[x, c, c, x]),
+        call(
+            Kernel::BatchNormBackwardFromSums(norm),
+            &[x, x, c, c, c, group_sums(rows, channels).elements()],
+            &[x, c, c],
+        ),
     ]
 }
 
@@ -89,13 +95,18 @@ fn conv2d(channels: usize, stride: usize, algorithm: ConvAlgorithm) -> [Call; 3]
     convolutions(Conv2d { n: 2, h: 9, w: 11, c, o, r: 3, s: 3, stride, padding: 1, algorithm })
 }
 
-/// Slabs of whole taps, with batch norm's sums on tensor cores; with 66 images many large tiles.
+/// Slabs of whole taps, with batch norm's sums on tensor cores, of results and of gradients; with 66 images
+/// many large tiles.
 fn pointwise_conv2d(n: usize, o: usize) -> [Call; 3] {
     let (c, algorithm) = (64, ConvAlgorithm::Direct);
     let conv = Conv2d { n, h: 32, w: 16, c, o, r: 1, s: 1, stride: 1, padding: 0, algorithm };
     let mut calls = convolutions(conv);
     calls[0].0 = Kernel::Conv2dSums(conv);
     calls[0].2.push(launch::sums(conv, Numerics::Tf32).elements());
+    let x = calls[1].2[0];
+    calls[1].0 = Kernel::Conv2dGradInputSums { conv, relu: true, added: true };
+    calls[1].1.extend([x, x, c, x].map(Random));
+    calls[1].2.push(launch::gradient_sums(conv, Numerics::Tf32).elements());
     calls
 }
 

@@ -282,8 +282,40 @@ pub fn backward(
 ) {
     let channels = norm.channels;
     let (sums, coefficients) = workspace.split_at_mut(workspace.len() - 3 * channels);
-    let inputs = [x, y, dy.unwrap_or(dx), mean, inv_std];
-    sum_gradients(isa, norm, inputs, [dweight, dbias], sums);
+    let inputs = [x, y, dy.unwrap_or(dx), mean];
+    sum_gradients(isa, norm, inputs, sums);
+    finish_gradients(isa, sums, inv_std, [dweight, dbias]);
+    let coefficients = [coefficients, dweight, dbias];
+    gradient_of_sums(isa, norm, [x, y, weight, mean, inv_std], dy, dx, dresidual, coefficients);
+}
+
+/// The same from g, the gradient through the ReLU, and its sums, which are the last input.
+pub fn backward_from_sums(
+    isa: Isa,
+    norm: BatchNorm,
+    [x, weight, mean, inv_std, sums]: [&[f32]; 5],
+    g: Option<&[f32]>,
+    [dx, dweight, dbias]: [&mut [f32]; 3],
+    coefficients: &mut [f32],
+) {
+    finish_gradients(isa, sums, inv_std, [dweight, dbias]);
+    let norm = BatchNorm { relu: false, ..norm };
+    let coefficients = [coefficients, dweight, dbias];
+    gradient_of_sums(isa, norm, [x, x, weight, mean, inv_std], g, dx, None, coefficients);
+}
+
+/// dx, and dresidual if asked, from dgamma and dbeta, which follow three coefficients `[C]` of scratch
+/// memory.
+fn gradient_of_sums(
+    isa: Isa,
+    norm: BatchNorm,
+    [x, y, weight, mean, inv_std]: [&[f32]; 5],
+    dy: Option<&[f32]>,
+    dx: &mut [f32],
+    dresidual: Option<&mut [f32]>,
+    [coefficients, dweight, dbias]: [&mut [f32]; 3],
+) {
+    let channels = norm.channels;
     let (scale, rest) = coefficients.split_at_mut(channels);
     let (shift, slope) = rest.split_at_mut(channels);
     let share = 1.0 / norm.rows as f32;
@@ -297,45 +329,83 @@ pub fn backward(
     gradient(isa, norm, (x, y, dy), mean, (scale, shift, slope), dx, dresidual);
 }
 
-/// dbias = sum of g and dweight = sum of g xhat.
+/// The groups' sums of g and of g (x - mean).
 #[multiversion(isa)]
-fn sum_gradients(
-    isa: Isa,
-    norm: BatchNorm,
-    [x, y, dy, mean, inv_std]: [&[f32]; 5],
-    [dweight, dbias]: [&mut [f32]; 2],
-    sums: &mut [f32],
-) {
-    let channels = norm.channels;
+fn sum_gradients(isa: Isa, norm: BatchNorm, [x, y, dy, mean]: [&[f32]; 4], sums: &mut [f32]) {
     each_group(norm, x, sums, |first, x, sum_g, sum_gx| {
         let (y, dy) = (&y[first..first + x.len()], &dy[first..first + x.len()]);
-        let mut buffer = [0.0; WIDE];
-        let mean = widened(mean, &mut buffer);
-        let width = mean.len();
-        let is_relu = norm.relu;
-        let add = |sum_g: &mut [f32], sum_gx: &mut [f32]| {
-            let rows = x.chunks(width).zip(y.chunks(width)).zip(dy.chunks(width));
-            for ((x, y), dy) in rows {
-                let sums = sum_g.iter_mut().zip(sum_gx.iter_mut()).zip(mean);
-                for (((x, y), dy), ((sum_g, sum_gx), mean)) in x.iter().zip(y).zip(dy).zip(sums) {
-                    let g = if is_relu && *y <= 0.0 { 0.0 } else { *dy };
-                    *sum_g += g;
-                    *sum_gx = g.mul_add(x - mean, *sum_gx);
-                }
-            }
-        };
-        if width == channels {
-            sum_g.fill(0.0);
-            sum_gx.fill(0.0);
-            add(sum_g, sum_gx);
-        } else {
-            let mut wide = [[0.0; WIDE]; 2];
-            let [wide_g, wide_gx] = &mut wide;
-            add(wide_g, wide_gx);
-            narrow(&wide_g[..width], sum_g);
-            narrow(&wide_gx[..width], sum_gx);
-        }
+        sum_gradient_group(norm.relu, [x, y, dy, mean], sum_g, sum_gx);
     });
+}
+
+/// The same of what `added` adds to dy, which g holds beforehand, and the ReLU, if there is one, lets
+/// through; that is g afterwards.
+#[multiversion(isa)]
+pub fn gradient_sums(
+    isa: Isa,
+    [x, y, mean]: [&[f32]; 3],
+    relu: bool,
+    added: Option<&[f32]>,
+    g: &mut [f32],
+    sums: &mut [f32],
+) {
+    let channels = mean.len();
+    let len = group_rows(channels) * channels;
+    let groups = sums.par_chunks_mut(2 * channels).zip(g.par_chunks_mut(len)).enumerate();
+    groups.for_each(|(i, (sums, g))| {
+        let rows = i * len..i * len + g.len();
+        let (x, y) = (&x[rows.clone()], &y[rows.clone()]);
+        if let Some(added) = added {
+            g.iter_mut().zip(&added[rows]).for_each(|(g, added)| *g += added);
+        }
+        if relu {
+            g.iter_mut().zip(y).for_each(|(g, &y)| *g = if y <= 0.0 { 0.0 } else { *g });
+        }
+        let (sum_g, sum_gx) = sums.split_at_mut(channels);
+        sum_gradient_group(false, [x, y, g, mean], sum_g, sum_gx);
+    });
+}
+
+/// A group's sums.
+#[inline(always)]
+fn sum_gradient_group(
+    is_relu: bool,
+    [x, y, dy, mean]: [&[f32]; 4],
+    sum_g: &mut [f32],
+    sum_gx: &mut [f32],
+) {
+    let channels = mean.len();
+    let mut buffer = [0.0; WIDE];
+    let mean = widened(mean, &mut buffer);
+    let width = mean.len();
+    let add = |sum_g: &mut [f32], sum_gx: &mut [f32]| {
+        let rows = x.chunks(width).zip(y.chunks(width)).zip(dy.chunks(width));
+        for ((x, y), dy) in rows {
+            let sums = sum_g.iter_mut().zip(sum_gx.iter_mut()).zip(mean);
+            for (((x, y), dy), ((sum_g, sum_gx), mean)) in x.iter().zip(y).zip(dy).zip(sums) {
+                let g = if is_relu && *y <= 0.0 { 0.0 } else { *dy };
+                *sum_g += g;
+                *sum_gx = g.mul_add(x - mean, *sum_gx);
+            }
+        }
+    };
+    if width == channels {
+        sum_g.fill(0.0);
+        sum_gx.fill(0.0);
+        add(sum_g, sum_gx);
+    } else {
+        let mut wide = [[0.0; WIDE]; 2];
+        let [wide_g, wide_gx] = &mut wide;
+        add(wide_g, wide_gx);
+        narrow(&wide_g[..width], sum_g);
+        narrow(&wide_gx[..width], sum_gx);
+    }
+}
+
+/// dbias = sum of g and dweight = sum of g xhat, of all groups.
+#[multiversion(isa)]
+fn finish_gradients(isa: Isa, sums: &[f32], inv_std: &[f32], [dweight, dbias]: [&mut [f32]; 2]) {
+    let channels = inv_std.len();
     let outputs = dweight.par_chunks_mut(SIDE).zip(dbias.par_chunks_mut(SIDE));
     outputs.zip(inv_std.par_chunks(SIDE)).enumerate().with_min_len(8).for_each(
         |(i, ((dweight, dbias), inv_std))| {

@@ -39,12 +39,15 @@ impl Device for Cpu {
             Kernel::Gemm(gemm) | Kernel::GemmBias(gemm) => gemm::workspace(gemm),
             Kernel::SumRows { rows, columns } => reduce::sum_rows_workspace(rows, columns),
             Kernel::Conv2d(conv) | Kernel::Conv2dSums(conv) => conv2d::forward_workspace(conv),
-            Kernel::Conv2dGradInput(conv) => conv2d::grad_input_workspace(conv),
+            Kernel::Conv2dGradInput(conv) | Kernel::Conv2dGradInputSums { conv, .. } => {
+                conv2d::grad_input_workspace(conv)
+            }
             Kernel::Conv2dGradWeight(conv) => conv2d::grad_weight_workspace(conv),
             Kernel::BatchNorm(norm) | Kernel::BatchNormBackward(norm) => {
                 batch_norm::workspace(norm)
             }
             Kernel::BatchNormFromSums(norm) | Kernel::BatchNormApply(norm) => norm.channels,
+            Kernel::BatchNormBackwardFromSums(norm) => 3 * norm.channels,
             Kernel::PartitionLoss(sizes) => partition_loss::workspace(sizes),
             Kernel::StreamingLoss(sizes) => streaming_loss::workspace(sizes),
             Kernel::SumShards { shards, elements } => shards::workspace(shards, elements),
@@ -174,6 +177,18 @@ impl Backend for CpuBackend {
             Kernel::Conv2dGradInput(conv) => {
                 on(arena, io, |[dy, w], [dx], ws| conv2d::grad_input(isa, conv, dy, w, dx, ws));
             }
+            Kernel::Conv2dGradInputSums { conv, relu, added: true } => {
+                on(arena, io, |[dy, w, x, y, mean, added], [g, sums], ws| {
+                    conv2d::grad_input(isa, conv, dy, w, g, ws);
+                    batch_norm::gradient_sums(isa, [x, y, mean], relu, Some(added), g, sums);
+                });
+            }
+            Kernel::Conv2dGradInputSums { conv, relu, added: false } => {
+                on(arena, io, |[dy, w, x, y, mean], [g, sums], ws| {
+                    conv2d::grad_input(isa, conv, dy, w, g, ws);
+                    batch_norm::gradient_sums(isa, [x, y, mean], relu, None, g, sums);
+                });
+            }
             Kernel::Conv2dGradWeight(conv) => {
                 on(arena, io, |[x, dy], [dw], ws| conv2d::grad_weight(isa, conv, x, dy, dw, ws));
             }
@@ -219,6 +234,13 @@ impl Backend for CpuBackend {
                 on(arena, io, |[x, y, dy, w, mean, inv_std], outputs, ws| {
                     let inputs = [x, y, w, mean, inv_std];
                     batch_norm::backward(isa, norm, inputs, Some(dy), outputs, None, ws);
+                });
+            }
+
+            Kernel::BatchNormBackwardFromSums(norm) => {
+                on(arena, io, |[x, g, w, mean, inv_std, sums], outputs, ws| {
+                    let inputs = [x, w, mean, inv_std, sums];
+                    batch_norm::backward_from_sums(isa, norm, inputs, Some(g), outputs, ws);
                 });
             }
 
@@ -390,6 +412,13 @@ fn run_in_place(isa: Isa, arena: &mut Arena, kernel: &Kernel, io: &Io) {
                     batch_norm::backward(isa, norm, inputs, None, outputs, None, ws);
                 });
             }
+        }
+        Kernel::BatchNormBackwardFromSums(norm) => {
+            let [x, _, w, mean, inv_std, sums] = *io.inputs else { unreachable!("six inputs") };
+            let io = Io { inputs: &[x, w, mean, inv_std, sums], ..*io };
+            on(arena, &io, |inputs, outputs, ws| {
+                batch_norm::backward_from_sums(isa, norm, inputs, None, outputs, ws);
+            });
         }
         _ => unreachable!("{} does not run in place", kernel.name()),
     }

@@ -143,6 +143,22 @@ pub fn group_sums(x: &[f64], channels: usize) -> Vec<f64> {
     groups.flat_map(sums).collect()
 }
 
+/// For each group of rows and channel the sums of g and of g (x - mean).
+pub fn gradient_group_sums(x: &[f64], g: &[f64], mean: &[f64]) -> Vec<f64> {
+    let channels = mean.len();
+    let group = group_rows(channels) * channels;
+    let sums = |(x, g): (&[f64], &[f64])| {
+        let mut sums = vec![0.0; 2 * channels];
+        for (i, (x, g)) in x.iter().zip(g).enumerate() {
+            let c = i % channels;
+            sums[c] += g;
+            sums[channels + c] += g * (x - mean[c]);
+        }
+        sums
+    };
+    x.chunks(group).zip(g.chunks(group)).flat_map(sums).collect()
+}
+
 /// The channel's moments in all rows: n_i rows with mean m_i and squares s_i have the mean
 /// m = sum n_i m_i / n, and the squares around it are sum (s_i + n_i (m_i - m)^2).
 pub fn moments_of_groups(norm: BatchNorm, sums: &[f64], c: usize) -> [f64; 2] {

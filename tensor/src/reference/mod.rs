@@ -103,6 +103,19 @@ pub fn run(kernel: &Kernel, inputs: &[&[f64]], outputs: &mut [Vec<f64>]) {
             dx.fill(0.0);
             products(conv).for_each(|(at_x, at_w, at_y)| dx[at_x] += dy[at_y] * w[at_w]);
         }
+        (
+            Kernel::Conv2dGradInputSums { conv, relu, added: _ },
+            [dy, w, x, y, mean, added @ ..],
+            [g, sums],
+        ) => {
+            g.fill(0.0);
+            products(conv).for_each(|(at_x, at_w, at_y)| g[at_x] += dy[at_y] * w[at_w]);
+            added.iter().for_each(|added| *g = map2(g, added, |g, added| g + added));
+            if relu {
+                *g = relu_backward(y, g);
+            }
+            *sums = gradient_group_sums(x, g, mean);
+        }
         (Kernel::Conv2dGradWeight(conv), [x, dy], [dw]) => {
             dw.fill(0.0);
             products(conv).for_each(|(at_x, at_w, at_y)| dw[at_w] += dy[at_y] * x[at_x]);
@@ -135,6 +148,10 @@ pub fn run(kernel: &Kernel, inputs: &[&[f64]], outputs: &mut [Vec<f64>]) {
             [*dx, *dgamma, *dbeta] = batch_norm_backward(norm, x, &g, rest);
             assert_eq!(more.len(), usize::from(norm.residual && norm.relu), "dresidual");
             more.fill(g);
+        }
+        // The sums tell nothing that g does not.
+        (Kernel::BatchNormBackwardFromSums(norm), [x, g, rest @ .., _], [dx, dgamma, dbeta]) => {
+            [*dx, *dgamma, *dbeta] = batch_norm_backward(norm, x, g, rest);
         }
 
         (Kernel::MaxPool2d(pool), [x], [y, argmax]) => {

@@ -134,6 +134,15 @@ pub fn convolutions() -> Vec<Case> {
                 case(Kernel::Conv2dGradInput(conv), &dy, &weight, lens.0),
                 case(Kernel::Conv2dGradWeight(conv), &x, &dy, lens.1),
             ]);
+            for (relu, added) in [(false, false), (true, true)] {
+                let kernel = Kernel::Conv2dGradInputSums { conv, relu, added };
+                let case = Case::new(kernel).reads(dy.clone()).reads(weight.clone());
+                let case =
+                    case.reads(x.clone()).reads(uniform(4, lens.0)).reads(uniform(5, conv.c));
+                let case = if added { case.reads(uniform(6, lens.0)) } else { case };
+                let sums = group_sums(lens.0 / conv.c, conv.c).elements();
+                cases.push(case.writes(lens.0, 1e-5).writes(sums, 1e-5));
+            }
         }
     }
     cases
@@ -215,20 +224,42 @@ pub fn batch_norms() -> Vec<Case> {
             cases.extend([forward, again, backward]);
             if training {
                 cases.push(batch_norm_from_sums(norm));
+                cases.push(batch_norm_backward_from_sums(norm));
             }
         }
     }
     cases
 }
 
-/// From the sums of a convolution that copies its input.
-fn batch_norm_from_sums(norm: BatchNorm) -> Case {
-    let BatchNorm { rows, channels, residual, .. } = norm;
+/// A convolution that copies its input, and its weight.
+fn copying(BatchNorm { rows, channels, .. }: BatchNorm) -> (Conv2d, Vec<f32>) {
     let (x, weight) =
         (Shape::from([rows, 1, 1, channels]), Shape::from([channels, 1, 1, channels]));
     let conv = Conv2d::new(x, weight, 1, 0).unwrap();
-    let identity: Vec<f32> =
-        (0..channels * channels).map(|i| if i % (channels + 1) == 0 { 1.0 } else { 0.0 }).collect();
+    let on_diagonal = |i| if i % (channels + 1) == 0 { 1.0 } else { 0.0 };
+    (conv, (0..channels * channels).map(on_diagonal).collect())
+}
+
+/// From the sums of a convolution that copies its input's gradient.
+fn batch_norm_backward_from_sums(norm: BatchNorm) -> Case {
+    let BatchNorm { rows, channels, relu, .. } = norm;
+    let (len, (conv, identity)) = (rows * channels, copying(norm));
+    let (x, mean) = (uniform(1, len), uniform(2, channels));
+    let copy = Case::new(Kernel::Conv2dGradInputSums { conv, relu, added: false });
+    let copy = copy.reads(uniform(3, len)).reads(identity).reads(x.clone());
+    let copy = copy.reads(uniform(4, len)).reads(mean.clone()).writes(len, 0.0);
+    let copy = copy.writes(group_sums(rows, channels).elements(), 0.0);
+    let [g, sums] = copy.wanted_data().try_into().unwrap();
+    let case = Case::new(Kernel::BatchNormBackwardFromSums(norm)).reads(x).reads(g);
+    let inv_std: Vec<f32> = uniform(5, channels).iter().map(|x| 1.5 + x).collect();
+    let case = case.reads(uniform(6, channels)).reads(mean).reads(inv_std).reads(sums);
+    case.writes(len, 1e-5).writes(channels, 1e-5).writes(channels, 1e-5)
+}
+
+/// From the sums of a convolution that copies its input.
+fn batch_norm_from_sums(norm: BatchNorm) -> Case {
+    let BatchNorm { rows, channels, residual, .. } = norm;
+    let (conv, identity) = copying(norm);
     let copy =
         Case::new(Kernel::Conv2dSums(conv)).reads(uniform(1, rows * channels)).reads(identity);
     let copy = copy.writes(rows * channels, 0.0).writes(group_sums(rows, channels).elements(), 0.0);

@@ -133,6 +133,62 @@ fn check_sums(conv: Conv2d) {
 }
 
 #[test]
+fn gradient_sums_from_the_convolution_give_the_bits_of_batch_norms_own() {
+    for (x, [o, r, s], stride, padding) in
+        [([5, 9, 7, 3], [4, 3, 3], 2, 1), ([2, 9, 17, 64], [8, 1, 1], 1, 0)]
+    {
+        let weight = Shape::from([o, r, s, x[3]]);
+        let conv = Conv2d::new(Shape::from(x), weight, stride, padding).unwrap();
+        for kind in 0..8 {
+            let [residual, relu, added] = [1, 2, 4].map(|bit| kind & bit > 0);
+            check_gradient_sums(conv, [residual, relu, added]);
+        }
+    }
+}
+
+/// Batch norm's gradient of the convolution's, and another one, from its own sums and from the convolution's.
+fn check_gradient_sums(conv: Conv2d, [residual, relu, added]: [bool; 3]) {
+    let (rows, channels) = (conv.n * conv.h * conv.w, conv.c);
+    let len = rows * channels;
+    let norm =
+        BatchNorm { rows, channels, eps: 1e-5, momentum: 0.1, training: true, residual, relu };
+    let [x, y, other] = [1, 2, 3].map(|i| uniform(i, len));
+    let [weight, mean, inv_std] = [4, 5, 6].map(|i| uniform(i, channels));
+    let floats = |bits: &Vec<u32>| bits.iter().copied().map(f32::from_bits).collect::<Vec<_>>();
+    let case = |kernel| {
+        let dy = uniform(7, conv.rows() * conv.o);
+        Case::new(kernel).reads(dy).reads(uniform(8, conv.o * conv.patch()))
+    };
+    let isa = Isa::chosen().unwrap();
+    let mut dy = floats(&case(Kernel::Conv2dGradInput(conv)).writes(len, 0.0).run_on(isa, None)[0]);
+    if added {
+        dy.iter_mut().zip(&other).for_each(|(dy, other)| *dy += other);
+    }
+    let apart = Case::new(Kernel::BatchNormBackward(norm)).reads(x.clone()).reads(y.clone());
+    let apart = apart.reads(dy).reads(weight.clone()).reads(mean.clone()).reads(inv_std.clone());
+    let mut apart = apart.writes(len, 0.0).writes(channels, 0.0).writes(channels, 0.0);
+    if residual && relu {
+        apart = apart.writes(len, 0.0);
+    }
+    let apart = apart.run_on(isa, None);
+
+    let case = case(Kernel::Conv2dGradInputSums { conv, relu, added });
+    let case = case.reads(x.clone()).reads(y).reads(mean.clone());
+    let case = if added { case.reads(other) } else { case };
+    let sums = group_sums(rows, channels).elements();
+    let together = case.writes(len, 0.0).writes(sums, 0.0).run_on(isa, None);
+    let [g, sums] = [0, 1].map(|i| floats(&together[i]));
+    let from_sums = Case::new(Kernel::BatchNormBackwardFromSums(norm)).reads(x).reads(g);
+    let from_sums = from_sums.reads(weight).reads(mean).reads(inv_std).reads(sums);
+    let from_sums = from_sums.writes(len, 0.0).writes(channels, 0.0).writes(channels, 0.0);
+    let mut from_sums = from_sums.run_on(isa, None);
+    if residual && relu {
+        from_sums.push(together[0].clone());
+    }
+    assert!(apart == from_sums, "{conv:?}, residual {residual}, ReLU {relu}, added {added}");
+}
+
+#[test]
 fn all_instruction_sets_give_the_same_bits() {
     all_cases().iter().for_each(agrees);
 }

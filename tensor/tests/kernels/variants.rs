@@ -21,8 +21,8 @@ variants! {
     Fill Copy Add Mul Clamp ClampBackward Scale ScaleBy Accumulate
     Unary UnaryBackward AddBias BiasGelu BiasGeluBackward BiasRelu
     Gemm GemmBias SumRows SumColumns SumColumnsBackward Sum
-    Conv2d Conv2dSums Conv2dGradInput Conv2dGradWeight
-    BatchNorm BatchNormFromSums BatchNormApply BatchNormBackward
+    Conv2d Conv2dSums Conv2dGradInput Conv2dGradInputSums Conv2dGradWeight
+    BatchNorm BatchNormFromSums BatchNormApply BatchNormBackward BatchNormBackwardFromSums
     MaxPool2d MaxPool2dBackward AvgPool2d AvgPool2dBackward GlobalAvgPool GlobalAvgPoolBackward
     Softmax SoftmaxBackward LogSoftmax LogSoftmaxBackward L2Normalize L2NormalizeBackward
     GatherRows ScatterAddRows GatherColumns GatherColumnsBackward

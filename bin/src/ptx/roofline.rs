@@ -10,7 +10,7 @@ use cuda_kernels::device::OnDriver;
 use cuda_kernels::driver::{Driver, Launch};
 use cuda_kernels::drivers::counter::Counter;
 use ptx_emulator::Report;
-use ptx_emulator::roofline::{Bound, CARDS};
+use ptx_emulator::roofline::{Bound, CARDS, GAP};
 
 use crate::config_args::ConfigArgs;
 use crate::inspect;
@@ -21,6 +21,8 @@ pub struct Bounds {
     launches: u64,
     /// Seconds by limit.
     seconds: [BTreeMap<&'static str, f64>; CARDS.len()],
+    /// Seconds if no block waited and no multiprocessor was idle.
+    busy: [f64; CARDS.len()],
 }
 
 impl Bounds {
@@ -28,9 +30,11 @@ impl Bounds {
     pub fn add(&mut self, report: &Report, grid: [u32; 3]) {
         let blocks = grid.iter().map(|&side| u64::from(side)).product();
         self.launches += 1;
-        for (seconds, card) in self.seconds.iter_mut().zip(&CARDS) {
-            let Bound { seconds: bound, limit } = card.bound(report, blocks);
+        let sums = self.seconds.iter_mut().zip(&mut self.busy);
+        for ((seconds, all_busy), card) in sums.zip(&CARDS) {
+            let Bound { seconds: bound, limit, busy } = card.bound(report, blocks);
             *seconds.entry(limit).or_default() += bound;
+            *all_busy += busy;
         }
     }
 
@@ -85,7 +89,11 @@ pub fn table(all: &BTreeMap<String, Bounds>) -> String {
         sums.iter_mut().zip(&cells).for_each(|(sum, cell)| sum.0 += cell.0);
         row(name, bounds.launches, cells);
     }
-    row("all", kernels.iter().map(|(_, bounds)| bounds.launches).sum(), sums);
+    let launches = kernels.iter().map(|(_, bounds)| bounds.launches).sum();
+    let busy = |card: usize| kernels.iter().map(|(_, bounds)| bounds.busy[card]).sum();
+    row("all", launches, sums);
+    row("if nothing waited or was idle", launches, std::array::from_fn(|card| (busy(card), "")));
+    row("launches, 1 us each, apart", launches, [(GAP * launches as f64, ""); CARDS.len()]);
     text += "Bounds, not measurements: a card takes longer (docs/cuda.md).\n";
     text
 }

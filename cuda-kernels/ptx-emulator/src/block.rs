@@ -241,7 +241,7 @@ impl<'a> Block<'a, '_> {
         let kernel = self.env.kernel;
         self.env.warp = w as u16;
         self.env.polls = 0;
-        let observed = self.observer.is_some();
+        let observed = self.observer.is_some() || self.env.followed().is_some();
         let end = self.warps[w].steps + if self.warps[w].spins { SPINNING_TURN } else { TURN };
         loop {
             let warp = &mut self.warps[w];
@@ -309,6 +309,9 @@ impl<'a> Block<'a, '_> {
                 self.instructions[1] += 1;
                 if let Some(profile) = &mut self.env.profile {
                     profile.run(pc as usize..=pc as usize, active);
+                }
+                if let Some(path) = self.env.followed() {
+                    path.step(kernel, w, pc as usize, active, warp);
                 }
                 if let Some(observer) = &mut self.observer {
                     let Env { block, ref shared, .. } = self.env;

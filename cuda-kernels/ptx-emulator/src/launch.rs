@@ -237,7 +237,10 @@ fn run(
             profile.add(&part);
         }
     }
-    Ok(Report::new(kernel, instructions, profile.as_ref()))
+    let threads = geometry.threads() as u64;
+    let registers = kernel.registers.map_or(0, |count| u64::from(count).next_multiple_of(8));
+    let block = [threads, shared_bytes as u64, registers * threads.next_multiple_of(32)];
+    Ok(Report { block, ..Report::new(kernel, instructions, profile.as_ref()) })
 }
 
 /// A fault of the launch itself.

@@ -15,8 +15,8 @@
 //! 4. `registers`, `warp`: lanes, masks, ways; `exec`: what each instruction does, a file per
 //!    family, with `numeric` (rounding) and `approx` (the `.approx` functions);
 //! 5. `block`: turns and barriers; `worker`, `launch`: blocks on threads; `memory`;
-//! 6. `sanitizer`: races; `profiler`: transactions, conflicts, classes; `roofline`; `observer` with
-//!    `trace`, `recording` and `recorder`: watching a warp.
+//! 6. `sanitizer`: races; `profiler`: transactions, conflicts, classes; `critical_path`; `roofline`;
+//!    `observer` with `trace`, `recording` and `recorder`: watching a warp.
 //!
 //! Anything unsupported is refused with its line: what is no PTX when the text is parsed, an unknown
 //! instruction when its kernel is asked for. Our kernels and their launches are in
@@ -28,6 +28,7 @@ mod architecture;
 mod ast;
 mod block;
 mod cfg;
+mod critical_path;
 mod dataflow;
 mod decode;
 mod error;

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use super::allocate::{allocate, note_memory};
 use super::ast::{Ast, Function};
 use super::cfg::Graph;
+use super::critical_path::Flow;
 use super::dataflow;
 use super::decode::{Draft, decode};
 use super::error::PtxError;
@@ -97,6 +98,7 @@ impl Module {
         note_memory(&mut draft.kernel);
         dataflow::annotate(&mut draft);
         draft.kernel.slice = slice(&draft.kernel, draft.classes.len());
+        draft.kernel.flow = Flow::new(&draft.kernel, draft.classes.len());
         allocate(draft, &graph).map_err(refuse)
     }
 

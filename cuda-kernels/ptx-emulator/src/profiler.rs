@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
 
+use super::critical_path::CriticalPath;
 use super::error::Place;
 use super::ops::{Kernel, Op};
 use super::types::{Space, Ty};
@@ -179,6 +180,8 @@ pub struct Profile {
     accesses: Vec<WarpAccess>,
     /// How many of them are kept.
     most_accesses: usize,
+    /// The first block's warps, if it is this worker's.
+    pub path: CriticalPath,
     /// The sectors of global memory that were touched, 64 to an entry.
     touched: HashMap<u64, u64>,
 }
@@ -202,6 +205,7 @@ impl Profile {
         for (count, other) in self.counts.iter_mut().zip(&other.counts) {
             count.add(other);
         }
+        self.path.cycles = self.path.cycles.max(other.path.cycles);
         self.accesses.extend(&other.accesses);
         for (&at, &sectors) in &other.touched {
             *self.touched.entry(at).or_default() |= sectors;
@@ -338,6 +342,10 @@ pub struct Report {
     pub shared_requests: u64,
     /// Extra shared-memory cycles due to bank conflicts.
     pub bank_conflicts: u64,
+    /// Cycles that the first block takes at least, by its longest chain of dependent instructions.
+    pub critical_path: u64,
+    /// Threads of a block, bytes of shared memory and, where the kernel states them, registers.
+    pub block: [u64; 3],
     /// Jumps of a warp.
     pub branches: u64,
     /// Divergent ones.
@@ -386,6 +394,7 @@ impl Report {
                 report.shared_requests += count.requests;
             }
         }
+        report.critical_path = profile.path.cycles;
         report.accesses.clone_from(&profile.accesses);
         report.distinct_sectors =
             profile.touched.values().map(|sectors| u64::from(sectors.count_ones())).sum();

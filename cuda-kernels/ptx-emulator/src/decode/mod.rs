@@ -25,6 +25,7 @@ use std::collections::HashMap;
 pub use self::builder::Named;
 use self::builder::{Builder, MAX_PARAMS, Result, Spot};
 use super::ast::{Ast, Function};
+use super::critical_path::Flow;
 use super::error::{Place, PtxError};
 use super::ops::{Instruction, Kernel, NONE, Op, Order, Preset, R, Slice};
 use super::types::{Class, Space};
@@ -100,6 +101,7 @@ impl<'a> Builder<'a> {
             places: std::mem::take(&mut self.places),
             hints: Vec::new(),
             slice: Slice::default(),
+            flow: Flow::default(),
             lists: std::mem::take(&mut self.lists),
             tables: std::mem::take(&mut self.tables),
             straight: Vec::new(),

@@ -2,6 +2,7 @@
 
 use super::env::{Env, Trouble, trouble};
 use super::memory::same_space;
+use super::shared::copy_source;
 use crate::error::FaultKind;
 use crate::ops::{Instruction, Op};
 use crate::types::Space;
@@ -28,7 +29,7 @@ impl Env<'_> {
                 self.count_access(space, &warp.addresses(i, address), active, total);
             }
             Op::CopyAsync { bytes, address } => {
-                let (from, reads) = self.copy_source(warp, i, active);
+                let (from, reads) = copy_source(self.kernel, warp, i, active);
                 if reads != 0 {
                     self.profile_global(&from, reads, bytes.into());
                 }

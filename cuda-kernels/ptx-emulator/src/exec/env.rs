@@ -1,5 +1,6 @@
 //! A warp's environment, and its errors.
 
+use crate::critical_path::CriticalPath;
 use crate::error::FaultKind;
 use crate::memory::Memory;
 use crate::module::Module;
@@ -61,6 +62,13 @@ pub struct Env<'a> {
     pub changed: bool,
     /// Does memory track writes?
     pub watched: bool,
+}
+
+impl Env<'_> {
+    /// The critical path, which is that of the first block of a launch that is profiled.
+    pub fn followed(&mut self) -> Option<&mut CriticalPath> {
+        self.profile.as_mut().filter(|_| self.block == 0).map(|profile| &mut profile.path)
+    }
 }
 
 /// What the warp does after an instruction.

@@ -18,7 +18,7 @@ pub mod memory;
 mod mma;
 mod offsets;
 mod rows;
-mod shared;
+pub mod shared;
 mod together;
 mod watch;
 

@@ -1,6 +1,7 @@
 //! A kernel ready to run.
 
 use super::instruction::{Instruction, NONE, R};
+use crate::critical_path::Flow;
 use crate::error::Place;
 use crate::types::{Class, Ty};
 
@@ -105,6 +106,8 @@ pub struct Kernel {
     pub hints: Vec<Hint>,
     /// Which instructions decide its course.
     pub slice: Slice,
+    /// What each instruction reads and writes.
+    pub flow: Flow,
     /// Longer operand lists.
     pub lists: Vec<R>,
     /// Targets of `brx.idx`: each `imm` names a list here.

@@ -113,12 +113,12 @@ __device__ double sum_groups(const float* parts, u32 channels, u32 groups, F f) 
     __shared__ double chains[GROUP_CHAINS][CHANNELS];
     u32 c = finished_channel();
     double chain = 0.0;
-    if (c < channels) {
-#pragma unroll 4
-        for (u32 i = threadIdx.y; i < groups; i += GROUP_CHAINS) {
-            const float* part = parts + (size_t)i * 2 * channels + c;
-            chain += f(i, part[0], part[channels]);
-        }
+    u32 count = c < channels ? steps(threadIdx.y, groups, GROUP_CHAINS) : 0;
+#pragma unroll 8  // a block waits for all of its loads one after the other, but for those of a turn
+    for (u32 k = 0; k < count; ++k) {
+        u32 i = threadIdx.y + k * GROUP_CHAINS;
+        const float* part = parts + (size_t)i * 2 * channels + c;
+        chain += f(i, part[0], part[channels]);
     }
     __syncthreads();  // an earlier sum may still be read
     chains[threadIdx.y][threadIdx.x] = chain;
@@ -204,40 +204,61 @@ NORMALISE(normalise, 1, float)
 NORMALISE(normalise_by_4, 4, float)
 NORMALISE(normalise_bf16_by_8, 8, bf16)
 
-// g = dy, and 0 where the ReLU has cut: y <= 0. y is only looked at with ReLU.
+// g is dy, and 0 where the ReLU has cut: y <= 0.
 template <u32 N, class T>
-__device__ inline Neighbours<N, T> behind_relu(const T* y, const T* dy, size_t i, u32 relu) {
-    auto g = Neighbours<N, T>::at(dy + i);
-    if (relu) {
-        auto kept = Neighbours<N, T>::at(y + i);
-        for (u32 j = 0; j < N; ++j) g.of[j] = kept.of[j] <= 0.0f ? 0.0f : g.of[j];
-    }
-    return g;
+__device__ inline void cut(Neighbours<N, T>& g, const Neighbours<N, T>& y) {
+    for (u32 j = 0; j < N; ++j) g.of[j] = y.of[j] <= 0.0f ? 0.0f : g.of[j];
 }
 
+constexpr u32 AT_ONCE = 8;  // rows whose loads are under way at a time, see sum_gradients
+
+// A thread's sums of g and of g (x - mean), for N channels.
+template <u32 N, class T> struct GradientSums {
+    const T *x, *y, *dy;
+    T* dresidual;
+    u32 relu;
+    float center[N], g[N], gx[N];
+
+    // Adds the next rows. All are loaded before the first is used.
+    template <u32 ROWS> __device__ void add(Walk& w) {
+        Neighbours<N, T> of_dy[ROWS], of_x[ROWS];
+        for (u32 r = 0; r < ROWS; ++r) {
+            of_dy[r] = Neighbours<N, T>::at(dy + w.i + r * w.step);
+            of_x[r] = Neighbours<N, T>::at(x + w.i + r * w.step);
+        }
+        if (relu) {
+            Neighbours<N, T> of_y[ROWS];
+            for (u32 r = 0; r < ROWS; ++r) of_y[r] = Neighbours<N, T>::at(y + w.i + r * w.step);
+            for (u32 r = 0; r < ROWS; ++r) cut(of_dy[r], of_y[r]);
+        }
+        for (u32 r = 0; r < ROWS; ++r, w.i += w.step) {
+            if (dresidual != nullptr) of_dy[r].store(dresidual + w.i);
+            for (u32 j = 0; j < N; ++j) {
+                g[j] += of_dy[r].of[j];
+                gx[j] = fmaf(of_dy[r].of[j], of_x[r].of[j] - center[j], gx[j]);
+            }
+        }
+    }
+};
+
 // First stage of the gradients: sums of g and of g (x - mean) for each group; parts is
-// [groups, 2, C]. And dresidual = g unless it is null.
+// [groups, 2, C]. And dresidual = g unless it is null. Blocks are small and may be few, so a thread has many
+// loads under way.
 template <class T>
 __device__ void sum_gradients_of(const T* x, const T* y, const T* dy, const float* mean,
                                  float* parts, T* dresidual, u32 rows, u32 channels,
                                  u32 rows_per_group, u32 relu) {
     constexpr u32 N = 4 / sizeof(T);
     Walk w = walk<N>(rows, channels, rows_per_group);
-    float center[N], sum_g[N] = {}, sum_gx[N] = {};
-    for (u32 j = 0; j < N; ++j) center[j] = w.c < channels ? mean[w.c + j] : 0.0f;
-#pragma unroll(4 / N)
-    for (u32 k = 0; k < w.count; ++k, w.i += w.step) {
-        auto g = behind_relu<N>(y, dy, w.i, relu);
-        if (dresidual != nullptr) g.store(dresidual + w.i);
-        auto d = Neighbours<N, T>::at(x + w.i);
-        for (u32 j = 0; j < N; ++j) {
-            sum_g[j] += g.of[j];
-            sum_gx[j] = fmaf(g.of[j], d.of[j] - center[j], sum_gx[j]);
-        }
-    }
+    GradientSums<N, T> sums = {x, y, dy, dresidual, relu};
+    for (u32 j = 0; j < N; ++j) sums.center[j] = w.c < channels ? mean[w.c + j] : 0.0f;
+#pragma unroll 1
+    for (u32 k = w.count / AT_ONCE; k > 0; --k) sums.template add<AT_ONCE>(w);
+#pragma unroll 1
+    for (u32 k = w.count % AT_ONCE; k > 0; --k) sums.template add<1>(w);
     parts += (size_t)blockIdx.x * 2 * channels + w.c;
     for (u32 j = 0; j < N; ++j) {
-        float g = sum_chains(sum_g[j]), gx = sum_chains(sum_gx[j]);
+        float g = sum_chains(sums.g[j]), gx = sum_chains(sums.gx[j]);
         if (threadIdx.y == 0 && w.c < channels) parts[j] = g, parts[channels + j] = gx;
     }
 }
@@ -283,8 +304,8 @@ __device__ void gradient_by(const T* x, const T* y, const T* dy, const float* we
     }
 #pragma unroll 1
     for (u32 k = 0; k < w.count; ++k, w.i += w.step) {
-        auto g = behind_relu<N>(y, dy, w.i, relu);
-        auto d = Neighbours<N, T>::at(x + w.i);
+        auto g = Neighbours<N, T>::at(dy + w.i), d = Neighbours<N, T>::at(x + w.i);
+        if (relu) cut(g, Neighbours<N, T>::at(y + w.i));
         for (u32 j = 0; j < N; ++j) {
             d.of[j] = fmaf(slope[j], d.of[j] - center[j], fmaf(scale[j], g.of[j], shift[j]));
         }

@@ -94,6 +94,7 @@ extern "C" __global__ void gemm_sum_parts(u32 parts, u32 elements, u32 columns, 
     u32 e = element();
     if (e >= elements) return;
     float sum = 0.0f;
+#pragma unroll 8
     for (u32 z = 0; z < parts; ++z) sum += x[(size_t)z * elements + e];
     c[e] = bias == nullptr ? sum : sum + bias[e % columns];
 }

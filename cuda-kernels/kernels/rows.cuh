@@ -1,6 +1,6 @@
 // Rows of a matrix, a warp for each. Lane l takes elements l, l + 32, .. of its row, and the lanes
 // are added pairwise: 32 is ROW_LANES of tensor/src/order.rs. All threads of a warp call these
-// together, and each gets the result.
+// together, and each gets the result. A lane has several loads under way at a time.
 #pragma once
 #include "common.cuh"
 
@@ -10,19 +10,25 @@ __device__ inline u32 lane() { return threadIdx.x % WARP; }
 
 __device__ inline float row_max(const float* x, u32 columns) {
     float max = -infinity();
-    for (u32 c = lane(); c < columns; c += WARP) max = larger(max, x[c]);
+    u32 count = steps(lane(), columns, WARP);
+#pragma unroll 8
+    for (u32 k = 0; k < count; ++k) max = larger(max, x[lane() + k * WARP]);
     return warp_max(max);
 }
 
 __device__ inline float row_sum(const float* x, u32 columns) {
     float sum = 0.0f;
-    for (u32 c = lane(); c < columns; c += WARP) sum += x[c];
+    u32 count = steps(lane(), columns, WARP);
+#pragma unroll 8
+    for (u32 k = 0; k < count; ++k) sum += x[lane() + k * WARP];
     return warp_sum(sum);
 }
 
 // <a, b>
 __device__ inline float row_dot(const float* a, const float* b, u32 columns) {
     float dot = 0.0f;
-    for (u32 c = lane(); c < columns; c += WARP) dot = fmaf(a[c], b[c], dot);
+    u32 count = steps(lane(), columns, WARP);
+#pragma unroll 4
+    for (u32 k = 0; k < count; ++k) dot = fmaf(a[lane() + k * WARP], b[lane() + k * WARP], dot);
     return warp_sum(dot);
 }

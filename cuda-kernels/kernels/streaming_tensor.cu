@@ -29,14 +29,38 @@ __device__ inline float sum_over_warps(float (&of_warps)[WARPS][WARP], float x) 
     return over_warps(of_warps, x, [](float a, float b) { return a + b; });
 }
 
+// What makes probabilities of a row's logits.
+struct Scale {
+    float max, factor;
+
+    __device__ float probability(float logit) const { return exact_exp(logit - max) * factor; }
+};
+
 // The student's softmax: of each block and row, [n, S].
 struct Scales {
     float *maxima, *factors;
 
-    __device__ float probability(float logit, u32 at) const {
-        return exact_exp(logit - maxima[at]) * factors[at];
-    }
+    __device__ Scale of(u32 at) const { return {maxima[at], factors[at]}; }
 };
+
+constexpr u32 AT_ONCE = 8;  // prototypes that a thread loads before it uses the first
+
+// f(c, number) of every eighth column c of a row below the end, from the warp's on.
+template <class Row, class F> __device__ inline void every_eighth(const Row& row, u32 end, F f) {
+    u32 c = threadIdx.x / WARP;
+#pragma unroll 1
+    for (; c + (AT_ONCE - 1) * WARPS < end; c += AT_ONCE * WARPS) {
+        typename Row::Number numbers[AT_ONCE];
+        row.load(c, numbers);
+        for (u32 k = 0; k < AT_ONCE; ++k) f(c + k * WARPS, numbers[k]);
+    }
+#pragma unroll 1
+    for (; c < end; c += WARPS) {
+        typename Row::Number numbers[1];
+        row.load(c, numbers);
+        f(c, numbers[0]);
+    }
+}
 
 // w = v / |v| of the group's prototypes, and |v|.
 //
@@ -53,6 +77,23 @@ __device__ void prototypes(u32 count, u32 dim, const float* v, const u32* permut
     for (u32 d = lane(); d < dim; d += WARP) store(&w[d], v[d] / length);
 }
 
+// A row's logits.
+template <class T> struct Logits {
+    using Number = float;
+    bool is_student;
+    u32 students, teachers;
+    const T* x;
+    const float* q;
+
+    template <u32 N> __device__ void load(u32 c, float (&logits)[N]) const {
+        if (is_student) {
+            for (u32 k = 0; k < N; ++k) logits[k] = ::load(x + (size_t)(c + k * WARPS) * students);
+        } else {
+            for (u32 k = 0; k < N; ++k) logits[k] = q[(size_t)(c + k * WARPS) * teachers];
+        }
+    }
+};
+
 // Softmax of each row inside each block: the teacher's probabilities in place of its logits, of the
 // student's what makes them.
 //
@@ -65,25 +106,19 @@ __device__ void softmax(u32 students, u32 teachers, u32 size, const T* x, float*
     u32 row = blockIdx.x * WARP + lane(), block = blockIdx.y, warp = threadIdx.x / WARP;
     bool is_student = row < students;
     u32 end = row < students + teachers ? size : 0;
-    if (is_student) {
-        x += (size_t)block * size * students + row;
-    } else {
-        q += (size_t)block * size * teachers + (row - students);
-    }
-    auto logit = [&](u32 c) {
-        return is_student ? load(x + (size_t)c * students) : q[(size_t)c * teachers];
-    };
+    x += (size_t)block * size * students + row;
+    q += (size_t)block * size * teachers + (row - students);
+    Logits<T> logits = {is_student, students, teachers, x, q};
     float max = -infinity();
-    for (u32 c = warp; c < end; c += WARPS) max = larger(max, logit(c));
+    every_eighth(logits, end, [&](u32, float logit) { max = larger(max, logit); });
     max = over_warps(of_warps, max, [](float a, float b) { return larger(a, b); });
     float sum = 0.0f;
-    for (u32 c = warp; c < end; c += WARPS) sum += exact_exp(logit(c) - max);
+    every_eighth(logits, end, [&](u32, float logit) { sum += exact_exp(logit - max); });
     float factor = 1.0f / sum_over_warps(of_warps, sum);
     if (!is_student) {
-        for (u32 c = warp; c < end; c += WARPS) {
-            float* at = q + (size_t)c * teachers;
-            *at = exact_exp(*at - max) * factor;
-        }
+        every_eighth(logits, end, [&](u32 c, float logit) {
+            q[(size_t)c * teachers] = exact_exp(logit - max) * factor;
+        });
     } else if (warp == 0) {
         scales.maxima[block * students + row] = max;
         scales.factors[block * students + row] = factor;
@@ -101,10 +136,14 @@ __device__ void means(u32 count, u32 students, u32 teachers, u32 size, const T* 
     x += (size_t)c * students;
     q += (size_t)c * teachers;
     float sum = 0.0f;
-    for (u32 i = lane(); i < students; i += WARP) {
-        sum += scales.probability(load(x + i), c / size * students + i);
+    u32 of_students = steps(lane(), students, WARP), of_teachers = steps(lane(), teachers, WARP);
+#pragma unroll 4
+    for (u32 k = 0; k < of_students; ++k) {
+        u32 i = lane() + k * WARP;
+        sum += scales.of(c / size * students + i).probability(load(x + i));
     }
-    for (u32 i = lane(); i < teachers; i += WARP) sum += q[i];
+#pragma unroll 4
+    for (u32 k = 0; k < of_teachers; ++k) sum += q[lane() + k * WARP];
     sum = warp_sum(sum);
     float of_g, part = divergence(sum / (float)(students + teachers), (float)size, of_g);
     if (lane() == 0) {
@@ -112,6 +151,26 @@ __device__ void means(u32 count, u32 students, u32 teachers, u32 size, const T* 
         divergences[c] = part;
     }
 }
+
+// What a student's row meets in a column: its logit, both of the teacher's, and g.
+struct Column {
+    float logit, q[2], g;
+};
+
+template <class T> struct Columns {
+    using Number = Column;
+    u32 students, teachers, batch;
+    const T* x;
+    const float *q, *g;
+
+    template <u32 N> __device__ void load(u32 first, Column (&columns)[N]) const {
+        for (u32 k = 0; k < N; ++k) {
+            u32 c = first + k * WARPS;
+            const float* of_teacher = q + (size_t)c * teachers;
+            columns[k] = {::load(x + (size_t)c * students), {of_teacher[0], of_teacher[batch]}, g[c]};
+        }
+    }
+};
 
 // The gradient of each student row in place of its logits, and its sum of -ln d, [n, S].
 //
@@ -127,24 +186,23 @@ __device__ void gradients(u32 views, u32 batch, u32 size, float terms, float by_
     x += (size_t)block * size * students + row;
     q += (size_t)block * size * teachers + row % batch;
     g += block * size;
+    Scale scale = end > 0 ? scales.of(at) : Scale{};
+    Columns<T> columns = {students, teachers, batch, x, q, g};
     float d[2] = {}, mean_g = 0.0f;
-    for (u32 c = warp; c < end; c += WARPS) {
-        float p = scales.probability(load(x + (size_t)c * students), at);
-        const float* of_teacher = q + (size_t)c * teachers;
-        d[0] = fmaf(p, of_teacher[0], d[0]);
-        d[1] = fmaf(p, of_teacher[batch], d[1]);
-        mean_g = fmaf(p, g[c], mean_g);
-    }
+    every_eighth(columns, end, [&](u32, const Column& column) {
+        float p = scale.probability(column.logit);
+        for (u32 j = 0; j < 2; ++j) d[j] = fmaf(p, column.q[j], d[j]);
+        mean_g = fmaf(p, column.g, mean_g);
+    });
     for (u32 j = 0; j < 2; ++j) d[j] = sum_over_warps(of_warps, d[j]);
     mean_g = sum_over_warps(of_warps, mean_g);
     RowTerms row_terms(row / batch, d, mean_g, terms);
     if (end > 0 && warp == 0) negative_logs[at] = row_terms.negative_log;
-    for (u32 c = warp; c < end; c += WARPS) {
-        T* to = x + (size_t)c * students;
-        const float* of_teacher = q + (size_t)c * teachers;
-        float p = scales.probability(load(to), at);
-        store(to, row_terms.gradient(p, of_teacher[0], of_teacher[batch], g[c], by_entropy));
-    }
+    every_eighth(columns, end, [&](u32 c, const Column& column) {
+        float p = scale.probability(column.logit);
+        store(x + (size_t)c * students,
+              row_terms.gradient(p, column.q[0], column.q[1], column.g, by_entropy));
+    });
 }
 
 // The kernels by what w and x are in memory.
@@ -200,8 +258,13 @@ extern "C" __global__ void group_sums(u32 blocks, u32 students, u32 size, u32 ad
     u32 block = row_of_warp();
     if (block >= blocks) return;
     double c = 0.0, h = 0.0;
-    for (u32 i = lane(); i < students; i += WARP) c += negative_logs[block * students + i];
-    for (u32 i = lane(); i < size; i += WARP) h += divergences[block * size + i];
+    u32 rows = steps(lane(), students, WARP), columns = steps(lane(), size, WARP);
+    negative_logs += block * students + lane();
+    divergences += block * size + lane();
+#pragma unroll 8
+    for (u32 k = 0; k < rows; ++k) c += negative_logs[k * WARP];
+#pragma unroll 8
+    for (u32 k = 0; k < columns; ++k) h += divergences[k * WARP];
     for (u32 d = WARP / 2; d > 0; d /= 2) {
         c += __shfl_xor_sync(FULL, c, d);
         h += __shfl_xor_sync(FULL, h, d);

@@ -7,10 +7,14 @@
 #pragma once
 #include "tensor_core.cuh"
 
-// The sum of x over the lanes that have the same columns of a warp's sums, in all of them.
-__device__ inline float sum_lanes(float x) {
-    for (u32 d = WARP / 2; d >= 4; d /= 2) x += __shfl_xor_sync(FULL, x, d);
-    return x;
+// Sums over the lanes that have the same columns of a warp's sums, in all of them. A lane waits for another
+// one's number, so all of them are under way at a time.
+template <u32 N> __device__ inline void sum_lanes(float (&x)[N]) {
+#pragma unroll
+    for (u32 d = WARP / 2; d >= 4; d /= 2) {
+#pragma unroll
+        for (u32 j = 0; j < N; ++j) x[j] += __shfl_xor_sync(FULL, x[j], d);
+    }
 }
 
 // Rounds the sums to what bf16 in memory keeps of them.
@@ -37,36 +41,48 @@ template <u32 M, u32 N, u32 WARPS_DOWN> struct TileStatistics {
     // What a warp has of them: the `down`-th from above, from column `first` on, with `rows` rows inside.
     template <u32 ROWS, u32 COLUMNS>
     __device__ void put(const Sums<ROWS, COLUMNS>& sums, u32 down, u32 first, u32 rows) {
+        constexpr u32 TOGETHER = 4;  // pairs of columns that are summed at a time
         u32 lane = threadIdx.x % WARP;
         float share = rows > 0 ? 1.0f / (float)rows : 0.0f;
         auto inside = [&](u32 u, u32 half) { return 16 * u + 8 * half + lane / 4 < rows; };
 #pragma unroll
-        for (u32 v = 0; v < COLUMNS; ++v) {
+        for (u32 first_pair = 0; first_pair < COLUMNS; first_pair += TOGETHER) {
+            // Selections instead of jumps, which would keep the columns apart.
+            float middle[2 * TOGETHER], around[2 * TOGETHER] = {}, sum[2 * TOGETHER] = {};
 #pragma unroll
-            for (u32 e = 0; e < 2; ++e) {
-                float start = __shfl_sync(FULL, sums.d[0][v][e], lane % 4);
-                float sum = 0.0f, around = 0.0f;
-#pragma unroll
-                for (u32 u = 0; u < ROWS; ++u) {
-                    for (u32 half = 0; half < 2; ++half) {
-                        float distance = sums.d[u][v][e + 2 * half] - start;
-                        if (inside(u, half)) sum += distance;
-                    }
-                }
-                float middle = fmaf(sum_lanes(sum), share, start);
+            for (u32 j = 0; j < 2 * TOGETHER; ++j) {
+                u32 v = first_pair + j / 2, e = j % 2;
+                middle[j] = __shfl_sync(FULL, sums.d[0][v][e], lane % 4);
 #pragma unroll
                 for (u32 u = 0; u < ROWS; ++u) {
                     for (u32 half = 0; half < 2; ++half) {
-                        float distance = sums.d[u][v][e + 2 * half] - middle;
-                        if (inside(u, half)) around = fmaf(distance, distance, around);
+                        float distance = sums.d[u][v][e + 2 * half] - middle[j];
+                        sum[j] += inside(u, half) ? distance : 0.0f;
                     }
                 }
-                around = sum_lanes(around);
-                if (lane < 4) {
-                    // The columns are packed: see packed_weights.cuh.
-                    u32 j = first + 8 * (v & ~1u) + 4 * lane + v % 2 * 2 + e;
-                    mean[down][j] = middle, squares[down][j] = around;
+            }
+            sum_lanes(sum);
+#pragma unroll
+            for (u32 j = 0; j < 2 * TOGETHER; ++j) {
+                u32 v = first_pair + j / 2, e = j % 2;
+                middle[j] = fmaf(sum[j], share, middle[j]);
+#pragma unroll
+                for (u32 u = 0; u < ROWS; ++u) {
+                    for (u32 half = 0; half < 2; ++half) {
+                        float distance = sums.d[u][v][e + 2 * half] - middle[j];
+                        distance = inside(u, half) ? distance : 0.0f;
+                        around[j] = fmaf(distance, distance, around[j]);
+                    }
                 }
+            }
+            sum_lanes(around);
+            if (lane >= 4) continue;
+#pragma unroll
+            for (u32 j = 0; j < 2 * TOGETHER; ++j) {
+                u32 v = first_pair + j / 2, e = j % 2;
+                // The columns are packed: see packed_weights.cuh.
+                u32 column = first + 8 * (v & ~1u) + 4 * lane + v % 2 * 2 + e;
+                mean[down][column] = middle[j], squares[down][column] = around[j];
             }
         }
     }

@@ -12,7 +12,9 @@ fn one_kernel_is_run_checked_profiled_and_traced() {
     let temp = TempDir::new().unwrap();
     let profile = stdout(&carp(temp.path(), &["ptx", "profile", "add"]));
     assert!(
-        profile.contains("DRAM bytes without a cache") && profile.contains("36000"),
+        profile.contains("DRAM bytes without a cache") && profile.contains("36000")
+            // Loads from the L2 cache, and a sum.
+            && profile.contains("critical path of the first block           204"),
         "{profile}"
     );
     let trace = stdout(&carp(temp.path(), &["ptx", "trace", "add", "--limit", "5"]));

@@ -173,6 +173,7 @@ fn profile(args: &PtxArgs, run: &Run) -> String {
         ("  extra cycles for bank conflicts", sum(|r| r.bank_conflicts).to_string()),
         ("warp branches", sum(|r| r.branches).to_string()),
         ("  divergent", sum(|r| r.divergent_branches).to_string()),
+        ("critical path of the first block", sum(|r| r.critical_path).to_string()),
     ];
     text += "\nmemory and branches\n";
     for (name, value) in rows {
@@ -181,33 +182,39 @@ fn profile(args: &PtxArgs, run: &Run) -> String {
     text + &hot_lines(args, run, &reports, instructions)
 }
 
+/// The source lines with the most instructions, and those at which the first warp takes longest.
 fn hot_lines(args: &PtxArgs, run: &Run, reports: &[&Report], instructions: u64) -> String {
     let mut lines: BTreeMap<(u32, u32), Count> = BTreeMap::new();
     for (place, _, count) in reports.iter().flat_map(|report| &report.hot) {
         lines.entry((place.file, place.source_line)).or_default().add(count);
     }
-    let mut lines: Vec<_> = lines.into_iter().filter(|(_, count)| count.threads > 0).collect();
-    lines.sort_by_key(|&(line, count)| (std::cmp::Reverse(count.threads), line));
-    let mut text = String::from(
-        "\nsource lines with the most instructions\n  share  transactions  conflicts  divergent\n",
-    );
     let sources = sources(args, run);
-    for ((file, line), count) in
-        lines.into_iter().filter(|&((_, line), _)| line > 0).take(HOT_LINES)
-    {
-        let source = sources.iter().find(|(index, ..)| *index == file);
-        let (name, code) = source.map_or(("", ""), |(_, name, text)| {
-            (name, text.lines().nth(line as usize - 1).unwrap_or_default())
-        });
+    let most = |of: fn(&Count) -> u64, numbers: &dyn Fn(&Count) -> String| {
+        let mut lines: Vec<_> =
+            lines.iter().filter(|((_, line), count)| *line > 0 && of(count) > 0).collect();
+        lines.sort_by_key(|&(line, count)| (std::cmp::Reverse(of(count)), line));
+        let mut text = String::new();
+        for (&(file, line), count) in lines.into_iter().take(HOT_LINES) {
+            let source = sources.iter().find(|(index, ..)| *index == file);
+            let (name, code) = source.map_or(("", ""), |(_, name, text)| {
+                (name, text.lines().nth(line as usize - 1).unwrap_or_default())
+            });
+            let _ = writeln!(text, "{}  {name}:{line}  {}", numbers(count), code.trim());
+        }
+        text
+    };
+    let counts = |count: &Count| {
         let share = 100.0 * count.threads as f64 / instructions as f64;
-        let _ = writeln!(
-            text,
-            "  {share:>4.1} %{:>13}{:>11}{:>11}  {name}:{line}  {}",
-            count.sectors,
-            count.conflicts,
-            count.divergent,
-            code.trim()
-        );
-    }
-    text
+        let Count { sectors, conflicts, divergent, .. } = count;
+        format!("  {share:>4.1} %{sectors:>13}{conflicts:>11}{divergent:>11}")
+    };
+    let path: u64 = lines.values().map(|count| count.path).sum::<u64>().max(1);
+    let cycles = |count: &Count| {
+        format!("  {:>4.1} %{:>9}", 100.0 * count.path as f64 / path as f64, count.path)
+    };
+    "\nsource lines with the most instructions\n  share  transactions  conflicts  divergent\n"
+        .to_owned()
+        + &most(|count| count.threads, &counts)
+        + "\nsource lines at which the first warp takes longest, at least\n  share   cycles\n"
+        + &most(|count| count.path, &cycles)
 }

@@ -310,8 +310,8 @@ impl<'a> Block<'a, '_> {
                 if let Some(profile) = &mut self.env.profile {
                     profile.run(pc as usize..=pc as usize, active);
                 }
-                if let Some(path) = self.env.followed() {
-                    path.step(kernel, w, pc as usize, active, warp);
+                if let Some(profile) = self.env.followed() {
+                    profile.follow(kernel, w, pc as usize, active, warp);
                 }
                 if let Some(observer) = &mut self.observer {
                     let Env { block, ref shared, .. } = self.env;

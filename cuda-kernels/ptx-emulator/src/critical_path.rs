@@ -99,10 +99,15 @@ struct Clock {
 }
 
 impl Clock {
+    /// When all so far was issued.
+    fn end(&self) -> u64 {
+        self.latest.max(self.start + self.issued)
+    }
+
     /// All so far was issued: when the next instruction can begin.
     fn pass(&mut self) -> u64 {
-        self.start = self.latest.max(self.start + std::mem::take(&mut self.issued));
-        self.latest = self.start;
+        self.start = self.end();
+        (self.latest, self.issued) = (self.start, 0);
         self.start
     }
 
@@ -126,11 +131,12 @@ pub struct CriticalPath {
 }
 
 impl CriticalPath {
-    /// Warp `w` is about to run an instruction.
-    pub fn step(&mut self, kernel: &Kernel, w: usize, pc: usize, active: u32, warp: &Warp) {
+    /// Warp `w` is about to run an instruction: how many cycles that adds to the warp's.
+    pub fn step(&mut self, kernel: &Kernel, w: usize, pc: usize, active: u32, warp: &Warp) -> u64 {
         if self.warps.len() <= w {
             self.warps.resize_with(w + 1, Clock::default);
         }
+        let before = self.warps[w].end();
         self.leave_barrier(w);
         let i = &kernel.code[pc];
         let [reads, writes] = kernel.flow.of(pc);
@@ -173,8 +179,9 @@ impl CriticalPath {
             }
             _ => {}
         }
-        let clock = &self.warps[w];
-        self.cycles = self.cycles.max(clock.latest.max(clock.start + clock.issued));
+        let end = self.warps[w].end();
+        self.cycles = self.cycles.max(end);
+        end - before
     }
 
     /// A warp that goes on behind a barrier: all have come, and all that wait go on at once.

@@ -7,7 +7,7 @@ use super::critical_path::CriticalPath;
 use super::error::Place;
 use super::ops::{Kernel, Op};
 use super::types::{Space, Ty};
-use super::warp::{LANES, lanes};
+use super::warp::{LANES, Warp, lanes};
 
 /// Bytes of a transaction of global memory.
 pub const SECTOR: u64 = 32;
@@ -31,6 +31,8 @@ pub struct Count {
     pub conflicts: u64,
     /// Divergent branches.
     pub divergent: u64,
+    /// Cycles of the critical path that the first block's first warp waits at it, or takes to issue it.
+    pub path: u64,
 }
 
 impl Count {
@@ -43,6 +45,7 @@ impl Count {
         self.bytes += other.bytes;
         self.conflicts += other.conflicts;
         self.divergent += other.divergent;
+        self.path += other.path;
     }
 }
 
@@ -181,7 +184,7 @@ pub struct Profile {
     /// How many of them are kept.
     most_accesses: usize,
     /// The first block's warps, if it is this worker's.
-    pub path: CriticalPath,
+    path: CriticalPath,
     /// The sectors of global memory that were touched, 64 to an entry.
     touched: HashMap<u64, u64>,
 }
@@ -218,6 +221,12 @@ impl Profile {
             count.warps += 1;
             count.threads += u64::from(active.count_ones());
         }
+    }
+
+    /// A warp of the first block is about to run an instruction.
+    pub fn follow(&mut self, kernel: &Kernel, w: usize, pc: usize, active: u32, warp: &Warp) {
+        let cycles = self.path.step(kernel, w, pc, active, warp);
+        self.counts[pc].path += if w == 0 { cycles } else { 0 };
     }
 
     /// A warp's access to global memory.

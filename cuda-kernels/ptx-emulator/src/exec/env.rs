@@ -1,6 +1,5 @@
 //! A warp's environment, and its errors.
 
-use crate::critical_path::CriticalPath;
 use crate::error::FaultKind;
 use crate::memory::Memory;
 use crate::module::Module;
@@ -65,9 +64,9 @@ pub struct Env<'a> {
 }
 
 impl Env<'_> {
-    /// The critical path, which is that of the first block of a launch that is profiled.
-    pub fn followed(&mut self) -> Option<&mut CriticalPath> {
-        self.profile.as_mut().filter(|_| self.block == 0).map(|profile| &mut profile.path)
+    /// The profile, if the block's critical path is followed, which is that of the first block.
+    pub fn followed(&mut self) -> Option<&mut Profile> {
+        self.profile.as_deref_mut().filter(|_| self.block == 0)
     }
 }
 

@@ -34,10 +34,12 @@ pub struct Variable {
     pub ty: Ty,
     /// Why a kernel that uses it is refused.
     pub refused: Option<String>,
+    /// Of a parameter that is passed in registers (`.reg`): those of the function.
+    pub registers: Vec<u32>,
 }
 
 /// A kernel (`.entry`) or a device function (`.func`).
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Function {
     /// Its name.
     pub name: String,
@@ -83,6 +85,8 @@ pub enum StatementKind {
     Label(String),
     /// `NAME: .branchtargets A, B, C;`
     Targets(String, Vec<String>),
+    /// What is no PTX that is known, with the reason: the function is refused.
+    Refused(String),
     /// An instruction.
     Instruction {
         /// Register and whether its negation guards.

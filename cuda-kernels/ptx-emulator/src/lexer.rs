@@ -1,4 +1,5 @@
-//! Text to tokens. A word keeps its dots: `ld.global.v4.f32`, `.reg` and `%tid.x` are one token.
+//! Text to tokens. A word keeps its dots: `ld.global.v4.f32`, `.reg` and `%tid.x` are one token; but
+//! directives are one each, `.reg.u64` two.
 
 use super::error::PtxError;
 
@@ -126,8 +127,11 @@ impl<'a> Lexer<'a, '_> {
 
     fn word(&mut self) {
         let start = self.at;
+        let directive = self.peek(0) == b'.';
         loop {
-            if is_word(self.peek(0)) {
+            if directive && self.at > start && self.peek(0) == b'.' {
+                break;
+            } else if is_word(self.peek(0)) {
                 self.at += 1;
             } else if self.peek(0) == b':' && self.peek(1) == b':' && is_word(self.peek(2)) {
                 self.at += 2;

@@ -6,15 +6,18 @@ use super::builder::{Builder, Frame, MAX_DEPTH, Result, Spot};
 use super::forms;
 use super::opcode::Opcode;
 use crate::ast::{Function, Operand, Statement, StatementKind};
-use crate::ops::{Instruction, NONE, Op};
+use crate::ops::{Instruction, Logic, NONE, Op, R};
+use crate::types::Space;
 
 impl<'a> Builder<'a> {
-    /// Appends the body of `function`.
+    /// Appends the body of `function`. What is passed in registers is copied: `copies` has each of
+    /// the function's parameters, and then of its returns, with the caller's register.
     pub(super) fn inline(
         &mut self,
         function: &'a Function,
         params: Vec<Spot>,
         returns: Vec<Spot>,
+        copies: [&[(u32, R)]; 2],
     ) -> Result<()> {
         let Some(body) = &function.body else {
             return Err(format!("{} has no body", function.name));
@@ -44,6 +47,10 @@ impl<'a> Builder<'a> {
                 frame.targets.insert(label, targets);
             }
         }
+        for &(register, given) in copies[0] {
+            let own = self.register(&mut frame, register)?;
+            self.copy(own, given)?;
+        }
         for statement in body {
             self.place = statement.place;
             self.statement(&mut frame, statement)?;
@@ -61,11 +68,22 @@ impl<'a> Builder<'a> {
             }
         }
         let end = self.code.len() as i32;
-        for at in frame.ends {
+        for at in std::mem::take(&mut frame.ends) {
             self.code[at].imm = end;
+        }
+        self.guard = (NONE, false);
+        for &(register, wanted) in copies[1] {
+            let own = self.register(&mut frame, register)?;
+            self.copy(wanted, own)?;
         }
         self.inside.pop();
         Ok(())
+    }
+
+    /// A move from register to register.
+    pub(super) fn copy(&mut self, d: R, a: R) -> Result<()> {
+        let op = Op::Logic(Logic::Mov, self.classes[d as usize]);
+        self.emit(Instruction { d, a, b: a, ..Instruction::new(op) })
     }
 
     fn statement(&mut self, frame: &mut Frame<'a>, statement: &'a Statement) -> Result<()> {
@@ -74,6 +92,7 @@ impl<'a> Builder<'a> {
                 frame.labels.insert(label, self.code.len() as u32);
             }
             StatementKind::Targets(..) => {}
+            StatementKind::Refused(reason) => return Err(reason.clone()),
             StatementKind::Instruction { guard, opcode, operands } => {
                 self.guard = match *guard {
                     Some((register, negated)) => (self.register(frame, register)?, negated),
@@ -145,11 +164,19 @@ impl<'a> Builder<'a> {
         }
         let pairs = [(returns, &callee.returns), (arguments, &callee.params)];
         let mut spots = [Vec::new(), Vec::new()];
-        for ((given, formal), spots) in pairs.into_iter().zip(&mut spots) {
+        let mut copies = [Vec::new(), Vec::new()];
+        for (at, (given, formal)) in pairs.into_iter().enumerate() {
             if given.len() != formal.len() {
                 return Err(format!("{name} is called with {} of {}", given.len(), formal.len()));
             }
             for (operand, formal) in given.iter().zip(formal) {
+                if !formal.registers.is_empty() {
+                    let count = formal.registers.len();
+                    let given = self.vector(frame, operand, formal.ty, count, at == 0)?;
+                    copies[at].extend(formal.registers.iter().copied().zip(given));
+                    spots[at].push(Spot { space: Space::Local, at: 0 });
+                    continue;
+                }
                 let &Operand::Variable(index, 0) = operand else {
                     return Err(format!(
                         "{name} is called with something other than a .param variable"
@@ -160,7 +187,7 @@ impl<'a> Builder<'a> {
                     return Err(format!("{name} takes {} bytes, not {bytes}", formal.bytes));
                 }
                 let (spot, _): (Spot, i64) = self.spot(frame, operand)?;
-                spots.push(spot);
+                spots[at].push(spot);
             }
         }
         let [returns, params] = spots;
@@ -175,7 +202,7 @@ impl<'a> Builder<'a> {
         };
         let place = self.place;
         self.guard = (NONE, false);
-        self.inline(callee, params, returns)?;
+        self.inline(callee, params, returns, [&copies[1], &copies[0]])?;
         self.place = place;
         if let Some(at) = skip {
             self.code[at].imm = self.code.len() as i32;

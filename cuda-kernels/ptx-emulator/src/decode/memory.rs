@@ -59,12 +59,12 @@ impl<'a> Builder<'a> {
                     })
                 })?;
                 let transposed = op.flag("trans");
-                let shared = op.need("space", Space::from_name)? == Space::Shared;
+                let space = op.find(Space::from_name).unwrap_or(Space::Generic);
                 if !(op.flag("sync")
                     && op.flag("aligned")
                     && op.flag("m8n8")
                     && op.flag("b16")
-                    && shared)
+                    && matches!(space, Space::Shared | Space::Generic))
                 {
                     return Err(format!("{} is not known", op.text));
                 }
@@ -73,6 +73,13 @@ impl<'a> Builder<'a> {
                 let (vector, address) = if load { (first, second) } else { (second, first) };
                 let mut i = Instruction::new(Op::Nop);
                 let address = self.address(frame, address, Space::Shared, &mut i)?.1;
+                if space == Space::Generic && address != Address::Fixed {
+                    let class = self.classes[i.a as usize];
+                    let mut own = Instruction::new(Op::FromGeneric(Space::Shared, class));
+                    (own.a, own.d) = (i.a, self.fresh(class)?);
+                    i.a = own.d;
+                    self.emit(own)?;
+                }
                 let registers = self.vector(frame, vector, Ty::B32, count, load)?;
                 if load {
                     i.outs = self.list(&registers);
@@ -135,7 +142,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn vector(
+    pub(super) fn vector(
         &mut self,
         frame: &mut Frame<'a>,
         operand: &Operand,

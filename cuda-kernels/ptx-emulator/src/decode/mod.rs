@@ -89,7 +89,7 @@ impl<'a> Builder<'a> {
         }
         let spots = params.iter().map(|&(at, ..)| Spot { space: Space::Param, at: at as u64 });
         self.lay_out_shared(function)?;
-        self.inline(function, spots.collect(), Vec::new())?;
+        self.inline(function, spots.collect(), Vec::new(), [&[]; 2])?;
         self.guard = (NONE, false);
         self.emit(Instruction::new(Op::Exit))?;
 

@@ -44,9 +44,13 @@ impl<'a> Builder<'a> {
         mut op: Opcode<'a>,
         operands: &'a [Operand],
     ) -> Result<()> {
+        let elements = op.find(|suffix| ["v2", "v4"].contains(&suffix).then_some(suffix == "v4"));
         let ty = op.ty()?;
         op.done()?;
         let [d, a] = exactly(operands)?;
+        if let Some(four) = elements {
+            return self.mov_vector(frame, [d, a], ty, if four { 4 } else { 2 });
+        }
         let part = |count: usize| match (ty.bits() as usize / count.max(1), count) {
             (32, 2) => Ok(Ty::B32),
             (16, 2 | 4) => Ok(Ty::B16),
@@ -88,6 +92,23 @@ impl<'a> Builder<'a> {
             }
         }
         self.emit(i)
+    }
+
+    /// A move of whole vectors, whose elements may lie in both.
+    fn mov_vector(
+        &mut self,
+        frame: &mut Frame<'a>,
+        [d, a]: [&Operand; 2],
+        ty: Ty,
+        count: usize,
+    ) -> Result<()> {
+        let from = self.vector(frame, a, ty, count, false)?;
+        let to = self.vector(frame, d, ty, count, true)?;
+        let own: Vec<R> = from.iter().map(|_| self.fresh(ty.class())).collect::<Result<_>>()?;
+        for (&d, &a) in own.iter().zip(&from).chain(to.iter().zip(&own)) {
+            self.copy(d, a)?;
+        }
+        Ok(())
     }
 
     fn convert(

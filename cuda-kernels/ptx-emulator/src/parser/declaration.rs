@@ -1,7 +1,8 @@
 //! Declarations of variables and parameters.
 
+use super::operand::push_registers;
 use super::state::{MAX_VARIABLE, Parser, Result, show};
-use crate::ast::Variable;
+use crate::ast::{Function, Variable};
 use crate::lexer::Kind;
 use crate::types::{Space, Ty};
 
@@ -15,7 +16,7 @@ impl Parser<'_, '_> {
         self.variables(space, external)
     }
 
-    fn variables(&mut self, space: Space, external: bool) -> Result<Vec<Variable>> {
+    pub(super) fn variables(&mut self, space: Space, external: bool) -> Result<Vec<Variable>> {
         let mut found = Vec::new();
         let (ty, align, lanes) = self.type_and_align()?;
         loop {
@@ -124,9 +125,11 @@ impl Parser<'_, '_> {
         if open && !external && self.peek() != Some(Kind::Sign(b'=')) {
             return self.error(format!("{name} has no size"));
         }
-        let (init, refused) = (Vec::new(), None);
+        let (init, refused, registers) = (Vec::new(), None, Vec::new());
         let external = open;
-        Ok((Variable { name, space, bytes, align, init, external, ty, refused }, parts))
+        let variable =
+            Variable { name, space, bytes, align, init, external, ty, refused, registers };
+        Ok((variable, parts))
     }
 
     /// Numbers of at most `most` bytes; zeros where inner braces hold fewer than their part has.
@@ -207,26 +210,48 @@ impl Parser<'_, '_> {
         }
     }
 
-    /// `(.param .b32 a, .param .b64 b)`.
-    pub(super) fn parameters(&mut self) -> Result<Vec<Variable>> {
+    /// `(.param .b32 a, .param .b64 b)`, of a device function also `(.reg .b32 a)`, whose registers
+    /// are those of `function` from here on.
+    pub(super) fn parameters(&mut self, function: &mut Function) -> Result<Vec<Variable>> {
         let mut found = Vec::new();
         if !self.take(b'(') {
             return Ok(found);
         }
         while !self.take(b')') {
             let word = self.word()?;
-            if word != ".param" {
+            if word == ".reg" && !function.entry {
+                found.push(self.register_parameter(function)?);
+            } else if word == ".param" {
+                let (ty, align, lanes) = self.type_and_align()?;
+                let name = self.word()?.to_owned();
+                found.push(self.extent(name, Space::Param, ty, align, lanes, false)?.0);
+            } else {
                 self.at -= 1;
                 return self.error(format!("{word} as a parameter; only .param is supported"));
             }
-            let (ty, align, lanes) = self.type_and_align()?;
-            let name = self.word()?.to_owned();
-            found.push(self.extent(name, Space::Param, ty, align, lanes, false)?.0);
             if !self.take(b',') {
                 self.expect(b')')?;
                 break;
             }
         }
         Ok(found)
+    }
+
+    fn register_parameter(&mut self, function: &mut Function) -> Result<Variable> {
+        let (ty, lanes) = self.register_type()?;
+        let name = self.word()?.to_owned();
+        let first = function.registers.len() as u32;
+        push_registers(function, &name, ty, lanes);
+        Ok(Variable {
+            name,
+            space: Space::Param,
+            bytes: ty.bytes() * usize::from(lanes),
+            align: ty.bytes().max(1),
+            init: Vec::new(),
+            external: false,
+            ty,
+            refused: None,
+            registers: (first..first + u32::from(lanes)).collect(),
+        })
     }
 }

@@ -69,6 +69,11 @@ impl<'a> Parser<'a, '_> {
                     self.ast.variables.extend(variable);
                 }
                 ".entry" | ".func" => self.function(word == ".entry")?,
+                // A texture of old PTX.
+                ".tex" => {
+                    let variables = self.variables(Space::Global, false)?;
+                    self.ast.variables.extend(variables);
+                }
                 _ if word.get(1..).and_then(Space::from_name).is_some() => {
                     self.at -= 1;
                     let variables = self.variable_after_linkage(false)?;
@@ -105,26 +110,33 @@ impl<'a> Parser<'a, '_> {
         Ok(())
     }
 
+    /// A kernel or a device function. What is wrong inside refuses that, not the others.
     fn function(&mut self, entry: bool) -> Result<()> {
-        let returns = if entry { Vec::new() } else { self.parameters()? };
-        let line = self.line();
-        let name = self.word()?.to_owned();
-        let params = self.parameters()?;
-        let mut function = Function {
-            name,
-            entry,
-            params,
-            returns,
-            variables: Vec::new(),
-            registers: Vec::new(),
-            register_names: Vec::new(),
-            body: None,
-            line,
-            max_threads: None,
-            registers_each: None,
-            cluster: 1,
-            required_threads: None,
+        let start = self.at;
+        let function = match self.definition(entry) {
+            Ok(function) => function,
+            Err(error) => self.refused_function(start, entry, error)?,
         };
+        let known = self.ast.functions.iter().position(|known| known.name == function.name);
+        match known {
+            Some(index) if self.ast.functions[index].body.is_none() => {
+                self.ast.functions[index] = function;
+            }
+            Some(_) if function.body.is_none() => {}
+            Some(_) => return self.error(format!("{} is defined twice", function.name)),
+            None => self.ast.functions.push(function),
+        }
+        Ok(())
+    }
+
+    fn definition(&mut self, entry: bool) -> Result<Function> {
+        let mut function = Function { entry, cluster: 1, ..Function::default() };
+        if !entry {
+            function.returns = self.parameters(&mut function)?;
+        }
+        function.line = self.line();
+        function.name = self.word()?.to_owned();
+        function.params = self.parameters(&mut function)?;
         loop {
             match self.next()? {
                 Kind::Sign(b';') => break,
@@ -151,22 +163,47 @@ impl<'a> Parser<'a, '_> {
                     self.next()?;
                     self.expect(b';')?;
                 }
+                // Before PTX 3, declarations end without a sign.
+                Kind::Word(
+                    ".visible" | ".weak" | ".extern" | ".entry" | ".func" | ".global" | ".const"
+                    | ".shared" | ".file",
+                ) if !entry => {
+                    self.at -= 1;
+                    break;
+                }
                 other => {
                     self.at -= 1;
                     return self.error(format!("{} after a function's name", show(other)));
                 }
             }
         }
-        let known = self.ast.functions.iter().position(|known| known.name == function.name);
-        match known {
-            Some(index) if self.ast.functions[index].body.is_none() => {
-                self.ast.functions[index] = function;
-            }
-            Some(_) if function.body.is_none() => {}
-            Some(_) => return self.error(format!("{} is defined twice", function.name)),
-            None => self.ast.functions.push(function),
+        Ok(function)
+    }
+
+    /// Goes behind a function that is not understood, if that can be found.
+    fn refused_function(&mut self, start: usize, entry: bool, error: PtxError) -> Result<Function> {
+        let place = Place { line: error.line, ..Place::default() };
+        self.at = start;
+        while !entry && self.peek().is_some_and(|next| !matches!(next, Kind::Word(_))) {
+            while self.next()? != Kind::Sign(b')') {}
         }
-        Ok(())
+        let (line, Ok(name)) = (self.line(), self.word()) else {
+            return Err(error);
+        };
+        let mut depth = 0;
+        loop {
+            match self.next() {
+                Err(_) => return Err(error),
+                Ok(Kind::Sign(b'{')) => depth += 1,
+                Ok(Kind::Sign(b'}')) if depth > 1 => depth -= 1,
+                Ok(Kind::Sign(b'}')) => break,
+                Ok(Kind::Sign(b';')) if depth == 0 => break,
+                _ => {}
+            }
+        }
+        let body = vec![Statement { place, kind: StatementKind::Refused(error.message) }];
+        let (name, body) = (name.to_owned(), Some(body));
+        Ok(Function { name, entry, line, body, cluster: 1, ..Function::default() })
     }
 
     /// One to three numbers; the others are 1.
@@ -184,11 +221,16 @@ impl<'a> Parser<'a, '_> {
     fn body(&mut self, function: &mut Function) -> Result<()> {
         let mut outer = Scope::default();
         let mut body = Vec::new();
-        for (i, param) in function.params.iter().enumerate() {
-            outer.names.insert(param.name.clone(), Name::Parameter(i as u32));
-        }
-        for (i, param) in function.returns.iter().enumerate() {
-            outer.names.insert(param.name.clone(), Name::Return(i as u32));
+        let parameters = function.params.iter().enumerate();
+        let parameters = parameters.map(|(i, param)| (param, Name::Parameter(i as u32)));
+        let returns = function.returns.iter().enumerate();
+        let returns = returns.map(|(i, param)| (param, Name::Return(i as u32)));
+        for (param, name) in parameters.chain(returns) {
+            let name = match param.registers.first() {
+                Some(&first) => Name::Held(first, param.registers.len() as u8),
+                None => name,
+            };
+            outer.names.insert(param.name.clone(), name);
         }
         let mut scopes = vec![outer];
         let mut braces = 0;
@@ -224,10 +266,17 @@ impl<'a> Parser<'a, '_> {
                 Kind::Word(".file") => self.file()?,
                 Kind::Word(word) if word.get(1..).and_then(Space::from_name).is_some() => {
                     self.at -= 1;
-                    for variable in self.variable_after_linkage(false)? {
-                        let index = function.variables.len() as u32;
-                        scope.names.insert(variable.name.clone(), Name::Variable(index));
-                        function.variables.push(variable);
+                    for mut variable in self.variable_after_linkage(false)? {
+                        let (known, own) = (self.ast.variables.len(), function.variables.len());
+                        let name = variable.name.clone();
+                        if matches!(variable.space, Space::Global | Space::Const) {
+                            variable.name = format!("{}.{name}#{known}", function.name);
+                            scope.names.insert(name, Name::Module(known as u32));
+                            self.ast.variables.push(variable);
+                        } else {
+                            scope.names.insert(name, Name::Variable(own as u32));
+                            function.variables.push(variable);
+                        }
                     }
                 }
                 Kind::Word(word) if word.starts_with('.') => {
@@ -290,22 +339,34 @@ impl<'a> Parser<'a, '_> {
         Ok(())
     }
 
-    /// `.reg .f32 %f<10>, a, b;`
-    fn registers(&mut self) -> Result<Vec<(&'a str, Name)>> {
+    /// The type of registers, and how many a vector of them has: `.v4 .f32`.
+    fn register_type(&mut self) -> Result<(Ty, u8)> {
+        let lanes = match self.peek() {
+            Some(Kind::Word(".v2")) => 2,
+            Some(Kind::Word(".v4")) => 4,
+            _ => 1,
+        };
+        self.at += usize::from(lanes > 1);
         let word = self.word()?;
         let Some(ty) = word.strip_prefix('.').and_then(Ty::from_name) else {
             self.at -= 1;
             let why = if word == ".b128" { "not supported" } else { "not a register type" };
             return self.error(format!("{word} is {why}"));
         };
+        Ok((ty, lanes))
+    }
+
+    /// `.reg .f32 %f<10>, a, b;`
+    fn registers(&mut self) -> Result<Vec<(&'a str, Name)>> {
+        let (ty, lanes) = self.register_type()?;
         let mut found = Vec::new();
         loop {
             let name = self.word()?;
             if self.take(b'<') {
-                found.push((name, Name::Registers(ty, self.int()?)));
+                found.push((name, Name::Registers(ty, lanes, self.int()?)));
                 self.expect(b'>')?;
             } else {
-                found.push((name, Name::Register(ty)));
+                found.push((name, Name::Register(ty, lanes)));
             }
             if !self.take(b',') {
                 break;
@@ -328,6 +389,7 @@ fn own_labels(scope: &Scope<'_>, body: &mut [Statement]) {
     };
     for statement in &mut body[scope.start..] {
         match &mut statement.kind {
+            StatementKind::Refused(_) => {}
             StatementKind::Label(label) => rename(label),
             StatementKind::Targets(label, targets) => {
                 rename(label);

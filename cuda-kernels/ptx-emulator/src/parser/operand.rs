@@ -159,39 +159,87 @@ impl<'a> Parser<'a, '_> {
         scopes: &mut [Scope<'a>],
         function: &mut Function,
     ) -> Result<Operand> {
-        let digits = name.bytes().rev().take_while(u8::is_ascii_digit).count();
-        let (prefix, number) = name.split_at(name.len() - digits);
+        let (whole, part) = split_component(name);
+        let digits = whole.bytes().rev().take_while(u8::is_ascii_digit).count();
+        let (prefix, number) = whole.split_at(whole.len() - digits);
         for scope in scopes.iter_mut().rev() {
-            if let Some(&register) = scope.registers.get(name) {
-                return Ok(Operand::Register(register));
+            if let Some(&(first, lanes)) = scope.registers.get(whole) {
+                return self.component(name, first, lanes, part);
             }
-            let ty = match (scope.names.get(name), scope.names.get(prefix)) {
+            let (ty, lanes) = match (scope.names.get(whole), scope.names.get(prefix)) {
                 (Some(&Name::Variable(index)), _) => return Ok(Operand::Variable(index, 0)),
                 (Some(&Name::Parameter(index)), _) => return Ok(Operand::Parameter(index, 0)),
                 (Some(&Name::Return(index)), _) => return Ok(Operand::Return(index, 0)),
-                (Some(&Name::Register(ty)), _) => ty,
-                (_, Some(&Name::Registers(ty, count))) if digits > 0 => {
+                (Some(&Name::Module(index)), _) => {
+                    let variable = &self.ast.variables[index as usize];
+                    return Ok(Operand::Symbol(variable.name.clone(), 0));
+                }
+                (Some(&Name::Held(first, lanes)), _) => {
+                    return self.component(name, first, lanes, part);
+                }
+                (Some(&Name::Register(ty, lanes)), _) => (ty, lanes),
+                (_, Some(&Name::Registers(ty, lanes, count))) if digits > 0 => {
                     if number.parse().is_ok_and(|number: u64| number < count) {
-                        ty
+                        (ty, lanes)
                     } else {
                         self.at -= 1;
-                        return self.error(format!("{name} of {prefix}<{count}>"));
+                        return self.error(format!("{whole} of {prefix}<{count}>"));
                     }
                 }
                 _ => continue,
             };
-            if function.registers.len() == MAX_REGISTERS {
+            if function.registers.len() >= MAX_REGISTERS {
                 return self.error(format!("more than {MAX_REGISTERS} registers in use"));
             }
-            let register = function.registers.len() as u32;
-            function.registers.push(ty);
-            function.register_names.push(name.to_owned());
-            scope.registers.insert(name, register);
-            return Ok(Operand::Register(register));
+            let first = function.registers.len() as u32;
+            push_registers(function, whole, ty, lanes);
+            scope.registers.insert(whole, (first, lanes));
+            return self.component(name, first, lanes, part);
         }
         if name.starts_with('%') {
             return Ok(Operand::Special(name.to_owned()));
         }
         Ok(Operand::Symbol(name.to_owned(), 0))
+    }
+
+    /// A register, a vector of them, or one of that.
+    fn component(&self, name: &str, first: u32, lanes: u8, part: Option<u8>) -> Result<Operand> {
+        let all = first..first + u32::from(lanes);
+        match part {
+            None if lanes == 1 => Ok(Operand::Register(first)),
+            None => Ok(Operand::Vector(all.map(Operand::Register).collect())),
+            Some(part) if part < lanes && lanes > 1 => {
+                Ok(Operand::Register(first + u32::from(part)))
+            }
+            // Beside a register `%tid`, `%tid.x` is still the special register.
+            Some(_) if name.starts_with('%') => Ok(Operand::Special(name.to_owned())),
+            Some(_) => self.error(format!("{name} of a single register or a shorter vector")),
+        }
+    }
+}
+
+/// `v.x` as the vector's name and which of its elements it is.
+fn split_component(name: &str) -> (&str, Option<u8>) {
+    let Some((whole, part)) = name.rsplit_once('.') else {
+        return (name, None);
+    };
+    let part = match part {
+        "x" | "r" => 0,
+        "y" | "g" => 1,
+        "z" | "b" => 2,
+        "w" | "a" => 3,
+        _ => return (name, None),
+    };
+    (whole, Some(part))
+}
+
+/// Adds a register, or those of a vector, to a function.
+pub(super) fn push_registers(function: &mut Function, name: &str, ty: Ty, lanes: u8) {
+    for part in ["x", "y", "z", "w"].iter().take(lanes.into()) {
+        function.registers.push(ty);
+        function.register_names.push(match lanes {
+            1 => name.to_owned(),
+            _ => format!("{name}.{part}"),
+        });
     }
 }

@@ -22,20 +22,25 @@ pub(super) type Result<T> = std::result::Result<T, PtxError>;
 /// The meaning of a name inside a function.
 #[derive(Clone, Copy)]
 pub(super) enum Name {
-    /// A single register.
-    Register(Ty),
-    /// `%r<N>`: N registers that differ in their number.
-    Registers(Ty, u64),
+    /// A single register, or a vector of 2 or 4.
+    Register(Ty, u8),
+    /// `%r<N>`: N registers or vectors that differ in their number.
+    Registers(Ty, u8, u64),
     Variable(u32),
+    /// A variable of device memory that only the function knows by this name.
+    Module(u32),
     Parameter(u32),
     Return(u32),
+    /// Of a parameter that is passed in registers: the first, and how many.
+    Held(u32, u8),
 }
 
 /// Names in a scope, and the registers and labels created so far.
 #[derive(Default)]
 pub(super) struct Scope<'a> {
     pub(super) names: HashMap<String, Name>,
-    pub(super) registers: HashMap<&'a str, u32>,
+    /// The first register of each, and how many.
+    pub(super) registers: HashMap<&'a str, (u32, u8)>,
     pub(super) labels: HashSet<&'a str>,
     /// Which of the function's scopes, and its first statement.
     pub(super) number: usize,

@@ -7,6 +7,7 @@
 mod approx;
 mod compare;
 mod convert;
+mod declarations;
 mod float;
 mod float_special;
 mod golden;

@@ -3,7 +3,8 @@
 //! Each warp has a time, which barriers and fences advance. A warp knows up to which time the
 //! accesses of each warp of its block happened before its own: since the last barrier that both
 //! passed. Inside a warp, `bar.warp.sync` does the same for lanes. What a thread learns through
-//! memory (another has released it, this one acquired it) is a vector clock of its own.
+//! memory (another has released it, this one acquired it) is a vector clock of its own, which those
+//! that meet at a barrier share, and so they do what their fences have ordered.
 
 use std::sync::Arc;
 
@@ -60,13 +61,15 @@ pub struct Clocks {
     warps: Vec<WarpClock>,
     /// Has any thread read what was released?
     informed: bool,
+    /// Has any come to a fence?
+    fenced: bool,
 }
 
 impl Clocks {
     /// All at zero, for a block of `warps` warps.
     pub fn reset(&mut self, block: u32, warps: usize) {
         self.block = block;
-        self.informed = false;
+        (self.informed, self.fenced) = (false, false);
         self.warps.clear();
         self.warps.extend((0..warps).map(|_| WarpClock {
             now: 0,
@@ -137,18 +140,18 @@ impl Clocks {
         for &warp in learn {
             self.warps[warp].seen.clone_from(&all);
         }
-        if !self.informed {
+        if !self.informed && !self.fenced {
             return;
         }
-        let mut known = None;
+        let mut all = Thread::default();
         for &(warp, _) in came {
             for thread in &mut self.warps[warp].threads {
                 thread.take(|pending| pending.atomic);
-                thread.acquired.iter().for_each(|acquired| join(&mut known, acquired));
+                all.learn(thread);
             }
         }
         for &warp in learn {
-            self.warps[warp].threads.iter_mut().for_each(|t| t.acquired.clone_from(&known));
+            self.warps[warp].threads.iter_mut().for_each(|thread| thread.clone_from(&all));
         }
     }
 
@@ -166,11 +169,11 @@ impl Clocks {
                 lanes(masks[lane] & active).for_each(|other| pairs[lane][other] = now);
             }
         }
-        if self.informed {
-            let before: Vec<Known> = clock.threads.iter().map(|t| t.acquired.clone()).collect();
+        if self.informed || self.fenced {
+            let before = clock.threads.clone();
             for lane in lanes(active) {
                 for other in lanes(masks[lane] & active) {
-                    before[other].iter().for_each(|k| join(&mut clock.threads[lane].acquired, k));
+                    clock.threads[lane].learn(&before[other]);
                 }
             }
         }
@@ -178,6 +181,7 @@ impl Clocks {
 
     /// A fence of some lanes, for the block or (`wide`) for the device.
     pub fn fence(&mut self, warp: u16, active: u32, wide: bool) {
+        self.fenced = true;
         for lane in lanes(active) {
             self.warps[warp as usize].threads[lane].take(|pending| wide || pending.near);
             let known = self.knowledge(warp, lane);
@@ -268,6 +272,23 @@ impl Clocks {
 }
 
 impl Thread {
+    /// Meets another at a barrier: what its fences ordered before later writes, this one's may
+    /// publish, and what it has read, a fence of this one acquires.
+    fn learn(&mut self, other: &Thread) {
+        other.acquired.iter().for_each(|known| join(&mut self.acquired, known));
+        for (own, other) in self.released.iter_mut().zip(&other.released) {
+            other.iter().for_each(|known| join(own, known));
+        }
+        for new in &other.pending {
+            let known = |pending: &Pending| {
+                Arc::ptr_eq(&pending.what, &new.what) && pending.atomic == new.atomic
+            };
+            if !self.pending.iter().any(known) {
+                self.pending.push(new.clone());
+            }
+        }
+    }
+
     /// Acquires what was read and fits.
     fn take(&mut self, fits: impl Fn(&Pending) -> bool) {
         for pending in self.pending.extract_if(.., |pending| fits(pending)) {

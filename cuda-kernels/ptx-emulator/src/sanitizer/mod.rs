@@ -14,7 +14,8 @@
 //!   the mbarrier tracks (`cp.async.mbarrier.arrive`).
 //!
 //! Where it is more lenient: an atomic also acquires at the block's next barrier, as in CUDA's own
-//! `threadFenceReduction`. Threads may write one constant to the same place (a flag), the plain read
+//! `threadFenceReduction`. A fence before a barrier counts for what others write after that, and one after
+//! it for what others read before. Threads may write one constant to the same place (a flag), the plain read
 //! that a compare-and-swap will check may be stale, and bytes of a wide load that nobody uses do
 //! not count. Where it is stricter: a volatile write is strong only if it is of a constant or
 //! follows a fence. Others, of data, may be polled in a loop, but not just read or overwritten.

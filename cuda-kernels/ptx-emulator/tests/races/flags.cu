@@ -29,6 +29,29 @@ extern "C" __global__ void racy_flag_without_release(const float *x, float *y, u
 extern "C" __global__ void racy_flag_without_acquire(const float *x, float *y, u32 *state) {
     pass_on(y, state, false, true, false);
 }
+// All threads of a block pass on, with fences of their own before its barrier and after that of the readers.
+__device__ void pass_on_all(const float *x, float *y, volatile u32 *flag, bool release, bool acquire) {
+    if (blockIdx.x == 0) {
+        y[threadIdx.x] = x[threadIdx.x];
+        if (release) __threadfence();
+        __syncthreads();
+        if (threadIdx.x == 0) *flag = 1;
+    } else {
+        if (threadIdx.x == 0) while (!flagged(flag)) {}
+        __syncthreads();
+        if (acquire) __threadfence();
+        y[blockIdx.x * 128 + threadIdx.x] = y[threadIdx.x]; // race
+    }
+}
+extern "C" __global__ void clean_fences_beside_barriers(const float *x, float *y, u32 *state) {
+    pass_on_all(x, y, state, true, true);
+}
+extern "C" __global__ void racy_barrier_without_release(const float *x, float *y, u32 *state) {
+    pass_on_all(x, y, state, false, true);
+}
+extern "C" __global__ void racy_barrier_without_acquire(const float *x, float *y, u32 *state) {
+    pass_on_all(x, y, state, true, false);
+}
 // The same with the instructions that release and acquire.
 __device__ void store_release(u32 *at, u32 value) {
     asm volatile("st.release.gpu.global.u32 [%0], %1;" ::"l"(at), "r"(value) : "memory");

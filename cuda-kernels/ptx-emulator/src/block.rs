@@ -7,7 +7,7 @@ use isa::{Isa, multiversion};
 use super::cfg::is_collective;
 use super::error::{FaultKind, Place};
 use super::exec::control::passed_by;
-use super::exec::{Env, Problem, Step, Trouble, guarded, trouble};
+use super::exec::{Env, Problem, Step, Trouble, Unwritten, guarded, trouble};
 use super::geometry::Geometry;
 use super::observer::{Observer, Seen};
 use super::ops::{Instruction, NONE, Op, Preset, Reduce};
@@ -118,7 +118,7 @@ impl<'a> Block<'a, '_> {
                 }
             }
             if self.warps.iter().all(|warp| warp.state == State::Done) {
-                return Ok(true);
+                return self.unwritten().map_or(Ok(true), Err);
             }
             if !moved {
                 let waits = |warp: &Warp| warp.state == State::Waiting;
@@ -150,7 +150,18 @@ impl<'a> Block<'a, '_> {
         self.locate(Problem { kind: FaultKind::BarrierDivergence, lane, detail: detail.to_owned() })
     }
 
-    fn locate(&self, problem: Problem) -> Box<Located> {
+    /// The read of shared memory that was never written.
+    fn unwritten(&mut self) -> Option<Box<Located>> {
+        let Unwritten { problem, warp, pc } = *self.env.unwritten.take()?;
+        (self.env.pc, self.env.warp) = (pc, warp);
+        Some(self.locate(problem))
+    }
+
+    /// A fault with its place; what came first is reported.
+    fn locate(&mut self, problem: Problem) -> Box<Located> {
+        if let Some(first) = self.unwritten() {
+            return first;
+        }
         let thread = usize::from(self.env.warp) * LANES + problem.lane;
         Box::new(Located {
             place: self.env.kernel.places.get(self.env.pc as usize).copied().unwrap_or_default(),
@@ -166,6 +177,7 @@ impl<'a> Block<'a, '_> {
         self.env.block = number as u32;
         self.env.shared.fill(0);
         self.env.copied.clear();
+        self.env.unwritten = None;
         self.barriers = Default::default();
         self.waits = Waits::default();
         self.came.clear();

@@ -165,6 +165,7 @@ fn run(
         0 => kernel.shared_bytes,
         bytes => kernel.dynamic_shared + bytes as usize,
     };
+    let traced = observer.is_some();
     let environment = || {
         let sanitizer =
             options.sanitize.then(|| Box::new(Sanitizer::new(shared_bytes, kernel.shared_grain)));
@@ -178,6 +179,8 @@ fn run(
             profile: options.profile.then(|| Box::new(Profile::new(kernel, options.accesses))),
             only_counts,
             copied: Vec::new(),
+            goes_on: !traced,
+            unwritten: None,
             last_used: vec![0; kernel.code.len()],
             block: 0,
             warp: 0,
@@ -188,7 +191,6 @@ fn run(
         }
     };
     let blocks: u64 = launch.grid.iter().map(|&side| u64::from(side)).product();
-    let traced = observer.is_some();
     let workers = match options.sanitize || kernel.ordered || traced {
         true => 1,
         false => rayon::current_num_threads().min(blocks as usize).max(1),

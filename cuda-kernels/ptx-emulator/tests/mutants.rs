@@ -52,6 +52,7 @@ fn options() -> Options {
 
 const MUTANTS: &[(&str, FaultKind)] = &[
     ("missing_barrier", FaultKind::Race),
+    ("early_read", FaultKind::Race),
     ("missing_second_barrier", FaultKind::Race),
     ("missing_warp_barrier", FaultKind::Race),
     ("lost_update", FaultKind::Race),

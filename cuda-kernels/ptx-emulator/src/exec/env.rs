@@ -27,6 +27,17 @@ pub fn trouble(kind: FaultKind, lane: usize, detail: impl Into<String>) -> Troub
     Box::new(Problem { kind, lane, detail: detail.into() })
 }
 
+/// A read of shared memory that nobody has written yet. What comes shows whether a thread writes it, with
+/// nothing that orders the two, or none does.
+#[derive(Debug)]
+pub struct Unwritten {
+    /// The fault so far.
+    pub problem: Problem,
+    /// The warp and the instruction.
+    pub warp: u16,
+    pub pc: u32,
+}
+
 /// A warp's environment, apart from its registers.
 pub struct Env<'a> {
     /// The kernel.
@@ -49,6 +60,10 @@ pub struct Env<'a> {
     pub copied: Vec<bool>,
     /// The allocation that each instruction used last.
     pub last_used: Vec<u32>,
+    /// Does a block go on after a read of shared memory that was not written?
+    pub goes_on: bool,
+    /// The first such read.
+    pub unwritten: Option<Box<Unwritten>>,
     /// Number of the block in the grid.
     pub block: u32,
     /// Number of the warp in the block.

@@ -22,7 +22,7 @@ pub mod shared;
 mod together;
 mod watch;
 
-pub use self::env::{Env, Problem, Step, Trouble, guarded, trouble};
+pub use self::env::{Env, Problem, Step, Trouble, Unwritten, guarded, trouble};
 use self::memory::Access;
 use super::error::FaultKind;
 use super::ops::{Address, Instruction, Op};

@@ -1,6 +1,6 @@
 //! Reports memory accesses to the sanitizer and the profiler.
 
-use super::env::{Env, Trouble, trouble};
+use super::env::{Env, Problem, Trouble, Unwritten, trouble};
 use crate::error::{FaultKind, Place};
 use crate::ops::{MemoryOrder, Semantics};
 use crate::profiler::WarpAccess;
@@ -163,7 +163,13 @@ impl Env<'_> {
             let detail = format!(
                 "{bytes} bytes at byte {at} were not written by this block, or not yet: a barrier may be missing"
             );
-            return Err(trouble(FaultKind::UninitialisedShared, lane, detail));
+            let problem = trouble(FaultKind::UninitialisedShared, lane, detail);
+            if !self.goes_on {
+                return Err(problem);
+            }
+            let (warp, pc) = (self.warp, self.pc);
+            let read = Unwritten { problem: *problem, warp, pc };
+            self.unwritten.get_or_insert_with(|| Box::new(read));
         }
         if touch.writes {
             sanitizer.written[range].fill(true);
@@ -192,9 +198,28 @@ impl Env<'_> {
     ) -> Result<(), Trouble> {
         let actor = self.actor(lane);
         let Some(sanitizer) = &mut self.sanitizer else { return Ok(()) };
-        sanitizer
-            .touch(global, &actor, at, bytes, touch)
-            .map_err(|conflict| self.race(global, at, bytes, touch, lane, conflict))
+        sanitizer.touch(global, &actor, at, bytes, touch).map_err(|conflict| {
+            if !global {
+                self.explain_unwritten(at, bytes, lane, &conflict);
+            }
+            self.race(global, at, bytes, touch, lane, conflict)
+        })
+    }
+
+    /// A race is the better explanation of bytes that were not there: of that read, if it has part in it.
+    fn explain_unwritten(&mut self, at: u64, bytes: usize, lane: usize, conflict: &Conflict) {
+        let place = self.show_place(self.pc);
+        let thread = usize::from(self.warp) * LANES + lane;
+        self.unwritten.take_if(|read| read.pc != conflict.pc);
+        if let Some(read) = &mut self.unwritten {
+            read.warp = (conflict.thread as usize / LANES) as u16;
+            let detail = format!(
+                "reads {bytes} bytes at {at:#x} of shared memory that thread {thread} writes only later at \
+                 {place}, with no barrier between"
+            );
+            let lane = conflict.thread as usize % LANES;
+            read.problem = Problem { kind: FaultKind::Race, lane, detail };
+        }
     }
 
     /// Reports a thread's access to its local memory, `count` elements, to the sanitizer.

@@ -149,7 +149,8 @@ impl Space {
         Some(match name {
             "global" => Space::Global,
             "const" => Space::Const,
-            "shared" | "shared::cta" => Space::Shared,
+            // Every block is a cluster of its own.
+            "shared" | "shared::cta" | "shared::cluster" => Space::Shared,
             "local" => Space::Local,
             "param" | "param::entry" | "param::func" => Space::Param,
             _ => return None,

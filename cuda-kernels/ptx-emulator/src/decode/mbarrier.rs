@@ -23,9 +23,7 @@ impl<'a> Builder<'a> {
         let expects = matches!(name, Name::Arrive | Name::Drop) && op.flag("expect_tx");
         op.ignore(&["release", "acquire", "relaxed", "cta", "cluster"]);
         // Without a space the address is generic; of a cluster only the block itself is there.
-        op.find(|s| {
-            (Space::from_name(s) == Some(Space::Shared) || s == "shared::cluster").then_some(())
-        });
+        op.find(|s| (Space::from_name(s) == Some(Space::Shared)).then_some(()));
         if op.ty()? != Ty::B64 {
             return Err(unknown);
         }

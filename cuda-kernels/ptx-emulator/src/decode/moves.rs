@@ -20,12 +20,7 @@ impl<'a> Builder<'a> {
             "cvt" => self.convert(frame, op, operands)?,
             "cvta" => self.convert_address(frame, op, operands)?,
             "isspacep" => {
-                // Of a cluster only the block itself is there.
-                let cluster = op.flag("shared::cluster").then_some(Space::Shared);
-                let space = match cluster {
-                    Some(space) => space,
-                    None => op.need("space", Space::from_name)?,
-                };
+                let space = op.need("space", Space::from_name)?;
                 op.done()?;
                 let [d, a] = exactly(operands)?;
                 let mut i = Instruction::new(Op::IsSpace(space));

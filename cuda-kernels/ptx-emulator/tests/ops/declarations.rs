@@ -76,9 +76,9 @@ fn a_fragment_is_loaded_from_a_generic_address() {
             ld.param.u64 o, [out];
             mov.u32 t, %tid.x; mov.u64 s, rows;
             mad.wide.u32 s, t, 4, s;
-            st.shared.u32 [s], t;
+            st.shared::cluster.u32 [s], t;
             bar.warp.sync 0xffffffff;
-            mov.u64 s, rows; cvta.shared.u64 s, s;
+            mov.u64 s, rows; cvta.shared::cluster.u64 s, s;
             and.b32 a, t, 7;
             mad.wide.u32 s, a, 16, s;
             ldmatrix.sync.aligned.m8n8.x1.b16 {a}, [s];

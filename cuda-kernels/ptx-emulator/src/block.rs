@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use isa::{Isa, multiversion};
 
 use super::cfg::is_collective;
+use super::critical_path::CriticalPath;
 use super::error::{FaultKind, Place};
 use super::exec::control::passed_by;
 use super::exec::{Env, Problem, Step, Trouble, Unwritten, guarded, trouble};
@@ -55,6 +56,8 @@ pub struct Block<'a, 'o> {
     waits: Waits,
     /// Instructions run, per thread and per warp.
     pub instructions: [u64; 2],
+    /// The critical path of the first block of a launch that is profiled.
+    path: CriticalPath,
     /// Called before each instruction.
     pub observer: Option<Observer<'o>>,
 }
@@ -97,6 +100,7 @@ impl<'a> Block<'a, '_> {
             budget,
             waits: Waits::default(),
             instructions: [0; 2],
+            path: CriticalPath::default(),
             observer: None,
         }
     }
@@ -253,7 +257,8 @@ impl<'a> Block<'a, '_> {
         let kernel = self.env.kernel;
         self.env.warp = w as u16;
         self.env.polls = 0;
-        let observed = self.observer.is_some() || self.env.followed().is_some();
+        let followed = self.env.block == 0 && self.env.profile.is_some();
+        let observed = self.observer.is_some() || followed;
         let end = self.warps[w].steps + if self.warps[w].spins { SPINNING_TURN } else { TURN };
         loop {
             let warp = &mut self.warps[w];
@@ -321,9 +326,10 @@ impl<'a> Block<'a, '_> {
                 self.instructions[1] += 1;
                 if let Some(profile) = &mut self.env.profile {
                     profile.run(pc as usize..=pc as usize, active);
-                }
-                if let Some(profile) = self.env.followed() {
-                    profile.follow(kernel, w, pc as usize, active, warp);
+                    if followed {
+                        let added = self.path.step(kernel, w, pc as usize, active, warp);
+                        profile.follow(w, pc as usize, added, self.path.cycles);
+                    }
                 }
                 if let Some(observer) = &mut self.observer {
                     let Env { block, ref shared, .. } = self.env;

@@ -8,11 +8,11 @@
 
 use std::collections::HashSet;
 
-use super::exec::{memory::same_space, shared::copy_source};
-use super::ops::{Float, Instruction, Kernel, MBarrier, Op, R};
+use super::ops::{Float, Instruction, Kernel, MBarrier, Op};
 use super::profiler::{InstructionClass, SECTOR};
 use super::types::{Space, Ty};
 use super::warp::{Warp, lanes};
+use super::windows::same_space;
 
 /// Cycles until a result can be used: the lowest that was published for an A100, an H100 or an RTX 4090.
 /// - Arithmetic, also of f64, functions, shared memory, L1 and L2: H. Abdelkhalik et al., "Demystifying
@@ -48,38 +48,6 @@ pub mod latency {
     pub const MATRIX: [u64; 2] = [17, 24];
 }
 use latency::*;
-
-/// The registers that each instruction reads and writes, by their numbers before they share slots.
-#[derive(Debug, Default)]
-pub struct Flow {
-    /// Of one instruction after the other.
-    registers: Vec<R>,
-    /// Where those that an instruction reads end, and those that it writes.
-    ends: Vec<[u32; 2]>,
-    /// How many there are.
-    count: usize,
-}
-
-impl Flow {
-    /// That of a kernel whose registers do not share slots yet.
-    pub fn new(kernel: &Kernel, count: usize) -> Flow {
-        let mut flow = Flow { count, ..Flow::default() };
-        for i in &kernel.code {
-            flow.registers.extend(kernel.reads(i));
-            let read = flow.registers.len() as u32;
-            flow.registers.extend(kernel.writes(i));
-            flow.ends.push([read, flow.registers.len() as u32]);
-        }
-        flow
-    }
-
-    /// What an instruction reads and writes.
-    fn of(&self, pc: usize) -> [&[R]; 2] {
-        let start = pc.checked_sub(1).map_or(0, |before| self.ends[before][1]) as usize;
-        let [read, written] = self.ends[pc].map(|end| end as usize);
-        [&self.registers[start..read], &self.registers[read..written]]
-    }
-}
 
 /// The cycles of a warp.
 #[derive(Debug, Default)]
@@ -222,7 +190,7 @@ impl CriticalPath {
             }
             Op::CopyAsync { bytes, .. } => {
                 // Copies of 16 bytes pass the L1 cache by, and those of no bytes all caches.
-                match copy_source(kernel, warp, i, active) {
+                match warp.copy_source(&kernel.lists, i, active) {
                     (_, 0) => 0,
                     (from, reads) if self.touches(&from, reads) || bytes == 16 => L2,
                     _ => L1,

@@ -3,11 +3,10 @@
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
 
-use super::critical_path::CriticalPath;
 use super::error::Place;
 use super::ops::{Kernel, Op};
 use super::types::{Space, Ty};
-use super::warp::{LANES, Warp, lanes};
+use super::warp::{LANES, lanes};
 
 /// Bytes of a transaction of global memory.
 pub const SECTOR: u64 = 32;
@@ -183,8 +182,8 @@ pub struct Profile {
     accesses: Vec<WarpAccess>,
     /// How many of them are kept.
     most_accesses: usize,
-    /// The first block's warps, if it is this worker's.
-    path: CriticalPath,
+    /// Cycles of the first block's critical path, if it is this worker's.
+    critical_path: u64,
     /// The sectors of global memory that were touched, 64 to an entry.
     touched: HashMap<u64, u64>,
 }
@@ -208,7 +207,7 @@ impl Profile {
         for (count, other) in self.counts.iter_mut().zip(&other.counts) {
             count.add(other);
         }
-        self.path.cycles = self.path.cycles.max(other.path.cycles);
+        self.critical_path = self.critical_path.max(other.critical_path);
         self.accesses.extend(&other.accesses);
         for (&at, &sectors) in &other.touched {
             *self.touched.entry(at).or_default() |= sectors;
@@ -223,10 +222,11 @@ impl Profile {
         }
     }
 
-    /// A warp of the first block is about to run an instruction.
-    pub fn follow(&mut self, kernel: &Kernel, w: usize, pc: usize, active: u32, warp: &Warp) {
-        let cycles = self.path.step(kernel, w, pc, active, warp);
-        self.counts[pc].path += if w == 0 { cycles } else { 0 };
+    /// A warp of the first block runs an instruction that adds so many cycles to the warp's, and makes the
+    /// block's so many.
+    pub fn follow(&mut self, w: usize, pc: usize, added: u64, cycles: u64) {
+        self.critical_path = cycles;
+        self.counts[pc].path += if w == 0 { added } else { 0 };
     }
 
     /// A warp's access to global memory.
@@ -403,7 +403,7 @@ impl Report {
                 report.shared_requests += count.requests;
             }
         }
-        report.critical_path = profile.path.cycles;
+        report.critical_path = profile.critical_path;
         report.accesses.clone_from(&profile.accesses);
         report.distinct_sectors =
             profile.touched.values().map(|sectors| u64::from(sectors.count_ones())).sum();

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use super::decode::Draft;
 use super::error::{Fault, PtxError};
-use super::exec::memory::same_space;
 use super::launch::{Launch, Options, trace};
 use super::memory::Memory;
 use super::module::Module;
@@ -17,6 +16,7 @@ use super::recording::{
 use super::registers::{LANES, Longs};
 use super::types::{Class, Space};
 use super::warp::{Warp, lanes};
+use super::windows::same_space;
 
 /// A register that an instruction writes: its index in the recording, and where its value is.
 struct Written {

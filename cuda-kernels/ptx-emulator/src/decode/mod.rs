@@ -25,9 +25,8 @@ use std::collections::HashMap;
 pub use self::builder::Named;
 use self::builder::{Builder, MAX_PARAMS, Result, Spot};
 use super::ast::{Ast, Function};
-use super::critical_path::Flow;
 use super::error::{Place, PtxError};
-use super::ops::{Instruction, Kernel, NONE, Op, Order, Preset, R, Slice};
+use super::ops::{Flow, Instruction, Kernel, NONE, Op, Order, Preset, R, Slice};
 use super::types::{Class, Space};
 
 /// A kernel before register allocation: register classes and presets.

@@ -1,13 +1,14 @@
 //! Atomics, lane by lane.
 
 use super::env::{Env, Trouble, trouble};
-use super::memory::{cut, get, little_endian, same_space, set};
+use super::memory::{cut, get, little_endian, set};
 use super::watch::atomic_touch;
 use crate::error::FaultKind;
 use crate::numeric::{BF16, F16, Format, bits32, flush32};
 use crate::ops::{Address, Atomic, Instruction, Round, Semantics};
 use crate::types::{Space, Ty};
 use crate::warp::{Warp, lanes};
+use crate::windows::same_space;
 
 impl Env<'_> {
     /// Atomics, lane by lane in order.

@@ -1,12 +1,11 @@
 //! Counting without running: of instructions outside the kernel's slice, only what memory they touch.
 
 use super::env::{Env, Trouble, trouble};
-use super::memory::same_space;
-use super::shared::copy_source;
 use crate::error::FaultKind;
 use crate::ops::{Instruction, Op};
 use crate::types::Space;
 use crate::warp::{Longs, Warp, lanes};
+use crate::windows::same_space;
 
 impl Env<'_> {
     /// Counts an instruction, and runs it if it is in the slice.
@@ -29,7 +28,7 @@ impl Env<'_> {
                 self.count_access(space, &warp.addresses(i, address), active, total);
             }
             Op::CopyAsync { bytes, address } => {
-                let (from, reads) = copy_source(self.kernel, warp, i, active);
+                let (from, reads) = warp.copy_source(&self.kernel.lists, i, active);
                 if reads != 0 {
                     self.profile_global(&from, reads, bytes.into());
                 }

@@ -78,13 +78,6 @@ pub struct Env<'a> {
     pub watched: bool,
 }
 
-impl Env<'_> {
-    /// The profile, if the block's critical path is followed, which is that of the first block.
-    pub fn followed(&mut self) -> Option<&mut Profile> {
-        self.profile.as_deref_mut().filter(|_| self.block == 0)
-    }
-}
-
 /// What the warp does after an instruction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {

@@ -3,13 +3,13 @@
 //! bits of bytes that are still to come (signed), and the parity of the phase.
 
 use super::env::{Env, Trouble, trouble};
-use super::memory::{little_endian, same_space};
+use super::memory::little_endian;
 use super::watch::atomic_touch;
 use crate::error::FaultKind;
 use crate::ops::{Address, Instruction, MBarrier, MemoryOrder, Semantics};
 use crate::sanitizer::Touch;
 use crate::warp::{Warp, lanes};
-use crate::windows::SHARED_BASE;
+use crate::windows::{SHARED_BASE, same_space};
 
 const COUNT: u64 = (1 << 20) - 1;
 

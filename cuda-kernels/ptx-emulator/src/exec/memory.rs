@@ -2,10 +2,10 @@
 
 use super::env::{Env, Trouble, trouble};
 use crate::error::FaultKind;
-use crate::ops::{Address, Instruction, Semantics};
+use crate::ops::{Address, Instruction, R, Semantics};
 use crate::types::Space;
 use crate::warp::{Longs, Warp, lanes};
-use crate::windows::{LOCAL_BASE, PARAM_BASE, SHARED_BASE, WINDOW};
+use crate::windows::{LOCAL_BASE, same_space};
 
 /// A decoded load or store.
 #[derive(Clone, Copy)]
@@ -47,30 +47,17 @@ impl Warp {
     pub fn addresses(&self, i: &Instruction, address: Address) -> Longs {
         std::array::from_fn(|lane| self.address(i, address, lane))
     }
-}
 
-/// The window that a generic address falls into, and its offset there.
-fn place_of(at: u64) -> (Space, u64) {
-    match at {
-        SHARED_BASE.. if at < SHARED_BASE + WINDOW => (Space::Shared, at - SHARED_BASE),
-        LOCAL_BASE.. if at < LOCAL_BASE + WINDOW => (Space::Local, at - LOCAL_BASE),
-        PARAM_BASE.. if at < PARAM_BASE + WINDOW => (Space::Param, at - PARAM_BASE),
-        _ => (Space::Global, at),
+    /// Where asynchronous copies read, and which lanes do: a copy of no source bytes does not. `lists` are
+    /// the kernel's.
+    pub fn copy_source(&self, lists: &[R], i: &Instruction, active: u32) -> (Longs, u32) {
+        let offset = lists[i.ins.start as usize];
+        let offset = self.words[offset as usize][0] as i32 as i64 as u64;
+        let sizes = self.words[i.c as usize];
+        let reads = lanes(active).filter(|&lane| sizes[lane] > 0);
+        let reads = reads.fold(0, |all, lane| all | 1 << lane);
+        (self.longs[i.b as usize].map(|from| from.wrapping_add(offset)), reads)
     }
-}
-
-/// Lanes of a generic access that mean the same space as the first lane, and their offsets.
-pub fn same_space(at: &Longs, active: u32) -> (Space, u32, Longs) {
-    let (space, _) = place_of(at[active.trailing_zeros() as usize & 31]);
-    let (mut mask, mut row) = (0, *at);
-    for lane in lanes(active) {
-        let (its, offset) = place_of(at[lane]);
-        if its == space {
-            mask |= 1 << lane;
-            row[lane] = offset;
-        }
-    }
-    (space, mask, row)
 }
 
 /// Sign extension of a narrow element, to 64 bits.

@@ -184,7 +184,7 @@ impl Env<'_> {
         let mut at = warp.addresses(i, address);
         let mask = if matrices == 4 { FULL } else { (1 << (8 * matrices)) - 1 };
         // A generic address of shared memory is allowed, too.
-        let (_, shared, offsets) = super::memory::same_space(&at, mask);
+        let (_, shared, offsets) = crate::windows::same_space(&at, mask);
         if shared == mask && at[0] >= crate::windows::SHARED_BASE {
             at = offsets;
         }

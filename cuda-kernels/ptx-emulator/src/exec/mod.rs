@@ -18,7 +18,7 @@ pub mod memory;
 mod mma;
 mod offsets;
 mod rows;
-pub mod shared;
+mod shared;
 mod together;
 mod watch;
 

@@ -3,19 +3,9 @@
 use super::env::{Env, Trouble, trouble};
 use super::memory::{Access, get, set};
 use crate::error::FaultKind;
-use crate::ops::{Address, Instruction, Kernel};
+use crate::ops::{Address, Instruction};
 use crate::sanitizer::{Kind, Touch};
 use crate::warp::{Copy, LANES, Longs, Warp, lanes};
-
-/// Where asynchronous copies read, and which lanes do: a copy of no source bytes does not.
-pub fn copy_source(kernel: &Kernel, warp: &Warp, i: &Instruction, active: u32) -> (Longs, u32) {
-    let offset = kernel.lists[i.ins.start as usize];
-    let offset = warp.words[offset as usize][0] as i32 as i64 as u64;
-    let sizes = warp.words[i.c as usize];
-    let reads = lanes(active).filter(|&lane| sizes[lane] > 0);
-    let reads = reads.fold(0, |all, lane| all | 1 << lane);
-    (warp.longs[i.b as usize].map(|from| from.wrapping_add(offset)), reads)
-}
 
 impl Env<'_> {
     /// Checks that the lanes' bytes are in shared memory.
@@ -141,7 +131,7 @@ impl Env<'_> {
         let to = warp.addresses(i, address);
         let total = u64::from(bytes);
         self.check_shared(&to, active, total)?;
-        let (from, reads) = copy_source(self.kernel, warp, i, active);
+        let (from, reads) = warp.copy_source(&self.kernel.lists, i, active);
         let sizes = warp.words[i.c as usize].map(|size| size.min(bytes.into()) as u8);
         if self.profile.is_some() && reads != 0 {
             self.profile_global(&from, reads, total);

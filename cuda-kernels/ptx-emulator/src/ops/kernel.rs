@@ -1,7 +1,6 @@
 //! A kernel ready to run.
 
 use super::instruction::{Instruction, NONE, R};
-use crate::critical_path::Flow;
 use crate::error::Place;
 use crate::types::{Class, Ty};
 
@@ -91,6 +90,38 @@ pub struct Slice {
     pub reads_memory: bool,
     /// Does one of them read global memory, or can that not be told?
     pub needs_data: bool,
+}
+
+/// The registers that each instruction reads and writes, by their numbers before they share slots.
+#[derive(Debug, Default)]
+pub struct Flow {
+    /// Of one instruction after the other.
+    registers: Vec<R>,
+    /// Where those that an instruction reads end, and those that it writes.
+    ends: Vec<[u32; 2]>,
+    /// How many there are.
+    pub count: usize,
+}
+
+impl Flow {
+    /// That of a kernel whose registers do not share slots yet.
+    pub fn new(kernel: &Kernel, count: usize) -> Flow {
+        let mut flow = Flow { count, ..Flow::default() };
+        for i in &kernel.code {
+            flow.registers.extend(kernel.reads(i));
+            let read = flow.registers.len() as u32;
+            flow.registers.extend(kernel.writes(i));
+            flow.ends.push([read, flow.registers.len() as u32]);
+        }
+        flow
+    }
+
+    /// What an instruction reads and writes.
+    pub fn of(&self, pc: usize) -> [&[R]; 2] {
+        let start = pc.checked_sub(1).map_or(0, |before| self.ends[before][1]) as usize;
+        let [read, written] = self.ends[pc].map(|end| end as usize);
+        [&self.registers[start..read], &self.registers[read..written]]
+    }
 }
 
 /// A kernel ready to run.

@@ -8,5 +8,5 @@ mod kernel;
 mod operation;
 
 pub use self::instruction::{Instruction, List, NONE, Op, R};
-pub use self::kernel::{Hint, Kernel, Order, Preset, Slice};
+pub use self::kernel::{Flow, Hint, Kernel, Order, Preset, Slice};
 pub use self::operation::*;

@@ -11,6 +11,7 @@
 //! every gradient against central differences, [`trace`] prints the step as a table,
 //! [`memory_map`] draws its arena, and [`look_inside`] records what single ops read and write.
 
+mod arrivals;
 mod backward;
 pub mod buckets;
 pub mod exchange;

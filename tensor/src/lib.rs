@@ -9,6 +9,7 @@
 
 pub mod arena;
 pub mod backend;
+mod cost;
 pub mod cpu;
 pub mod error;
 pub mod fits;

@@ -64,6 +64,8 @@ struct Clock {
     groups: Vec<u64>,
     /// The barrier it waits at.
     waits: Option<usize>,
+    /// The end that its steps have told of so far.
+    told: u64,
 }
 
 impl Clock {
@@ -104,7 +106,6 @@ impl CriticalPath {
         if self.warps.len() <= w {
             self.warps.resize_with(w + 1, Clock::default);
         }
-        let before = self.warps[w].end();
         self.leave_barrier(w);
         let i = &kernel.code[pc];
         let [reads, writes] = kernel.flow.of(pc);
@@ -147,9 +148,10 @@ impl CriticalPath {
             }
             _ => {}
         }
-        let end = self.warps[w].end();
+        let clock = &mut self.warps[w];
+        let end = clock.end();
         self.cycles = self.cycles.max(end);
-        end - before
+        end - std::mem::replace(&mut clock.told, end)
     }
 
     /// A warp that goes on behind a barrier: all have come, and all that wait go on at once.
@@ -181,9 +183,9 @@ impl CriticalPath {
                     space => (space, active, at),
                 };
                 match space {
-                    Space::Param | Space::Const => 0,
+                    // Local variables may become registers.
+                    Space::Param | Space::Const | Space::Local => 0,
                     Space::Shared => SHARED,
-                    Space::Local => L1,
                     _ if self.touches(&at, mask) || matches!(i.op, Op::Atomic { .. }) => L2,
                     _ => L1,
                 }

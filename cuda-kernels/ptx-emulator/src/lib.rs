@@ -18,8 +18,8 @@
 //! 6. `sanitizer`: races; `profiler`: transactions, conflicts, classes; `critical_path`; `roofline`;
 //!    `observer` with `trace`, `recording` and `recorder`: watching a warp.
 //!
-//! Anything unsupported is refused with its line: what is no PTX when the text is parsed, an unknown
-//! instruction when its kernel is asked for. Our kernels and their launches are in
+//! Anything unsupported is refused with its line: what is no PTX outside of functions when the text is
+//! parsed, what is wrong or unknown inside of one when its kernel is asked for. Our kernels and their launches are in
 //! the crate `cuda-kernels`.
 
 mod allocate;

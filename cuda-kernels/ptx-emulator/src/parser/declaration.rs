@@ -1,7 +1,6 @@
 //! Declarations of variables and parameters.
 
-use super::operand::push_registers;
-use super::state::{MAX_VARIABLE, Parser, Result, show};
+use super::state::{MAX_REGISTERS, MAX_VARIABLE, Parser, Result, show};
 use crate::ast::{Function, Variable};
 use crate::lexer::Kind;
 use crate::types::{Space, Ty};
@@ -240,8 +239,7 @@ impl Parser<'_, '_> {
     fn register_parameter(&mut self, function: &mut Function) -> Result<Variable> {
         let (ty, lanes) = self.register_type()?;
         let name = self.word()?.to_owned();
-        let first = function.registers.len() as u32;
-        push_registers(function, &name, ty, lanes);
+        let first = self.add_registers(function, &name, ty, lanes)?;
         Ok(Variable {
             name,
             space: Space::Param,
@@ -253,5 +251,27 @@ impl Parser<'_, '_> {
             refused: None,
             registers: (first..first + u32::from(lanes)).collect(),
         })
+    }
+
+    /// Gives a function a register of this name, or one for each component; returns the first one's number.
+    pub(super) fn add_registers(
+        &self,
+        function: &mut Function,
+        name: &str,
+        ty: Ty,
+        lanes: u8,
+    ) -> Result<u32> {
+        let first = function.registers.len();
+        if first >= MAX_REGISTERS {
+            return self.error(format!("more than {MAX_REGISTERS} registers in use"));
+        }
+        for part in ["x", "y", "z", "w"].iter().take(lanes.into()) {
+            function.registers.push(ty);
+            function.register_names.push(match lanes {
+                1 => name.to_owned(),
+                _ => format!("{name}.{part}"),
+            });
+        }
+        Ok(first as u32)
     }
 }

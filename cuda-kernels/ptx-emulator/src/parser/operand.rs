@@ -1,6 +1,6 @@
 //! Instructions and their operands; name resolution.
 
-use super::state::{MAX_REGISTERS, Name, Parser, Result, Scope, show};
+use super::state::{Name, Parser, Result, Scope, show};
 use crate::ast::{Function, Operand, StatementKind};
 use crate::lexer::Kind;
 use crate::types::Ty;
@@ -188,11 +188,7 @@ impl<'a> Parser<'a, '_> {
                 }
                 _ => continue,
             };
-            if function.registers.len() >= MAX_REGISTERS {
-                return self.error(format!("more than {MAX_REGISTERS} registers in use"));
-            }
-            let first = function.registers.len() as u32;
-            push_registers(function, whole, ty, lanes);
+            let first = self.add_registers(function, whole, ty, lanes)?;
             scope.registers.insert(whole, (first, lanes));
             return self.component(name, first, lanes, part);
         }
@@ -231,15 +227,4 @@ fn split_component(name: &str) -> (&str, Option<u8>) {
         _ => return (name, None),
     };
     (whole, Some(part))
-}
-
-/// Adds a register, or those of a vector, to a function.
-pub(super) fn push_registers(function: &mut Function, name: &str, ty: Ty, lanes: u8) {
-    for part in ["x", "y", "z", "w"].iter().take(lanes.into()) {
-        function.registers.push(ty);
-        function.register_names.push(match lanes {
-            1 => name.to_owned(),
-            _ => format!("{name}.{part}"),
-        });
-    }
 }

@@ -120,6 +120,7 @@ impl<'a> Trainer<'a> {
 
     /// Draws the initial weights.
     pub fn initialize(&mut self) {
+        self.sent = None;
         self.learner.initialize(self.config.seed);
     }
 
@@ -212,7 +213,7 @@ impl<'a> Trainer<'a> {
     }
 
     /// As [`Trainer::step`]. Meanwhile the views of the `next` step, if they are known, go to a device that
-    /// copies beside its kernels.
+    /// copies beside its kernels; that step must then be given the same batch.
     ///
     /// # Errors
     /// As [`Trainer::step`].

@@ -63,7 +63,7 @@ extern "C" __global__ void sum_of_nodes(float alpha, double* nodes, float* y, u3
 }
 
 // report[0] = 1 if one of the scalars a, b, c [1] is infinite or NaN, else 0; the scalars follow. Null:
-// there is none. Launch: one thread.
+// there is none. Launch: one thread. There are MOST_SCALARS of tensor/src/kernel.rs.
 extern "C" __global__ void check_scalars(const float* a, const float* b, const float* c,
                                          float* report) {
     const float* scalars[] = {a, b, c};

@@ -22,6 +22,7 @@ impl Backend for Gpu {
     }
 
     fn write_ahead(&mut self, to: Slot, data: &[f32]) {
+        assert_eq!(to.len, data.len(), "numbers for slot {to:?}");
         let at = self.address(to);
         self.request(|driver| driver.write_ahead(at, bytemuck::cast_slice(data)));
     }

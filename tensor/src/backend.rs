@@ -32,8 +32,8 @@ pub trait Device: Send + Sync {
         group_sums(conv.rows(), conv.o)
     }
 
-    /// Whether it copies host data beside its kernels, so that it pays to write inputs ahead
-    /// ([`Backend::write_ahead`]) into memory of their own.
+    /// Whether inputs have memory of their own to be written ahead into ([`Backend::write_ahead`]), since
+    /// the device copies host data beside its kernels, or plans as one that does.
     fn copies_beside(&self) -> bool {
         false
     }

@@ -29,8 +29,8 @@ pub(super) fn batch_norm_gradient_sums(g: &mut Graph, at: usize) -> Option<(usiz
     let norm = &g.nodes[end];
     let Kernel::BatchNormBackward(norm_sizes) = norm.kernel else { return None };
     let [x, y, from, weight, mean, inv_std] = *norm.inputs.first_chunk()?;
-    let is_apart = [conv, norm].iter().all(|node| node.phase == Phase::Backward);
-    if from != dy || !is_apart {
+    let is_backward = [conv, norm].iter().all(|node| node.phase == Phase::Backward);
+    if from != dy || !is_backward {
         return None;
     }
     // What the residual gets is the same.

@@ -4,7 +4,8 @@
 //! a staging buffer and may block the host. Here a ring of buffers does that: a write fills the next
 //! buffer and returns. If the GPU has not yet read that buffer's previous contents (tracked by an
 //! event), the ring grows, so that a step's views never wait for the step before; at most [`MOST`]
-//! buffers, then a write waits.
+//! buffers, then a write waits. Copies of two streams share the ring: it grows, too, where the one that was filled
+//! first is read later.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -46,7 +46,7 @@ template <u32 M, u32 N> struct TileRows {
     template <class Results, class Place>
     __device__ void finish(const Results& results, const Behind& behind, u32 rows, u32 first_column,
                            Place place, bool whole, float* parts) {
-        constexpr u32 TOGETHER = 4;  // so many rows' operands are under way at a time
+        constexpr u32 TOGETHER = 8;  // so many rows' operands are under way at a time
         u32 chain = threadIdx.x / QUADS, column = threadIdx.x % QUADS * 4, j = first_column + column;
         float center[4], sum_g[4] = {}, sum_gx[4] = {};
         load_row(behind.mean + j, center, results.left(j), false);

@@ -127,3 +127,24 @@ fn a_counter_reports_what_a_run_would() {
     assert!(plain.global_loads < residual.global_loads);
     assert_eq!((sum, right), (1.0, 2.0));
 }
+
+/// Kernels that were not run may leave numbers that are not finite: the update is counted as if they were.
+#[test]
+fn a_counter_updates_what_is_not_finite() {
+    let reports = Reports::default();
+    let all = Arc::clone(&reports);
+    let counter = Counter::new(move |_: &Launch, report: &Report| {
+        all.lock().unwrap().push(report.clone());
+    });
+    let mut gpu = Gpu::new(Box::new(counter), 4 * 1024, Numerics::Exact).unwrap();
+    let [x, teacher] = [0, 1].map(|i| Slot::new(1024 * i, 1000));
+    let [report, m] = [2, 3].map(|i| Slot::new(1024 * i, 1));
+    gpu.write(x, &[f32::NAN; 1000]);
+    let workspace = Slot::default();
+    let check = Kernel::NonFiniteCheck { scalars: 0, flat: 0 };
+    gpu.run(&check, &Io { inputs: &[x], outputs: &[report], workspace });
+    gpu.run(&Kernel::Ema, &Io { inputs: &[m, x, report], outputs: &[teacher], workspace });
+    gpu.finish().unwrap();
+    let reports = reports.lock().unwrap();
+    assert_eq!(reports.last().unwrap().store_bytes, 4000);
+}

@@ -28,15 +28,6 @@ struct Results {
     __device__ u32 left(u32 j) const { return columns > j ? columns - j : 0; }
     __device__ size_t at(u32 row, u32 j) const { return (size_t)row * columns + j; }
 
-    // The first `left` of four neighbours of a row of another tensor like y; 0 for the others.
-    __device__ void load(const void* x, u32 row, u32 j, float (&four)[4], u32 left, bool whole) const {
-        if (!halves) {
-            load_row((const float*)x + at(row, j), four, left, whole);
-        } else {
-            load_row((const bf16*)x + at(row, j), four, left, true);
-        }
-    }
-
     // Four neighbours of a row from column j on; `whole`: rows are whole groups of four, and aligned. bf16
     // always are.
     __device__ void store(u32 row, u32 j, const float (&x)[4], bool whole) const {
@@ -160,7 +151,12 @@ __device__ void convolve(const WindowsOf<typename Packed<PRECISION>::Image>& win
         __syncthreads();
         auto place = [&](u32 i) { return results.row(windows, first_row + i); };
         parts += (size_t)blockIdx.x * 2 * results.columns;
-        return tile.finish(results, behind, rows, first_column, place, whole, parts);
+        if (results.halves) {
+            tile.template finish<bf16>(results, behind, rows, first_column, place, whole, parts);
+        } else {
+            tile.template finish<float>(results, behind, rows, first_column, place, whole, parts);
+        }
+        return;
     }
 
 #pragma unroll

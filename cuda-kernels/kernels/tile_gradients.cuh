@@ -13,20 +13,15 @@ struct Behind {
     const float* mean;
 };
 
-// Loads FLOATS neighbours of a row of which `left` are inside, 0 for the others; `whole`: all or none are,
-// and aligned.
-template <u32 FLOATS, class T>
-__device__ inline void load_row(const T* at, float (&x)[FLOATS], u32 left, bool whole) {
-    Neighbours<FLOATS, T> neighbours = {};
-    if (whole) {
-        if (left > 0) neighbours = Neighbours<FLOATS, T>::at(at);
-    } else {
-        for (u32 j = 0; j < FLOATS; ++j) {
-            if (left > j) neighbours.of[j] = load(at + j);
-        }
+// Four neighbours in memory as they lie there, so that a load is only waited for where they are unpacked.
+template <class T> struct __align__(4 * sizeof(T)) Four {
+    u32 words[sizeof(T)];
+
+    __device__ float number(u32 i) const {
+        if (sizeof(T) == 4) return __uint_as_float(words[i]);
+        return i % 2 ? high_of(words[i / 2]) : low_of(words[i / 2]);
     }
-    for (u32 j = 0; j < FLOATS; ++j) x[j] = neighbours.of[j];
-}
+};
 
 // A tile in shared memory. Padded: two rows of a warp's sums are in other banks.
 template <u32 M, u32 N> struct TileRows {
@@ -42,43 +37,65 @@ template <u32 M, u32 N> struct TileRows {
     }
 
     // Stores g, which is 0 where y is 0, of all rows up to `rows`, and its sums at `parts`, [2, columns].
-    // `place` says which of the results' rows one is.
-    template <class Results, class Place>
+    // `place` says which of the results' rows one is. Numbers are of type T in memory; `whole`: rows are whole
+    // groups of four, and aligned. bf16 always are.
+    template <class T, class Results, class Place>
     __device__ void finish(const Results& results, const Behind& behind, u32 rows, u32 first_column,
                            Place place, bool whole, float* parts) {
-        constexpr u32 TOGETHER = 8;  // so many rows' operands are under way at a time
+        constexpr u32 TOGETHER = 16 / sizeof(T);  // so many rows' operands are under way at a time
         u32 chain = threadIdx.x / QUADS, column = threadIdx.x % QUADS * 4, j = first_column + column;
+        u32 left = min(results.left(j), 4);
         float center[4], sum_g[4] = {}, sum_gx[4] = {};
-        load_row(behind.mean + j, center, results.left(j), false);
+        for (u32 c = 0; c < 4; ++c) center[c] = c < left ? behind.mean[j + c] : 0.0f;
+        // Operands that are not there are x once more, and rows outside the first: so no load has a condition,
+        // and none is waited for before the last has been issued.
+        bool has_relu = behind.y != nullptr;
+        const void* operands[] = {behind.x, behind.y != nullptr ? behind.y : behind.x,
+                                  behind.added != nullptr ? behind.added : behind.x};
 #pragma unroll 1
         for (u32 first = chain; first < rows; first += TOGETHER * CHAINS) {
-            u32 at[TOGETHER], left[TOGETHER];
-            float x[TOGETHER][4], y[TOGETHER][4], g[TOGETHER][4];
+            u32 at[TOGETHER];
+            Four<T> fours[3][TOGETHER];
 #pragma unroll
             for (u32 k = 0; k < TOGETHER; ++k) {
                 u32 i = first + k * CHAINS;
-                left[k] = i < rows ? results.left(j) : 0;
-                at[k] = i < rows ? place(i) : 0;
-                results.load(behind.x, at[k], j, x[k], left[k], whole);
-                results.load(behind.y, at[k], j, y[k], behind.y != nullptr ? left[k] : 0, whole);
-                results.load(behind.added, at[k], j, g[k], behind.added != nullptr ? left[k] : 0, whole);
+                at[k] = place(i < rows ? i : 0);
+            }
+            if (sizeof(T) == 2 || whole) {
+#pragma unroll
+                for (u32 o = 0; o < 3; ++o) {
+#pragma unroll
+                    for (u32 k = 0; k < TOGETHER; ++k) {
+                        fours[o][k] = *(const Four<T>*)((const T*)operands[o] + results.at(at[k], left > 0 ? j : 0));
+                    }
+                }
+            } else {
+                for (u32 o = 0; o < 3; ++o) {
+                    for (u32 k = 0; k < TOGETHER; ++k) {
+                        const u32* from = (const u32*)operands[o] + results.at(at[k], 0);
+                        for (u32 c = 0; c < sizeof(T); ++c) fours[o][k].words[c] = from[c < left ? j + c : 0];
+                    }
+                }
             }
 #pragma unroll
             for (u32 k = 0; k < TOGETHER; ++k) {
-                if (left[k] == 0) continue;
+                u32 i = first + k * CHAINS;
+                if (i >= rows || left == 0) continue;
+                float g[4], x[4];
                 for (u32 c = 0; c < 4; ++c) {
-                    g[k][c] += row[first + k * CHAINS][column + c];
-                    g[k][c] = behind.y != nullptr && y[k][c] <= 0.0f ? 0.0f : g[k][c];
+                    x[c] = fours[0][k].number(c);
+                    g[c] = (behind.added != nullptr ? fours[2][k].number(c) : 0.0f) + row[i][column + c];
+                    g[c] = has_relu & (fours[1][k].number(c) <= 0.0f) ? 0.0f : g[c];  // without a jump
                 }
-                results.store(at[k], j, g[k], whole);
+                results.store(at[k], j, g, whole);
                 // What is stored is what is summed.
-                for (u32 c = 0; results.halves && c < 4; c += 2) {
-                    u32 pair = to_pair(g[k][c], g[k][c + 1]);
-                    g[k][c] = low_of(pair), g[k][c + 1] = high_of(pair);
+                for (u32 c = 0; sizeof(T) == 2 && c < 4; c += 2) {
+                    u32 pair = to_pair(g[c], g[c + 1]);
+                    g[c] = low_of(pair), g[c + 1] = high_of(pair);
                 }
                 for (u32 c = 0; c < 4; ++c) {
-                    sum_g[c] += g[k][c];
-                    sum_gx[c] = fmaf(g[k][c], x[k][c] - center[c], sum_gx[c]);
+                    sum_g[c] += g[c];
+                    sum_gx[c] = fmaf(g[c], x[c] - center[c], sum_gx[c]);
                 }
             }
         }

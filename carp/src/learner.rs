@@ -219,7 +219,7 @@ impl Learner {
     /// ends it. `step`, from 0, is only for the error.
     ///
     /// # Errors
-    /// As [`Learner::finish`].
+    /// A loss or a gradient that is not finite: names the first op at fault. A device fault.
     pub fn step(
         &mut self,
         step: usize,

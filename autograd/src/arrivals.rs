@@ -6,7 +6,7 @@ use crate::executor::Executor;
 use crate::graph::Value;
 
 impl Executor {
-    /// Whether inputs have a place where they arrive ([`Graph::arrives`]).
+    /// Whether inputs have a place where they arrive ([`crate::Graph::arrives`]).
     pub fn has_arrivals(&self) -> bool {
         !self.plan.arrivals.is_empty()
     }

@@ -2,7 +2,7 @@
 //!
 //! Only what no compiler can remove is counted: arithmetic on floats, matrix products, accesses to
 //! memory. Integers, moves and jumps may vanish when PTX becomes machine code. Everything is assumed
-//! to overlap perfectly, but for what one block must wait for ([`super::critical_path`]); clocks are assumed to
+//! to overlap perfectly, but for what one block must wait for (`critical_path`); clocks are assumed to
 //! stay at their highest, blocks to be alike, and memory that fits the L2 cache to be there already. A card
 //! takes longer; how much, this does not tell.
 

@@ -102,7 +102,7 @@ fn from_the_sums_of_a_convolution() {
 fn check_from_sums(conv: Conv2d) {
     let (rows, channels) = (conv.rows(), conv.o);
     let mut case = Case::new(format!("{conv:?}"));
-    let x = case.input(&uniform(1, conv.n * conv.h * conv.w * conv.c));
+    let x = case.input(&uniform(1, conv.input_rows() * conv.c));
     let w = case.input(&uniform(2, channels * conv.patch()));
     let y = case.output("convolution", rows * channels);
     let sums = case.output("sums", group_sums(rows, channels).elements());
@@ -135,7 +135,7 @@ fn gradients_from_the_sums_of_a_convolution() {
 }
 
 fn check_gradient_sums(conv: Conv2d, [relu, added]: [bool; 2]) {
-    let (rows, channels) = (conv.n * conv.h * conv.w, conv.c);
+    let (rows, channels) = (conv.input_rows(), conv.c);
     let len = rows * channels;
     let mut case = Case::new(format!("{conv:?}, ReLU {relu}, added {added}"));
     let dy = case.input(&uniform(1, conv.rows() * conv.o));

@@ -14,7 +14,7 @@ fn conv(x: [usize; 4], [o, r, s]: [usize; 3], stride: usize, padding: usize) -> 
 }
 
 fn check(conv: Conv2d, shift: usize) {
-    let x_len = conv.n * conv.h * conv.w * conv.c;
+    let x_len = conv.input_rows() * conv.c;
     let (w_len, y_len) = (conv.o * conv.patch(), conv.rows() * conv.o);
     let (x, w, dy) = (uniform(1, x_len), uniform(2, w_len), uniform(3, y_len));
     common::check(Kernel::Conv2d(conv), shift, &[&x, &w], &[y_len]);
@@ -77,7 +77,7 @@ fn by_winograd() {
 #[test]
 fn winograd_in_little_memory() {
     let conv = conv([5, 8, 8, 6], [7, 3, 3], 1, 1);
-    let x = uniform(1, conv.n * conv.h * conv.w * conv.c);
+    let x = uniform(1, conv.input_rows() * conv.c);
     let dy = uniform(2, conv.rows() * conv.o);
     let weight = uniform(3, conv.o * conv.patch());
     let results = [winograd::BUDGET, 1].map(|budget| {

@@ -3,9 +3,9 @@
 
 mod common;
 
-use common::{bf16, cut, packed, rounding_gpu, tf32, uniform, unpacked};
+use common::{Places, bf16, cut, read, rounding_gpu, tf32, uniform, write};
 use cuda_kernels::launch;
-use tensor::arena::{ALIGN, DType};
+use tensor::arena::DType;
 use tensor::geometry::{BatchNorm, Conv2d, ConvAlgorithm};
 use tensor::{Backend, Cpu, Device, Io, Kernel, Numerics, Shape, Slot};
 
@@ -34,30 +34,20 @@ fn on(
     len: usize,
     (shift, dtypes): (usize, [DType; 3]),
 ) -> Vec<f32> {
-    let mut end = 0;
-    let mut place = |numbers: usize, shift: usize, dtype: DType| {
-        let offset = usize::next_multiple_of(end, ALIGN) + shift;
-        let len = dtype.words(numbers);
-        end = offset + len;
-        Slot { offset, len, dtype }
-    };
-    let a = place(inputs[0].len(), shift, dtypes[0]);
-    let b = place(inputs[1].len(), shift, dtypes[1]);
-    let (y, workspace) = (place(len, shift, dtypes[2]), place(workspace, 0, DType::F32));
-    let mut backend = open(end);
-    for (slot, input) in [a, b].into_iter().zip(inputs) {
-        match slot.dtype {
-            DType::Bf16 => backend.write(slot, &packed(input)),
-            _ => backend.write(slot, input),
-        }
-    }
+    let mut places = Places::default();
+    let a = places.slot(inputs[0].len(), shift, dtypes[0]);
+    let b = places.slot(inputs[1].len(), shift, dtypes[1]);
+    let y = places.slot(len, shift, dtypes[2]);
+    let workspace = places.slot(workspace, 0, DType::F32);
+    let mut backend = open(places.end);
+    let inputs = [a, b].into_iter().zip(inputs);
+    inputs.for_each(|(slot, input)| write(&mut *backend, slot, input));
     backend.write(y, &vec![f32::NAN; y.len]);
     backend.write(workspace, &vec![f32::NAN; workspace.len]);
     backend.run(kernel, &Io { inputs: &[a, b], outputs: &[y], workspace });
-    let mut result = vec![0.0; y.len];
-    backend.read(y, &mut result);
+    let result = read(&mut *backend, y);
     backend.finish().unwrap();
-    if y.dtype == DType::Bf16 { unpacked(&result) } else { result }
+    result
 }
 
 /// The types in memory of a kernel's inputs and result if all can be bf16 that have rows of 8 channels.
@@ -166,22 +156,17 @@ fn statistics(
     let (rows, c) = (conv.rows(), conv.o);
     let [x_type, _, y_type] =
         if halves { halved(&Kernel::Conv2d(conv), conv) } else { [DType::F32; 3] };
-    let mut end = 0;
-    let mut place = |numbers: usize, dtype: DType| {
-        let offset = usize::next_multiple_of(end, ALIGN);
-        let len = dtype.words(numbers);
-        end = offset + len;
-        Slot { offset, len, dtype }
-    };
+    let mut places = Places::default();
+    let mut place = |numbers, dtype| places.slot(numbers, 0, dtype);
     let inputs = [place(x.len(), x_type), place(w.len(), DType::F32)];
     let (y, z) = (place(rows * c, y_type), place(rows * c, y_type));
     let sums = place(launch::sums(conv, numerics).elements(), DType::F32);
     let [weight, bias, mean, inv_std, running_mean, running_var] =
         [(); 6].map(|()| place(c, DType::F32));
     let workspace = place(launch::workspace(&kernel, numerics), DType::F32);
-    let mut gpu = rounding_gpu(end, numerics);
-    gpu.write(inputs[0], &if x_type == DType::Bf16 { packed(&bf16(x)) } else { x.to_vec() });
-    gpu.write(inputs[1], w);
+    let mut gpu = rounding_gpu(places.end, numerics);
+    write(&mut gpu, inputs[0], &if x_type == DType::Bf16 { bf16(x) } else { x.to_vec() });
+    write(&mut gpu, inputs[1], w);
     [y, z, sums].iter().for_each(|&slot| gpu.write(slot, &vec![f32::NAN; slot.len]));
     let parameters = [weight, bias, running_mean, running_var];
     parameters.iter().for_each(|&slot| gpu.write(slot, &vec![1.0; c]));
@@ -194,12 +179,7 @@ fn statistics(
         &Kernel::BatchNormFromSums(norm),
         &Io { inputs: &inputs, outputs: &outputs, workspace },
     );
-    let read = |slot: Slot| {
-        let mut data = vec![0.0; slot.len];
-        gpu.read(slot, &mut data);
-        if slot.dtype == DType::Bf16 { unpacked(&data) } else { data }
-    };
-    let results = [y, mean, inv_std].map(read);
+    let results = [y, mean, inv_std].map(|slot| read(&mut gpu, slot));
     gpu.finish().unwrap();
     results
 }
@@ -238,7 +218,7 @@ fn check_statistics(
 }
 
 fn random(conv: Conv2d) -> [Vec<f32>; 2] {
-    [uniform(1, conv.n * conv.h * conv.w * conv.c), uniform(2, conv.o * conv.patch())]
+    [uniform(1, conv.input_rows() * conv.c), uniform(2, conv.o * conv.patch())]
 }
 
 /// Whole tiles and parts of them, in all kernels: pixels fewer than a warp has, one more than a tile, channels
@@ -288,16 +268,11 @@ fn gradients(
     operands: &[Vec<f32>; 8],
 ) -> [Vec<f32>; 4] {
     let kernel = Kernel::Conv2dGradInputSums { conv, relu, added };
-    let (rows, c) = (conv.n * conv.h * conv.w, conv.c);
+    let (rows, c) = (conv.input_rows(), conv.c);
     let of_conv = halved(&Kernel::Conv2dGradInput(conv), conv);
     let [dy_type, _, x_type] = if halves { of_conv } else { [DType::F32; 3] };
-    let mut end = 0;
-    let mut place = |numbers: usize, dtype: DType| {
-        let offset = usize::next_multiple_of(end, ALIGN);
-        let len = dtype.words(numbers);
-        end = offset + len;
-        Slot { offset, len, dtype }
-    };
+    let mut places = Places::default();
+    let mut place = |numbers, dtype| places.slot(numbers, 0, dtype);
     let f32 = DType::F32;
     let types = [dy_type, f32, x_type, x_type, f32, x_type, f32, f32];
     let inputs: Vec<Slot> =
@@ -306,11 +281,8 @@ fn gradients(
     let sums = place(launch::gradient_sums(conv, numerics).elements(), f32);
     let [dweight, dbias] = [(); 2].map(|()| place(c, f32));
     let workspace = place(launch::workspace(&kernel, numerics), f32);
-    let mut gpu = rounding_gpu(end, numerics);
-    for (&slot, data) in inputs.iter().zip(operands) {
-        let is_half = slot.dtype == DType::Bf16;
-        gpu.write(slot, &if is_half { packed(data) } else { data.clone() });
-    }
+    let mut gpu = rounding_gpu(places.end, numerics);
+    inputs.iter().zip(operands).for_each(|(&slot, data)| write(&mut gpu, slot, data));
     [g, dx, sums].iter().for_each(|&slot| gpu.write(slot, &vec![f32::NAN; slot.len]));
     let [.., weight, inv_std] = inputs[..] else { unreachable!("eight operands") };
     let reads = &inputs[..if added { 6 } else { 5 }];
@@ -320,12 +292,7 @@ fn gradients(
     let reads = [inputs[2], g, weight, inputs[4], inv_std, sums];
     let kernel = Kernel::BatchNormBackwardFromSums(norm);
     gpu.run(&kernel, &Io { inputs: &reads, outputs: &[dx, dweight, dbias], workspace });
-    let read = |slot: Slot| {
-        let mut data = vec![0.0; slot.len];
-        gpu.read(slot, &mut data);
-        if slot.dtype == DType::Bf16 { unpacked(&data) } else { data }
-    };
-    let results = [g, dx, dweight, dbias].map(read);
+    let results = [g, dx, dweight, dbias].map(|slot| read(&mut gpu, slot));
     gpu.finish().unwrap();
     results
 }

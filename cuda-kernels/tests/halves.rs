@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{bf16, packed, rounding_gpu, uniform, unpacked};
+use common::{Places, bf16, read, rounding_gpu, uniform, write};
 use cuda_kernels::launch;
 use tensor::arena::{ALIGN, DType};
 use tensor::geometry::{BatchNorm, Pool2d};
@@ -31,29 +31,17 @@ fn run(
     [reads, writes]: &[Vec<DType>; 2],
     workspace: usize,
 ) -> Vec<Vec<f32>> {
-    let mut end = 0;
-    let mut place = |numbers: usize, dtype: DType| {
-        let (offset, len) = (usize::next_multiple_of(end, ALIGN), dtype.words(numbers));
-        end = offset + len;
-        Slot { offset, len, dtype }
-    };
+    let mut places = Places::default();
+    let mut place = |numbers, dtype| places.slot(numbers, 0, dtype);
     let mut slots: Vec<Slot> = Vec::new();
     slots.extend(inputs.iter().zip(reads).map(|(input, &dtype)| place(input.len(), dtype)));
     slots.extend(outputs.iter().zip(writes).map(|(&len, &dtype)| place(len, dtype)));
     let workspace = place(workspace, DType::F32);
     let (reads, writes) = slots.split_at(inputs.len());
-    for (&slot, input) in reads.iter().zip(inputs) {
-        let is_half = slot.dtype == DType::Bf16;
-        backend.write(slot, &if is_half { packed(input) } else { input.clone() });
-    }
+    reads.iter().zip(inputs).for_each(|(&slot, input)| write(&mut *backend, slot, input));
     writes.iter().for_each(|&slot| backend.write(slot, &vec![1.0; slot.len]));
     backend.run(kernel, &Io { inputs: reads, outputs: writes, workspace });
-    let read = |slot: &Slot| {
-        let mut data = vec![0.0; slot.len];
-        backend.read(*slot, &mut data);
-        if slot.dtype == DType::Bf16 { unpacked(&data) } else { data }
-    };
-    let results = writes.iter().map(read).collect();
+    let results = writes.iter().map(|&slot| read(&mut *backend, slot)).collect();
     backend.finish().unwrap();
     results
 }

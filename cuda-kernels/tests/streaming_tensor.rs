@@ -3,9 +3,9 @@
 
 mod common;
 
-use common::{bf16, cut, permutation, rounding_gpu, tf32, uniform};
+use common::{Places, bf16, cut, permutation, rounding_gpu, tf32, uniform};
 use cuda_kernels::launch;
-use tensor::arena::ALIGN;
+use tensor::arena::DType;
 use tensor::geometry::{PartitionLoss, StreamingLoss};
 use tensor::{Backend, Io, Kernel, Numerics, Slot};
 
@@ -41,17 +41,14 @@ impl Data {
 /// C + H, C, H, and the gradients by the student's embeddings and prototypes.
 fn on_gpu(sizes: StreamingLoss, numerics: Numerics, data: &Data, shift: usize) -> Vec<Vec<f32>> {
     let kernel = Kernel::StreamingLoss(sizes);
-    let mut end = 0;
-    let mut place = |len: usize, shift: usize| {
-        let offset = usize::next_multiple_of(end, ALIGN) + shift;
-        end = offset + len;
-        Slot::new(offset, len)
-    };
+    let mut places = Places::default();
+    let mut place = |len, shift| places.slot(len, shift, DType::F32);
     let mut inputs: Vec<Slot> = data.inputs.iter().map(|input| place(input.len(), shift)).collect();
     inputs.push(place(data.order.len(), shift));
     let lens = [1, 1, 1, data.inputs[0].len(), data.inputs[2].len()];
     let outputs = lens.map(|len| place(len, shift));
     let workspace = place(launch::workspace(&kernel, numerics), 0);
+    let end = places.end;
     let mut gpu = rounding_gpu(end, numerics);
     gpu.write(Slot::new(0, end), &vec![f32::NAN; end]);
     for (slot, input) in inputs.iter().zip(&data.inputs) {

@@ -41,7 +41,7 @@ pub trait Device: Send + Sync {
     /// The sums `[groups,2,C]` of batch norm's gradient that [`Kernel::Conv2dGradInputSums`] takes here,
     /// likewise.
     fn gradient_sums(&self, conv: Conv2d) -> Shape {
-        group_sums(conv.n * conv.h * conv.w, conv.c)
+        group_sums(conv.input_rows(), conv.c)
     }
 
     /// An arena of `elements` elements, all zero, with the kernels that run in it.

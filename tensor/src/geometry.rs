@@ -188,6 +188,11 @@ impl Conv2d {
         self.n * self.out_h() * self.out_w()
     }
 
+    /// N*H*W input pixels.
+    pub fn input_rows(&self) -> usize {
+        self.n * self.h * self.w
+    }
+
     /// Inner size of that GEMM: R*S*C.
     pub fn patch(&self) -> usize {
         self.r * self.s * self.c

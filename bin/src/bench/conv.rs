@@ -194,5 +194,5 @@ fn with_gradients(conv: Conv2d) -> Result<Contender> {
 }
 
 fn buffers(conv: Conv2d) -> (Vec<f32>, Vec<f32>) {
-    (vec![0.5; conv.n * conv.h * conv.w * conv.c], vec![0.25; conv.o * conv.patch()])
+    (vec![0.5; conv.input_rows() * conv.c], vec![0.25; conv.o * conv.patch()])
 }

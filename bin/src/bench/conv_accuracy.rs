@@ -19,7 +19,7 @@ pub fn table(convs: &[Conv2d]) -> String {
     text.push('\n');
     for conv in convs.iter().map(|&conv| Conv2d { n: conv.n.min(IMAGES), ..conv }) {
         let [x, weight, dy] = [
-            (0, conv.n * conv.h * conv.w * conv.c),
+            (0, conv.input_rows() * conv.c),
             (1, conv.o * conv.patch()),
             (2, conv.rows() * conv.o),
         ]

@@ -55,7 +55,7 @@ pub fn sums(conv: Conv2d, numerics: Numerics) -> Shape {
 /// The sums of batch norm's gradient: see [`tensor::Device::gradient_sums`].
 pub fn gradient_sums(conv: Conv2d, numerics: Numerics) -> Shape {
     match numerics {
-        Numerics::Exact => group_sums(conv.n * conv.h * conv.w, conv.c),
+        Numerics::Exact => group_sums(conv.input_rows(), conv.c),
         _ => Shape::from([conv2d_tensor::gradient_groups(conv), 2, conv.c]),
     }
 }
@@ -254,7 +254,7 @@ fn grad_input_sums(
         run(gpu, &Kernel::Add, &Io { inputs: &[g, added], outputs: &[g], workspace });
     }
     let Behind { x, y, mean, sums, .. } = behind;
-    let rows = conv.n * conv.h * conv.w;
+    let rows = conv.input_rows();
     batch_norm::sum_gradients(gpu, [rows, conv.c], [x, g, mean], y, y.map(|_| g), sums);
 }
 

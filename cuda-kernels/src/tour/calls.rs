@@ -117,7 +117,7 @@ fn stem() -> [Call; 3] {
 
 fn convolutions(conv: Conv2d) -> [Call; 3] {
     let Conv2d { c, o, .. } = conv;
-    let (x, w, y) = (conv.n * conv.h * conv.w * c, o * conv.patch(), conv.rows() * o);
+    let (x, w, y) = (conv.input_rows() * c, o * conv.patch(), conv.rows() * o);
     [
         call(Kernel::Conv2d(conv), &[x, w], &[y]),
         call(Kernel::Conv2dGradInput(conv), &[y, w], &[x]),

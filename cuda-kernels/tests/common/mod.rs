@@ -9,8 +9,9 @@
 mod device;
 
 use cuda_kernels::Gpu;
+use tensor::arena::{ALIGN, DType};
 use tensor::random::{Purpose, Stream};
-use tensor::{Cpu, Device, Io, Kernel, Numerics, Slot};
+use tensor::{Backend, Cpu, Device, Io, Kernel, Numerics, Slot};
 
 /// A NaN in the gaps between slots and in outputs: nothing may read it, and gaps must keep it.
 const UNTOUCHED: u32 = 0x7fc0_5a5a;
@@ -51,6 +52,38 @@ pub fn packed(x: &[f32]) -> Vec<f32> {
 pub fn unpacked(x: &[f32]) -> Vec<f32> {
     let pair = |x: &f32| [x.to_bits() << 16, x.to_bits() & 0xffff_0000].map(f32::from_bits);
     x.iter().flat_map(pair).collect()
+}
+
+/// Slots one behind the other.
+#[derive(Default)]
+pub struct Places {
+    /// Elements so far.
+    pub end: usize,
+}
+
+impl Places {
+    /// A slot for so many numbers, `shift` elements after a multiple of 64 bytes.
+    pub fn slot(&mut self, numbers: usize, shift: usize, dtype: DType) -> Slot {
+        let offset = self.end.next_multiple_of(ALIGN) + shift;
+        let len = dtype.words(numbers);
+        self.end = offset + len;
+        Slot { offset, len, dtype }
+    }
+}
+
+/// Fills a slot: two numbers to an element where they are bf16, as these then are already.
+pub fn write(backend: &mut dyn Backend, slot: Slot, numbers: &[f32]) {
+    match slot.dtype {
+        DType::Bf16 => backend.write(slot, &packed(numbers)),
+        _ => backend.write(slot, numbers),
+    }
+}
+
+/// A slot's numbers, whatever they are in memory.
+pub fn read(backend: &mut dyn Backend, slot: Slot) -> Vec<f32> {
+    let mut data = vec![0.0; slot.len];
+    backend.read(slot, &mut data);
+    if slot.dtype == DType::Bf16 { unpacked(&data) } else { data }
 }
 
 /// `len` indices below `bound`, others for every `index`.
@@ -108,7 +141,7 @@ impl Case {
 
     fn place(&mut self, bits: impl IntoIterator<Item = u32>) -> Slot {
         // A gap of at least one element before every slot.
-        let offset = (self.contents.len() + 1).next_multiple_of(tensor::arena::ALIGN) + self.shift;
+        let offset = (self.contents.len() + 1).next_multiple_of(ALIGN) + self.shift;
         self.contents.resize(offset, UNTOUCHED);
         self.contents.extend(bits);
         Slot::new(offset, self.contents.len() - offset)
@@ -166,7 +199,7 @@ impl Case {
         let all = Slot::new(0, self.contents.len());
         let len = self.calls.iter().map(|(kernel, ..)| device.workspace(kernel)).max().unwrap_or(0);
         // Aligned as planned, whatever the shift.
-        let scratch = Slot::new(all.len.next_multiple_of(tensor::arena::ALIGN), len);
+        let scratch = Slot::new(all.len.next_multiple_of(ALIGN), len);
         let mut backend = device.open(scratch.offset + len + 1).unwrap();
         backend.write_u32(all, &self.contents);
         backend.write_u32(scratch, &vec![UNTOUCHED; len]);

@@ -102,7 +102,7 @@ fn check_sums(conv: Conv2d) {
     let (training, residual, relu) = (true, false, true);
     let sizes = BatchNorm { rows, channels, eps: 1e-5, momentum: 0.1, training, residual, relu };
     let len = rows * channels;
-    let x = uniform(1, conv.n * conv.h * conv.w * conv.c);
+    let x = uniform(1, conv.input_rows() * conv.c);
     let w = uniform(2, conv.o * conv.patch());
     let case = |kernel| Case::new(kernel).reads(x.clone()).reads(w.clone()).writes(len, 0.0);
     let floats = |bits: &Vec<u32>| bits.iter().copied().map(f32::from_bits).collect::<Vec<_>>();
@@ -148,7 +148,7 @@ fn gradient_sums_from_the_convolution_give_the_bits_of_batch_norms_own() {
 
 /// Batch norm's gradient of the convolution's, and another one, from its own sums and from the convolution's.
 fn check_gradient_sums(conv: Conv2d, [residual, relu, added]: [bool; 3]) {
-    let (rows, channels) = (conv.n * conv.h * conv.w, conv.c);
+    let (rows, channels) = (conv.input_rows(), conv.c);
     let len = rows * channels;
     let norm =
         BatchNorm { rows, channels, eps: 1e-5, momentum: 0.1, training: true, residual, relu };

@@ -4,9 +4,9 @@ use std::str::FromStr;
 
 use carp::error::Result;
 use clap::Args;
-use cuda_kernels::device::driver;
+use cuda_kernels::Driver;
+use cuda_kernels::device::{OnDriver, driver};
 use cuda_kernels::drivers::emulator::Emulator;
-use cuda_kernels::{Gpu, launch};
 use tensor::geometry::Conv2d;
 use tensor::{Backend, Cpu, Device, Error, Halves, Kernel, Numerics, Shape};
 
@@ -71,51 +71,45 @@ impl NumericDevice {
     pub fn is_card(&self) -> bool {
         matches!(self.device, DeviceName::Cuda(_))
     }
+
+    /// Calls `f` with the device.
+    fn with<T>(&self, f: impl FnOnce(&dyn Device) -> T) -> T {
+        match self.device {
+            DeviceName::Cpu => f(&Cpu),
+            DeviceName::Cuda(ordinal) => f(&OnDriver(|| driver(ordinal), self.numerics)),
+            DeviceName::Emulate => {
+                f(&OnDriver(|| Ok(Box::new(Emulator::new()) as Box<dyn Driver>), self.numerics))
+            }
+        }
+    }
 }
 
 impl Device for NumericDevice {
     fn workspace(&self, kernel: &Kernel) -> usize {
-        match self.device {
-            DeviceName::Cpu => Cpu.workspace(kernel),
-            DeviceName::Cuda(_) | DeviceName::Emulate => launch::workspace(kernel, self.numerics),
-        }
+        self.with(|device| device.workspace(kernel))
     }
 
     fn halves(&self, kernel: &Kernel) -> &'static [Halves] {
-        match self.device {
-            DeviceName::Cpu => Cpu.halves(kernel),
-            DeviceName::Cuda(_) | DeviceName::Emulate => launch::halves(kernel, self.numerics),
-        }
+        self.with(|device| device.halves(kernel))
     }
 
     fn sums(&self, conv: Conv2d) -> Shape {
-        match self.device {
-            DeviceName::Cpu => Cpu.sums(conv),
-            DeviceName::Cuda(_) | DeviceName::Emulate => launch::sums(conv, self.numerics),
-        }
-    }
-
-    fn copies_beside(&self) -> bool {
-        self.device != DeviceName::Cpu
+        self.with(|device| device.sums(conv))
     }
 
     fn gradient_sums(&self, conv: Conv2d) -> Shape {
-        match self.device {
-            DeviceName::Cpu => Cpu.gradient_sums(conv),
-            DeviceName::Cuda(_) | DeviceName::Emulate => launch::gradient_sums(conv, self.numerics),
-        }
+        self.with(|device| device.gradient_sums(conv))
+    }
+
+    fn copies_beside(&self) -> bool {
+        self.with(|device| device.copies_beside())
     }
 
     fn open(&self, elements: usize) -> tensor::Result<Box<dyn Backend>> {
         if !self.is_card() {
             check_fits(elements.saturating_mul(4), || "choose smaller sizes".to_owned())?;
         }
-        let driver = match self.device {
-            DeviceName::Cpu => return Cpu.open(elements),
-            DeviceName::Cuda(ordinal) => driver(ordinal)?,
-            DeviceName::Emulate => Box::new(Emulator::new()),
-        };
-        Ok(Box::new(Gpu::new(driver, elements, self.numerics)?))
+        self.with(|device| device.open(elements))
     }
 }
 

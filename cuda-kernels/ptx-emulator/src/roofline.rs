@@ -127,21 +127,22 @@ impl Card {
         let tensor = report.matrix_work.iter().zip(self.tensor);
         let waves = blocks.div_ceil(self.multiprocessors * self.resident(report));
         let missed = (report.distinct_sectors * SECTOR).saturating_sub(self.l2);
-        let dram = missed as f64 / self.bandwidth;
-        let limits = [
-            ("DRAM", dram),
+        let dram = ("DRAM", missed as f64 / self.bandwidth);
+        let latency = ("latency", (waves * report.critical_path) as f64 / self.clock);
+        let working = [
             ("tensor cores", tensor.map(|(&work, peak)| work as f64 / peak / share).sum()),
             ("f32", lanes(floats, single)),
             ("f64", lanes(doubles, double)),
             ("functions", lanes(functions, FUNCTION_LANES)),
             ("load/store", lanes(accesses + report.bank_conflicts, LOAD_STORE_UNITS)),
             ("issue", issued as f64 / ISSUED as f64 / cycles),
-            ("latency", (waves * report.critical_path) as f64 / self.clock),
         ];
-        let (limit, seconds) =
-            limits.into_iter().fold(("", 0.0), |most, one| if one.1 > most.1 { one } else { most });
-        let (_, working) = limits.split_first().expect("limits");
-        let working = working[..working.len() - 1].iter().map(|limit| limit.1 * share);
-        Bound { seconds, limit, busy: working.fold(dram, f64::max) }
+        let (limit, seconds) = [dram]
+            .into_iter()
+            .chain(working)
+            .chain([latency])
+            .fold(("", 0.0), |most, one| if one.1 > most.1 { one } else { most });
+        let busy = working.iter().fold(dram.1, |most, limit| most.max(limit.1 * share));
+        Bound { seconds, limit, busy }
     }
 }

@@ -124,6 +124,14 @@ impl Cudarc {
         Ok(function)
     }
 
+    /// Copies host memory to the device, in the order of one of its streams.
+    fn copy(&mut self, stream: &Arc<CudaStream>, at: u64, data: &[u8]) -> Result<()> {
+        range(&mut self.memory, at, data.len())?;
+        self.staging
+            .write(stream, at, data)
+            .map_err(|error| self.late_fault("copy to the device", error))
+    }
+
     /// An error in a call that may be an earlier kernel's.
     fn late_fault(&self, what: &str, error: DriverError) -> Error {
         if self.is_blocking {
@@ -153,10 +161,8 @@ impl Driver for Cudarc {
     }
 
     fn write(&mut self, at: u64, data: &[u8]) -> Result<()> {
-        range(&mut self.memory, at, data.len())?;
-        self.staging
-            .write(&self.stream, at, data)
-            .map_err(|error| self.late_fault("copy to the device", error))
+        let stream = Arc::clone(&self.stream);
+        self.copy(&stream, at, data)
     }
 
     fn begin_ahead(&mut self) -> Result<()> {
@@ -164,10 +170,8 @@ impl Driver for Cudarc {
     }
 
     fn write_ahead(&mut self, at: u64, data: &[u8]) -> Result<()> {
-        range(&mut self.memory, at, data.len())?;
-        self.staging
-            .write(&self.copies, at, data)
-            .map_err(|error| self.late_fault("copy ahead to the device", error))
+        let copies = Arc::clone(&self.copies);
+        self.copy(&copies, at, data)
     }
 
     fn end_ahead(&mut self) -> Result<()> {

@@ -19,8 +19,8 @@ impl Executor {
     pub fn write_ahead(&mut self, value: Value, shard: usize, start: usize, data: &[f32]) {
         assert!(shard < self.graph.shards.local, "shard {shard} of this process");
         let arrival = self.plan.arrivals.iter().find(|(arriving, _)| *arriving == value);
-        let (_, slot) = arrival.expect("a value that arrives");
-        let slot = Slot { offset: slot.offset + shard * self.plan.shard, ..*slot };
+        let &(_, slot) = arrival.expect("a value that arrives");
+        let slot = self.plan.of_shard(slot, shard);
         self.backend.write_ahead(slot.part(start, data.len()), data);
     }
 
@@ -29,9 +29,8 @@ impl Executor {
         self.backend.end_ahead();
         for shard in 0..self.graph.shards.local {
             for &(value, slot) in &self.plan.arrivals {
-                let from = Slot { offset: slot.offset + shard * self.plan.shard, ..slot };
                 let io = Io {
-                    inputs: &[from],
+                    inputs: &[self.plan.of_shard(slot, shard)],
                     outputs: &[self.plan.slot(value, shard)],
                     workspace: Slot::default(),
                 };

@@ -122,7 +122,11 @@ impl Plan {
 
     /// Where a shard of this process has a value of which each has its own.
     pub fn slot(&self, value: Value, shard: usize) -> Slot {
-        let slot = self.slots[value.index()];
+        self.of_shard(self.slots[value.index()], shard)
+    }
+
+    /// Where a shard of this process has what the first one has in `slot`.
+    pub(crate) fn of_shard(&self, slot: Slot, shard: usize) -> Slot {
         Slot { offset: slot.offset + shard * self.shard, ..slot }
     }
 

@@ -260,8 +260,8 @@ impl Learner {
     /// else that changes behind the gradients are as before. A device fault.
     pub(crate) fn finish(&mut self, step: usize) -> Result<Terms> {
         let mut report = [0.0; 1 + MOST_SCALARS];
-        let terms = 1 + if self.step.partition.is_some() { 3 } else { 1 };
-        self.executor.read_into(self.step.report, &mut report[..terms]);
+        let len = self.executor.graph().shape(self.step.report).elements();
+        self.executor.read_into(self.step.report, &mut report[..len]);
         self.executor.check()?;
         let [is_faulty, loss, consistency, entropy] = report;
         if is_faulty == 0.0 {

@@ -115,9 +115,8 @@ impl Step {
         let StepBuilder { mut graph, student, teacher, state, .. } = builder;
         let StepBuilder { views, scalars, teacher_moves, frozen, afterwards, .. } = builder;
         let g = &mut graph;
-        let terms = built.partition.map(|partition| [partition.consistency, partition.entropy]);
-        let terms: Vec<Value> =
-            [built.loss].into_iter().chain(terms.into_iter().flatten()).collect();
+        let mut terms = vec![built.loss];
+        terms.extend(built.partition.iter().flat_map(|of| [of.consistency, of.entropy]));
         terms.iter().for_each(|&term| g.keep(term));
         if let Some(algorithm) = config.conv.forced() {
             g.convolve_by(algorithm);
